@@ -1,0 +1,102 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Severity of a Diagnostic.
+type Severity string
+
+// The severities. An error stops the command; a warning does not.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Diagnostic is a problem for the user: what, where, why, and what to do.
+type Diagnostic struct {
+	Severity Severity `json:"severity"`
+	// Summary is one short line without a full stop.
+	Summary string `json:"summary"`
+	// Detail is one or more sentences: why, and what to do next.
+	Detail string `json:"detail,omitempty"`
+	// Address is the configured thing it is about, such as
+	// job.prospect_events, or "".
+	Address string `json:"address,omitempty"`
+	// Origin is the place in the configuration that it is about, or nil.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+func (d Diagnostic) Error() string {
+	var b strings.Builder
+	if d.Origin != nil {
+		fmt.Fprintf(&b, "%s:%d: ", d.Origin.Filename, d.Origin.Line)
+	}
+	b.WriteString(d.Summary)
+	if d.Detail != "" {
+		b.WriteString(": " + d.Detail)
+	}
+	return b.String()
+}
+
+// Origin is a place in a configuration file, with its text.
+type Origin struct {
+	Filename string `json:"filename"` // as the user would name it
+	Line     int    `json:"line"`     // 1-based
+	Column   int    `json:"column"`   // 1-based, in characters
+	// Context is the block around it, such as `source "knock" "production"`.
+	Context string `json:"context,omitempty"`
+	// Code is the line itself, without its line feed. The characters from
+	// HighlightStart up to HighlightEnd (byte offsets) are the culprit.
+	Code           string `json:"code,omitempty"`
+	HighlightStart int    `json:"highlight_start"`
+	HighlightEnd   int    `json:"highlight_end"`
+}
+
+// Diagnostics are what a step has to say. They are an error when they hold one.
+type Diagnostics []Diagnostic
+
+// HasErrors reports whether any of them stops the command.
+func (ds Diagnostics) HasErrors() bool {
+	for _, d := range ds {
+		if d.Severity == Error {
+			return true
+		}
+	}
+	return false
+}
+
+// Err is nil when there is no error among them.
+func (ds Diagnostics) Err() error {
+	if !ds.HasErrors() {
+		return nil
+	}
+	return ds
+}
+
+func (ds Diagnostics) Error() string {
+	lines := make([]string, len(ds))
+	for i, d := range ds {
+		lines[i] = d.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Diagnose turns any error into diagnostics: those that it wraps, or else one
+// whose summary is given here and whose detail is the error's text.
+func Diagnose(err error, summary string) Diagnostics {
+	if err == nil {
+		return nil
+	}
+	var many Diagnostics
+	if errors.As(err, &many) {
+		return many
+	}
+	var one Diagnostic
+	if errors.As(err, &one) {
+		return Diagnostics{one}
+	}
+	return Diagnostics{{Severity: Error, Summary: summary, Detail: err.Error()}}
+}

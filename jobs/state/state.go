@@ -1,0 +1,129 @@
+// Package state is prospector's memory of what it owns in the lake: which
+// objects it has published, with what rows, and what it was about to publish
+// when it was last interrupted.
+//
+// The value, its file format and its storage are three things: this file, file.go
+// and the backends. It does not look at the lake; jobs/plan compares the two.
+package state
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"prospector/schemas"
+)
+
+// State is what prospector owns.
+type State struct {
+	// Serial grows by one with every write.
+	Serial int64
+	// Lineage is made with the first state and never changes: it tells a stale
+	// state from that of another lake.
+	Lineage string
+	// Jobs are keyed by address: job.prospect_events.
+	Jobs map[string]*Job
+}
+
+// New is the state of an empty lake.
+func New() *State {
+	return &State{Lineage: uuid.NewString(), Jobs: make(map[string]*Job)}
+}
+
+// Job is what one job owns.
+type Job struct {
+	// Schema is the fingerprint of the table in the files.
+	Schema string `json:"schema"`
+	// Sinks are keyed by address: sink.local.lake.
+	Sinks map[string]*Sink `json:"sinks"`
+}
+
+// Sink is what a job owns in one place.
+type Sink struct {
+	// URI is the table's root there.
+	URI string `json:"uri"`
+	// Partitions are keyed by path: event_type=…/event_date=….
+	Partitions map[string]Partition `json:"partitions"`
+	// Quarantine is the object that holds the job's quarantined events, or nil.
+	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Pending is what an apply has begun to publish, and not yet recorded
+	// above. It is what lets the next run tell an interrupted apply from a
+	// change made by somebody else.
+	Pending *Pending `json:"pending,omitempty"`
+}
+
+// Partition is one published partition.
+type Partition struct {
+	Rows int64 `json:"rows"`
+	// Content is the digest of its rows, equal wherever they are the same.
+	Content schemas.Digest `json:"content"`
+	Object  Object         `json:"object"`
+}
+
+// Object is one published object as it was when it was written.
+type Object struct {
+	Key        string `json:"key"` // relative to the sink's root
+	Size       int64  `json:"size"`
+	CRC32C     uint32 `json:"crc32c"`
+	Generation string `json:"generation,omitempty"`
+}
+
+// Same reports whether two objects have the same bytes, as far as size and
+// checksum tell.
+func (o Object) Same(other Object) bool {
+	return o.Key == other.Key && o.Size == other.Size && o.CRC32C == other.CRC32C
+}
+
+// Quarantine is the published object of quarantined events.
+type Quarantine struct {
+	Events int64  `json:"events"`
+	Object Object `json:"object"`
+}
+
+// Pending are intended changes.
+type Pending struct {
+	Partitions map[string]Partition `json:"partitions,omitempty"`
+	Quarantine *Quarantine          `json:"quarantine,omitempty"`
+}
+
+// Job gives a job's part of the state, making it if there is none.
+func (s *State) Job(address string) *Job {
+	j := s.Jobs[address]
+	if j == nil {
+		j = &Job{Sinks: make(map[string]*Sink)}
+		s.Jobs[address] = j
+	}
+	return j
+}
+
+// Sink gives a sink's part of a job, making it if there is none.
+func (j *Job) Sink(address string) *Sink {
+	s := j.Sinks[address]
+	if s == nil {
+		s = &Sink{Partitions: make(map[string]Partition)}
+		j.Sinks[address] = s
+	}
+	return s
+}
+
+// Clone is a deep copy.
+func (s *State) Clone() *State {
+	out := &State{Serial: s.Serial, Lineage: s.Lineage, Jobs: make(map[string]*Job, len(s.Jobs))}
+	for address, j := range s.Jobs {
+		job := &Job{Schema: j.Schema, Sinks: make(map[string]*Sink, len(j.Sinks))}
+		for address, s := range j.Sinks {
+			sink := *s
+			sink.Partitions = maps.Clone(s.Partitions)
+			if s.Pending != nil {
+				sink.Pending = &Pending{maps.Clone(s.Pending.Partitions), s.Pending.Quarantine}
+			}
+			job.Sinks[address] = &sink
+		}
+		out.Jobs[address] = job
+	}
+	return out
+}
+
+// Addresses are the state's jobs, ascending.
+func (s *State) Addresses() []string { return slices.Sorted(maps.Keys(s.Jobs)) }

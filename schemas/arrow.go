@@ -1,0 +1,82 @@
+package schemas
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+)
+
+// RowColumns are the columns of a row on its way to the lake: those of the
+// files, then the partition keys from which a row's partition follows
+// (event_type and event_date are always among them).
+func (t Table) RowColumns() []Column {
+	columns := append([]Column(nil), t.Columns...)
+	for _, c := range t.PartitionBy {
+		if c.Value != Month && c.Value != Year {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
+
+// Arrow is the schema of record batches with those columns, all nullable.
+// Timestamps name the zone UTC, without which v15 writes them to Parquet as not
+// adjusted to UTC (LAKE_CONTRACT.md).
+func Arrow(columns []Column) *arrow.Schema {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		fields[i] = arrow.Field{Name: c.Name, Nullable: true}
+		switch c.Type {
+		case String:
+			fields[i].Type = arrow.BinaryTypes.String
+		case Timestamp:
+			fields[i].Type = arrow.FixedWidthTypes.Timestamp_us
+		case Date:
+			fields[i].Type = arrow.FixedWidthTypes.Date32
+		default:
+			panic(fmt.Sprintf("column %s: type %q passed its check and has no Arrow type", c.Name, c.Type))
+		}
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// SumValues adds to each row's sum the digest of its value in that column, and
+// gives the sum over the column and its number of NULLs.
+func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nulls int64) {
+	h := HashValuesOf(column)
+	var digest func(i int) Digest
+	switch values := values.(type) {
+	case *array.String:
+		digest = func(i int) Digest { return h.String(values.Value(i)) }
+	case *array.Timestamp:
+		digest = func(i int) Digest { return h.Int64(int64(values.Value(i))) }
+	case *array.Date32:
+		digest = func(i int) Digest { return h.Int64(int64(values.Value(i))) }
+	default:
+		panic(fmt.Sprintf("column %s: no digest for Arrow type %s", column, values.DataType()))
+	}
+	for i := range values.Len() {
+		if values.IsNull(i) {
+			nulls++
+			continue
+		}
+		d := digest(i)
+		sum = sum.Add(d)
+		rows[i] = rows[i].Add(d)
+	}
+	return sum, nulls
+}
+
+// RowDigests are the digests of a batch's rows over those columns, which are
+// the batch's first ones.
+func RowDigests(columns []Column, batch arrow.Record) []Digest {
+	rows := make([]Digest, batch.NumRows())
+	for i, c := range columns {
+		SumValues(c.Name, batch.Column(i), rows)
+	}
+	for i := range rows {
+		rows[i] = rows[i].Seal()
+	}
+	return rows
+}

@@ -1,0 +1,93 @@
+package schemas
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Digest is a 128-bit fingerprint of values, rows or sets of rows. Digests of a
+// set are sums, so that they do not depend on order; they tell honest content
+// apart, and are no defence against somebody who constructs a collision.
+//
+// The definition is part of the lake's format (it stands in every Parquet
+// footer and in the state):
+//
+//	value   xxh3-128 of the value's bytes, seeded with xxh3-64 of the column's
+//	        name; an integer, timestamp (µs) or date (days) is 8 bytes, little
+//	        endian; NULL is zero, so a column of NULLs changes nothing
+//	row     Seal(sum of its values' digests)
+//	content sum of its rows' digests
+//
+// All sums are modulo 2¹²⁸.
+type Digest struct{ Hi, Lo uint64 }
+
+// Add is the sum of two digests.
+func (d Digest) Add(e Digest) Digest {
+	lo, carry := bits.Add64(d.Lo, e.Lo, 0)
+	hi, _ := bits.Add64(d.Hi, e.Hi, carry)
+	return Digest{hi, lo}
+}
+
+// Seal makes the digest of a row from the sum of its values' digests. It mixes,
+// so that two rows which swap a value do not have the same sum as before.
+func (d Digest) Seal() Digest {
+	a := mix(d.Lo ^ 0x9e3779b97f4a7c15)
+	b := mix(d.Hi + a)
+	return Digest{Hi: b, Lo: mix(a ^ bits.RotateLeft64(b, 29))}
+}
+
+// mix is the 64-bit finaliser of MurmurHash3: a bijection in which every input
+// bit changes every output bit with probability one half.
+func mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// String is 32 hexadecimal digits.
+func (d Digest) String() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], d.Hi)
+	binary.BigEndian.PutUint64(b[8:], d.Lo)
+	return hex.EncodeToString(b[:])
+}
+
+// MarshalText is String.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (d *Digest) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != 16 {
+		return fmt.Errorf("a digest is 32 hexadecimal digits, not %q", text)
+	}
+	d.Hi, d.Lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	return nil
+}
+
+// ValueHasher makes the digests of one column's values.
+type ValueHasher struct{ seed uint64 }
+
+// HashValuesOf gives the hasher of the column with that name.
+func HashValuesOf(column string) ValueHasher { return ValueHasher{xxh3.HashString(column)} }
+
+// String is the digest of a STRING value.
+func (h ValueHasher) String(s string) Digest {
+	u := xxh3.HashString128Seed(s, h.seed)
+	return Digest{u.Hi, u.Lo}
+}
+
+// Int64 is the digest of an integer, a timestamp in microseconds or a date in
+// days, both since 1970-01-01 UTC.
+func (h ValueHasher) Int64(v int64) Digest {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(v))
+	u := xxh3.Hash128Seed(b[:], h.seed)
+	return Digest{u.Hi, u.Lo}
+}

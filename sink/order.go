@@ -1,0 +1,134 @@
+package sink
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas"
+)
+
+// Rows is a stream of record batches in the order of the files: by time (the
+// event_time, or where that is NULL the created_at), prospect_id and event_id.
+// The first error ends it. Batches begin with the columns of the table's files.
+type Rows = iter.Seq2[arrow.Record, error]
+
+// chunkRows is how many rows a batch of a stream has at the most. Streams that
+// are merged hold one such batch each.
+const chunkRows = 16 << 10
+
+// sortKeys are the columns of a batch by which rows are ordered.
+type sortKeys struct {
+	time, created *array.Timestamp
+	prospect, id  *array.String
+}
+
+func keysOf(table schemas.Table, batch arrow.Record) sortKeys {
+	column := func(name string) arrow.Array {
+		return batch.Column(slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == name }))
+	}
+	return sortKeys{
+		time:     column("event_time").(*array.Timestamp),
+		created:  column("created_at").(*array.Timestamp),
+		prospect: column("prospect_id").(*array.String),
+		id:       column("event_id").(*array.String),
+	}
+}
+
+// micros is the time that orders a row.
+func (k *sortKeys) micros(row int) int64 {
+	if k.time.IsNull(row) {
+		return int64(k.created.Value(row))
+	}
+	return int64(k.time.Value(row))
+}
+
+func compareRows(a *sortKeys, i int, b *sortKeys, j int) int {
+	if c := cmp.Compare(a.micros(i), b.micros(j)); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.prospect.Value(i), b.prospect.Value(j)); c != 0 {
+		return c
+	}
+	return strings.Compare(a.id.Value(i), b.id.Value(j))
+}
+
+// rowRef is a row of one of several batches.
+type rowRef struct{ batch, row int32 }
+
+// gather copies rows of several batches into one batch of those columns, which
+// are the batches' first ones.
+func gather(columns []schemas.Column, batches []arrow.Record, rows []rowRef) arrow.Record {
+	schema := schemas.Arrow(columns)
+	arrays := make([]arrow.Array, len(columns))
+	for c := range columns {
+		sources := make([]arrow.Array, len(batches))
+		for i, b := range batches {
+			sources[i] = b.Column(c)
+		}
+		switch columns[c].Type {
+		case schemas.String:
+			arrays[c] = gatherStrings(sources, rows)
+		case schemas.Timestamp:
+			b := array.NewTimestampBuilder(memory.DefaultAllocator, schema.Field(c).Type.(*arrow.TimestampType))
+			arrays[c] = gatherFixed[arrow.Timestamp, *array.Timestamp](b, sources, rows)
+		case schemas.Date:
+			b := array.NewDate32Builder(memory.DefaultAllocator)
+			arrays[c] = gatherFixed[arrow.Date32, *array.Date32](b, sources, rows)
+		}
+	}
+	return array.NewRecord(schema, arrays, int64(len(rows)))
+}
+
+func gatherStrings(sources []arrow.Array, rows []rowRef) arrow.Array {
+	from := typed[*array.String](sources)
+	size := 0
+	for _, r := range rows {
+		size += from[r.batch].ValueLen(int(r.row))
+	}
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	b.Reserve(len(rows))
+	b.ReserveData(size)
+	for _, r := range rows {
+		if s := from[r.batch]; s.IsNull(int(r.row)) {
+			b.AppendNull()
+		} else {
+			b.Append(s.Value(int(r.row)))
+		}
+	}
+	return b.NewArray()
+}
+
+func gatherFixed[T any, A interface {
+	arrow.Array
+	Value(int) T
+}, B interface {
+	Reserve(int)
+	AppendNull()
+	UnsafeAppend(T)
+	NewArray() arrow.Array
+}](b B, sources []arrow.Array, rows []rowRef) arrow.Array {
+	from := typed[A](sources)
+	b.Reserve(len(rows))
+	for _, r := range rows {
+		if s := from[r.batch]; s.IsNull(int(r.row)) {
+			b.AppendNull()
+		} else {
+			b.UnsafeAppend(s.Value(int(r.row)))
+		}
+	}
+	return b.NewArray()
+}
+
+func typed[A arrow.Array](sources []arrow.Array) []A {
+	out := make([]A, len(sources))
+	for i, s := range sources {
+		out[i] = s.(A)
+	}
+	return out
+}

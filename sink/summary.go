@@ -1,0 +1,24 @@
+package sink
+
+import "prospector/schemas"
+
+// Summary is what the writer of a file says it wrote, and what a second reader
+// must find in it.
+type Summary struct {
+	Rows int64
+	// Content is the order-independent digest of the rows: schemas.Digest.
+	Content schemas.Digest
+	// Columns are in the order of the file.
+	Columns []ColumnSummary
+	// MinTime and MaxTime are of the non-NULL event_time, in microseconds
+	// since 1970-01-01 UTC; both are 0 when there is none.
+	MinTime, MaxTime int64
+}
+
+// ColumnSummary is the Summary of one column.
+type ColumnSummary struct {
+	Name  string
+	Nulls int64
+	// Values is the sum of the digests of the column's values.
+	Values schemas.Digest
+}
