@@ -8,6 +8,9 @@ package jobs
 
 import (
 	"log/slog"
+	"net/url"
+	"path"
+	"path/filepath"
 	"time"
 
 	"prospector/schemas"
@@ -115,6 +118,16 @@ type Sink struct {
 	Path   string // local: absolute path of the root
 	Bucket string // gcs
 	Prefix string // gcs: slash-separated, without slashes at its ends; may be ""
+}
+
+// URI names what the sink holds by that name, such as a job's table, or with
+// an empty name its root: file:///lake/prospect_events, gs://bucket/prefix.
+func (s Sink) URI(name string) string {
+	if s.Kind == "gcs" {
+		return "gs://" + path.Join(s.Bucket, s.Prefix, name)
+	}
+	u := url.URL{Scheme: "file", Path: path.Join(filepath.ToSlash(s.Path), name)}
+	return u.String()
 }
 
 // Output is a named value that the user asked to see.

@@ -211,4 +211,3 @@ func (o *output) flush() error {
 	}
 	return o.err
 }
-

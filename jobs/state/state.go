@@ -77,8 +77,10 @@ func (o Object) Same(other Object) bool {
 
 // Quarantine is the published object of quarantined events.
 type Quarantine struct {
-	Events int64  `json:"events"`
-	Object Object `json:"object"`
+	Events int64 `json:"events"`
+	// Content is a digest of the events, without where they stood.
+	Content schemas.Digest `json:"content"`
+	Object  Object         `json:"object"`
 }
 
 // Pending are intended changes.

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"prospector/jobs"
+)
+
+func initCommand(e *env) *command {
+	var v variables
+	return &command{
+		synopsis: "Prepare the directory, and see that state and sinks can be used",
+		about: `Checks the configuration, prepares the directory for prospector's own files,
+and sees that the state can be read and every sink opened. It may be repeated at
+any time. apply does the same, so init is only there to find out early.`,
+		flags: v.register,
+		run: func([]string) int {
+			c, ok := e.load(&v)
+			if !ok {
+				return 1
+			}
+			ctx, cancel := e.interruptible()
+			defer cancel()
+			if err := e.prepare(ctx, c); err != nil {
+				return e.failed(err)
+			}
+			e.view.Printf("\nProspector has been initialized. Next: prospector plan\n")
+			return 0
+		},
+	}
+}
+
+func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
+	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	backend, err := e.OpenBackend(c.Backend)
+	if err == nil {
+		_, err = backend.Read(ctx)
+	}
+	if err != nil {
+		return c.Backend.Diagnose("path", "State cannot be kept there", err.Error()+".")
+	}
+	e.view.Printf("State: %s\n", c.Backend.Path)
+	var errs jobs.Diagnostics
+	seen := make(map[string]bool)
+	for _, job := range c.Jobs {
+		for _, sink := range job.Sinks {
+			if seen[sink.Address] {
+				continue
+			}
+			seen[sink.Address] = true
+			opened, err := e.OpenSink(ctx, sink)
+			if err != nil {
+				attribute := "path"
+				if sink.Kind == "gcs" {
+					attribute = "bucket"
+				}
+				errs = append(errs, sink.Diagnose(attribute, "Sink cannot be opened", err.Error()+"."))
+				continue
+			}
+			e.view.Printf("%s: %s\n", sink.Address, opened.URI(""))
+			errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
+		}
+	}
+	return errors.Join(errs.Err())
+}

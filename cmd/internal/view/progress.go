@@ -1,0 +1,121 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/run"
+)
+
+// View is what a session is observed by.
+var _ run.Observer = (*View)(nil)
+
+// progressState is what the progress of a session has come to.
+type progressState struct {
+	lines   time.Time // when the last plain line of progress was printed
+	read    run.Progress
+	changes map[string]*publishing // by job
+}
+
+type publishing struct{ done, of int }
+
+// plainEvery is how often progress is told where there is no terminal.
+const plainEvery = 10 * time.Second
+
+// JobStarted is run.Observer's.
+func (v *View) JobStarted(job string, prospects int) {
+	v.Printf("%s: Reading %s...\n", v.paint(job, bold), plural(prospects, "prospect"))
+}
+
+// Resumed is run.Observer's.
+func (v *View) Resumed(job string, prospects, pages int) {
+	v.Printf("%s: Resuming: %s of %s are here from an interrupted run\n", v.paint(job, bold), plural(pages, "page"), plural(prospects, "prospect"))
+}
+
+// Progress is run.Observer's.
+func (v *View) Progress(p run.Progress) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.run.read = p
+	tell := fmt.Sprintf("%s of %s prospects, %s, %s, %s",
+		count(p.Prospects), count(p.Of), plural(p.Events, "event"), plural(p.Requests, "request"), size(p.Bytes))
+	if p.Failed > 0 {
+		tell += fmt.Sprintf(", %s failed", count(p.Failed))
+	}
+	v.progress(p.Job, tell, p.Prospects, p.Of)
+}
+
+// progress moves the bar, or now and then prints a line.
+func (v *View) progress(job, tell string, done, of int64) {
+	if !v.Terminal {
+		if now := time.Now(); v.run.lines.IsZero() {
+			v.run.lines = now
+		} else if now.Sub(v.run.lines) >= plainEvery {
+			v.run.lines = now
+			fmt.Fprintf(v.Out, "%s: Still reading... %s\n", job, tell)
+		}
+		return
+	}
+	const cells = 24
+	full := cells
+	if of > 0 {
+		full = int(done * cells / of)
+	}
+	line := strings.Repeat("█", full) + strings.Repeat("░", cells-full) + " " + tell
+	if runes := []rune(line); len(runes) >= v.Width {
+		line = string(runes[:v.Width-1])
+	}
+	fmt.Fprint(v.Out, "\r\033[K"+line)
+	v.bar = true
+}
+
+// Staged is run.Observer's.
+func (v *View) Staged(job string) {
+	p := v.run.read
+	took := p.Elapsed.Round(10 * time.Millisecond)
+	v.Printf("%s: Read and staged %s of %s [%s, %s in %s]\n", v.paint(job, bold),
+		plural(p.Events, "event"), plural(p.Of, "prospect"), plural(p.Requests, "request"), size(p.Bytes), took)
+}
+
+// Applying tells how many changes are to come.
+func (v *View) Applying(p *plan.Plan) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.run.changes = make(map[string]*publishing)
+	for _, j := range p.Jobs {
+		n := 0
+		for _, c := range j.Changes {
+			if len(c.Writes) > 0 {
+				n++
+			}
+		}
+		v.run.changes[j.Address] = &publishing{of: n}
+	}
+}
+
+// ApplyStarted is run.Observer's.
+func (v *View) ApplyStarted(string, plan.Change) {}
+
+// ApplyDone is run.Observer's: a line a change where there are few, else a bar.
+func (v *View) ApplyDone(job string, c plan.Change, took time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p := v.run.changes[job]
+	if p == nil {
+		return
+	}
+	p.done++
+	if p.of > foldAbove {
+		if v.Terminal {
+			v.progress(job, fmt.Sprintf("%d of %d partitions published", p.done, p.of), int64(p.done), int64(p.of))
+		} else if p.done == p.of {
+			fmt.Fprintf(v.Out, "%s: %s published\n", job, plural(p.of, "partition"))
+		}
+		return
+	}
+	done := map[plan.Action]string{plan.Create: "Creation", plan.Update: "Modification", plan.Delete: "Destruction"}[c.Action]
+	v.clearBar()
+	fmt.Fprintf(v.Out, "%s: %s complete after %s\n", v.paint(fmt.Sprintf("%s.partition[%q]", job, c.Partition), bold), done, took.Round(time.Millisecond))
+}

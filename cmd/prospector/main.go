@@ -1,0 +1,43 @@
+// Prospector exports the events of Knock CRM prospects into a lake of
+// hive-partitioned Parquet. See README.md, or run it with -help.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"prospector/cmd/internal/cli"
+	"prospector/jobs"
+	"prospector/jobs/run"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
+	"prospector/sink/store/local"
+)
+
+func main() {
+	os.Exit(cli.Run(cli.Deps{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		OpenSink: openSink, OpenBackend: openBackend,
+	}, os.Args[1:]))
+}
+
+func openSink(ctx context.Context, s jobs.Sink) (store.Store, error) {
+	switch s.Kind {
+	case "local":
+		return local.Open(s.Path)
+	case "gcs":
+		return gcs.Open(ctx, s.Bucket, s.Prefix, gcs.Options{})
+	}
+	return nil, fmt.Errorf("there is no kind of sink %q", s.Kind)
+}
+
+func openBackend(b jobs.Backend) (run.Backend, error) {
+	files, err := local.Open(filepath.Dir(b.Path))
+	if err != nil {
+		return nil, err
+	}
+	return state.NewLocal(files, b.Path), nil
+}

@@ -1,0 +1,54 @@
+package extract
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Each calls visit for every prospect, at most concurrency at once. Each worker
+// is one goroutine that passes its own number, from 0, so that it can own state.
+//
+// visit returns nil for what concerns only its prospect. The first error, of a
+// visit or of the sequence, cancels the context of the other visits and is
+// returned once they have ended; so is the error of ctx.
+//
+// Prospects are taken from the sequence one by one as workers become free, in a
+// single goroutine. A sequence that can block must itself end with ctx.
+func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, error], visit func(ctx context.Context, worker int, prospect string) error) error {
+	if concurrency < 1 {
+		return fmt.Errorf("prospects cannot be read by %d workers: set concurrency to 1 or more", concurrency)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	next := make(chan string)
+	group.Go(func() error {
+		defer close(next)
+		for prospect, err := range prospects {
+			if err != nil {
+				return fmt.Errorf("reading the list of prospects: %w", err)
+			}
+			select {
+			case next <- prospect:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for worker := range concurrency {
+		group.Go(func() error {
+			for prospect := range next {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := visit(ctx, worker, prospect); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,126 @@
+package extract
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// The kinds of an Error, for errors.Is. All but those that WholeRun names concern
+// one prospect, and the next one may well succeed.
+var (
+	// ErrUnauthorized: 401. The key is wrong, for every prospect.
+	ErrUnauthorized = errors.New("the API key is not accepted")
+	// ErrForbidden: 403. The prospect is somebody else's; or the key is wrong,
+	// as some gateways say it, and then every prospect will get this.
+	ErrForbidden = errors.New("the API key may not read this")
+	// ErrNotFound: 404 or 410. There is no such prospect, or no longer.
+	ErrNotFound = errors.New("there is no such prospect")
+	// ErrRefused: any other answer that another attempt would not change, a
+	// redirect among them; or an id that no URL can hold.
+	ErrRefused = errors.New("the request is refused")
+	// ErrBadPage: an answer that is not JSON, or not a page. It comes inside
+	// an ErrExhausted.
+	ErrBadPage = errors.New("the answer is not a page of events")
+	// ErrTooLarge: an answer beyond Options.MaxPageBytes.
+	ErrTooLarge = errors.New("the answer is too large")
+	// ErrLoop: pages that do not end, or cannot be followed to their end.
+	ErrLoop = errors.New("the pages do not come to an end")
+	// ErrThrottled: a Retry-After beyond MaxRetryAfter.
+	ErrThrottled = errors.New("the API asks to come back later")
+	// ErrExhausted: no attempt succeeded. The last one's cause is wrapped.
+	ErrExhausted = errors.New("no attempt succeeded")
+)
+
+// advice says what to do next, in the words of the configuration.
+var advice = map[error]string{
+	ErrUnauthorized: "check api_key and endpoint",
+	ErrForbidden:    "check that the prospect belongs to the account of api_key",
+	ErrNotFound:     "check the id, or take it off the list of prospects",
+	ErrRefused:      "check endpoint and page_size",
+	ErrTooLarge:     "ask for smaller pages with page_size",
+	ErrLoop:         "report it to the operator of the API; what was read before is sound",
+	ErrThrottled:    "run again later, or lower requests_per_second",
+	ErrExhausted:    "run again later, or raise max_attempts or timeout",
+}
+
+// WholeRun reports whether err concerns every prospect and not only the one it
+// was met with, so that a run should ask for nothing more: ErrUnauthorized and
+// ErrThrottled.
+func WholeRun(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrThrottled)
+}
+
+// Error is why a page could not be read. It holds neither the key nor anything
+// of a response body.
+type Error struct {
+	Prospect string
+	Path     string // of the URL, without host and query
+	Page     int    // 0-based; the text counts from 1
+	Attempts int    // requests made for the page
+	Status   int    // of the last answer; 0 when there was none
+	Kind     error  // one of this package's Err…
+	Err      error  // the cause; may be nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "GET %s, page %d", e.Path, e.Page+1)
+	if e.Attempts > 1 {
+		fmt.Fprintf(&b, ", %d attempts", e.Attempts)
+	}
+	fmt.Fprintf(&b, ": %v", e.Kind)
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	if next := advice[e.Kind]; next != "" {
+		b.WriteString("; " + next)
+	}
+	return b.String()
+}
+
+// Unwrap gives the kind and the cause.
+func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
+
+// statusError is the cause when the API answered with another status than 200.
+func statusError(status int) error {
+	return fmt.Errorf("the API answered %s", strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status))))
+}
+
+// networkError gives what the network or net/http reported in words that are
+// safe to show: for what it cannot understand, net/http quotes what arrived. It
+// wraps no context error, which would look like the end of the caller's context.
+func networkError(err error, timeout time.Duration) error {
+	var (
+		operation *net.OpError
+		lookup    *net.DNSError
+		unproven  *tls.CertificateVerificationError
+		corrupt   flate.CorruptInputError
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no complete answer within %s", timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the connection ended before the answer did")
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+		return errors.New("the answer's compression is damaged")
+	case errors.As(err, &lookup):
+		return lookup
+	case errors.As(err, &unproven):
+		return unproven
+	case errors.As(err, &operation):
+		return operation
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return fmt.Errorf("the connection failed (%T)", err)
+}

@@ -1,0 +1,204 @@
+package extract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// path is the part of the URL that names a prospect's events.
+func path(prospect string) string { return "/prospect/" + url.PathEscape(prospect) + "/events" }
+
+func (c *Client) url(prospect, cursor string) string {
+	u := c.endpoint + path(prospect) + "?first=" + strconv.Itoa(c.options.PageSize)
+	if cursor != "" {
+		u += "&after=" + url.QueryEscape(cursor)
+	}
+	return u
+}
+
+// failure is why one attempt gave no page.
+type failure struct {
+	kind   error // when the attempt was the last one because of it; nil: another may succeed
+	cause  error
+	status int
+	after  time.Duration // that the API asks to wait
+}
+
+// fetch reads one page, in as many attempts as it takes. Its error is an *Error,
+// or wraps the error of ctx.
+func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page, error) {
+	e := &Error{Prospect: prospect, Path: path(prospect), Page: at.Number}
+	switch prospect {
+	case "", ".", "..":
+		// Any server may take such a path for another.
+		e.Kind, e.Err = ErrRefused, errors.New("that id cannot stand in a URL")
+		return Page{}, e
+	}
+	canceled := func() error {
+		return fmt.Errorf("reading page %d of prospect %q: %w", at.Number+1, prospect, ctx.Err())
+	}
+	for {
+		if err := c.pace.admit(ctx); err != nil {
+			return Page{}, canceled()
+		}
+		e.Attempts++
+		if e.Attempts > 1 {
+			c.stats.retries.Add(1)
+		}
+		page, f := c.attempt(ctx, c.url(prospect, at.Cursor))
+		if f == nil {
+			page.Number, page.Cursor = at.Number, at.Cursor
+			c.stats.pages.Add(1)
+			c.stats.events.Add(int64(page.Events))
+			c.stats.bytes.Add(int64(len(page.Body)))
+			return page, nil
+		}
+		if ctx.Err() != nil {
+			return Page{}, canceled()
+		}
+		e.Status, e.Kind, e.Err = f.status, f.kind, f.cause
+		if e.Kind == nil && f.after > MaxRetryAfter {
+			e.Kind = ErrThrottled
+			e.Err = fmt.Errorf("%w, and Retry-After is beyond the %s that are waited", f.cause, MaxRetryAfter)
+		}
+		if e.Kind == nil && e.Attempts >= c.options.MaxAttempts {
+			e.Kind = ErrExhausted
+		}
+		if e.Kind != nil {
+			return Page{}, e
+		}
+		wait := backoff(e.Attempts, c.options.Rand())
+		c.options.Logger.LogAttrs(ctx, slog.LevelDebug, "a request failed and is repeated",
+			slog.String("prospect", prospect), slog.Int("page", at.Number+1), slog.Int("attempt", e.Attempts),
+			slog.Int("status", f.status), slog.String("why", f.cause.Error()), slog.Duration("backoff", wait))
+		if f.after > 0 {
+			c.options.Logger.LogAttrs(ctx, slog.LevelInfo, "the API asks to wait",
+				slog.Int("status", f.status), slog.Duration("retry_after", f.after))
+			c.pace.hold(f.after)
+		}
+		if err := c.pace.wait(ctx, wait); err != nil {
+			return Page{}, canceled()
+		}
+	}
+}
+
+// attempt sends one request and reads its answer.
+//
+// It uses the transport without an http.Client around it: that would follow
+// redirects, and take the key along.
+func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil { // cannot be: every part is escaped
+		return Page{}, &failure{kind: ErrRefused, cause: errors.New("the URL cannot be built")}
+	}
+	request.Header = c.header.Clone()
+	c.stats.requests.Add(1)
+	response, err := c.options.Transport.RoundTrip(request)
+	if err != nil {
+		return Page{}, &failure{cause: networkError(err, c.options.Timeout)}
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		// A body that is read to its end leaves a connection for the next request.
+		_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+		return Page{}, refusal(response)
+	}
+
+	scratch := scratches.Get().(*[]byte)
+	defer func() {
+		if cap(*scratch) <= maxScratch {
+			scratches.Put(scratch)
+		}
+	}()
+	*scratch, err = readAll((*scratch)[:0], response, c.options.MaxPageBytes)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return Page{}, &failure{kind: ErrTooLarge, status: response.StatusCode,
+			cause: fmt.Errorf("it is over %d bytes", c.options.MaxPageBytes)}
+	case err != nil:
+		return Page{}, &failure{cause: networkError(err, c.options.Timeout), status: response.StatusCode}
+	}
+	info, err := parsePage(*scratch)
+	switch {
+	case err != nil:
+		return Page{}, &failure{cause: fmt.Errorf("%w: %w", ErrBadPage, err), status: response.StatusCode}
+	case info.more && info.cursor == "":
+		return Page{}, &failure{kind: ErrLoop, status: response.StatusCode,
+			cause: errors.New("hasNextPage is true, and there is no endCursor to go on with")}
+	}
+	page := Page{Events: info.events, Body: bytes.Clone(*scratch)}
+	if info.more {
+		page.Next = info.cursor
+	}
+	return page, nil
+}
+
+// refusal sorts the answers that are not 200.
+func refusal(r *http.Response) *failure {
+	f := &failure{status: r.StatusCode, cause: statusError(r.StatusCode)}
+	switch status := r.StatusCode; {
+	case status == http.StatusUnauthorized:
+		f.kind = ErrUnauthorized
+	case status == http.StatusForbidden:
+		f.kind = ErrForbidden
+	case status == http.StatusNotFound, status == http.StatusGone:
+		f.kind = ErrNotFound
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests,
+		status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
+		f.after = retryAfter(r.Header, time.Now())
+	case status/100 == 3:
+		f.kind = ErrRefused
+		if to, err := r.Location(); err == nil {
+			f.cause = fmt.Errorf("%w, a redirect to the host %q, and the key goes nowhere but to the endpoint", f.cause, to.Host)
+		}
+	default:
+		f.kind = ErrRefused
+	}
+	return f
+}
+
+// Pages are read into buffers that stay, and copied once their size is known and
+// their content is sound: a body is then exactly as large as it must be, and a
+// failed attempt leaves no garbage.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch bounds what a buffer may keep, and what is believed of a
+// Content-Length before the bytes have come.
+const maxScratch = 1 << 20
+
+// readAll appends the body to b. It gives ErrTooLarge once that is longer than
+// limit, and has then read at most one byte more.
+func readAll(b []byte, r *http.Response, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return b, ErrTooLarge
+	}
+	// One byte more than announced, so that the last Read can see the end.
+	b = slices.Grow(b, int(max(512, min(r.ContentLength, maxScratch)+1)))
+	for {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
+		}
+		n, err := r.Body.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > limit:
+			return b, ErrTooLarge
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
+}

@@ -1,0 +1,209 @@
+// Package knocksim simulates the Knock Get Prospect Events API, so that tests,
+// benchmarks and the demo stand on a real HTTP server instead of canned answers.
+//
+// Its duties: to answer as the vendor documents (GET
+// /prospect/{id}/events?first=N&after=CURSOR, see the endpoint's reference), from
+// a world that is a pure function of Options: the same options give the same
+// bytes on every machine, in every order of requests. To know the truth about
+// that world (ProspectIDs, Nodes, EventCount), to fail on demand (Faults), and to
+// count what it served (Stats). To be fast: every event is computed when it is
+// asked for, so memory is a few integers a prospect whatever the number of events.
+//
+// Not its duties: the rest of the vendor's API, rate limits, storing anything,
+// odd answers that no seed would give (a test of those cans them).
+//
+// Documented by the vendor are the path, the key, the page and the kind
+// APPOINTMENT_CREATED. A guess are the names of the five message kinds and the
+// fields of their data (see messageKinds), error bodies, the largest page, that
+// events are served in the order of their creation and that a cursor is an
+// offset in that order.
+package knocksim
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of Options.
+const (
+	DefaultAPIKey      = "syndication-prospect-TEST-KEY" // the vendor's public key for staging
+	DefaultMaxPageSize = 100
+)
+
+// Limits of Options.
+const (
+	MaxProspects = 50_000_000
+	MaxEvents    = 1_000_000_000
+)
+
+// Window is the time in which Options.Events happen, and again as many, and so
+// on: January.
+const Window = 31 * 24 * time.Hour
+
+var defaultSince = time.Date(2022, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// Options describe a world and how it is served. The zero value of a field is
+// its default where one is named.
+type Options struct {
+	Seed      uint64
+	Prospects int // 1 to MaxProspects
+	// Events is how many are created in the first Window after Since, over all
+	// prospects, and in every Window after it: 0 to MaxEvents.
+	Events int
+	// Since is when the world begins: 2022-01-01T00:00:00Z by default.
+	Since time.Time
+	// AsOf decides what is served: events created before it, in the condition
+	// they had then. The default is one Window after Since. Worlds that differ
+	// in AsOf alone are one world at two moments: what the earlier one shows, the
+	// later one shows too, but for the status of appointments.
+	AsOf time.Time
+	// NewestFirst reverses the order of a prospect's events, so that a new event
+	// moves all others on to later offsets.
+	NewestFirst bool
+	// MaxPageSize is the largest page, and the page of a request without
+	// `first`: 100 by default. A larger `first` is silently lowered to it.
+	MaxPageSize int
+	// RejectLargePages answers 400 to a larger `first` instead.
+	RejectLargePages bool
+	// Gzip compresses pages for clients that accept it.
+	Gzip bool
+	// APIKey is the one x-api-key that is let in: DefaultAPIKey by default.
+	APIKey string
+	Faults Faults
+}
+
+func (o Options) withDefaults() Options {
+	if o.Since.IsZero() {
+		o.Since = defaultSince
+	}
+	if o.AsOf.IsZero() {
+		o.AsOf = o.Since.Add(Window)
+	}
+	if o.MaxPageSize == 0 {
+		o.MaxPageSize = DefaultMaxPageSize
+	}
+	if o.APIKey == "" {
+		o.APIKey = DefaultAPIKey
+	}
+	if o.Faults.MaxInARow == 0 {
+		o.Faults.MaxInARow = defaultMaxInARow
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	demand := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	demand(1 <= o.Prospects && o.Prospects <= MaxProspects, "prospects is %d: give 1 to %d", o.Prospects, MaxProspects)
+	demand(0 <= o.Events && o.Events <= MaxEvents, "events is %d: give 0 to %d", o.Events, MaxEvents)
+	for _, t := range []struct {
+		name string
+		time.Time
+	}{{"since", o.Since}, {"as-of", o.AsOf}} {
+		year := t.UTC().Year()
+		demand(1970 <= year && year < 3000, "%s is %s: give a time in the years 1970 to 2999", t.name, t.Format(time.RFC3339))
+	}
+	demand(o.MaxPageSize >= 1, "the largest page is %d: give at least 1", o.MaxPageSize)
+	errs = append(errs, o.Faults.validate())
+	return errors.Join(errs...)
+}
+
+// Simulator is the API over one world: an http.Handler. Its methods may be
+// called concurrently.
+type Simulator struct {
+	options Options
+	world   world
+	events  int
+	faults  faultPlan
+	stats   counters
+	// served is, for each prospect, the lowest offset at which no page has been
+	// served yet, taking pages to be asked for in order.
+	served []atomic.Int64
+	pages  sync.Pool // of *[]byte
+}
+
+// New makes a Simulator, or says which options make no sense.
+func New(options Options) (*Simulator, error) {
+	options = options.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, fmt.Errorf("the simulator cannot be set up: %w", err)
+	}
+	s := &Simulator{
+		options: options,
+		world:   newWorld(options),
+		faults:  newFaultPlan(options),
+		served:  make([]atomic.Int64, options.Prospects),
+		pages:   sync.Pool{New: func() any { return new([]byte) }},
+	}
+	for i := range options.Prospects {
+		s.events += s.world.visible(i)
+	}
+	return s, nil
+}
+
+// ProspectIDs yields the id of every prospect: Options.Prospects different
+// strings of eight digits, in no order.
+func (s *Simulator) ProspectIDs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range s.options.Prospects {
+			if !yield(strconv.Itoa(s.world.id(i))) {
+				return
+			}
+		}
+	}
+}
+
+// WriteIDs writes the ids as CSV, one a line under the header prospect_id.
+func (s *Simulator) WriteIDs(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	b.WriteString("prospect_id\n")
+	for id := range s.ProspectIDs() {
+		b.WriteString(id)
+		b.WriteByte('\n')
+	}
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("writing the prospect ids: %w", err)
+	}
+	return nil
+}
+
+// Nodes yields the events of a prospect, each a JSON object of its own memory,
+// as and in the order in which they are served; none for an unknown prospect.
+func (s *Simulator) Nodes(prospect string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		i, ok := s.world.index(prospect)
+		if !ok {
+			return
+		}
+		p := s.world.person(i)
+		visible := s.world.visible(i)
+		for offset := range visible {
+			node := s.world.appendNode(make([]byte, 0, 768), &p, s.at(offset, visible))
+			if !yield(node) {
+				return
+			}
+		}
+	}
+}
+
+// at is the number of the event at an offset in the served order.
+func (s *Simulator) at(offset, visible int) int {
+	if s.options.NewestFirst {
+		return visible - 1 - offset
+	}
+	return offset
+}
+
+// EventCount is how many events are served, over all prospects.
+func (s *Simulator) EventCount() int { return s.events }

@@ -1,0 +1,108 @@
+package knocksim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Stats is what a Simulator has served so far.
+type Stats struct {
+	Requests int64 // all of them
+	Pages    int64 // whole answers with status 200
+	Events   int64 // events on Pages
+	// Repeated is how many of Pages began with an event (or an end of events)
+	// that an earlier one had covered: 0 says that no page was read twice.
+	Repeated int64
+	Aborted  int64 // pages that the client did not wait for
+	// Faults are by kind: 429, 500, 503, reset, truncated, slow. Kinds that
+	// did not occur are missing.
+	Faults map[string]int64
+	// Status counts answers by their status, which is 200 for those that were
+	// reset or truncated. Others that did not occur are missing.
+	Status map[int]int64
+}
+
+// String is a summary of a few lines.
+func (s Stats) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d requests, %d pages with %d events, %d repeated, %d aborted", s.Requests, s.Pages, s.Events, s.Repeated, s.Aborted)
+	var lines []string
+	for status, n := range s.Status {
+		lines = append(lines, fmt.Sprintf("status %d: %d", status, n))
+	}
+	for fault, n := range s.Faults {
+		lines = append(lines, fmt.Sprintf("fault %s: %d", fault, n))
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		b.WriteString("\n  " + line)
+	}
+	return b.String()
+}
+
+// counters are Stats while they are counted.
+type counters struct {
+	requests, pages, events, repeated, aborted atomic.Int64
+	faults                                     [faultKinds]atomic.Int64
+	status                                     [600]atomic.Int64
+}
+
+// page counts a page, or takes it back when sign is -1.
+func (c *counters) page(events int, repeated bool, sign int64) {
+	c.pages.Add(sign)
+	c.events.Add(sign * int64(events))
+	if repeated {
+		c.repeated.Add(sign)
+	}
+}
+
+// Stats is a snapshot. An answer that a client has in full is counted in it.
+func (s *Simulator) Stats() Stats {
+	c := &s.stats
+	out := Stats{
+		Requests: c.requests.Load(), Pages: c.pages.Load(), Events: c.events.Load(),
+		Repeated: c.repeated.Load(), Aborted: c.aborted.Load(),
+		Faults: map[string]int64{}, Status: map[int]int64{},
+	}
+	for kind, name := range faultNames {
+		if n := c.faults[kind].Load(); n > 0 {
+			out.Faults[name] = n
+		}
+	}
+	for status := range c.status {
+		if n := c.status[status].Load(); n > 0 {
+			out.Status[status] = n
+		}
+	}
+	return out
+}
+
+// mark is what serving one page has changed in Simulator.served.
+type mark struct {
+	at            *atomic.Int64
+	before, after int64
+	repeated      bool
+}
+
+// mark notes that a prospect's events from offset on are being served. Pages
+// are asked for in order, since each cursor comes from the page before; so one
+// number a prospect tells those that were served from those that were not.
+func (s *Simulator) mark(index, offset, events int) mark {
+	m := mark{at: &s.served[index], after: int64(offset + max(events, 1))}
+	for {
+		m.before = m.at.Load()
+		m.repeated = int64(offset) < m.before
+		if m.after <= m.before || m.at.CompareAndSwap(m.before, m.after) {
+			return m
+		}
+	}
+}
+
+// takeBack undoes the mark, unless someone has gone on from it.
+func (m mark) takeBack() {
+	if m.after > m.before {
+		m.at.CompareAndSwap(m.after, m.before)
+	}
+}

@@ -1,0 +1,86 @@
+package extract
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// Page is one page of a prospect's events, as the API sent it.
+type Page struct {
+	Number int    // 0-based within the prospect
+	Cursor string // that was asked for; "" for the first page
+	Next   string // cursor of the page after it; "" when this is the last
+	Events int    // length of edges
+	// Body is valid JSON: an object with a pageInfo object, with an edges array
+	// unless there are no events, neither of them twice, at most 300 levels
+	// deep. Text in it may be invalid UTF-8. It belongs to the receiver.
+	Body []byte
+}
+
+// Position is where the reading of a prospect begins. The zero value is the
+// start. A page can be read again at its own Number and Cursor, and the reading
+// goes on after it at After.
+type Position struct {
+	Number int    // of the page to be read
+	Cursor string // to ask for; "" only for the first page
+}
+
+// After is the position of the page after p. It is of use only when p.Next is
+// not "".
+func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
+
+// Pages reads the pages of a prospect in order, each when it is asked for. An
+// error ends the sequence: an *Error about the prospect, or one that wraps the
+// error of ctx. Every page before it is sound.
+//
+// An empty page that says there are more is followed. A page whose successor
+// cannot be asked for, because its cursor is missing or was asked for before, or
+// because it would be one too many, is an ErrLoop and not handed out, lest it
+// pass for the last. A cursor from before the position is not remembered; the
+// loop then shows one round later, and MaxPages counts from the start anyway.
+func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		asked := map[string]bool{} // cursors
+		empty := 0                 // pages in a row
+		for at := from; ; {
+			page, failure := c.fetch(ctx, prospect, at)
+			if failure != nil {
+				yield(Page{}, failure)
+				return
+			}
+			if page.Events > 0 {
+				empty = 0
+			} else {
+				empty++
+			}
+			if page.Next != "" {
+				asked[page.Cursor] = true
+				if why := c.endless(page, empty, asked); why != nil {
+					yield(Page{}, &Error{
+						Prospect: prospect, Path: path(prospect), Page: page.Number,
+						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
+					})
+					return
+				}
+			}
+			if !yield(page, nil) || page.Next == "" {
+				return
+			}
+			at = page.After()
+		}
+	}
+}
+
+// endless says why the page after this one is not asked for, if so.
+func (c *Client) endless(page Page, empty int, asked map[string]bool) error {
+	switch {
+	case asked[page.Next]:
+		return fmt.Errorf("the cursor after it was asked for before")
+	case empty >= c.options.MaxEmptyPages:
+		return fmt.Errorf("there were %d empty pages in a row, and it says there are more", empty)
+	case page.Number+1 >= c.options.MaxPages:
+		return fmt.Errorf("there were %d pages, and it says there are more", page.Number+1)
+	}
+	return nil
+}

@@ -1,0 +1,482 @@
+package extract
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const testKey = "syndication-prospect-TEST-KEY"
+
+// noSleep makes every wait end at once, unless ctx has.
+func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
+// newClient gives a client of a server on loopback, and its log. Both end with
+// the test.
+func newClient(t testing.TB, o Options, h http.HandlerFunc) (*Client, *bytes.Buffer) {
+	t.Helper()
+	server := httptest.NewServer(h)
+	var log bytes.Buffer
+	o.Endpoint = server.URL + strings.TrimSuffix(o.Endpoint, "/")
+	o.APIKey = testKey
+	if o.Sleep == nil {
+		o.Sleep = noSleep
+	}
+	o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		server.Close()
+	})
+	return c, &log
+}
+
+// answers gives each cursor its answer, and 400 to others.
+func answers(pages map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if body, ok := pages[r.URL.Query().Get("after")]; ok {
+			io.WriteString(w, body)
+		} else {
+			http.Error(w, "{}", http.StatusBadRequest)
+		}
+	}
+}
+
+func page(events int, pageInfo string) string {
+	return fmt.Sprintf(`{"edges":[%s],"pageInfo":{%s}}`, strings.TrimSuffix(strings.Repeat(`{"node":{}},`, events), ","), pageInfo)
+}
+
+// read collects the pages up to the error.
+func read(ctx context.Context, c *Client, prospect string, from Position) (pages []Page, err error) {
+	for p, e := range c.Pages(ctx, prospect, from) {
+		if err != nil {
+			return pages, errors.New("the sequence went on after an error")
+		}
+		if err = e; err == nil {
+			pages = append(pages, p)
+		}
+	}
+	return pages, err
+}
+
+func TestRequest(t *testing.T) {
+	for _, c := range []struct{ name, base, prospect, cursor, path, query string }{
+		{"first page", "", "47569637", "", "/prospect/47569637/events", "first=25"},
+		{"documented cursor", "", "47569637", "MQ==", "/prospect/47569637/events", "first=25&after=MQ%3D%3D"},
+		{"cursor of base64", "", "1", "a+b/c&first=9 #", "/prospect/1/events", "first=25&after=a%2Bb%2Fc%26first%3D9+%23"},
+		{"id to be escaped", "/v1/knock/", "a/b?c d%é", "", "/v1/knock/prospect/a%2Fb%3Fc%20d%25%C3%A9/events", "first=25"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got *http.Request
+			client, _ := newClient(t, Options{Endpoint: c.base, PageSize: 25}, func(w http.ResponseWriter, r *http.Request) {
+				got = r
+				io.WriteString(w, page(1, `"hasNextPage":false`))
+			})
+			if _, err := read(t.Context(), client, c.prospect, Position{Cursor: c.cursor}); err != nil {
+				t.Fatal(err)
+			}
+			if got.URL.EscapedPath() != c.path || got.URL.RawQuery != c.query {
+				t.Errorf("asked for %s?%s, want %s?%s", got.URL.EscapedPath(), got.URL.RawQuery, c.path, c.query)
+			}
+			if want := c.cursor; got.URL.Query().Get("after") != want {
+				t.Errorf("the cursor arrives as %q, not as %q", got.URL.Query().Get("after"), want)
+			}
+			for header, want := range map[string]string{"X-Api-Key": testKey, "Content-Type": "application/json",
+				"Accept": "application/json", "User-Agent": "prospector", "Accept-Encoding": "gzip"} {
+				if got.Header.Get(header) != want {
+					t.Errorf("%s: %q, want %q", header, got.Header.Get(header), want)
+				}
+			}
+		})
+	}
+}
+
+func TestPages(t *testing.T) {
+	last := page(1, `"endCursor":"Z","hasNextPage":false`)
+	for _, c := range []struct {
+		name    string
+		answers map[string]string
+		from    Position
+		events  []int // by page
+		kind    error
+		why     string // in the error's text
+	}{
+		{name: "one page", answers: map[string]string{"": last}, events: []int{1}},
+		{name: "documented, then the rest", answers: map[string]string{"": documented, "MQ==": page(3, `"endCursor":"Mg==","hasNextPage":true`), "Mg==": last}, events: []int{1, 3, 1}},
+		{name: "no events", answers: map[string]string{"": page(0, `"endCursor":null,"hasNextPage":false`)}, events: []int{0}},
+		{name: "edges null", answers: map[string]string{"": `{"edges":null,"pageInfo":{"hasNextPage":false}}`}, events: []int{0}},
+		{name: "an empty page between", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"B","hasNextPage":true`), "B": last}, events: []int{2, 0, 1}},
+		{name: "an empty page at the end", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"A","hasNextPage":false`)}, events: []int{2, 0}},
+		{name: "hasNextPage never said", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(1, `"endCursor":"B"`), "B": page(0, `"endCursor":"B"`)}, events: []int{2, 1, 0}},
+		{name: "cursors are numbers", answers: map[string]string{"": page(2, `"endCursor":2,"hasNextPage":true`), "2": last}, events: []int{2, 1}},
+		{name: "resumed", answers: map[string]string{"": "no", "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": last}, from: Position{7, "A"}, events: []int{2, 1}},
+
+		{name: "cursor repeats at once", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "asked for before"},
+		{name: "cursor repeats later", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "asked for before"},
+		{name: "cursor repeats the resumed one", answers: map[string]string{"A": page(2, `"endCursor":"A","hasNextPage":true`)}, from: Position{7, "A"}, kind: ErrLoop, why: "page 8"},
+		{name: "hasNextPage never said, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2}, kind: ErrLoop},
+		{name: "more, no cursor", answers: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, kind: ErrLoop, why: "no endCursor"},
+		{name: "empty, more, no cursor", answers: map[string]string{"": page(0, `"hasNextPage":true`)}, kind: ErrLoop, why: "no endCursor"},
+		{name: "not a page", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no pageInfo"},
+		{name: "a refused cursor", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2}, kind: ErrRefused, why: "400 Bad Request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, _ := newClient(t, Options{}, answers(c.answers))
+			got, err := read(t.Context(), client, "47", c.from)
+			checkError(t, err, c.kind, c.why)
+			if len(got) != len(c.events) {
+				t.Fatalf("%d pages, want %d", len(got), len(c.events))
+			}
+			cursor := c.from.Cursor
+			for i, p := range got {
+				if p.Number != c.from.Number+i || p.Cursor != cursor || p.Events != c.events[i] || string(p.Body) != c.answers[cursor] {
+					t.Errorf("page %d after %q is %+v", c.from.Number+i, cursor, p)
+				}
+				cursor = p.Next
+			}
+			if err == nil && cursor != "" {
+				t.Errorf("the last page names %q as its successor", cursor)
+			}
+		})
+	}
+}
+
+// checkError demands an *Error of that kind, or no error, and that it tells no
+// secret.
+func checkError(t *testing.T, err, kind error, why string) {
+	t.Helper()
+	if kind == nil {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var e *Error
+	if !errors.Is(err, kind) || !errors.As(err, &e) || !strings.Contains(err.Error(), why) {
+		t.Fatalf("error: %v\nwant an *Error that is %q, with %q", err, kind, why)
+	}
+	for _, secret := range []string{testKey, "secret"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error tells %q: %v", secret, err)
+		}
+	}
+}
+
+// TestEndless: pages that go on for ever, with cursors that are always new.
+func TestEndless(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		events func(page int) int
+		pages  int // that are handed out
+		why    string
+	}{
+		{"full", func(int) int { return 1 }, 49, "there were 50 pages"},
+		{"empty", func(int) int { return 0 }, 9, "there were 10 empty pages in a row"},
+		{"empty after the start", func(n int) int { return max(0, 3-n) }, 12, "there were 10 empty pages in a row"},
+		{"mostly empty", func(n int) int { return n % 10 / 9 }, 49, "there were 50 pages"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			served := 0
+			client, _ := newClient(t, Options{MaxPages: 50, MaxEmptyPages: 10}, func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, page(c.events(served), fmt.Sprintf(`"endCursor":"%d","hasNextPage":true`, served)))
+				served++
+			})
+			got, err := read(t.Context(), client, "47", Position{})
+			checkError(t, err, ErrLoop, c.why)
+			if len(got) != c.pages || served != c.pages+1 {
+				t.Errorf("%d pages handed out and %d served, want %d handed out", len(got), served, c.pages)
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	const attempts = 3
+	for _, c := range []struct {
+		status   int
+		kind     error
+		attempts int
+		run      bool
+	}{
+		{400, ErrRefused, 1, false},
+		{401, ErrUnauthorized, 1, true},
+		{403, ErrForbidden, 1, false},
+		{404, ErrNotFound, 1, false},
+		{408, ErrExhausted, attempts, false},
+		{410, ErrNotFound, 1, false},
+		{414, ErrRefused, 1, false},
+		{422, ErrRefused, 1, false},
+		{425, ErrExhausted, attempts, false},
+		{429, ErrExhausted, attempts, false},
+		{500, ErrExhausted, attempts, false},
+		{501, ErrRefused, 1, false},
+		{502, ErrExhausted, attempts, false},
+		{503, ErrExhausted, attempts, false},
+		{504, ErrExhausted, attempts, false},
+		{529, ErrExhausted, attempts, false},
+		{204, ErrRefused, 1, false},
+		{304, ErrRefused, 1, false},
+	} {
+		t.Run(fmt.Sprint(c.status), func(t *testing.T) {
+			served := 0
+			client, log := newClient(t, Options{MaxAttempts: attempts}, func(w http.ResponseWriter, r *http.Request) {
+				served++
+				w.WriteHeader(c.status)
+				if c.status >= 400 {
+					io.WriteString(w, `{"message":"secret"}`)
+				}
+			})
+			got, err := read(t.Context(), client, "47", Position{})
+			checkError(t, err, c.kind, fmt.Sprint("GET /prospect/47/events, page 1"))
+			var e *Error
+			errors.As(err, &e)
+			if len(got) != 0 || served != c.attempts || e.Attempts != c.attempts || e.Status != c.status || e.Prospect != "47" || e.Page != 0 {
+				t.Errorf("%d pages, %d requests, error %+v", len(got), served, e)
+			}
+			if WholeRun(err) != c.run {
+				t.Errorf("WholeRun is %v", !c.run)
+			}
+			if strings.Contains(log.String(), testKey) || strings.Contains(log.String(), "secret") {
+				t.Errorf("the log tells a secret:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestImpossibleIDs(t *testing.T) {
+	client, _ := newClient(t, Options{}, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
+	for _, id := range []string{"", ".", ".."} {
+		_, err := read(t.Context(), client, id, Position{})
+		checkError(t, err, ErrRefused, "cannot stand in a URL")
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	defer elsewhere.Close()
+	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL+"/?token=secret", http.StatusMovedPermanently)
+	})
+	_, err := read(t.Context(), client, "47", Position{})
+	checkError(t, err, ErrRefused, fmt.Sprintf("redirect to the host %q", strings.TrimPrefix(elsewhere.URL, "http://")))
+}
+
+// TestRepeated: what fails now and then changes nothing but the number of
+// requests.
+func TestRepeated(t *testing.T) {
+	body := string(somePage(300, ""))
+	whole := func(w http.ResponseWriter) { io.WriteString(w, body) }
+	status := func(code int, header ...string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(code)
+		}
+	}
+	packed := gzipped(body)
+	sendGzip := func(b []byte) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Write(b)
+		}
+	}
+	damaged := slices.Clone(packed)
+	damaged[len(damaged)-6] ^= 1 // of the checksum
+	reset := func(after int) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			if after >= 0 {
+				w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+				io.WriteString(w, body[:after])
+				w.(http.Flusher).Flush()
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		fault func(http.ResponseWriter)
+	}{
+		{"429", status(429)},
+		{"429 with seconds", status(429, "Retry-After", "1")},
+		{"429 with a past date", status(429, "Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")},
+		{"429 with nonsense", status(429, "Retry-After", "soon")},
+		{"503", status(503)},
+		{"503 with zero", status(503, "Retry-After", "0")},
+		{"500", status(500)},
+		{"closed before the answer", reset(-1)},
+		{"closed in the body", reset(1000)},
+		{"truncated JSON", func(w http.ResponseWriter) { io.WriteString(w, body[:len(body)/2]) }},
+		{"empty body", func(http.ResponseWriter) {}},
+		{"HTML", func(w http.ResponseWriter) { io.WriteString(w, "<html>secret</html>") }},
+		{"error envelope", func(w http.ResponseWriter) { io.WriteString(w, `{"message":"secret"}`) }},
+		{"not gzip", sendGzip([]byte(body))},
+		{"truncated gzip", sendGzip(packed[:len(packed)/2])},
+		{"damaged gzip", sendGzip(damaged)},
+		{"another encoding", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "br")
+			w.Write([]byte{0x8b, 0x02, 0x80})
+		}},
+		{"not HTTP", func(w http.ResponseWriter) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			io.WriteString(conn, "secret\r\n\r\n")
+			conn.Close()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			served := 0
+			client, log := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+				if served++; served <= 2 {
+					c.fault(w)
+				} else {
+					whole(w)
+				}
+			})
+			got, err := read(t.Context(), client, "47", Position{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 1 || string(got[0].Body) != body || got[0].Events != 300 {
+				t.Errorf("%d pages", len(got))
+			}
+			if s := client.Stats(); s.Requests != 3 || s.Retries != 2 || s.Pages != 1 || s.Events != 300 || s.Bytes != int64(len(body)) {
+				t.Errorf("stats %+v", s)
+			}
+			if served != 3 {
+				t.Errorf("%d requests served", served)
+			}
+
+			client, more := newClient(t, Options{MaxAttempts: 2}, func(w http.ResponseWriter, r *http.Request) { c.fault(w) })
+			_, err = read(t.Context(), client, "47", Position{})
+			checkError(t, err, ErrExhausted, "2 attempts")
+			if all := log.String() + more.String(); strings.Contains(all, "secret") || strings.Contains(all, testKey) {
+				t.Errorf("the log tells a secret:\n%s", all)
+			}
+		})
+	}
+}
+
+func gzipped(s string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, s)
+	w.Close()
+	return b.Bytes()
+}
+
+func TestBounds(t *testing.T) {
+	body := string(somePage(100, "")) // some 40 kB
+	fits := int64(len(body))
+	bomb := gzipped(`{"edges":[` + strings.Repeat("0,", 8<<20) + `0],"pageInfo":{}}`)
+	for _, c := range []struct {
+		name  string
+		limit int64
+		serve http.HandlerFunc
+		kind  error
+	}{
+		{"as large as allowed", fits, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }, nil},
+		{"a byte larger", fits - 1, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }, ErrTooLarge},
+		{"chunked, as large as allowed", fits, func(w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush()
+			io.WriteString(w, body)
+		}, nil},
+		{"chunked, a byte larger", fits - 1, func(w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush()
+			io.WriteString(w, body)
+		}, ErrTooLarge},
+		{"gzip, as large as allowed", fits, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Write(gzipped(body))
+		}, nil},
+		{"gzip bomb", 1 << 20, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Write(bomb)
+		}, ErrTooLarge},
+		{"a false promise", fits, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1099511627776")
+			panic(http.ErrAbortHandler)
+		}, ErrExhausted},
+		{"without end", 1 << 20, func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := io.WriteString(w, body); err != nil {
+					return
+				}
+			}
+		}, ErrTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, _ := newClient(t, Options{MaxPageBytes: c.limit}, c.serve)
+			got, err := read(t.Context(), client, "47", Position{})
+			checkError(t, err, c.kind, "")
+			if err == nil && (len(got) != 1 || string(got[0].Body) != body || cap(got[0].Body) > 2*len(body)) {
+				t.Errorf("%d pages", len(got))
+			}
+		})
+	}
+}
+
+// TestBodiesAreOwned: what was handed out stays, whatever is read next.
+func TestBodiesAreOwned(t *testing.T) {
+	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		fmt.Sscan(r.URL.Query().Get("after"), &n)
+		io.WriteString(w, page(n%3, fmt.Sprintf(`"endCursor":"%d","hasNextPage":%t`, n+1, n < 50)))
+	})
+	got, err := read(t.Context(), client, "47", Position{})
+	if err != nil || len(got) != 51 {
+		t.Fatal(len(got), err)
+	}
+	for n, p := range got {
+		if want := page(n%3, fmt.Sprintf(`"endCursor":"%d","hasNextPage":%t`, n+1, n < 50)); string(p.Body) != want {
+			t.Fatalf("page %d has become %s", n, p.Body)
+		}
+	}
+}
+
+// TestConnections: as many as there are workers, whatever the answers are.
+func TestConnections(t *testing.T) {
+	const workers, prospects = 8, 400
+	var mu sync.Mutex
+	remotes := map[string]bool{}
+	var served atomic.Int64
+	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		remotes[r.RemoteAddr] = true
+		mu.Unlock()
+		switch served.Add(1) % 4 {
+		case 0:
+			http.Error(w, strings.Repeat("x", 10_000), http.StatusInternalServerError)
+		case 1:
+			http.Error(w, strings.Repeat("x", 10_000), http.StatusNotFound)
+		default:
+			w.Write(somePage(100, ""))
+		}
+	})
+	err := Each(t.Context(), workers, ids(prospects), func(ctx context.Context, _ int, prospect string) error {
+		if _, err := read(ctx, client, prospect, Position{}); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(remotes) > workers {
+		t.Errorf("%d connections for %d workers", len(remotes), workers)
+	}
+}

@@ -1,0 +1,133 @@
+package extract
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// pageInfo is what the cursor loop needs of a page.
+type pageInfo struct {
+	events int    // length of edges
+	more   bool   // another page is to be asked for
+	cursor string // for it; "" when the page names none
+}
+
+// parsePage checks that body is a page, and reads what the loop needs. Its errors
+// quote nothing of the body. What the API leaves open is decided so that no event
+// is lost in silence:
+//
+//   - edges that is null or missing is an empty page; any other non-array is an
+//     error;
+//   - hasNextPage that is null or missing counts as true when the page has both
+//     events and a cursor, else as false: at worst one request too many. Any
+//     other non-boolean is an error;
+//   - endCursor may be a number, which is then sent back as it was written. null,
+//     "" and missing are no cursor. Another type is an error, unless the page is
+//     the last;
+//   - none of the four may stand twice: readers differ in which one they take.
+func parsePage(body []byte) (pageInfo, error) {
+	var (
+		page                pageInfo
+		edges, info         field
+		hasNextPage, cursor field
+	)
+	s := scanner{text: body}
+	s.space()
+	ok := s.object(func(key string) bool {
+		switch key {
+		case "edges":
+			return edges.read(&s, &page.events)
+		case "pageInfo":
+			return info.read(&s, nil)
+		}
+		return s.value()
+	})
+	if s.space(); !ok || s.at < len(body) {
+		return page, fmt.Errorf("from byte %d of %d on it is not a JSON object, or nested too deeply", s.at, len(body))
+	}
+	if info.kind() != '{' {
+		return page, errors.New("it has no pageInfo object")
+	}
+	s = scanner{text: info.raw}
+	s.object(func(key string) bool {
+		switch key {
+		case "hasNextPage":
+			return hasNextPage.read(&s, nil)
+		case "endCursor":
+			return cursor.read(&s, nil)
+		}
+		return s.value()
+	})
+	if edges.count > 1 || info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
+		return page, errors.New("edges, pageInfo, hasNextPage or endCursor stands twice")
+	}
+	if k := edges.kind(); k != '[' && k != 'n' {
+		return page, errors.New("edges is not an array")
+	}
+
+	text, isCursor := cursor.cursor()
+	page.cursor = text
+	switch hasNextPage.kind() {
+	case 't':
+		page.more = true
+	case 'f':
+	case 'n':
+		page.more = page.events > 0 && (text != "" || !isCursor)
+	default:
+		return page, errors.New("hasNextPage is not true or false")
+	}
+	if page.more && !isCursor {
+		return page, errors.New("endCursor is not a string")
+	}
+	return page, nil
+}
+
+// field is the raw value of an object's member.
+type field struct {
+	raw   []byte
+	count int // how often it was read
+}
+
+// read moves s over the value; n is as in valueCounting.
+func (f *field) read(s *scanner, n *int) bool {
+	start := s.at
+	ok := s.valueCounting(n)
+	f.raw = s.text[start:s.at]
+	f.count++
+	return ok
+}
+
+// kind is the first byte of the value, which tells its type. A missing value is
+// like null.
+func (f *field) kind() byte {
+	if f.count == 0 {
+		return 'n'
+	}
+	return f.raw[0]
+}
+
+// cursor is the value as a cursor, and whether it can be one.
+func (f *field) cursor() (string, bool) {
+	switch k := f.kind(); {
+	case k == '"':
+		return unquote(f.raw), true
+	case k == '-' || '0' <= k && k <= '9':
+		return string(f.raw), true
+	case k == 'n':
+		return "", true
+	}
+	return "", false
+}
+
+// unquote gives the text of a raw, valid JSON string. Without escapes its bytes
+// stay as they are, valid UTF-8 or not.
+func unquote(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
+	var text string
+	_ = json.Unmarshal(raw, &text) // cannot fail
+	return text
+}

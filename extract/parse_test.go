@@ -1,0 +1,204 @@
+package extract
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fastjson"
+)
+
+// The response that the vendor documents.
+const documented = `{
+  "edges": [
+    {
+      "node": {
+        "type": "APPOINTMENT_CREATED",
+        "description": "A tour appointment was scheduled via knock",
+        "eventTime": "2022-01-13T19:27:37.866831+00:00",
+        "createdAt": "2022-01-13T19:27:37.866831+00:00",
+        "source": { "title": "Property Website" },
+        "agent": { "username": "e5e42ae3-a3fa-48ae-a5c5-92ca704d38ad" },
+        "data": {
+          "startTime": "2022-01-18T20:00:00+00:00",
+          "endTime": "2022-01-18T20:30:00+00:00",
+          "status": "confirmed",
+          "tourType": "IN_PERSON"
+        }
+      }
+    }
+  ],
+  "pageInfo": { "endCursor": "MQ==", "hasNextPage": true }
+}`
+
+var pages = []struct {
+	name, body string
+	want       pageInfo
+	err        string // part of the error; "" is none
+}{
+	{"documented", documented, pageInfo{1, true, "MQ=="}, ""},
+	{"last page", `{"edges":[{},{}],"pageInfo":{"endCursor":"Mg==","hasNextPage":false}}`, pageInfo{2, false, "Mg=="}, ""},
+	{"other order and members", `{"extensions":{"edges":[1]},"pageInfo":{"startCursor":"A","hasNextPage":true,"endCursor":"B"},"edges":[1,[2,3],{"edges":[4]}]}`, pageInfo{3, true, "B"}, ""},
+	{"white space", " \t\r\n{ \"edges\" : [ ] , \"pageInfo\" : { \"hasNextPage\" : false } } \n", pageInfo{}, ""},
+	{"edges of other types", `{"edges":[null,1,"x",[]],"pageInfo":{"hasNextPage":false}}`, pageInfo{4, false, ""}, ""},
+
+	// Every empty page that KNOCK_API.md can think of.
+	{"empty, cursor null", `{"edges":[],"pageInfo":{"endCursor":null,"hasNextPage":false}}`, pageInfo{}, ""},
+	{"empty, cursor empty", `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":false}}`, pageInfo{}, ""},
+	{"empty, cursor missing", `{"edges":[],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
+	{"edges null", `{"edges":null,"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
+	{"edges missing", `{"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
+	{"empty with more", `{"edges":[],"pageInfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{0, true, "C"}, ""},
+	{"edges null with more", `{"edges":null,"pageInfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{0, true, "C"}, ""},
+	{"empty pageInfo", `{"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
+
+	// More pages without a cursor: the caller's error, not an end.
+	{"more, cursor null", `{"edges":[1],"pageInfo":{"endCursor":null,"hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
+	{"more, cursor empty", `{"edges":[1],"pageInfo":{"endCursor":"","hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
+	{"more, cursor missing", `{"edges":[1],"pageInfo":{"hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
+	{"more, cursor an object", `{"edges":[1],"pageInfo":{"endCursor":{},"hasNextPage":true}}`, pageInfo{}, "endCursor is not a string"},
+	{"last, cursor an object", `{"edges":[1],"pageInfo":{"endCursor":{},"hasNextPage":false}}`, pageInfo{1, false, ""}, ""},
+
+	{"no hasNextPage, events and cursor", `{"edges":[1],"pageInfo":{"endCursor":"C"}}`, pageInfo{1, true, "C"}, ""},
+	{"hasNextPage null, events and cursor", `{"edges":[1],"pageInfo":{"endCursor":"C","hasNextPage":null}}`, pageInfo{1, true, "C"}, ""},
+	{"no hasNextPage, events, no cursor", `{"edges":[1],"pageInfo":{}}`, pageInfo{1, false, ""}, ""},
+	{"no hasNextPage, cursor, no events", `{"edges":[],"pageInfo":{"endCursor":"C"}}`, pageInfo{0, false, "C"}, ""},
+	{"no hasNextPage, events, cursor an array", `{"edges":[1],"pageInfo":{"endCursor":[]}}`, pageInfo{}, "endCursor is not a string"},
+	{"hasNextPage a string", `{"edges":[1],"pageInfo":{"endCursor":"C","hasNextPage":"false"}}`, pageInfo{}, "hasNextPage is not true or false"},
+	{"hasNextPage a number", `{"edges":[1],"pageInfo":{"endCursor":"C","hasNextPage":0}}`, pageInfo{}, "hasNextPage is not true or false"},
+
+	{"cursor a number", `{"edges":[1],"pageInfo":{"endCursor":9007199254740993,"hasNextPage":true}}`, pageInfo{1, true, "9007199254740993"}, ""},
+	{"cursor escaped", `{"edges":[1],"pageInfo":{"endCursor":"a\/b\u003d\u003d\"","hasNextPage":true}}`, pageInfo{1, true, `a/b=="`}, ""},
+	{"cursor not UTF-8", "{\"edges\":[1],\"pageInfo\":{\"endCursor\":\"\xff\",\"hasNextPage\":true}}", pageInfo{1, true, "\xff"}, ""},
+	{"keys escaped", `{"edge\u0073":[1],"page\u0049nfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{1, true, "C"}, ""},
+	{"event not UTF-8", "{\"edges\":[\"\xc3\x28 and on for some more bytes\"],\"pageInfo\":{\"hasNextPage\":false}}", pageInfo{1, false, ""}, ""},
+
+	{"no pageInfo", `{"edges":[1]}`, pageInfo{}, "no pageInfo"},
+	{"pageInfo null", `{"edges":[1],"pageInfo":null}`, pageInfo{}, "no pageInfo"},
+	{"pageInfo an array", `{"edges":[1],"pageInfo":[]}`, pageInfo{}, "no pageInfo"},
+	{"error envelope", `{"message":"Internal server error"}`, pageInfo{}, "no pageInfo"},
+	{"edges an object", `{"edges":{},"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "edges is not an array"},
+	{"edges a string", `{"edges":"[]","pageInfo":{"hasNextPage":false}}`, pageInfo{}, "edges is not an array"},
+	{"edges twice", `{"edges":[1],"edges":[2],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "twice"},
+	{"pageInfo twice", `{"edges":[1],"pageInfo":{"hasNextPage":true,"endCursor":"C"},"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "twice"},
+	{"hasNextPage twice", `{"edges":[1],"pageInfo":{"hasNextPage":true,"endCursor":"C","hasNextPage":false}}`, pageInfo{}, "twice"},
+	{"cursor twice", `{"edges":[1],"pageInfo":{"hasNextPage":true,"endCursor":"C","endCursor":"D"}}`, pageInfo{}, "twice"},
+
+	{"nothing", ``, pageInfo{}, "byte 0 of 0"},
+	{"HTML", `<html>secret</html>`, pageInfo{}, "not a JSON object"},
+	{"an array", `[]`, pageInfo{}, "not a JSON object"},
+	{"null", `null`, pageInfo{}, "not a JSON object"},
+	{"two objects", `{"pageInfo":{}}{"pageInfo":{}}`, pageInfo{}, "byte 15 of 30"},
+	{"trailing text", `{"pageInfo":{}} secret`, pageInfo{}, "byte 16 of 22"},
+	{"truncated", documented[:600], pageInfo{}, "byte 600 of 600"},
+	{"truncated in an escape", `{"a":"\`, pageInfo{}, "byte 7 of 7"},
+	{"truncated in a \\u", `{"a":"\u00`, pageInfo{}, "not a JSON object"},
+	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "nested too deeply"},
+	{"deep but allowed", `{"a":` + strings.Repeat("[", 299) + strings.Repeat("]", 299) + `,"pageInfo":{}}`, pageInfo{}, ""},
+	{"too deep by one", `{"a":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
+	{"scalar too deep by one", `{"a":` + strings.Repeat("[", 299) + "1" + strings.Repeat("]", 299) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
+}
+
+func TestParsePage(t *testing.T) {
+	for _, c := range pages {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parsePage([]byte(c.body))
+			switch {
+			case c.err == "" && err != nil:
+				t.Fatal(err)
+			case c.err == "" && got != c.want:
+				t.Errorf("got %+v, want %+v", got, c.want)
+			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+				t.Errorf("error %v, want one with %q", err, c.err)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error quotes the body: %v", err)
+			}
+		})
+	}
+}
+
+// TestTruncated: no beginning of a page passes for a page.
+func TestTruncated(t *testing.T) {
+	for n := range documented {
+		if got, err := parsePage([]byte(documented[:n])); err == nil {
+			t.Errorf("the first %d bytes are taken for a page: %+v", n, got)
+		}
+	}
+}
+
+// FuzzParsePage holds the scanner against two parsers that share no code with it.
+func FuzzParsePage(f *testing.F) {
+	for _, c := range pages {
+		if len(c.body) < 1000 {
+			f.Add([]byte(c.body))
+		}
+	}
+	f.Add([]byte(`{"pageInfo":{},"n":[0,-0,1.5,-12e+3,0.1E-9,true,false,null,"\ud800\b"]}`))
+	for _, bad := range []string{`01`, `1.`, `.5`, `+1`, `1e`, `-`, `NaN`, `"a` + "\n" + `b"`, `"\x"`, `"\u12g4"`, `[1,]`, `[,1]`, `{"a":1,}`, `{a:1}`, `{"a"}`, `truE`, `"12345678` + "\x1f" + `"`} {
+		f.Add([]byte(`{"pageInfo":{},"bad":` + bad + `}`))
+	}
+	var parser fastjson.Parser
+	f.Fuzz(func(t *testing.T, body []byte) {
+		page, err := parsePage(body)
+		s := scanner{text: body}
+		s.space()
+		scanned := s.value()
+		s.space()
+		scanned = scanned && s.at == len(body)
+		if valid := json.Valid(body); scanned && !valid {
+			t.Fatalf("%q is taken for JSON", body)
+		} else if valid && !scanned && strings.Count(string(body), "[")+strings.Count(string(body), "{") < maxDepth {
+			t.Fatalf("%q is not taken for JSON", body)
+		}
+		if err != nil {
+			return
+		}
+		// What is a page here must be one further on, with as many events.
+		v, err := parser.ParseBytes(body)
+		if err != nil {
+			t.Fatalf("fastjson refuses the page %q", body)
+		}
+		if n := len(v.GetArray("edges")); n != page.events {
+			t.Errorf("%d events, fastjson sees %d in %q", page.events, n, body)
+		}
+		info := v.GetObject("pageInfo")
+		if info == nil {
+			t.Fatalf("fastjson sees no pageInfo in %q", body)
+		}
+		if has := info.Get("hasNextPage"); has != nil && has.Type() != fastjson.TypeNull && page.more != (has.Type() == fastjson.TypeTrue) {
+			t.Errorf("more is %v in %q", page.more, body)
+		}
+	})
+}
+
+// somePage has that many events, each about 440 bytes as in life.
+func somePage(events int, cursor string) []byte {
+	event := `{"node":{"type":"SMS_MESSAGE","description":"An SMS was sent by the prospect to the property","eventTime":"2022-01-13T19:27:37.866831+00:00","createdAt":"2022-01-13T19:27:37.866831+00:00","source":{"title":"Property Website"},"agent":{"username":"e5e42ae3-a3fa-48ae-a5c5-92ca704d38ad"},"data":{"direction":"inbound","from":"+12065550100","to":"+12065550199","body":"Hi! Is the two-bedroom still \"available\"?\nWe would love to see it."}}}`
+	edges := strings.TrimSuffix(strings.Repeat(event+",", events), ",")
+	return fmt.Appendf(nil, `{"edges":[%s],"pageInfo":{"endCursor":%q,"hasNextPage":%t}}`, edges, cursor, cursor != "")
+}
+
+func BenchmarkParsePage(b *testing.B) {
+	body := somePage(100, "MQ==")
+	b.Run("this", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := parsePage(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("fastjson", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		var parser fastjson.Parser
+		for b.Loop() {
+			if _, err := parser.ParseBytes(body); err != nil || fastjson.ValidateBytes(body) != nil {
+				b.Fatal("not valid")
+			}
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"prospector/jobs"
+)
+
+// block decodes one block: its methods read an attribute, report what is wrong
+// with it, and leave the target, which holds the default, as it was.
+type block struct {
+	jobs.Block
+	l      *loader
+	at     hcl.Range
+	attrs  hcl.Attributes
+	blocks hcl.Blocks
+	values map[string]cty.Value // evaluated and unmarked
+	marks  map[string]cty.ValueMarks
+	failed bool
+}
+
+// open evaluates the attributes of a block that may have those names.
+func (l *loader) open(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
+	schema := &hcl.BodySchema{Blocks: blocks}
+	for _, name := range names {
+		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
+	}
+	content, diags := b.Body.Content(schema)
+	l.report(address, false, diags)
+	out := &block{
+		l: l, at: b.DefRange, attrs: content.Attributes, blocks: content.Blocks,
+		values: map[string]cty.Value{}, marks: map[string]cty.ValueMarks{}, failed: diags.HasErrors(),
+	}
+	out.Block = jobs.Block{Address: address, Origin: *l.origin(b.DefRange), Attributes: map[string]jobs.Origin{}}
+	for _, name := range names {
+		attr := content.Attributes[name]
+		if attr == nil {
+			continue
+		}
+		out.Attributes[name] = *l.origin(attr.Expr.Range())
+		v, ok := l.evaluate(attr.Expr, address, name == "api_key")
+		if !ok {
+			out.failed = true
+			v = cty.DynamicVal
+		}
+		out.values[name], out.marks[name] = v.UnmarkDeep()
+	}
+	return out
+}
+
+// fail reports an error about an attribute, or about the block when it does not
+// have that attribute.
+func (b *block) fail(attribute, summary, detail string) {
+	b.failed = true
+	b.l.diags = append(b.l.diags, b.Diagnose(attribute, summary, detail))
+}
+
+// require reports those attributes that are missing or null. Why says, by
+// attribute, what to write.
+func (b *block) require(why map[string]string) {
+	for _, name := range sortedKeys(why) {
+		if v, ok := b.values[name]; !ok || v.IsNull() {
+			b.fail(name, "Missing required attribute", fmt.Sprintf("%s needs %s: %s.", b.Address, name, why[name]))
+		}
+	}
+}
+
+// given reports whether the attribute has a value that can be used.
+func (b *block) given(name string) bool {
+	v, ok := b.values[name]
+	return ok && v.IsKnown() && !v.IsNull()
+}
+
+// quote shows an attribute's value, or says that it must not be shown.
+func (b *block) quote(name, text string) string {
+	if b.hidden(name) {
+		return "(sensitive value)"
+	}
+	return text
+}
+
+func (b *block) hidden(name string) bool { return name == "api_key" || len(b.marks[name]) > 0 }
+
+// hint is didYouMean about an attribute's value.
+func (b *block) hint(name, suggestion string) string {
+	if b.hidden(name) {
+		return ""
+	}
+	return didYouMean(suggestion)
+}
+
+// found describes what was written in place of what was expected.
+func (b *block) found(name string) string {
+	v := b.values[name]
+	for kind := range kinds {
+		if address := addressOf(v, kind); address != "" {
+			return address
+		}
+	}
+	switch ty := v.Type(); {
+	case ty == cty.String && v.IsWhollyKnown() && !v.IsNull():
+		return b.quote(name, "the string "+strconv.Quote(v.AsString()))
+	case ty == cty.Number && v.IsWhollyKnown() && !v.IsNull():
+		return b.quote(name, v.AsBigFloat().Text('g', 20))
+	case ty.IsTupleType(), ty.IsListType():
+		return "a list"
+	case ty == cty.Bool:
+		return "a bool"
+	case ty.IsMapType(), ty.IsObjectType():
+		return "an object"
+	default:
+		return "a " + ty.FriendlyName()
+	}
+}
+
+// wrong reports a value that is not what was expected.
+func (b *block) wrong(name, expected, suggestion string) {
+	b.fail(name, "Wrong value for "+name, fmt.Sprintf("%s must be %s; found %s.%s", name, expected, b.found(name), suggestion))
+}
+
+// converted gives an attribute's value as that type, and false when there is
+// none to use.
+func (b *block) converted(name string, ty cty.Type, expected string) (cty.Value, bool) {
+	if !b.given(name) {
+		return cty.NilVal, false
+	}
+	v, err := convert.Convert(b.values[name], ty)
+	if err != nil {
+		b.wrong(name, expected, "")
+		return cty.NilVal, false
+	}
+	return v, true
+}
+
+func (b *block) text(name string, into *string) bool {
+	v, ok := b.converted(name, cty.String, "a string")
+	if ok {
+		*into = v.AsString()
+	}
+	return ok
+}
+
+func (b *block) bool(name string, into *bool) {
+	if v, ok := b.converted(name, cty.Bool, "true or false"); ok {
+		*into = v.True()
+	}
+}
+
+func (b *block) integer(name string, least, most int, into *int) {
+	expected := fmt.Sprintf("a whole number from %d to %d", least, most)
+	v, ok := b.converted(name, cty.Number, expected)
+	if !ok {
+		return
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != big.Exact || n < int64(least) || n > int64(most) {
+		b.wrong(name, expected, "")
+		return
+	}
+	*into = int(n)
+}
+
+func (b *block) unsigned(name string, into *uint64) {
+	expected := fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64))
+	v, ok := b.converted(name, cty.Number, expected)
+	if !ok {
+		return
+	}
+	n, accuracy := v.AsBigFloat().Uint64()
+	if accuracy != big.Exact {
+		b.wrong(name, expected, "")
+		return
+	}
+	*into = n
+}
+
+func (b *block) number(name, expected string, valid func(float64) bool, into *float64) {
+	v, ok := b.converted(name, cty.Number, expected)
+	if !ok {
+		return
+	}
+	n, _ := v.AsBigFloat().Float64()
+	if !valid(n) {
+		b.wrong(name, expected, "")
+		return
+	}
+	*into = n
+}
+
+func (b *block) duration(name string, into *time.Duration) {
+	var text string
+	if !b.text(name, &text) {
+		return
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Millisecond || d > time.Hour {
+		suggestion := ""
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			suggestion = b.hint(name, text+"s")
+		}
+		b.wrong(name, `a duration with its unit, from "1ms" to "1h"`, suggestion)
+		return
+	}
+	*into = d
+}
+
+func (b *block) time(name string, into *time.Time) {
+	var text string
+	if !b.text(name, &text) {
+		return
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		suggestion := ""
+		if _, err := time.Parse(time.DateOnly, text); err == nil {
+			suggestion = b.hint(name, text+"T00:00:00Z")
+		}
+		b.wrong(name, `a time such as "2022-02-01T00:00:00Z"`, suggestion)
+		return
+	}
+	*into = t.UTC()
+}
+
+// path reads a path that is relative to the configuration's directory.
+func (b *block) path(name string, into *string) {
+	var text string
+	if !b.text(name, &text) {
+		return
+	}
+	if text == "" || strings.ContainsRune(text, 0) {
+		b.wrong(name, "the path of a file or directory", "")
+		return
+	}
+	*into = b.l.absolute(text)
+}
+
+// marked says of a value that it is as sensitive as those attributes.
+func (b *block) marked(v cty.Value, attributes ...string) cty.Value {
+	for _, name := range attributes {
+		v = v.WithMarks(b.marks[name])
+	}
+	return v
+}

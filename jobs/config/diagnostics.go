@@ -1,0 +1,109 @@
+package config
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hcled"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"prospector/jobs"
+)
+
+// hiddenDetail stands for what HCL has to say of an expression, and which may
+// quote a value, when that value is not to be shown.
+const hiddenDetail = "The expression involves a sensitive value, so the details are not shown."
+
+// report takes over HCL's diagnostics, without the values that it attaches to
+// them. With hide, the details are left out too.
+func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		out := jobs.Diagnostic{Severity: jobs.Error, Summary: d.Summary, Detail: d.Detail, Address: address}
+		if d.Severity == hcl.DiagWarning {
+			out.Severity = jobs.Warning
+		}
+		if unknown, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
+			// HCL's own suggestion is drawn from a map, at random.
+			name := unknown.CalledFunctionNamespace() + unknown.CalledFunctionName()
+			out.Detail = "There is no function " + name + "." + didYouMean(nearest(name, sortedKeys(l.functions)))
+		}
+		if false {
+			out.Detail = hiddenDetail
+		}
+		if d.Subject != nil {
+			out.Origin = l.origin(*d.Subject)
+		}
+		l.diags = append(l.diags, out)
+	}
+}
+
+// fail reports an error at a place.
+func (l *loader) fail(at hcl.Range, address, summary, detail string) {
+	l.diags = append(l.diags, jobs.Diagnostic{
+		Severity: jobs.Error, Summary: summary, Detail: detail, Address: address, Origin: l.origin(at),
+	})
+}
+
+// warn reports what does not stop the command.
+func (l *loader) warn(at hcl.Range, summary, detail string) {
+	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: summary, Detail: detail, Origin: l.origin(at)})
+}
+
+// failNowhere reports an error that no line of the configuration causes.
+func (l *loader) failNowhere(summary, detail string) {
+	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Error, Summary: summary, Detail: detail})
+}
+
+// origin describes a place, or gives nil when it is in no file.
+func (l *loader) origin(r hcl.Range) *jobs.Origin {
+	text, ok := l.text[r.Filename]
+	if !ok {
+		return nil
+	}
+	start := min(r.Start.Byte, len(text))
+	line := text[bytes.LastIndexByte(text[:start], '\n')+1:]
+	start -= len(text) - len(line)
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	start = min(start, len(line))
+	return &jobs.Origin{
+		Filename:       r.Filename,
+		Line:           r.Start.Line,
+		Column:         r.Start.Column,
+		Context:        hcled.ContextString(l.files[r.Filename], r.Start.Byte),
+		Code:           string(line),
+		HighlightStart: start,
+		HighlightEnd:   min(start+max(r.End.Byte-r.Start.Byte, 0), len(line)),
+	}
+}
+
+// didYouMean is a sentence to append, or "" when there is nothing to suggest.
+func didYouMean(suggestion string) string {
+	if suggestion == "" {
+		return ""
+	}
+	return ` Did you mean "` + suggestion + `"?`
+}
+
+// nearest gives the candidate that looks most like a misspelt name, or "".
+func nearest(name string, candidates []string) string {
+	best, distance := "", max(2, utf8.RuneCountInString(name)/3)+1
+	for _, c := range candidates {
+		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil); d < distance {
+			best, distance = c, d
+		}
+	}
+	return best
+}
+
+// capital makes a sentence of an error's text.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}

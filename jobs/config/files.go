@@ -1,0 +1,117 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// What a file may be: HCL's parser recurses without a limit of its own, and
+// takes some 10 KB of stack an open bracket and a few KB an operator.
+const (
+	maxConfiguration = 64 << 10 // bytes
+	maxNesting       = 200      // brackets, quotes and templates
+	maxText          = 1 << 20  // bytes of what the function file reads
+)
+
+// readConfiguration parses the directory's files, in the order of their names.
+func (l *loader) readConfiguration() []hcl.Body {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		l.failNowhere("Cannot read the working directory", fmt.Sprintf("%s. Name another directory with -chdir=DIR.", capital(err.Error())))
+		return nil
+	}
+	var bodies []hcl.Body
+	found := false
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() || strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".hcl") {
+			continue
+		}
+		found = true
+		if body := l.parse(filepath.Join(l.shown, name), maskConfiguration); body != nil {
+			bodies = append(bodies, body)
+		}
+	}
+	if !found {
+		l.failNowhere("No configuration files", fmt.Sprintf(
+			"The directory %s has no *.hcl file. A configuration declares a source, a sink and a job: jobs/demo/main.hcl in prospector's repository is one to begin with. Name another directory with -chdir=DIR.",
+			l.dir))
+	}
+	return bodies
+}
+
+// parse reads one file, and keeps of its text what mask leaves readable.
+func (l *loader) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
+	src, err := readText(name, maxConfiguration)
+	if err != nil {
+		l.failNowhere("Cannot read a configuration file", capital(err.Error())+".")
+		return nil
+	}
+	if at, deep := tooDeep(name, src); deep {
+		l.files[name], l.text[name] = &hcl.File{}, mask(src, nil, true)
+		l.fail(at, "", "Too many open brackets", fmt.Sprintf("More than %d brackets or quotes are open here, which is more than this program can read.", maxNesting))
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	body, _ := file.Body.(*hclsyntax.Body)
+	l.files[name] = file
+	l.text[name] = mask(src, body, diags.HasErrors())
+	l.report("", false, diags)
+	return body
+}
+
+// tooDeep finds the first place where more than maxNesting brackets are open.
+func tooDeep(name string, src []byte) (at hcl.Range, deep bool) {
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	depth := 0
+	for _, t := range tokens {
+		depth += nesting(t.Type)
+		if depth > maxNesting {
+			return t.Range, true
+		}
+	}
+	return hcl.Range{}, false
+}
+
+// nesting is 1 for a token that opens something, -1 for one that closes it.
+func nesting(t hclsyntax.TokenType) int {
+	switch t {
+	case hclsyntax.TokenOParen, hclsyntax.TokenOBrack, hclsyntax.TokenOBrace, hclsyntax.TokenOQuote,
+		hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		return 1
+	case hclsyntax.TokenCParen, hclsyntax.TokenCBrack, hclsyntax.TokenCBrace, hclsyntax.TokenCQuote,
+		hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+		return -1
+	}
+	return 0
+}
+
+// readText reads a regular file of at most that many bytes: a pipe or a device
+// could keep a command waiting that promises to look only at files.
+func readText(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is not a regular file")}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(src)) > most {
+		err = &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("it has more than %d bytes", most)}
+	}
+	return src, err
+}

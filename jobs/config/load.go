@@ -1,0 +1,238 @@
+// Package config reads the configuration of a working directory, written in
+// HCL, and makes the validated values of package jobs from it.
+//
+// Its duties: every problem that can be known offline becomes a diagnostic with
+// the place in the source, as many in one go as there are; no value that a
+// variable declares sensitive, no API key and no line of a variable file shows
+// in one.
+//
+// Not its duties: asking a source, opening a sink, reading prospects. Whatever
+// needs the world outside the directory is left to the stages, which point back
+// at the source by jobs.Block.Diagnose.
+//
+// The way through: Load reads the files (files.go) and collects the blocks;
+// every variable, local and block is a node (reference.go) that is evaluated
+// when it is first referred to; block.go has the tools by which sources.go,
+// sinks.go and job.go decode theirs.
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"prospector/jobs"
+)
+
+// Options are what the caller's surroundings add to a directory.
+type Options struct {
+	// Vars are "name=value", in order; they win over VarFiles.
+	Vars []string
+	// VarFiles are files of variables, in order, opened as they are named.
+	VarFiles []string
+	// Environ is the environment, as of os.Environ.
+	Environ []string
+}
+
+// Load reads every *.hcl file of dir that does not begin with a dot, as one
+// configuration. It is nil when there are errors among the diagnostics; files
+// are named in them as seen through dir, as the caller gave it.
+func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
+	l, err := newLoader(dir, o)
+	if err != nil {
+		return nil, jobs.Diagnostics{{Severity: jobs.Error, Summary: "Cannot find the working directory", Detail: err.Error()}}
+	}
+	c := l.load(o)
+	slices.SortStableFunc(l.diags, func(a, b jobs.Diagnostic) int { return compareOrigins(a.Origin, b.Origin) })
+	if l.diags.HasErrors() {
+		return nil, l.diags
+	}
+	return c, l.diags
+}
+
+// compareOrigins orders by place; what has none comes first.
+func compareOrigins(a, b *jobs.Origin) int {
+	if a == nil || b == nil {
+		return cmp.Compare(btoi(a != nil), btoi(b != nil))
+	}
+	return cmp.Or(strings.Compare(a.Filename, b.Filename), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// loader is one Load. Its maps are by address: var.x, sink.local.lake, job.y.
+type loader struct {
+	shown string // the directory as the caller gave it
+	dir   string // absolute
+	env   map[string]string
+
+	files map[string]*hcl.File // by name as shown
+	text  map[string][]byte    // the same files, with secrets made unreadable
+	diags jobs.Diagnostics
+
+	functions map[string]function.Function
+	nodes     map[string]*node
+	active    []string // addresses of the nodes in evaluation, outermost first
+
+	unread    bool                  // whether a file of variables is broken
+	assigned  map[string]assignment // by variable
+	sources   map[string]jobs.Source
+	prospects map[string]jobs.Prospects
+	sinks     map[string]sink
+	jobs      []job
+	outputs   []jobs.Output
+}
+
+func newLoader(dir string, o Options) (*loader, error) {
+	if dir == "" {
+		dir = "."
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("making %s absolute: %w", dir, err)
+	}
+	l := &loader{
+		shown: dir, dir: abs,
+		env:       map[string]string{},
+		files:     map[string]*hcl.File{},
+		text:      map[string][]byte{},
+		nodes:     map[string]*node{},
+		assigned:  map[string]assignment{},
+		sources:   map[string]jobs.Source{},
+		prospects: map[string]jobs.Prospects{},
+		sinks:     map[string]sink{},
+	}
+	for _, entry := range o.Environ {
+		name, value, _ := strings.Cut(entry, "=")
+		l.env[name] = value
+	}
+	l.functions = l.makeFunctions()
+	return l, nil
+}
+
+// absolute resolves a path of the configuration.
+func (l *loader) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(l.dir, path)
+}
+
+var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "prospector"},
+	{Type: "variable", LabelNames: []string{"name"}},
+	{Type: "locals"},
+	{Type: "source", LabelNames: []string{"type", "name"}},
+	{Type: "prospects", LabelNames: []string{"name"}},
+	{Type: "sink", LabelNames: []string{"type", "name"}},
+	{Type: "job", LabelNames: []string{"name"}},
+	{Type: "output", LabelNames: []string{"name"}},
+}}
+
+func (l *loader) load(o Options) *jobs.Configuration {
+	bodies := l.readConfiguration()
+	if l.diags.HasErrors() {
+		return nil // what a broken file lacks would only cause errors elsewhere
+	}
+	var settings []*hcl.Block
+	for _, body := range bodies {
+		content, diags := body.Content(rootSchema)
+		l.report("", false, diags)
+		for _, b := range content.Blocks {
+			if b.Type == "prospector" {
+				settings = append(settings, b)
+			} else {
+				l.declare(b)
+			}
+		}
+	}
+	l.assign(o)
+
+	for _, address := range sortedKeys(l.nodes) {
+		l.value(address)
+	}
+	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings)}
+	l.checkJobs(c.Backend)
+	for _, j := range l.jobs {
+		c.Jobs = append(c.Jobs, j.Job)
+	}
+	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.outputs, func(a, b jobs.Output) int { return strings.Compare(a.Name, b.Name) })
+	c.Outputs = l.outputs
+	return c
+}
+
+// declare makes the nodes of a top-level block.
+func (l *loader) declare(b *hcl.Block) {
+	if b.Type == "locals" {
+		attrs, diags := b.Body.JustAttributes()
+		l.report("", false, diags)
+		for _, name := range sortedKeys(attrs) {
+			attr, address := attrs[name], "local."+name
+			l.add(address, attr.NameRange, func() cty.Value {
+				v, _ := l.evaluate(attr.Expr, address, false)
+				return v
+			})
+		}
+		return
+	}
+	root := b.Type
+	if root == "variable" {
+		root = "var"
+	}
+	address := strings.Join(append([]string{root}, b.Labels...), ".")
+	if !l.checkLabels(b, address) {
+		return
+	}
+	decode := map[string]func(*hcl.Block, string) cty.Value{
+		"variable":  l.variable,
+		"source":    l.source,
+		"prospects": l.prospectList,
+		"sink":      l.sink,
+		"job":       l.job,
+		"output":    l.output,
+	}[b.Type]
+	l.add(address, b.DefRange, func() cty.Value { return decode(b, address) })
+}
+
+// checkLabels reports a name that nothing could refer to, or make a directory of.
+func (l *loader) checkLabels(b *hcl.Block, address string) bool {
+	i := len(b.Labels) - 1
+	name := b.Labels[i]
+	if b.Type == "job" {
+		if jobName.MatchString(name) {
+			return true
+		}
+		l.fail(b.LabelRanges[i], address, "Invalid job name", fmt.Sprintf(
+			"A job's name is the name of its table's directory: at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit; %q is not.%s",
+			name, didYouMean(tableName(name))))
+		return false
+	}
+	if hclsyntax.ValidIdentifier(name) {
+		return true
+	}
+	l.fail(b.LabelRanges[i], address, "Invalid "+b.Type+" name", fmt.Sprintf(
+		"A name begins with a letter and has only letters, digits, underscores and hyphens; %q does not.", name))
+	return false
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,293 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"prospector/jobs"
+	"prospector/schemas"
+)
+
+// minimal is a configuration with nothing more than it needs.
+const minimal = `
+source "simulator" "demo" {}
+sink "local" "lake" { path = "lake" }
+job "events" {
+  source = source.simulator.demo
+  sinks  = [sink.local.lake]
+}
+`
+
+func load(t *testing.T, dir string, o Options) *jobs.Configuration {
+	t.Helper()
+	c, diags := Load(dir, o)
+	if len(diags) > 0 {
+		t.Fatalf("diagnostics:\n%s", render(diags))
+	}
+	return c
+}
+
+var ignoreBlocks = cmpopts.IgnoreTypes(jobs.Block{})
+
+func TestDefaults(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal + `
+source "knock" "production" {
+  endpoint = "https://syndication.knockrentals.com/"
+  api_key  = "k"
+}
+prospects "crm" { file = "-" }
+job "real" {
+  source    = source.knock.production
+  prospects = prospects.crm
+  sinks     = [sink.local.lake]
+}`})
+	got := load(t, dir, Options{})
+	lake := jobs.Sink{Kind: "local", Path: filepath.Join(dir, "lake")}
+	want := &jobs.Configuration{
+		Dir:     dir,
+		Backend: jobs.Backend{Path: filepath.Join(dir, "prospector.state.json")},
+		Jobs: []jobs.Job{{
+			Name: "events",
+			Source: jobs.Source{PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
+				Simulator: &jobs.Simulator{Seed: 1, Prospects: 500, Events: 20000, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC)}},
+			Sinks: []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
+		}, {
+			Name: "real",
+			Source: jobs.Source{Endpoint: "https://syndication.knockrentals.com", APIKey: "k", PageSize: 100, Concurrency: 8,
+				RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6},
+			Prospects: &jobs.Prospects{File: "-", Column: "prospect_id"},
+			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
+		}},
+	}
+	if d := cmp.Diff(want, got, ignoreBlocks); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEveryAttribute(t *testing.T) {
+	dir := write(t, map[string]string{
+		"settings.hcl": `
+prospector {
+  required_version = "~> 0.1, != 0.1.7"
+  backend "local" { path = "state/here.json" }
+}
+variable "cold" {
+  type        = bool
+  default     = true
+  nullable    = false
+  description = "Whether the lake is rarely read."
+}
+locals {
+  compression = var.cold ? "zstd" : "snappy" # zstd is smaller, and slower to write
+  sinks       = [sink.gcs.lake, local.second]
+  second      = sink.local.lake
+  bucket      = "acme-${lower(local.name)}"
+  name        = "LAKE"
+}`,
+		"main.hcl": `
+source "simulator" "demo" {
+  seed = 18446744073709551615
+  prospects = 7
+  events = 70
+  as_of = "2022-01-10T02:00:00+02:00"
+  fault_rate = 0.25
+  page_size = "10"
+  concurrency = 2
+  requests_per_second = 0.5
+  timeout = "1m30s"
+  max_attempts = 1
+}
+prospects "crm" {
+  file   = "crm/ids.jsonl"
+  column = "id"
+}
+sink "local" "lake" { path = "/var/the lake/" }
+sink "gcs" "lake" {
+  bucket = local.bucket
+  prefix = "/knock/events/"
+}
+job "prospect-events" {
+  source       = source.simulator.demo
+  prospects    = prospects.crm
+  sinks        = local.sinks
+  partition_by = ["event_month", "event_type"]
+  compression  = local.compression
+}
+output "tables" { value = job.prospect-events.uris }
+output "mixed" {
+  description = "Of every type."
+  value = { name = job.prospect-events.name, n = 1.5, yes = true, none = null, list = [sink.gcs.lake.bucket, prospects.crm.column] }
+}
+output "hidden" {
+  value     = sensitive("s")
+  sensitive = true
+}`,
+		".hidden.hcl": "this is not read",
+		"notes.txt":   "nor is this",
+	})
+	table, err := schemas.KnockEvents().PartitionedBy("event_month", "event_type")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &jobs.Configuration{
+		Dir:     dir,
+		Backend: jobs.Backend{Path: filepath.Join(dir, "state/here.json")},
+		Jobs: []jobs.Job{{
+			Name: "prospect-events",
+			Source: jobs.Source{PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,
+				Simulator: &jobs.Simulator{Seed: 1<<64 - 1, Prospects: 7, Events: 70, AsOf: time.Date(2022, 1, 10, 0, 0, 0, 0, time.UTC), FaultRate: 0.25}},
+			Prospects:   &jobs.Prospects{File: filepath.Join(dir, "crm/ids.jsonl"), Column: "id"},
+			Sinks:       []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
+			Table:       table,
+			Compression: jobs.ZSTD,
+		}},
+		Outputs: []jobs.Output{
+			{Name: "hidden", Value: "s", Sensitive: true},
+			{Name: "mixed", Value: map[string]any{"name": "prospect-events", "n": 1.5, "yes": true, "none": nil, "list": []any{"acme-lake", "id"}}},
+			{Name: "tables", Value: []any{"gs://acme-lake/knock/events/prospect-events", "file:///var/the%20lake/prospect-events"}},
+		},
+	}
+	if d := cmp.Diff(want, load(t, dir, Options{}), ignoreBlocks); d != "" {
+		t.Error(d)
+	}
+}
+
+// A later stage points back at the source, through a directory as it was named.
+func TestBlocks(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal})
+	t.Chdir(filepath.Dir(dir))
+	j := load(t, filepath.Base(dir), Options{}).Jobs[0]
+	file := filepath.Join(filepath.Base(dir), "main.hcl")
+	for _, c := range []struct {
+		name      string
+		block     jobs.Block
+		attribute string
+		want      jobs.Origin
+	}{
+		{"an attribute", j.Sinks[0].Block, "path", jobs.Origin{Filename: file, Line: 3, Column: 30, Context: `sink "local" "lake"`,
+			Code: `sink "local" "lake" { path = "lake" }`, HighlightStart: 29, HighlightEnd: 35}},
+		{"a default", j.Block, "compression", jobs.Origin{Filename: file, Line: 4, Column: 1, Context: `job "events"`,
+			Code: `job "events" {`, HighlightStart: 0, HighlightEnd: 12}},
+		{"a source", j.Source.Block, "", jobs.Origin{Filename: file, Line: 2, Column: 1, Context: `source "simulator" "demo"`,
+			Code: `source "simulator" "demo" {}`, HighlightStart: 0, HighlightEnd: 25}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if d := cmp.Diff(c.want, *c.block.Diagnose(c.attribute, "s", "d").Origin); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+	if got := j.Source.Address + " " + j.Sinks[0].Address + " " + j.Address; got != "source.simulator.demo sink.local.lake job.events" {
+		t.Errorf("addresses %s", got)
+	}
+}
+
+func TestReadyConfigurations(t *testing.T) {
+	demo := load(t, "../demo", Options{})
+	if len(demo.Jobs) != 1 || demo.Jobs[0].Source.Simulator == nil || len(demo.Outputs) != 1 {
+		t.Errorf("demo: %+v", demo)
+	}
+
+	if c, diags := Load("../nightly", Options{}); c != nil || len(diags) != 2 {
+		t.Errorf("nightly without its two required variables:\n%s", render(diags))
+	}
+	nightly := load(t, "../nightly", Options{
+		VarFiles: []string{"../nightly/example.auto.hclvars.example"},
+		Environ:  []string{"PROSPECTOR_VAR_knock_api_key=k"},
+	})
+	j := nightly.Jobs[0]
+	if j.Source.APIKey.Reveal() != "k" || j.Sinks[0].URI(j.Name) != "gs://acme-lake/knock/prospect_events" {
+		t.Errorf("nightly: %+v", nightly)
+	}
+	if _, err := os.Stat(j.Prospects.File); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingToLoad(t *testing.T) {
+	for name, dir := range map[string]string{
+		"No configuration files":            write(t, map[string]string{".main.hcl": minimal}),
+		"Cannot read the working directory": filepath.Join(t.TempDir(), "nowhere"),
+	} {
+		c, diags := Load(dir, Options{})
+		if c != nil || len(diags) != 1 || diags[0].Summary != name || !strings.Contains(diags[0].Detail, dir) {
+			t.Errorf("%s: %v\n%s", name, c, render(diags))
+		}
+	}
+}
+
+func TestSatisfies(t *testing.T) {
+	for _, c := range []struct {
+		constraint string
+		want       bool
+	}{
+		{"0.1.0", true}, {"= 0.1.0", true}, {"0.1.1", false}, {"!= 0.1.0", false}, {"!=0.2", true},
+		{">= 0.1.0", true}, {">= 0.1.1", false}, {"> 0.1", false}, {"> 0.0.9", true},
+		{"< 0.1.0", false}, {"< 0.1.1", true}, {"<= 0.1", true}, {"<= 0.0.99", false},
+		{"~> 0.1.0", true}, {"~> 0.0.9", false}, {"~> 0.0", true}, {"~> 1.0", false}, {"~> 0", true},
+		{">= 0.1, < 0.2", true}, {">= 0.1, < 0.1", false}, {"< 0.1, >= 0.1", false},
+	} {
+		if got, err := satisfies("0.1.0", c.constraint); got != c.want || err != nil {
+			t.Errorf("%q: %v, %v", c.constraint, got, err)
+		}
+	}
+	for _, bad := range []string{"", "one", ">= 1,", "=> 1", ">= v1", "1.2.3.4", ">= 0.1.0-beta"} {
+		if _, err := satisfies("0.1.0", bad); err == nil {
+			t.Errorf("%q is taken for a constraint", bad)
+		}
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	dir := write(t, map[string]string{"text.txt": "hello\n"})
+	for _, c := range []struct {
+		expression string
+		want       any
+	}{
+		{`upper("a")`, "A"}, {`lower("A")`, "a"}, {`title("a b")`, "A B"}, {`format("%s-%03d", "a", 7)`, "a-007"},
+		{`join("/", ["a", "b"])`, "a/b"}, {`split(",", "a,b")`, []any{"a", "b"}}, {`concat([1], [2])`, []any{1., 2.}},
+		{`merge({ a = 1 }, { b = 2 })`, map[string]any{"a": 1., "b": 2.}}, {`lookup({ a = 1 }, "b", 3)`, 3.},
+		{`try({}.a, "b")`, "b"}, {`can({}.a)`, false}, {`coalesce("", null, "c")`, "c"}, {`coalesce(null, 2)`, 2.},
+		{`tostring(5)`, "5"}, {`tonumber("5")`, 5.}, {`tobool("true")`, true}, {`tolist(toset(["b", "a", "b"]))`, []any{"a", "b"}},
+		{`jsonencode({ a = [1] })`, `{"a":[1]}`}, {`jsondecode("{\"a\":null}")`, map[string]any{"a": nil}},
+		{`formatdate("YYYY-MM", timeadd("2022-01-31T23:00:00Z", "2h"))`, "2022-02"},
+		{`regex("[0-9]+", "a12")`, "12"}, {`replace("a.b", ".", "-")`, "a-b"}, {`replace("a12", "/[0-9]+/", "#")`, "a#"},
+		{`trimspace(file("text.txt"))`, "hello"}, {`fileexists("text.txt")`, true}, {`fileexists("other.txt")`, false},
+		{`length("héllo")`, 5.}, {`length([1, 2])`, 2.}, {`length({ a = 1 })`, 1.}, {`length(toset([1, 1]))`, 1.},
+		{`keys({ b = 1, a = 2 })`, []any{"a", "b"}}, {`values({ b = 1, a = 2 })`, []any{2., 1.}},
+		{`flatten([[1], [[2]]])`, []any{1., 2.}}, {`distinct([1, 1])`, []any{1.}}, {`min(2, 1)`, 1.}, {`max(2, 1)`, 2.},
+		{`abs(-1)`, 1.}, {`ceil(1.2)`, 2.}, {`floor(1.8)`, 1.}, {`startswith("abc", "ab")`, true}, {`endswith("abc", "ab")`, false},
+		{`basename("a/b")`, "b"}, {`dirname("a/b")`, "a"}, {`env("SET")`, "x=y"}, {`env("UNSET", "z")`, "z"}, {`env("UNSET", null)`, nil},
+		{`nonsensitive(sensitive("a"))`, "a"}, {`[for s in ["a", "b"] : upper(s) if s != "a"]`, []any{"B"}},
+	} {
+		t.Run(c.expression, func(t *testing.T) {
+			main := fmt.Sprintf("%s\noutput \"it\" { value = %s }\n", minimal, c.expression)
+			writeFile(t, filepath.Join(dir, "main.hcl"), main)
+			got := load(t, dir, Options{Environ: []string{"SET=x=y"}}).Outputs[0].Value
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// What would exhaust the parser is refused before it.
+func TestTooMuch(t *testing.T) {
+	for name, main := range map[string]string{
+		"Too many open brackets":           "locals {\n  a = " + strings.Repeat("[", 300),
+		"Cannot read a configuration file": minimal + strings.Repeat("# and so on\n", 10_000),
+	} {
+		dir := write(t, map[string]string{"main.hcl": main})
+		c, diags := Load(dir, Options{})
+		if c != nil || len(diags) != 1 || diags[0].Summary != name {
+			t.Errorf("%s: %v\n%s", name, c, render(diags))
+		}
+	}
+}

@@ -1,0 +1,10 @@
+source "simulator" "demo" {}
+sink "local" "lake" { path = "lake" }
+job "events" {
+  source = source.simulator.demo
+  sinks  = [sink.local.lake]
+  retry { times = 3 }
+}
+locals {
+  inner {}
+}

@@ -1,0 +1,2 @@
+source "simulator" "demo" {}
+sink "local" "lake" { path = "lake" }

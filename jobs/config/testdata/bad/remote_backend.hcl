@@ -1,0 +1,11 @@
+prospector {
+  backend "gcs" {
+    bucket = "acme-state"
+  }
+}
+source "simulator" "demo" {}
+sink "local" "lake" { path = "lake" }
+job "events" {
+  source = source.simulator.demo
+  sinks  = [sink.local.lake]
+}

@@ -1,0 +1,7 @@
+source "simulator" "demo" {
+  seed = 
+}
+
+sink "local" "lake" {
+  path = "lake
+}

@@ -1,0 +1,52 @@
+package jobs
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestSinkURI(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sink Sink
+		root string
+		job  string
+	}{
+		{"local", Sink{Kind: "local", Path: "/var/lake"}, "file:///var/lake", "file:///var/lake/events"},
+		{"local with a space", Sink{Kind: "local", Path: "/the lake"}, "file:///the%20lake", "file:///the%20lake/events"},
+		{"bucket", Sink{Kind: "gcs", Bucket: "acme"}, "gs://acme", "gs://acme/events"},
+		{"bucket with prefix", Sink{Kind: "gcs", Bucket: "acme", Prefix: "a/b"}, "gs://acme/a/b", "gs://acme/a/b/events"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.sink.URI(""); got != c.root {
+				t.Errorf("root %s, want %s", got, c.root)
+			}
+			if got := c.sink.URI("events"); got != c.job {
+				t.Errorf("job %s, want %s", got, c.job)
+			}
+		})
+	}
+}
+
+func TestSecretIsNeverPrinted(t *testing.T) {
+	s := Source{APIKey: "hunter2"}
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("source", "key", s.APIKey, "source", s)
+	for _, text := range []string{
+		fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%s %q", s.APIKey, s.APIKey), string(encoded), log.String(),
+	} {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("the key shows: %s", text)
+		}
+	}
+	if s.APIKey.Reveal() != "hunter2" {
+		t.Error("the key is lost")
+	}
+}

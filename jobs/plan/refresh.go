@@ -1,0 +1,212 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"prospector/jobs/state"
+)
+
+// Seen is an object as a sink lists it.
+type Seen struct {
+	Key        string
+	Size       int64
+	Generation string
+}
+
+// Sum is the checksum of an object that was read for it.
+type Sum struct {
+	Size   int64
+	CRC32C uint32
+}
+
+// Drift is a difference between the state and a sink that prospector did not make.
+type Drift struct {
+	Sink string
+	Key  string
+	Kind DriftKind
+}
+
+// DriftKind says how an object differs.
+type DriftKind string
+
+// The kinds of drift. Deleted and modified objects are repaired; a foreign one
+// is only reported.
+const (
+	Deleted  DriftKind = "deleted"
+	Modified DriftKind = "modified"
+	Foreign  DriftKind = "foreign"
+)
+
+// Refreshed is what a sink really holds of what a job owns there.
+type Refreshed struct {
+	// Sink is the prior state without what has drifted, and with what an
+	// interrupted apply had finished. It has no Pending.
+	state.Sink
+	// Damaged are modified objects, with their generations: they are replaced.
+	Damaged map[string]string
+	Drift   []Drift
+	// Adopted counts what an interrupted apply had finished.
+	Adopted int
+}
+
+// Suspects are the seen objects that size and generation do not prove to be what
+// the state says: they must be read for their checksums.
+func Suspects(sink *state.Sink, seen []Seen) (keys []string) {
+	known := objects(sink)
+	for _, s := range seen {
+		if k, ok := known[s.Key]; ok && (k.published == nil || k.published.Generation != s.Generation || k.published.Size != s.Size) {
+			keys = append(keys, s.Key)
+		}
+	}
+	return keys
+}
+
+// known is what the state tells of one key.
+type known struct {
+	published, pending *state.Object
+}
+
+func objects(sink *state.Sink) map[string]known {
+	all := make(map[string]known)
+	add := func(o *state.Object, pending bool) {
+		k := all[o.Key]
+		if pending {
+			k.pending = o
+		} else {
+			k.published = o
+		}
+		all[o.Key] = k
+	}
+	for _, p := range sink.Partitions {
+		add(&p.Object, false)
+	}
+	if q := sink.Quarantine; q != nil {
+		add(&q.Object, false)
+	}
+	if sink.Pending != nil {
+		for _, p := range sink.Pending.Partitions {
+			add(&p.Object, true)
+		}
+		if q := sink.Pending.Quarantine; q != nil {
+			add(&q.Object, true)
+		}
+	}
+	return all
+}
+
+// Refresh compares a sink's state with what the sink was seen to hold, under the
+// table's prefix and at the quarantine's key. sums has the checksum of every
+// suspect that could be read.
+func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[string]Sum) *Refreshed {
+	r := &Refreshed{
+		Sink:    state.Sink{URI: prior.URI, Partitions: make(map[string]state.Partition)},
+		Damaged: make(map[string]string),
+	}
+	at := make(map[string]Seen, len(seen))
+	for _, s := range seen {
+		at[s.Key] = s
+	}
+	// match tells whether the object seen at o's key is o, and brings its
+	// generation up to date: a copy of the same bytes is the same object.
+	match := func(o *state.Object) bool {
+		s, ok := at[o.Key]
+		if !ok {
+			return false
+		}
+		if o.Generation != s.Generation || o.Size != s.Size {
+			sum, ok := sums[o.Key]
+			if !ok || sum != (Sum{o.Size, o.CRC32C}) {
+				return false
+			}
+		}
+		o.Generation = s.Generation
+		return true
+	}
+	drifted := func(key string) {
+		kind := Deleted
+		if s, ok := at[key]; ok {
+			kind = Modified
+			r.Damaged[key] = s.Generation
+		}
+		r.Drift = append(r.Drift, Drift{address, key, kind})
+	}
+
+	var pending state.Pending
+	if prior.Pending != nil {
+		pending = *prior.Pending
+	}
+	for path, p := range prior.Partitions {
+		if match(&p.Object) {
+			r.Partitions[path] = p
+			continue
+		}
+		if next, ok := pending.Partitions[path]; ok && (next.Rows == 0 || match(&next.Object)) {
+			if _, there := at[p.Object.Key]; next.Rows > 0 || !there {
+				r.adopt(path, next)
+				continue
+			}
+		}
+		drifted(p.Object.Key)
+	}
+	for path, next := range pending.Partitions {
+		if _, published := prior.Partitions[path]; !published && next.Rows > 0 {
+			if match(&next.Object) {
+				r.adopt(path, next)
+			} else if s, ok := at[next.Object.Key]; ok {
+				r.Damaged[next.Object.Key] = s.Generation
+			}
+		}
+	}
+	switch q, next := prior.Quarantine, pending.Quarantine; {
+	case q != nil && match(&q.Object):
+		r.Quarantine = q
+	case next != nil && next.Events > 0 && match(&next.Object):
+		r.Quarantine = next
+		r.Adopted++
+	case q != nil && next != nil && next.Events == 0 && !has(at, q.Object.Key):
+		r.Adopted++
+	case q != nil:
+		drifted(q.Object.Key)
+	}
+
+	owned := objects(prior)
+	for _, s := range seen {
+		if _, ok := owned[s.Key]; !ok && strings.HasPrefix(s.Key, TablePrefix(job)) {
+			r.Drift = append(r.Drift, Drift{address, s.Key, Foreign})
+		}
+	}
+	slices.SortFunc(r.Drift, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Kind, b.Kind)) })
+	return r
+}
+
+// adopt takes over what an interrupted apply had finished; a partition without
+// rows is one that it had deleted.
+func (r *Refreshed) adopt(path string, p state.Partition) {
+	if p.Rows > 0 {
+		r.Partitions[path] = p
+	}
+	r.Adopted++
+}
+
+func has(at map[string]Seen, key string) bool { _, ok := at[key]; return ok }
+
+// InTheWay are the foreign objects at keys that the changes would create. They
+// are neither ours nor worthless for sure, so they are not overwritten.
+func InTheWay(changes []Change, drift []Drift) (keys []Drift) {
+	foreign := make(map[[2]string]Drift)
+	for _, d := range drift {
+		if d.Kind == Foreign {
+			foreign[[2]string{d.Sink, d.Key}] = d
+		}
+	}
+	for _, c := range changes {
+		for _, w := range c.Writes {
+			if d, ok := foreign[[2]string{w.Sink, w.Key}]; ok && w.Action == Create {
+				keys = append(keys, d)
+			}
+		}
+	}
+	return keys
+}

@@ -1,0 +1,194 @@
+package run
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink/store"
+	"prospector/transform"
+)
+
+// quarantine is the events of a job that cannot become rows: a JSON object a
+// line, in an object of its own beside the table. Each run writes it whole: the
+// events of prospects that were read now, and the old ones of all others.
+type quarantine struct {
+	mu   sync.Mutex
+	size int
+	// lines are keyed by what they say of the event, so that an event that was
+	// read twice, or from another page than last time, is there once.
+	lines map[schemas.Digest]line
+	// old are the published lines by prospect; those of a prospect that is
+	// read to its end are dropped.
+	old map[string][]quarantined
+}
+
+type line struct {
+	prospect string
+	text     []byte
+}
+
+// quarantined is the form of a line.
+type quarantined struct {
+	Prospect string          `json:"prospect_id"`
+	Reason   string          `json:"reason"`
+	Cursor   string          `json:"cursor"` // of the page; "" for the first
+	Index    int             `json:"index"`  // of the edge on the page
+	Event    json.RawMessage `json:"event,omitempty"`
+	Raw      []byte          `json:"event_base64,omitempty"` // where it is not JSON in UTF-8
+}
+
+// quarantineLimit bounds what is held. So much means that the source has changed
+// beyond recognition, and a person should look before anything is published.
+const quarantineLimit = 256 << 20
+
+// openQuarantine reads the published quarantine, if there is one.
+func openQuarantine(ctx context.Context, from store.Store, published *state.Quarantine) (*quarantine, error) {
+	q := &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined)}
+	if published == nil {
+		return q, nil
+	}
+	r, err := from.Open(ctx, published.Object.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the quarantine: %w", err)
+	}
+	defer r.Close()
+	for d := json.NewDecoder(bufio.NewReader(r)); ; {
+		var e quarantined
+		switch err := d.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return q, nil
+		case err != nil:
+			return nil, fmt.Errorf("reading the quarantine %s: it is damaged", from.URI(published.Object.Key))
+		}
+		q.old[e.Prospect] = append(q.old[e.Prospect], e)
+	}
+}
+
+// add takes an event in. It is transform.NewFlattener's reject.
+func (q *quarantine) add(r transform.Rejected) error {
+	e := quarantined{Prospect: r.Prospect, Reason: r.Reason, Cursor: r.Cursor, Index: r.Index}
+	if utf8.Valid(r.Raw) && json.Valid(r.Raw) {
+		e.Event = r.Raw
+	} else {
+		e.Raw = r.Raw
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.put(e)
+}
+
+func (q *quarantine) put(e quarantined) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(e); err != nil {
+		return fmt.Errorf("quarantining an event: %w", err)
+	}
+	of := e.digest()
+	if _, twice := q.lines[of]; twice {
+		return nil
+	}
+	q.lines[of] = line{e.Prospect, text.Bytes()}
+	if q.size += text.Len(); q.size > quarantineLimit {
+		return fmt.Errorf("more than %d MiB of events cannot become rows, the last one because it is %s; the source must have changed: nothing was published", quarantineLimit>>20, e.Reason)
+	}
+	return nil
+}
+
+// digest tells events apart, wherever they stood.
+func (e *quarantined) digest() schemas.Digest {
+	var compact bytes.Buffer
+	if e.Event != nil {
+		_ = json.Compact(&compact, e.Event) // it is valid, or was never made
+	}
+	h := schemas.HashValuesOf
+	return h("prospect_id").String(e.Prospect).
+		Add(h("reason").String(e.Reason)).
+		Add(h("event").String(compact.String())).
+		Add(h("raw").String(string(e.Raw))).Seal()
+}
+
+// replace drops the old lines of a prospect that was read to its end.
+func (q *quarantine) replace(prospect string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.old, prospect)
+}
+
+// change writes the new quarantine to path and says what is to be done with it,
+// or gives nil when every sink has it already. It is called once, when all
+// prospects are read.
+func (q *quarantine) change(job string, sinks []string, prior map[string]*plan.Refreshed, path string) (*plan.Quarantine, error) {
+	for _, prospect := range slices.Sorted(maps.Keys(q.old)) {
+		for _, e := range q.old[prospect] {
+			if err := q.put(e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var content schemas.Digest
+	for of := range q.lines {
+		content = content.Add(of)
+	}
+	change := &plan.Quarantine{After: int64(len(q.lines))}
+	for _, address := range sinks {
+		have := prior[address].Quarantine
+		w := plan.Write{Sink: address, Action: plan.Update, Key: plan.QuarantineKey(job)}
+		switch {
+		case have == nil && len(q.lines) == 0, have != nil && have.Content == content:
+			continue
+		case have == nil:
+			w.Action, w.Generation = plan.Create, prior[address].Damaged[w.Key]
+		case len(q.lines) == 0:
+			w.Action, w.Generation = plan.Delete, have.Object.Generation
+		default:
+			w.Generation = have.Object.Generation
+		}
+		if have != nil {
+			change.Before = max(change.Before, have.Events)
+		}
+		change.Writes = append(change.Writes, w)
+	}
+	if len(change.Writes) == 0 {
+		return nil, nil
+	}
+	if len(q.lines) > 0 {
+		staged, err := q.write(path)
+		if err != nil {
+			return nil, fmt.Errorf("staging the quarantine: %w", err)
+		}
+		staged.Rows, staged.Content = change.After, content
+		change.Staged = staged
+	}
+	return change, nil
+}
+
+// write makes the file, its lines in an order that does not depend on the run.
+func (q *quarantine) write(path string) (*plan.Staged, error) {
+	lines := slices.Collect(maps.Values(q.lines))
+	slices.SortFunc(lines, func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.prospect, b.prospect), bytes.Compare(a.text, b.text))
+	})
+	var all bytes.Buffer
+	for _, l := range lines {
+		all.Write(l.text)
+	}
+	if err := os.WriteFile(path, all.Bytes(), 0o600); err != nil {
+		return nil, err
+	}
+	return &plan.Staged{Path: path, Size: int64(all.Len()), CRC32C: store.Checksum(all.Bytes())}, nil
+}

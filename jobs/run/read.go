@@ -1,0 +1,269 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"prospector/extract"
+	"prospector/extract/spool"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/sink"
+	"prospector/transform"
+)
+
+// journalAge is how old the pages of an interrupted run may be to be used:
+// older ones would put yesterday into today's lake.
+const journalAge = 12 * time.Hour
+
+// The outcomes of a prospect, as the journal keeps them. What is not among them
+// is asked for again by the next run.
+const (
+	complete  = "complete"
+	notFound  = "not_found"
+	forbidden = "forbidden"
+)
+
+// reading is what the source gave.
+type reading struct {
+	stage      *sink.Stage
+	quarantine *quarantine
+	books      transform.Books
+	events     int64 // on the pages, as extract counts them
+	coverage   plan.Coverage
+	failures   []failure // the first few
+}
+
+type failure struct {
+	prospect string
+	err      error
+}
+
+const failuresTold = 10
+
+// reader reads a job's prospects. Each worker has a flattener of its own.
+type reader struct {
+	client  *extract.Client
+	journal *spool.Journal
+	workers []*transform.Flattener
+	started time.Time
+	events  atomic.Int64
+
+	mu sync.Mutex
+	*reading
+}
+
+// read pages through all events of every prospect, and stages their rows.
+func (s *Session) read(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
+	journal, err := spool.Open(s.journalDir(job.Name), from.binding, journalAge, s.Now)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal of pages: %w", err)
+	}
+	defer journal.Close()
+	s.Observer.JobStarted(job.Address, len(from.prospects))
+	if r := journal.Recovered(); r.Pages > 0 {
+		s.Observer.Resumed(job.Address, r.Finished+r.Unfinished, r.Pages)
+	}
+
+	r := &reader{
+		client: from.client, journal: journal, started: s.Now(),
+		reading: &reading{stage: into, quarantine: rejected},
+	}
+	r.coverage.Prospects = int64(len(from.prospects))
+	for range job.Source.Concurrency {
+		r.workers = append(r.workers, transform.NewFlattener(job.Table, into.Add, rejected.add))
+	}
+	stop := s.tick(func() { s.Observer.Progress(r.progress(job.Address, s.Now())) })
+	err = extract.Each(ctx, job.Source.Concurrency, each(from.prospects), r.visit)
+	stop()
+	if err != nil {
+		return nil, errors.Join(s.readDiagnostic(job, err), journal.Sync())
+	}
+	for _, w := range r.workers {
+		if err := w.Flush(); err != nil {
+			return nil, err
+		}
+		r.books.Add(w.Books())
+	}
+	r.reading.events = r.events.Load()
+	if r.books.Events != r.reading.events {
+		return nil, fmt.Errorf("%d events were read, but %d were flattened; nothing was published, and this is a bug of prospector", r.reading.events, r.books.Events)
+	}
+	s.Observer.Progress(r.progress(job.Address, s.Now()))
+	return r.reading, nil
+}
+
+func each(ids []string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// tick calls f a few times a second until stop is called.
+func (s *Session) tick(f func()) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(250 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				f()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+func (r *reader) progress(job string, now time.Time) Progress {
+	stats := r.client.Stats()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.coverage
+	return Progress{
+		Job: job, Of: c.Prospects, Prospects: c.Complete + c.NotFound + c.Forbidden + c.Partial + c.Failed,
+		Requests: stats.Requests, Bytes: stats.Bytes, Events: r.events.Load(),
+		Failed: c.Forbidden + c.Partial + c.Failed, Elapsed: now.Sub(r.started),
+	}
+}
+
+// visit reads one prospect. What fails for that prospect alone is noted, and no
+// error.
+func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
+	w := r.workers[worker]
+	w.Begin(prospect)
+	pages, err := r.pages(ctx, w, prospect)
+	var failed *extract.Error
+	if err != nil && (ctx.Err() != nil || extract.WholeRun(err) || !errors.As(err, &failed)) {
+		return err
+	}
+	if err := w.End(); err != nil {
+		return err
+	}
+	return r.note(prospect, pages, err)
+}
+
+// note records what became of a prospect.
+func (r *reader) note(prospect string, pages int, err error) error {
+	outcome := ""
+	r.mu.Lock()
+	switch {
+	case err == nil:
+		outcome = complete
+		r.coverage.Complete++
+		r.quarantine.replace(prospect)
+	case errors.Is(err, extract.ErrNotFound):
+		outcome = notFound
+		r.coverage.NotFound++
+	case errors.Is(err, extract.ErrForbidden):
+		outcome = forbidden
+		r.coverage.Forbidden++
+	case pages > 0:
+		r.coverage.Partial++
+	default:
+		r.coverage.Failed++
+	}
+	if err != nil && len(r.failures) < failuresTold {
+		r.failures = append(r.failures, failure{prospect, err})
+	}
+	r.mu.Unlock()
+	if outcome == "" {
+		return nil
+	}
+	return r.journal.Finish(prospect, outcome)
+}
+
+// pages flattens the pages of a prospect: those that the journal has, then those
+// that are left to be fetched. It counts them.
+func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect string) (count int, err error) {
+	take := func(body []byte, cursor string, events int) error {
+		count++
+		r.events.Add(int64(events))
+		return w.Page(body, cursor)
+	}
+	replay := func() error {
+		for page, err := range r.journal.Pages(prospect) {
+			if err == nil {
+				err = take(page.Body, page.Cursor, page.Events)
+			}
+			if err != nil {
+				return fmt.Errorf("reading the journal of pages: %w", err)
+			}
+		}
+		return nil
+	}
+
+	kept, _ := r.journal.Progress(prospect)
+	switch {
+	case kept.Outcome == notFound:
+		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrNotFound}
+	case kept.Outcome == forbidden:
+		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrForbidden}
+	case kept.Finished:
+		return 0, replay()
+	}
+	var from extract.Position
+	if kept.Next != "" {
+		from = extract.Position{Number: kept.Pages, Cursor: kept.Next}
+	}
+	next, stop := iter.Pull2(r.client.Pages(ctx, prospect, from))
+	defer func() { stop() }()
+	page, err, more := next()
+	switch {
+	case kept.Pages == 0:
+	case kept.Next == "" || errors.Is(err, extract.ErrRefused):
+		// The old cursor is no longer good, so what came before it is not
+		// joined with what comes now.
+		if err := r.journal.Restart(prospect); err != nil {
+			return 0, err
+		}
+		if kept.Next != "" {
+			stop()
+			next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
+			page, err, more = next()
+		}
+	default:
+		if err := replay(); err != nil {
+			return count, err
+		}
+	}
+	for ; more; page, err, more = next() {
+		if err != nil {
+			return count, err
+		}
+		err := r.journal.Append(spool.Page{
+			Prospect: prospect, Number: page.Number + 1, Cursor: page.Cursor, Next: page.Next, Events: page.Events, Body: page.Body,
+		})
+		if err == nil {
+			err = take(page.Body, page.Cursor, page.Events)
+		}
+		if err != nil {
+			return count, err
+		}
+	}
+	return count, nil
+}
+
+// readDiagnostic says what ended the reading of a job, and where to look.
+func (s *Session) readDiagnostic(job jobs.Job, err error) error {
+	switch {
+	case errors.Is(err, extract.ErrUnauthorized):
+		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".")
+	case errors.Is(err, extract.ErrThrottled):
+		return job.Source.Diagnose("requests_per_second", "The API asks to come back later",
+			err.Error()+". What was fetched is kept for the next run.")
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+// Package run carries a configuration out: it is the only package that knows
+// every stage, and it joins them.
+//
+// A Session holds the state's lock. Plan refreshes, extracts, flattens and
+// stages; it touches nothing in a lake. Apply publishes what a plan of the same
+// session has staged, and records it. Killed at any instant, the next session
+// goes on from the journal of pages and from what the state says was pending.
+//
+// It prints nothing: an Observer is told what happens.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// Backend is where the state is kept.
+type Backend interface {
+	Lock(state.LockInfo) error
+	Unlock() error
+	Read(context.Context) (*state.State, error)
+	Write(context.Context, *state.State) error
+}
+
+// Observer is told what happens in a session. Its methods may be called
+// concurrently, and should return at once.
+type Observer interface {
+	// JobStarted: the job is being read; its source has that many prospects.
+	JobStarted(job string, prospects int)
+	// Resumed: pages of an interrupted run are used instead of requests.
+	Resumed(job string, prospects, pages int)
+	// Progress: how far it has got. Called a few times a second at the most.
+	Progress(Progress)
+	// Staged: the job is read to its end, and its files are ready.
+	Staged(job string)
+	// ApplyStarted and ApplyDone surround each change that Apply makes.
+	ApplyStarted(job string, change plan.Change)
+	ApplyDone(job string, change plan.Change, took time.Duration)
+}
+
+// Progress is how far the reading of a job has got.
+type Progress struct {
+	Job              string
+	Prospects, Of    int64 // read to their end, and in all
+	Requests, Events int64
+	Bytes            int64 // of pages
+	Failed           int64 // prospects
+	Elapsed          time.Duration
+}
+
+// Options are what a session needs from the outside.
+type Options struct {
+	Config *jobs.Configuration
+	// DataDir is where a session keeps its own files, all of them disposable.
+	DataDir  string
+	Backend  Backend
+	OpenSink func(context.Context, jobs.Sink) (store.Store, error)
+	Observer Observer
+	Logger   *slog.Logger
+	Stdin    io.Reader
+	Now      func() time.Time
+	// MemoryLimit is how many bytes of rows a job holds before it spills.
+	MemoryLimit int64
+	UserAgent   string
+}
+
+// DefaultMemoryLimit leaves room for the rest of the pipeline within 512 MiB.
+const DefaultMemoryLimit = 192 << 20
+
+// Session is one run. It is for one goroutine.
+type Session struct {
+	Options
+	state  *state.State
+	stores map[string]store.Store // by sink address
+	// refreshed is what each planned job's sinks were found to hold.
+	refreshed map[string]map[string]*plan.Refreshed
+	stages    []io.Closer
+	// keepJournals is true until a plan is complete and, if it is applied,
+	// applied to its end.
+	keepJournals bool
+}
+
+// Open locks and reads the state, and opens every sink. What an earlier, killed
+// session has left in the data directory is removed, except for the journals of
+// pages.
+func Open(ctx context.Context, o Options, operation string) (_ *Session, err error) {
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = DefaultMemoryLimit
+	}
+	s := &Session{Options: o, stores: make(map[string]store.Store), refreshed: make(map[string]map[string]*plan.Refreshed), keepJournals: true}
+	if err := o.Backend.Lock(state.NewLockInfo(operation, o.Now())); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.state, err = o.Backend.Read(ctx); err != nil {
+		return nil, err
+	}
+	for _, job := range o.Config.Jobs {
+		for _, sink := range job.Sinks {
+			if _, ok := s.stores[sink.Address]; ok {
+				continue
+			}
+			opened, err := o.OpenSink(ctx, sink)
+			if err != nil {
+				return nil, sinkDiagnostic(sink, "Sink cannot be opened", err)
+			}
+			s.stores[sink.Address] = opened
+		}
+	}
+	if err := os.RemoveAll(s.stageDir()); err != nil {
+		return nil, fmt.Errorf("clearing the staging directory: %w", err)
+	}
+	return s, nil
+}
+
+func sinkDiagnostic(sink jobs.Sink, summary string, err error) jobs.Diagnostic {
+	attribute := "path"
+	if sink.Kind == "gcs" {
+		attribute = "bucket"
+	}
+	return sink.Diagnose(attribute, summary, err.Error()+".")
+}
+
+func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage") }
+
+func (s *Session) journalDir(job string) string { return filepath.Join(s.DataDir, "journal", job) }
+
+// State is what the session knows prospector to own.
+func (s *Session) State() *state.State { return s.state }
+
+// Close gives everything back, the lock last. What was staged is gone
+// afterwards.
+func (s *Session) Close() error {
+	var errs []error
+	for _, c := range s.stages {
+		errs = append(errs, c.Close())
+	}
+	if s.state != nil {
+		errs = append(errs, os.RemoveAll(s.stageDir()))
+	}
+	if !s.keepJournals {
+		for _, job := range s.Config.Jobs {
+			errs = append(errs, os.RemoveAll(s.journalDir(job.Name)))
+		}
+	}
+	for _, opened := range s.stores {
+		errs = append(errs, opened.Close())
+	}
+	errs = append(errs, s.Backend.Unlock())
+	return errors.Join(errs...)
+}
+
+// Plan stages every job and says what would change.
+func (s *Session) Plan(ctx context.Context) (*plan.Plan, error) {
+	p := &plan.Plan{}
+	for _, job := range s.Config.Jobs {
+		planned, err := s.planJob(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		p.Jobs = append(p.Jobs, planned)
+	}
+	s.keepJournals = false
+	return p, nil
+}

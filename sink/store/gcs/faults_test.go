@@ -1,0 +1,495 @@
+package gcs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
+)
+
+// front stands between the driver and an emulator and disturbs what passes.
+type front struct {
+	service http.Handler
+
+	mu sync.Mutex
+	// faults are taken one a request that matches; nil lets it pass.
+	match  func(*http.Request) bool
+	faults []fault
+	// seen are the requests that matched.
+	seen []string
+}
+
+// fault answers in the service's stead, or lets it answer and spoils that.
+type fault func(w http.ResponseWriter, r *http.Request, service http.Handler)
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	var now fault
+	if f.match != nil && f.match(r) {
+		f.seen = append(f.seen, r.Method+" "+r.URL.String())
+		if len(f.faults) > 0 {
+			now, f.faults = f.faults[0], f.faults[1:]
+		}
+	}
+	f.mu.Unlock()
+	if now != nil {
+		now(w, r, f.service)
+		return
+	}
+	f.service.ServeHTTP(w, r)
+}
+
+// disturb meets the requests that match with faults, and forgets what was seen.
+func (f *front) disturb(match func(*http.Request) bool, faults ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.match, f.faults, f.seen = match, faults, nil
+}
+
+func (f *front) wantSeen(t *testing.T, want int) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.seen) != want {
+		t.Errorf("the service got %d requests, want %d: %q", len(f.seen), want, f.seen)
+	}
+}
+
+const bucket = "prospector"
+
+// newFront starts an emulator behind a front, with one bucket.
+func newFront(t *testing.T) *front {
+	t.Helper()
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
+	f := &front{service: server.HTTPHandler()}
+	listener := httptest.NewServer(f)
+	t.Cleanup(listener.Close)
+	t.Setenv(emulator, listener.URL)
+	return f
+}
+
+func uploads(r *http.Request) bool   { return strings.HasPrefix(r.URL.Path, "/upload/") }
+func downloads(r *http.Request) bool { return r.URL.Query().Get("alt") == "media" }
+func deletes(r *http.Request) bool   { return r.Method == http.MethodDelete }
+func everything(*http.Request) bool  { return true }
+
+// unavailable answers 503 and does nothing.
+func unavailable(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	w.WriteHeader(http.StatusServiceUnavailable)
+}
+
+// lost does what is asked, and cuts the connection instead of answering.
+func lost(_ http.ResponseWriter, r *http.Request, service http.Handler) {
+	service.ServeHTTP(httptest.NewRecorder(), r)
+	panic(http.ErrAbortHandler)
+}
+
+// halved cuts the connection in the middle of the answer.
+func halved(w http.ResponseWriter, r *http.Request, service http.Handler) {
+	whole := httptest.NewRecorder()
+	service.ServeHTTP(whole, r)
+	for name, values := range whole.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(whole.Code)
+	w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// also does something of a rival's before the fault.
+func also(rival func(), then fault) fault {
+	return func(w http.ResponseWriter, r *http.Request, service http.Handler) {
+		rival()
+		then(w, r, service)
+	}
+}
+
+// after does something of a rival's once the fault's request was carried out.
+func after(rival func()) fault {
+	return func(_ http.ResponseWriter, r *http.Request, service http.Handler) {
+		service.ServeHTTP(httptest.NewRecorder(), r)
+		rival()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func put(t *testing.T, s store.Store, key, data string) store.Object {
+	t.Helper()
+	o, err := s.Put(t.Context(), key, store.ContentOf([]byte(data), ""), store.Condition{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestPutIsRepeated(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	rival := open(t, bucket, "lake")
+	// What a rival does passes the front as well, but only after the faults.
+	write := func(data string) func() { return func() { put(t, rival, "a", data) } }
+
+	conditions := map[string]func() store.Condition{
+		"no condition": func() store.Condition { return store.Condition{} },
+		"IfAbsent": func() store.Condition {
+			if err := rival.Delete(t.Context(), "a", store.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+			return store.IfAbsent()
+		},
+		"IfGeneration": func() store.Condition { return store.IfGeneration(put(t, rival, "a", "seen").Generation) },
+	}
+	for name, condition := range conditions {
+		for _, test := range []struct {
+			name     string
+			fault    fault
+			want     error // of a Put that has a condition
+			requests int
+		}{
+			{"undisturbed", nil, nil, 1},
+			{"not carried out", unavailable, nil, 2},
+			{"carried out, answer lost", lost, nil, 2},
+			{"not carried out, and a rival is faster", also(write("theirs"), unavailable), store.ErrCondition, 3},
+			{"carried out, and a rival replaces it", after(write("theirs")), store.ErrCondition, 3},
+			{"a rival is faster with the same", also(write("ours"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
+		} {
+			t.Run(name+"/"+test.name, func(t *testing.T) {
+				put(t, rival, "a", "old")
+				cond := condition()
+				f.disturb(uploads, test.fault)
+				o, err := s.Put(t.Context(), "a", store.ContentOf([]byte("ours"), ""), cond)
+				if cond == (store.Condition{}) {
+					// It starts over instead.
+					if test.want != nil {
+						test.requests++
+					}
+					test.want = nil
+				}
+				f.wantSeen(t, test.requests)
+				f.disturb(nil)
+				if !errors.Is(err, test.want) {
+					t.Fatalf("Put gives %v, want %v", err, test.want)
+				}
+				if err != nil {
+					return
+				}
+				now, err := rival.Stat(t.Context(), "a")
+				if err != nil || now != o || now.CRC32C != store.Checksum([]byte("ours")) {
+					t.Errorf("the object is %+v, %v; Put gave %+v", now, err, o)
+				}
+			})
+		}
+	}
+}
+
+func TestPutCannotStartOver(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "")
+	pass := func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }
+	f.disturb(uploads, also(func() { put(t, s, "a", "theirs") }, pass))
+	content := store.ContentOf([]byte("ours"), "")
+	content.Reader = io.MultiReader(content.Reader)
+	_, err := s.Put(t.Context(), "a", content, store.Condition{})
+	if err == nil || errors.Is(err, store.ErrCondition) || !strings.Contains(err.Error(), "cannot be sent again") {
+		t.Errorf("Put gives %v", err)
+	}
+}
+
+func TestDeleteIsRepeated(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	for name, fault := range map[string]fault{"not carried out": unavailable, "carried out, answer lost": lost} {
+		t.Run(name, func(t *testing.T) {
+			o := put(t, s, "a", "one")
+			f.disturb(deletes, fault)
+			if err := s.Delete(t.Context(), "a", store.IfGeneration(o.Generation)); err != nil {
+				t.Error(err)
+			}
+			f.wantSeen(t, 2)
+			if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {
+				t.Errorf("after Delete Stat gives %v", err)
+			}
+		})
+	}
+}
+
+func TestEveryChangeHasAPrecondition(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	f.disturb(func(r *http.Request) bool { return uploads(r) || deletes(r) })
+	put(t, s, "a", "one")
+	put(t, s, "a", "two")
+	if err := s.Delete(t.Context(), "a", store.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	f.wantSeen(t, 3)
+	for _, request := range f.seen {
+		if !strings.Contains(request, "ifGenerationMatch=") {
+			t.Errorf("without a precondition: %s", request)
+		}
+	}
+}
+
+// TestLargeObjects are sent in several requests.
+func TestLargeObjects(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	data := bytes.Repeat([]byte("0123456789abcdef"), 33<<20/16)
+	f.disturb(uploads, nil, nil, unavailable)
+	o, err := s.Put(t.Context(), "a", store.ContentOf(data, ""), store.IfAbsent())
+	if err != nil || o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data) {
+		t.Fatalf("Put gives %+v, %v", o, err)
+	}
+	f.wantSeen(t, 5) // a session, three chunks, one of them twice
+	wrong := store.ContentOf(data, "")
+	wrong.CRC32C++
+	if _, err := s.Put(t.Context(), "b", wrong, store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("Put gives %v, want ErrCorrupt", err)
+	}
+	if _, err := s.Stat(t.Context(), "b"); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("after a corrupt Put Stat gives %v", err)
+	}
+}
+
+func TestCorruptedOnTheWay(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	f.disturb(uploads, func(w http.ResponseWriter, r *http.Request, service http.Handler) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !bytes.Contains(body, []byte("meant")) {
+			t.Errorf("the request's body is %q, %v", body, err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte("meant"), []byte("heard"), 1)))
+		service.ServeHTTP(w, r)
+	})
+	if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("meant"), ""), store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("Put gives %v, want ErrCorrupt", err)
+	}
+	if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("after a corrupt Put Stat gives %v", err)
+	}
+}
+
+func TestReadIsResumed(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	old := strings.Repeat("old ", 500_000)
+	for name, test := range map[string]struct {
+		meanwhile func()
+		whole     bool
+	}{
+		"unchanged":   {func() {}, true},
+		"overwritten": {func() { put(t, s, "a", strings.Repeat("new ", 500_000)) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			put(t, s, "a", old)
+			f.disturb(downloads, halved)
+			r, err := s.Open(t.Context(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			test.meanwhile()
+			data, err := io.ReadAll(r)
+			if test.whole != (err == nil && string(data) == old) {
+				t.Errorf("%d bytes were read, error %v", len(data), err)
+			}
+			if !strings.HasPrefix(old, string(data)) {
+				t.Error("two objects were mixed")
+			}
+			if err != nil && !strings.Contains(err.Error(), s.URI("a")) {
+				t.Errorf("the error %q does not name the object", err)
+			}
+		})
+	}
+}
+
+func TestEveryCallHasADeadline(t *testing.T) {
+	f := newFront(t)
+	put(t, open(t, bucket, "lake"), "a", "one")
+	s, err := gcs.Open(t.Context(), bucket, "lake", gcs.Options{Timeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	silent := func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		io.Copy(io.Discard, r.Body) // without which the server would not notice that the client leaves
+		<-r.Context().Done()
+	}
+	for name, call := range callsOf(s) {
+		t.Run("silent/"+name, func(t *testing.T) {
+			f.disturb(everything, silent)
+			if err := call(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("it gives %v, want a deadline's error", err)
+			}
+		})
+	}
+	t.Run("unavailable", func(t *testing.T) {
+		f.disturb(everything, slices.Repeat([]fault{unavailable}, 100)...)
+		err := callsOf(s)["Stat"](t.Context())
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "503") {
+			t.Errorf("it gives %v, want a deadline's error that says why", err)
+		}
+	})
+	t.Run("of each wait, not of the reader", func(t *testing.T) {
+		f.disturb(nil)
+		r, err := s.Open(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		time.Sleep(300 * time.Millisecond) // a caller that takes its time
+		if data, err := io.ReadAll(r); string(data) != "one" {
+			t.Errorf("read are %q, %v", data, err)
+		}
+	})
+}
+
+// callsOf are the methods that ask the service, each tried on the object "a".
+func callsOf(s store.Store) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Stat": func(ctx context.Context) error {
+			_, err := s.Stat(ctx, "a")
+			return err
+		},
+		"Open": func(ctx context.Context) error {
+			_, err := s.Open(ctx, "a")
+			return err
+		},
+		"List": func(ctx context.Context) error {
+			for _, err := range s.List(ctx, "") {
+				return err
+			}
+			return nil
+		},
+		"Put": func(ctx context.Context) error {
+			_, err := s.Put(ctx, "a", store.ContentOf([]byte("x"), ""), store.Condition{})
+			return err
+		},
+		"Put with a condition": func(ctx context.Context) error {
+			_, err := s.Put(ctx, "a", store.ContentOf([]byte("x"), ""), store.IfAbsent())
+			return err
+		},
+		"Delete": func(ctx context.Context) error { return s.Delete(ctx, "a", store.Condition{}) },
+	}
+}
+
+func TestErrors(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	put(t, s, "a", "one")
+	const personal = "someone@example.com"
+	answer := func(status int) fault {
+		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			message := personal + " does not have storage access"
+			if status == http.StatusNotFound {
+				message = "The specified bucket does not exist."
+			}
+			io.WriteString(w, `{"error": {"code": 0, "message": "`+message+`", "errors": [{"message": "`+message+`"}]}}`)
+		}
+	}
+	for status, want := range map[int]string{
+		http.StatusForbidden:    "storage.objects.",
+		http.StatusUnauthorized: "gcloud auth application-default login",
+		http.StatusNotFound:     "the bucket prospector does not exist; create it",
+		http.StatusBadRequest:   "400 Bad Request",
+	} {
+		for method, call := range callsOf(s) {
+			t.Run(http.StatusText(status)+"/"+method, func(t *testing.T) {
+				f.disturb(everything, answer(status), answer(status))
+				err := call(t.Context())
+				if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "gs://prospector/lake") {
+					t.Errorf("the error is %v, want one with %q", err, want)
+				}
+				if err != nil && strings.Contains(err.Error(), personal) {
+					t.Errorf("the error repeats what the service says: %v", err)
+				}
+				if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCondition) {
+					t.Errorf("the error %v looks like an answer", err)
+				}
+			})
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	newFront(t)
+	for name, test := range map[string]struct{ bucket, prefix, want string }{
+		"no bucket":         {"", "", "not a bucket's name"},
+		"a URI for bucket":  {"gs://prospector", "", "not a bucket's name"},
+		"a missing bucket":  {"missing", "", "the bucket missing does not exist; create it"},
+		"a broken prefix":   {bucket, "a//b", "a//b"},
+		"a relative prefix": {bucket, "../b", "../b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := gcs.Open(t.Context(), test.bucket, test.prefix, gcs.Options{})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open gives %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+	t.Run("nothing answers", func(t *testing.T) {
+		t.Setenv(emulator, "127.0.0.1:1")
+		_, err := gcs.Open(t.Context(), bucket, "", gcs.Options{Timeout: 50 * time.Millisecond})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Open gives %v, want a deadline's error", err)
+		}
+	})
+	t.Run("no credentials", func(t *testing.T) {
+		t.Setenv(emulator, "")
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json")
+		_, err := gcs.Open(t.Context(), bucket, "", gcs.Options{})
+		if err == nil || !strings.Contains(err.Error(), "gcloud auth application-default login") {
+			t.Errorf("Open gives %v", err)
+		}
+	})
+}
+
+func TestPrefix(t *testing.T) {
+	newFront(t)
+	root, lake := open(t, bucket, ""), open(t, bucket, "/lake/")
+	for _, key := range []string{"lake/a", "lake2/a", "lake"} {
+		put(t, root, key, key)
+	}
+	client, err := storage.NewClient(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Bucket(bucket).Object("lake/folder/").NewWriter(t.Context()).Close(); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for e, err := range lake.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, e.Key)
+	}
+	if strings.Join(keys, " ") != "a" {
+		t.Errorf("the lake holds %q", keys)
+	}
+	if got := lake.URI("") + " " + lake.URI("a") + " " + root.URI(""); got != "gs://prospector/lake gs://prospector/lake/a gs://prospector" {
+		t.Errorf("the URIs are %s", got)
+	}
+}

@@ -1,0 +1,112 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/iterator"
+
+	"prospector/sink/store"
+)
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
+	return func(yield func(store.Entry, error) bool) {
+		ctx, patience := s.patience(ctx)
+		defer patience.end()
+		objects := s.client.Bucket(s.bucket).Objects(ctx, s.query(prefix))
+		for {
+			patience.wait()
+			attrs, err := objects.Next()
+			patience.relax()
+			if errors.Is(err, iterator.Done) {
+				return
+			}
+			if err != nil {
+				yield(store.Entry{}, s.failure(ctx, listing, prefix, err))
+				return
+			}
+			if strings.HasSuffix(attrs.Name, "/") {
+				continue
+			}
+			if !yield(s.describe(attrs).Entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Stat implements store.Store.
+func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
+	if err := store.CheckKey(key); err != nil {
+		return store.Object{}, err
+	}
+	ctx, cancel := s.deadline(ctx, 0)
+	defer cancel()
+	attrs, err := s.object(key).Attrs(ctx)
+	if err != nil {
+		return store.Object{}, s.failure(ctx, describing, key, err)
+	}
+	return s.describe(attrs), nil
+}
+
+func (s *Store) describe(attrs *storage.ObjectAttrs) store.Object {
+	return store.Object{
+		Entry: store.Entry{
+			Key:        strings.TrimPrefix(attrs.Name, s.prefix),
+			Size:       attrs.Size,
+			Generation: strconv.FormatInt(attrs.Generation, 10),
+		},
+		CRC32C: attrs.CRC32C,
+	}
+}
+
+// Open implements store.Store. The library compares the CRC32C of what is read
+// to the end, and after a fault goes on reading the generation that it began.
+func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if err := store.CheckKey(key); err != nil {
+		return nil, err
+	}
+	ctx, patience := s.patience(ctx)
+	r, err := s.object(key).NewReader(ctx)
+	patience.relax()
+	if err == nil && r.Attrs.Generation <= 0 {
+		r.Close()
+		err = errors.New("the service does not say which generation this is, so that reading it could mix two")
+	}
+	if err != nil {
+		defer patience.end()
+		return nil, s.failure(ctx, reading, key, err)
+	}
+	return &reader{
+		object:   r,
+		patience: patience,
+		failure:  func(err error) error { return s.failure(ctx, reading, key, err) },
+	}, nil
+}
+
+type reader struct {
+	object   *storage.Reader
+	patience *patience
+	failure  func(error) error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	r.patience.wait()
+	n, err := r.object.Read(p)
+	r.patience.relax()
+	if err != nil && err != io.EOF {
+		err = r.failure(err)
+	}
+	return n, err
+}
+
+func (r *reader) Close() error {
+	defer r.patience.end()
+	return r.object.Close()
+}

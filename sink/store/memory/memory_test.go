@@ -1,0 +1,13 @@
+package memory_test
+
+import (
+	"testing"
+
+	"prospector/sink/store"
+	"prospector/sink/store/memory"
+	"prospector/sink/store/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
+}

@@ -1,0 +1,300 @@
+// Package storetest is the one suite that every driver of package store passes.
+// A driver's test calls Run and adds only what is the driver's own: how it
+// survives a crash, what it does about a network's faults, its errors.
+//
+// Where the suite is deliberately strict: a second Put with IfAbsent gives
+// store.ErrCondition even when it brings the very bytes that are there. The
+// promise that a repeated Put is a success is about attempts that a driver
+// repeats inside one call, which only the driver's own test can provoke.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"prospector/sink/store"
+)
+
+// Run tests the driver. open makes a new, empty store, and may register what
+// tears it down; Run closes the store.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	for _, test := range slices.Concat(objectTests, listTests, conditionTests, faultTests, concurrencyTests) {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			})
+			test.run(t, s)
+		})
+	}
+}
+
+type test struct {
+	name string
+	run  func(t *testing.T, s store.Store)
+}
+
+var objectTests = []test{
+	{"an object is what was put", func(t *testing.T, s store.Store) {
+		o := put(t, s, "t/a.parquet", []byte("one"))
+		if o.Key != "t/a.parquet" || o.Size != 3 || o.CRC32C != store.Checksum([]byte("one")) || o.Generation == "" {
+			t.Errorf("Put described %+v", o)
+		}
+		wantObject(t, s, "t/a.parquet", []byte("one"))
+	}},
+	{"a second put replaces it whole", func(t *testing.T, s store.Store) {
+		put(t, s, "a", []byte("a long first content"))
+		put(t, s, "a", []byte("short"))
+		wantObject(t, s, "a", []byte("short"))
+		wantKeys(t, s, "", "a")
+	}},
+	{"an empty object is an object", func(t *testing.T, s store.Store) {
+		put(t, s, "empty", nil)
+		wantObject(t, s, "empty", nil)
+	}},
+	{"an object of 5 MiB", func(t *testing.T, s store.Store) {
+		data := noise(1, 5<<20)
+		put(t, s, "big", data)
+		wantObject(t, s, "big", data)
+	}},
+	{"content that comes in single bytes", func(t *testing.T, s store.Store) {
+		data := []byte("slowly")
+		content := store.ContentOf(data, "text/plain")
+		content.Reader = oneByteReader{bytes.NewReader(data)} // and that cannot be rewound
+		if _, err := s.Put(t.Context(), "a", content, store.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		wantObject(t, s, "a", data)
+	}},
+	{"nothing is where nothing was put", func(t *testing.T, s store.Store) {
+		put(t, s, "t/a", []byte("one"))
+		for _, key := range []string{"t", "t/b", "t/a/b", "u/a"} {
+			wantNothing(t, s, key)
+		}
+	}},
+	{"delete", func(t *testing.T, s store.Store) {
+		put(t, s, "t/a", []byte("one"))
+		put(t, s, "t/b", []byte("two"))
+		del(t, s, "t/a")
+		wantNothing(t, s, "t/a")
+		wantObject(t, s, "t/b", []byte("two"))
+		wantKeys(t, s, "", "t/b")
+		del(t, s, "t/b")
+		wantKeys(t, s, "")
+		put(t, s, "t/a", []byte("again"))
+		wantObject(t, s, "t/a", []byte("again"))
+	}},
+	{"odd keys that CheckKey allows", func(t *testing.T, s store.Store) {
+		for i, key := range oddKeys {
+			if err := store.CheckKey(key); err != nil {
+				t.Fatal(err)
+			}
+			put(t, s, key, []byte{byte(i)})
+		}
+		for i, key := range oddKeys {
+			wantObject(t, s, key, []byte{byte(i)})
+		}
+		wantKeys(t, s, "", slices.Sorted(slices.Values(oddKeys))...)
+		for _, key := range oddKeys {
+			del(t, s, key)
+		}
+		wantKeys(t, s, "")
+	}},
+	{"keys that CheckKey refuses", func(t *testing.T, s store.Store) {
+		ctx := t.Context()
+		for _, key := range []string{"", "/abs", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", `a\b`, "a\nb", "a\x00b", "a\xffb"} {
+			_, putErr := s.Put(ctx, key, store.ContentOf([]byte("x"), ""), store.Condition{})
+			_, statErr := s.Stat(ctx, key)
+			_, openErr := s.Open(ctx, key)
+			deleteErr := s.Delete(ctx, key, store.Condition{})
+			for method, err := range map[string]error{"Put": putErr, "Stat": statErr, "Open": openErr, "Delete": deleteErr} {
+				if err == nil || errors.Is(err, store.ErrNotExist) {
+					t.Errorf("%s of the key %q gives %v, want a refusal", method, key, err)
+				}
+			}
+		}
+		wantKeys(t, s, "")
+	}},
+	{"generations change with every write", func(t *testing.T, s store.Store) {
+		seen := map[string]bool{}
+		for i := range 20 {
+			if i == 10 {
+				del(t, s, "a")
+			}
+			o := put(t, s, "a", []byte("the same"))
+			if seen[o.Generation] {
+				t.Fatalf("write %d has the generation %s of an earlier one", i, o.Generation)
+			}
+			seen[o.Generation] = true
+		}
+	}},
+	{"generations stay without a write", func(t *testing.T, s store.Store) {
+		o := put(t, s, "t/a", []byte("one"))
+		put(t, s, "t/b", []byte("two"))
+		read(t, s, "t/a")
+		if again := stat(t, s, "t/a"); again != o {
+			t.Errorf("Stat gives %+v, Put gave %+v", again, o)
+		}
+	}},
+	{"URIs", func(t *testing.T, s store.Store) {
+		root := s.URI("")
+		scheme, rest, ok := strings.Cut(root, "://")
+		if !ok || scheme == "" || rest == "" || strings.HasSuffix(root, "/") || strings.Contains(rest, "//") {
+			t.Errorf("the root's URI is %q", root)
+		}
+		const key = "t/event_type=SMS_MESSAGE/event_date=2022-01-13/part-00000.parquet"
+		if got := s.URI(key); got != root+"/"+key {
+			t.Errorf("URI is %q, want the root's %q and the key", got, root)
+		}
+		_, err := s.Stat(t.Context(), key)
+		if err == nil || !strings.Contains(err.Error(), s.URI(key)) {
+			t.Errorf("the error %q does not name %s", err, s.URI(key))
+		}
+	}},
+}
+
+// oddKeys hold what file systems, URLs and patterns treat specially.
+var oddKeys = []string{
+	".hidden",
+	"100%",
+	"100%25",
+	"_x",
+	"a b/ c",
+	"a+b",
+	"a&b?c#d",
+	"event_type=SMS_MESSAGE/event_date=2022-01-13/part-00000.parquet",
+	"quote'\"",
+	"star*[x]{y}",
+	"tilde~:;,@!$()",
+	"ümlaut/日本語/🏠",
+}
+
+// put writes data without a condition.
+func put(t *testing.T, s store.Store, key string, data []byte) store.Object {
+	t.Helper()
+	o, err := s.Put(t.Context(), key, store.ContentOf(data, "application/octet-stream"), store.Condition{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func del(t *testing.T, s store.Store, key string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), key, store.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stat(t *testing.T, s store.Store, key string) store.Object {
+	t.Helper()
+	o, err := s.Stat(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func read(t *testing.T, s store.Store, key string) []byte {
+	t.Helper()
+	r, err := s.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func list(t *testing.T, s store.Store, prefix string) []store.Entry {
+	t.Helper()
+	var entries []store.Entry
+	for e, err := range s.List(t.Context(), prefix) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// wantObject holds every way of looking at an object against data.
+func wantObject(t *testing.T, s store.Store, key string, data []byte) {
+	t.Helper()
+	if got := read(t, s, key); !bytes.Equal(got, data) {
+		t.Errorf("%q holds %d bytes (%.20q…), want %d (%.20q…)", key, len(got), got, len(data), data)
+	}
+	o := stat(t, s, key)
+	if o.Key != key || o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data) || o.Generation == "" {
+		t.Errorf("Stat of %q gives %+v", key, o)
+	}
+	for _, e := range list(t, s, key) {
+		if e.Key == key {
+			if e != o.Entry {
+				t.Errorf("List gives %+v, Stat %+v", e, o.Entry)
+			}
+			return
+		}
+	}
+	t.Errorf("List does not give %q", key)
+}
+
+func wantNothing(t *testing.T, s store.Store, key string) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := s.Stat(ctx, key); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("Stat of %q gives %v, want ErrNotExist", key, err)
+	}
+	if r, err := s.Open(ctx, key); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("Open of %q gives %v, want ErrNotExist", key, err)
+		if err == nil {
+			r.Close()
+		}
+	}
+	if err := s.Delete(ctx, key, store.Condition{}); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("Delete of %q gives %v, want ErrNotExist", key, err)
+	}
+}
+
+func wantKeys(t *testing.T, s store.Store, prefix string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, e := range list(t, s, prefix) {
+		got = append(got, e.Key)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("List(%q) gives\n%q, want\n%q", prefix, got, want)
+	}
+}
+
+// noise is n bytes that no other seed gives.
+func noise(seed uint64, n int) []byte {
+	var key [32]byte
+	key[0] = byte(seed)
+	data := make([]byte, n)
+	rand.NewChaCha8(key).Read(data)
+	return data
+}
+
+type oneByteReader struct{ r io.Reader }
+
+func (o oneByteReader) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))]) }
+
+func cancelled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}

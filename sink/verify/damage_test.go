@@ -1,0 +1,314 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/thrift/lib/go/thrift"
+	"github.com/google/go-cmp/cmp"
+	format "github.com/xitongsys/parquet-go/parquet"
+
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+// isFinding reports whether err says that the file is wrong, rather than that
+// it could not be fetched.
+func isFinding(err error) bool {
+	var mismatch *Mismatch
+	return errors.Is(err, ErrUnreadable) || errors.As(err, &mismatch)
+}
+
+// A flipped bit is found, or it changes nothing that another reader sees: bits
+// of hints that no reader needs, such as the name of the writer. A file that
+// tells nothing of itself in its metadata is none of Check's business, so a bit
+// that hides all of it may be missed.
+func TestFlippedBits(t *testing.T) {
+	table := schemas.KnockEvents()
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, codec := range []string{"none", "snappy", "gzip", "zstd"} {
+		for _, plain := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s plain=%t", codec, plain), func(t *testing.T) {
+				rows := events(table, 60, 3)
+				want := summarise(table, rows)
+				data := write(t, table, rows, written{codec: codec, plain: plain, group: 40, page: 1000, metadata: metadataOf(table, want)})
+				if err := check(data, table, partition, want); err != nil {
+					t.Fatal(err)
+				}
+				original := byArrow(data)
+				metadata := original[strings.Index(original, "prospector."):]
+				missed, tried := 0, 0
+				for at := random.IntN(59); at < len(data); at += 1 + random.IntN(59) {
+					tried++
+					bit := byte(1) << random.IntN(8)
+					data[at] ^= bit
+					err := check(data, table, partition, want)
+					switch {
+					case err == nil:
+						missed++
+						now := byArrow(data)
+						if !strings.Contains(now, "prospector.") {
+							now += metadata
+						}
+						if diff := cmp.Diff(original, now); diff != "" {
+							t.Errorf("byte %d of %d, bit %08b: not found, but another reader sees:\n%.300s", at, len(data), bit, diff)
+						}
+					case !isFinding(err):
+						t.Errorf("byte %d: %v", at, err)
+					}
+					data[at] ^= bit
+				}
+				t.Logf("%d of %d flipped bits changed nothing", missed, tried)
+			})
+		}
+	}
+}
+
+// byArrow is what Arrow reads: its low-level readers, because the others panic
+// on goroutines of their own.
+func byArrow(data []byte) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprint(p)
+		}
+	}()
+	f, err := file.NewParquetReader(bytes.NewReader(data))
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	var out strings.Builder
+	for c := range f.MetaData().Schema.NumColumns() {
+		fmt.Fprintln(&out, f.MetaData().Schema.Column(c))
+	}
+	for g := range f.NumRowGroups() {
+		group := f.RowGroup(g)
+		n := int(group.NumRows())
+		for c := range group.NumColumns() {
+			levels := make([]int16, n)
+			texts, longs, ints := make([]parquet.ByteArray, n), make([]int64, n), make([]int32, n)
+			column, err := group.Column(c)
+			for at := 0; at < n && err == nil && column.HasNext(); {
+				var rows int64
+				switch r := column.(type) {
+				case *file.ByteArrayColumnChunkReader:
+					rows, _, err = r.ReadBatch(int64(n-at), texts[at:], levels[at:], nil)
+				case *file.Int64ColumnChunkReader:
+					rows, _, err = r.ReadBatch(int64(n-at), longs[at:], levels[at:], nil)
+				case *file.Int32ColumnChunkReader:
+					rows, _, err = r.ReadBatch(int64(n-at), ints[at:], levels[at:], nil)
+				}
+				at += int(rows)
+			}
+			fmt.Fprintln(&out, levels, texts, longs, ints, err)
+		}
+	}
+	for _, pair := range f.MetaData().KeyValueMetadata() {
+		if pair.Key != "prospector.job" { // which the caller knows, not Check
+			fmt.Fprintln(&out, pair.Key, pair.GetValue())
+		}
+	}
+	return out.String()
+}
+
+// A file that ends early is unreadable, wherever it ends.
+func TestTruncated(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := events(table, 60, 4)
+	want := summarise(table, rows)
+	data := write(t, table, rows, written{})
+	for size := range len(data) {
+		if err := check(data[:size], table, partition, want); !errors.Is(err, ErrUnreadable) {
+			t.Fatalf("the first %d of %d bytes: %v, want ErrUnreadable", size, len(data), err)
+		}
+		// The same with the end in place, so that the footer is found.
+		short := append(bytes.Clone(data[:size]), data[min(size+7, len(data)):]...)
+		if err := check(short, table, partition, want); !isFinding(err) {
+			t.Fatalf("without the 7 bytes from %d on: %v", size, err)
+		}
+	}
+	if err := Check(context.Background(), bytes.NewReader(data), int64(len(data))+9, table, partition, want); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("a file shorter than announced: %v, want ErrUnreadable", err)
+	}
+}
+
+// What the lake's readers may not have is refused.
+func TestFeatures(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := events(table, 100, 5)
+	for name, how := range map[string]written{
+		"v2 data pages": {version2: true},
+		"brotli":        {codec: "brotli"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := check(write(t, table, rows, how), table, partition, summarise(table, rows)); !errors.Is(err, ErrUnreadable) {
+				t.Errorf("got %v, want ErrUnreadable", err)
+			}
+		})
+	}
+}
+
+// A footer that is well formed and says what is not so.
+func TestFooterThatLies(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := events(table, 100, 7)
+	want := summarise(table, rows)
+	data := write(t, table, rows, written{group: 60, metadata: metadataOf(table, want)})
+	number := func(n int64) *int64 { return &n }
+	chunk := func(f *format.FileMetaData, column string) *format.ColumnMetaData {
+		return f.RowGroups[1].Columns[indexOf(table, column)].MetaData
+	}
+	for _, test := range []struct {
+		name string
+		lie  func(*format.FileMetaData)
+		want string // "" for ErrUnreadable
+	}{
+		{"nothing", func(*format.FileMetaData) {}, "nothing"},
+		{"statistics: least text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MinValue[0] += 2 }, "event_id: expected statistics between"},
+		{"statistics: greatest text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MaxValue[0]-- }, "event_id: expected statistics between"},
+		{"statistics: least time", func(f *format.FileMetaData) {
+			s := chunk(f, "created_at").Statistics
+			s.MinValue[6]++
+			s.Min = s.MinValue
+		}, "created_at: expected statistics between"},
+		{"statistics: greatest time, in the older pair", func(f *format.FileMetaData) { chunk(f, "created_at").Statistics.Max[6]-- }, "created_at: expected statistics between"},
+		{"statistics: too short", func(f *format.FileMetaData) {
+			s := chunk(f, "created_at").Statistics
+			s.MinValue, s.Min = s.MinValue[:4], nil
+		}, "created_at: expected statistics between"},
+		{"statistics: NULLs", func(f *format.FileMetaData) { chunk(f, "event_time").Statistics.NullCount = number(0) }, "event_time: expected statistics that count its NULLs"},
+		{"metadata: a key twice", func(f *format.FileMetaData) {
+			f.KeyValueMetadata = append(f.KeyValueMetadata, f.KeyValueMetadata[0])
+		}, "twice"},
+		{"rows: one more", func(f *format.FileMetaData) { f.NumRows++ }, ""},
+		{"rows: negative", func(f *format.FileMetaData) { f.NumRows = -1 }, ""},
+		{"rows: very many", func(f *format.FileMetaData) {
+			f.NumRows += 1 << 60
+			f.RowGroups[1].NumRows += 1 << 60
+			for _, c := range f.RowGroups[1].Columns {
+				c.MetaData.NumValues += 1 << 60
+			}
+		}, ""},
+		{"rows: fewer", func(f *format.FileMetaData) {
+			f.NumRows--
+			f.RowGroups[1].NumRows--
+			for _, c := range f.RowGroups[1].Columns {
+				c.MetaData.NumValues--
+			}
+		}, ""},
+		{"no row groups", func(f *format.FileMetaData) { f.RowGroups = []*format.RowGroup{} }, ""},
+		{"row groups swapped", func(f *format.FileMetaData) { f.RowGroups[0], f.RowGroups[1] = f.RowGroups[1], f.RowGroups[0] }, "out of order"},
+		{"a column fewer", func(f *format.FileMetaData) { f.RowGroups[0].Columns = f.RowGroups[0].Columns[1:] }, ""},
+		{"columns swapped", func(f *format.FileMetaData) {
+			c := f.RowGroups[0].Columns
+			c[0], c[1] = c[1], c[0]
+		}, ""},
+		{"another column's pages", func(f *format.FileMetaData) {
+			c := chunk(f, "description")
+			path := c.PathInSchema
+			*c = *chunk(f, "source_title")
+			c.PathInSchema = path
+		}, "description: expected the values that were written"},
+		{"no structure", func(f *format.FileMetaData) { f.RowGroups[0].Columns[0].MetaData = nil }, ""},
+		{"another file", func(f *format.FileMetaData) { f.RowGroups[0].Columns[0].FilePath = &f.Schema[1].Name }, ""},
+		{"outside the file", func(f *format.FileMetaData) { *chunk(f, "event_id").DictionaryPageOffset = 1 << 62 }, ""},
+		{"before the file", func(f *format.FileMetaData) { *chunk(f, "event_id").DictionaryPageOffset = -1 << 63 }, ""},
+		{"into the footer", func(f *format.FileMetaData) { chunk(f, "extra_json").TotalCompressedSize += 1000 }, ""},
+		{"a longer chunk", func(f *format.FileMetaData) { chunk(f, "event_id").TotalCompressedSize++ }, ""},
+		{"the first data page elsewhere", func(f *format.FileMetaData) { chunk(f, "event_id").DataPageOffset++ }, ""},
+		{"another codec", func(f *format.FileMetaData) { chunk(f, "event_id").Codec = format.CompressionCodec_ZSTD }, ""},
+		{"a nested column", func(f *format.FileMetaData) {
+			children := int32(1)
+			f.Schema[1].NumChildren = &children
+		}, "event_id: expected OPTIONAL BYTE_ARRAY UTF8 STRING, found a group"},
+		{"no schema", func(f *format.FileMetaData) { f.Schema = []*format.SchemaElement{} }, "expected a flat list of columns"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := check(withFooter(t, data, test.lie), table, partition, want)
+			switch {
+			case test.want == "nothing":
+				if err != nil {
+					t.Error(err)
+				}
+			case test.want == "":
+				if !errors.Is(err, ErrUnreadable) {
+					t.Errorf("got %v, want ErrUnreadable", err)
+				}
+			case err == nil || !strings.Contains(err.Error(), test.want):
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// withFooter gives the file with its footer changed.
+func withFooter(t *testing.T, data []byte, change func(*format.FileMetaData)) []byte {
+	t.Helper()
+	footer, end, err := readFooter(context.Background(), bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(footer)
+	s := thrift.NewTSerializer()
+	s.Protocol = thrift.NewTCompactProtocolFactoryConf(nil).GetProtocol(s.Transport)
+	text, err := s.Write(context.Background(), footer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := append(bytes.Clone(data[:end]), text...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(text)))
+	return append(out, magic...)
+}
+
+// Whatever the bytes are, reading them ends with an answer, and never because
+// something was relied on that is not so.
+func FuzzRead(f *testing.F) {
+	table := schemas.KnockEvents()
+	for _, how := range []written{{codec: "none"}, {codec: "none", plain: true}, {codec: "snappy"}, {codec: "gzip"}, {codec: "zstd", group: 2}} {
+		f.Add(write(f, table, events(table, 5, 1), how))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		found, err := read(data, table)
+		var broken runtime.Error
+		switch {
+		case errors.As(err, &broken):
+			t.Error(err)
+		case err != nil:
+			if !isFinding(err) {
+				t.Error(err)
+			}
+		case int(found.Rows) < 0 || len(found.Columns) != len(table.Columns):
+			t.Errorf("%d rows, %d columns", found.Rows, len(found.Columns))
+		}
+	})
+}
+
+type failing struct{}
+
+var errDisk = errors.New("disk on fire")
+
+func (failing) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
+
+// Failing to fetch the bytes says nothing about them.
+func TestNotTheFilesFault(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := events(table, 100, 6)
+	data := write(t, table, rows, written{})
+	if err := Check(context.Background(), failing{}, int64(len(data)), table, partition, sink.Summary{}); !errors.Is(err, errDisk) || isFinding(err) {
+		t.Errorf("got %v, want the reader's error", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Check(ctx, bytes.NewReader(data), int64(len(data)), table, partition, summarise(table, rows)); !errors.Is(err, context.Canceled) || isFinding(err) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}

@@ -1,0 +1,197 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/golang/snappy"           // klauspost's takes an extension of it as well
+	"github.com/klauspost/compress/gzip" // the standard library's ignores some damage
+	"github.com/klauspost/compress/zstd"
+	"github.com/xitongsys/parquet-go/parquet"
+
+	"prospector/schemas"
+)
+
+// hybrid decodes Parquet's RLE/bit-packing hybrid: runs of one repeated value,
+// or of values packed into width bits each.
+type hybrid struct {
+	data  []byte // runs to come
+	width uint   // bits of a value: 0 to 32
+
+	left   int    // values left in the run
+	value  uint32 // of a repeated run
+	packed []byte // of a packed run; nil in a repeated one
+	bit    int    // where in packed the next value begins
+}
+
+func (h *hybrid) read(out []uint32) error {
+	for len(out) > 0 {
+		if h.left == 0 {
+			if err := h.nextRun(); err != nil {
+				return err
+			}
+		}
+		n := min(h.left, len(out))
+		if h.packed == nil {
+			for i := range n {
+				out[i] = h.value
+			}
+		} else {
+			h.unpack(out[:n])
+		}
+		h.left -= n
+		out = out[n:]
+	}
+	return nil
+}
+
+func (h *hybrid) nextRun() error {
+	header, n := binary.Uvarint(h.data)
+	count := header >> 1
+	if n <= 0 || count == 0 || count > math.MaxInt32 {
+		return unreadable("a page's runs end before its values do")
+	}
+	h.data = h.data[n:]
+	if header&1 == 1 {
+		size := int(count) * int(h.width) // a run is of groups of eight values
+		if size > len(h.data) {
+			return unreadable("a page ends within a run")
+		}
+		h.left, h.packed, h.bit = int(count)*8, h.data[:size:size], 0
+		h.data = h.data[size:]
+		return nil
+	}
+	size := int(h.width+7) / 8
+	if size > len(h.data) {
+		return unreadable("a page ends within a run")
+	}
+	var value [8]byte
+	copy(value[:], h.data[:size])
+	repeated := binary.LittleEndian.Uint64(value[:])
+	if repeated>>h.width != 0 {
+		return unreadable("a repeated value is wider than %d bits", h.width)
+	}
+	h.left, h.value, h.packed = int(count), uint32(repeated), nil
+	h.data = h.data[size:]
+	return nil
+}
+
+func (h *hybrid) unpack(out []uint32) {
+	mask := uint64(1)<<h.width - 1
+	for i := range out {
+		at := h.bit >> 3
+		var word uint64
+		if at+8 <= len(h.packed) {
+			word = binary.LittleEndian.Uint64(h.packed[at:])
+		} else {
+			var last [8]byte
+			copy(last[:], h.packed[at:])
+			word = binary.LittleEndian.Uint64(last[:])
+		}
+		out[i] = uint32(word >> (h.bit & 7) & mask)
+		h.bit += int(h.width)
+	}
+}
+
+// ended reports whether nothing is left but what fills a group of eight.
+func (h *hybrid) ended() bool {
+	return len(h.data) == 0 && (h.left == 0 || h.packed != nil && h.left < 8)
+}
+
+// bounds are what a column chunk's statistics say its values lie between.
+type bounds struct {
+	set               bool
+	lowInt, highInt   int64
+	lowText, highText string
+}
+
+// boundsOf reads the statistics, and reports whether they make sense. The older
+// of the two pairs, which some readers still use, must say the same.
+func boundsOf(s *parquet.Statistics, kind schemas.Type) (bounds, bool) {
+	if s == nil {
+		return bounds{}, true
+	}
+	if s.Min != nil && !bytes.Equal(s.Min, s.MinValue) || s.Max != nil && !bytes.Equal(s.Max, s.MaxValue) {
+		return bounds{}, false
+	}
+	if s.MinValue == nil && s.MaxValue == nil {
+		return bounds{}, true
+	}
+	b := bounds{set: true}
+	width := map[schemas.Type]int{schemas.Timestamp: 8, schemas.Date: 4}[kind]
+	switch {
+	case kind == schemas.String:
+		b.lowText, b.highText = string(s.MinValue), string(s.MaxValue)
+	case len(s.MinValue) != width || len(s.MaxValue) != width:
+		return bounds{}, false
+	default:
+		b.lowInt, b.highInt = readInt(s.MinValue, width), readInt(s.MaxValue, width)
+	}
+	return b, true
+}
+
+// zstdDecoder is safe for concurrent use, and writes no more than it is given
+// room for.
+var zstdDecoder = func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return d
+}()
+
+var errLength = errors.New("not as long as its header says")
+
+// uncompress gives size bytes, in memory that nothing else uses: either data
+// itself or new. It allocates no more than that, whatever the data says.
+func uncompress(codec parquet.CompressionCodec, data []byte, size int) ([]byte, error) {
+	// None of the codecs makes more than 2¹⁵ bytes from one.
+	if size < 0 || size>>15 > len(data) {
+		return nil, errLength
+	}
+	out := data
+	var err error
+	switch codec {
+	case parquet.CompressionCodec_UNCOMPRESSED:
+	case parquet.CompressionCodec_SNAPPY:
+		if n, err := snappy.DecodedLen(data); err != nil || n != size {
+			return nil, errLength
+		}
+		out, err = snappy.Decode(nil, data)
+	case parquet.CompressionCodec_ZSTD:
+		out, err = zstdDecoder.DecodeAll(data, make([]byte, 0, size))
+	case parquet.CompressionCodec_GZIP:
+		out, err = gunzip(data, size)
+	default:
+		return nil, errors.New("not a codec of the lake")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != size {
+		return nil, errLength
+	}
+	return out, nil
+}
+
+func gunzip(data []byte, size int) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, size)
+	if _, err := io.ReadFull(r, out); err != nil {
+		return nil, err
+	}
+	// The checksum is read, and compared, at the end.
+	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		return nil, errors.Join(errLength, err)
+	}
+	return out, nil
+}
+
+func oneOf[T comparable](x T, of ...T) bool { return slices.Contains(of, x) }

@@ -1,0 +1,267 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+	librarysource "github.com/xitongsys/parquet-go/source"
+
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+// row has one value for each column of a table: string, int64 (a timestamp),
+// int32 (a date) or nil.
+type row []any
+
+// day is 2022-01-13.
+const day = 19005
+
+const microsADay = 24 * 60 * 60 * 1_000_000
+
+// events makes n rows of one UTC day in the order of the lake, with every kind
+// of value that a column can hold.
+func events(table schemas.Table, n int, seed uint64) []row {
+	random := rand.New(rand.NewPCG(seed, 0))
+	rows := make([]row, n)
+	for i := range rows {
+		r := make(row, len(table.Columns))
+		at := int64(day)*microsADay + int64(i)*microsADay/int64(n+1)
+		for c, column := range table.Columns {
+			switch {
+			case column.Name == "event_id":
+				r[c] = fmt.Sprintf("%08x-%012x", random.Uint32(), i)
+			case column.Name == "prospect_id":
+				r[c] = fmt.Sprint(47569000 + random.IntN(500))
+			case column.Name == "event_time" && i%7 != 3:
+				r[c] = at
+			case column.Name == "event_time":
+			case column.Name == "created_at":
+				r[c] = at
+				if i%7 != 3 {
+					r[c] = at + 60_000_000
+				}
+			case column.Name == "appointment_tour_type": // all NULL
+			case column.Name == "event_type":
+				r[c] = "SMS_MESSAGE"
+			case column.Type == schemas.Date:
+				r[c] = int32(day)
+			case random.IntN(4) == 0:
+			case column.Type == schemas.Timestamp:
+				r[c] = at - random.Int64N(3*365*microsADay)
+			case column.Name == "message_body":
+				r[c] = strings.Repeat("Grüße aus 東京 🏙 — ", random.IntN(6))
+			case column.Name == "message_subject":
+				r[c] = []string{"", "Tour", "Ünïcode", "\x00"}[random.IntN(4)]
+			default:
+				r[c] = fmt.Sprintf("%s %d", column.Name, random.IntN(20))
+			}
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+// written says how a file is written; the zero value is one row group in
+// Snappy with dictionaries.
+type written struct {
+	codec    string
+	plain    bool // no dictionaries
+	group    int64
+	page     int64
+	metadata map[string]string
+	field    func(*arrow.Field) // changes a field of the schema
+	column   string             // the one that field is asked for
+	version2 bool               // v2 data pages
+	store    bool               // Arrow's own schema in the metadata
+}
+
+var codecs = map[string]compress.Compression{
+	"":       compress.Codecs.Snappy,
+	"snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd, "gzip": compress.Codecs.Gzip,
+	"none": compress.Codecs.Uncompressed, "brotli": compress.Codecs.Brotli,
+}
+
+// write makes a file with Arrow.
+func write(tb testing.TB, table schemas.Table, rows []row, how written) []byte {
+	tb.Helper()
+	fields := make([]arrow.Field, len(table.Columns))
+	for i, c := range table.Columns {
+		fields[i] = arrow.Field{Name: c.Name, Nullable: true, Type: map[schemas.Type]arrow.DataType{
+			schemas.String:    arrow.BinaryTypes.String,
+			schemas.Timestamp: &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
+			schemas.Date:      arrow.FixedWidthTypes.Date32,
+		}[c.Type]}
+		if how.field != nil && c.Name == how.column {
+			how.field(&fields[i])
+		}
+	}
+	meta := arrow.MetadataFrom(how.metadata)
+	schema := arrow.NewSchema(fields, nil)
+	options := []parquet.WriterProperty{
+		parquet.WithCompression(codecs[how.codec]),
+		parquet.WithDictionaryDefault(!how.plain),
+		parquet.WithBatchSize(1024),
+	}
+	if how.page > 0 {
+		options = append(options, parquet.WithDataPageSize(how.page))
+	}
+	if how.version2 {
+		options = append(options, parquet.WithDataPageVersion(parquet.DataPageV2))
+	}
+	var out bytes.Buffer
+	arrowOptions := pqarrow.DefaultWriterProps()
+	if how.store {
+		arrowOptions = pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema())
+	}
+	w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(options...), arrowOptions)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	group := int(how.group)
+	if group == 0 {
+		group = max(len(rows), 1)
+	}
+	for batch := range slices.Chunk(rows, group) {
+		record := recordOf(tb, schema, batch)
+		if err := w.Write(record); err != nil {
+			tb.Fatal(err)
+		}
+		record.Release()
+	}
+	for i, key := range meta.Keys() {
+		if err := w.AppendKeyValueMetadata(key, meta.Values()[i]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func recordOf(tb testing.TB, schema *arrow.Schema, rows []row) arrow.Record {
+	tb.Helper()
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	for _, r := range rows {
+		for c, value := range r {
+			switch field := b.Field(c).(type) {
+			case *array.StringBuilder:
+				if value == nil {
+					field.AppendNull()
+				} else {
+					field.Append(value.(string))
+				}
+			case *array.BinaryBuilder:
+				field.AppendString(value.(string))
+			case *array.TimestampBuilder:
+				if value == nil {
+					field.AppendNull()
+				} else {
+					field.Append(arrow.Timestamp(value.(int64)))
+				}
+			case *array.Date32Builder:
+				if value == nil {
+					field.AppendNull()
+				} else {
+					field.Append(arrow.Date32(value.(int32)))
+				}
+			case *array.Int64Builder:
+				if value == nil {
+					field.AppendNull()
+				} else {
+					field.Append(value.(int64))
+				}
+			default:
+				tb.Fatalf("no value of column %d", c)
+			}
+		}
+	}
+	return b.NewRecord()
+}
+
+// summarise says what a file of these rows must be found to hold.
+func summarise(table schemas.Table, rows []row) sink.Summary {
+	s := sink.Summary{Rows: int64(len(rows)), Columns: make([]sink.ColumnSummary, len(table.Columns))}
+	var times []int64
+	for c, column := range table.Columns {
+		s.Columns[c].Name = column.Name
+	}
+	for _, r := range rows {
+		var sum schemas.Digest
+		for c, column := range table.Columns {
+			hash := schemas.HashValuesOf(column.Name)
+			var d schemas.Digest
+			switch value := r[c].(type) {
+			case nil:
+				s.Columns[c].Nulls++
+			case string:
+				d = hash.String(value)
+			case int64:
+				d = hash.Int64(value)
+				if column.Name == "event_time" {
+					times = append(times, value)
+				}
+			case int32:
+				d = hash.Int64(int64(value))
+			}
+			sum = sum.Add(d)
+			s.Columns[c].Values = s.Columns[c].Values.Add(d)
+		}
+		s.Content = s.Content.Add(sum.Seal())
+	}
+	if len(times) > 0 {
+		s.MinTime, s.MaxTime = slices.Min(times), slices.Max(times)
+	}
+	return s
+}
+
+// metadataOf is what the writer of the lake puts into the footer.
+func metadataOf(table schemas.Table, s sink.Summary) map[string]string {
+	return map[string]string{
+		"prospector.job":     "prospect_events",
+		"prospector.schema":  table.Fingerprint(),
+		"prospector.rows":    fmt.Sprint(s.Rows),
+		"prospector.content": s.Content.String(),
+	}
+}
+
+// clone copies rows deeply enough to change one.
+func clone(rows []row) []row {
+	out := make([]row, len(rows))
+	for i, r := range rows {
+		out[i] = slices.Clone(r)
+	}
+	return out
+}
+
+func indexOf(table schemas.Table, column string) int {
+	return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column })
+}
+
+// memoryFile is a file in memory, as the library's own reader wants it.
+type memoryFile struct {
+	*bytes.Reader
+	data []byte
+}
+
+func newMemoryFile(data []byte) memoryFile { return memoryFile{bytes.NewReader(data), data} }
+
+func (f memoryFile) Open(string) (librarysource.ParquetFile, error) {
+	return newMemoryFile(f.data), nil
+}
+func (f memoryFile) Create(string) (librarysource.ParquetFile, error) { return nil, io.ErrClosedPipe }
+func (f memoryFile) Write([]byte) (int, error)                        { return 0, io.ErrClosedPipe }
+func (f memoryFile) Close() error                                     { return nil }

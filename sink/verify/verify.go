@@ -1,0 +1,161 @@
+// Package verify is the second opinion on a Parquet file that was just written:
+// it re-reads the file and says what is in it, for comparison with what the
+// writer says.
+//
+// It shares no code with the writer, so that a fault of one is not hidden by the
+// other. Footers and page headers are read by github.com/xitongsys/parquet-go.
+// Pages are decoded here, by the format's specification, for what the lake's
+// files have (LAKE_CONTRACT.md): flat optional columns, v1 pages, PLAIN and
+// dictionary encoding. The library's own page decoder boxes every value, and
+// allocates whatever a damaged length asks for, which no recover survives; the
+// tests hold this one against it.
+//
+// Its duties end with the answer: it neither opens nor writes objects, and does
+// not decide what becomes of a file that is wrong. It is no defence against a
+// file that somebody made up to deceive it.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+// ErrUnreadable says that the bytes are not a Parquet file, that they are
+// damaged, or that the file uses features that the lake's readers may not have.
+var ErrUnreadable = errors.New("not a Parquet file that every reader of the lake can read")
+
+// Contents is what a second reader finds in a file.
+type Contents struct {
+	sink.Summary
+	// Days counts the rows of each UTC day, in days since 1970-01-01: the day
+	// of event_time, else of created_at.
+	Days map[int32]int64
+	// Metadata is the footer's key-value metadata.
+	Metadata map[string]string
+	// Faults are what no file of the table has, whatever rows it is meant to
+	// hold.
+	Faults []Finding
+}
+
+// chunkRows is how many rows of all columns are combined at a time.
+const chunkRows = 8 << 10
+
+// Read gives what is in a file of size bytes, whose columns are the table's.
+// It fails with ErrUnreadable when the file cannot be read, with a *Mismatch
+// when its columns are not the table's, and with the error of r or ctx when
+// that is what stopped it. Memory is bounded by a page and a dictionary per
+// column, not by the size of the file.
+func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (found Contents, err error) {
+	file := &source{r: r}
+	defer func() {
+		if p := recover(); p != nil {
+			err = unreadable("its structure makes no sense")
+			if cause, ok := p.(runtime.Error); ok {
+				err = fmt.Errorf("%w: %w", err, cause)
+			}
+		}
+		if file.err != nil {
+			err = fmt.Errorf("reading a Parquet file back: %w", file.err)
+		}
+		if err != nil {
+			found = Contents{}
+		}
+	}()
+
+	footer, end, err := readFooter(ctx, file, size)
+	if err != nil {
+		return found, err
+	}
+	if wrong := checkSchema(footer.Schema, table); len(wrong) > 0 {
+		return found, &Mismatch{wrong}
+	}
+	columns, err := openColumns(file, footer, end, table)
+	if err != nil {
+		return found, err
+	}
+	digests := make([]schemas.Digest, min(footer.NumRows, chunkRows))
+	order := newOrder(columns, table, len(digests))
+	for left := footer.NumRows; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return found, fmt.Errorf("reading a Parquet file back: %w", err)
+		}
+		rows := digests[:min(left, int64(len(digests)))]
+		clear(rows)
+		for _, c := range columns {
+			if err := c.read(ctx, rows); err != nil {
+				return found, fmt.Errorf("column %s: %w", c.name, err)
+			}
+		}
+		for _, row := range rows {
+			found.Content = found.Content.Add(row.Seal())
+		}
+		order.check(len(rows))
+		left -= int64(len(rows))
+	}
+
+	found.Rows = footer.NumRows
+	found.MinTime, found.MaxTime = order.minTime, order.maxTime
+	found.Days = order.days
+	for _, c := range columns {
+		if err := c.endChunk(); err != nil {
+			return found, fmt.Errorf("column %s: %w", c.name, err)
+		}
+		found.Columns = append(found.Columns, sink.ColumnSummary{Name: c.name, Nulls: c.nulls, Values: c.sum})
+		found.Faults = append(found.Faults, c.faults()...)
+	}
+	found.Faults = append(found.Faults, order.faults()...)
+	var wrong []Finding
+	found.Metadata, wrong = checkMetadata(footer.KeyValueMetadata, table, found.Summary)
+	found.Faults = append(found.Faults, wrong...)
+	return found, nil
+}
+
+// Check reads the file and holds it against what its writer says it wrote. It
+// gives nil when the file is a faultless file of the table, holds exactly that,
+// and every row belongs to the partition; a *Mismatch that lists what differs;
+// or an error of Read.
+func Check(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, want sink.Summary) error {
+	found, err := Read(ctx, r, size, table)
+	if err != nil {
+		return err
+	}
+	differs := append(found.Faults, compare(want, found.Summary)...)
+	var strangers int64
+	for day, rows := range found.Days {
+		if !partition.HoldsDay(day) {
+			strangers += rows
+		}
+	}
+	if strangers > 0 {
+		differs = append(differs, Finding{Expected: "only rows of " + partition.Path, Found: count(strangers, "row") + " of other days"})
+	}
+	if len(differs) > 0 {
+		return &Mismatch{differs}
+	}
+	return nil
+}
+
+func unreadable(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnreadable, fmt.Sprintf(format, args...))
+}
+
+// source remembers that the file could not be read, which says nothing about
+// what is in it.
+type source struct {
+	r   io.ReaderAt
+	err error
+}
+
+func (s *source) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := s.r.ReadAt(p, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,343 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/google/go-cmp/cmp"
+	"github.com/xitongsys/parquet-go/reader"
+
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+var partition = sink.PartitionOf(schemas.KnockEvents(), "SMS_MESSAGE", day)
+
+func check(data []byte, table schemas.Table, p sink.Partition, want sink.Summary) error {
+	return Check(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want)
+}
+
+func read(data []byte, table schemas.Table) (Contents, error) {
+	return Read(context.Background(), bytes.NewReader(data), int64(len(data)), table)
+}
+
+// Every way in which the writer may write must be read back as what was meant,
+// by this reader and by the library's own.
+func TestReadsWhatWasWritten(t *testing.T) {
+	table := schemas.KnockEvents()
+	var cases []struct {
+		name string
+		rows int
+		how  written
+	}
+	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
+		for _, plain := range []bool{false, true} {
+			for _, group := range []int64{0, 700} {
+				cases = append(cases, struct {
+					name string
+					rows int
+					how  written
+				}{fmt.Sprintf("%s plain=%t group=%d", codec, plain, group), 5000, written{codec: codec, plain: plain, group: group, page: 3000}})
+			}
+		}
+	}
+	cases = append(cases, []struct {
+		name string
+		rows int
+		how  written
+	}{
+		{"no rows", 0, written{}},
+		{"one row", 1, written{}},
+		{"chunk of rows exactly", chunkRows, written{}},
+		{"chunk of rows and one", chunkRows + 1, written{group: 1000}},
+		{"200,000 rows, dictionaries that overflow", 200_000, written{group: 150_000}},
+		{"Arrow's schema in the metadata", 10, written{store: true}},
+	}...)
+	for i, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			rows := events(table, test.rows, uint64(i))
+			want := summarise(table, rows)
+			test.how.metadata = metadataOf(table, want)
+			data := write(t, table, rows, test.how)
+
+			found, err := read(data, table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, found.Summary); diff != "" {
+				t.Errorf("summary (-written +read):\n%s", diff)
+			}
+			if len(found.Faults) > 0 {
+				t.Errorf("faults: %v", found.Faults)
+			}
+			if found.Metadata["prospector.job"] != "prospect_events" {
+				t.Errorf("metadata: %v", found.Metadata)
+			}
+			days := map[int32]int64{}
+			if test.rows > 0 {
+				days[day] = int64(test.rows)
+			}
+			if diff := cmp.Diff(days, found.Days); diff != "" {
+				t.Errorf("days (-written +read):\n%s", diff)
+			}
+			if err := check(data, table, partition, want); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(want, byLibrary(t, table, data)); diff != "" {
+				t.Errorf("the library's own reader (-written +read):\n%s", diff)
+			}
+		})
+	}
+}
+
+// byLibrary summarises what the library's own column reader finds.
+func byLibrary(t *testing.T, table schemas.Table, data []byte) sink.Summary {
+	t.Helper()
+	r, err := reader.NewParquetColumnReader(newMemoryFile(data), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]row, r.GetNumRows())
+	for i := range rows {
+		rows[i] = make(row, len(table.Columns))
+	}
+	for c := range table.Columns {
+		for at := 0; at < len(rows); {
+			values, _, _, err := r.ReadColumnByIndex(int64(c), int64(len(rows)-at))
+			if err != nil || len(values) == 0 {
+				t.Fatalf("column %d: %d of %d rows, %v", c, at, len(rows), err)
+			}
+			for i, value := range values {
+				rows[at+i][c] = value
+			}
+			at += len(values)
+		}
+	}
+	return summarise(table, rows)
+}
+
+// The other partitionings put other columns into the files and the path.
+func TestPartitionings(t *testing.T) {
+	for _, test := range []struct {
+		keys []string
+		days []int64 // days after the 13th that the rows are spread over
+	}{
+		{[]string{"event_type", "event_date"}, []int64{0}},
+		{[]string{"event_date"}, []int64{0}},
+		{[]string{"event_month"}, []int64{-12, 0, 18}},
+		{[]string{"event_year", "event_type"}, []int64{-12, 0, 352}},
+		{[]string{"event_type"}, []int64{-20000, -19005, 0, 9999}},
+	} {
+		t.Run(strings.Join(test.keys, ","), func(t *testing.T) {
+			table, err := schemas.KnockEvents().PartitionedBy(test.keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rows []row
+			for _, offset := range test.days {
+				rows = append(rows, moved(table, events(table, 50, 1), offset)...)
+			}
+			p := sink.PartitionOf(table, "SMS_MESSAGE", day)
+			data := write(t, table, rows, written{})
+			if err := check(data, table, p, summarise(table, rows)); err != nil {
+				t.Error(err)
+			}
+
+			last := test.days[len(test.days)-1] + 1 // no longer of the partition
+			rows = append(rows, moved(table, events(table, 1, 2), last)...)
+			err = check(write(t, table, rows, written{}), table, p, summarise(table, rows))
+			if slices.Equal(test.keys, []string{"event_type"}) {
+				if err != nil {
+					t.Error(err)
+				}
+			} else if want := "1 row of other days"; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// moved shifts rows by days.
+func moved(table schemas.Table, rows []row, days int64) []row {
+	for _, r := range rows {
+		for c := range table.Columns {
+			switch value := r[c].(type) {
+			case int64:
+				r[c] = value + days*microsADay
+			case int32:
+				r[c] = value + int32(days)
+			}
+		}
+	}
+	return rows
+}
+
+func TestDayOf(t *testing.T) {
+	for micros, want := range map[int64]int32{
+		0: 0, 1: 0, -1: -1, microsADay - 1: 0, microsADay: 1, -microsADay: -1, -microsADay - 1: -2,
+		-1 << 63: -106751992, 1<<63 - 1: 106751991,
+	} {
+		if got := dayOf(micros); got != want {
+			t.Errorf("%d µs: day %d, want %d", micros, got, want)
+		}
+	}
+}
+
+// Whatever is wrong with the rows, the columns or the metadata is found, and
+// named without quoting a row.
+func TestFindsWhatIsWrong(t *testing.T) {
+	table := schemas.KnockEvents()
+	byDate, err := table.PartitionedBy("event_type")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 300
+	set := func(column string, at int, value any) func(schemas.Table, []row) []row {
+		return func(table schemas.Table, rows []row) []row {
+			rows[at][indexOf(table, column)] = value
+			return rows
+		}
+	}
+	for _, test := range []struct {
+		name  string
+		table schemas.Table // KnockEvents, unless set
+		// spoil changes the rows that are written, but not what the writer says
+		spoil func(schemas.Table, []row) []row
+		// honest makes the writer tell of the spoilt rows
+		honest    bool
+		how       written
+		metadata  func(map[string]string)
+		partition string
+		want      []string
+	}{
+		{name: "a row is lost", want: []string{"expected 300 rows, found 299 rows", "event_id: expected the values that were written, found other values", "expected the rows that were written"},
+			spoil: func(_ schemas.Table, rows []row) []row { return slices.Delete(rows, 7, 8) }},
+		{name: "a row is doubled", want: []string{"found 301 rows", "rows 8 and 9 out of order or the same event"},
+			spoil: func(_ schemas.Table, rows []row) []row { return slices.Insert(rows, 7, rows[7]) }},
+		{name: "rows are swapped", honest: true, want: []string{"rows 8 and 9 out of order or the same event"},
+			spoil: func(_ schemas.Table, rows []row) []row { rows[7], rows[8] = rows[8], rows[7]; return rows }},
+		{name: "a value is another", spoil: set("description", 9, "other"), want: []string{"description: expected the values that were written"}},
+		{name: "an empty string is NULL", spoil: set("message_subject", 9, nil), want: []string{"message_subject: expected"}},
+		{name: "a NULL is an empty string", spoil: set("appointment_tour_type", 9, ""), want: []string{"appointment_tour_type: expected 300 NULLs, found 299 NULLs"}},
+		{name: "two rows swap a value", want: []string{"expected the rows that were written, found other rows"},
+			spoil: func(table schemas.Table, rows []row) []row {
+				c := indexOf(table, "message_body")
+				rows[1][c], rows[2][c] = "first", "second"
+				return rows
+			}},
+		{name: "the earliest time is later", spoil: set("event_time", 0, int64(day)*microsADay+1), want: []string{"event_time: expected the earliest time that was written, found a later one"}},
+		{name: "the latest time is earlier", spoil: set("event_time", n-1, int64(day+1)*microsADay-1), want: []string{"event_time: expected the latest time that was written, found a later one"}},
+		{name: "another partition's day", partition: "event_type=SMS_MESSAGE/event_date=2022-01-14", want: []string{"expected only rows of event_type=SMS_MESSAGE/event_date=2022-01-14, found 300 rows of other days"}},
+		{name: "the day before 1970", honest: true, spoil: set("event_time", 0, int64(-1)), partition: "event_type=SMS_MESSAGE/event_date=1970-01-01", want: []string{"found 300 rows of other days"}},
+		{name: "one row of another day", honest: true, spoil: set("event_time", n-1, int64(day+1)*microsADay), want: []string{"found 1 row of other days"}},
+		{name: "no time", honest: true, want: []string{"expected a time in every row, found 1 row without"},
+			spoil: func(table schemas.Table, rows []row) []row {
+				return set("created_at", 4, nil)(table, set("event_time", 4, nil)(table, rows))
+			}},
+		{name: "an event_date of another day", table: byDate, honest: true, spoil: set("event_date", 4, int32(day+1)), want: []string{"expected the day of its time in every row, found 1 row with another"}},
+		{name: "no event_date", table: byDate, honest: true, spoil: set("event_date", 4, nil), want: []string{"found 1 row with another"}},
+		{name: "text is not UTF-8", honest: true, spoil: set("message_body", 4, "caf\xe9"), want: []string{"message_body: expected text in UTF-8, found other bytes"}},
+		{name: "text is not UTF-8, in a dictionary", honest: true, spoil: set("description", 4, "\xff"), want: []string{"description: expected text in UTF-8"}},
+
+		{name: "a column's name", how: written{column: "description", field: func(f *arrow.Field) { f.Name = "text" }}, want: []string{`description: expected it as column 5, found "text" there`}},
+		{name: "a column's type", how: written{column: "created_at", field: func(f *arrow.Field) { f.Type = arrow.PrimitiveTypes.Int64 }}, want: []string{"created_at: expected OPTIONAL INT64 TIMESTAMP_MICROS TIMESTAMP(MICROS, UTC), found OPTIONAL INT64"}},
+		{name: "a local time", how: written{column: "created_at", field: func(f *arrow.Field) {
+			f.Type = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "America/New_York"}
+		}}, want: []string{"created_at: expected OPTIONAL INT64 TIMESTAMP_MICROS TIMESTAMP(MICROS, UTC), found OPTIONAL INT64 TIMESTAMP_MICROS TIMESTAMP(another unit or not UTC)"}},
+		{name: "milliseconds", how: written{column: "created_at", field: func(f *arrow.Field) {
+			f.Type = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
+		}}, want: []string{"created_at: expected"}},
+		{name: "bytes for text", how: written{column: "event_id", field: func(f *arrow.Field) { f.Type = arrow.BinaryTypes.Binary }}, want: []string{"event_id: expected OPTIONAL BYTE_ARRAY UTF8 STRING, found OPTIONAL BYTE_ARRAY"}},
+		{name: "a required column", how: written{column: "event_id", field: func(f *arrow.Field) { f.Nullable = false }}, want: []string{"event_id: expected OPTIONAL BYTE_ARRAY UTF8 STRING, found REQUIRED BYTE_ARRAY UTF8 STRING"}},
+
+		{name: "metadata: rows", metadata: func(m map[string]string) { m["prospector.rows"] = "299" }, want: []string{`expected prospector.rows in the footer's metadata to be 300, found "299"`}},
+		{name: "metadata: content", metadata: func(m map[string]string) { m["prospector.content"] = schemas.Digest{}.String() }, want: []string{"expected prospector.content"}},
+		{name: "metadata: schema", metadata: func(m map[string]string) { m["prospector.schema"] = byDate.Fingerprint() }, want: []string{"expected prospector.schema"}},
+		{name: "metadata: a key is missing", metadata: func(m map[string]string) { delete(m, "prospector.job") }, want: []string{"expected prospector.job in the footer's metadata, found none"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			table := table
+			if test.table.Name != "" {
+				table = test.table
+			}
+			rows := events(table, n, 1)
+			for i, subject := range []string{"", "x"} { // known to the cases above
+				rows[9+i][indexOf(table, "message_subject")] = subject
+			}
+			rows[1][indexOf(table, "message_body")], rows[2][indexOf(table, "message_body")] = "second", "first"
+			told := summarise(table, rows)
+			rows = clone(rows)
+			if test.spoil != nil {
+				rows = test.spoil(table, rows)
+			}
+			if test.honest {
+				told = summarise(table, rows)
+			}
+			test.how.metadata = metadataOf(table, told)
+			if test.metadata != nil {
+				test.metadata(test.how.metadata)
+			}
+			if test.partition == "" {
+				test.partition = sink.PartitionOf(table, "SMS_MESSAGE", day).Path
+			}
+			p, err := sink.ParsePartition(table, test.partition)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			err = check(write(t, table, rows, test.how), table, p, told)
+			var mismatch *Mismatch
+			if !errors.As(err, &mismatch) {
+				t.Fatalf("got %v, want a *Mismatch", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in:\n%v", want, err)
+				}
+			}
+			for _, r := range rows[:20] {
+				for _, value := range r {
+					if text, ok := value.(string); ok && len(text) > 6 && strings.Contains(err.Error(), text) {
+						t.Errorf("a value of a row, %q, is in:\n%v", text, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A file of another table, or of another partitioning, is none of this one.
+func TestFindsOtherColumns(t *testing.T) {
+	table := schemas.KnockEvents()
+	byType, err := table.PartitionedBy("event_type")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := byType
+	more.Columns = append(slices.Clone(table.Columns), schemas.Column{Name: "score", Type: schemas.String})
+	fewer := table
+	fewer.Columns = table.Columns[:len(table.Columns)-1]
+	for _, test := range []struct {
+		name    string
+		written schemas.Table
+		want    string
+	}{
+		{"a partition key", byType, "event_date: expected this partition key in the path alone, found a column"},
+		{"one too many", more, `expected 17 columns, found another, "score"`},
+		{"one too few", fewer, "extra_json: expected it as column 17, found none"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows := events(test.written, 10, 1)
+			err := check(write(t, test.written, rows, written{}), table, partition, summarise(table, events(table, 10, 1)))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
