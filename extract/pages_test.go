@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -452,17 +451,17 @@ func TestBodiesAreOwned(t *testing.T) {
 func TestConnections(t *testing.T) {
 	const workers, prospects = 8, 400
 	var mu sync.Mutex
-	remotes := map[string]bool{}
-	var served atomic.Int64
+	remotes, failed := map[string]bool{}, map[string]bool{}
 	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
+		defer mu.Unlock()
 		remotes[r.RemoteAddr] = true
-		mu.Unlock()
-		switch served.Add(1) % 4 {
-		case 0:
-			http.Error(w, strings.Repeat("x", 10_000), http.StatusInternalServerError)
-		case 1:
+		switch again := failed[r.URL.Path]; {
+		case strings.HasSuffix(r.URL.Path, "1/events"):
 			http.Error(w, strings.Repeat("x", 10_000), http.StatusNotFound)
+		case strings.HasSuffix(r.URL.Path, "2/events") && !again:
+			failed[r.URL.Path] = true
+			http.Error(w, strings.Repeat("x", 10_000), http.StatusInternalServerError)
 		default:
 			w.Write(somePage(100, ""))
 		}

@@ -21,8 +21,8 @@ type Configuration struct {
 	// Dir is the working directory; relative paths below are resolved already.
 	Dir     string
 	Backend Backend
-	Jobs    []Job // ascending by name
-	Outputs []Output
+	Jobs    []Job    // ascending by name
+	Outputs []Output // ascending by name
 }
 
 // Backend is where the state is kept.
@@ -108,7 +108,7 @@ type Simulator struct {
 type Prospects struct {
 	Block
 	File   string // absolute path, or "-" for standard input
-	Column string // where the file has columns
+	Column string // where the file has columns; "" when it is not named
 }
 
 // Sink is a place for tables.

@@ -31,7 +31,7 @@ func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
 			name := unknown.CalledFunctionNamespace() + unknown.CalledFunctionName()
 			out.Detail = "There is no function " + name + "." + didYouMean(nearest(name, sortedKeys(l.functions)))
 		}
-		if false {
+		if hide {
 			out.Detail = hiddenDetail
 		}
 		if d.Subject != nil {

@@ -84,10 +84,11 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	l.jobs = append(l.jobs, j)
 	uris := make([]cty.Value, len(j.tables))
 	for i, t := range j.tables {
-		uris[i] = cty.StringVal(t.uri).WithMarks(l.sinks[t.sink].marks)
+		uris[i] = cty.StringVal(t.uri)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"id": cty.StringVal(address), "name": cty.StringVal(j.Name), "uris": b.marked(cty.ListVal(uris), "sinks"),
+		"id": cty.StringVal(address), "name": cty.StringVal(j.Name),
+		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as where the sinks are
 	})
 }
 
@@ -107,7 +108,7 @@ func (b *block) reference(kind string) string {
 		return ""
 	}
 	address := addressOf(b.values[kind], kind)
-	if b.l.nodes[address] == nil {
+	if !strings.HasPrefix(address, kind+".") || b.l.nodes[address] == nil {
 		b.wrong(kind, "a reference: "+kinds[kind].example, "")
 	}
 	return address

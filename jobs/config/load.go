@@ -163,14 +163,12 @@ func (l *loader) load(o Options) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}
-	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings)}
+	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings), Outputs: l.outputs}
 	l.checkJobs(c.Backend)
 	for _, j := range l.jobs {
 		c.Jobs = append(c.Jobs, j.Job)
 	}
 	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(l.outputs, func(a, b jobs.Output) int { return strings.Compare(a.Name, b.Name) })
-	c.Outputs = l.outputs
 	return c
 }
 

@@ -62,7 +62,7 @@ job "real" {
 			Name: "real",
 			Source: jobs.Source{Endpoint: "https://syndication.knockrentals.com", APIKey: "k", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6},
-			Prospects: &jobs.Prospects{File: "-", Column: "prospect_id"},
+			Prospects: &jobs.Prospects{File: "-"},
 			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
 		}},
 	}

@@ -121,15 +121,13 @@ func loopback(host string) bool {
 func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 	b := l.open(hb, address, []string{"file", "column"})
 	b.require(map[string]string{"file": `a path such as "prospects.csv", or "-" for standard input`})
-	p := jobs.Prospects{Block: b.Block, Column: "prospect_id"}
+	p := jobs.Prospects{Block: b.Block}
 	if v := b.values["file"]; b.given("file") && v.RawEquals(cty.StringVal("-")) {
 		p.File = "-"
 	} else {
 		b.path("file", &p.File)
 	}
-	if b.text("column", &p.Column) && p.Column == "" {
-		b.wrong("column", `the name of a column, such as "prospect_id"`, "")
-	}
+	b.text("column", &p.Column)
 	if b.failed {
 		return cty.DynamicVal
 	}

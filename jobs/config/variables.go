@@ -191,9 +191,13 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 			return cty.DynamicVal // it may stand in the file that could not be read
 		}
 		if fallback == cty.NilVal {
+			how := fmt.Sprintf("with -var '%s=VALUE', in the environment as %s%s,", name, variablePrefix, name)
+			if d.sensitive { // the command line stays in the shell's history
+				how = fmt.Sprintf("in the environment as %s%s,", variablePrefix, name)
+			}
 			l.fail(hb.DefRange, address, "No value for required variable", fmt.Sprintf(
-				"The variable %q has no default, and nothing sets it. Set it with -var '%s=VALUE', in the environment as %s%s, or as %s = … in %s or a file named by -var-file.",
-				name, name, variablePrefix, name, name, variableFile))
+				"The variable %q has no default, and nothing sets it. Set it %s or as %s = … in %s or a file named by -var-file.",
+				name, how, name, variableFile))
 			return cty.DynamicVal
 		}
 		return d.mark(fallback)

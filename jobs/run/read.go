@@ -211,8 +211,9 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrNotFound}
 	case kept.Outcome == forbidden:
 		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrForbidden}
-	case kept.Finished:
-		return 0, replay()
+	case kept.Finished, kept.Pages > 0 && kept.Next == "": // all were read
+		err = replay()
+		return count, err
 	}
 	var from extract.Position
 	if kept.Next != "" {
@@ -223,17 +224,15 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 	page, err, more := next()
 	switch {
 	case kept.Pages == 0:
-	case kept.Next == "" || errors.Is(err, extract.ErrRefused):
+	case errors.Is(err, extract.ErrRefused):
 		// The old cursor is no longer good, so what came before it is not
 		// joined with what comes now.
 		if err := r.journal.Restart(prospect); err != nil {
 			return 0, err
 		}
-		if kept.Next != "" {
-			stop()
-			next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
-			page, err, more = next()
-		}
+		stop()
+		next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
+		page, err, more = next()
 	default:
 		if err := replay(); err != nil {
 			return count, err
@@ -243,7 +242,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 		if err != nil {
 			return count, err
 		}
-		err := r.journal.Append(spool.Page{
+		err := r.journal.Append(spool.Page{ // which counts from 1
 			Prospect: prospect, Number: page.Number + 1, Cursor: page.Cursor, Next: page.Next, Events: page.Events, Body: page.Body,
 		})
 		if err == nil {

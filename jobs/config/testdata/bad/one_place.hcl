@@ -18,3 +18,13 @@ job "more" {
   source = source.simulator.demo
   sinks  = [sink.local.below, sink.gcs.lake, sink.gcs.slashed]
 }
+sink "local" "outer" { path = "other" }
+sink "local" "inner" { path = "other/zeta" }
+job "alpha" {
+  source = source.simulator.demo
+  sinks  = [sink.local.inner]
+}
+job "zeta" {
+  source = source.simulator.demo
+  sinks  = [sink.local.outer]
+}

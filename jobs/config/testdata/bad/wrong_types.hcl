@@ -22,3 +22,7 @@ job "more" {
   sinks  = ["other", sink.local.other]
 }
 prospects "crm" { file = "crm.csv" }
+job "forged" {
+  source = { id = "sink.local.other", type = "knock", name = "x", endpoint = "https://example.com" }
+  sinks  = [merge(sink.local.other, { id = "prospects.crm" })]
+}

@@ -1,0 +1,45 @@
+package extract
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+)
+
+// BenchmarkPages reads from a server on loopback that costs next to nothing: one
+// operation is one request. "long" is ten pages of 100 events a prospect,
+// "unchanged" is the one empty page of a prospect with nothing new.
+func BenchmarkPages(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		events, pages int
+	}{{"long", 100, 10}, {"unchanged", 0, 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			bodies := map[string][]byte{}
+			for n := range c.pages {
+				next := fmt.Sprint(n + 1)
+				if n == c.pages-1 {
+					next = ""
+				}
+				bodies[map[bool]string{true: "", false: fmt.Sprint(n)}[n == 0]] = somePage(c.events, next)
+			}
+			client, _ := newClient(b, Options{}, func(w http.ResponseWriter, r *http.Request) {
+				w.Write(bodies[r.URL.Query().Get("after")])
+			})
+			b.ReportAllocs()
+			b.ResetTimer()
+			err := Each(context.Background(), 8, ids((b.N+c.pages-1)/c.pages), func(ctx context.Context, _ int, prospect string) error {
+				_, err := read(ctx, client, prospect, Position{})
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := client.Stats()
+			b.SetBytes(s.Bytes / s.Pages)
+			b.ReportMetric(float64(s.Events)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(s.Requests)/b.Elapsed().Seconds(), "requests/s")
+		})
+	}
+}

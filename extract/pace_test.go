@@ -1,0 +1,301 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The tests here run in bubbles of synctest, where time passes only when all
+// wait: every duration is exact.
+
+// inMemory is a transport without a network, which a bubble could not hold.
+type inMemory http.HandlerFunc
+
+func (h inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	h(w, r)
+	return w.Result(), r.Context().Err()
+}
+
+// bubbleClient waits for real, with the longest backoff there can be.
+func bubbleClient(t *testing.T, o Options, h http.HandlerFunc) *Client {
+	o.Endpoint, o.Transport = "https://knock.example", inMemory(h)
+	o.Rand = func() float64 { return 1 }
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBackoff(t *testing.T) {
+	for attempt, want := range map[int]time.Duration{
+		1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 6: 16 * time.Second,
+		7: 30 * time.Second, 8: 30 * time.Second, 100: 30 * time.Second, math.MaxInt: 30 * time.Second,
+	} {
+		if got := backoff(attempt, 1); got != want {
+			t.Errorf("at most %s after attempt %d, want %s", got, attempt, want)
+		}
+		if got := backoff(attempt, 0); got != 0 {
+			t.Errorf("at least %s after attempt %d", got, attempt)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2022, 1, 13, 19, 27, 37, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                                 0,
+		"0":                                0,
+		"7":                                7 * time.Second,
+		"86400":                            24 * time.Hour,
+		"99999999999":                      math.MaxInt64,
+		"99999999999999999999999999":       math.MaxInt64,
+		"-7":                               0,
+		"1.5":                              0,
+		"soon":                             0,
+		"Thu, 13 Jan 2022 19:28:37 GMT":    time.Minute,
+		"Thursday, 13-Jan-22 19:28:37 GMT": time.Minute, // RFC 850
+		"Thu Jan 13 19:28:37 2022":         time.Minute, // asctime
+		"Thu, 13 Jan 2022 19:27:37 GMT":    0,
+		"Wed, 21 Oct 2015 07:28:00 GMT":    0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q is %s, want %s", value, got, want)
+		}
+	}
+}
+
+// TestWaits: what one page costs in time.
+func TestWaits(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		status     int
+		retryAfter func() string
+		faults     int
+		took       time.Duration
+		kind       error
+	}{
+		{"one fault", 500, nil, 1, 500 * time.Millisecond, nil},
+		{"five faults", 503, nil, 5, 15500 * time.Millisecond, nil},
+		{"exhausted, no wait after the last", 503, nil, 6, 15500 * time.Millisecond, ErrExhausted},
+		{"seconds", 429, func() string { return "7" }, 1, 7 * time.Second, nil},
+		{"date", 429, func() string { return time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat) }, 1, 7 * time.Second, nil},
+		{"past date", 429, func() string { return time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat) }, 1, 500 * time.Millisecond, nil},
+		{"zero", 503, func() string { return "0" }, 1, 500 * time.Millisecond, nil},
+		{"less than the backoff", 503, func() string { return "1" }, 3, 4 * time.Second, nil},
+		{"the longest", 429, func() string { return "300" }, 1, 5 * time.Minute, nil},
+		{"beyond the longest", 429, func() string { return "301" }, 1, 0, ErrThrottled},
+		{"beyond everything", 503, func() string { return "99999999999" }, 1, 0, ErrThrottled},
+		{"not to be repeated", 404, func() string { return "7" }, 1, 0, ErrNotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				served := 0
+				client := bubbleClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+					if served++; served > c.faults {
+						io.WriteString(w, page(1, `"hasNextPage":false`))
+						return
+					}
+					if c.retryAfter != nil {
+						w.Header().Set("Retry-After", c.retryAfter())
+					}
+					w.WriteHeader(c.status)
+				})
+				start := time.Now()
+				_, err := read(t.Context(), client, "47", Position{})
+				checkError(t, err, c.kind, "")
+				if took := time.Since(start); took != c.took {
+					t.Errorf("took %s, want %s", took, c.took)
+				}
+				if waited := client.Stats().Waited; waited != c.took {
+					t.Errorf("waited %s, want %s", waited, c.took)
+				}
+			})
+		})
+	}
+}
+
+// TestHold: what the API asks of one worker holds back all, and no request is
+// sent before its time.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, prospects = 8, 200
+		start := time.Now()
+		var mu sync.Mutex
+		var closed time.Time // the API refuses before it
+		refused, served := 0, 0
+		client := bubbleClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if time.Now().Before(closed) {
+				refused++
+			}
+			if served++; served == 50 {
+				closed = time.Now().Add(90 * time.Second)
+				w.Header().Set("Retry-After", "90")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			io.WriteString(w, page(1, `"hasNextPage":false`))
+		})
+		err := Each(t.Context(), workers, ids(prospects), func(ctx context.Context, _ int, prospect string) error {
+			time.Sleep(10 * time.Millisecond)
+			_, err := read(ctx, client, prospect, Position{})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Those sent at the very instant of the 429 were not to know.
+		if refused > workers-1 || served != prospects+1 {
+			t.Errorf("%d requests during the hold, %d in all", refused, served)
+		}
+		if took := time.Since(start); took < 90*time.Second || took > 91*time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// TestRate: the limit is used up and never exceeded, whatever the number of
+// workers, with failures too, and the requests keep their distance.
+func TestRate(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		rate         float64
+		workers      int
+		latency      time.Duration
+		fail         int // every how many
+		minimum, max float64
+	}{
+		{"one worker", 50, 1, 5 * time.Millisecond, 0, 0.98, 1.02},
+		{"eight workers", 50, 8, 100 * time.Millisecond, 0, 0.98, 1.02},
+		{"many workers", 50, 64, 300 * time.Millisecond, 0, 0.98, 1.02},
+		{"with failures", 50, 64, 100 * time.Millisecond, 10, 0.98, 1.02},
+		{"slow", 0.5, 8, time.Second, 0, 0.98, 1.02},
+		{"fast", 5000, 64, 5 * time.Millisecond, 0, 0.98, 1.02},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var sent []time.Time
+				client := bubbleClient(t, Options{Limiter: NewLimiter(c.rate)}, func(w http.ResponseWriter, r *http.Request) {
+					mu.Lock()
+					sent = append(sent, time.Now())
+					fail := c.fail > 0 && len(sent)%c.fail == 0
+					mu.Unlock()
+					time.Sleep(c.latency)
+					if fail {
+						w.WriteHeader(http.StatusBadGateway)
+						return
+					}
+					io.WriteString(w, page(1, `"hasNextPage":false`))
+				})
+				prospects := int(min(40*c.rate, 10_000))
+				err := Each(t.Context(), c.workers, ids(prospects), func(ctx context.Context, _ int, prospect string) error {
+					_, err := read(ctx, client, prospect, Position{})
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				// Without the last seconds, in which workers run out of prospects.
+				n := len(sent) * 9 / 10
+				took := sent[n].Sub(sent[0])
+				if share := float64(n) / took.Seconds() / c.rate; share < c.minimum || share > c.max {
+					t.Errorf("%d requests in %s are %.1f %% of the rate", n, took, 100*share)
+				}
+				if int64(len(sent)) != client.Stats().Requests {
+					t.Errorf("%d requests sent, %d counted", len(sent), client.Stats().Requests)
+				}
+			})
+		})
+	}
+}
+
+// TestCancel: every wait ends with the context, at once.
+func TestCancel(t *testing.T) {
+	refuse := func(header string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+	busy := NewLimiter(0.001)
+	for _, c := range []struct {
+		name    string
+		limited bool
+		handler http.HandlerFunc
+	}{
+		{"in the backoff", false, refuse("")},
+		{"in Retry-After", false, refuse("299")},
+		{"for the rate", true, nil},
+		{"in the answer", false, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := Options{Timeout: time.Hour}
+				if c.limited {
+					o.Limiter = busy
+					busy.Reserve()
+				}
+				client := bubbleClient(t, o, c.handler)
+				const after = 100 * time.Millisecond
+				ctx, cancel := context.WithTimeout(t.Context(), after)
+				defer cancel()
+				start := time.Now()
+				_, err := read(ctx, client, "47", Position{})
+				var e *Error
+				if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &e) {
+					t.Errorf("error: %v", err)
+				}
+				if took := time.Since(start); took != after {
+					t.Errorf("took %s", took)
+				}
+			})
+		})
+	}
+}
+
+// TestTimeout: an answer that does not come is another attempt's business, and
+// never looks like the end of the caller's context.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := bubbleClient(t, Options{Timeout: 10 * time.Second, MaxAttempts: 2}, func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		})
+		start := time.Now()
+		_, err := read(t.Context(), client, "47", Position{})
+		checkError(t, err, ErrExhausted, "no complete answer within 10s")
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Error("the error looks like the end of a context")
+		}
+		if took := time.Since(start); took != 20500*time.Millisecond {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// TestSlowBody: the timeout counts the body too, over a real connection.
+func TestSlowBody(t *testing.T) {
+	end := make(chan struct{})
+	client, _ := newClient(t, Options{Timeout: 50 * time.Millisecond, MaxAttempts: 2}, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"edges":[`)
+		w.(http.Flusher).Flush()
+		<-end
+	})
+	_, err := read(t.Context(), client, "47", Position{})
+	close(end)
+	checkError(t, err, ErrExhausted, "no complete answer within 50ms")
+}

@@ -1,0 +1,150 @@
+// Package ddl writes the SQL by which readers see a table of the lake: an
+// external table in BigQuery, a view in DuckDB.
+//
+// It only writes text: it connects to nothing, and does not look whether the
+// lake holds anything yet.
+package ddl
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"prospector/schemas"
+)
+
+// ErrLocation says that the engine cannot read a table where this one is.
+var ErrLocation = errors.New("the table is out of the engine's reach")
+
+// Options say which table is meant and where it is.
+type Options struct {
+	Table schemas.Table
+	// Name is the name that readers use: the job's.
+	Name string
+	// URI is where the table's partitions begin, as a store names it:
+	// gs://bucket/prefix/job, or file:///lake/job with percent-encoding.
+	URI string
+	// Dataset is BigQuery's "project.dataset"; a placeholder stands for "".
+	Dataset string
+	// RequireFilter makes BigQuery refuse queries that would read every
+	// partition.
+	RequireFilter bool
+}
+
+// encoded tells readers of sink.EncodeValue.
+const encoded = "-- %s holds letters, digits and _.- as they came; any other byte is _xHH_, in hexadecimal.\n"
+
+// BigQuery gives the statement that creates an external table over the lake,
+// with every column and its type, or ErrLocation when it is not in Google Cloud
+// Storage.
+func BigQuery(o Options) (string, error) {
+	root, err := bucketPath(o.URI)
+	if err != nil {
+		return "", err
+	}
+	if o.Dataset == "" {
+		o.Dataset = "project.dataset"
+	}
+	var b strings.Builder
+	b.WriteString(o.note())
+	fmt.Fprintf(&b, "CREATE OR REPLACE EXTERNAL TABLE %s (\n", backticks(o.Dataset+"."+o.Name))
+	for i, c := range o.Table.Columns {
+		fmt.Fprintf(&b, "  %s %s", bigQueryName(c.Name), bigQueryTypes[c.Type])
+		if c.Description != "" {
+			fmt.Fprintf(&b, " OPTIONS(description = %s)", bigQueryString(c.Description))
+		}
+		b.WriteString(separator(i, len(o.Table.Columns)))
+	}
+	keys := make([]string, len(o.Table.PartitionBy))
+	for i, c := range o.Table.PartitionBy {
+		keys[i] = bigQueryName(c.Name) + " " + bigQueryTypes[c.Type]
+	}
+	fmt.Fprintf(&b, ")\nWITH PARTITION COLUMNS (%s)\nOPTIONS (\n", strings.Join(keys, ", "))
+	if o.Table.Description != "" {
+		fmt.Fprintf(&b, "  description = %s,\n", bigQueryString(o.Table.Description))
+	}
+	fmt.Fprintf(&b, `  format = 'PARQUET',
+  uris = [%s],
+  hive_partition_uri_prefix = %s,
+  require_hive_partition_filter = %t
+);
+`, bigQueryString(root+"/*.parquet"), bigQueryString(root), o.RequireFilter)
+	return b.String(), nil
+}
+
+// DuckDB gives the statement that creates a view over the lake, its columns in
+// the order of the files and the partition keys last.
+func DuckDB(o Options) (string, error) {
+	var b strings.Builder
+	var root string
+	switch scheme, _, _ := strings.Cut(o.URI, "://"); scheme {
+	case "gs":
+		var err error
+		if root, err = bucketPath(o.URI); err != nil {
+			return "", err
+		}
+		b.WriteString("-- DuckDB reads gs:// with its httpfs extension and an HMAC key of the bucket:\n" +
+			"--   INSTALL httpfs; LOAD httpfs;\n" +
+			"--   CREATE SECRET (TYPE gcs, KEY_ID '…', SECRET '…');\n")
+	case "file":
+		u, err := url.Parse(o.URI)
+		if err != nil || u.Host != "" || !path.IsAbs(u.Path) {
+			return "", fmt.Errorf("%w: %q is not the file:// URI of an absolute path", ErrLocation, o.URI)
+		}
+		root = strings.TrimRight(u.Path, "/")
+	default:
+		return "", fmt.Errorf("%w: DuckDB reads file:// and gs://, not %q", ErrLocation, o.URI)
+	}
+	b.WriteString(o.note())
+	fmt.Fprintf(&b, "CREATE OR REPLACE VIEW %s AS\nSELECT\n", doubleQuotes(o.Name))
+	columns := o.Table.All()
+	for i, c := range columns {
+		b.WriteString("  " + doubleQuotes(c.Name) + separator(i, len(columns)))
+	}
+	types := make([]string, len(o.Table.PartitionBy))
+	for i, c := range o.Table.PartitionBy {
+		types[i] = duckDBString(c.Name) + ": " + duckDBTypes[c.Type]
+	}
+	fmt.Fprintf(&b, `FROM read_parquet(
+  %s,
+  hive_partitioning = true,
+  hive_types = {%s},
+  union_by_name = false
+);
+`, duckDBString(unglob.Replace(root)+"/**/*.parquet"), strings.Join(types, ", "))
+	return b.String(), nil
+}
+
+// note says how text partition keys read.
+func (o Options) note() string {
+	for _, c := range o.Table.PartitionBy {
+		if c.Type == schemas.String {
+			return fmt.Sprintf(encoded, c.Name)
+		}
+	}
+	return ""
+}
+
+// bucketPath gives the URI of a place in Google Cloud Storage without a slash
+// at its end.
+func bucketPath(uri string) (string, error) {
+	rest, ok := strings.CutPrefix(uri, "gs://")
+	if !ok {
+		return "", fmt.Errorf("%w: BigQuery reads only gs://, not %q; give the job a sink there as well:\n\n"+
+			"  sink \"gcs\" \"lake\" {\n    bucket = \"my-bucket\"\n  }", ErrLocation, uri)
+	}
+	rest = strings.TrimRight(rest, "/")
+	if rest == "" || strings.ContainsAny(rest, "*\n\r") || strings.Contains(rest, "//") {
+		return "", fmt.Errorf("%w: %q does not name a bucket, or has an asterisk, a line break or an empty segment", ErrLocation, uri)
+	}
+	return "gs://" + rest, nil
+}
+
+func separator(i, n int) string {
+	if i < n-1 {
+		return ",\n"
+	}
+	return "\n"
+}

@@ -1,0 +1,118 @@
+package ddl
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func partitionedBy(t *testing.T, keys ...string) schemas.Table {
+	t.Helper()
+	table, err := schemas.KnockEvents().PartitionedBy(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestGolden(t *testing.T) {
+	// Names that have to be quoted wherever they stand.
+	odd := schemas.Table{
+		Description: `It's "odd", \n back\slashed and of
+two lines`,
+		Columns: []schemas.Column{
+			{Name: "from", Type: schemas.String, Description: "it's `that`"},
+			{Name: "Order", Type: schemas.Timestamp},
+			{Name: "from_", Type: schemas.Date},
+		},
+		PartitionBy: []schemas.Column{{Name: "group", Type: schemas.Date}},
+	}
+	for _, test := range []struct {
+		name    string
+		write   func(Options) (string, error)
+		options Options
+	}{
+		{"bigquery", BigQuery, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "gs://bucket/prefix/prospect_events"}},
+		{"bigquery_filter", BigQuery, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", Dataset: "acme-lake.knock", URI: "gs://bucket/prospect-events/", RequireFilter: true}},
+		{"bigquery_odd", BigQuery, Options{Table: odd, Name: "odd`name", URI: `gs://bucket/it's a \ prefix/odd`}},
+		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
+		{"duckdb_gs", DuckDB, Options{Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", URI: "gs://bucket/prospect_events"}},
+		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20%5C%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := test.write(test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", test.name+".sql")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-golden +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Every column is named, with a type, whatever the table is partitioned by.
+func TestEveryColumn(t *testing.T) {
+	for _, key := range schemas.PartitionKeys() {
+		table := partitionedBy(t, key)
+		for _, write := range []func(Options) (string, error){BigQuery, DuckDB} {
+			sql, err := write(Options{Table: table, Name: "t", URI: "gs://bucket/t"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range table.All() {
+				if !strings.Contains(sql, c.Name) {
+					t.Errorf("partitioned by %s: no %s in\n%s", key, c.Name, sql)
+				}
+			}
+		}
+	}
+	for _, kind := range []schemas.Type{schemas.String, schemas.Timestamp, schemas.Date} {
+		if bigQueryTypes[kind] == "" || duckDBTypes[kind] == "" {
+			t.Errorf("a dialect has no type for %s", kind)
+		}
+	}
+}
+
+func TestOutOfReach(t *testing.T) {
+	for _, test := range []struct {
+		name, uri string
+		write     func(Options) (string, error)
+		want      string
+	}{
+		{"BigQuery on a local lake", "file:///lake/t", BigQuery, `sink "gcs" "lake"`},
+		{"BigQuery without a place", "", BigQuery, "BigQuery reads only gs://"},
+		{"BigQuery without a bucket", "gs://", BigQuery, "does not name a bucket"},
+		{"BigQuery with a second asterisk", "gs://bucket/a*b", BigQuery, "asterisk"},
+		{"BigQuery with an empty segment", "gs://bucket//t", BigQuery, "empty segment"},
+		{"DuckDB on another store", "memory://lake/t", DuckDB, "DuckDB reads file:// and gs://"},
+		{"DuckDB on a relative path", "file://lake/t", DuckDB, "absolute path"},
+		{"DuckDB on a broken URI", "file:///lake/%zz", DuckDB, "absolute path"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sql, err := test.write(Options{Table: schemas.KnockEvents(), Name: "t", URI: test.uri})
+			if !errors.Is(err, ErrLocation) || !strings.Contains(err.Error(), test.want) || sql != "" {
+				t.Errorf("got %q, %v; want ErrLocation with %q", sql, err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,49 @@
+package ddl
+
+import (
+	"slices"
+	"strings"
+
+	"prospector/schemas"
+)
+
+var bigQueryTypes = map[schemas.Type]string{schemas.String: "STRING", schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE"}
+
+// Of DuckDB's types only those of partition keys are needed: the files have the
+// others.
+var duckDBTypes = map[schemas.Type]string{schemas.String: "VARCHAR", schemas.Timestamp: "TIMESTAMP WITH TIME ZONE", schemas.Date: "DATE"}
+
+// bigQueryReserved are the words that GoogleSQL takes as names in backticks
+// alone.
+var bigQueryReserved = strings.Fields(`
+	ALL AND ANY ARRAY AS ASC ASSERT_ROWS_MODIFIED AT BETWEEN BY CASE CAST COLLATE CONTAINS CREATE CROSS CUBE CURRENT
+	DEFAULT DEFINE DESC DISTINCT ELSE END ENUM ESCAPE EXCEPT EXCLUDE EXISTS EXTRACT FALSE FETCH FOLLOWING FOR FROM FULL
+	GRAPH_TABLE GROUP GROUPING GROUPS HASH HAVING IF IGNORE IN INNER INTERSECT INTERVAL INTO IS JOIN LATERAL LEFT LIKE
+	LIMIT LOOKUP MATCH_RECOGNIZE MERGE NATURAL NEW NO NOT NULL NULLS OF ON OR ORDER OUTER OVER PARTITION PRECEDING PROTO
+	QUALIFY RANGE RECURSIVE RESPECT RIGHT ROLLUP ROWS SELECT SET SOME STRUCT TABLESAMPLE THEN TO TREAT TRUE UNBOUNDED
+	UNION UNNEST USING WHEN WHERE WINDOW WITH WITHIN`)
+
+// bigQueryName writes a column's name, which has letters, digits and
+// underscores alone.
+func bigQueryName(name string) string {
+	if slices.Contains(bigQueryReserved, strings.ToUpper(name)) {
+		return backticks(name)
+	}
+	return name
+}
+
+// GoogleSQL has the same escapes between quotes and between backticks.
+var googleEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\n", `\n`, "\r", `\r`)
+
+func backticks(name string) string { return "`" + googleEscapes.Replace(name) + "`" }
+
+func bigQueryString(s string) string { return "'" + googleEscapes.Replace(s) + "'" }
+
+// DuckDB has no escapes but the quote itself, doubled.
+func doubleQuotes(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func duckDBString(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// unglob makes a path's own characters not stand for others: DuckDB takes one
+// in brackets for itself.
+var unglob = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")

@@ -1,0 +1,29 @@
+CREATE OR REPLACE EXTERNAL TABLE `acme-lake.knock.prospect-events` (
+  event_id STRING OPTIONS(description = 'Deterministic: the first 120 bits of a SHA-256 over the prospect, the type and the time of creation, as base64url.'),
+  prospect_id STRING OPTIONS(description = 'The id under which the event was requested.'),
+  event_type STRING OPTIONS(description = 'The vendor\'s name for the kind of event, as it came.'),
+  event_date DATE OPTIONS(description = 'UTC day of event_time, or of created_at where there is none.'),
+  event_time TIMESTAMP OPTIONS(description = 'When it happened.'),
+  created_at TIMESTAMP OPTIONS(description = 'When Knock recorded it.'),
+  description STRING OPTIONS(description = 'The vendor\'s sentence about the event.'),
+  source_title STRING OPTIONS(description = 'Where the prospect came from.'),
+  agent_username STRING OPTIONS(description = 'The leasing agent.'),
+  appointment_start_time TIMESTAMP OPTIONS(description = 'When the tour begins.'),
+  appointment_end_time TIMESTAMP OPTIONS(description = 'When the tour ends.'),
+  appointment_status STRING OPTIONS(description = 'confirmed, cancelled, …'),
+  appointment_tour_type STRING OPTIONS(description = 'IN_PERSON, VIRTUAL, …'),
+  message_direction STRING OPTIONS(description = 'inbound (from the prospect) or outbound.'),
+  message_from STRING OPTIONS(description = 'Who sent it: an address, a number or a name.'),
+  message_to STRING OPTIONS(description = 'Who received it.'),
+  message_subject STRING OPTIONS(description = 'The subject of an e-mail.'),
+  message_body STRING OPTIONS(description = 'The text of the message.'),
+  extra_json STRING OPTIONS(description = 'Every field that no column took, as one JSON object with sorted keys; NULL when there is none.')
+)
+WITH PARTITION COLUMNS (event_month DATE)
+OPTIONS (
+  description = 'Events of Knock CRM prospects: tours booked, and Knockbot, e-mail, Facebook, SMS and web messages.',
+  format = 'PARQUET',
+  uris = ['gs://bucket/prospect-events/*.parquet'],
+  hive_partition_uri_prefix = 'gs://bucket/prospect-events',
+  require_hive_partition_filter = true
+);

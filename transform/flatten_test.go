@@ -1,0 +1,371 @@
+package transform_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+	"prospector/transform"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// result is what a flattener made.
+type result struct {
+	rows     []map[string]any // string, time.Time or, for dates, "2006-01-02"; NULLs are left out
+	rejected []transform.Rejected
+	books    transform.Books
+	batches  int
+}
+
+// flatten runs the pages of one prospect after another through a flattener; each
+// page is the text of its edges' nodes.
+func flatten(t testing.TB, prospects map[string][]string) result {
+	t.Helper()
+	var r result
+	table := schemas.KnockEvents()
+	f := transform.NewFlattener(table,
+		func(batch arrow.Record) error {
+			r.batches++
+			r.rows = append(r.rows, rowsOf(batch)...)
+			return nil
+		},
+		func(rejected transform.Rejected) error {
+			r.rejected = append(r.rejected, rejected)
+			return nil
+		})
+	for _, id := range slices.Sorted(keys(prospects)) {
+		f.Begin(id)
+		for i, body := range prospects[id] {
+			if err := f.Page([]byte(body), fmt.Sprint("cursor-", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.books = f.Books()
+	if b := r.books; b.Events != b.Rows+b.Duplicates+b.Quarantined {
+		t.Fatalf("the books do not balance: %+v", b)
+	}
+	if int(r.books.Rows) != len(r.rows) || int(r.books.Quarantined) != len(r.rejected) {
+		t.Fatalf("the books are %+v, but there are %d rows and %d rejected events", r.books, len(r.rows), len(r.rejected))
+	}
+	return r
+}
+
+func keys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func rowsOf(batch arrow.Record) []map[string]any {
+	rows := make([]map[string]any, batch.NumRows())
+	for i := range rows {
+		rows[i] = make(map[string]any)
+		for c, field := range batch.Schema().Fields() {
+			column := batch.Column(c)
+			if column.IsNull(i) {
+				continue
+			}
+			switch column := column.(type) {
+			case *array.String:
+				rows[i][field.Name] = strings.Clone(column.Value(i))
+			case *array.Timestamp:
+				rows[i][field.Name] = time.UnixMicro(int64(column.Value(i))).UTC()
+			case *array.Date32:
+				rows[i][field.Name] = column.Value(i).ToTime().Format(time.DateOnly)
+			}
+		}
+	}
+	return rows
+}
+
+// page is a page whose nodes are those texts.
+func page(nodes ...string) string {
+	edges := make([]string, len(nodes))
+	for i, n := range nodes {
+		edges[i] = `{"node":` + n + `}`
+	}
+	return `{"edges":[` + strings.Join(edges, ",") + `],"pageInfo":{"endCursor":null,"hasNextPage":false}}`
+}
+
+func one(t testing.TB, nodes ...string) result {
+	t.Helper()
+	return flatten(t, map[string][]string{"47569637": {page(nodes...)}})
+}
+
+// The one response that the vendor documents becomes the row that the table
+// says, to the letter.
+func TestDocumentedSample(t *testing.T) {
+	body, err := os.ReadFile("testdata/documented.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := flatten(t, map[string][]string{"47569637": {string(body)}})
+	got, err := json.MarshalIndent(r.rows, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "documented.row.json")
+	if *update {
+		if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Errorf("the row is not that of %s (-want +got):\n%s", golden, diff)
+	}
+}
+
+const at = `"createdAt":"2022-01-13T19:27:37.866831+00:00"`
+
+func TestExtra(t *testing.T) {
+	for _, test := range []struct {
+		name, event string
+		columns     map[string]any // some of them
+		extra       string         // "" for NULL
+	}{
+		{"unknown field", `{"type":"T",` + at + `,"zeta":1.0,"alpha":[1e400,{"b":null,"a":true}]}`, nil,
+			`{"alpha":[1e400,{"a":true,"b":null}],"zeta":1.0}`},
+		{"unknown field beside known ones", `{"type":"T",` + at + `,"data":{"body":"hi","mood":"good"}}`,
+			map[string]any{"message_body": "hi"}, `{"data":{"mood":"good"}}`},
+		{"null is not absent", `{"type":"T",` + at + `,"agent":null,"description":null,"source":{"title":null}}`, nil,
+			`{"agent":null,"description":null,"source":{"title":null}}`},
+		{"empty object", `{"type":"T",` + at + `,"data":{},"agent":{}}`, nil, `{"agent":{},"data":{}}`},
+		{"another type than in the example", `{"type":"T",` + at + `,"source":"web","agent":[1],"data":7,"description":{"a":1}}`, nil,
+			`{"agent":[1],"data":7,"description":{"a":1},"source":"web"}`},
+		{"number for a text", `{"type":"T",` + at + `,"description":12}`, nil, `{"description":12}`},
+		{"a second path", `{"type":"T",` + at + `,"data":{"text":"hi","sender":"me"}}`,
+			map[string]any{"message_body": "hi", "message_from": "me"},
+			`{"$from":{"message_body":"data.text","message_from":"data.sender"}}`},
+		{"two paths of one column", `{"type":"T",` + at + `,"data":{"text":"second","body":"first"}}`,
+			map[string]any{"message_body": "first"}, `{"data":{"text":"second"}}`},
+		{"the first path is unusable", `{"type":"T",` + at + `,"data":{"body":null,"text":"second"}}`,
+			map[string]any{"message_body": "second"}, `{"$from":{"message_body":"data.text"},"data":{"body":null}}`},
+		{"appointment fields of a message", `{"type":"SMS_MESSAGE",` + at + `,"data":{"status":"delivered"}}`, nil, `{"data":{"status":"delivered"}}`},
+		{"appointment of another kind", `{"type":"APPOINTMENT_CANCELLED",` + at + `,"data":{"status":"cancelled"}}`,
+			map[string]any{"appointment_status": "cancelled"}, ""},
+		{"an id of the vendor's", `{"type":"T",` + at + `,"id":9007199254740993}`, nil, `{"id":9007199254740993}`},
+		{"time with another offset", `{"type":"T","createdAt":"2022-01-13T21:27:37+02:00"}`,
+			map[string]any{"created_at": time.Date(2022, 1, 13, 19, 27, 37, 0, time.UTC)}, `{"createdAt":"2022-01-13T21:27:37+02:00"}`},
+		{"time with Z", `{"type":"T","createdAt":"2022-01-13T19:27:37Z"}`,
+			map[string]any{"created_at": time.Date(2022, 1, 13, 19, 27, 37, 0, time.UTC)}, ""},
+		{"time with nanoseconds", `{"type":"T","createdAt":"2022-01-13T19:27:37.123456789Z"}`,
+			map[string]any{"created_at": time.Date(2022, 1, 13, 19, 27, 37, 123456000, time.UTC)}, `{"createdAt":"2022-01-13T19:27:37.123456789Z"}`},
+		{"not a time", `{"type":"T",` + at + `,"eventTime":"yesterday"}`,
+			map[string]any{"event_date": "2022-01-13"}, `{"eventTime":"yesterday"}`},
+		{"a time as a number", `{"type":"T",` + at + `,"eventTime":1642102057}`, nil, `{"eventTime":1642102057}`},
+		{"escapes", `{"type":"T",` + at + `,"k\u00e9y":"a\"\\\u0001\n\ud83d\ude00\/"}`, nil, "{\"kéy\":\"a\\\"\\\\\\u0001\\n😀/\"}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := one(t, test.event)
+			if len(r.rows) != 1 {
+				t.Fatalf("no row: %+v", r.rejected)
+			}
+			for column, want := range test.columns {
+				if got := r.rows[0][column]; got != want {
+					t.Errorf("%s is %v, not %v", column, got, want)
+				}
+			}
+			got, _ := r.rows[0]["extra_json"].(string)
+			if got != test.extra {
+				t.Errorf("extra_json is\n%s, not\n%s", got, test.extra)
+			}
+		})
+	}
+}
+
+func TestRejected(t *testing.T) {
+	for _, test := range []struct{ name, body, reason string }{
+		{"no time", page(`{"type":"T"}`), "no usable time"},
+		{"null times", page(`{"type":"T","eventTime":null,"createdAt":null}`), "no usable time"},
+		{"bad time", page(`{"type":"T","eventTime":"2022-02-30T00:00:00Z"}`), "no usable time"},
+		{"no type", page(`{` + at + `}`), "without a type"},
+		{"type is a number", page(`{"type":7,` + at + `}`), "without a type"},
+		{"empty type", page(`{"type":"",` + at + `}`), "a type of 0 bytes"},
+		{"long type", page(`{"type":"` + strings.Repeat("x", 49) + `",` + at + `}`), "a type of 49 bytes"},
+		{"node is a text", page(`"hello"`), "not an object"},
+		{"node is null", page(`null`), "not an object"},
+		{"edge without node", `{"edges":[{"nod":{}}]}`, "without exactly one node"},
+		{"edge is null", `{"edges":[null]}`, "without exactly one node"},
+		{"edge with two nodes", `{"edges":[{"node":{},"node":{}}]}`, "without exactly one node"},
+		{"a key twice", page(`{"type":"T",` + at + `,"a":1,"a":2}`), "same key twice"},
+		{"a key twice, deep", page(`{"type":"T",` + at + `,"x":[{"a":1,"b":0,"a":2}]}`), "same key twice"},
+		{"invalid UTF-8", page("{\"type\":\"T\"," + at + ",\"description\":\"\xff\"}"), "not Unicode"},
+		{"half a surrogate pair", page(`{"type":"T",` + at + `,"description":"\ud83d"}`), "not Unicode"},
+		{"surrogates reversed", page(`{"type":"T",` + at + `,"description":"\ude00\ud83d"}`), "not Unicode"},
+		{"reserved key", page(`{"type":"T",` + at + `,"$from":{}}`), "$from"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := flatten(t, map[string][]string{"1": {test.body}})
+			if len(r.rejected) != 1 || !strings.Contains(r.rejected[0].Reason, test.reason) {
+				t.Fatalf("rejected are %+v, want one because of %q", r.rejected, test.reason)
+			}
+			if !strings.Contains(test.body, string(r.rejected[0].Raw)) {
+				t.Errorf("the raw bytes are %q, which are not of the page", r.rejected[0].Raw)
+			}
+		})
+	}
+	t.Run("the neighbours are kept", func(t *testing.T) {
+		r := one(t, `{"type":"A",`+at+`}`, "{\"type\":\"\xff\","+at+"}", `{"type":"B",`+at+`,"description":"\ud83d\ude00"}`)
+		if len(r.rows) != 2 || len(r.rejected) != 1 || r.rejected[0].Index != 1 {
+			t.Errorf("%d rows, rejected %+v", len(r.rows), r.rejected)
+		}
+	})
+}
+
+func TestPageWithoutEvents(t *testing.T) {
+	for _, body := range []string{`{}`, `{"edges":null}`, `{"edges":[]}`, `{"edges":{}}`} {
+		if r := flatten(t, map[string][]string{"1": {body}}); r.books.Events != 0 {
+			t.Errorf("%s has %d events", body, r.books.Events)
+		}
+	}
+}
+
+// ids are the event ids by what the description says.
+func ids(r result) map[string]string {
+	out := make(map[string]string)
+	for _, row := range r.rows {
+		out[row["description"].(string)] = row["event_id"].(string)
+	}
+	return out
+}
+
+func TestIdentity(t *testing.T) {
+	event := func(description, eventTime string) string {
+		return fmt.Sprintf(`{"type":"T","description":%q,"eventTime":%q,%s}`, description, eventTime, at)
+	}
+	first, second, third := event("first", "2022-01-01T00:00:00Z"), event("second", "2022-01-02T00:00:00Z"), event("third", "2022-01-02T00:00:00Z")
+
+	t.Run("is 20 characters and does not change", func(t *testing.T) {
+		if got := one(t, first).rows[0]["event_id"]; got != "Az9q0NZqrXV9S9NBWopr" {
+			t.Errorf("the id is %v: ids of published events must never change", got)
+		}
+	})
+	t.Run("does not depend on what may change", func(t *testing.T) {
+		a := one(t, `{"type":"APPOINTMENT_CREATED","eventTime":"2022-01-01T00:00:00Z",`+at+`,"data":{"status":"confirmed"}}`)
+		b := one(t, `{"createdAt":"2022-01-13T19:27:37.866831Z","type":"APPOINTMENT_CREATED","eventTime":"2022-03-01T00:00:00Z","data":{"status":"cancelled"},"id":7}`)
+		if x, y := a.rows[0]["event_id"], b.rows[0]["event_id"]; x != y {
+			t.Errorf("the ids are %v and %v", x, y)
+		}
+	})
+	t.Run("differs by prospect, type and creation", func(t *testing.T) {
+		seen := map[any]bool{}
+		for _, r := range []result{
+			one(t, `{"type":"T",`+at+`}`), one(t, `{"type":"U",`+at+`}`),
+			one(t, `{"type":"T","createdAt":"2022-01-13T19:27:37.866832+00:00"}`),
+			flatten(t, map[string][]string{"47569638": {page(`{"type":"T",` + at + `}`)}}),
+		} {
+			seen[r.rows[0]["event_id"]] = true
+		}
+		if len(seen) != 4 {
+			t.Errorf("4 events have %d ids", len(seen))
+		}
+	})
+	t.Run("of ties does not depend on order or pages", func(t *testing.T) {
+		want := ids(one(t, first, second, third))
+		if len(want) != 3 || want["first"] == want["second"] || want["second"] == want["third"] {
+			t.Fatalf("the ids are %v", want)
+		}
+		for _, pages := range [][]string{
+			{page(third, second, first)}, {page(second), page(first), page(third)}, {page(second, third), page(third, first)},
+		} {
+			if got := ids(flatten(t, map[string][]string{"47569637": pages})); !cmp.Equal(got, want) {
+				t.Errorf("the ids are %v, not %v", got, want)
+			}
+		}
+	})
+	t.Run("exactly the same event is one row", func(t *testing.T) {
+		spaced := `{ "type" : "T", "description" : "f\u0069rst", "eventTime" : "2022-01-01T00:00:00.000Z", ` + at + `}`
+		r := flatten(t, map[string][]string{"47569637": {page(first, second), page(first), page(spaced, second)}})
+		if r.books.Rows != 2 || r.books.Duplicates != 3 || r.books.Tied != 2 {
+			t.Errorf("the books are %+v", r.books)
+		}
+	})
+}
+
+// A prospect may have more events than one batch holds; then too an event that
+// comes again is noticed, and ids are distinct.
+func TestHugeProspect(t *testing.T) {
+	const n = 200_000
+	var pages []string
+	for from := 0; from < n; from += 1000 {
+		var nodes []string
+		for i := from; i < from+1000; i++ {
+			nodes = append(nodes, fmt.Sprintf(`{"type":"T","createdAt":"2022-01-01T00:00:%02d.%06dZ","description":"%d"}`, i%60, i/7, i))
+		}
+		pages = append(pages, page(nodes...))
+	}
+	pages = append(pages, pages[0], pages[len(pages)/2])
+	r := flatten(t, map[string][]string{"1": pages})
+	if r.batches < 2 {
+		t.Fatalf("there is %d batch: the test does not test", r.batches)
+	}
+	if r.books.Rows != n || r.books.Duplicates != 2000 {
+		t.Errorf("the books are %+v", r.books)
+	}
+	distinct := make(map[any]bool, n)
+	for _, row := range r.rows {
+		distinct[row["event_id"]] = true
+	}
+	if len(distinct) != n {
+		t.Errorf("%d rows have %d ids", n, len(distinct))
+	}
+}
+
+// Whatever the order of prospects, pages and batches, the same events make the
+// same rows.
+func TestOrderDoesNotMatter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var nodes []string
+	for i := range 300 {
+		nodes = append(nodes, fmt.Sprintf(`{"type":"T%d","createdAt":"2022-01-01T00:00:0%dZ","data":{"body":"%d"}}`, i%3, i%10, i%100))
+	}
+	want := ""
+	for range 20 {
+		rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+		var pages []string
+		for chunk := range slices.Chunk(nodes, 1+rng.IntN(50)) {
+			pages = append(pages, page(chunk...))
+		}
+		r := flatten(t, map[string][]string{"1": pages})
+		lines := make([]string, len(r.rows))
+		for i, row := range r.rows {
+			lines[i] = fmt.Sprint(row)
+		}
+		slices.Sort(lines)
+		got := strings.Join(lines, "\n")
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Fatal("another order made other rows")
+		}
+	}
+}
