@@ -16,13 +16,15 @@ func BenchmarkPages(b *testing.B) {
 		events, pages int
 	}{{"long", 100, 10}, {"unchanged", 0, 1}} {
 		b.Run(c.name, func(b *testing.B) {
-			bodies := map[string][]byte{}
+			bodies := map[string][]byte{} // by cursor
+			cursor := ""
 			for n := range c.pages {
-				next := fmt.Sprint(n + 1)
-				if n == c.pages-1 {
-					next = ""
+				next := ""
+				if n < c.pages-1 {
+					next = fmt.Sprint(n + 1)
 				}
-				bodies[map[bool]string{true: "", false: fmt.Sprint(n)}[n == 0]] = somePage(c.events, next)
+				bodies[cursor] = somePage(c.events, next)
+				cursor = next
 			}
 			client, _ := newClient(b, Options{}, func(w http.ResponseWriter, r *http.Request) {
 				w.Write(bodies[r.URL.Query().Get("after")])

@@ -40,9 +40,6 @@ func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, erro
 	for worker := range concurrency {
 		group.Go(func() error {
 			for prospect := range next {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
 				if err := visit(ctx, worker, prospect); err != nil {
 					return err
 				}

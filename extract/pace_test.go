@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // The tests here run in bubbles of synctest, where time passes only when all
@@ -130,42 +132,57 @@ func TestWaits(t *testing.T) {
 // TestHold: what the API asks of one worker holds back all, and no request is
 // sent before its time.
 func TestHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const workers, prospects = 8, 200
-		start := time.Now()
-		var mu sync.Mutex
-		var closed time.Time // the API refuses before it
-		refused, served := 0, 0
-		client := bubbleClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			if time.Now().Before(closed) {
-				refused++
-			}
-			if served++; served == 50 {
-				closed = time.Now().Add(90 * time.Second)
-				w.Header().Set("Retry-After", "90")
-				w.WriteHeader(http.StatusTooManyRequests)
-				return
-			}
-			io.WriteString(w, page(1, `"hasNextPage":false`))
+	for _, c := range []struct {
+		name    string
+		limiter *rate.Limiter
+		refused int // at most
+	}{
+		// What was sent before the 429 arrived was not to know.
+		{"without a limit", nil, 7},
+		{"with a limit", NewLimiter(50), 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const workers, prospects = 8, 200
+				var mu sync.Mutex
+				var from, until time.Time // the API refuses between them
+				refused, served := 0, 0
+				client := bubbleClient(t, Options{Limiter: c.limiter}, func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(5 * time.Millisecond) // so that all workers have sent
+					mu.Lock()
+					defer mu.Unlock()
+					now := time.Now()
+					if served++; served == 50 {
+						from, until = now, now.Add(90*time.Second)
+						w.Header().Set("Retry-After", "90")
+						w.WriteHeader(http.StatusTooManyRequests)
+						return
+					}
+					if now.Before(until) {
+						refused++
+						w.Header().Set("Retry-After", "1") // must not shorten the 90
+						w.WriteHeader(http.StatusServiceUnavailable)
+						return
+					}
+					io.WriteString(w, page(1, `"hasNextPage":false`))
+				})
+				err := Each(t.Context(), workers, ids(prospects), func(ctx context.Context, _ int, prospect string) error {
+					time.Sleep(10 * time.Millisecond)
+					_, err := read(ctx, client, prospect, Position{})
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if refused > c.refused || served != prospects+1+refused {
+					t.Errorf("%d requests during the hold, %d in all", refused, served)
+				}
+				if took := time.Since(from); took < 90*time.Second || took > 95*time.Second {
+					t.Errorf("took %s", took)
+				}
+			})
 		})
-		err := Each(t.Context(), workers, ids(prospects), func(ctx context.Context, _ int, prospect string) error {
-			time.Sleep(10 * time.Millisecond)
-			_, err := read(ctx, client, prospect, Position{})
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Those sent at the very instant of the 429 were not to know.
-		if refused > workers-1 || served != prospects+1 {
-			t.Errorf("%d requests during the hold, %d in all", refused, served)
-		}
-		if took := time.Since(start); took < 90*time.Second || took > 91*time.Second {
-			t.Errorf("took %s", took)
-		}
-	})
+	}
 }
 
 // TestRate: the limit is used up and never exceeded, whatever the number of

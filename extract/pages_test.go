@@ -408,6 +408,12 @@ func TestBounds(t *testing.T) {
 		}, ErrTooLarge},
 		{"a false promise", fits, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1099511627776")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, ErrTooLarge},
+		{"a false promise within bounds", 1 << 40, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1099511627776")
+			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}, ErrExhausted},
 		{"without end", 1 << 20, func(w http.ResponseWriter, r *http.Request) {
@@ -444,6 +450,27 @@ func TestBodiesAreOwned(t *testing.T) {
 		if want := page(n%3, fmt.Sprintf(`"endCursor":"%d","hasNextPage":%t`, n+1, n < 50)); string(p.Body) != want {
 			t.Fatalf("page %d has become %s", n, p.Body)
 		}
+	}
+}
+
+// TestBreak: what is not wanted is not asked for.
+func TestBreak(t *testing.T) {
+	served := 0
+	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		served++
+		io.WriteString(w, page(1, fmt.Sprintf(`"endCursor":"%d","hasNextPage":true`, served)))
+	})
+	var last Page
+	for p, err := range client.Pages(t.Context(), "47", Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = p; p.Number == 2 {
+			break
+		}
+	}
+	if served != 3 || last.After() != (Position{3, "3"}) {
+		t.Errorf("%d requests, then %+v", served, last.After())
 	}
 }
 

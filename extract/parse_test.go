@@ -128,6 +128,22 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
+// TestStrings: every byte at every place in a string, short and long.
+func TestStrings(t *testing.T) {
+	for _, length := range []int{1, 7, 8, 9, 30} {
+		for at := range length {
+			for c := range 256 {
+				text := []byte(`"` + strings.Repeat("é", length)[:length] + `"`)
+				text[1+at] = byte(c)
+				s := scanner{text: text}
+				if got, want := s.string() && s.at == len(text), json.Valid(text); got != want {
+					t.Errorf("%q is valid: %v, want %v", text, got, want)
+				}
+			}
+		}
+	}
+}
+
 // FuzzParsePage holds the scanner against two parsers that share no code with it.
 func FuzzParsePage(f *testing.F) {
 	for _, c := range pages {

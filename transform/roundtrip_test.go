@@ -107,7 +107,9 @@ func FuzzRoundTrip(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var documented struct{ Edges []struct{ Node json.RawMessage } }
+	var documented struct {
+		Edges []struct{ Node json.RawMessage }
+	}
 	if err := json.Unmarshal(sample, &documented); err != nil {
 		f.Fatal(err)
 	}

@@ -22,7 +22,10 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink"
 	"prospector/sink/store"
+	"prospector/sink/verify"
 )
 
 // Backend is where the state is kept.
@@ -86,6 +89,8 @@ type Session struct {
 	// refreshed is what each planned job's sinks were found to hold.
 	refreshed map[string]map[string]*plan.Refreshed
 	stages    []io.Closer
+	// verify is the second reader.
+	verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
 	// keepJournals is true until a plan is complete and, if it is applied,
 	// applied to its end.
 	keepJournals bool
@@ -98,7 +103,7 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
 	}
-	s := &Session{Options: o, stores: make(map[string]store.Store), refreshed: make(map[string]map[string]*plan.Refreshed), keepJournals: true}
+	s := &Session{Options: o, stores: make(map[string]store.Store), refreshed: make(map[string]map[string]*plan.Refreshed), verify: verify.Check, keepJournals: true}
 	if err := o.Backend.Lock(state.NewLockInfo(operation, o.Now())); err != nil {
 		return nil, err
 	}
@@ -111,15 +116,15 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 		return nil, err
 	}
 	for _, job := range o.Config.Jobs {
-		for _, sink := range job.Sinks {
-			if _, ok := s.stores[sink.Address]; ok {
+		for _, to := range job.Sinks {
+			if _, ok := s.stores[to.Address]; ok {
 				continue
 			}
-			opened, err := o.OpenSink(ctx, sink)
+			opened, err := o.OpenSink(ctx, to)
 			if err != nil {
-				return nil, sinkDiagnostic(sink, "Sink cannot be opened", err)
+				return nil, sinkDiagnostic(to, "Sink cannot be opened", err)
 			}
-			s.stores[sink.Address] = opened
+			s.stores[to.Address] = opened
 		}
 	}
 	if err := os.RemoveAll(s.stageDir()); err != nil {

@@ -19,7 +19,6 @@ import (
 	"prospector/jobs/state"
 	"prospector/sink"
 	"prospector/sink/store"
-	"prospector/sink/verify"
 	"prospector/transform"
 )
 
@@ -294,7 +293,7 @@ func (b *builder) verify(ctx context.Context, path string, file sink.File) error
 		return err
 	}
 	defer f.Close()
-	if err := verify.Check(ctx, f, file.Size, b.job.Table, partition, file.Summary); err != nil {
+	if err := b.session.verify(ctx, f, file.Size, b.job.Table, partition, file.Summary); err != nil {
 		return fmt.Errorf("the second reader does not find in the staged file what was written, so it was not published: %w", err)
 	}
 	return nil

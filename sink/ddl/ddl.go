@@ -97,6 +97,9 @@ func DuckDB(o Options) (string, error) {
 	default:
 		return "", fmt.Errorf("%w: DuckDB reads file:// and gs://, not %q", ErrLocation, o.URI)
 	}
+	if strings.Contains(root, `\`) {
+		return "", fmt.Errorf("%w: DuckDB takes the backslash in %q for a slash; move the lake", ErrLocation, root)
+	}
 	b.WriteString(o.note())
 	fmt.Fprintf(&b, "CREATE OR REPLACE VIEW %s AS\nSELECT\n", doubleQuotes(o.Name))
 	columns := o.Table.All()

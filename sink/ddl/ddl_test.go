@@ -46,7 +46,7 @@ two lines`,
 		{"bigquery_odd", BigQuery, Options{Table: odd, Name: "odd`name", URI: `gs://bucket/it's a \ prefix/odd`}},
 		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
 		{"duckdb_gs", DuckDB, Options{Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", URI: "gs://bucket/prospect_events"}},
-		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20%5C%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
+		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.write(test.options)
@@ -106,6 +106,7 @@ func TestOutOfReach(t *testing.T) {
 		{"BigQuery with an empty segment", "gs://bucket//t", BigQuery, "empty segment"},
 		{"DuckDB on another store", "memory://lake/t", DuckDB, "DuckDB reads file:// and gs://"},
 		{"DuckDB on a relative path", "file://lake/t", DuckDB, "absolute path"},
+		{"DuckDB on a path with a backslash", "file:///lake%5C/t", DuckDB, "backslash"},
 		{"DuckDB on a broken URI", "file:///lake/%zz", DuckDB, "absolute path"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -138,7 +138,8 @@ func ContentOf(b []byte, mediaType string) Content {
 
 // CheckKey refuses keys that some store could not hold, or could hold under
 // another name: empty, absolute, with empty, "." or ".." segments, backslashes
-// or control characters.
+// or control characters, of more than 1024 bytes or with a segment of more than
+// 255.
 func CheckKey(key string) error {
 	if key == "" {
 		return errors.New("an object's key is empty")
@@ -147,6 +148,9 @@ func CheckKey(key string) error {
 		switch segment {
 		case "", ".", "..":
 			return fmt.Errorf("object key %q has the segment %q", key, segment)
+		}
+		if len(segment) > 255 || len(key) > 1024 {
+			return fmt.Errorf("object key %.60q… is too long for some stores: it has %d bytes, one segment %d", key, len(key), len(segment))
 		}
 	}
 	if i := strings.IndexFunc(key, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '\\' || r == 0xfffd }); i >= 0 {

@@ -110,7 +110,10 @@ var objectTests = []test{
 	}},
 	{"keys that CheckKey refuses", func(t *testing.T, s store.Store) {
 		ctx := t.Context()
-		for _, key := range []string{"", "/abs", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", `a\b`, "a\nb", "a\x00b", "a\xffb"} {
+		for _, key := range []string{
+			"", "/abs", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", `a\b`, "a\nb", "a\x00b", "a\xffb",
+			strings.Repeat("a", 256), strings.Repeat("a/", 512) + "b",
+		} {
 			_, putErr := s.Put(ctx, key, store.ContentOf([]byte("x"), ""), store.Condition{})
 			_, statErr := s.Stat(ctx, key)
 			_, openErr := s.Open(ctx, key)
@@ -164,6 +167,7 @@ var objectTests = []test{
 // oddKeys hold what file systems, URLs and patterns treat specially.
 var oddKeys = []string{
 	".hidden",
+	strings.Repeat("a", 255),
 	"100%",
 	"100%25",
 	"_x",

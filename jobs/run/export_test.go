@@ -1,0 +1,463 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/extract/knocksim"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// The one response that the vendor documents, served over HTTP, becomes exactly
+// one row in exactly one file.
+func TestDocumentedSample(t *testing.T) {
+	h := newHouse(t)
+	body := readAll(t, "../../transform/testdata/documented.json")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("after") == "MQ==" {
+			body = `{"edges":[],"pageInfo":{"endCursor":null,"hasNextPage":false}}`
+		}
+		io.WriteString(w, body)
+	}))
+	defer server.Close()
+	h.ask(server.URL, "47569637")
+	h.apply()
+	got, err := json.MarshalIndent(h.rows(), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := "testdata/documented.lake.json"
+	if *update {
+		if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(readAll(t, golden), string(got)+"\n"); diff != "" {
+		t.Errorf("the lake is not that of %s (-want +got):\n%s", golden, diff)
+	}
+}
+
+// What the simulator serves is what the lake holds; a second apply touches
+// nothing.
+func TestExport(t *testing.T) {
+	for name, limit := range map[string]int64{"in memory": 0, "spilling": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.limit = limit
+			sim := h.simulate(knocksim.Options{Seed: 7, Prospects: 200, Events: 8000})
+			p := h.apply()
+			rows := h.rows()
+			if len(rows) != 8000 || sim.EventCount() != 8000 {
+				t.Fatalf("%d rows of %d events", len(rows), sim.EventCount())
+			}
+			for id, row := range rows {
+				if !strings.Contains(row[""], "/event_date="+row["event_time"][:10]+"/") {
+					t.Fatalf("event %s of %s is in %s", id, row["event_time"], row[""])
+				}
+			}
+			if b := p.Jobs[0].Books; b.Events != 8000 || b.Added != 8000 {
+				t.Errorf("the books are %+v", b)
+			}
+			if got := sim.Stats(); got.Repeated != 0 {
+				t.Errorf("%d requests were made twice", got.Repeated)
+			}
+
+			before := snapshot(t, h.root())
+			state := readAll(t, filepath.Join(h.dir, "prospector.state.json"))
+			if p := h.apply(); !p.Summary().Empty() {
+				t.Errorf("the second plan has changes: %+v", p.Summary())
+			}
+			if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+				t.Errorf("the second apply touched files:\n%s", diff)
+			}
+			if diff := cmp.Diff(state, readAll(t, filepath.Join(h.dir, "prospector.state.json"))); diff != "" {
+				t.Errorf("the second apply changed the state:\n%s", diff)
+			}
+		})
+	}
+}
+
+// snapshot is every file below root with its identity.
+func snapshot(t testing.TB, root string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			out[path] = fmt.Sprint(info.Size(), " ", info.ModTime().UnixNano())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Nights on which events are new, late and changed leave the lake that an export
+// from scratch makes, whatever the partitioning and the order of the source.
+func TestNights(t *testing.T) {
+	for _, test := range []struct {
+		keys   []string
+		newest bool
+		limit  int64
+	}{
+		{[]string{"event_type", "event_date"}, false, 0},
+		{[]string{"event_type", "event_date"}, true, 1 << 18},
+		{[]string{"event_month"}, true, 0},
+		{[]string{"event_year", "event_type"}, false, 0},
+	} {
+		t.Run(fmt.Sprint(test.keys, test.newest), func(t *testing.T) {
+			h := newHouse(t)
+			h.limit = test.limit
+			var err error
+			if h.job().Table, err = schemas.KnockEvents().PartitionedBy(test.keys...); err != nil {
+				t.Fatal(err)
+			}
+			changed := int64(0)
+			for night := range 4 {
+				sim := h.simulate(knocksim.Options{
+					Seed: 3, Prospects: 60, Events: 3000, NewestFirst: test.newest,
+					AsOf: time.Date(2022, 1, 20+night, 12, 0, 0, 0, time.UTC),
+				})
+				p := h.apply()
+				changed += p.Jobs[0].Books.Changed
+				if got := len(h.rows()); got != sim.EventCount() {
+					t.Fatalf("night %d: %d rows of %d events", night, got, sim.EventCount())
+				}
+			}
+			if changed == 0 {
+				t.Error("no appointment has changed its status: the test does not test")
+			}
+			if diff := cmp.Diff(h.fromScratch(), h.lake(h.root())); diff != "" {
+				t.Errorf("the lake is not that of an export from scratch:\n%s", diff)
+			}
+		})
+	}
+}
+
+// One request in ten fails, in every way; that changes nothing but the time.
+func TestFaults(t *testing.T) {
+	world := knocksim.Options{Seed: 5, Prospects: 100, Events: 5000}
+	h := newHouse(t)
+	h.simulate(world)
+	want := h.fromScratch()
+
+	world.Faults = knocksim.Faults{Rate: 0.1}
+	sim := h.simulate(world)
+	h.apply()
+	faults := int64(0)
+	for _, n := range sim.Stats().Faults {
+		faults += n
+	}
+	if faults == 0 {
+		t.Fatal("there was no fault: the test does not test")
+	}
+	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
+		t.Errorf("with %d faults the lake is another:\n%s", faults, diff)
+	}
+}
+
+// An interrupted reading goes on where it was; no page that arrived is asked for
+// again.
+func TestResume(t *testing.T) {
+	h := newHouse(t)
+	sim := h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
+	want := h.fromScratch()
+	pages := sim.Stats().Pages
+	sim = h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
+
+	h.config.Jobs[0].Source.Concurrency = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sim.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	interrupted := pages / 2
+	stopping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sim.Stats().Pages >= interrupted {
+			cancel()
+			<-r.Context().Done()
+			return
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	defer stopping.Close()
+	// Both are behind one address, as the journal is bound to it.
+	var target sync.Map
+	target.Store("", stopping)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to, _ := target.Load("")
+		to.(*httptest.Server).Config.Handler.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	h.job().Source.Endpoint = front.URL
+
+	if _, err := h.try(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the interrupted apply ended with %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(h.root(), "prospect_events")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the interrupted apply has published something: %v", err)
+	}
+	target.Store("", server)
+	h.apply()
+	if h.observed.resumed != int(interrupted) {
+		t.Errorf("%d pages were resumed, not %d", h.observed.resumed, interrupted)
+	}
+	if got := sim.Stats(); got.Repeated != 0 || got.Pages != pages {
+		t.Errorf("%d pages were asked for, %d of them again, instead of %d", got.Pages, got.Repeated, pages)
+	}
+	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
+		t.Errorf("the resumed lake is another:\n%s", diff)
+	}
+}
+
+// What fails for one prospect is told of it, and takes nothing away that was
+// published.
+func TestProspectsThatFail(t *testing.T) {
+	h := newHouse(t)
+	sim := h.simulate(knocksim.Options{Seed: 11, Prospects: 20, Events: 4000})
+	h.apply()
+	published := h.lake(h.root())
+
+	var ids []string
+	for id := range sim.ProspectIDs() {
+		ids = append(ids, id)
+	}
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(r.URL.Path, "/"+ids[0]+"/"):
+			w.WriteHeader(http.StatusNotFound)
+		case strings.Contains(r.URL.Path, "/"+ids[1]+"/"):
+			w.WriteHeader(http.StatusForbidden)
+		case strings.Contains(r.URL.Path, "/"+ids[2]+"/"), r.URL.Query().Get("after") != "":
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			sim.ServeHTTP(w, r)
+		}
+	}))
+	defer broken.Close()
+	h.ask(broken.URL, ids...)
+	p := h.apply()
+	c := p.Jobs[0].Coverage
+	if c.NotFound != 1 || c.Forbidden != 1 || c.Failed < 1 || c.Partial < 1 || c.Complete+c.NotFound+c.Forbidden+c.Failed+c.Partial != 20 {
+		t.Errorf("the coverage is %+v", c)
+	}
+	if !p.Summary().Empty() {
+		t.Errorf("there are changes: %+v", p.Summary())
+	}
+	if diff := cmp.Diff(published, h.lake(h.root())); diff != "" {
+		t.Errorf("the lake has changed:\n%s", diff)
+	}
+	if text := fmt.Sprint(p.Jobs[0].Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "could not be read whole") {
+		t.Errorf("the warnings do not tell: %s", text)
+	}
+}
+
+func TestBadKey(t *testing.T) {
+	h := newHouse(t)
+	sim := h.simulate(knocksim.Options{Seed: 1, Prospects: 50, Events: 100})
+	h.job().Source.APIKey = "not-the-key"
+	_, err := h.try(t.Context())
+	var d jobs.Diagnostic
+	if !errors.As(err, &d) || d.Summary != "The API key is not accepted" {
+		t.Fatalf("the error is %v", err)
+	}
+	if strings.Contains(err.Error(), "not-the-key") {
+		t.Errorf("the error tells the key: %v", err)
+	}
+	if n := sim.Stats().Requests; n > int64(h.job().Source.Concurrency) {
+		t.Errorf("%d requests were made with a bad key", n)
+	}
+}
+
+// A file that the second reader does not find to be what was written is not
+// published, and the old one stays.
+func TestSecondReaderObjects(t *testing.T) {
+	h := newHouse(t)
+	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100, AsOf: time.Date(2022, 1, 20, 0, 0, 0, 0, time.UTC)})
+	h.apply()
+	before := snapshot(t, h.root())
+	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100})
+	h.prepare = func(s *Session) {
+		check := s.verify
+		s.verify = func(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p sink.Partition, want sink.Summary) error {
+			want.Columns[3].Values.Lo++
+			return check(ctx, r, size, table, p, want)
+		}
+	}
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "second reader") {
+		t.Fatalf("the apply ended with %v", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+		t.Errorf("something was published:\n%s", diff)
+	}
+}
+
+// events serves one page of events for the one prospect there is.
+func (h *house) events(nodes ...string) {
+	edges := make([]string, len(nodes))
+	for i, n := range nodes {
+		edges[i] = `{"node":` + n + `}`
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"edges":[`+strings.Join(edges, ",")+`],"pageInfo":{"hasNextPage":false}}`)
+	}))
+	h.Cleanup(server.Close)
+	h.ask(server.URL, "1")
+}
+
+const created = `"type":"T","createdAt":"2022-01-13T19:27:37.866831+00:00"`
+
+// An event is in one partition, also when its time changes; and what the source
+// no longer returns stays.
+func TestEventsMoveAndStay(t *testing.T) {
+	h := newHouse(t)
+	h.events(`{`+created+`,"eventTime":"2022-01-13T00:00:00Z"}`, `{"type":"T","createdAt":"2022-01-14T00:00:00Z"}`)
+	h.apply()
+	h.events(`{` + created + `,"eventTime":"2022-02-01T00:00:00Z"}`)
+	p := h.apply()
+	if s := p.Summary(); s != (plan.Summary{Add: 1, Destroy: 1}) {
+		t.Errorf("the summary is %+v", s)
+	}
+	keys := make(map[string]int)
+	for _, row := range h.rows() {
+		keys[row[""]]++
+	}
+	want := map[string]int{
+		"prospect_events/event_type=T/event_date=2022-01-14/part-00000.parquet": 1,
+		"prospect_events/event_type=T/event_date=2022-02-01/part-00000.parquet": 1,
+	}
+	if diff := cmp.Diff(want, keys); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	h := newHouse(t)
+	path := filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl")
+	h.events(`{`+created+`}`, `{"type":"T","text":"no time"}`, `{"type":"T","text":"no time"}`)
+	if p := h.apply(); p.Summary() != (plan.Summary{Add: 2}) || p.Jobs[0].Books.Quarantined != 2 {
+		t.Errorf("the plan is %+v, the books %+v", p.Summary(), p.Jobs[0].Books)
+	}
+	want := `{"prospect_id":"1","reason":"no usable time: neither eventTime nor createdAt is a time","cursor":"","index":1,"event":{"type":"T","text":"no time"}}` + "\n"
+	if got := readAll(t, path); got != want {
+		t.Errorf("the quarantine is\n%s, not\n%s", got, want)
+	}
+	if p := h.apply(); !p.Summary().Empty() {
+		t.Errorf("the second plan is %+v", p.Summary())
+	}
+	h.events(`{`+created+`}`, `{"type":"T","text":"a time","createdAt":"2022-01-14T00:00:00Z"}`)
+	if p := h.apply(); p.Summary() != (plan.Summary{Add: 1, Destroy: 1}) {
+		t.Errorf("the plan is %+v", p.Summary())
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the quarantine is still there: %v", err)
+	}
+}
+
+func TestDrift(t *testing.T) {
+	h := newHouse(t)
+	h.simulate(knocksim.Options{Seed: 13, Prospects: 20, Events: 500})
+	h.apply()
+	want := h.lake(h.root())
+	var files []string
+	for path := range snapshot(t, filepath.Join(h.root(), "prospect_events")) {
+		files = append(files, path)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign := filepath.Join(h.root(), "prospect_events", "notes.txt")
+	must(os.Remove(files[0]))
+	must(os.Truncate(files[1], 100))
+	must(os.WriteFile(files[2], []byte("PAR1 not really PAR1"), 0o600))
+	copied := readAll(t, files[3])
+	must(os.Remove(files[3]))
+	must(os.WriteFile(files[3], []byte(copied), 0o600)) // the same bytes: no drift
+	must(os.WriteFile(foreign, []byte("mine"), 0o600))
+
+	p := h.apply()
+	if s := p.Summary(); s != (plan.Summary{Add: 3}) {
+		t.Errorf("the summary is %+v", s)
+	}
+	text := fmt.Sprint(p.Jobs[0].Warnings)
+	for _, path := range []string{files[0], files[1], files[2], foreign} {
+		if !strings.Contains(text, filepath.Base(filepath.Dir(path))) {
+			t.Errorf("the warnings do not name %s:\n%s", path, text)
+		}
+	}
+	if got := readAll(t, foreign); got != "mine" {
+		t.Errorf("the foreign file is %q now", got)
+	}
+	must(os.Remove(foreign))
+	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
+		t.Errorf("the drift was not repaired:\n%s", diff)
+	}
+	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Warnings) > 0 {
+		t.Errorf("the next plan is %+v with %v", p.Summary(), p.Jobs[0].Warnings)
+	}
+}
+
+// Without its state, prospector does not overwrite what may be somebody else's.
+func TestLostState(t *testing.T) {
+	h := newHouse(t)
+	h.simulate(knocksim.Options{Seed: 13, Prospects: 5, Events: 50})
+	h.apply()
+	before := snapshot(t, h.root())
+	if err := os.Remove(filepath.Join(h.dir, "prospector.state.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "in the way") {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+		t.Errorf("the lake was touched:\n%s", diff)
+	}
+}
+
+// A sink that joins later gets everything, without the others being touched.
+func TestSecondSink(t *testing.T) {
+	h := newHouse(t)
+	h.simulate(knocksim.Options{Seed: 13, Prospects: 20, Events: 500})
+	h.apply()
+	before := snapshot(t, h.root())
+	second := filepath.Join(h.dir, "second")
+	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.second"}, Kind: "local", Path: second})
+	h.apply()
+	if diff := cmp.Diff(h.lake(h.root()), h.lake(second)); diff != "" {
+		t.Errorf("the sinks differ:\n%s", diff)
+	}
+	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+		t.Errorf("the first sink was touched:\n%s", diff)
+	}
+	if p := h.apply(); !p.Summary().Empty() {
+		t.Errorf("the next plan is %+v", p.Summary())
+	}
+}

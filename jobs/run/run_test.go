@@ -1,0 +1,236 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/extract/knocksim"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink"
+	"prospector/sink/store"
+	"prospector/sink/store/local"
+)
+
+// house is a working directory with one job, on a real file system.
+type house struct {
+	testing.TB
+	dir    string
+	config *jobs.Configuration
+	stores map[string]func(context.Context, jobs.Sink) (store.Store, error) // by kind
+	limit  int64
+	// observed is what the last session reported.
+	observed observer
+	prepare  func(*Session)
+}
+
+func newHouse(t testing.TB) *house {
+	dir := t.TempDir()
+	return &house{TB: t, dir: dir, stores: map[string]func(context.Context, jobs.Sink) (store.Store, error){
+		"local": func(_ context.Context, s jobs.Sink) (store.Store, error) { return local.Open(s.Path) },
+	}, config: &jobs.Configuration{
+		Dir: dir,
+		Jobs: []jobs.Job{{
+			Block: jobs.Block{Address: "job.prospect_events"}, Name: "prospect_events",
+			Source: jobs.Source{
+				Block:    jobs.Block{Address: "source.knock.test"},
+				PageSize: 100, Concurrency: 4, Timeout: time.Minute, MaxAttempts: 6,
+			},
+			Sinks:       []jobs.Sink{{Block: jobs.Block{Address: "sink.local.lake"}, Kind: "local", Path: filepath.Join(dir, "lake")}},
+			Table:       schemas.KnockEvents(),
+			Compression: jobs.Snappy,
+		}},
+	}}
+}
+
+func (h *house) job() *jobs.Job { return &h.config.Jobs[0] }
+
+// simulate makes the job's source a simulator that the test can ask.
+func (h *house) simulate(o knocksim.Options) *knocksim.Simulator {
+	h.Helper()
+	sim, err := knocksim.New(o)
+	if err != nil {
+		h.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	h.Cleanup(server.Close)
+	h.ask(server.URL, slices.Collect(sim.ProspectIDs())...)
+	return sim
+}
+
+// ask makes the job read those prospects from an API.
+func (h *house) ask(url string, prospects ...string) {
+	h.Helper()
+	file := filepath.Join(h.dir, "prospects.txt")
+	if err := os.WriteFile(file, []byte(strings.Join(prospects, "\n")+"\n"), 0o600); err != nil {
+		h.Fatal(err)
+	}
+	h.job().Source.Endpoint, h.job().Source.APIKey = url, jobs.Secret(knocksim.DefaultAPIKey)
+	h.job().Prospects = &jobs.Prospects{Block: jobs.Block{Address: "prospects.test"}, File: file}
+}
+
+func (h *house) open(ctx context.Context) (*Session, error) {
+	h.observed = observer{}
+	files, err := local.Open(h.dir)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return Open(ctx, Options{
+		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"),
+		Backend: state.NewLocal(files, filepath.Join(h.dir, "prospector.state.json")),
+		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+			return h.stores[s.Kind](ctx, s)
+		},
+		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), MemoryLimit: h.limit,
+	}, "apply")
+}
+
+// try plans and applies.
+func (h *house) try(ctx context.Context) (p *plan.Plan, err error) {
+	s, err := h.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closed := s.Close(); err == nil {
+			err = closed
+		}
+	}()
+	if h.prepare != nil {
+		h.prepare(s)
+	}
+	if p, err = s.Plan(ctx); err != nil {
+		return nil, err
+	}
+	return p, s.Apply(ctx, p)
+}
+
+func (h *house) apply() *plan.Plan {
+	h.Helper()
+	p, err := h.try(h.Context())
+	if err != nil {
+		h.Fatal(err)
+	}
+	return p
+}
+
+// lake is what the job's files hold, by key: the digest that Write has noted in
+// the file is recomputed from its rows.
+func (h *house) lake(root string) map[string]schemas.Digest {
+	h.Helper()
+	out := make(map[string]schemas.Digest)
+	h.eachFile(root, func(key string, batch arrow.Record) {
+		for _, d := range schemas.RowDigests(h.job().Table.Columns, batch) {
+			out[key] = out[key].Add(d)
+		}
+	})
+	return out
+}
+
+func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)) {
+	h.Helper()
+	err := filepath.WalkDir(filepath.Join(root, h.job().Name), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		key, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		for batch, err := range sink.Read(h.Context(), f, info.Size(), h.job().Table) {
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			visit(key, batch)
+		}
+		return nil
+	})
+	if err != nil && !os.IsNotExist(err) {
+		h.Fatal(err)
+	}
+}
+
+func (h *house) root() string { return h.job().Sinks[0].Path }
+
+// rows are all rows of the lake, as text, by event id.
+func (h *house) rows() map[string]map[string]string {
+	h.Helper()
+	out := make(map[string]map[string]string)
+	h.eachFile(h.root(), func(key string, batch arrow.Record) {
+		for i := range int(batch.NumRows()) {
+			row := map[string]string{"": key}
+			for c, field := range batch.Schema().Fields() {
+				if batch.Column(c).IsValid(i) {
+					row[field.Name] = batch.Column(c).ValueStr(i)
+				}
+			}
+			id := batch.Column(0).(*array.String).Value(i)
+			if _, twice := out[id]; twice {
+				h.Fatalf("the event id %s stands twice", id)
+			}
+			out[strings.Clone(id)] = row
+		}
+	})
+	return out
+}
+
+// fromScratch is the lake that one undisturbed export of the job makes.
+func (h *house) fromScratch() map[string]schemas.Digest {
+	h.Helper()
+	other := newHouse(h)
+	other.stores = h.stores
+	other.config.Jobs[0].Source, other.config.Jobs[0].Prospects = h.job().Source, h.job().Prospects
+	other.config.Jobs[0].Table = h.job().Table
+	other.apply()
+	return other.lake(other.root())
+}
+
+// observer remembers what happened.
+type observer struct {
+	progress Progress
+	resumed  int
+	applied  int
+}
+
+func (o *observer) JobStarted(string, int)                       {}
+func (o *observer) Resumed(_ string, _, pages int)               { o.resumed = pages }
+func (o *observer) Progress(p Progress)                          { o.progress = p }
+func (o *observer) Staged(string)                                {}
+func (o *observer) ApplyStarted(string, plan.Change)             {}
+func (o *observer) ApplyDone(string, plan.Change, time.Duration) {}
+
+func readAll(t testing.TB, path string) string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

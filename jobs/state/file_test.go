@@ -1,0 +1,273 @@
+package state_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"prospector/jobs/state"
+	"prospector/schemas"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// same compares what states say: an empty map says no more than none.
+var same = cmpopts.EquateEmpty()
+
+// full has every field of the format.
+func full() *state.State {
+	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
+	job := s.Job("job.prospect_events")
+	job.Schema = "0b98a54c4cae3ff340ab228f49040446"
+	lake := job.Sink("sink.local.lake")
+	lake.URI = "file:///lake/prospect_events"
+	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-13"] = partition(71, 1)
+	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = partition(8, 2)
+	lake.Quarantine = quarantine(3, 3)
+	lake.Pending = &state.Pending{
+		Partitions: map[string]state.Partition{
+			"event_type=SMS_MESSAGE/event_date=2022-01-13": partition(72, 4),
+			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Object: state.Object{Key: "prospect_events/2.parquet"}},
+		},
+		Quarantine: quarantine(4, 5),
+	}
+	job.Sink("sink.gcs.lake").URI = "gs://acme/prospect_events"
+	s.Job("job.empty")
+	return s
+}
+
+func partition(rows int64, seed uint64) state.Partition {
+	return state.Partition{Rows: rows, Content: schemas.Digest{Hi: seed, Lo: ^seed}, Object: object(seed)}
+}
+
+func quarantine(events int64, seed uint64) *state.Quarantine {
+	return &state.Quarantine{Events: events, Content: schemas.Digest{Hi: seed, Lo: ^seed}, Object: object(seed)}
+}
+
+func object(seed uint64) state.Object {
+	return state.Object{
+		Key: fmt.Sprintf("prospect_events/%d.parquet", seed), Size: int64(1000 + seed), CRC32C: uint32(0xfffffff0 + seed),
+		Generation: fmt.Sprintf("g-%d", seed),
+	}
+}
+
+// What format 1 is does not change: states that are out there must be read.
+func TestFormat1(t *testing.T) {
+	golden := filepath.Join("testdata", "v1.json")
+	got, err := state.Encode(full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the file is not that of %s (-want +got):\n%s", golden, diff)
+	}
+	read, err := state.Decode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full(), read, same); diff != "" {
+		t.Errorf("%s is read as another state (-want +got):\n%s", golden, diff)
+	}
+}
+
+// file is a file of format 1 whose jobs are that text.
+func file(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, test := range []struct{ name, file, says string }{
+		{"nothing", ``, "not JSON"},
+		{"not JSON", `version = 1`, "not JSON"},
+		{"cut off", file(`{}`)[:30], "not JSON"},
+		{"something after it", file(`{}`) + `{}`, "not JSON"},
+		{"zeros, as a power cut may leave", strings.Repeat("\x00", 100), "not JSON"},
+		{"null", `null`, "format 0"},
+		{"no version", `{"serial":1,"lineage":"x","jobs":{}}`, "format 0"},
+		{"version 0", `{"version":0,"serial":1,"lineage":"x","jobs":{}}`, "format 0"},
+		{"version -1", `{"version":-1,"serial":1,"lineage":"x","jobs":{}}`, "format -1"},
+		{"no lineage", `{"version":1,"serial":1,"jobs":{}}`, "no lineage"},
+		{"no serial", `{"version":1,"lineage":"x","jobs":{}}`, "no lineage or serial"},
+		{"negative serial", `{"version":1,"serial":-1,"lineage":"x","jobs":{}}`, "no lineage or serial"},
+		{"unknown field", `{"version":1,"serial":1,"lineage":"x","jobs":{},"checkpoints":{}}`, `"checkpoints"`},
+		{"unknown field, deep", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"row":1}}}}}}`), `"row"`},
+		{"jobs of another type", file(`[]`), "format 1"},
+		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
+		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 1"},
+		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := state.Decode([]byte(test.file))
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("Decode gives %+v and %v, want an error that says %q", s, err, test.says)
+			}
+			if errors.Is(err, state.ErrNewer) {
+				t.Errorf("the file is taken for a newer one: %v", err)
+			}
+		})
+	}
+}
+
+// A newer file is known as one whatever else has changed in it.
+func TestDecodeNewer(t *testing.T) {
+	for _, file := range []string{
+		`{"version":2,"serial":1,"lineage":"x","jobs":{}}`,
+		`{"version":2,"jobs":["of another shape"],"new":null}`,
+	} {
+		_, err := state.Decode([]byte(file))
+		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 2") {
+			t.Errorf("%s gives %v", file, err)
+		}
+	}
+}
+
+// Wherever the file has null for a map or a struct, there is an empty one to
+// write into.
+func TestDecodeNull(t *testing.T) {
+	for _, test := range []struct{ name, jobs string }{
+		{"jobs", `null`},
+		{"job", `{"job.a":null}`},
+		{"sinks", `{"job.a":{"schema":"x","sinks":null}}`},
+		{"sink", `{"job.a":{"schema":"x","sinks":{"sink.b":null}}}`},
+		{"partitions", `{"job.a":{"schema":"x","sinks":{"sink.b":{"uri":"u","partitions":null}}}}`},
+		{"pending", `{"job.a":{"schema":"x","sinks":{"sink.b":{"uri":"u","partitions":{},"pending":null,"quarantine":null}}}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := state.Decode([]byte(file(test.jobs)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Clone().Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
+			s.Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
+		})
+	}
+}
+
+// arbitrary makes a state that has or lacks everything that one can.
+func arbitrary(rng *rand.Rand) *state.State {
+	text := func() string {
+		alphabet := []rune("ab=/._-\"\\<&é😀\u2028\x00")
+		out := make([]rune, rng.IntN(6))
+		for i := range out {
+			out[i] = alphabet[rng.IntN(len(alphabet))]
+		}
+		return string(out)
+	}
+	somePartition := func() state.Partition {
+		return state.Partition{
+			Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
+			Object: state.Object{Key: text(), Size: rng.Int64(), CRC32C: rng.Uint32(), Generation: text()},
+		}
+	}
+	someQuarantine := func() *state.Quarantine {
+		if rng.IntN(2) == 0 {
+			return nil
+		}
+		p := somePartition()
+		return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+	}
+	s := state.New()
+	s.Serial = 1 + rng.Int64N(1<<62)
+	for range rng.IntN(4) {
+		job := s.Job(text())
+		job.Schema = text()
+		for range rng.IntN(4) {
+			sink := job.Sink(text())
+			sink.URI, sink.Quarantine = text(), someQuarantine()
+			for range rng.IntN(4) {
+				sink.Partitions[text()] = somePartition()
+			}
+			if rng.IntN(2) == 0 {
+				sink.Pending = &state.Pending{Partitions: make(map[string]state.Partition), Quarantine: someQuarantine()}
+				for range rng.IntN(4) {
+					sink.Pending.Partitions[text()] = somePartition()
+				}
+			}
+		}
+	}
+	return s
+}
+
+func TestRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		want := arbitrary(rng)
+		encoded := encode(t, want)
+		got, err := state.Decode([]byte(encoded))
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, encoded)
+		}
+		if diff := cmp.Diff(want, got, same); diff != "" {
+			t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+		}
+		if again := encode(t, got); again != encoded {
+			t.Fatalf("the same state is written as\n%s, then as\n%s", encoded, again)
+		}
+	}
+}
+
+func encode(t testing.TB, s *state.State) string {
+	t.Helper()
+	b, err := state.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Whatever the file holds, Decode ends without a panic, and a state that it
+// gives is written as a file that gives the same state.
+func FuzzDecode(f *testing.F) {
+	b, err := state.Encode(full())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	for _, jobs := range []string{
+		`{}`, `null`, `{"a":null,"a":{"sinks":{"b":null,"c":{"partitions":null,"pending":{}}}}}`,
+		`{"a":{"sinks":{"":{"partitions":{"p":null,"P":{"rows":-1}},"quarantine":{"events":-1},"pending":{"partitions":null,"quarantine":{}}}}}}`,
+		"{\"\xff\":{},\"\xfe\":{},\"\\ud800\":{}}", `{"a":{"SCHEMA":"x","sinks":{}}}`,
+	} {
+		f.Add([]byte(file(jobs)))
+	}
+	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"Version":1,"version":0}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := state.Decode(b)
+		if err != nil {
+			return
+		}
+		s.Clone()
+		encoded, err := state.Encode(s)
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		again, err := state.Decode(encoded)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, encoded)
+		}
+		if diff := cmp.Diff(s, again, same); diff != "" {
+			t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+		}
+		if !json.Valid(encoded) {
+			t.Fatal("what was written is not JSON")
+		}
+	})
+}
