@@ -44,7 +44,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, 
 // Stat implements store.Store.
 func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 	if err := store.CheckKey(key); err != nil {
-		return store.Object{}, err
+		return store.Object{}, s.failure(ctx, describing, key, err)
 	}
 	ctx, cancel := s.deadline(ctx, 0)
 	defer cancel()
@@ -70,7 +70,7 @@ func (s *Store) describe(attrs *storage.ObjectAttrs) store.Object {
 // to the end, and after a fault goes on reading the generation that it began.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := store.CheckKey(key); err != nil {
-		return nil, err
+		return nil, s.failure(ctx, reading, key, err)
 	}
 	ctx, patience := s.patience(ctx)
 	r, err := s.object(key).NewReader(ctx)

@@ -18,7 +18,7 @@ import (
 // writes the same key meanwhile, for which content.Reader must be an io.Seeker.
 func (s *Store) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
 	if err := store.CheckKey(key); err != nil {
-		return store.Object{}, err
+		return store.Object{}, s.failure(ctx, writing, key, err)
 	}
 	ctx, cancel := s.deadline(ctx, content.Size)
 	defer cancel()
@@ -176,7 +176,7 @@ func (s *source) Read(p []byte) (int, error) {
 // delete, so that the generation is compared here as well.
 func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) error {
 	if err := store.CheckKey(key); err != nil {
-		return err
+		return s.failure(ctx, deleting, key, err)
 	}
 	ctx, cancel := s.deadline(ctx, 0)
 	defer cancel()
