@@ -28,7 +28,7 @@ func (c *Client) url(prospect, cursor string) string {
 
 // failure is why one attempt gave no page.
 type failure struct {
-	kind   error // when the attempt was the last one because of it; nil: another may succeed
+	kind   error // why no other attempt can succeed; nil when one may
 	cause  error
 	status int
 	after  time.Duration // that the API asks to wait

@@ -35,10 +35,12 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 // error of ctx. Every page before it is sound.
 //
 // An empty page that says there are more is followed. A page whose successor
-// cannot be asked for, because its cursor is missing or was asked for before, or
-// because it would be one too many, is an ErrLoop and not handed out, lest it
-// pass for the last. A cursor from before the position is not remembered; the
-// loop then shows one round later, and MaxPages counts from the start anyway.
+// cannot be asked for, because its cursor was asked for before, or because it
+// would be one too many, is handed out together with the ErrLoop: its events are
+// sound, but it is not the last. With any other error the Page is zero.
+//
+// A cursor from before the position is not remembered; a loop then shows one
+// round later, and MaxPages counts from the start anyway.
 func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		asked := map[string]bool{} // cursors
@@ -57,7 +59,7 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 			if page.Next != "" {
 				asked[page.Cursor] = true
 				if why := c.endless(page, empty, asked); why != nil {
-					yield(Page{}, &Error{
+					yield(page, &Error{
 						Prospect: prospect, Path: path(prospect), Page: page.Number,
 						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
 					})

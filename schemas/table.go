@@ -5,8 +5,9 @@
 // It also defines when two tables or two sets of rows are the same: by
 // Fingerprint and Digest.
 //
-// It neither reads events nor writes files, and knows nothing of Arrow, Parquet
-// or SQL: the stages translate a Table into their own terms.
+// It neither reads events nor writes files, and knows nothing of Parquet or SQL:
+// the stages translate a Table into their own terms. Of Arrow it knows the schema
+// of record batches, at which the stages meet, and the digests of their values.
 package schemas
 
 import (
@@ -218,7 +219,7 @@ var reservedPrefixes = []string{
 
 func (c Column) check() error {
 	if !columnName.MatchString(c.Name) {
-		return fmt.Errorf("a column's name has only letters, digits and underscores, and does not begin with a digit")
+		return fmt.Errorf("a column's name has only letters, digits and underscores, at most 300, and does not begin with a digit")
 	}
 	for _, prefix := range reservedPrefixes {
 		if strings.HasPrefix(strings.ToUpper(c.Name), prefix) {

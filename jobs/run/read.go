@@ -240,6 +240,9 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 	}
 	for ; more; page, err, more = next() {
 		if err != nil {
+			if page.Body != nil { // read, but not known to be the last; see Client.Pages
+				err = errors.Join(err, take(page.Body, page.Cursor, page.Events))
+			}
 			return count, err
 		}
 		err := r.journal.Append(spool.Page{ // which counts from 1

@@ -113,7 +113,11 @@ func (l *Local) Unlock() error {
 	if l.lock == nil {
 		return nil
 	}
-	err := errors.Join(os.Remove(l.infoPath()), l.lock.Unlock())
+	err := os.Remove(l.infoPath())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	err = errors.Join(err, l.lock.Unlock())
 	l.lock = nil
 	return err
 }
@@ -133,6 +137,9 @@ func (l *Local) Read(ctx context.Context) (*State, error) {
 		return nil, fmt.Errorf("reading the state: %w", err)
 	}
 	s, err := Decode(b)
+	if errors.Is(err, ErrNewer) {
+		return nil, fmt.Errorf("reading the state %s: %w", l.path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the state %s: %w; the one before it is in %s.backup", l.path, err, l.path)
 	}
@@ -141,8 +148,8 @@ func (l *Local) Read(ctx context.Context) (*State, error) {
 }
 
 // Write replaces the state that was read or written last, keeping that one as a
-// backup, and raises its serial. It gives store.ErrCondition when somebody else
-// has replaced it meanwhile.
+// backup, and raises its serial. It gives store.ErrCondition, and leaves both
+// files alone, when somebody else has replaced or deleted it meanwhile.
 func (l *Local) Write(ctx context.Context, s *State) error {
 	next := *s
 	next.Serial++
@@ -153,12 +160,8 @@ func (l *Local) Write(ctx context.Context, s *State) error {
 	cond := store.IfAbsent()
 	if l.seen != "" {
 		cond = store.IfGeneration(l.seen)
-		old, err := l.bytes(ctx)
-		if err == nil {
-			_, err = l.files.Put(ctx, l.key()+".backup", store.ContentOf(old, "application/json"), store.Condition{})
-		}
-		if err != nil {
-			return fmt.Errorf("backing up the state: %w", err)
+		if err := l.backUp(ctx); err != nil {
+			return fmt.Errorf("backing up the state %s: %w", l.path, err)
 		}
 	}
 	written, err := l.files.Put(ctx, l.key(), store.ContentOf(b, "application/json"), cond)
@@ -168,6 +171,24 @@ func (l *Local) Write(ctx context.Context, s *State) error {
 	l.seen = written.Generation
 	s.Serial = next.Serial
 	return nil
+}
+
+// backUp copies the state that was seen last. What somebody else has put in its
+// place, perhaps damaged, must not cost the good backup.
+func (l *Local) backUp(ctx context.Context) error {
+	now, err := l.files.Stat(ctx, l.key())
+	switch {
+	case errors.Is(err, store.ErrNotExist) || err == nil && now.Generation != l.seen:
+		return store.ErrCondition
+	case err != nil:
+		return err
+	}
+	b, err := l.bytes(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = l.files.Put(ctx, l.key()+".backup", store.ContentOf(b, "application/json"), store.Condition{})
+	return err
 }
 
 func (l *Local) bytes(ctx context.Context) ([]byte, error) {

@@ -38,7 +38,7 @@ func Decode(b []byte) (*State, error) {
 	}
 	switch {
 	case sniff.Version > Version:
-		return nil, fmt.Errorf("%w: it has format %d, this program knows up to %d", ErrNewer, sniff.Version, Version)
+		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, sniff.Version, Version)
 	case sniff.Version != 1:
 		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", sniff.Version)
 	}

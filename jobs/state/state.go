@@ -117,14 +117,23 @@ func (s *State) Clone() *State {
 		for address, s := range j.Sinks {
 			sink := *s
 			sink.Partitions = maps.Clone(s.Partitions)
+			sink.Quarantine = s.Quarantine.clone()
 			if s.Pending != nil {
-				sink.Pending = &Pending{maps.Clone(s.Pending.Partitions), s.Pending.Quarantine}
+				sink.Pending = &Pending{maps.Clone(s.Pending.Partitions), s.Pending.Quarantine.clone()}
 			}
 			job.Sinks[address] = &sink
 		}
 		out.Jobs[address] = job
 	}
 	return out
+}
+
+func (q *Quarantine) clone() *Quarantine {
+	if q == nil {
+		return nil
+	}
+	out := *q
+	return &out
 }
 
 // Addresses are the state's jobs, ascending.

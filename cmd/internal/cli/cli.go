@@ -55,7 +55,7 @@ func Run(d Deps, args []string) int {
 	commands := map[string]cli.CommandFactory{}
 	for name, make := range map[string]func(*env) *command{
 		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand,
-		"show": showCommand, "simulate": simulateCommand, "version": versionCommand,
+		"show": showCommand, "sql": sqlCommand, "simulate": simulateCommand, "version": versionCommand,
 	} {
 		commands[name] = func() (cli.Command, error) {
 			c := make(e)
@@ -257,9 +257,21 @@ func (v *variables) register(fs *flag.FlagSet) {
 	})
 }
 
+// configOptions are the variables' values. Files are relative to -chdir.
+func (e *env) configOptions(v *variables) config.Options {
+	o := config.Options{Vars: v.vars, Environ: e.Environ}
+	for _, f := range v.files {
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(e.dir, f)
+		}
+		o.VarFiles = append(o.VarFiles, f)
+	}
+	return o
+}
+
 // load reads the configuration and prints what is wrong with it.
 func (e *env) load(v *variables) (*jobs.Configuration, bool) {
-	c, ds := config.Load(e.dir, config.Options{Vars: v.vars, VarFiles: v.files, Environ: e.Environ})
+	c, ds := config.Load(e.dir, e.configOptions(v))
 	e.view.Diagnostics(ds)
 	return c, !ds.HasErrors()
 }
@@ -283,7 +295,7 @@ Main commands:
 	}
 	list("init", "validate", "plan", "apply")
 	b.WriteString("\nOther commands:\n")
-	list("show", "simulate", "version")
+	list("show", "sql", "simulate", "version")
 	b.WriteString(`
 Global options (before the command):
   -chdir=DIR    Use the configuration in another directory

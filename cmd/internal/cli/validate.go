@@ -20,7 +20,7 @@ values. It reads no prospects, asks no source and opens no sink.`,
 			v.register(fs)
 		},
 		run: func([]string) int {
-			c, ds := config.Load(e.dir, config.Options{Vars: v.vars, VarFiles: v.files, Environ: e.Environ})
+			c, ds := config.Load(e.dir, e.configOptions(&v))
 			code := 0
 			if ds.HasErrors() {
 				code = 1

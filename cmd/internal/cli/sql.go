@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"prospector/jobs"
+	"prospector/sink/ddl"
+)
+
+// sinkKind is the kind of sink that each dialect's engine reads best.
+var sinkKind = map[string]string{"bigquery": "gcs", "duckdb": "local"}
+
+func sqlCommand(e *env) *command {
+	var v variables
+	var dialect, dataset, only string
+	var filter bool
+	return &command{
+		synopsis: "Print the SQL by which readers see the lake",
+		about: `Prints the statement that makes each job's table known to a query engine: an
+external table for BigQuery, a view for DuckDB. It asks nobody.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: bigquery or duckdb. Required.")
+			fs.StringVar(&dataset, "dataset", "", "Make the BigQuery table in this data set: `project.dataset`.")
+			fs.StringVar(&only, "job", "", "Only for the job of this `name`.")
+			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
+			v.register(fs)
+		},
+		run: func([]string) int {
+			kind, ok := sinkKind[dialect]
+			if !ok {
+				fmt.Fprintf(e.Stderr, "Error: sql needs -dialect=bigquery or -dialect=duckdb, not %q\n", dialect)
+				return 1
+			}
+			c, ok := e.load(&v)
+			if !ok {
+				return 1
+			}
+			var statements []string
+			for _, job := range c.Jobs {
+				if only != "" && job.Name != only {
+					continue
+				}
+				text, err := statement(dialect, job, readable(job, kind), dataset, filter)
+				if err != nil {
+					return e.failed(jobs.Diagnostic{Severity: jobs.Error, Address: job.Address, Origin: &job.Origin,
+						Summary: "No SQL for this job", Detail: err.Error() + "."})
+				}
+				statements = append(statements, text)
+			}
+			if len(statements) == 0 {
+				fmt.Fprintf(e.Stderr, "Error: there is no job %q\n", only)
+				return 1
+			}
+			e.view.Printf("%s", strings.Join(statements, "\n"))
+			return 0
+		},
+	}
+}
+
+// readable is the job's sink of that kind, or else its first one.
+func readable(job jobs.Job, kind string) jobs.Sink {
+	i := slices.IndexFunc(job.Sinks, func(s jobs.Sink) bool { return s.Kind == kind })
+	return job.Sinks[max(i, 0)]
+}
+
+func statement(dialect string, job jobs.Job, sink jobs.Sink, dataset string, filter bool) (string, error) {
+	o := ddl.Options{Table: job.Table, Name: job.Name, URI: sink.URI(job.Name), Dataset: dataset, RequireFilter: filter}
+	if dialect == "duckdb" {
+		return ddl.DuckDB(o)
+	}
+	return ddl.BigQuery(o)
+}

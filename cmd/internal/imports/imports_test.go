@@ -1,0 +1,135 @@
+// Package imports holds no code: its test keeps the architecture from rotting.
+package imports
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed is what each package may import of ours, itself and its tests aside.
+// Imports point down, and the stages (extract, transform, sink) never import one
+// another: they meet at bytes, record batches and plain values, and jobs/run
+// joins them. "*" is anything but cmd.
+var allowed = map[string][]string{
+	"schemas": {}, // what a table is, for everybody
+
+	// The stages.
+	"extract":          {},
+	"extract/prospect": {},
+	"extract/spool":    {},
+	"extract/knocksim": {},
+	"transform":        {"schemas"},
+	"sink":             {"schemas", "sink/store"},
+	"sink/verify":      {"schemas", "sink", "sink/store"}, // of sink, plain types alone
+	"sink/ddl":         {"schemas"},
+
+	// Where objects are.
+	"sink/store":           {},
+	"sink/store/local":     {"sink/store"},
+	"sink/store/gcs":       {"sink/store"},
+	"sink/store/memory":    {"sink/store"},
+	"sink/store/storetest": {"sink/store"},
+
+	// What is to be done, and doing it.
+	"jobs":        {"schemas"},
+	"jobs/config": {"jobs", "schemas"},
+	"jobs/state":  {"jobs", "schemas", "sink/store"},
+	"jobs/plan":   {"jobs", "jobs/state", "schemas"},
+	"jobs/run":    {"*"},
+
+	// The programs. Nobody imports them.
+	"cmd/knocksim":         {"extract/knocksim"},
+	"cmd/prospector":       {"*", "cmd/internal/cli"},
+	"cmd/internal/cli":     {"*", "cmd/internal/view"},
+	"cmd/internal/view":    {"*"},
+	"cmd/internal/imports": {},
+}
+
+// only names the packages that may import a library, where that matters.
+var only = map[string][]string{
+	// Jobs are free of the language they are written in. schemas reads its own
+	// embedded declaration.
+	"github.com/hashicorp/hcl": {"jobs/config", "schemas"},
+	// The second reader shares no code with the writer.
+	"github.com/xitongsys/parquet-go":            {"sink/verify", "extract/prospect"},
+	"github.com/apache/arrow/go/v15/parquet":     {"sink"},
+	"cloud.google.com/go/storage":                {"sink/store/gcs"},
+	"github.com/hashicorp/cli":                   {"cmd/internal/cli"},
+	"github.com/fsouza/fake-gcs-server":          {},
+	"github.com/rogpeppe/go-internal/testscript": {},
+}
+
+func TestImports(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	seen := make(map[string]bool)
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && entry.Name() != ".." {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		dir = filepath.ToSlash(dir)
+		seen[dir] = true
+		if strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			check(t, path, dir, imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range seen {
+		if _, ok := allowed[dir]; !ok {
+			t.Errorf("package %s is not in the table of what may import what", dir)
+		}
+	}
+	for dir := range allowed {
+		if !seen[dir] {
+			t.Errorf("package %s is in the table, and nowhere else", dir)
+		}
+	}
+}
+
+func check(t *testing.T, path, dir, imported string) {
+	if of, ours := strings.CutPrefix(imported, "prospector/"); ours {
+		may := allowed[dir]
+		if !slices.Contains(may, of) && (!slices.Contains(may, "*") || strings.HasPrefix(of, "cmd/")) {
+			t.Errorf("%s imports %s, which %s may not", path, imported, dir)
+		}
+	}
+	for library, users := range only {
+		of := imported == library || strings.HasPrefix(imported, library+"/")
+		below := func(user string) bool { return dir == user || strings.HasPrefix(dir, user+"/") }
+		if dir == "sink/verify" && strings.HasPrefix(library, "github.com/apache/arrow") && of {
+			t.Errorf("%s imports %s: the second reader shares no code with the writer", path, imported)
+		}
+		if of && !slices.ContainsFunc(users, below) && dir != "sink/store/storetest" {
+			t.Errorf("%s imports %s, which only %v may", path, imported, users)
+		}
+	}
+}

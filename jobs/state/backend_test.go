@@ -1,0 +1,323 @@
+package state_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/jobs/state"
+	"prospector/sink/store"
+	"prospector/sink/store/local"
+)
+
+// backend is a Local at that path, as another process would make it.
+func backend(t testing.TB, path string) *state.Local {
+	t.Helper()
+	files, err := local.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.NewLocal(files, path)
+}
+
+func statePath(t testing.TB) string { return filepath.Join(t.TempDir(), "prospector.state.json") }
+
+func read(t testing.TB, l *state.Local) *state.State {
+	t.Helper()
+	s, err := l.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func write(t testing.TB, l *state.Local, s *state.State) {
+	t.Helper()
+	if err := l.Write(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents is what the file holds, "" where there is none.
+func contents(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func overwrite(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadWithoutFile(t *testing.T) {
+	path := statePath(t)
+	l := backend(t, path)
+	if l.Path() != path {
+		t.Errorf("the path is %q", l.Path())
+	}
+	s := read(t, l)
+	if s.Lineage == "" || s.Serial != 0 || len(s.Jobs) != 0 {
+		t.Errorf("the state is %+v", s)
+	}
+	if contents(t, path) != "" {
+		t.Error("reading has made a file")
+	}
+}
+
+func TestReadDamaged(t *testing.T) {
+	for _, test := range []struct {
+		name, file string
+		says       []string
+	}{
+		{"cut off", `{"version":1,`, []string{".backup"}},
+		{"empty", ``, []string{".backup"}},
+		{"newer", `{"version":2}`, []string{"newer version", "format 2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := statePath(t)
+			overwrite(t, path, test.file)
+			_, err := backend(t, path).Read(t.Context())
+			if err == nil {
+				t.Fatal("it is read")
+			}
+			for _, says := range append(test.says, path) {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("the error does not say %q: %v", says, err)
+				}
+			}
+			if errors.Is(err, state.ErrNewer) != (test.name == "newer") {
+				t.Errorf("the kind of error is wrong: %v", err)
+			}
+			if strings.Contains(err.Error(), ".backup") && test.name == "newer" {
+				t.Errorf("the backup is named, as if it helped: %v", err)
+			}
+		})
+	}
+}
+
+// Every write raises the serial by one and keeps what was there as the backup.
+func TestWrite(t *testing.T) {
+	path := statePath(t)
+	l := backend(t, path)
+	s := read(t, l)
+	lineage := s.Lineage
+	for serial := int64(1); serial <= 4; serial++ {
+		if serial == 3 { // another run, which reads the state first
+			l = backend(t, path)
+			if diff := cmp.Diff(s, read(t, l), same); diff != "" {
+				t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+			}
+		}
+		before := contents(t, path)
+		s.Job("job.a").Sink("sink.b").Partitions["p"] = partition(serial, 1)
+		write(t, l, s)
+		if s.Serial != serial || s.Lineage != lineage {
+			t.Errorf("after write %d the state has serial %d and lineage %s", serial, s.Serial, s.Lineage)
+		}
+		if got, want := contents(t, path), encode(t, s); got != want {
+			t.Errorf("write %d: the file holds\n%s, not\n%s", serial, got, want)
+		}
+		if got := contents(t, path+".backup"); got != before {
+			t.Errorf("write %d: the backup holds\n%s, not\n%s", serial, got, before)
+		}
+	}
+}
+
+// A state that somebody else has replaced is not overwritten, and neither is
+// its backup.
+func TestWriteAfterSomebodyElse(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		begin      int // writes before
+		interferes func(t *testing.T, path string)
+	}{
+		{"they created it", 0, func(t *testing.T, path string) {
+			write(t, backend(t, path), state.New())
+		}},
+		{"they created it, and wrote again", 0, func(t *testing.T, path string) {
+			l, s := backend(t, path), state.New()
+			write(t, l, s)
+			write(t, l, s)
+		}},
+		{"they wrote it", 2, func(t *testing.T, path string) {
+			l := backend(t, path)
+			write(t, l, read(t, l))
+		}},
+		{"they restored the backup", 2, func(t *testing.T, path string) {
+			if err := os.Rename(path+".backup", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"they damaged it", 2, func(t *testing.T, path string) { overwrite(t, path, "{") }},
+		{"they deleted it", 2, func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := statePath(t)
+			l := backend(t, path)
+			s := read(t, l)
+			for range test.begin {
+				write(t, l, s)
+			}
+			test.interferes(t, path)
+			file, backup := contents(t, path), contents(t, path+".backup")
+
+			for range 2 { // it does not help to try again
+				if err := l.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) {
+					t.Errorf("Write gives %v", err)
+				}
+				if s.Serial != int64(test.begin) {
+					t.Errorf("the serial is %d, though nothing was written", s.Serial)
+				}
+				if got := contents(t, path); got != file {
+					t.Errorf("the file went from\n%s to\n%s", file, got)
+				}
+				if got := contents(t, path+".backup"); got != backup {
+					t.Errorf("the backup went from\n%s to\n%s", backup, got)
+				}
+			}
+		})
+	}
+}
+
+var noon = time.Date(2022, 1, 13, 12, 0, 0, 0, time.UTC)
+
+func TestLock(t *testing.T) {
+	path := statePath(t)
+	first, second := backend(t, path), backend(t, path)
+	info := state.NewLockInfo("apply", noon.In(time.FixedZone("", 3600)))
+	if err := first.Lock(info); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []*state.Local{second, first} {
+		err := other.Lock(state.NewLockInfo("plan", noon))
+		var locked *state.LockedError
+		if !errors.Is(err, state.ErrLocked) || !errors.As(err, &locked) {
+			t.Fatalf("the second lock gives %v", err)
+		}
+		info.Path = path
+		if diff := cmp.Diff(info, locked.Holder); diff != "" {
+			t.Errorf("the holder is another one (-want +got):\n%s", diff)
+		}
+		for _, says := range []string{info.Who, "apply", "2022-01-13T12:00:00Z", info.ID} {
+			if !strings.Contains(err.Error(), says) {
+				t.Errorf("the error does not say %q: %v", says, err)
+			}
+		}
+	}
+	if err := second.Unlock(); err != nil { // it does not hold the lock, so it cannot give it back
+		t.Error(err)
+	}
+	if err := second.Lock(info); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("the lock was given back by who does not hold it: %v", err)
+	}
+	for range 2 {
+		if err := first.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := second.Lock(info); err != nil {
+		t.Errorf("the lock was given back, but %v", err)
+	}
+	if err := first.Unlock(); err != nil { // once more, now that another holds it
+		t.Error(err)
+	}
+	if err := backend(t, path).Lock(info); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("an old holder has given back a lock that is another's: %v", err)
+	}
+	if err := second.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The file that tells who holds the lock serves people alone.
+func TestLockInfoIsNotTheLock(t *testing.T) {
+	infoOf := func(path string) string {
+		return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock.info")
+	}
+	for _, test := range []struct {
+		name string
+		harm func(t *testing.T, info string)
+	}{
+		{"half written", func(t *testing.T, info string) { overwrite(t, info, contents(t, info)[:20]) }},
+		{"empty", func(t *testing.T, info string) { overwrite(t, info, "") }},
+		{"not ours", func(t *testing.T, info string) { overwrite(t, info, `["a"]`) }},
+		{"gone", func(t *testing.T, info string) {
+			if err := os.Remove(info); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name+" while held", func(t *testing.T) {
+			path := statePath(t)
+			holder, other := backend(t, path), backend(t, path)
+			if err := holder.Lock(state.NewLockInfo("apply", noon)); err != nil {
+				t.Fatal(err)
+			}
+			test.harm(t, infoOf(path))
+			err := other.Lock(state.NewLockInfo("plan", noon))
+			if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), "another run") {
+				t.Errorf("the second lock gives %v", err)
+			}
+			if err := holder.Unlock(); err != nil {
+				t.Error(err)
+			}
+			if err := other.Lock(state.NewLockInfo("plan", noon)); err != nil {
+				t.Errorf("the lock was given back, but %v", err)
+			}
+			if err := other.Unlock(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("left by a dead holder", func(t *testing.T) {
+		path := statePath(t)
+		overwrite(t, infoOf(path), `{"id":"gone-long-ago"`)
+		l := backend(t, path)
+		info := state.NewLockInfo("apply", noon)
+		if err := l.Lock(info); err != nil {
+			t.Fatal(err)
+		}
+		if got := contents(t, infoOf(path)); !strings.Contains(got, info.ID) || strings.Contains(got, "gone-long-ago") {
+			t.Errorf("the holder is told as %s", got)
+		}
+		if err := l.Unlock(); err != nil {
+			t.Error(err)
+		}
+		if contents(t, infoOf(path)) != "" {
+			t.Error("a holder is told of a lock that nobody holds")
+		}
+	})
+}
+
+func TestLockWhereNothingCanBeWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "prospector.state.json")
+	err := state.NewLocal(nil, path).Lock(state.NewLockInfo("plan", noon))
+	if err == nil || errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Lock gives %v", err)
+	}
+}
+
+func TestLockInfo(t *testing.T) {
+	a, b := state.NewLockInfo("plan", noon), state.NewLockInfo("plan", noon)
+	if a.ID == "" || a.ID == b.ID {
+		t.Errorf("two locks have the ids %q and %q", a.ID, b.ID)
+	}
+	if a.Operation != "plan" || !a.Created.Equal(noon) || !strings.Contains(a.Who, "@") {
+		t.Errorf("the lock is %+v", a)
+	}
+}

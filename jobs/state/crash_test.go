@@ -1,0 +1,176 @@
+package state_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"prospector/jobs/state"
+	"prospector/sink/store/local"
+)
+
+// holderPath names the state that this program, started as a child, locks and
+// keeps writing.
+const holderPath = "PROSPECTOR_TEST_STATE_PATH"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(holderPath); path != "" {
+		if err := writeUntilKilled(context.Background(), path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1) // only a kill ends it well
+	}
+	os.Exit(m.Run())
+}
+
+// writeUntilKilled takes the lock and says so, then writes the state again and
+// again and says every serial that it has written, until it is killed or its
+// standard input ends.
+func writeUntilKilled(ctx context.Context, path string) error {
+	files, err := local.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	l := state.NewLocal(files, path)
+	if err := l.Lock(state.NewLockInfo("apply", time.Now())); err != nil {
+		return err
+	}
+	s, err := l.Read(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("locked")
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
+	for {
+		partitions := s.Job("job.a").Sink("sink.b").Partitions
+		partitions[fmt.Sprintf("p=%d", rand.IntN(1000))] = partition(s.Serial, 1)
+		if err := l.Write(ctx, s); err != nil {
+			return err
+		}
+		fmt.Println(s.Serial)
+	}
+}
+
+// holder is a child that runs writeUntilKilled.
+type holder struct {
+	*exec.Cmd
+	lines  *bufio.Reader
+	stderr *bytes.Buffer
+}
+
+func startHolder(t *testing.T, path string) holder {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := holder{Cmd: exec.Command(program), stderr: new(bytes.Buffer)}
+	h.Env = append(os.Environ(), holderPath+"="+path)
+	h.Stderr = h.stderr
+	if _, err := h.StdinPipe(); err != nil { // it ends when this process does
+		t.Fatal(err)
+	}
+	stdout, err := h.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.lines = bufio.NewReader(stdout)
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := h.lines.ReadString('\n')
+	if err != nil || line != "locked\n" {
+		_ = h.Process.Kill()
+		_ = h.Wait()
+		t.Fatalf("the holder said %q and %q: %v", line, h.stderr, err)
+	}
+	return h
+}
+
+// kill ends the child as no program can expect, and gives the last serial that
+// it has said, or 0.
+func (h holder) kill(t *testing.T) (serial int64) {
+	t.Helper()
+	if err := h.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(h.lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Wait() // it was killed
+	if h.stderr.Len() > 0 {
+		t.Fatalf("the holder said %q", h.stderr)
+	}
+	lines := strings.Split(string(said), "\n")
+	if len(lines) < 2 { // the last one has no line feed: it is empty or cut off
+		return 0
+	}
+	if serial, err = strconv.ParseInt(lines[len(lines)-2], 10, 64); err != nil {
+		t.Fatal(err)
+	}
+	return serial
+}
+
+func TestLockOfAnotherProcess(t *testing.T) {
+	path := statePath(t)
+	h := startHolder(t, path)
+	l := backend(t, path)
+	err := l.Lock(state.NewLockInfo("plan", noon))
+	var locked *state.LockedError
+	if !errors.As(err, &locked) || !strings.Contains(locked.Holder.Who, fmt.Sprintf("process %d", h.Process.Pid)) {
+		t.Errorf("Lock gives %v, not that process %d has it", err, h.Process.Pid)
+	}
+	h.kill(t)
+	if err := l.Lock(state.NewLockInfo("plan", noon)); err != nil {
+		t.Errorf("the holder is dead, but %v", err)
+	}
+	if err := l.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whenever a writer is killed, the file is the last state that it wrote, whether
+// or not it lived to say so; and the backup is that one or the one before.
+func TestKilledWriters(t *testing.T) {
+	path := statePath(t)
+	var before int64 // the serial that the round begins with
+	for round := range 10 {
+		h := startHolder(t, path)
+		time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
+		said := max(h.kill(t), before)
+
+		l := backend(t, path)
+		s := read(t, l)
+		if s.Serial != said && s.Serial != said+1 {
+			t.Errorf("round %d: the file has serial %d, but the last one said was %d", round, s.Serial, said)
+		}
+		if text := contents(t, path+".backup"); text != "" {
+			backup, err := state.Decode([]byte(text))
+			if err != nil {
+				t.Fatalf("round %d: the backup cannot be read: %v", round, err)
+			}
+			if backup.Lineage != s.Lineage || backup.Serial != s.Serial && backup.Serial != s.Serial-1 {
+				t.Errorf("round %d: the backup has serial %d, the file %d", round, backup.Serial, s.Serial)
+			}
+		}
+		before = s.Serial
+	}
+	if before < 10 {
+		t.Errorf("after 10 rounds the serial is %d: the test does not test", before)
+	}
+}

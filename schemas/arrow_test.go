@@ -1,0 +1,127 @@
+package schemas
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+)
+
+func TestArrow(t *testing.T) {
+	schema := Arrow(KnockEvents().RowColumns())
+	for i, c := range KnockEvents().RowColumns() {
+		f := schema.Field(i)
+		want := map[Type]string{String: "utf8", Timestamp: "timestamp[us, tz=UTC]", Date: "date32"}[c.Type]
+		if f.Name != c.Name || !f.Nullable || f.Type.String() != want {
+			t.Errorf("column %d is %s, want %s %s", i, f, c.Name, want)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a type that is none passes")
+		}
+	}()
+	Arrow([]Column{{Name: "a", Type: "int"}})
+}
+
+// values makes an array of n values, a third of them NULL, and says what each
+// of them is: nil, a string or an int64.
+func values(rng *rand.Rand, kind Type, n int) (arrow.Array, []any) {
+	b := array.NewBuilder(memory.DefaultAllocator, Arrow([]Column{{Name: "c", Type: kind}}).Field(0).Type)
+	is := make([]any, n)
+	for i := range is {
+		if rng.IntN(3) == 0 {
+			b.AppendNull()
+			continue
+		}
+		number := rng.Int64N(1<<31) - 1<<30
+		switch b := b.(type) {
+		case *array.StringBuilder:
+			text := fmt.Sprint(number)[:rng.IntN(3)] // "" is not NULL
+			b.Append(text)
+			is[i] = text
+		case *array.TimestampBuilder:
+			b.Append(arrow.Timestamp(number * 1e6))
+			is[i] = number * 1e6
+		case *array.Date32Builder:
+			b.Append(arrow.Date32(number))
+			is[i] = number
+		}
+	}
+	return b.NewArray(), is
+}
+
+func TestSumValues(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, kind := range []Type{String, Timestamp, Date} {
+		t.Run(string(kind), func(t *testing.T) {
+			whole, is := values(rng, kind, 1000)
+			for range 50 {
+				from := rng.IntN(len(is))
+				to := from + rng.IntN(len(is)-from+1)
+				part := array.NewSlice(whole, int64(from), int64(to))
+
+				before := make([]Digest, to-from)
+				rows := make([]Digest, to-from)
+				for i := range rows {
+					rows[i] = Digest{rng.Uint64(), rng.Uint64()}
+					before[i] = rows[i]
+				}
+				sum, nulls := SumValues("c", part, rows)
+
+				h := HashValuesOf("c")
+				var wantSum Digest
+				wantNulls := int64(0)
+				for i, v := range is[from:to] {
+					var d Digest
+					switch v := v.(type) {
+					case nil:
+						wantNulls++
+					case string:
+						d = h.String(v)
+					case int64:
+						d = h.Int64(v)
+					}
+					wantSum = wantSum.Add(d)
+					if rows[i] != before[i].Add(d) {
+						t.Fatalf("rows %d to %d: the digest of row %d is %s", from, to, i, rows[i])
+					}
+				}
+				if sum != wantSum || nulls != wantNulls {
+					t.Fatalf("rows %d to %d: got %s and %d NULLs, want %s and %d", from, to, sum, nulls, wantSum, wantNulls)
+				}
+			}
+		})
+	}
+}
+
+func TestRowDigests(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	columns := []Column{{Name: "a", Type: String}, {Name: "b", Type: Timestamp}, {Name: "c", Type: Date}}
+	arrays := make([]arrow.Array, len(columns))
+	is := make([][]any, len(columns))
+	for i, c := range columns {
+		arrays[i], is[i] = values(rng, c.Type, 100)
+	}
+	whole := array.NewRecord(Arrow(columns), arrays, 100)
+	// A digest is over the columns asked for; a batch may have more.
+	for n := range len(columns) + 1 {
+		for i, got := range RowDigests(columns[:n], whole.NewSlice(10, 90)) {
+			var sum Digest
+			for c := range n {
+				switch v := is[c][10+i].(type) {
+				case string:
+					sum = sum.Add(HashValuesOf(columns[c].Name).String(v))
+				case int64:
+					sum = sum.Add(HashValuesOf(columns[c].Name).Int64(v))
+				}
+			}
+			if got != sum.Seal() {
+				t.Fatalf("%d columns, row %d: the digest is %s", n, i, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package verify
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/golang/snappy"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/xitongsys/parquet-go/parquet"
+
+	"prospector/schemas"
+)
+
+func TestHybrid(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		width uint
+		data  []byte
+		n     int
+		want  []uint32 // nil for ErrUnreadable
+		rest  bool     // something is left afterwards
+	}{
+		{"the format's own example", 3, []byte{0x03, 0x88, 0xc6, 0xfa}, 8, []uint32{0, 1, 2, 3, 4, 5, 6, 7}, false},
+		{"a repeated value", 9, []byte{6, 0x2c, 0x01}, 3, []uint32{300, 300, 300}, false},
+		{"one run after another", 1, []byte{4, 1, 0x03, 0b101, 2, 0}, 11, []uint32{1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0}, false},
+		{"a group that is not full", 1, []byte{0x03, 0xff}, 3, []uint32{1, 1, 1}, false},
+		{"values of no bits", 0, []byte{0x03, 4}, 10, []uint32{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, false},
+		{"values of 32 bits", 32, append([]byte{0x03}, bytes.Repeat([]byte{0xff, 0xff, 0xff, 0xfe}, 8)...), 2, []uint32{0xfeffffff, 0xfeffffff}, false},
+		{"nothing", 1, nil, 0, []uint32{}, false},
+
+		{"repeated too often", 1, []byte{8, 1}, 3, []uint32{1, 1, 1}, true},
+		{"a group too many", 1, []byte{0x05, 0xff, 0xff}, 8, []uint32{1, 1, 1, 1, 1, 1, 1, 1}, true},
+		{"a run too many", 1, []byte{2, 1, 2, 1}, 1, []uint32{1}, true},
+
+		{"too few values", 1, []byte{4, 1}, 3, nil, false},
+		{"no runs", 1, nil, 1, nil, false},
+		{"an empty run", 1, []byte{0, 1}, 1, nil, false},
+		{"a run beyond all bounds", 1, binary.AppendUvarint(nil, math.MaxUint64), 1, nil, false},
+		{"a header that does not end", 1, []byte{0x80}, 1, nil, false},
+		{"a repeated value that is cut", 9, []byte{2, 1}, 1, nil, false},
+		{"a repeated value that is too wide", 1, []byte{2, 2}, 1, nil, false},
+		{"packed values that are cut", 3, []byte{0x03, 0x88, 0xc6}, 8, nil, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, step := range []int{1, 3, 100} {
+				h := hybrid{data: test.data, width: test.width}
+				got := make([]uint32, test.n)
+				var err error
+				for part := range slices.Chunk(got, step) {
+					if err = h.read(part); err != nil {
+						break
+					}
+				}
+				switch {
+				case test.want == nil:
+					if !errors.Is(err, ErrUnreadable) {
+						t.Errorf("got %v, %v; want ErrUnreadable", got, err)
+					}
+				case err != nil || !slices.Equal(got, test.want):
+					t.Errorf("%d at a time: got %v, %v; want %v", step, got, err, test.want)
+				case h.ended() == test.rest:
+					t.Errorf("ended: %t", h.ended())
+				}
+			}
+		})
+	}
+}
+
+func TestUncompress(t *testing.T) {
+	text := []byte(strings.Repeat("Grüße ", 100))
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	w.Write(text)
+	w.Close()
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for codec, data := range map[parquet.CompressionCodec][]byte{
+		parquet.CompressionCodec_UNCOMPRESSED: text,
+		parquet.CompressionCodec_SNAPPY:       snappy.Encode(nil, text),
+		parquet.CompressionCodec_GZIP:         zipped.Bytes(),
+		parquet.CompressionCodec_ZSTD:         encoder.EncodeAll(text, nil),
+	} {
+		t.Run(codec.String(), func(t *testing.T) {
+			if got, err := uncompress(codec, data, len(text)); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			for _, size := range []int{len(text) - 1, len(text) + 1, 0, -1, math.MaxInt32} {
+				if got, err := uncompress(codec, data, size); err == nil {
+					t.Errorf("%d bytes where %d are announced", len(got), size)
+				}
+			}
+			if got, err := uncompress(codec, data[:len(data)-1], len(text)); err == nil {
+				t.Errorf("%d bytes of data that was cut", len(got))
+			}
+			if got, err := uncompress(codec, append(bytes.Clone(data), 0), len(text)); err == nil {
+				t.Errorf("%d bytes of data that goes on", len(got))
+			}
+		})
+	}
+	if _, err := uncompress(parquet.CompressionCodec_LZ4, text, len(text)); err == nil {
+		t.Error("LZ4 is not a codec of the lake")
+	}
+}
+
+// text writes a PLAIN string.
+func text(s string) []byte { return append(binary.LittleEndian.AppendUint32(nil, uint32(len(s))), s...) }
+
+// A page whose parts do not fit together is refused, whatever its rows should
+// have been.
+func TestPages(t *testing.T) {
+	present := func(values ...byte) []byte { return slices.Concat([]byte{2, 0, 0, 0, 4, 1}, values) } // two, none NULL
+	dictionary := slices.Concat(text("a"), text("b"))
+	for _, test := range []struct {
+		name       string
+		kind       schemas.Type
+		dictionary []byte // of two values
+		encoding   parquet.Encoding
+		levels     parquet.Encoding
+		page       []byte // of two values
+		ok         bool
+	}{
+		{name: "texts", kind: schemas.String, page: present(dictionary...), ok: true},
+		{name: "times", kind: schemas.Timestamp, page: present(make([]byte, 16)...), ok: true},
+		{name: "dates", kind: schemas.Date, page: present(make([]byte, 8)...), ok: true},
+		{name: "a dictionary", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10), ok: true},
+
+		{name: "a text longer than the page", kind: schemas.String, page: present(slices.Concat(text("a"), []byte{2, 0, 0, 0, 'b'})...)},
+		{name: "a text's length is cut", kind: schemas.String, page: present(slices.Concat(text("a"), []byte{2, 0, 0})...)},
+		{name: "times are cut", kind: schemas.Timestamp, page: present(make([]byte, 15)...)},
+		{name: "dates are cut", kind: schemas.Date, page: present(make([]byte, 7)...)},
+		{name: "a value too many", kind: schemas.Date, page: present(make([]byte, 12)...)},
+		{name: "a level too many", kind: schemas.Date, page: slices.Concat([]byte{2, 0, 0, 0, 6, 1}, make([]byte, 8))},
+		{name: "a level too few", kind: schemas.Date, page: slices.Concat([]byte{2, 0, 0, 0, 2, 1}, make([]byte, 8))},
+		{name: "levels are cut", kind: schemas.Date, page: []byte{3, 0, 0, 0, 4, 1}},
+		{name: "no levels", kind: schemas.Date, page: []byte{0, 0}},
+		{name: "levels of another encoding", kind: schemas.Date, levels: parquet.Encoding_BIT_PACKED, page: present(make([]byte, 8)...)},
+		{name: "an index beyond the dictionary", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(2, 3, 0b1000, 0)},
+		{name: "an index too many", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 6, 1)},
+		{name: "indices too wide", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(33, 4, 1)},
+		{name: "no indices", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present()},
+		{name: "no dictionary", kind: schemas.String, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10)},
+		{name: "a dictionary that goes on", kind: schemas.String, dictionary: append(slices.Clone(dictionary), 0), encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10)},
+		{name: "a dictionary that is cut", kind: schemas.String, dictionary: dictionary[:6], encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10)},
+		{name: "another encoding", kind: schemas.Timestamp, encoding: parquet.Encoding_DELTA_BINARY_PACKED, page: present(make([]byte, 16)...)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &column{kind: test.kind, hash: schemas.HashValuesOf("c"), left: 2,
+				scratch: &scratch{levels: make([]uint32, 2), indices: make([]uint32, 2)}}
+			c.keep()
+			if test.levels == 0 {
+				test.levels = parquet.Encoding_RLE
+			}
+			var err error
+			if test.dictionary != nil {
+				err = c.beginDictionary(&parquet.DictionaryPageHeader{NumValues: 2}, test.dictionary)
+			}
+			if err == nil {
+				err = c.beginPage(&parquet.DataPageHeader{NumValues: 2, Encoding: test.encoding, DefinitionLevelEncoding: test.levels}, test.page)
+			}
+			if err == nil {
+				err = c.read(t.Context(), make([]schemas.Digest, 2))
+			}
+			if test.ok && err != nil || !test.ok && !errors.Is(err, ErrUnreadable) {
+				t.Errorf("got %v", err)
+			}
+			want := []string{"", ""}
+			if test.ok && test.kind == schemas.String {
+				want = []string{"a", "b"}
+			}
+			if test.ok && !slices.Equal(c.kept.texts, want) {
+				t.Errorf("got %q", c.kept.texts)
+			}
+		})
+	}
+}
+
+// A damaged length is not believed: memory of that size is never asked for.
+func TestLengthsAreNotBelieved(t *testing.T) {
+	allocated := func(f func() error) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := f()
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrUnreadable) {
+			t.Errorf("got %v, want ErrUnreadable", err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+			t.Errorf("%d bytes were allocated", n)
+		}
+	}
+	// A footer whose first field is a schema of ninety million columns.
+	footer := binary.AppendUvarint([]byte{0x29, 0xfc}, 90_000_000)
+	file := slices.Concat([]byte(magic), footer, binary.LittleEndian.AppendUint32(nil, uint32(len(footer))), []byte(magic))
+	allocated(func() error {
+		_, err := read(file, schemas.KnockEvents())
+		return err
+	})
+	for _, codec := range []parquet.CompressionCodec{
+		parquet.CompressionCodec_UNCOMPRESSED, parquet.CompressionCodec_SNAPPY, parquet.CompressionCodec_GZIP, parquet.CompressionCodec_ZSTD,
+	} {
+		c := &column{chunk: &parquet.ColumnMetaData{TotalCompressedSize: 100, Codec: codec}}
+		for _, sizes := range [][2]int32{{math.MaxInt32, 100}, {100, math.MaxInt32}, {-1, 100}, {100, -1}} {
+			c.pages = bufio.NewReader(bytes.NewReader(make([]byte, 100)))
+			allocated(func() error {
+				_, err := c.readBody(&parquet.PageHeader{CompressedPageSize: sizes[0], UncompressedPageSize: sizes[1]})
+				return err
+			})
+		}
+	}
+}
