@@ -79,19 +79,3 @@ func TestParseErrors(t *testing.T) {
 		t.Errorf("a name of 300 characters: %v", err)
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add(knockEventsHCL)
-	f.Add([]byte("table \"t\" {\n column \"a\" {\n type = \"date\"\n value = \"date\"\n}\n}"))
-	f.Fuzz(func(t *testing.T, src []byte) {
-		table, err := parse("t.hcl", src)
-		if err != nil {
-			return
-		}
-		for _, c := range table.Columns {
-			if err := c.check(); err != nil {
-				t.Errorf("%q passed: %v", c.Name, err)
-			}
-		}
-	})
-}

@@ -1,0 +1,232 @@
+package sink
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas"
+)
+
+// row is a row as a test sees it: string, int64 (microseconds) or int32 (days)
+// by column; NULLs are left out.
+type row map[string]any
+
+// batchOf makes a batch of rows.
+func batchOf(columns []schemas.Column, rows []row) arrow.Record {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schemas.Arrow(columns))
+	for _, r := range rows {
+		for i, c := range columns {
+			switch f := b.Field(i).(type) {
+			case *array.StringBuilder:
+				if v, ok := r[c.Name].(string); ok {
+					f.Append(v)
+				} else {
+					f.AppendNull()
+				}
+			case *array.TimestampBuilder:
+				if v, ok := r[c.Name].(int64); ok {
+					f.Append(arrow.Timestamp(v))
+				} else {
+					f.AppendNull()
+				}
+			case *array.Date32Builder:
+				if v, ok := r[c.Name].(int32); ok {
+					f.Append(arrow.Date32(v))
+				} else {
+					f.AppendNull()
+				}
+			}
+		}
+	}
+	return b.NewRecord()
+}
+
+// rowsOf reads a batch back.
+func rowsOf(batch arrow.Record) []row {
+	rows := make([]row, batch.NumRows())
+	for i := range rows {
+		rows[i] = make(row)
+	}
+	for c, field := range batch.Schema().Fields() {
+		for i := range rows {
+			switch column := batch.Column(c).(type) {
+			case *array.String:
+				if column.IsValid(i) {
+					rows[i][field.Name] = strings.Clone(column.Value(i))
+				}
+			case *array.Timestamp:
+				if column.IsValid(i) {
+					rows[i][field.Name] = int64(column.Value(i))
+				}
+			case *array.Date32:
+				if column.IsValid(i) {
+					rows[i][field.Name] = int32(column.Value(i))
+				}
+			}
+		}
+	}
+	return rows
+}
+
+// collect reads a stream to its end.
+func collect(rows Rows) (all []row, err error) {
+	for batch, err := range rows {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, rowsOf(batch)...)
+	}
+	return all, nil
+}
+
+func mustCollect(t testing.TB, rows Rows) []row {
+	t.Helper()
+	all, err := collect(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// stream gives batches, and then the error if there is one.
+func stream(err error, batches ...arrow.Record) Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		for _, b := range batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+var errStream = errors.New("the stream broke")
+
+// texts are worth writing: empty, Unicode, NUL, long, and much repeated.
+var texts = []string{"", "a", "Grüße 😀", "\x00", "line\nbreak", strings.Repeat("long ", 100), "confirmed", "IN_PERSON"}
+
+// someRows makes n rows with distinct ids, of a few partitions, with NULLs in
+// every column that may have them and times on both sides of 1970. Few moments
+// and prospects make many ties.
+func someRows(rng *rand.Rand, n int) []row {
+	rows := make([]row, n)
+	for i := range rows {
+		micros := rng.Int64N(40*secondsADay)*1e6 - 20*secondsADay*1e6
+		if rng.IntN(2) == 0 {
+			micros = micros / (secondsADay * 1e6) * secondsADay * 1e6
+		}
+		day := micros / (secondsADay * 1e6)
+		if micros%(secondsADay*1e6) < 0 {
+			day--
+		}
+		r := row{
+			"event_id": fmt.Sprintf("id-%06d", i), "prospect_id": fmt.Sprint(rng.IntN(10)),
+			"event_type": []string{"SMS_MESSAGE", "EMAIL MESSAGE", "APPOINTMENT_CREATED"}[rng.IntN(3)], "event_date": int32(day),
+		}
+		switch rng.IntN(3) {
+		case 0: // the event has no time of its own
+			r["created_at"] = micros
+		case 1:
+			r["event_time"] = micros
+		case 2:
+			r["event_time"], r["created_at"] = micros, rng.Int64N(1e15)
+		}
+		for _, c := range schemas.KnockEvents().Columns {
+			if _, ok := r[c.Name]; ok || c.Name == "event_time" || c.Name == "created_at" || rng.IntN(2) == 0 {
+				continue
+			}
+			if c.Type == schemas.Timestamp {
+				r[c.Name] = rng.Int64N(2e15) - 1e15
+			} else {
+				r[c.Name] = texts[rng.IntN(len(texts))]
+			}
+		}
+		rows[i] = r
+	}
+	rng.Shuffle(n, func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	return rows
+}
+
+// only gives the rows what those columns have of them.
+func only(columns []schemas.Column, rows []row) []row {
+	out := make([]row, len(rows))
+	for i, r := range rows {
+		out[i] = make(row)
+		for _, c := range columns {
+			if v, ok := r[c.Name]; ok {
+				out[i][c.Name] = v
+			}
+		}
+	}
+	return out
+}
+
+// sortRows puts rows into the order of the files, as Rows documents it.
+func sortRows(rows []row) {
+	at := func(r row) int64 {
+		if v, ok := r["event_time"]; ok {
+			return v.(int64)
+		}
+		return r["created_at"].(int64)
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(at(a), at(b)),
+			cmp.Compare(a["prospect_id"].(string), b["prospect_id"].(string)),
+			cmp.Compare(a["event_id"].(string), b["event_id"].(string)))
+	})
+}
+
+// digestOf computes the digest of rows from the values, one by one.
+func digestOf(columns []schemas.Column, rows []row) (content schemas.Digest) {
+	for _, r := range rows {
+		var sum schemas.Digest
+		for _, c := range columns {
+			sum = sum.Add(digestOfValue(c.Name, r[c.Name]))
+		}
+		content = content.Add(sum.Seal())
+	}
+	return content
+}
+
+func digestOfValue(column string, v any) schemas.Digest {
+	switch h := schemas.HashValuesOf(column); v := v.(type) {
+	case string:
+		return h.String(v)
+	case int64:
+		return h.Int64(v)
+	case int32:
+		return h.Int64(int64(v))
+	}
+	return schemas.Digest{}
+}
+
+// cut makes batches of rows, of random sizes, some empty and some sliced out of
+// larger ones.
+func cut(rng *rand.Rand, columns []schemas.Column, rows []row) (batches []arrow.Record) {
+	for len(rows) > 0 {
+		n := min(1+rng.IntN(40), len(rows))
+		switch rng.IntN(4) {
+		case 0:
+			batches = append(batches, batchOf(columns, nil))
+		case 1:
+			larger := slices.Concat(someRows(rng, 3), rows[:n], someRows(rng, 2))
+			batches = append(batches, batchOf(columns, larger).NewSlice(3, int64(3+n)))
+			rows = rows[n:]
+		default:
+			batches = append(batches, batchOf(columns, rows[:n]))
+			rows = rows[n:]
+		}
+	}
+	return batches
+}
