@@ -27,13 +27,13 @@ if sys.argv[1] == "--view":
     _, _, sql, view, rows = sys.argv
     rows = int(rows)
     duckdb.sql(open(sql).read())
-    expect("DuckDB's view: rows, distinct ids, types, misplaced", duckdb.sql(CHECK.format(view)).fetchone(), (rows, rows, rows, 0))
+    expect("DuckDB's view: rows, distinct ids, types, misplaced", duckdb.sql(CHECK.format(view)).fetchall()[0], (rows, rows, rows, 0))
     sys.exit()
 
 _, root, rows = sys.argv
 rows = int(rows)
 files = f"read_parquet('{root}/**/*.parquet', hive_partitioning = true, hive_types = {{'event_type': VARCHAR, 'event_date': DATE}})"
-expect("DuckDB: rows, distinct ids, types, misplaced", duckdb.sql(CHECK.format(files)).fetchone(), (rows, rows, rows, 0))
+expect("DuckDB: rows, distinct ids, types, misplaced", duckdb.sql(CHECK.format(files)).fetchall()[0], (rows, rows, rows, 0))
 
 partitioning = ds.partitioning(pa.schema([("event_type", pa.string()), ("event_date", pa.date32())]), flavor="hive")
 table = ds.dataset(root, format="parquet", partitioning=partitioning).to_table()

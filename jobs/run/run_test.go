@@ -211,7 +211,6 @@ func (h *house) fromScratch() map[string]schemas.Digest {
 type observer struct {
 	progress Progress
 	resumed  int
-	applied  int
 }
 
 func (o *observer) JobStarted(string, int)                       {}

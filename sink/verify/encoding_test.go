@@ -113,7 +113,9 @@ func TestUncompress(t *testing.T) {
 }
 
 // text writes a PLAIN string.
-func text(s string) []byte { return append(binary.LittleEndian.AppendUint32(nil, uint32(len(s))), s...) }
+func text(s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(s))), s...)
+}
 
 // A page whose parts do not fit together is refused, whatever its rows should
 // have been.
