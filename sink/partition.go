@@ -79,6 +79,9 @@ func ParsePartition(table schemas.Table, path string) (Partition, error) {
 			var t time.Time
 			t, err = time.Parse(time.DateOnly, value)
 			key.Day = int32(t.Unix() / secondsADay)
+			if err == nil && truncate(key.Day, c.Value) != key.Day {
+				err = fmt.Errorf("%s is not the first day of a %s", value, c.Value)
+			}
 		} else {
 			key.Text, err = DecodeValue(value)
 		}
@@ -143,7 +146,8 @@ func EncodeValue(value string) string {
 	return b.String()
 }
 
-// DecodeValue reads what EncodeValue wrote.
+// DecodeValue reads what EncodeValue wrote, and nothing else: a value has one
+// directory.
 func DecodeValue(encoded string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(encoded); i++ {
@@ -162,7 +166,10 @@ func DecodeValue(encoded string) (string, error) {
 		b.WriteByte(byte(n))
 		i += 4
 	}
-	return b.String(), nil
+	if value := b.String(); EncodeValue(value) == encoded {
+		return value, nil
+	}
+	return "", fmt.Errorf("%q is not how a value is encoded", encoded)
 }
 
 func safe(c byte) bool {

@@ -143,7 +143,7 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 			continue
 		}
 		if next, ok := pending.Partitions[path]; ok && (next.Rows == 0 || match(&next.Object)) {
-			if _, there := at[p.Object.Key]; next.Rows > 0 || !there {
+			if next.Rows > 0 || !has(at, p.Object.Key) {
 				r.adopt(path, next)
 				continue
 			}
@@ -151,24 +151,36 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 		drifted(p.Object.Key)
 	}
 	for path, next := range pending.Partitions {
-		if _, published := prior.Partitions[path]; !published && next.Rows > 0 {
-			if match(&next.Object) {
-				r.adopt(path, next)
-			} else if s, ok := at[next.Object.Key]; ok {
-				r.Damaged[next.Object.Key] = s.Generation
-			}
+		if _, published := prior.Partitions[path]; published {
+			continue
+		}
+		if next.Rows > 0 && match(&next.Object) {
+			r.adopt(path, next)
+		} else if has(at, next.Object.Key) {
+			drifted(next.Object.Key)
 		}
 	}
-	switch q, next := prior.Quarantine, pending.Quarantine; {
-	case q != nil && match(&q.Object):
-		r.Quarantine = q
-	case next != nil && next.Events > 0 && match(&next.Object):
-		r.Quarantine = next
+	keep := func(q *state.Quarantine) bool {
+		if q == nil || q.Events == 0 {
+			return false
+		}
+		kept := *q
+		if !match(&kept.Object) {
+			return false
+		}
+		r.Quarantine = &kept
+		return true
+	}
+	switch key, q, next := QuarantineKey(job), prior.Quarantine, pending.Quarantine; {
+	case keep(q):
+	case keep(next):
 		r.Adopted++
-	case q != nil && next != nil && next.Events == 0 && !has(at, q.Object.Key):
+	case has(at, key):
+		drifted(key) // also one that the state does not know: the key is ours
+	case q != nil && next != nil && next.Events == 0:
 		r.Adopted++
 	case q != nil:
-		drifted(q.Object.Key)
+		drifted(key)
 	}
 
 	owned := objects(prior)

@@ -97,6 +97,9 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// nightOf is the midnight with which that day of the simulated January begins.
+func nightOf(day int) time.Time { return time.Date(2022, 1, day, 0, 0, 0, 0, time.UTC) }
+
 // snapshot is every file below root with its identity.
 func snapshot(t testing.TB, root string) map[string]string {
 	t.Helper()
@@ -141,7 +144,7 @@ func TestNights(t *testing.T) {
 			for night := range 4 {
 				sim := h.simulate(knocksim.Options{
 					Seed: 3, Prospects: 60, Events: 3000, NewestFirst: test.newest,
-					AsOf: time.Date(2022, 1, 20+night, 12, 0, 0, 0, time.UTC),
+					AsOf: nightOf(20 + night),
 				})
 				p := h.apply()
 				changed += p.Jobs[0].Books.Changed
@@ -298,7 +301,7 @@ func TestBadKey(t *testing.T) {
 // published, and the old one stays.
 func TestSecondReaderObjects(t *testing.T) {
 	h := newHouse(t)
-	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100, AsOf: time.Date(2022, 1, 20, 0, 0, 0, 0, time.UTC)})
+	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100, AsOf: nightOf(20)})
 	h.apply()
 	before := snapshot(t, h.root())
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100})

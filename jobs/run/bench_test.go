@@ -1,0 +1,46 @@
+package run
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"prospector/extract/knocksim"
+)
+
+// A million events from the simulator, over HTTP and in this process, into a
+// lake on disk: everything is included, the second reader and the server too.
+func BenchmarkApply(b *testing.B) {
+	const events = 1_000_000
+	var bytes int64
+	for b.Loop() {
+		h := newHouse(b)
+		h.simulate(knocksim.Options{Seed: 1, Prospects: 25_000, Events: events})
+		h.job().Source.Concurrency = 8
+		p := h.apply()
+		if got := p.Jobs[0].Books.Added; got != events {
+			b.Fatalf("%d rows were added", got)
+		}
+		bytes = h.observed.progress.Bytes
+	}
+	seconds := b.Elapsed().Seconds() / float64(b.N)
+	b.ReportMetric(events/seconds, "events/s")
+	b.ReportMetric(float64(bytes)/1e6/seconds, "MB/s")
+	b.ReportMetric(peakMiB(b), "peak-MiB")
+}
+
+// peakMiB is the most memory that the process has held; 0 where that is unknown.
+func peakMiB(b *testing.B) float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 {
+			return kib / 1024
+		}
+	}
+	return 0
+}
