@@ -143,17 +143,17 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 		// fastjson's own error quotes the text, which may be personal.
 		return errors.New("a page is not valid JSON, or is nested more than 300 deep")
 	}
-	plain := plain(body)
+	unicode := isUnicode(body)
 	var raw [][]byte // made when first needed
 	for i, edge := range root.GetArray("edges") {
 		f.books.Events++
-		if !plain && raw == nil {
+		if !unicode && raw == nil {
 			if raw, err = rawNodes(body); err != nil {
 				return err
 			}
 		}
 		reason := "text that is not Unicode: invalid UTF-8, or half of a surrogate pair"
-		if plain || isUnicode(raw[i]) {
+		if unicode || isUnicode(raw[i]) {
 			reason = f.add(edge)
 		}
 		if reason == "" {

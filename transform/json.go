@@ -125,50 +125,49 @@ func rawNodes(body []byte) ([][]byte, error) {
 	return nodes, nil
 }
 
-// plain reports whether every string of a JSON text is surely Unicode: valid
-// UTF-8, and no escape that could be half of a surrogate pair.
-func plain(body []byte) bool {
-	return utf8.Valid(body) && !bytes.Contains(body, []byte(`\ud`)) && !bytes.Contains(body, []byte(`\uD`))
-}
-
 // isUnicode reports whether every string of a JSON text is Unicode: valid UTF-8,
 // and every escaped surrogate one of a pair. fastjson does not tell.
 func isUnicode(text []byte) bool {
 	if !utf8.Valid(text) {
 		return false
 	}
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
+	if !bytes.Contains(text, []byte(`\ud`)) && !bytes.Contains(text, []byte(`\uD`)) {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(text, '\\')
+		if i < 0 {
+			return true
+		}
+		text = text[i+1:] // from the escaped character on
+		unit := codeUnit(text)
+		if unit < 0 {
+			if len(text) > 0 {
+				text = text[1:]
+			}
 			continue
 		}
-		i++ // the escaped character
-		switch unit := codeUnit(text, i); {
-		case unit >= 0xdc00 && unit <= 0xdfff:
-			return false
-		case unit >= 0xd800 && unit <= 0xdbff:
-			i += 5
-			if i >= len(text) || text[i] != '\\' {
-				return false
-			}
-			i++
-			if low := codeUnit(text, i); low < 0xdc00 || low > 0xdfff {
-				return false
-			}
-			i += 4
-		case unit >= 0:
-			i += 4
+		text = text[len("uXXXX"):]
+		if unit < 0xd800 || unit > 0xdfff {
+			continue
 		}
+		if unit >= 0xdc00 || len(text) == 0 || text[0] != '\\' {
+			return false
+		}
+		if low := codeUnit(text[1:]); low < 0xdc00 || low > 0xdfff {
+			return false
+		}
+		text = text[len(`\uXXXX`):]
 	}
-	return true
 }
 
-// codeUnit reads uXXXX at text[i:], or gives -1.
-func codeUnit(text []byte, i int) int {
-	if i+5 > len(text) || text[i] != 'u' {
+// codeUnit reads uXXXX at the beginning of text, or gives -1.
+func codeUnit(text []byte) int {
+	if len(text) < 5 || text[0] != 'u' {
 		return -1
 	}
 	n := 0
-	for _, c := range text[i+1 : i+5] {
+	for _, c := range text[1:5] {
 		switch {
 		case isDigit(c):
 			n = n<<4 | int(c-'0')

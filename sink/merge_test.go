@@ -1,0 +1,211 @@
+package sink
+
+import (
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+func TestMerge(t *testing.T) {
+	table := schemas.KnockEvents()
+	// A row is told by its time, then its prospect, then its id.
+	at := func(times ...int64) arrow.Record {
+		var rows []row
+		for _, v := range times {
+			rows = append(rows, row{"event_id": "i", "prospect_id": "p", "event_time": v})
+		}
+		return batchOf(table.Columns, rows)
+	}
+	key := func(time any, created any, prospect, id string) arrow.Record {
+		return batchOf(table.Columns, []row{{"event_id": id, "prospect_id": prospect, "event_time": time, "created_at": created}})
+	}
+	for _, test := range []struct {
+		name    string
+		streams []Rows
+		want    arrow.Record
+	}{
+		{"no stream", nil, at()},
+		{"one", []Rows{stream(nil, at(1, 2), at(3))}, at(1, 2, 3)},
+		{"two", []Rows{stream(nil, at(1, 4), at(5)), stream(nil, at(2), at(3, 6))}, at(1, 2, 3, 4, 5, 6)},
+		{"one after the other", []Rows{stream(nil, at(3, 4)), stream(nil, at(1, 2))}, at(1, 2, 3, 4)},
+		{"empty streams", []Rows{stream(nil), stream(nil, at(1)), stream(nil)}, at(1)},
+		{"only empty streams", []Rows{stream(nil), stream(nil)}, at()},
+		{"empty batches", []Rows{stream(nil, at(), at(), at(1), at(), at(3), at()), stream(nil, at(), at(2))}, at(1, 2, 3)},
+		{"only empty batches", []Rows{stream(nil, at(), at()), stream(nil, at())}, at()},
+		{"slices", []Rows{stream(nil, at(0, 1, 4, 9).NewSlice(1, 3)), stream(nil, at(0, 2, 3).NewSlice(1, 3))}, at(1, 2, 3, 4)},
+		{"before 1970", []Rows{stream(nil, at(-1)), stream(nil, at(-2, 0))}, at(-2, -1, 0)},
+		{"the time of creation stands in", []Rows{stream(nil, key(nil, int64(2), "p", "i")), stream(nil, key(int64(1), int64(9), "p", "i"))},
+			batchOf(table.Columns, []row{
+				{"event_id": "i", "prospect_id": "p", "event_time": int64(1), "created_at": int64(9)},
+				{"event_id": "i", "prospect_id": "p", "created_at": int64(2)},
+			})},
+		{"prospect, then id", []Rows{stream(nil, key(int64(1), nil, "b", "1")), stream(nil, key(int64(1), nil, "a", "2")), stream(nil, key(int64(1), nil, "a", "1"))},
+			batchOf(table.Columns, []row{
+				{"event_id": "1", "prospect_id": "a", "event_time": int64(1)},
+				{"event_id": "2", "prospect_id": "a", "event_time": int64(1)},
+				{"event_id": "1", "prospect_id": "b", "event_time": int64(1)},
+			})},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := mustCollect(t, Merge(table, test.streams...))
+			if diff := cmp.Diff(rowsOf(test.want), got, cmp.Transformer("", func(r []row) []row { return slices.Clone(r) })); diff != "" && test.want.NumRows()+int64(len(got)) > 0 {
+				t.Errorf("the rows are others (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Merging sorted streams gives all their rows, sorted, whatever batches they
+// come in.
+func TestMergeIsSortedUnion(t *testing.T) {
+	table := schemas.KnockEvents()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		rows := only(table.Columns, someRows(rng, rng.IntN(300)))
+		parts := make([][]row, 1+rng.IntN(6))
+		for _, r := range rows {
+			i := rng.IntN(len(parts))
+			parts[i] = append(parts[i], r)
+		}
+		var streams []Rows
+		for _, part := range parts {
+			sortRows(part)
+			streams = append(streams, stream(nil, cut(rng, table.Columns, part)...))
+		}
+		got := mustCollect(t, Merge(table, streams...))
+		sortRows(rows)
+		if len(rows)+len(got) > 0 && !cmp.Equal(rows, got) {
+			t.Fatalf("%d streams were merged into other rows (-want +got):\n%s", len(parts), cmp.Diff(rows, got))
+		}
+	}
+}
+
+// Streams of more rows than a batch holds.
+func TestMergeMakesBatches(t *testing.T) {
+	table := schemas.KnockEvents()
+	long := func(first int64) Rows {
+		return func(yield func(arrow.Record, error) bool) {
+			for from := int64(0); from < 3*chunkRows; from += 1000 {
+				rows := make([]row, 1000)
+				for i := range rows {
+					rows[i] = row{"event_id": "i", "prospect_id": "p", "event_time": first + 2*(from+int64(i))}
+				}
+				if !yield(batchOf(table.Columns, rows), nil) {
+					return
+				}
+			}
+		}
+	}
+	next := int64(0)
+	for batch, err := range Merge(table, long(0), long(1)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := batch.NumRows(); n == 0 || n > chunkRows {
+			t.Fatalf("a batch has %d rows", n)
+		}
+		for _, r := range rowsOf(batch) {
+			if r["event_time"] != next {
+				t.Fatalf("after %d comes %v", next-1, r["event_time"])
+			}
+			next++
+		}
+	}
+	if next != 2*3*(chunkRows/1000*1000+1000)-6*0 && next < 6*chunkRows {
+		t.Errorf("%d rows were merged", next)
+	}
+}
+
+// watched tells whether a stream was begun, and whether it was let go.
+type watched struct{ begun, ended bool }
+
+func (w *watched) watch(rows Rows) Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		w.begun = true
+		defer func() { w.ended = true }()
+		rows(yield)
+	}
+}
+
+func TestMergePassesErrors(t *testing.T) {
+	table := schemas.KnockEvents()
+	batch := func(times ...int64) arrow.Record {
+		var rows []row
+		for _, at := range times {
+			rows = append(rows, row{"event_id": "i", "prospect_id": "p", "event_time": at})
+		}
+		return batchOf(table.Columns, rows)
+	}
+	for _, test := range []struct {
+		name    string
+		streams []Rows
+	}{
+		{"one stream", []Rows{stream(errStream, batch(1))}},
+		{"at once", []Rows{stream(nil, batch(1)), stream(errStream), stream(nil, batch(2))}},
+		{"in the middle", []Rows{stream(nil, batch(1, 9)), stream(errStream, batch(2, 3))}},
+		{"after an empty batch", []Rows{stream(nil, batch(1, 9)), stream(errStream, batch())}},
+		{"at the end", []Rows{stream(nil, batch(1, 2)), stream(errStream, batch(3))}},
+		{"all", []Rows{stream(errStream, batch(1)), stream(errStream, batch(2))}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			watches := make([]watched, len(test.streams))
+			for i := range watches {
+				test.streams[i] = watches[i].watch(test.streams[i])
+			}
+			errs := 0
+			for batch, err := range Merge(table, test.streams...) {
+				if err == nil {
+					continue
+				}
+				errs++
+				if !errors.Is(err, errStream) || batch != nil {
+					t.Errorf("got %v, %v", batch, err)
+				}
+			}
+			if errs != 1 {
+				t.Errorf("the error came %d times", errs)
+			}
+			for i, w := range watches {
+				if w.begun && !w.ended {
+					t.Errorf("stream %d is not let go", i)
+				}
+			}
+		})
+	}
+}
+
+// Nothing of a merge is left when its consumer stops, or never begins.
+func TestMergeStopsEarly(t *testing.T) {
+	table := schemas.KnockEvents()
+	endless := func(yield func(arrow.Record, error) bool) {
+		for at := int64(0); yield(batchOf(table.Columns, []row{{"event_id": "i", "prospect_id": "p", "event_time": at}}), nil); at++ {
+		}
+	}
+	for batches := range 3 {
+		watches := make([]watched, 3)
+		var streams []Rows
+		for i := range watches {
+			streams = append(streams, watches[i].watch(endless))
+		}
+		merged := Merge(table, streams...)
+		next, stop := iter.Pull2(merged)
+		for range batches {
+			if _, err, more := next(); err != nil || !more {
+				t.Fatalf("the endless streams end (%v)", err)
+			}
+		}
+		stop()
+		for i, w := range watches {
+			if w.begun != w.ended || w.begun != (batches > 0) {
+				t.Errorf("after %d batches, stream %d: %+v", batches, i, w)
+			}
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+// byPartition says what a stage must give: computed from the rows one by one,
+// with the keys written out.
+func byPartition(table schemas.Table, rows []row) map[string][]row {
+	parts := make(map[string][]row)
+	for _, r := range rows {
+		at := date(r["event_date"].(int32))
+		path := make([]string, len(table.PartitionBy))
+		for i, c := range table.PartitionBy {
+			switch c.Name {
+			case "event_type":
+				path[i] = "event_type=" + strings.ReplaceAll(r["event_type"].(string), " ", "_x20_")
+			case "event_date":
+				path[i] = "event_date=" + at.Format("2006-01-02")
+			case "event_month":
+				path[i] = "event_month=" + at.Format("2006-01") + "-01"
+			case "event_year":
+				path[i] = "event_year=" + at.Format("2006") + "-01-01"
+			}
+		}
+		parts[strings.Join(path, "/")] = append(parts[strings.Join(path, "/")], r)
+	}
+	for path, part := range parts {
+		parts[path] = only(table.Columns, part)
+		sortRows(parts[path])
+	}
+	return parts
+}
+
+// checkStage compares all that a stage gives with what it must.
+func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]row) {
+	t.Helper()
+	var paths []string
+	for _, p := range s.Partitions() {
+		path := p.Partition.Path
+		paths = append(paths, path)
+		if parsed, err := ParsePartition(table, path); err != nil || !cmp.Equal(parsed, p.Partition) {
+			t.Errorf("%s has the keys %+v (%v)", path, p.Partition.Keys, err)
+		}
+		if p.Rows != int64(len(want[path])) {
+			t.Errorf("%s has %d rows, not %d", path, p.Rows, len(want[path]))
+		}
+		if content := digestOf(table.Columns, want[path]); p.Content != content {
+			t.Errorf("%s has the content %s, not %s", path, p.Content, content)
+		}
+	}
+	if sorted := slices.Sorted(maps.Keys(want)); !slices.Equal(paths, sorted) {
+		t.Fatalf("the partitions are %q, not %q", paths, sorted)
+	}
+	// Several at once, as they are built.
+	var all sync.WaitGroup
+	for _, path := range paths {
+		all.Go(func() {
+			got, err := collect(s.Rows(path))
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if !cmp.Equal(want[path], got) {
+				t.Errorf("%s has other rows (-want +got):\n%s", path, cmp.Diff(want[path], got))
+			}
+		})
+	}
+	all.Wait()
+	if got := mustCollect(t, s.Rows("event_type=NONE/event_date=1900-01-01")); len(got) > 0 {
+		t.Errorf("a partition that is none has %d rows", len(got))
+	}
+}
+
+func filesIn(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// Any batches, in any order, with any memory, give the same.
+func TestStage(t *testing.T) {
+	for _, keys := range []string{"event_type event_date", "event_month event_type", "event_year", "event_date"} {
+		for _, limit := range []int64{0, 20_000, 100_000, math.MaxInt64} { // to spill always, often, now and then, never
+			t.Run(fmt.Sprintf("%s/%d", keys, limit), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(1, uint64(limit)))
+				table := partitioned(t, strings.Fields(keys)...)
+				rows := someRows(rng, 600)
+				dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+				s := NewStage(table, dir, limit)
+				for _, batch := range cut(rng, table.RowColumns(), rows) {
+					if err := s.Add(batch); err != nil {
+						t.Fatal(err)
+					}
+				}
+				spilled := filesIn(t, dir)
+				if limit == math.MaxInt64 && len(spilled) != 0 || limit == 0 && len(spilled) < 10 || limit > 0 && limit < math.MaxInt64 && len(spilled) < 2 {
+					t.Errorf("there are %d spilled files", len(spilled))
+				}
+				if (s.Spilled() > 0) != (len(spilled) > 0) {
+					t.Errorf("%d bytes are spilled to %d files", s.Spilled(), len(spilled))
+				}
+				want := byPartition(table, rows)
+				checkStage(t, s, table, want)
+				checkStage(t, s, table, want) // it can be read as often as one likes
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				if left := filesIn(t, dir); len(left) > 0 {
+					t.Errorf("%q are left", left)
+				}
+			})
+		}
+	}
+}
+
+func TestEmptyStage(t *testing.T) {
+	s := NewStage(schemas.KnockEvents(), t.TempDir(), 0)
+	checkStage(t, s, schemas.KnockEvents(), nil)
+	if err := s.Add(batchOf(schemas.KnockEvents().RowColumns(), nil)); err != nil {
+		t.Error(err)
+	}
+	checkStage(t, s, schemas.KnockEvents(), nil)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+}
+
+func TestStageIsFilledConcurrently(t *testing.T) {
+	table := schemas.KnockEvents()
+	rng := rand.New(rand.NewPCG(1, 2))
+	rows := someRows(rng, 2000)
+	batches := cut(rng, table.RowColumns(), rows)
+	s := NewStage(table, t.TempDir(), 200_000)
+	defer s.Close()
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := worker; i < len(batches); i += 4 {
+				if err := s.Add(batches[i]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if s.Spilled() == 0 {
+		t.Error("nothing was spilled: the test does not test")
+	}
+	checkStage(t, s, table, byPartition(table, rows))
+}
+
+// A consumer that stops leaves the stage as it was.
+func TestStageRowsStopEarly(t *testing.T) {
+	table := partitioned(t, "event_year")
+	rng := rand.New(rand.NewPCG(1, 2))
+	rows := someRows(rng, 500)
+	s := NewStage(table, t.TempDir(), 50_000)
+	defer s.Close()
+	for _, batch := range cut(rng, table.RowColumns(), rows) {
+		if err := s.Add(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range s.Partitions() {
+		for range s.Rows(p.Partition.Path) {
+			break
+		}
+	}
+	checkStage(t, s, table, byPartition(table, rows))
+}
+
+func TestStageErrors(t *testing.T) {
+	table := schemas.KnockEvents()
+	batch := batchOf(table.RowColumns(), someRows(rand.New(rand.NewPCG(1, 2)), 100))
+	t.Run("the directory cannot be made", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := NewStage(table, filepath.Join(file, "dir"), 0)
+		defer s.Close()
+		err := s.Add(batch)
+		if pathErr := (*os.PathError)(nil); !errors.As(err, &pathErr) || !strings.Contains(err.Error(), "making room for staged rows") {
+			t.Errorf("the error is %v", err)
+		}
+	})
+	t.Run("the file cannot be made", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "spill-00000.arrow"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s := NewStage(table, dir, 0)
+		defer s.Close()
+		err := s.Add(batch)
+		if pathErr := (*os.PathError)(nil); !errors.As(err, &pathErr) || !strings.Contains(err.Error(), "spilling staged rows") {
+			t.Errorf("the error is %v", err)
+		}
+	})
+	t.Run("a spilled file is cut short", func(t *testing.T) {
+		dir := t.TempDir()
+		s := NewStage(table, dir, 0)
+		if err := s.Add(batch); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(dir, "spill-00000.arrow"), 1000); err != nil {
+			t.Fatal(err)
+		}
+		broken := 0
+		for _, p := range s.Partitions() {
+			if _, err := collect(s.Rows(p.Partition.Path)); err != nil {
+				broken++
+				if !strings.Contains(err.Error(), "spill-00000.arrow") {
+					t.Errorf("the error does not name the file: %v", err)
+				}
+			}
+		}
+		if broken == 0 {
+			t.Error("nobody notices")
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
