@@ -131,14 +131,10 @@ func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
 		return Page{}, &failure{cause: networkError(err, c.options.Timeout), status: response.StatusCode}
 	}
 	info, err := parsePage(*scratch)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Page{}, &failure{cause: fmt.Errorf("%w: %w", ErrBadPage, err), status: response.StatusCode}
-	case info.more && info.cursor == "":
-		return Page{}, &failure{kind: ErrLoop, status: response.StatusCode,
-			cause: errors.New("hasNextPage is true, and there is no endCursor to go on with")}
 	}
-	page := Page{Events: info.events, Body: bytes.Clone(*scratch)}
+	page := Page{Events: info.events, Body: bytes.Clone(*scratch), more: info.more}
 	if info.more {
 		page.Next = info.cursor
 	}

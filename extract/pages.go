@@ -16,6 +16,8 @@ type Page struct {
 	// unless there are no events, neither of them twice, at most 300 levels
 	// deep. Text in it may be invalid UTF-8. It belongs to the receiver.
 	Body []byte
+
+	more bool // it says that there is a page after it
 }
 
 // Position is where the reading of a prospect begins. The zero value is the
@@ -35,8 +37,8 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 // error of ctx. Every page before it is sound.
 //
 // An empty page that says there are more is followed. A page whose successor
-// cannot be asked for, because its cursor was asked for before, or because it
-// would be one too many, is handed out together with the ErrLoop: its events are
+// cannot be asked for, because its cursor is missing or was asked for before, or
+// because it would be one too many, is handed out together with the ErrLoop: its events are
 // sound, but it is not the last. With any other error the Page is zero.
 //
 // A cursor from before the position is not remembered; a loop then shows one
@@ -56,7 +58,7 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 			} else {
 				empty++
 			}
-			if page.Next != "" {
+			if page.more {
 				asked[page.Cursor] = true
 				if why := c.endless(page, empty, asked); why != nil {
 					yield(page, &Error{
@@ -66,7 +68,7 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 					return
 				}
 			}
-			if !yield(page, nil) || page.Next == "" {
+			if !yield(page, nil) || !page.more {
 				return
 			}
 			at = page.After()
@@ -77,6 +79,8 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 // endless says why the page after this one is not asked for, if so.
 func (c *Client) endless(page Page, empty int, asked map[string]bool) error {
 	switch {
+	case page.Next == "":
+		return fmt.Errorf("hasNextPage is true, and there is no endCursor to go on with")
 	case asked[page.Next]:
 		return fmt.Errorf("the cursor after it was asked for before")
 	case empty >= c.options.MaxEmptyPages:

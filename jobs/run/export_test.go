@@ -297,6 +297,48 @@ func TestBadKey(t *testing.T) {
 	}
 }
 
+// An API that is down ends the run early, and the next one has what was fetched.
+func TestSilence(t *testing.T) {
+	h := newHouse(t)
+	sim := h.simulate(knocksim.Options{Seed: 1, Prospects: 500, Events: 1000})
+	h.job().Source.MaxAttempts = 1
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sim.Stats().Pages < 100 {
+			sim.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer down.Close()
+	h.job().Source.Endpoint = down.URL
+	_, err := h.try(t.Context())
+	var d jobs.Diagnostic
+	if !errors.As(err, &d) || d.Summary != "The API does not answer" {
+		t.Fatalf("the run ended with %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(h.root(), "prospect_events")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something was published: %v", err)
+	}
+	if _, err := h.try(t.Context()); err == nil || h.observed.resumed < 90 {
+		t.Errorf("%d pages were resumed; the run ended with %v", h.observed.resumed, err)
+	}
+}
+
+// A page that cannot be followed is exported all the same, and the prospect is
+// told to be read in part.
+func TestPagesWithoutEnd(t *testing.T) {
+	h := newHouse(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"edges":[{"node":{`+created+`}}],"pageInfo":{"endCursor":null,"hasNextPage":true}}`)
+	}))
+	defer server.Close()
+	h.ask(server.URL, "1")
+	p := h.apply()
+	if c := p.Jobs[0].Coverage; c.Partial != 1 || len(h.rows()) != 1 {
+		t.Errorf("the coverage is %+v, and there are %d rows", c, len(h.rows()))
+	}
+}
+
 // A file that the second reader does not find to be what was written is not
 // published, and the old one stays.
 func TestSecondReaderObjects(t *testing.T) {

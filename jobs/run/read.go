@@ -54,9 +54,16 @@ type reader struct {
 	started time.Time
 	events  atomic.Int64
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	silent int // prospects in a row for which no attempt succeeded
 	*reading
 }
+
+// silence is how many prospects in a row may fail after all attempts before the
+// API is taken for down: to go on would cost minutes a prospect, all night.
+const silence = 50
+
+var errSilent = errors.New("the API does not answer")
 
 // read pages through all events of every prospect, and stages their rows.
 func (s *Session) read(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
@@ -178,7 +185,14 @@ func (r *reader) note(prospect string, pages int, err error) error {
 	if err != nil && len(r.failures) < failuresTold {
 		r.failures = append(r.failures, failure{prospect, err})
 	}
+	if r.silent++; !errors.Is(err, extract.ErrExhausted) {
+		r.silent = 0
+	}
+	silent := r.silent
 	r.mu.Unlock()
+	if silent >= silence {
+		return fmt.Errorf("%w: %d prospects in a row failed, the last of them so: %w", errSilent, silent, err)
+	}
 	if outcome == "" {
 		return nil
 	}
@@ -263,6 +277,8 @@ func (s *Session) readDiagnostic(job jobs.Job, err error) error {
 	switch {
 	case errors.Is(err, extract.ErrUnauthorized):
 		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".")
+	case errors.Is(err, errSilent):
+		return job.Source.Diagnose("endpoint", "The API does not answer", err.Error()+". What was fetched is kept for the next run.")
 	case errors.Is(err, extract.ErrThrottled):
 		return job.Source.Diagnose("requests_per_second", "The API asks to come back later",
 			err.Error()+". What was fetched is kept for the next run.")
