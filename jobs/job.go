@@ -130,6 +130,15 @@ func (s Sink) URI(name string) string {
 	return u.String()
 }
 
+// Unusable makes an error about where the sink is.
+func (s Sink) Unusable(summary string, err error) Diagnostic {
+	attribute := "path"
+	if s.Kind == "gcs" {
+		attribute = "bucket"
+	}
+	return s.Diagnose(attribute, summary, err.Error()+".")
+}
+
 // Output is a named value that the user asked to see.
 type Output struct {
 	Name      string

@@ -85,13 +85,14 @@ func (m *merger) chunk() (arrow.Record, error) {
 		h.at = -1
 	}
 	var rows []rowRef
-	for len(rows) < chunkRows && len(m.heads) > 0 {
+	for size := 0; len(rows) < chunkRows && size < chunkBytes && len(m.heads) > 0; {
 		h := m.heads[0]
 		if h.at < 0 {
 			h.at = int32(len(m.batches))
 			m.batches = append(m.batches, h.batch)
 		}
 		rows = append(rows, rowRef{h.at, int32(h.row)})
+		size += h.keys.size(h.row)
 		h.row++
 		if h.row < int(h.batch.NumRows()) {
 			heap.Fix(m, 0)

@@ -18,26 +18,48 @@ import (
 // The first error ends it. Batches begin with the columns of the table's files.
 type Rows = iter.Seq2[arrow.Record, error]
 
-// chunkRows is how many rows a batch of a stream has at the most. Streams that
-// are merged hold one such batch each.
-const chunkRows = 16 << 10
+// A batch of a stream ends with the row that brings it to so many rows or bytes.
+// Streams that are merged hold one such batch each, so these bound memory when
+// texts are long, and keep a column far from the 2 GiB that its offsets reach.
+const (
+	chunkRows  = 16 << 10
+	chunkBytes = 1 << 20
+)
 
-// sortKeys are the columns of a batch by which rows are ordered.
+// sortKeys are the columns of a batch by which rows are ordered and sized.
 type sortKeys struct {
 	time, created *array.Timestamp
 	prospect, id  *array.String
+	texts         []*array.String // all that go to the files
+	fixed         int             // bytes of a row beside its texts
 }
 
 func keysOf(table schemas.Table, batch arrow.Record) sortKeys {
 	column := func(name string) arrow.Array {
 		return batch.Column(slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == name }))
 	}
-	return sortKeys{
+	keys := sortKeys{
 		time:     column("event_time").(*array.Timestamp),
 		created:  column("created_at").(*array.Timestamp),
 		prospect: column("prospect_id").(*array.String),
 		id:       column("event_id").(*array.String),
+		fixed:    8 * len(table.Columns),
 	}
+	for i := range table.Columns {
+		if texts, ok := batch.Column(i).(*array.String); ok {
+			keys.texts = append(keys.texts, texts)
+		}
+	}
+	return keys
+}
+
+// size is about how many bytes a row takes.
+func (k *sortKeys) size(row int) int {
+	size := k.fixed
+	for _, texts := range k.texts {
+		size += texts.ValueLen(row)
+	}
+	return size
 }
 
 // micros is the time that orders a row.

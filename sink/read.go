@@ -19,8 +19,17 @@ import (
 // ErrSchema says that a file does not have the table's columns.
 var ErrSchema = errors.New("the file does not have the columns of the table")
 
+// ErrDamaged says that the rows of a file are not those that were written.
+var ErrDamaged = errors.New("the file is damaged: its rows are not those that were written")
+
 // Read gives the rows of a file that Write has made, in its order. The file must
-// stay open until the stream has ended.
+// stay open until the stream has ended. What was read is compared at the end with
+// the digest in the file's metadata: rows are to be believed only when the stream
+// ends without an error.
+//
+// The caller has compared the file's checksum. Of most damage this tells by an
+// error; but an index into a dictionary that is too large makes v15 allocate as
+// much memory as it says.
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		// v15 can panic on a malformed file. A panic of the consumer passes.
@@ -33,24 +42,18 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) R
 				yield(nil, fmt.Errorf("reading a Parquet file: the library failed: %v", p))
 			}
 		}()
-		schema := schemas.Arrow(table.Columns)
-		batches, err := open(ctx, r, size, schema)
+		f, err := open(ctx, r, size, table)
 		if err != nil {
-			yield(nil, err)
+			yield(nil, fmt.Errorf("reading a Parquet file: %w", err))
 			return
 		}
-		defer batches.Release()
 		for {
-			batch, err := batches.Read()
-			if errors.Is(err, io.EOF) || err == nil && batch == nil {
+			batch, err := f.next(ctx)
+			if err == nil && batch == nil {
 				return
 			}
 			if err != nil {
 				err = fmt.Errorf("reading a Parquet file: %w", err)
-			} else {
-				// With the table's own schema, and without the reader's
-				// memory of it: it lets go of batch at the next one.
-				batch = array.NewRecord(schema, batch.Columns(), batch.NumRows())
 			}
 			consuming = true
 			more := yield(batch, err)
@@ -62,27 +65,89 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) R
 	}
 }
 
-func open(ctx context.Context, r io.ReaderAt, size int64, want *arrow.Schema) (pqarrow.RecordReader, error) {
+// reader reads a file's columns side by side. pqarrow.RecordReader does it too,
+// but takes damaged pages for the end of the file, and opens the columns in
+// goroutines, where a panic ends the process.
+type reader struct {
+	table   schemas.Table
+	schema  *arrow.Schema
+	columns []*pqarrow.ColumnReader
+	left    int64          // rows to come
+	batch   int64          // rows of the next batch
+	content schemas.Digest // of the rows so far
+	want    string         // what content is at the end
+}
+
+func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (*reader, error) {
 	source, err := file.NewParquetReader(io.NewSectionReader(r, 0, size),
 		file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
 	if err != nil {
-		return nil, fmt.Errorf("reading a Parquet file: %w", err)
+		return nil, err
 	}
-	reader, err := pqarrow.NewFileReader(source, pqarrow.ArrowReadProperties{BatchSize: chunkRows}, memory.DefaultAllocator)
+	from, err := pqarrow.NewFileReader(source, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
 	if err != nil {
-		return nil, fmt.Errorf("reading a Parquet file: %w", err)
+		return nil, err
 	}
-	schema, err := reader.Schema()
+	got, err := from.Schema()
 	if err != nil {
-		return nil, fmt.Errorf("reading a Parquet file: %w", err)
+		return nil, err
 	}
-	if len(schema.Fields()) != len(want.Fields()) {
-		return nil, ErrSchema
+	f := &reader{table: table, schema: schemas.Arrow(table.Columns), left: source.NumRows(), batch: 256}
+	if len(got.Fields()) != len(table.Columns) {
+		return nil, fmt.Errorf("%w: there are %d, not %d", ErrSchema, len(got.Fields()), len(table.Columns))
 	}
-	for i, f := range want.Fields() {
-		if got := schema.Field(i); got.Name != f.Name || !arrow.TypeEqual(got.Type, f.Type) {
-			return nil, fmt.Errorf("%w: column %d is %s %s, not %s %s", ErrSchema, i+1, got.Name, got.Type, f.Name, f.Type)
+	for i, want := range f.schema.Fields() {
+		if got := got.Field(i); got.Name != want.Name || !arrow.TypeEqual(got.Type, want.Type) {
+			return nil, fmt.Errorf("%w: column %d is %s %s, not %s %s", ErrSchema, i+1, got.Name, got.Type, want.Name, want.Type)
 		}
 	}
-	return reader.GetRecordReader(ctx, nil, nil)
+	content := source.MetaData().KeyValueMetadata().FindValue(MetadataContent)
+	if content == nil {
+		return nil, fmt.Errorf("%w: it does not name their digest", ErrDamaged)
+	}
+	f.want = *content
+	if f.left > 0 { // a file without rows has no pages
+		for i := range table.Columns {
+			column, err := from.GetColumn(ctx, i)
+			if err != nil {
+				return nil, fmt.Errorf("column %s: %w", table.Columns[i].Name, err)
+			}
+			f.columns = append(f.columns, column)
+		}
+	}
+	return f, nil
+}
+
+// next reads a batch, or gives nil at the end. Batches grow to chunkRows as long
+// as they stay below chunkBytes: a dictionary can make little of very much, so
+// what the metadata says of sizes is no guide.
+func (f *reader) next(ctx context.Context) (arrow.Record, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	if f.left == 0 {
+		if f.content.String() != f.want {
+			return nil, fmt.Errorf("%w: their digest is %s, not %s", ErrDamaged, f.content, f.want)
+		}
+		return nil, nil
+	}
+	rows := min(f.batch, f.left)
+	arrays := make([]arrow.Array, len(f.columns))
+	for i, column := range f.columns {
+		read, err := column.NextBatch(rows)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", f.table.Columns[i].Name, err)
+		}
+		if len(read.Chunks()) != 1 || int64(read.Len()) != rows {
+			return nil, fmt.Errorf("%w: column %s ends early", ErrDamaged, f.table.Columns[i].Name)
+		}
+		arrays[i] = read.Chunk(0)
+	}
+	f.left -= rows
+	batch := array.NewRecord(f.schema, arrays, rows)
+	for _, d := range schemas.RowDigests(f.table.Columns, batch) {
+		f.content = f.content.Add(d)
+	}
+	f.batch = max(1, min(rows*chunkBytes/max(1, batchSize(batch)), 2*rows, chunkRows))
+	return batch, nil
 }

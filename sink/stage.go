@@ -155,10 +155,15 @@ func (s *Stage) inMemory(p *partition) Rows {
 		slices.SortFunc(refs, func(a, b rowRef) int {
 			return compareRows(&s.keys[a.batch], int(a.row), &s.keys[b.batch], int(b.row))
 		})
-		for chunk := range slices.Chunk(refs, chunkRows) {
-			if !yield(gather(s.table.Columns, s.mem, chunk), nil) {
+		for len(refs) > 0 {
+			rows := 0
+			for size := 0; rows < min(len(refs), chunkRows) && size < chunkBytes; rows++ {
+				size += s.keys[refs[rows].batch].size(int(refs[rows].row))
+			}
+			if !yield(gather(s.table.Columns, s.mem, refs[:rows]), nil) {
 				return
 			}
+			refs = refs[rows:]
 		}
 	}
 }

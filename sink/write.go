@@ -59,9 +59,12 @@ func Write(ctx context.Context, path string, table schemas.Table, o WriteOptions
 	}
 	w := &writer{table: table, out: newOutput(file)}
 	err = w.write(ctx, codec, o.Job, rows)
-	// The Parquet library drops some errors of the file below it.
-	err = errors.Join(err, w.out.flush(), file.Close())
-	if err != nil {
+	// The Parquet library drops some errors of the file below it, and what it
+	// then fails of says less than they do.
+	if flushErr := w.out.flush(); flushErr != nil {
+		err = flushErr
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
 		return File{}, errors.Join(fmt.Errorf("staging a Parquet file at %s: %w", path, err), os.Remove(path))
 	}
 	return File{Path: path, Size: w.out.size, CRC32C: w.out.crc.Sum32(), Summary: w.summary}, nil
@@ -140,13 +143,13 @@ func (w *writer) write(ctx context.Context, codec compress.Compression, job stri
 			return w.out.err
 		}
 	}
-	for key, value := range map[string]string{
-		MetadataJob:     job,
-		MetadataSchema:  w.table.Fingerprint(),
-		MetadataRows:    strconv.FormatInt(w.summary.Rows, 10),
-		MetadataContent: w.summary.Content.String(),
+	for _, entry := range [][2]string{ // in the same order in every file
+		{MetadataJob, job},
+		{MetadataSchema, w.table.Fingerprint()},
+		{MetadataRows, strconv.FormatInt(w.summary.Rows, 10)},
+		{MetadataContent, w.summary.Content.String()},
 	} {
-		if err := pq.AppendKeyValueMetadata(key, value); err != nil {
+		if err := pq.AppendKeyValueMetadata(entry[0], entry[1]); err != nil {
 			return err
 		}
 	}

@@ -185,16 +185,22 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 			if i == 0 && ok {
 				c.Before, c.After = have.Object.Size, have.Object.Size
 			}
-			if !Needs(&sink.Sink, o.Partition, o.Rows.After, o.Content) {
-				continue
-			}
 			w := Write{Sink: address, Action: Update, Key: have.Object.Key, Generation: have.Object.Generation}
-			switch {
-			case o.Rows.After == 0:
-				w.Action = Delete
-			case !ok:
+			if !ok {
 				w.Action, w.Key = Create, Key(job, o.Partition)
 				w.Generation = sink.Damaged[w.Key]
+			}
+			// Where the rows are gone, a damaged object must go too: readers
+			// would still see it.
+			leftover := o.Rows.After == 0 && w.Generation != ""
+			if !leftover && !Needs(&sink.Sink, o.Partition, o.Rows.After, o.Content) {
+				continue
+			}
+			if o.Rows.After == 0 {
+				w.Action = Delete
+			}
+			if i == 0 {
+				c.After = size(o.Staged)
 			}
 			c.Writes = append(c.Writes, w)
 		}
@@ -202,16 +208,23 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 		case len(c.Writes) == 0:
 			c.Staged = nil
 		case o.Rows.After == 0:
-			c.Action, c.After = Delete, 0
+			c.Action = Delete
 		case published:
-			c.Action, c.After = Update, o.Staged.Size
+			c.Action = Update
 		default:
-			c.Action, c.After = Create, o.Staged.Size
+			c.Action = Create
 		}
 		changes = append(changes, c)
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Partition, b.Partition) })
 	return changes
+}
+
+func size(s *Staged) int64 {
+	if s == nil {
+		return 0
+	}
+	return s.Size
 }
 
 // Key is the key of a partition's object: the job's name, the partition, and the

@@ -142,13 +142,14 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 			r.Partitions[path] = p
 			continue
 		}
-		if next, ok := pending.Partitions[path]; ok && (next.Rows == 0 || match(&next.Object)) {
-			if next.Rows > 0 || !has(at, p.Object.Key) {
-				r.adopt(path, next)
-				continue
-			}
+		next, ok := pending.Partitions[path]
+		updated := ok && next.Rows > 0 && match(&next.Object)
+		deleted := ok && next.Rows == 0 && !has(at, p.Object.Key)
+		if updated || deleted {
+			r.adopt(path, next)
+		} else {
+			drifted(p.Object.Key)
 		}
-		drifted(p.Object.Key)
 	}
 	for path, next := range pending.Partitions {
 		if _, published := prior.Partitions[path]; published {

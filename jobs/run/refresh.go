@@ -26,11 +26,11 @@ func (s *Session) refresh(ctx context.Context, job jobs.Job) (map[string]*plan.R
 		}
 		seen, err := list(ctx, opened, job.Name)
 		if err != nil {
-			return nil, sinkDiagnostic(sink, "Sink cannot be listed", err)
+			return nil, sink.Unusable("Sink cannot be listed", err)
 		}
 		sums, err := checksums(ctx, opened, plan.Suspects(prior, seen))
 		if err != nil {
-			return nil, sinkDiagnostic(sink, "Sink cannot be read", err)
+			return nil, sink.Unusable("Sink cannot be read", err)
 		}
 		out[sink.Address] = plan.Refresh(sink.Address, job.Name, prior, seen, sums)
 	}

@@ -122,7 +122,7 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 			}
 			opened, err := o.OpenSink(ctx, to)
 			if err != nil {
-				return nil, sinkDiagnostic(to, "Sink cannot be opened", err)
+				return nil, to.Unusable("Sink cannot be opened", err)
 			}
 			s.stores[to.Address] = opened
 		}
@@ -131,14 +131,6 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 		return nil, fmt.Errorf("clearing the staging directory: %w", err)
 	}
 	return s, nil
-}
-
-func sinkDiagnostic(sink jobs.Sink, summary string, err error) jobs.Diagnostic {
-	attribute := "path"
-	if sink.Kind == "gcs" {
-		attribute = "bucket"
-	}
-	return sink.Diagnose(attribute, summary, err.Error()+".")
 }
 
 func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage") }

@@ -37,6 +37,10 @@ func isFinding(err error) bool {
 func TestFlippedBits(t *testing.T) {
 	table := schemas.KnockEvents()
 	random := rand.New(rand.NewPCG(1, 2))
+	stride := 60
+	if testing.Short() {
+		stride = 400
+	}
 	for _, codec := range []string{"none", "snappy", "gzip", "zstd"} {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s plain=%t", codec, plain), func(t *testing.T) {
@@ -49,7 +53,7 @@ func TestFlippedBits(t *testing.T) {
 				original := byArrow(data)
 				metadata := original[strings.Index(original, "prospector."):]
 				missed, tried := 0, 0
-				for at := random.IntN(59); at < len(data); at += 1 + random.IntN(59) {
+				for at := random.IntN(stride); at < len(data); at += 1 + random.IntN(stride) {
 					tried++
 					bit := byte(1) << random.IntN(8)
 					data[at] ^= bit

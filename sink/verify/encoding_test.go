@@ -219,5 +219,17 @@ func TestLengthsAreNotBelieved(t *testing.T) {
 				return err
 			})
 		}
+	} // Data that says of itself that it becomes hundreds of megabytes.
+	for codec, data := range map[parquet.CompressionCodec][]byte{
+		parquet.CompressionCodec_SNAPPY: append(binary.AppendUvarint(nil, 1<<30), make([]byte, 100)...),
+		parquet.CompressionCodec_ZSTD:   append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x10}, make([]byte, 100)...),
+	} {
+		allocated(func() error {
+			_, err := uncompress(codec, data, 100)
+			if err == nil {
+				return nil
+			}
+			return unreadable("%v", err)
+		})
 	}
 }

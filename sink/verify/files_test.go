@@ -96,19 +96,8 @@ var codecs = map[string]compress.Compression{
 // write makes a file with Arrow.
 func write(tb testing.TB, table schemas.Table, rows []row, how written) []byte {
 	tb.Helper()
-	fields := make([]arrow.Field, len(table.Columns))
-	for i, c := range table.Columns {
-		fields[i] = arrow.Field{Name: c.Name, Nullable: true, Type: map[schemas.Type]arrow.DataType{
-			schemas.String:    arrow.BinaryTypes.String,
-			schemas.Timestamp: &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
-			schemas.Date:      arrow.FixedWidthTypes.Date32,
-		}[c.Type]}
-		if how.field != nil && c.Name == how.column {
-			how.field(&fields[i])
-		}
-	}
 	meta := arrow.MetadataFrom(how.metadata)
-	schema := arrow.NewSchema(fields, nil)
+	schema := arrow.NewSchema(fieldsOf(table, how), nil)
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(codecs[how.codec]),
 		parquet.WithDictionaryDefault(!how.plain),
@@ -149,6 +138,21 @@ func write(tb testing.TB, table schemas.Table, rows []row, how written) []byte {
 		tb.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+func fieldsOf(table schemas.Table, how written) []arrow.Field {
+	fields := make([]arrow.Field, len(table.Columns))
+	for i, c := range table.Columns {
+		fields[i] = arrow.Field{Name: c.Name, Nullable: true, Type: map[schemas.Type]arrow.DataType{
+			schemas.String:    arrow.BinaryTypes.String,
+			schemas.Timestamp: &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
+			schemas.Date:      arrow.FixedWidthTypes.Date32,
+		}[c.Type]}
+		if how.field != nil && c.Name == how.column {
+			how.field(&fields[i])
+		}
+	}
+	return fields
 }
 
 func recordOf(tb testing.TB, schema *arrow.Schema, rows []row) arrow.Record {

@@ -76,17 +76,9 @@ func compare(want, found sink.Summary) []Finding {
 	return differs
 }
 
-// The footer's key-value metadata that the writer of the lake's files sets.
-// The job's name is for the caller to judge.
-const (
-	metaJob     = "prospector.job"
-	metaSchema  = "prospector.schema"
-	metaRows    = "prospector.rows"
-	metaContent = "prospector.content"
-)
-
 // checkMetadata holds what the footer says of the rows against the rows. A file
-// that has any of the four keys has all of them.
+// that has any of the four keys has all of them. The job's name is for the caller
+// to judge.
 func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (map[string]string, []Finding) {
 	metadata := map[string]string{}
 	var wrong []Finding
@@ -97,7 +89,7 @@ func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (m
 		metadata[p.Key] = p.GetValue()
 	}
 	ours := 0
-	for _, key := range []string{metaJob, metaSchema, metaRows, metaContent} {
+	for _, key := range []string{sink.MetadataJob, sink.MetadataSchema, sink.MetadataRows, sink.MetadataContent} {
 		if _, ok := metadata[key]; ok {
 			ours++
 		}
@@ -106,10 +98,10 @@ func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (m
 		return metadata, wrong
 	}
 	for _, is := range []struct{ key, truth string }{
-		{metaJob, metadata[metaJob]},
-		{metaSchema, table.Fingerprint()},
-		{metaRows, fmt.Sprint(found.Rows)},
-		{metaContent, found.Content.String()},
+		{sink.MetadataJob, metadata[sink.MetadataJob]},
+		{sink.MetadataSchema, table.Fingerprint()},
+		{sink.MetadataRows, fmt.Sprint(found.Rows)},
+		{sink.MetadataContent, found.Content.String()},
 	} {
 		told, ok := metadata[is.key]
 		switch {

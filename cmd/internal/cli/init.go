@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -55,16 +54,12 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
 			seen[sink.Address] = true
 			opened, err := e.OpenSink(ctx, sink)
 			if err != nil {
-				attribute := "path"
-				if sink.Kind == "gcs" {
-					attribute = "bucket"
-				}
-				errs = append(errs, sink.Diagnose(attribute, "Sink cannot be opened", err.Error()+"."))
+				errs = append(errs, sink.Unusable("Sink cannot be opened", err))
 				continue
 			}
 			e.view.Printf("%s: %s\n", sink.Address, opened.URI(""))
 			errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
 		}
 	}
-	return errors.Join(errs.Err())
+	return errs.Err()
 }

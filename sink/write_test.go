@@ -1,0 +1,396 @@
+package sink
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"prospector/schemas"
+)
+
+// summaryOf computes what Write must say of rows, from the values one by one.
+func summaryOf(table schemas.Table, rows []row) Summary {
+	s := Summary{Rows: int64(len(rows)), Content: digestOf(table.Columns, rows)}
+	for _, c := range table.Columns {
+		column := ColumnSummary{Name: c.Name}
+		for _, r := range rows {
+			if _, ok := r[c.Name]; !ok {
+				column.Nulls++
+			}
+			column.Values = column.Values.Add(digestOfValue(c.Name, r[c.Name]))
+		}
+		s.Columns = append(s.Columns, column)
+	}
+	var times []int64
+	for _, r := range rows {
+		if v, ok := r["event_time"]; ok {
+			times = append(times, v.(int64))
+		}
+	}
+	if len(times) > 0 {
+		s.MinTime, s.MaxTime = slices.Min(times), slices.Max(times)
+	}
+	return s
+}
+
+// written writes rows to a new file, and gives its bytes too.
+func written(t testing.TB, table schemas.Table, codec string, rows Rows) (File, []byte) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "part.parquet")
+	f, err := Write(context.Background(), path, table, WriteOptions{Job: "prospect_events", Compression: codec}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Path != path || f.Size != int64(len(data)) || f.CRC32C != crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) {
+		t.Errorf("the file of %d bytes is said to be %+v", len(data), f)
+	}
+	return f, data
+}
+
+func read(data []byte, table schemas.Table) Rows {
+	return Read(context.Background(), bytes.NewReader(data), int64(len(data)), table)
+}
+
+// footer reads a file's metadata with Arrow's own reader.
+func footer(t testing.TB, data []byte) *file.Reader {
+	t.Helper()
+	r, err := file.NewParquetReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestWriteAndRead(t *testing.T) {
+	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
+		for _, keys := range []string{"event_type event_date", "event_year"} {
+			for _, n := range []int{0, 1, 2000} {
+				t.Run(fmt.Sprintf("%s/%s/%d", codec, keys, n), func(t *testing.T) {
+					rng := rand.New(rand.NewPCG(1, 2))
+					table := partitioned(t, strings.Fields(keys)...)
+					rows := only(table.Columns, someRows(rng, n))
+					sortRows(rows)
+					f, data := written(t, table, codec, stream(nil, cut(rng, table.Columns, rows)...))
+					if diff := cmp.Diff(summaryOf(table, rows), f.Summary); diff != "" {
+						t.Errorf("the summary is another one (-want +got):\n%s", diff)
+					}
+					if diff := cmp.Diff(rows, mustCollect(t, read(data, table)), cmpopts.EquateEmpty()); diff != "" {
+						t.Errorf("other rows are read (-written +read):\n%s", diff)
+					}
+
+					metadata := footer(t, data).MetaData()
+					want := map[string]string{
+						"prospector.job":     "prospect_events",
+						"prospector.schema":  table.Fingerprint(),
+						"prospector.rows":    fmt.Sprint(n),
+						"prospector.content": digestOf(table.Columns, rows).String(),
+					}
+					for key, value := range want {
+						if got := metadata.KeyValueMetadata().FindValue(key); got == nil || *got != value {
+							t.Errorf("the metadata has %s = %v, not %s", key, got, value)
+						}
+					}
+					if got := metadata.KeyValueMetadata().Len(); got != len(want) {
+						t.Errorf("the metadata has %d keys", got)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A column that is NULL throughout, and one that never is.
+func TestWriteNulls(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := []row{
+		{"event_id": "1", "prospect_id": "p", "created_at": int64(-1), "description": ""},
+		{"event_id": "2", "prospect_id": "p", "created_at": int64(0), "description": "x"},
+	}
+	f, data := written(t, table, "snappy", stream(nil, batchOf(table.Columns, rows)))
+	if got := mustCollect(t, read(data, table)); !cmp.Equal(rows, got) {
+		t.Errorf("other rows are read: %v", got)
+	}
+	if f.Summary.MinTime != 0 || f.Summary.MaxTime != 0 {
+		t.Errorf("without an event_time, the times are %d to %d", f.Summary.MinTime, f.Summary.MaxTime)
+	}
+}
+
+// many gives n rows in batches of b, all NULL but for what must not be.
+func many(table schemas.Table, n, b int, more row) Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		for from := 0; from < n; from += b {
+			rows := make([]row, min(b, n-from))
+			for i := range rows {
+				rows[i] = row{"event_id": fmt.Sprintf("%020d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
+				for k, v := range more {
+					rows[i][k] = v
+				}
+			}
+			if !yield(batchOf(table.Columns, rows), nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestRowGroups(t *testing.T) {
+	table := schemas.KnockEvents()
+	noise := make([]byte, 1<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(' ' + rng.IntN(64))
+	}
+	long := func(yield func(arrow.Record, error) bool) { // 150 MiB of texts that differ
+		for i := range 150 {
+			noise[i]++
+			r := row{"event_id": fmt.Sprintf("%020d", i), "prospect_id": "p", "event_time": int64(i), "message_body": string(noise)}
+			if !yield(batchOf(table.Columns, []row{r}), nil) {
+				return
+			}
+		}
+	}
+	for _, test := range []struct {
+		name         string
+		rows         Rows
+		n, groups    int64
+		most, atMost int64 // rows of a group, bytes of a group
+	}{
+		{"few rows", many(table, 1000, 100, nil), 1000, 1, rowGroupRows, rowGroupBytes},
+		{"exactly full", many(table, rowGroupRows, 1<<14, nil), rowGroupRows, 1, rowGroupRows, rowGroupBytes},
+		{"one row more", many(table, rowGroupRows+1, 1<<14, nil), rowGroupRows + 1, 2, rowGroupRows, rowGroupBytes},
+		{"batches that do not fit evenly", many(table, 300_000, 10_007, nil), 300_000, 3, rowGroupRows, rowGroupBytes},
+		{"batches larger than a group", many(table, 300_000, 300_000, nil), 300_000, 3, rowGroupRows, rowGroupBytes},
+		{"long texts", long, 150, 3, 70, rowGroupBytes + 3<<20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, data := written(t, table, "none", test.rows)
+			metadata := footer(t, data).MetaData()
+			if int64(len(metadata.RowGroups)) != test.groups || metadata.NumRows != test.n || f.Summary.Rows != test.n {
+				t.Errorf("%d rows are %d in %d row groups", test.n, metadata.NumRows, len(metadata.RowGroups))
+			}
+			for i := range len(metadata.RowGroups) {
+				g := metadata.RowGroup(i)
+				if g.NumRows() == 0 || g.NumRows() > test.most || g.TotalByteSize() > test.atMost {
+					t.Errorf("row group %d has %d rows and %d bytes", i, g.NumRows(), g.TotalByteSize())
+				}
+			}
+			n, content := int64(0), schemas.Digest{}
+			for batch, err := range read(data, table) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += batch.NumRows()
+				for _, d := range schemas.RowDigests(table.Columns, batch) {
+					content = content.Add(d)
+				}
+			}
+			if n != test.n || content != f.Summary.Content {
+				t.Errorf("%d rows with the content %s are read, %d with %s were written", n, content, test.n, f.Summary.Content)
+			}
+		})
+	}
+}
+
+// What LAKE_CONTRACT.md asks of every file.
+func TestFileSettings(t *testing.T) {
+	codecs := map[string]compress.Compression{
+		"snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd, "gzip": compress.Codecs.Gzip, "none": compress.Codecs.Uncompressed,
+	}
+	const secret = "tour me, Ada Lovelace"
+	for codec, want := range codecs {
+		t.Run(codec, func(t *testing.T) {
+			table := schemas.KnockEvents()
+			rows := someRows(rand.New(rand.NewPCG(1, 2)), 3000)
+			for i, r := range rows {
+				for _, c := range table.Columns {
+					if c.PII {
+						r[c.Name] = secret
+					}
+				}
+				if i%2 == 0 { // a dictionary that does not hold it all
+					r["description"] = fmt.Sprint(i, strings.Repeat("long ", 300))
+				}
+			}
+			_, data := written(t, table, codec, stream(nil, batchOf(table.Columns, rows)))
+			r := footer(t, data)
+			schema := r.MetaData().Schema
+			if schema.NumColumns() != len(table.Columns) {
+				t.Fatalf("the file has %d columns", schema.NumColumns())
+			}
+			fellBack := false
+			for i, c := range table.Columns {
+				column := schema.Column(i)
+				if column.Name() != c.Name || column.SchemaNode().RepetitionType() != parquet.Repetitions.Optional {
+					t.Errorf("column %d is %s, %s", i, column.Name(), column.SchemaNode().RepetitionType())
+				}
+				logical := map[schemas.Type]string{
+					schemas.String:    "String",
+					schemas.Timestamp: "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds, is_from_converted_type=false, force_set_converted_type=false)",
+				}[c.Type]
+				if got := column.LogicalType().String(); got != logical {
+					t.Errorf("%s is a %s, not a %s", c.Name, got, logical)
+				}
+
+				chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if chunk.Compression() != want {
+					t.Errorf("%s is compressed by %s", c.Name, chunk.Compression())
+				}
+				for _, e := range chunk.Encodings() {
+					if e != parquet.Encodings.Plain && e != parquet.Encodings.RLE && e != parquet.Encodings.RLEDict && e != parquet.Encodings.PlainDict {
+						t.Errorf("%s is encoded by %s", c.Name, e)
+					}
+				}
+				if dictionary := chunk.HasDictionaryPage(); dictionary != (c.Type == schemas.String && c.Name != "event_id") {
+					t.Errorf("%s has a dictionary: %t", c.Name, dictionary)
+				}
+				if has, err := chunk.StatsSet(); err != nil || has == c.PII {
+					t.Errorf("%s has statistics: %t (%v)", c.Name, has, err)
+				}
+
+				pages, err := r.RowGroup(0).GetColumnPageReader(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for pages.Next() {
+					switch page := pages.Page().(type) {
+					case *file.DictionaryPage:
+					case *file.DataPageV1:
+						fellBack = fellBack || c.Name == "description" && parquet.Encoding(page.Encoding()) == parquet.Encodings.Plain
+					default:
+						t.Errorf("%s has a page of type %T", c.Name, page)
+					}
+				}
+				if err := pages.Err(); err != nil {
+					t.Error(err)
+				}
+			}
+			if !fellBack {
+				t.Error("no dictionary was given up for being too large: the test does not test that")
+			}
+			size := int(data[len(data)-8]) | int(data[len(data)-7])<<8 | int(data[len(data)-6])<<16
+			if foot := data[len(data)-8-size:]; bytes.Contains(foot, []byte("Lovelace")) || bytes.Contains(foot, []byte("long long")) != true {
+				t.Error("the footer has the personal text, or not the statistics of the rest")
+			}
+		})
+	}
+}
+
+// Nothing but the order in which the library notes the encodings of a page
+// differs between two files of the same rows.
+func TestWriteIsRepeatable(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := someRows(rand.New(rand.NewPCG(1, 2)), 100)
+	var keys []string
+	size := int64(0)
+	for range 20 {
+		f, data := written(t, table, "snappy", stream(nil, batchOf(table.Columns, rows)))
+		got := footer(t, data).MetaData().KeyValueMetadata().Keys()
+		if keys == nil {
+			keys, size = got, f.Size
+		}
+		if !slices.Equal(keys, got) || f.Size != size {
+			t.Fatalf("the metadata is %q in one file of %d bytes, and %q in another of %d", keys, size, got, f.Size)
+		}
+	}
+}
+
+func TestWriteErrors(t *testing.T) {
+	table := schemas.KnockEvents()
+	rng := rand.New(rand.NewPCG(1, 2))
+	batch := batchOf(table.Columns, someRows(rng, 100))
+	cause := errors.New("the operator pressed a key")
+	cancelled, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	for _, test := range []struct {
+		name    string
+		ctx     context.Context
+		codec   string
+		prepare func(path string) error
+		rows    Rows
+		want    error
+		text    string
+	}{
+		{name: "the stream breaks at once", rows: stream(errStream), want: errStream, text: "staging a Parquet file at "},
+		{name: "the stream breaks in the middle", rows: stream(errStream, batch, batch), want: errStream},
+		{name: "cancelled", ctx: cancelled, rows: stream(nil, batch), want: cause},
+		{name: "other columns", rows: stream(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema does not match"},
+		{name: "unknown compression", codec: "lzo", rows: stream(nil, batch), text: `no compression "lzo"`},
+		{name: "no such directory", rows: stream(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
+			prepare: func(path string) error { return os.Remove(filepath.Dir(path)) }},
+		{name: "the path is a directory", rows: stream(nil, batch), want: syscall.EISDIR,
+			prepare: func(path string) error { return os.Mkdir(path, 0o700) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "dir", "part.parquet")
+			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if test.prepare != nil {
+				if err := test.prepare(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := filesIn(t, filepath.Dir(path))
+			if test.ctx == nil {
+				test.ctx = context.Background()
+			}
+			if test.codec == "" {
+				test.codec = "snappy"
+			}
+			f, err := Write(test.ctx, path, table, WriteOptions{Compression: test.codec}, test.rows)
+			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), path) {
+				t.Errorf("the error is %v, want %v with %q and the path", err, test.want, test.text)
+			}
+			if !cmp.Equal(f, File{}) {
+				t.Errorf("with an error comes the file %+v", f)
+			}
+			if after := filesIn(t, filepath.Dir(path)); !slices.Equal(before, after) {
+				t.Errorf("the directory had %q, and has %q", before, after)
+			}
+		})
+	}
+}
+
+// The disk is full: at the first flush, in the midst, or only at the last.
+func TestWriteToFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	table := schemas.KnockEvents()
+	for _, n := range []int{0, 10, 300_000} {
+		path := filepath.Join(t.TempDir(), "part.parquet")
+		if err := os.Symlink("/dev/full", path); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Write(context.Background(), path, table, WriteOptions{Compression: "none"}, many(table, n, 10_000, nil))
+		if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "no space left") != 1 {
+			t.Errorf("%d rows: the error is %v", n, err)
+		}
+		if left := filesIn(t, filepath.Dir(path)); len(left) > 0 {
+			t.Errorf("%d rows: %q are left", n, left)
+		}
+	}
+}
