@@ -51,11 +51,11 @@ func BigQuery(o Options) (string, error) {
 	b.WriteString(o.note())
 	fmt.Fprintf(&b, "CREATE OR REPLACE EXTERNAL TABLE %s (\n", backticks(o.Dataset+"."+o.Name))
 	for i, c := range o.Table.Columns {
-		fmt.Fprintf(&b, "  %s %s", bigQueryName(c.Name), bigQueryTypes[c.Type])
-		if c.Description != "" {
-			fmt.Fprintf(&b, " OPTIONS(description = %s)", bigQueryString(c.Description))
+		line := "  " + bigQueryName(c.Name) + " " + bigQueryTypes[c.Type] + strings.TrimRight(separator(i, len(o.Table.Columns)), "\n")
+		if c.Description != "" { // a comment: that columns of external tables take options is not documented
+			line += " -- " + strings.Join(strings.Fields(c.Description), " ")
 		}
-		b.WriteString(separator(i, len(o.Table.Columns)))
+		b.WriteString(line + "\n")
 	}
 	keys := make([]string, len(o.Table.PartitionBy))
 	for i, c := range o.Table.PartitionBy {

@@ -1,23 +1,23 @@
 CREATE OR REPLACE EXTERNAL TABLE `acme-lake.knock.prospect-events` (
-  event_id STRING OPTIONS(description = 'Deterministic: the first 120 bits of a SHA-256 over the prospect, the type and the time of creation, as base64url.'),
-  prospect_id STRING OPTIONS(description = 'The id under which the event was requested.'),
-  event_type STRING OPTIONS(description = 'The vendor\'s name for the kind of event, as it came.'),
-  event_date DATE OPTIONS(description = 'UTC day of event_time, or of created_at where there is none.'),
-  event_time TIMESTAMP OPTIONS(description = 'When it happened.'),
-  created_at TIMESTAMP OPTIONS(description = 'When Knock recorded it.'),
-  description STRING OPTIONS(description = 'The vendor\'s sentence about the event.'),
-  source_title STRING OPTIONS(description = 'Where the prospect came from.'),
-  agent_username STRING OPTIONS(description = 'The leasing agent.'),
-  appointment_start_time TIMESTAMP OPTIONS(description = 'When the tour begins.'),
-  appointment_end_time TIMESTAMP OPTIONS(description = 'When the tour ends.'),
-  appointment_status STRING OPTIONS(description = 'confirmed, cancelled, …'),
-  appointment_tour_type STRING OPTIONS(description = 'IN_PERSON, VIRTUAL, …'),
-  message_direction STRING OPTIONS(description = 'inbound (from the prospect) or outbound.'),
-  message_from STRING OPTIONS(description = 'Who sent it: an address, a number or a name.'),
-  message_to STRING OPTIONS(description = 'Who received it.'),
-  message_subject STRING OPTIONS(description = 'The subject of an e-mail.'),
-  message_body STRING OPTIONS(description = 'The text of the message.'),
-  extra_json STRING OPTIONS(description = 'Every field that no column took, as one JSON object with sorted keys; NULL when there is none.')
+  event_id STRING, -- Deterministic: the first 120 bits of a SHA-256 over the prospect, the type and the time of creation, as base64url.
+  prospect_id STRING, -- The id under which the event was requested.
+  event_type STRING, -- The vendor's name for the kind of event, as it came.
+  event_date DATE, -- UTC day of event_time, or of created_at where there is none.
+  event_time TIMESTAMP, -- When it happened.
+  created_at TIMESTAMP, -- When Knock recorded it.
+  description STRING, -- The vendor's sentence about the event.
+  source_title STRING, -- Where the prospect came from.
+  agent_username STRING, -- The leasing agent.
+  appointment_start_time TIMESTAMP, -- When the tour begins.
+  appointment_end_time TIMESTAMP, -- When the tour ends.
+  appointment_status STRING, -- confirmed, cancelled, …
+  appointment_tour_type STRING, -- IN_PERSON, VIRTUAL, …
+  message_direction STRING, -- inbound (from the prospect) or outbound.
+  message_from STRING, -- Who sent it: an address, a number or a name.
+  message_to STRING, -- Who received it.
+  message_subject STRING, -- The subject of an e-mail.
+  message_body STRING, -- The text of the message.
+  extra_json STRING -- Every field that no column took, as one JSON object with sorted keys; NULL when there is none.
 )
 WITH PARTITION COLUMNS (event_month DATE)
 OPTIONS (

@@ -1,5 +1,5 @@
 CREATE OR REPLACE EXTERNAL TABLE `project.dataset.odd\`name` (
-  `from` STRING OPTIONS(description = 'it\'s \`that\`'),
+  `from` STRING, -- it's `that`
   `Order` TIMESTAMP,
   from_ DATE
 )

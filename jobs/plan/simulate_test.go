@@ -1,0 +1,483 @@
+package plan_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+)
+
+const address = "job.events"
+
+var sinks = []string{lake, bucket}
+
+// world is two sinks, a state, what the source says, and everything that can go
+// wrong between them. Its runs take the steps of a real one, those of
+// jobs/run/apply.go above all.
+type world struct {
+	t    *testing.T
+	rng  *rand.Rand
+	log  []string
+	held map[string]held
+	// past are all objects that were ever at a key.
+	past map[string][]string
+	// writes is the newest generation.
+	writes int
+	// state is what its file holds.
+	state *state.State
+	// desired are the rows by partition, and the events of the quarantine.
+	desired    map[string]string
+	quarantine string
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{
+		t: t, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
+		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), desired: make(map[string]string),
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d:\n%s", seed, strings.Join(w.log, "\n"))
+		}
+	})
+	return w
+}
+
+func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+
+// chance is true once in n times.
+func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+func pick[T cmp.Ordered, V any](w *world, from map[T]V) T {
+	keys := slices.Sorted(maps.Keys(from))
+	return keys[w.rng.IntN(len(keys))]
+}
+
+// put makes an object, of a new generation.
+func (w *world) put(sink, key, text string) string {
+	w.writes++
+	w.past[key] = append(w.past[key], text)
+	w.held[sink][key] = fmt.Sprintf("%s@%d", text, w.writes)
+	return fmt.Sprint(w.writes)
+}
+
+// rowsOf are the rows in a file's text. The same rows can stand in several
+// files, as Parquet's footers differ.
+func rowsOf(text string) string {
+	rows, _, _ := strings.Cut(text, "|")
+	return rows
+}
+
+func digest(rows string) schemas.Digest { return schemas.HashValuesOf("").String(rows) }
+
+// stage makes the file of those rows; its path is its text.
+func (w *world) stage(rows string) *plan.Staged {
+	text := fmt.Sprintf("%s|%d", rows, w.rng.IntN(3))
+	return &plan.Staged{Path: text, Rows: int64(len(rows)), Content: digest(rows), Size: int64(len(text)), CRC32C: checksum(text)}
+}
+
+// happens changes what the source says.
+func (w *world) happens() {
+	for range w.rng.IntN(3) {
+		path := fmt.Sprintf("p=%d", w.rng.IntN(4))
+		if w.chance(3) {
+			delete(w.desired, path)
+			w.did("source: %s has no rows", path)
+		} else {
+			w.desired[path] = fmt.Sprintf("row%d", w.rng.IntN(4))
+			w.did("source: %s has %s", path, w.desired[path])
+		}
+	}
+	if w.chance(3) {
+		w.quarantine = []string{"", "bad0", "bad1"}[w.rng.IntN(3)]
+		w.did("source: the quarantine has %q", w.quarantine)
+	}
+}
+
+// meddle does what an outsider might do to one object.
+func (w *world) meddle() {
+	sink := pick(w, w.held)
+	objects := w.held[sink]
+	if len(objects) == 0 || w.chance(8) {
+		key := []string{plan.Key(job, fmt.Sprintf("p=%d", w.rng.IntN(4))), "events/_SUCCESS", plan.QuarantineKey(job)}[w.rng.IntN(3)]
+		w.put(sink, key, "strange")
+		w.did("outsider: puts %s into %s", key, sink)
+		return
+	}
+	key := pick(w, objects)
+	switch w.rng.IntN(4) {
+	case 0:
+		delete(objects, key)
+		w.did("outsider: deletes %s of %s", key, sink)
+	case 1:
+		w.put(sink, key, "garbage")
+		w.did("outsider: damages %s of %s", key, sink)
+	case 2:
+		text, _ := parse(objects[key])
+		w.put(sink, key, text)
+		w.did("outsider: copies %s of %s onto itself", key, sink)
+	case 3:
+		text := w.past[key][w.rng.IntN(len(w.past[key]))]
+		w.put(sink, key, text)
+		w.did("outsider: restores %s of %s to %s", key, sink, text)
+	}
+}
+
+// run is a plan with what it was made from.
+type run struct {
+	plan.Job
+	state *state.State // as the run has it in memory
+	prior map[string]*plan.Refreshed
+}
+
+// plan refreshes, stages and compares, and changes nothing.
+func (w *world) plan() *run {
+	r := &run{state: w.state.Clone(), prior: make(map[string]*plan.Refreshed)}
+	owned := w.state.Clone().Job(address)
+	for _, sink := range sinks {
+		r.prior[sink] = refresh(w.t, sink, owned.Sink(sink), w.held[sink])
+		r.Drift = append(r.Drift, r.prior[sink].Drift...)
+	}
+	paths := plan.Partitions(r.prior)
+	for path := range w.desired {
+		if !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	var outcomes []plan.Outcome
+	for _, path := range paths {
+		rows := w.desired[path]
+		o := plan.Outcome{Partition: path, Rows: plan.Rows{After: int64(len(rows))}, Content: digest(rows)}
+		if rows != "" && slices.ContainsFunc(sinks, func(sink string) bool {
+			return plan.Needs(&r.prior[sink].Sink, path, o.Rows.After, o.Content)
+		}) {
+			o.Staged = w.stage(rows)
+		}
+		outcomes = append(outcomes, o)
+	}
+	r.Changes = plan.Changes(job, sinks, r.prior, outcomes)
+	r.Quarantine = w.planQuarantine(r.prior)
+	return r
+}
+
+func (w *world) planQuarantine(prior map[string]*plan.Refreshed) *plan.Quarantine {
+	q := &plan.Quarantine{After: int64(len(w.quarantine))}
+	for _, sink := range sinks {
+		have := prior[sink].Quarantine
+		write := plan.Write{Sink: sink, Action: plan.Update, Key: plan.QuarantineKey(job)}
+		switch {
+		case have == nil && q.After == 0, have != nil && have.Content == digest(w.quarantine):
+			continue
+		case have == nil:
+			write.Action, write.Generation = plan.Create, prior[sink].Damaged[write.Key]
+		case q.After == 0:
+			write.Action, write.Generation = plan.Delete, have.Object.Generation
+		default:
+			write.Generation = have.Object.Generation
+		}
+		q.Writes = append(q.Writes, write)
+	}
+	if q.After > 0 {
+		q.Staged = w.stage(w.quarantine)
+	}
+	if len(q.Writes) == 0 {
+		return nil
+	}
+	return q
+}
+
+func (r *run) inTheWay() []plan.Drift { return plan.InTheWay(r.Changes, r.Drift) }
+
+var (
+	errCrashed  = errors.New("the process was killed")
+	errConflict = errors.New("the object has changed since it was planned")
+	errStopped  = errors.New("the run was stopped")
+)
+
+// apply carries the plan out. steps says how many writes, those of the state
+// included, it lives to make; stop says that it then has the time to record
+// what it has made, as one that is interrupted or fails has.
+func (w *world) apply(r *run, steps int, stop bool) error {
+	killed := func() bool { steps--; return steps < 0 }
+	owned := r.state.Job(address)
+	for sink, prior := range r.prior {
+		found := prior.Sink
+		owned.Sinks[sink] = &found
+	}
+	intended := false
+	pending := func(sink string) *state.Pending {
+		intended = true
+		s := owned.Sink(sink)
+		if s.Pending == nil {
+			s.Pending = &state.Pending{Partitions: make(map[string]state.Partition)}
+		}
+		return s.Pending
+	}
+	type task struct {
+		plan.Write
+		path   string // "" for the quarantine
+		staged *plan.Staged
+	}
+	var tasks []task
+	for _, c := range r.Changes {
+		for _, write := range c.Writes {
+			tasks = append(tasks, task{write, c.Partition, c.Staged})
+			pending(write.Sink).Partitions[c.Partition] = recorded(c.Staged, write.Key, "")
+		}
+	}
+	if r.Quarantine != nil {
+		for _, write := range r.Quarantine.Writes {
+			tasks = append(tasks, task{write, "", r.Quarantine.Staged})
+			pending(write.Sink).Quarantine = recordedQuarantine(r.Quarantine.Staged, write.Key, "")
+		}
+	}
+	if killed() {
+		return errCrashed
+	}
+	w.record(r)
+	if !intended {
+		return nil
+	}
+
+	w.rng.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
+	var failed error
+	for _, task := range tasks {
+		if killed() {
+			if !stop {
+				return errCrashed
+			}
+			failed = errStopped
+			if w.chance(2) { // it happens, but nobody hears of it
+				_, _ = w.publish(r, task.Write, task.staged)
+			}
+			break
+		}
+		generation, err := w.publish(r, task.Write, task.staged)
+		if err != nil {
+			failed = err
+			continue // as other publishers do
+		}
+		s := owned.Sink(task.Sink)
+		switch {
+		case task.path == "":
+			s.Pending.Quarantine, s.Quarantine = nil, nil
+			if task.Action != plan.Delete {
+				s.Quarantine = recordedQuarantine(task.staged, task.Key, generation)
+			}
+		case task.Action == plan.Delete:
+			delete(s.Pending.Partitions, task.path)
+			delete(s.Partitions, task.path)
+		default:
+			delete(s.Pending.Partitions, task.path)
+			s.Partitions[task.path] = recorded(task.staged, task.Key, generation)
+		}
+	}
+	if failed == nil {
+		for _, s := range owned.Sinks {
+			s.Pending = nil
+		}
+		if killed() {
+			return errCrashed
+		}
+	}
+	w.record(r)
+	return failed
+}
+
+func (w *world) record(r *run) { w.state = r.state.Clone() }
+
+// recorded is the state of a published file, or of a deletion.
+func recorded(staged *plan.Staged, key, generation string) state.Partition {
+	if staged == nil {
+		return state.Partition{Object: state.Object{Key: key}}
+	}
+	return state.Partition{
+		Rows: staged.Rows, Content: staged.Content,
+		Object: state.Object{Key: key, Size: staged.Size, CRC32C: staged.CRC32C, Generation: generation},
+	}
+}
+
+func recordedQuarantine(staged *plan.Staged, key, generation string) *state.Quarantine {
+	p := recorded(staged, key, generation)
+	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+}
+
+// publish makes one change on its condition, and proves that what it takes away
+// was ours as the refresh has found it, or is in the plan's drift.
+func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generation string, err error) {
+	there, exists := w.held[write.Sink][write.Key]
+	text, current := parse(there)
+	switch {
+	case write.Action == plan.Delete && !exists:
+		return "", nil
+	case current != write.Generation:
+		w.did("run: %s of %s is not as planned", write.Key, write.Sink)
+		return "", errConflict
+	}
+	if exists && !slices.Contains(r.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
+		ours := false
+		for _, p := range r.prior[write.Sink].Partitions {
+			ours = ours || p.Object == objectOf(write.Key, text, current)
+		}
+		if q := r.prior[write.Sink].Quarantine; q != nil {
+			ours = ours || q.Object == objectOf(write.Key, text, current)
+		}
+		if !ours {
+			w.t.Errorf("%s of %s holds %s, which is neither ours nor drift, and is lost", write.Key, write.Sink, there)
+		}
+	}
+	if write.Action == plan.Delete {
+		delete(w.held[write.Sink], write.Key)
+		w.did("run: deletes %s of %s", write.Key, write.Sink)
+		return "", nil
+	}
+	w.did("run: writes %s of %s: %s", write.Key, write.Sink, staged.Path)
+	return w.put(write.Sink, write.Key, staged.Path), nil
+}
+
+// attempt is a run that may be cut short anywhere.
+func (w *world) attempt(outsiders bool) error {
+	r := w.plan()
+	if len(r.inTheWay()) > 0 {
+		w.did("run: refused, %v is in the way", r.inTheWay())
+		return nil
+	}
+	for outsiders && w.chance(4) {
+		w.meddle() // between plan and apply
+	}
+	steps, stop := w.rng.IntN(12), w.chance(2)
+	err := w.apply(r, steps, stop)
+	w.did("run: ended after at most %d steps: %v", steps, err)
+	return err
+}
+
+// settle is an undisturbed run. What is in its way, a person moves first.
+func (w *world) settle() {
+	r := w.plan()
+	if inTheWay := r.inTheWay(); len(inTheWay) > 0 {
+		for _, d := range inTheWay {
+			delete(w.held[d.Sink], d.Key)
+			w.did("person: moves %s of %s out of the way", d.Key, d.Sink)
+		}
+		r = w.plan()
+	}
+	if err := w.apply(r, 1<<30, false); err != nil {
+		w.t.Errorf("an undisturbed run fails: %v", err)
+	}
+}
+
+// settled proves that the sinks hold what is desired, and that a plan sees so.
+// What an outsider has left that no run may take away is told as drift.
+func (w *world) settled() {
+	r := w.plan()
+	for _, c := range r.Changes {
+		if c.Action != plan.NoOp {
+			w.t.Errorf("%s %s is planned again: %+v", c.Action, c.Partition, c.Writes)
+		}
+	}
+	if r.Quarantine != nil {
+		w.t.Errorf("the quarantine is planned again: %+v", r.Quarantine.Writes)
+	}
+	for _, sink := range sinks {
+		if adopted := r.prior[sink].Adopted; adopted > 0 || w.state.Job(address).Sink(sink).Pending != nil {
+			w.t.Errorf("%s: %d changes are adopted, pending is %+v", sink, adopted, w.state.Job(address).Sink(sink).Pending)
+		}
+		want, got := make(map[string]string), make(map[string]string)
+		for path, rows := range w.desired {
+			want[plan.Key(job, path)] = rows
+		}
+		if w.quarantine != "" {
+			want[plan.QuarantineKey(job)] = w.quarantine
+		}
+		for key, s := range w.held[sink] {
+			text, _ := parse(s)
+			got[key] = rowsOf(text)
+		}
+		for _, d := range r.Drift {
+			_, wanted := want[d.Key]
+			unneeded := d.Kind == plan.Foreign || d.Kind == plan.Modified && d.Key == plan.QuarantineKey(job)
+			switch {
+			case d.Sink != sink:
+			case wanted || !unneeded:
+				w.t.Errorf("there is drift after a run: %+v", d)
+			default:
+				delete(got, d.Key)
+			}
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			w.t.Errorf("%s does not hold what is desired (-want +got):\n%s", sink, diff)
+		}
+	}
+}
+
+const worlds = 3000
+
+// Whatever outsiders, crashes and the source do, in any order, the next run that
+// is left in peace leaves in every sink exactly what is desired, and the one
+// after it has nothing to do. No run takes away what it has not told of.
+func TestEveryWorldSettles(t *testing.T) {
+	var crashes, conflicts, refusals, adopted int
+	for seed := range uint64(worlds) {
+		w := newWorld(t, seed)
+		for range 1 + w.rng.IntN(8) {
+			w.happens()
+			for w.chance(2) {
+				w.meddle()
+			}
+			if r := w.plan(); len(r.inTheWay()) > 0 {
+				refusals++
+			} else {
+				adopted += r.prior[lake].Adopted + r.prior[bucket].Adopted
+			}
+			switch err := w.attempt(true); {
+			case errors.Is(err, errConflict):
+				conflicts++
+			case errors.Is(err, errCrashed):
+				crashes++
+			}
+		}
+		w.settle()
+		w.settled()
+		if t.Failed() {
+			return
+		}
+	}
+	if crashes < worlds || conflicts < worlds/20 || refusals < worlds/20 || adopted < worlds/10 {
+		t.Errorf("%d crashes, %d conflicts, %d refusals, %d changes adopted: the test hardly tests", crashes, conflicts, refusals, adopted)
+	}
+}
+
+// Crashes alone are never taken for what somebody else has done, and a run after
+// them needs nobody's help.
+func TestCrashesAreNoDrift(t *testing.T) {
+	for seed := range uint64(worlds) {
+		w := newWorld(t, seed)
+		for range 1 + w.rng.IntN(8) {
+			w.happens()
+			if r := w.plan(); len(r.Drift) > 0 {
+				t.Errorf("there is drift, though nobody else was there: %v", r.Drift)
+			}
+			if err := w.attempt(false); errors.Is(err, errConflict) {
+				t.Error(err)
+			}
+		}
+		if r := w.plan(); len(r.Drift) > 0 {
+			t.Errorf("there is drift, though nobody else was there: %v", r.Drift)
+		}
+		w.settle()
+		w.settled()
+		if t.Failed() {
+			return
+		}
+	}
+}
