@@ -18,8 +18,8 @@ import (
 	"prospector/transform"
 )
 
-// A version is a row as these tests see it: the id, and what it says. "a1" is
-// version 1 of event a; "a" and "a " differ as NULL and "" do.
+// A version is a row as these tests see it: one letter of id, and the rest is its
+// description. "a1" is version 1 of event a; the description of "a" is NULL.
 type version string
 
 func (v version) id() string { return string(v[:1]) }

@@ -111,6 +111,7 @@ func TestRefresh(t *testing.T) {
 		{name: "creation, then an empty object", pending: "B", seen: "@1", drift: plan.Modified},
 		{name: "deletion of what was modified, done", pending: "-"},
 		{name: "deletion of what was modified, not begun", pending: "-", seen: "X@1", drift: plan.Modified},
+		{name: "deletion of what was emptied, not begun", pending: "-", seen: "@1", drift: plan.Modified},
 	} {
 		for _, kind := range []string{"partition", "quarantine"} {
 			t.Run(kind+" "+test.name, func(t *testing.T) {

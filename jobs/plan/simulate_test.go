@@ -26,11 +26,14 @@ var sinks = []string{lake, bucket}
 // jobs/run/apply.go above all.
 type world struct {
 	t    *testing.T
+	seed uint64
 	rng  *rand.Rand
 	log  []string
 	held map[string]held
 	// past are all objects that were ever at a key.
 	past map[string][]string
+	// strange are the generations that outsiders have made.
+	strange map[string]bool
 	// writes is the newest generation.
 	writes int
 	// state is what its file holds.
@@ -41,16 +44,18 @@ type world struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{
-		t: t, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
-		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), desired: make(map[string]string),
+	return &world{
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
+		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), strange: make(map[string]bool),
+		desired: make(map[string]string),
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("seed %d:\n%s", seed, strings.Join(w.log, "\n"))
-		}
-	})
-	return w
+}
+
+// end stops the test at the first world that has gone wrong, and tells it.
+func (w *world) end() {
+	if w.t.Failed() {
+		w.t.Fatalf("world %d:\n%s", w.seed, strings.Join(w.log, "\n"))
+	}
 }
 
 func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
@@ -108,9 +113,10 @@ func (w *world) happens() {
 func (w *world) meddle() {
 	sink := pick(w, w.held)
 	objects := w.held[sink]
+	put := func(key, text string) { w.strange[w.put(sink, key, text)] = true }
 	if len(objects) == 0 || w.chance(8) {
 		key := []string{plan.Key(job, fmt.Sprintf("p=%d", w.rng.IntN(4))), "events/_SUCCESS", plan.QuarantineKey(job)}[w.rng.IntN(3)]
-		w.put(sink, key, "strange")
+		put(key, "strange")
 		w.did("outsider: puts %s into %s", key, sink)
 		return
 	}
@@ -120,15 +126,15 @@ func (w *world) meddle() {
 		delete(objects, key)
 		w.did("outsider: deletes %s of %s", key, sink)
 	case 1:
-		w.put(sink, key, "garbage")
+		put(key, "garbage")
 		w.did("outsider: damages %s of %s", key, sink)
 	case 2:
 		text, _ := parse(objects[key])
-		w.put(sink, key, text)
+		put(key, text)
 		w.did("outsider: copies %s of %s onto itself", key, sink)
 	case 3:
 		text := w.past[key][w.rng.IntN(len(w.past[key]))]
-		w.put(sink, key, text)
+		put(key, text)
 		w.did("outsider: restores %s of %s to %s", key, sink, text)
 	}
 }
@@ -411,6 +417,9 @@ func (w *world) settled() {
 			case wanted || !unneeded:
 				w.t.Errorf("there is drift after a run: %+v", d)
 			default:
+				if _, generation := parse(w.held[sink][d.Key]); !w.strange[generation] {
+					w.t.Errorf("what a run has written became drift: %+v", d)
+				}
 				delete(got, d.Key)
 			}
 		}
@@ -420,7 +429,7 @@ func (w *world) settled() {
 	}
 }
 
-const worlds = 3000
+const worlds = 1500
 
 // Whatever outsiders, crashes and the source do, in any order, the next run that
 // is left in peace leaves in every sink exactly what is desired, and the one
@@ -448,11 +457,9 @@ func TestEveryWorldSettles(t *testing.T) {
 		}
 		w.settle()
 		w.settled()
-		if t.Failed() {
-			return
-		}
+		w.end()
 	}
-	if crashes < worlds/2 || conflicts < worlds/20 || refusals < worlds/20 || adopted < worlds/10 {
+	if crashes < worlds/2 || conflicts < worlds/20 || refusals < worlds/20 || adopted < worlds/4 {
 		t.Errorf("%d crashes, %d conflicts, %d refusals, %d changes adopted: the test hardly tests", crashes, conflicts, refusals, adopted)
 	}
 }
@@ -476,8 +483,6 @@ func TestCrashesAreNoDrift(t *testing.T) {
 		}
 		w.settle()
 		w.settled()
-		if t.Failed() {
-			return
-		}
+		w.end()
 	}
 }

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -194,6 +195,41 @@ func TestWriteAfterSomebodyElse(t *testing.T) {
 	}
 }
 
+// interfering is a store in which somebody else writes the state right after its
+// backup was made.
+type interfering struct {
+	store.Store
+	write func()
+}
+
+func (s *interfering) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
+	o, err := s.Store.Put(ctx, key, content, cond)
+	if strings.HasSuffix(key, ".backup") {
+		s.write()
+	}
+	return o, err
+}
+
+func TestWriteWhileSomebodyElseDoes(t *testing.T) {
+	path := statePath(t)
+	write(t, backend(t, path), state.New())
+	files, err := local.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := state.NewLocal(&interfering{files, func() {
+		other := backend(t, path)
+		write(t, other, read(t, other))
+	}}, path)
+	s := read(t, l)
+	if err := l.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) || s.Serial != 1 {
+		t.Errorf("Write gives %v and serial %d", err, s.Serial)
+	}
+	if now := read(t, backend(t, path)); now.Serial != 2 {
+		t.Errorf("the file has serial %d: what was written meanwhile is lost", now.Serial)
+	}
+}
+
 var noon = time.Date(2022, 1, 13, 12, 0, 0, 0, time.UTC)
 
 func TestLock(t *testing.T) {
@@ -236,7 +272,7 @@ func TestLock(t *testing.T) {
 	if err := first.Unlock(); err != nil { // once more, now that another holds it
 		t.Error(err)
 	}
-	if err := backend(t, path).Lock(info); !errors.Is(err, state.ErrLocked) {
+	if err := backend(t, path).Lock(info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
 		t.Errorf("an old holder has given back a lock that is another's: %v", err)
 	}
 	if err := second.Unlock(); err != nil {
