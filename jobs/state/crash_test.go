@@ -151,7 +151,10 @@ func TestKilledWriters(t *testing.T) {
 	var before int64 // the serial that the round begins with
 	for round := range 10 {
 		h := startHolder(t, path)
-		time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
+		if _, err := h.lines.Peek(1); err != nil { // each round writes at least once
+			t.Error(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
 		said := max(h.kill(t), before)
 
 		l := backend(t, path)

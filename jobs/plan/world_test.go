@@ -1,0 +1,350 @@
+package plan_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+)
+
+const address = "job.events"
+
+var sinks = []string{lake, bucket}
+
+// world is two sinks, a state, what the source says, and everything that can go
+// wrong between them. Its runs take the steps of a real one, those of
+// jobs/run/apply.go above all.
+type world struct {
+	t    *testing.T
+	seed uint64
+	rng  *rand.Rand
+	log  []string
+	held map[string]held
+	// past are all objects that were ever at a key.
+	past map[string][]string
+	// strange are the generations that outsiders have made.
+	strange map[string]bool
+	// writes is the newest generation.
+	writes int
+	// state is what its file holds.
+	state *state.State
+	// desired are the rows by partition, and the events of the quarantine.
+	desired    map[string]string
+	quarantine string
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	return &world{
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
+		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), strange: make(map[string]bool),
+		desired: make(map[string]string),
+	}
+}
+
+// end stops the test at the first world that has gone wrong, and tells it.
+func (w *world) end() {
+	if w.t.Failed() {
+		w.t.Fatalf("world %d:\n%s", w.seed, strings.Join(w.log, "\n"))
+	}
+}
+
+func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+
+// chance is true once in n times.
+func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+func pick[T cmp.Ordered, V any](w *world, from map[T]V) T {
+	keys := slices.Sorted(maps.Keys(from))
+	return keys[w.rng.IntN(len(keys))]
+}
+
+// put makes an object, of a new generation.
+func (w *world) put(sink, key, text string) string {
+	w.writes++
+	w.past[key] = append(w.past[key], text)
+	w.held[sink][key] = fmt.Sprintf("%s@%d", text, w.writes)
+	return fmt.Sprint(w.writes)
+}
+
+// rowsOf are the rows in a file's text. The same rows can stand in several
+// files, as Parquet's footers differ.
+func rowsOf(text string) string {
+	rows, _, _ := strings.Cut(text, "|")
+	return rows
+}
+
+func digest(rows string) schemas.Digest { return schemas.HashValuesOf("").String(rows) }
+
+// stage makes the file of those rows; its path is its text.
+func (w *world) stage(rows string) *plan.Staged {
+	text := fmt.Sprintf("%s|%d", rows, w.rng.IntN(3))
+	return &plan.Staged{Path: text, Rows: int64(len(rows)), Content: digest(rows), Size: int64(len(text)), CRC32C: checksum(text)}
+}
+
+// happens changes what the source says.
+func (w *world) happens() {
+	for range w.rng.IntN(3) {
+		path := fmt.Sprintf("p=%d", w.rng.IntN(4))
+		if w.chance(3) {
+			delete(w.desired, path)
+			w.did("source: %s has no rows", path)
+		} else {
+			w.desired[path] = fmt.Sprintf("row%d", w.rng.IntN(4))
+			w.did("source: %s has %s", path, w.desired[path])
+		}
+	}
+	if w.chance(3) {
+		w.quarantine = []string{"", "bad0", "bad1"}[w.rng.IntN(3)]
+		w.did("source: the quarantine has %q", w.quarantine)
+	}
+}
+
+// meddle does what an outsider might do to one object.
+func (w *world) meddle() {
+	sink := pick(w, w.held)
+	objects := w.held[sink]
+	put := func(key, text string) { w.strange[w.put(sink, key, text)] = true }
+	if len(objects) == 0 || w.chance(8) {
+		key := []string{plan.Key(job, fmt.Sprintf("p=%d", w.rng.IntN(4))), "events/_SUCCESS", plan.QuarantineKey(job)}[w.rng.IntN(3)]
+		put(key, "strange")
+		w.did("outsider: puts %s into %s", key, sink)
+		return
+	}
+	key := pick(w, objects)
+	switch w.rng.IntN(4) {
+	case 0:
+		delete(objects, key)
+		w.did("outsider: deletes %s of %s", key, sink)
+	case 1:
+		put(key, "garbage")
+		w.did("outsider: damages %s of %s", key, sink)
+	case 2:
+		text, _ := parse(objects[key])
+		put(key, text)
+		w.did("outsider: copies %s of %s onto itself", key, sink)
+	case 3:
+		text := w.past[key][w.rng.IntN(len(w.past[key]))]
+		put(key, text)
+		w.did("outsider: restores %s of %s to %s", key, sink, text)
+	}
+}
+
+// run is a plan with what it was made from.
+type run struct {
+	plan.Job
+	state *state.State // as the run has it in memory
+	prior map[string]*plan.Refreshed
+}
+
+// plan refreshes, stages and compares, and changes nothing.
+func (w *world) plan() *run {
+	r := &run{state: w.state.Clone(), prior: make(map[string]*plan.Refreshed)}
+	owned := w.state.Clone().Job(address)
+	for _, sink := range sinks {
+		r.prior[sink] = refresh(w.t, sink, owned.Sink(sink), w.held[sink])
+		r.Drift = append(r.Drift, r.prior[sink].Drift...)
+	}
+	paths := plan.Partitions(r.prior)
+	for path := range w.desired {
+		if !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	var outcomes []plan.Outcome
+	for _, path := range paths {
+		rows := w.desired[path]
+		o := plan.Outcome{Partition: path, Rows: plan.Rows{After: int64(len(rows))}, Content: digest(rows)}
+		if rows != "" && slices.ContainsFunc(sinks, func(sink string) bool {
+			return plan.Needs(&r.prior[sink].Sink, path, o.Rows.After, o.Content)
+		}) {
+			o.Staged = w.stage(rows)
+		}
+		outcomes = append(outcomes, o)
+	}
+	r.Changes = plan.Changes(job, sinks, r.prior, outcomes)
+	r.Quarantine = w.planQuarantine(r.prior)
+	return r
+}
+
+func (w *world) planQuarantine(prior map[string]*plan.Refreshed) *plan.Quarantine {
+	q := &plan.Quarantine{After: int64(len(w.quarantine))}
+	for _, sink := range sinks {
+		have := prior[sink].Quarantine
+		write := plan.Write{Sink: sink, Action: plan.Update, Key: plan.QuarantineKey(job)}
+		switch {
+		case have == nil && q.After == 0, have != nil && have.Content == digest(w.quarantine):
+			continue
+		case have == nil:
+			write.Action, write.Generation = plan.Create, prior[sink].Damaged[write.Key]
+		case q.After == 0:
+			write.Action, write.Generation = plan.Delete, have.Object.Generation
+		default:
+			write.Generation = have.Object.Generation
+		}
+		q.Writes = append(q.Writes, write)
+	}
+	if q.After > 0 {
+		q.Staged = w.stage(w.quarantine)
+	}
+	if len(q.Writes) == 0 {
+		return nil
+	}
+	return q
+}
+
+func (r *run) inTheWay() []plan.Drift { return plan.InTheWay(r.Changes, r.Drift) }
+
+var (
+	errCrashed  = errors.New("the process was killed")
+	errConflict = errors.New("the object has changed since it was planned")
+	errStopped  = errors.New("the run was stopped")
+)
+
+// apply carries the plan out. steps says how many writes, those of the state
+// included, it lives to make; stop says that it then has the time to record
+// what it has made, as one that is interrupted or fails has.
+func (w *world) apply(r *run, steps int, stop bool) error {
+	killed := func() bool { steps--; return steps < 0 }
+	owned := r.state.Job(address)
+	for sink, prior := range r.prior {
+		found := prior.Sink
+		owned.Sinks[sink] = &found
+	}
+	intended := false
+	pending := func(sink string) *state.Pending {
+		intended = true
+		s := owned.Sink(sink)
+		if s.Pending == nil {
+			s.Pending = &state.Pending{Partitions: make(map[string]state.Partition)}
+		}
+		return s.Pending
+	}
+	type task struct {
+		plan.Write
+		path   string // "" for the quarantine
+		staged *plan.Staged
+	}
+	var tasks []task
+	for _, c := range r.Changes {
+		for _, write := range c.Writes {
+			tasks = append(tasks, task{write, c.Partition, c.Staged})
+			pending(write.Sink).Partitions[c.Partition] = recorded(c.Staged, write.Key, "")
+		}
+	}
+	if r.Quarantine != nil {
+		for _, write := range r.Quarantine.Writes {
+			tasks = append(tasks, task{write, "", r.Quarantine.Staged})
+			pending(write.Sink).Quarantine = recordedQuarantine(r.Quarantine.Staged, write.Key, "")
+		}
+	}
+	if killed() {
+		return errCrashed
+	}
+	w.record(r)
+	if !intended {
+		return nil
+	}
+
+	w.rng.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
+	var failed error
+	for _, task := range tasks {
+		if killed() {
+			if !stop {
+				return errCrashed
+			}
+			failed = errStopped
+			if w.chance(2) { // it happens, but nobody hears of it
+				_, _ = w.publish(r, task.Write, task.staged)
+			}
+			break
+		}
+		generation, err := w.publish(r, task.Write, task.staged)
+		if err != nil {
+			failed = err
+			continue // as other publishers do
+		}
+		s := owned.Sink(task.Sink)
+		switch {
+		case task.path == "":
+			s.Pending.Quarantine, s.Quarantine = nil, nil
+			if task.Action != plan.Delete {
+				s.Quarantine = recordedQuarantine(task.staged, task.Key, generation)
+			}
+		case task.Action == plan.Delete:
+			delete(s.Pending.Partitions, task.path)
+			delete(s.Partitions, task.path)
+		default:
+			delete(s.Pending.Partitions, task.path)
+			s.Partitions[task.path] = recorded(task.staged, task.Key, generation)
+		}
+	}
+	if failed == nil {
+		for _, s := range owned.Sinks {
+			s.Pending = nil
+		}
+		if killed() {
+			return errCrashed
+		}
+	}
+	w.record(r)
+	return failed
+}
+
+func (w *world) record(r *run) { w.state = r.state.Clone() }
+
+// recorded is the state of a published file, or of a deletion.
+func recorded(staged *plan.Staged, key, generation string) state.Partition {
+	if staged == nil {
+		return state.Partition{Object: state.Object{Key: key}}
+	}
+	return state.Partition{
+		Rows: staged.Rows, Content: staged.Content,
+		Object: state.Object{Key: key, Size: staged.Size, CRC32C: staged.CRC32C, Generation: generation},
+	}
+}
+
+func recordedQuarantine(staged *plan.Staged, key, generation string) *state.Quarantine {
+	p := recorded(staged, key, generation)
+	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+}
+
+// publish makes one change on its condition, and proves that what it takes away
+// was ours as the refresh has found it, or is in the plan's drift.
+func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generation string, err error) {
+	there, exists := w.held[write.Sink][write.Key]
+	text, current := parse(there)
+	switch {
+	case write.Action == plan.Delete && !exists:
+		return "", nil
+	case current != write.Generation:
+		w.did("run: %s of %s is not as planned", write.Key, write.Sink)
+		return "", errConflict
+	}
+	if exists && !slices.Contains(r.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
+		ours := false
+		for _, p := range r.prior[write.Sink].Partitions {
+			ours = ours || p.Object == objectOf(write.Key, text, current)
+		}
+		if q := r.prior[write.Sink].Quarantine; q != nil {
+			ours = ours || q.Object == objectOf(write.Key, text, current)
+		}
+		if !ours {
+			w.t.Errorf("%s of %s holds %s, which is neither ours nor drift, and is lost", write.Key, write.Sink, there)
+		}
+	}
+	if write.Action == plan.Delete {
+		delete(w.held[write.Sink], write.Key)
+		w.did("run: deletes %s of %s", write.Key, write.Sink)
+		return "", nil
+	}
+	w.did("run: writes %s of %s: %s", write.Key, write.Sink, staged.Path)
+	return w.put(write.Sink, write.Key, staged.Path), nil
+}
