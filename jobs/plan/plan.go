@@ -139,10 +139,10 @@ func (p *Plan) Summary() (s Summary) {
 		}
 		if q := j.Quarantine; q != nil {
 			switch {
-			case q.Before == 0:
-				s.Add++
 			case q.After == 0:
 				s.Destroy++
+			case q.Before == 0:
+				s.Add++
 			default:
 				s.Change++
 			}

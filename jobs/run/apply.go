@@ -138,8 +138,8 @@ func (a *applying) publish(ctx context.Context, p *plan.Job) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, s := range a.owned.Sinks {
-		s.Pending = nil
+	for _, sink := range a.job.Sinks { // those of others may wait for another run
+		a.owned.Sink(sink.Address).Pending = nil
 	}
 	return nil
 }

@@ -419,8 +419,24 @@ func TestQuarantine(t *testing.T) {
 	if p := h.apply(); p.Summary() != (plan.Summary{Add: 1, Destroy: 1}) {
 		t.Errorf("the plan is %+v", p.Summary())
 	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the quarantine is still there: %v", err)
+	gone := func() {
+		t.Helper()
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the quarantine is still there: %v", err)
+		}
+	}
+	gone()
+
+	// What somebody puts in its place while there is none is told of, and goes.
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("not ours\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if p := h.apply(); p.Summary().Empty() || len(p.Jobs[0].Warnings) == 0 {
+		t.Errorf("the plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Warnings)
+	}
+	gone()
+	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Warnings) > 0 {
+		t.Errorf("the next plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Warnings)
 	}
 }
 

@@ -149,6 +149,8 @@ func (q *quarantine) change(job string, sinks []string, prior map[string]*plan.R
 		have := prior[address].Quarantine
 		w := plan.Write{Sink: address, Action: plan.Update, Key: plan.QuarantineKey(job)}
 		switch {
+		case have == nil && len(q.lines) == 0 && prior[address].Damaged[w.Key] != "":
+			w.Action, w.Generation = plan.Delete, prior[address].Damaged[w.Key]
 		case have == nil && len(q.lines) == 0, have != nil && have.Content == content:
 			continue
 		case have == nil:

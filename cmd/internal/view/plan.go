@@ -80,10 +80,10 @@ func (v *View) changeLines(j plan.Job) []string {
 	if q := j.Quarantine; q != nil {
 		action := plan.Update
 		switch {
-		case q.Before == 0:
-			action = plan.Create
 		case q.After == 0:
 			action = plan.Delete
+		case q.Before == 0:
+			action = plan.Create
 		}
 		lines = append(lines, [2]string{v.symbol(action) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
 	}
