@@ -21,15 +21,35 @@ type Configuration struct {
 	// Dir is the working directory; relative paths below are resolved already.
 	Dir     string
 	Backend Backend
-	Jobs    []Job    // ascending by name
+	Jobs    []Job    // ascending by address
+	Sinks   []Sink   // all that are declared, used by a job or not; ascending by address
 	Outputs []Output // ascending by name
+	Checks  []Check  // ascending by name
+	Moved   []Moved
+	Removed []Removed
 }
 
 // Backend is where the state is kept.
 type Backend struct {
 	Block
-	// Path of the state file of the "local" backend.
-	Path string
+	Kind   string // "local" or "gcs"
+	Path   string // local: absolute path of the state file
+	Bucket string // gcs
+	Prefix string // gcs: slash-separated, without slashes at its ends; may be ""
+}
+
+// Moved says that a job in the state has another address now.
+type Moved struct {
+	Block
+	From, To string // addresses of jobs
+}
+
+// Removed says what becomes of a job in the state that is no longer declared.
+type Removed struct {
+	Block
+	From string // its address
+	// Destroy deletes what it published; otherwise it is only forgotten.
+	Destroy bool
 }
 
 // Block is the part of the configuration that a value came from.
@@ -58,6 +78,7 @@ func (b Block) Diagnose(attribute, summary, detail string) Diagnostic {
 // Job exports the events of some prospects into one table in one or more sinks.
 type Job struct {
 	Block
+	// Name is that of the table: the directory below each sink's root.
 	Name string
 	// Source is where events come from.
 	Source Source
@@ -68,6 +89,11 @@ type Job struct {
 	// Table is what the events become, partitioned as the job says.
 	Table       schemas.Table
 	Compression Compression
+	// PreventDestroy refuses every plan that would delete a published partition.
+	PreventDestroy bool
+	// DeleteForeign deletes files below the table that are not prospector's,
+	// instead of reporting them.
+	DeleteForeign bool
 }
 
 // Compression is a Parquet codec.
@@ -144,6 +170,42 @@ type Output struct {
 	Name      string
 	Value     any // string, float64, bool, nil, []any or map[string]any
 	Sensitive bool
+}
+
+// Check is a condition on what a run has staged, before it is published.
+type Check struct {
+	Block
+	Name string
+	Job  string // address of the job whose result is judged
+	// Severity is Error for a check that blocks the apply when it fails, and
+	// Warning for one that is only reported.
+	Severity   Severity
+	Assertions []Assertion // at least one
+}
+
+// Assertion is one condition of a check.
+type Assertion struct {
+	Origin Origin
+	// Evaluate holds the condition against a result. When it does not hold,
+	// message says so in the user's words. The diagnostics are problems of the
+	// expressions themselves, for which the check counts as failed.
+	Evaluate func(Result) (holds bool, message string, problems Diagnostics)
+}
+
+// Result is what a run has staged for a job, as checks see it.
+type Result struct {
+	// Rows are those that the source gave, duplicates aside; TableRows those
+	// that the table has after the apply.
+	Rows, TableRows                     int64
+	RowsAdded, RowsChanged, RowsRemoved int64
+	Quarantined                         int64
+	Prospects, ProspectsFailed          int64
+	// Nulls counts the rows without a value, by column, among Rows.
+	Nulls map[string]int64
+	// Newest is the latest event_time among Rows; zero when none has one.
+	Newest time.Time
+	// Now is when the result was staged.
+	Now time.Time
 }
 
 // Secret is a value that is never printed.

@@ -52,7 +52,7 @@ job "real" {
 	lake := jobs.Sink{Kind: "local", Path: filepath.Join(dir, "lake")}
 	want := &jobs.Configuration{
 		Dir:     dir,
-		Backend: jobs.Backend{Path: filepath.Join(dir, "prospector.state.json")},
+		Backend: jobs.Backend{Kind: "local", Path: filepath.Join(dir, "prospector.state.json")},
 		Jobs: []jobs.Job{{
 			Name: "events",
 			Source: jobs.Source{PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
@@ -138,7 +138,7 @@ output "hidden" {
 	}
 	want := &jobs.Configuration{
 		Dir:     dir,
-		Backend: jobs.Backend{Path: filepath.Join(dir, "state/here.json")},
+		Backend: jobs.Backend{Kind: "local", Path: filepath.Join(dir, "state/here.json")},
 		Jobs: []jobs.Job{{
 			Name: "prospect-events",
 			Source: jobs.Source{PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,

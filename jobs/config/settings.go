@@ -17,7 +17,7 @@ const stateFile = "prospector.state.json"
 
 // settings reads the prospector block, which may be missing.
 func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
-	backend := jobs.Backend{Block: jobs.Block{Address: "backend.local"}, Path: l.absolute(stateFile)}
+	backend := jobs.Backend{Block: jobs.Block{Address: "backend.local"}, Kind: "local", Path: l.absolute(stateFile)}
 	if len(blocks) == 0 {
 		return backend
 	}
