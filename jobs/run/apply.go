@@ -46,7 +46,7 @@ func (s *Session) applyJob(ctx context.Context, job jobs.Job, p *plan.Job) error
 		return err
 	}
 	owned := s.state.Job(job.Address)
-	owned.Schema = job.Table.Fingerprint()
+	owned.Table, owned.Schema = job.Name, job.Table.Fingerprint()
 	// The state follows what was found, so that drift is not found again.
 	for address, r := range s.refreshed[job.Address] {
 		sink := r.Sink

@@ -83,7 +83,7 @@ func TestReadDamaged(t *testing.T) {
 	}{
 		{"cut off", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
-		{"newer", `{"version":2}`, []string{"newer version", "format 2"}},
+		{"newer", `{"version":3}`, []string{"newer version", "format 3"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := statePath(t)

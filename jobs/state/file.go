@@ -5,30 +5,64 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Version is the version of the file format that this program writes. It reads
 // every version up to it.
-const Version = 1
+const Version = 2
 
 // ErrNewer says that a newer prospector has written the state.
 var ErrNewer = errors.New("the state was written by a newer version of prospector")
 
-// fileV1 is the file. Its field order is the order in the file.
-type fileV1 struct {
+// Each version of the format has a type for its file, and the older ones an
+// upgrade to the next. A type owns what differs from the next version, and shares
+// the rest: before a shared type changes, its present form moves to the versions
+// that have it. Field order is the order in the file.
+
+// fileV2 is the file as it is written. Job, Sink and what they hold are the
+// values of this package.
+type fileV2 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
 	Lineage string          `json:"lineage"`
 	Jobs    map[string]*Job `json:"jobs"`
 }
 
+// fileV1 has no tables: a job's was named as its address says. It kept no lists
+// of prospects.
+type fileV1 struct {
+	Version int               `json:"version"`
+	Serial  int64             `json:"serial"`
+	Lineage string            `json:"lineage"`
+	Jobs    map[string]*jobV1 `json:"jobs"`
+}
+
+type jobV1 struct {
+	Schema string           `json:"schema"`
+	Sinks  map[string]*Sink `json:"sinks"`
+}
+
+func (f fileV1) upgrade() fileV2 {
+	out := fileV2{Version: 2, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	for address, j := range f.Jobs {
+		job := &Job{Table: strings.TrimPrefix(address, "job.")}
+		if j != nil {
+			job.Schema, job.Sinks = j.Schema, j.Sinks
+		}
+		out.Jobs[address] = job
+	}
+	return out
+}
+
 // Encode writes the file: indented JSON, the same bytes for the same state.
 func Encode(s *State) ([]byte, error) {
-	b, err := json.MarshalIndent(fileV1{Version, s.Serial, s.Lineage, s.Jobs}, "", "  ")
+	b, err := json.MarshalIndent(fileV2{Version, s.Serial, s.Lineage, s.Jobs}, "", "  ")
 	return append(b, '\n'), err
 }
 
-// Decode reads a file of any known version.
+// Decode reads a file of any known version. What it gives has no nil maps, jobs
+// or sinks.
 func Decode(b []byte) (*State, error) {
 	var sniff struct {
 		Version int `json:"version"`
@@ -36,29 +70,50 @@ func Decode(b []byte) (*State, error) {
 	if err := json.Unmarshal(b, &sniff); err != nil {
 		return nil, fmt.Errorf("the state is not JSON: %w", err)
 	}
-	switch {
-	case sniff.Version > Version:
-		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, sniff.Version, Version)
-	case sniff.Version != 1:
-		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", sniff.Version)
+	var f fileV2
+	var err error
+	switch version := sniff.Version; {
+	case version > Version:
+		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
+	case version == 2:
+		err = strictly(b, &f)
+	case version == 1:
+		var old fileV1
+		err = strictly(b, &old)
+		f = old.upgrade()
+	default:
+		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
 	}
-	var f fileV1
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("the state does not have format 1: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("the state does not have format %d: %w", sniff.Version, err)
 	}
 	if f.Lineage == "" || f.Serial < 1 {
 		return nil, errors.New("the state has no lineage or serial: it is damaged")
 	}
-	s := &State{Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job)}
-	for address, j := range f.Jobs {
+	return f.state(), nil
+}
+
+// strictly decodes a file whose every field is known: one that is not would be
+// lost with the next write.
+func strictly(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// state is the value of the file, with empty maps and structs to write into
+// where the file has null.
+func (f fileV2) state() *State {
+	s := &State{Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	for address, from := range f.Jobs {
 		job := s.Job(address)
-		if j == nil {
+		if from == nil {
 			continue
 		}
-		job.Schema = j.Schema
-		for address, from := range j.Sinks {
+		sinks := job.Sinks
+		*job = *from
+		job.Sinks = sinks
+		for address, from := range from.Sinks {
 			sink := job.Sink(address)
 			if from == nil {
 				continue
@@ -70,5 +125,5 @@ func Decode(b []byte) (*State, error) {
 			}
 		}
 	}
-	return s, nil
+	return s
 }

@@ -26,6 +26,8 @@ var same = cmpopts.EquateEmpty()
 func full() *state.State {
 	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
 	job := s.Job("job.prospect_events")
+	job.Table = "events_of_prospects"
+	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
 	job.Schema = "0b98a54c4cae3ff340ab228f49040446"
 	lake := job.Sink("sink.local.lake")
 	lake.URI = "file:///lake/prospect_events"
@@ -59,36 +61,75 @@ func object(seed uint64) state.Object {
 	}
 }
 
-// What format 1 is does not change: states that are out there must be read.
-func TestFormat1(t *testing.T) {
-	golden := filepath.Join("testdata", "v1.json")
-	got, err := state.Encode(full())
+// fullV1 is what the file of format 1 that has every field says.
+func fullV1() *state.State {
+	s := full()
+	s.Job("job.prospect_events").Table = "prospect_events"
+	s.Job("job.prospect_events").Prospects = nil
+	s.Job("job.empty").Table = "empty"
+	return s
+}
+
+func golden(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(b)
+}
+
+// What a format is does not change: states that are out there must be read. That
+// is why format 1 has no -update.
+func TestFormat1(t *testing.T) {
+	read, err := state.Decode([]byte(golden(t, "v1.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fullV1(), read, same); diff != "" {
+		t.Errorf("v1.json is read as another state (-want +got):\n%s", diff)
+	}
+	again, err := state.Decode([]byte(encode(t, read)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(read, again, same); diff != "" {
+		t.Errorf("the upgrade is lost when it is written (-want +got):\n%s", diff)
+	}
+}
+
+// Each format has its own fields: one of another is not passed over.
+func TestFormatsAreNotMixed(t *testing.T) {
+	newer := strings.Replace(golden(t, "v2.json"), `"version": 2`, `"version": 1`, 1)
+	if _, err := state.Decode([]byte(newer)); err == nil || !strings.Contains(err.Error(), "format 1") {
+		t.Errorf("format 2 that says it is 1 gives %v", err)
+	}
+}
+
+func TestFormat2(t *testing.T) {
+	got := encode(t, full())
 	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "v2.json"), []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
+	want := golden(t, "v2.json")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the file is not that of v2.json (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("the file is not that of %s (-want +got):\n%s", golden, diff)
-	}
-	read, err := state.Decode(want)
+	read, err := state.Decode([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), read, same); diff != "" {
-		t.Errorf("%s is read as another state (-want +got):\n%s", golden, diff)
+		t.Errorf("v2.json is read as another state (-want +got):\n%s", diff)
 	}
 }
 
-// file is a file of format 1 whose jobs are that text.
-func file(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+// file is a file of the present format whose jobs are that text; fileV1, of
+// format 1.
+func file(jobs string) string   { return `{"version":2,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+func fileV1(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, test := range []struct{ name, file, says string }{
@@ -106,10 +147,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"negative serial", `{"version":1,"serial":-1,"lineage":"x","jobs":{}}`, "no lineage or serial"},
 		{"unknown field", `{"version":1,"serial":1,"lineage":"x","jobs":{},"checkpoints":{}}`, `"checkpoints"`},
 		{"unknown field, deep", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"row":1}}}}}}`), `"row"`},
-		{"jobs of another type", file(`[]`), "format 1"},
+		{"unknown field of format 1", fileV1(`{"job.a":{"table":"a","sinks":{}}}`), `"table"`},
+		{"jobs of another type", file(`[]`), "format 2"},
+		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
-		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 1"},
-		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 1"},
+		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 2"},
+		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
@@ -126,11 +169,11 @@ func TestDecodeRefuses(t *testing.T) {
 // A newer file is known as one whatever else has changed in it.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
-		`{"version":2,"serial":1,"lineage":"x","jobs":{}}`,
-		`{"version":2,"jobs":["of another shape"],"new":null}`,
+		`{"version":3,"serial":1,"lineage":"x","jobs":{}}`,
+		`{"version":3,"jobs":["of another shape"],"new":null}`,
 	} {
 		_, err := state.Decode([]byte(file))
-		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 2") {
+		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 3") {
 			t.Errorf("%s gives %v", file, err)
 		}
 	}
@@ -147,14 +190,16 @@ func TestDecodeNull(t *testing.T) {
 		{"partitions", `{"job.a":{"schema":"x","sinks":{"sink.b":{"uri":"u","partitions":null}}}}`},
 		{"pending", `{"job.a":{"schema":"x","sinks":{"sink.b":{"uri":"u","partitions":{},"pending":null,"quarantine":null}}}}`},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			s, err := state.Decode([]byte(file(test.jobs)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Clone().Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
-			s.Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
-		})
+		for _, format := range []func(string) string{file, fileV1} {
+			t.Run(test.name, func(t *testing.T) {
+				s, err := state.Decode([]byte(format(test.jobs)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Clone().Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
+				s.Job("job.a").Sink("sink.b").Partitions["p"] = partition(1, 1)
+			})
+		}
 	}
 }
 
@@ -185,7 +230,10 @@ func arbitrary(rng *rand.Rand) *state.State {
 	s.Serial = 1 + rng.Int64N(1<<62)
 	for range rng.IntN(4) {
 		job := s.Job(text())
-		job.Schema = text()
+		job.Table, job.Schema = text(), text()
+		if rng.IntN(2) == 0 {
+			job.Prospects = &state.ProspectList{Count: rng.Int64(), Digest: text(), Key: text()}
+		}
 		for range rng.IntN(4) {
 			sink := job.Sink(text())
 			sink.URI, sink.Quarantine = text(), someQuarantine()
@@ -238,14 +286,20 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	if b, err = os.ReadFile(filepath.Join("testdata", "v1.json")); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	for _, jobs := range []string{
 		`{}`, `null`, `{"a":null,"a":{"sinks":{"b":null,"c":{"partitions":null,"pending":{}}}}}`,
 		`{"a":{"sinks":{"":{"partitions":{"p":null,"P":{"rows":-1}},"quarantine":{"events":-1},"pending":{"partitions":null,"quarantine":{}}}}}}`,
 		"{\"\xff\":{},\"\xfe\":{},\"\\ud800\":{}}", `{"a":{"SCHEMA":"x","sinks":{}}}`,
+		`{"a":{"table":"t","prospects":null},"b":{"prospects":{"count":-1}}}`,
 	} {
 		f.Add([]byte(file(jobs)))
+		f.Add([]byte(fileV1(jobs)))
 	}
-	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"Version":1,"version":0}`} {
+	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"Version":1,"version":0}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

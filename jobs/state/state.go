@@ -33,10 +33,24 @@ func New() *State {
 
 // Job is what one job owns.
 type Job struct {
+	// Table is the directory of its objects below each sink's root. It stays
+	// what it is when the job moves to another address.
+	Table string `json:"table"`
 	// Schema is the fingerprint of the table in the files.
 	Schema string `json:"schema"`
+	// Prospects is the list that the last apply has read, or nil.
+	Prospects *ProspectList `json:"prospects,omitempty"`
 	// Sinks are keyed by address: sink.local.lake.
 	Sinks map[string]*Sink `json:"sinks"`
+}
+
+// ProspectList names a list of prospect ids that is kept beside the state. The
+// ids themselves would make the state large.
+type ProspectList struct {
+	Count int64 `json:"count"`
+	// Digest is 32 hexadecimal digits, equal wherever the lists are the same.
+	Digest string `json:"digest"`
+	Key    string `json:"key"` // of the object that holds it, in the state's store
 }
 
 // Sink is what a job owns in one place.
@@ -113,7 +127,11 @@ func (j *Job) Sink(address string) *Sink {
 func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
-		job := &Job{Schema: j.Schema, Sinks: make(map[string]*Sink, len(j.Sinks))}
+		job := &Job{Table: j.Table, Schema: j.Schema, Sinks: make(map[string]*Sink, len(j.Sinks))}
+		if j.Prospects != nil {
+			list := *j.Prospects
+			job.Prospects = &list
+		}
 		for address, s := range j.Sinks {
 			sink := *s
 			sink.Partitions = maps.Clone(s.Partitions)
