@@ -1,0 +1,143 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"prospector/jobs"
+)
+
+// ErrNoAddress says that the state has nothing of that address.
+var ErrNoAddress = errors.New("the state has no such address")
+
+// List gives the addresses of every job and of every partition that any of its
+// sinks holds, ascending.
+func (s *State) List() []jobs.Address {
+	var all []jobs.Address
+	for text, j := range s.Jobs {
+		job := addressOf(text)
+		all = append(all, job)
+		for _, sink := range j.Sinks {
+			for path := range sink.Partitions {
+				all = append(all, job.WithPartition(path))
+			}
+		}
+	}
+	slices.SortFunc(all, jobs.Address.Compare)
+	return slices.Compact(all)
+}
+
+// addressOf reads a key of Jobs. One that a hand has written otherwise than
+// String would is still listed.
+func addressOf(key string) jobs.Address {
+	if a, err := jobs.ParseAddress(key); err == nil {
+		return a
+	}
+	return jobs.Address{Name: strings.TrimPrefix(key, "job.")}
+}
+
+// Move gives a job another address. Its table stays where it is.
+func (s *State) Move(from, to string) error {
+	if err := s.move(from, to); err != nil {
+		return fmt.Errorf("moving %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func (s *State) move(from, to string) error {
+	for _, text := range []string{from, to} {
+		a, err := jobs.ParseAddress(text)
+		if err != nil {
+			return err
+		}
+		if a.IsPartition() {
+			return fmt.Errorf("%s is a partition, and only jobs can be moved; a partition's path is made by partition_by", text)
+		}
+		if text != a.String() {
+			return fmt.Errorf("%s is written as %s in the state; write it so", text, a)
+		}
+	}
+	job, ok := s.Jobs[from]
+	if !ok {
+		return fmt.Errorf("%w as %s; it has %s", ErrNoAddress, from, s.listed())
+	}
+	if _, ok := s.Jobs[to]; ok {
+		return fmt.Errorf("the state has a job %s already; move or forget that one first", to)
+	}
+	delete(s.Jobs, from)
+	s.Jobs[to] = job
+	return nil
+}
+
+// Forget removes what the address contains from the state: a job with all of its
+// instances and partitions, or one partition in every sink. Its objects stay in
+// the lake, where they are foreign from then on.
+func (s *State) Forget(address string) error {
+	a, err := jobs.ParseAddress(address)
+	if err != nil {
+		return err
+	}
+	forgotten := false
+	for key, job := range s.Jobs {
+		switch of := addressOf(key); {
+		case a.Contains(of):
+			delete(s.Jobs, key)
+			forgotten = true
+		case a.IsPartition() && a.Job() == of:
+			forgotten = job.forget(a.Partition) || forgotten
+		}
+	}
+	if !forgotten {
+		return fmt.Errorf("forgetting %s: %w; it has %s", address, ErrNoAddress, s.listed())
+	}
+	return nil
+}
+
+// forget removes a partition from every sink, and reports whether it was there.
+func (j *Job) forget(partition string) (forgotten bool) {
+	for _, sink := range j.Sinks {
+		if _, ok := sink.Partitions[partition]; ok {
+			delete(sink.Partitions, partition)
+			forgotten = true
+		}
+		p := sink.Pending
+		if p == nil {
+			continue
+		}
+		if _, ok := p.Partitions[partition]; ok {
+			delete(p.Partitions, partition)
+			forgotten = true
+		}
+		if len(p.Partitions) == 0 && p.Quarantine == nil {
+			sink.Pending = nil
+		}
+	}
+	return forgotten
+}
+
+// listed names the jobs for an error.
+func (s *State) listed() string {
+	const most = 10
+	switch names := s.Addresses(); {
+	case len(names) == 0:
+		return "no jobs"
+	case len(names) > most:
+		return fmt.Sprintf("%s and %d more jobs", strings.Join(names[:most], ", "), len(names)-most)
+	default:
+		return strings.Join(names, ", ")
+	}
+}
+
+// Empty reports whether the state owns nothing in any lake.
+func (s *State) Empty() bool {
+	for _, j := range s.Jobs {
+		for _, sink := range j.Sinks {
+			if len(sink.Partitions) > 0 || sink.Quarantine != nil || sink.Pending != nil {
+				return false
+			}
+		}
+	}
+	return true
+}

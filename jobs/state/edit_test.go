@@ -1,0 +1,176 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/jobs/state"
+)
+
+const (
+	thursday = "event_type=SMS_MESSAGE/event_date=2022-01-13"
+	friday   = "event_type=SMS_MESSAGE/event_date=2022-01-14"
+)
+
+// instances is a state of a job that is declared for each of several keys, and
+// of another one.
+func instances() *state.State {
+	s := state.New()
+	for i, key := range []string{`job.events["south"]`, `job.events["north"]`, `job.events_old`} {
+		s.Job(key).Table = fmt.Sprint("t", i)
+		for _, sink := range []string{"sink.local.lake", "sink.gcs.lake"} {
+			s.Job(key).Sink(sink).Partitions[thursday] = partition(1, 1)
+		}
+		s.Job(key).Sink("sink.local.lake").Partitions[friday] = partition(1, 1)
+	}
+	return s
+}
+
+func listed(s *state.State) (all []string) {
+	for _, a := range s.List() {
+		all = append(all, a.String())
+	}
+	return all
+}
+
+func TestList(t *testing.T) {
+	s := instances()
+	s.Job("job.Not an address")
+	want := []string{
+		`job.Not an address`,
+		`job.events["north"]`, `job.events["north"].partition["` + thursday + `"]`, `job.events["north"].partition["` + friday + `"]`,
+		`job.events["south"]`, `job.events["south"].partition["` + thursday + `"]`, `job.events["south"].partition["` + friday + `"]`,
+		`job.events_old`, `job.events_old.partition["` + thursday + `"]`, `job.events_old.partition["` + friday + `"]`,
+	}
+	if diff := cmp.Diff(want, listed(s)); diff != "" {
+		t.Errorf("other addresses are listed (-want +got):\n%s", diff)
+	}
+	if got := state.New().List(); len(got) != 0 {
+		t.Errorf("a new state lists %v", got)
+	}
+}
+
+func TestMove(t *testing.T) {
+	s := instances()
+	want := instances()
+	want.Lineage = s.Lineage
+	want.Jobs[`job.events["old"]`] = want.Jobs["job.events_old"]
+	delete(want.Jobs, "job.events_old")
+	if err := s.Move("job.events_old", `job.events["old"]`); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("another state comes of it (-want +got):\n%s", diff)
+	}
+}
+
+func TestMoveRefuses(t *testing.T) {
+	for _, test := range []struct{ from, to, says string }{
+		{"job.gone", "job.new", `it has job.events["north"], job.events["south"], job.events_old`},
+		{"job.events_old", `job.events["north"]`, "has a job"},
+		{"job.events_old", "job.events_old", "has a job"},
+		{"events_old", "job.new", "is not an address"},
+		{"job.events_old", "new", "is not an address"},
+		{"job.events_old", `job.new.partition["a"]`, "only jobs can be moved"},
+		{"job.events_old", `job.new["\u0061"]`, `written as job.new["a"]`},
+	} {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			s := instances()
+			want := s.Clone()
+			err := s.Move(test.from, test.to)
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("Move gives %v, want an error that says %q", err, test.says)
+			}
+			if errors.Is(err, state.ErrNoAddress) != (test.from == "job.gone") {
+				t.Errorf("the kind of error is wrong: %v", err)
+			}
+			if diff := cmp.Diff(want, s); diff != "" {
+				t.Errorf("the state has changed:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestForget(t *testing.T) {
+	for _, test := range []struct {
+		address string
+		keep    func(address string) bool
+	}{
+		{"job.events_old", func(a string) bool { return !strings.HasPrefix(a, "job.events_old") }},
+		{`job.events["north"]`, func(a string) bool { return !strings.HasPrefix(a, `job.events["north"]`) }},
+		{"job.events", func(a string) bool { return strings.HasPrefix(a, "job.events_old") }},
+		{`job.events["north"].partition["` + thursday + `"]`,
+			func(a string) bool { return a != `job.events["north"].partition["`+thursday+`"]` }},
+	} {
+		t.Run(test.address, func(t *testing.T) {
+			s := instances()
+			want := slices.DeleteFunc(listed(s), func(a string) bool { return !test.keep(a) })
+			if err := s.Forget(test.address); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, listed(s)); diff != "" {
+				t.Errorf("other addresses are left (-want +got):\n%s", diff)
+			}
+			if err := s.Forget(test.address); !errors.Is(err, state.ErrNoAddress) {
+				t.Errorf("forgotten again, it gives %v", err)
+			}
+		})
+	}
+	for address, says := range map[string]string{
+		"job.gone": "job.events_old", "events_old": "is not an address",
+		`job.events.partition["` + thursday + `"]`: "no such address", // of no instance
+		`job.events_old.partition["gone"]`:         "no such address",
+	} {
+		s := instances()
+		want := s.Clone()
+		if err := s.Forget(address); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("forgetting %s gives %v, want an error that says %q", address, err, says)
+		}
+		if diff := cmp.Diff(want, s); diff != "" {
+			t.Errorf("the state has changed:\n%s", diff)
+		}
+	}
+}
+
+// A forgotten partition is not pending either, or the next run would find it
+// half-published.
+func TestForgetPending(t *testing.T) {
+	s := state.New()
+	sink := s.Job("job.a").Sink("sink.b")
+	sink.Pending = &state.Pending{Partitions: map[string]state.Partition{thursday: partition(1, 1), friday: partition(1, 1)}}
+	for i, path := range []string{thursday, friday} {
+		if err := s.Forget(`job.a.partition["` + path + `"]`); err != nil {
+			t.Fatal(err)
+		}
+		if left := sink.Pending != nil; left != (i == 0) {
+			t.Errorf("after %d partitions, %+v is pending", i+1, sink.Pending)
+		}
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		owns  func(*state.Sink)
+		empty bool
+	}{
+		{"nothing", func(*state.Sink) {}, true},
+		{"a partition", func(s *state.Sink) { s.Partitions["p"] = partition(1, 1) }, false},
+		{"a quarantine", func(s *state.Sink) { s.Quarantine = quarantine(1, 1) }, false},
+		{"something pending", func(s *state.Sink) { s.Pending = &state.Pending{} }, false},
+	} {
+		s := state.New()
+		if !s.Empty() {
+			t.Error("a new state is not empty")
+		}
+		test.owns(s.Job("job.a").Sink("sink.b"))
+		if got := s.Empty(); got != test.empty {
+			t.Errorf("a state that owns %s: empty is %v", test.name, got)
+		}
+	}
+}
