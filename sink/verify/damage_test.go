@@ -58,6 +58,9 @@ func TestFlippedBits(t *testing.T) {
 					bit := byte(1) << random.IntN(8)
 					data[at] ^= bit
 					err := check(data, table, partition, want)
+					if later := published(data, table, partition, want); (later == nil) != (err == nil) {
+						t.Errorf("byte %d: Check gives %v, Published %v", at, err, later)
+					}
 					switch {
 					case err == nil:
 						missed++

@@ -25,6 +25,11 @@ func check(data []byte, table schemas.Table, p sink.Partition, want sink.Summary
 	return Check(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want)
 }
 
+// published holds a file against what the state would keep of that summary.
+func published(data []byte, table schemas.Table, p sink.Partition, want sink.Summary) error {
+	return Published(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want.Rows, want.Content)
+}
+
 func read(data []byte, table schemas.Table) (Contents, error) {
 	return Read(context.Background(), bytes.NewReader(data), int64(len(data)), table)
 }
@@ -93,6 +98,9 @@ func TestReadsWhatWasWritten(t *testing.T) {
 				t.Errorf("days (-written +read):\n%s", diff)
 			}
 			if err := check(data, table, partition, want); err != nil {
+				t.Error(err)
+			}
+			if err := published(data, table, partition, want); err != nil {
 				t.Error(err)
 			}
 			if diff := cmp.Diff(want, byLibrary(t, table, data)); diff != "" {
@@ -336,8 +344,12 @@ func TestFindsWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			err = check(write(t, table, rows, test.how), table, p, told)
+			data := write(t, table, rows, test.how)
 			var mismatch *Mismatch
+			if err := published(data, table, p, told); !errors.As(err, &mismatch) {
+				t.Errorf("as a published file: %v, want a *Mismatch", err)
+			}
+			err = check(data, table, p, told)
 			if !errors.As(err, &mismatch) {
 				t.Fatalf("got %v, want a *Mismatch", err)
 			}
@@ -385,4 +397,55 @@ func TestFindsOtherColumns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the state keeps of a file is enough to tell it from every other.
+func TestPublished(t *testing.T) {
+	table := schemas.KnockEvents()
+	rows := events(table, 300, 1)
+	told := summarise(table, rows)
+	data := write(t, table, rows, written{metadata: metadataOf(table, told)})
+	tomorrow := sink.PartitionOf(table, "SMS_MESSAGE", day+1)
+	for _, test := range []struct {
+		name      string
+		rows      int64
+		content   schemas.Digest
+		partition sink.Partition
+		want      []string // the findings
+	}{
+		{"as published", told.Rows, told.Content, partition, nil},
+		{"other rows", told.Rows, schemas.Digest{Lo: 1}, partition, []string{"expected the rows that were written, found other rows"}},
+		{"fewer rows than published", 301, told.Content, partition, []string{"expected 301 rows, found 300 rows"}},
+		{"another file's row count and content", 1, schemas.Digest{}, partition,
+			[]string{"expected 1 row, found 300 rows", "expected the rows that were written, found other rows"}},
+		{"of another partition", told.Rows, told.Content, tomorrow,
+			[]string{"expected only rows of event_type=SMS_MESSAGE/event_date=2022-01-14, found 300 rows of other days"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := Published(t.Context(), bytes.NewReader(data), int64(len(data)), table, test.partition, test.rows, test.content)
+			var findings []string
+			var mismatch *Mismatch
+			if errors.As(err, &mismatch) {
+				for _, f := range mismatch.Findings {
+					findings = append(findings, f.String())
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, findings); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("cut short", func(t *testing.T) {
+		if err := published(data[:len(data)-1], table, partition, told); !errors.Is(err, ErrUnreadable) {
+			t.Errorf("got %v, want ErrUnreadable", err)
+		}
+	})
+	t.Run("cannot be read", func(t *testing.T) {
+		err := Published(t.Context(), failing{}, int64(len(data)), table, partition, told.Rows, told.Content)
+		if !errors.Is(err, errDisk) || errors.Is(err, ErrUnreadable) {
+			t.Errorf("got %v, want the disk's error alone", err)
+		}
+	})
 }
