@@ -13,7 +13,8 @@ import (
 //
 // visit returns nil for what concerns only its prospect. The first error, of a
 // visit or of the sequence, cancels the context of the other visits and is
-// returned once they have ended; so is the error of ctx.
+// returned once they have ended; so is the error of ctx, even if the visits that
+// it met went well. No visit begins once the context has ended.
 //
 // Prospects are taken from the sequence one by one as workers become free, in a
 // single goroutine. A sequence that can block must itself end with ctx.
@@ -21,7 +22,7 @@ func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, erro
 	if concurrency < 1 {
 		return fmt.Errorf("prospects cannot be read by %d workers: set concurrency to 1 or more", concurrency)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	next := make(chan string)
 	group.Go(func() error {
 		defer close(next)
@@ -31,8 +32,8 @@ func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, erro
 			}
 			select {
 			case next <- prospect:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-within.Done():
+				return within.Err()
 			}
 		}
 		return nil
@@ -40,12 +41,18 @@ func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, erro
 	for worker := range concurrency {
 		group.Go(func() error {
 			for prospect := range next {
-				if err := visit(ctx, worker, prospect); err != nil {
+				if err := within.Err(); err != nil { // select may have preferred to send
+					return err
+				}
+				if err := visit(within, worker, prospect); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }

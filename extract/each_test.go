@@ -118,3 +118,22 @@ func TestEachFails(t *testing.T) {
 		}
 	})
 }
+
+// TestEachInterrupted: what is under way when the context ends may go well, but
+// nothing else begins, and the error of the context is told.
+func TestEachInterrupted(t *testing.T) {
+	for _, prospects := range []int{1, 1000} { // the one under way is the last one, or not
+		for range 50 { // a select that may go either way
+			ctx, cancel := context.WithCancel(t.Context())
+			visits := 0
+			err := Each(ctx, 1, ids(prospects), func(context.Context, int, string) error {
+				visits++
+				cancel()
+				return nil
+			})
+			if !errors.Is(err, context.Canceled) || visits != 1 {
+				t.Fatalf("of %d prospects %d were visited: %v", prospects, visits, err)
+			}
+		}
+	}
+}

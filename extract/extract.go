@@ -43,6 +43,10 @@ type Options struct {
 	PageSize int
 	// Timeout bounds one request, its body included; 30 seconds.
 	Timeout time.Duration
+	// Grace is how long a request that is under way may still take once the
+	// context is done: its answer has cost the API its work. 5 seconds; Timeout
+	// bounds it as well.
+	Grace time.Duration
 	// MaxAttempts is how often one page is asked for; 6.
 	MaxAttempts int
 	// MaxPageBytes bounds an answer once decompressed; 64 MiB.
@@ -96,14 +100,15 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("the API key would travel readable to %s: use https, or http to a loopback address only", endpoint.Host)
 	case strings.ContainsFunc(o.APIKey, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, errors.New("the API key has a character that a header cannot hold: does it end in a line feed?")
-	case o.PageSize < 0 || o.Timeout < 0 || o.MaxAttempts < 0 || o.MaxPageBytes < 0 || o.MaxPages < 0 || o.MaxEmptyPages < 0:
-		return nil, errors.New("page size, timeout, attempts and bounds cannot be negative: leave them at 0 for their defaults")
+	case o.PageSize < 0 || o.Timeout < 0 || o.Grace < 0 || o.MaxAttempts < 0 || o.MaxPageBytes < 0 || o.MaxPages < 0 || o.MaxEmptyPages < 0:
+		return nil, errors.New("page size, timeout, grace, attempts and bounds cannot be negative: leave them at 0 for their defaults")
 	case o.Limiter != nil && o.Limiter.Limit() != rate.Inf && (o.Limiter.Limit() <= 0 || o.Limiter.Burst() < 1):
 		return nil, errors.New("the limiter would never let a request pass: give it a rate above 0 and a burst of at least 1")
 	}
 
 	setDefault(&o.PageSize, 100)
 	setDefault(&o.Timeout, 30*time.Second)
+	setDefault(&o.Grace, 5*time.Second)
 	setDefault(&o.MaxAttempts, 6)
 	setDefault(&o.MaxPageBytes, 64<<20)
 	setDefault(&o.MaxPages, 100_000)

@@ -46,7 +46,7 @@ func TestNew(t *testing.T) {
 				t.Fatalf("error %v, want one with %q", err, c.err)
 			case err != nil && strings.Contains(err.Error(), "secret"):
 				t.Errorf("the error tells a secret: %v", err)
-			case err == nil && (client.options.PageSize != 100 || client.options.Timeout != 30*time.Second || client.options.MaxAttempts != 6 || client.options.MaxPageBytes != 64<<20):
+			case err == nil && (client.options.PageSize != 100 || client.options.Timeout != 30*time.Second || client.options.Grace != 5*time.Second || client.options.MaxAttempts != 6 || client.options.MaxPageBytes != 64<<20):
 				t.Errorf("defaults: %+v", client.options)
 			}
 		})

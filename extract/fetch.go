@@ -35,7 +35,8 @@ type failure struct {
 }
 
 // fetch reads one page, in as many attempts as it takes. Its error is an *Error,
-// or wraps the error of ctx.
+// or wraps the error of ctx. When ctx ends, so do the waits, at once, and there is
+// no other attempt; but the one under way may yet give the page.
 func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page, error) {
 	e := &Error{Prospect: prospect, Path: path(prospect), Page: at.Number}
 	switch prospect {
@@ -97,7 +98,7 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 // It uses the transport without an http.Client around it: that would follow
 // redirects, and take the key along.
 func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	ctx, cancel := c.outlasting(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil { // cannot be: every part is escaped
@@ -139,6 +140,21 @@ func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
 		page.Next = info.cursor
 	}
 	return page, nil
+}
+
+// outlasting gives the context of one request: it ends with Timeout, or with
+// Grace after ctx has ended, whichever comes first.
+func (c *Client) outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
+	stop := context.AfterFunc(ctx, func() {
+		grace := time.AfterFunc(c.options.Grace, cancel)
+		<-request.Done()
+		grace.Stop()
+	})
+	return request, func() {
+		stop()
+		cancel()
+	}
 }
 
 // refusal sorts the answers that are not 200.

@@ -241,7 +241,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestCancel: every wait ends with the context, at once.
+// TestCancel: every wait ends with the context, at once; an answer has the grace,
+// within its timeout.
 func TestCancel(t *testing.T) {
 	refuse := func(header string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -249,26 +250,28 @@ func TestCancel(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}
+	silent := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	busy := NewLimiter(0.001)
+	const after = 100 * time.Millisecond
 	for _, c := range []struct {
 		name    string
-		limited bool
+		o       Options
 		handler http.HandlerFunc
+		took    time.Duration
 	}{
-		{"in the backoff", false, refuse("")},
-		{"in Retry-After", false, refuse("299")},
-		{"for the rate", true, nil},
-		{"in the answer", false, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		{"in the backoff", Options{}, refuse(""), after},
+		{"in Retry-After", Options{}, refuse("299"), after},
+		{"for the rate", Options{Limiter: busy}, nil, after},
+		{"in the answer", Options{Timeout: time.Hour}, silent, after + 5*time.Second},
+		{"in the answer, of another grace", Options{Timeout: time.Hour, Grace: time.Minute}, silent, after + time.Minute},
+		{"in the answer, about to time out", Options{Timeout: time.Second}, silent, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := Options{Timeout: time.Hour}
-				if c.limited {
-					o.Limiter = busy
-					busy.Reserve()
+				if c.o.Limiter != nil {
+					c.o.Limiter.Reserve()
 				}
-				client := bubbleClient(t, o, c.handler)
-				const after = 100 * time.Millisecond
+				client := bubbleClient(t, c.o, c.handler)
 				ctx, cancel := context.WithTimeout(t.Context(), after)
 				defer cancel()
 				start := time.Now()
@@ -277,8 +280,8 @@ func TestCancel(t *testing.T) {
 				if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &e) {
 					t.Errorf("error: %v", err)
 				}
-				if took := time.Since(start); took != after {
-					t.Errorf("took %s", took)
+				if took := time.Since(start); took != c.took {
+					t.Errorf("took %s, want %s", took, c.took)
 				}
 			})
 		})

@@ -36,6 +36,10 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 // error ends the sequence: an *Error about the prospect, or one that wraps the
 // error of ctx. Every page before it is sound.
 //
+// When ctx ends, no other page is asked for. The one whose request is under way
+// is handed out like any other if its answer comes within Options.Grace, and the
+// error of ctx ends the sequence after it, unless it was the last page.
+//
 // An empty page that says there are more is followed. A page whose successor
 // cannot be asked for, because its cursor is missing or was asked for before, or
 // because it would be one too many, is handed out together with the ErrLoop: its events are

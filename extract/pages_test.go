@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -239,6 +240,68 @@ func TestBreak(t *testing.T) {
 	if served != 3 || last.After() != (Position{3, "3"}) {
 		t.Errorf("%d requests, then %+v", served, last.After())
 	}
+}
+
+// TestInterrupt: the page whose request is under way when the context ends is
+// handed out, and nothing else is asked for.
+func TestInterrupt(t *testing.T) {
+	more, last := `"endCursor":"B","hasNextPage":true`, `"hasNextPage":false`
+	for _, c := range []struct {
+		name   string
+		answer func(w http.ResponseWriter, interrupt func())
+		pages  int
+		err    error
+	}{
+		{"before the answer", func(w http.ResponseWriter, interrupt func()) {
+			interrupt()
+			io.WriteString(w, page(2, more))
+		}, 2, context.Canceled},
+		{"amid the answer", func(w http.ResponseWriter, interrupt func()) {
+			body := page(2, more)
+			io.WriteString(w, body[:20])
+			w.(http.Flusher).Flush()
+			interrupt()
+			io.WriteString(w, body[20:])
+		}, 2, context.Canceled},
+		{"before the last page", func(w http.ResponseWriter, interrupt func()) {
+			interrupt()
+			io.WriteString(w, page(2, last))
+		}, 2, nil},
+		{"before a failure", func(w http.ResponseWriter, interrupt func()) {
+			interrupt()
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, 1, context.Canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			var served atomic.Int32
+			client, _ := newClient(t, Options{Grace: time.Hour}, func(w http.ResponseWriter, r *http.Request) {
+				if served.Add(1); r.URL.Query().Get("after") == "" {
+					io.WriteString(w, page(2, `"endCursor":"A","hasNextPage":true`))
+					return
+				}
+				c.answer(w, interrupt)
+			})
+			got, err := read(ctx, client, "47", Position{})
+			var e *Error
+			if !errors.Is(err, c.err) || errors.As(err, &e) {
+				t.Errorf("error %v, want %v", err, c.err)
+			}
+			if len(got) != c.pages || served.Load() != 2 {
+				t.Errorf("%d pages handed out of %d requests, want %d of 2", len(got), served.Load(), c.pages)
+			}
+		})
+	}
+	t.Run("no answer", func(t *testing.T) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		client, _ := newClient(t, Options{Timeout: time.Hour, Grace: time.Nanosecond}, func(_ http.ResponseWriter, r *http.Request) {
+			interrupt()
+			<-r.Context().Done() // when the client has hung up
+		})
+		if got, err := read(ctx, client, "47", Position{}); !errors.Is(err, context.Canceled) || len(got) != 0 {
+			t.Errorf("%d pages, %v", len(got), err)
+		}
+	})
 }
 
 // TestConnections: they are used again, whatever the answers are.

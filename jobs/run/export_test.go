@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -185,56 +184,55 @@ func TestFaults(t *testing.T) {
 }
 
 // An interrupted reading goes on where it was; no page that arrived is asked for
-// again.
+// again, and one that was under way arrives.
 func TestResume(t *testing.T) {
-	h := newHouse(t)
-	sim := h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
-	want := h.fromScratch()
-	pages := sim.Stats().Pages
-	sim = h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
+	for _, test := range []struct {
+		name     string
+		answered int64 // whether the request is that is under way at the interrupt
+	}{{"answered", 1}, {"unanswered", 0}} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHouse(t)
+			sim := h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
+			want := h.fromScratch()
+			pages := sim.Stats().Pages
+			sim = h.simulate(knocksim.Options{Seed: 9, Prospects: 300, Events: 20000})
 
-	h.config.Jobs[0].Source.Concurrency = 1
-	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sim.ServeHTTP(w, r)
-	}))
-	defer server.Close()
-	interrupted := pages / 2
-	stopping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if sim.Stats().Pages >= interrupted {
-			cancel()
-			<-r.Context().Done()
-			return
-		}
-		sim.ServeHTTP(w, r)
-	}))
-	defer stopping.Close()
-	// Both are behind one address, as the journal is bound to it.
-	var target sync.Map
-	target.Store("", stopping)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		to, _ := target.Load("")
-		to.(*httptest.Server).Config.Handler.ServeHTTP(w, r)
-	}))
-	defer front.Close()
-	h.job().Source.Endpoint = front.URL
+			h.config.Jobs[0].Source.Concurrency = 1
+			ctx, cancel := context.WithCancel(t.Context())
+			interrupted := pages / 2
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if ctx.Err() == nil && sim.Stats().Pages == interrupted {
+					cancel()
+					if test.answered == 0 {
+						w.WriteHeader(http.StatusServiceUnavailable)
+						return
+					}
+				}
+				sim.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			h.job().Source.Endpoint = server.URL
 
-	if _, err := h.try(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatalf("the interrupted apply ended with %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(h.root(), "prospect_events")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the interrupted apply has published something: %v", err)
-	}
-	target.Store("", server)
-	h.apply()
-	if h.observed.resumed != int(interrupted) {
-		t.Errorf("%d pages were resumed, not %d", h.observed.resumed, interrupted)
-	}
-	if got := sim.Stats(); got.Repeated != 0 || got.Pages != pages {
-		t.Errorf("%d pages were asked for, %d of them again, instead of %d", got.Pages, got.Repeated, pages)
-	}
-	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
-		t.Errorf("the resumed lake is another:\n%s", diff)
+			if _, err := h.try(ctx); !errors.Is(err, context.Canceled) {
+				t.Fatalf("the interrupted apply ended with %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(h.root(), "prospect_events")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the interrupted apply has published something: %v", err)
+			}
+			if got := sim.Stats().Pages; got != interrupted+test.answered {
+				t.Errorf("%d pages were served before the end, not %d", got, interrupted+test.answered)
+			}
+			h.apply()
+			if want := int(interrupted + test.answered); h.observed.resumed != want {
+				t.Errorf("%d pages were resumed, not %d", h.observed.resumed, want)
+			}
+			if got := sim.Stats(); got.Repeated != 0 || got.Pages != pages {
+				t.Errorf("%d pages were asked for, %d of them again, instead of %d", got.Pages, got.Repeated, pages)
+			}
+			if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
+				t.Errorf("the resumed lake is another:\n%s", diff)
+			}
+		})
 	}
 }
 
