@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,12 +197,61 @@ func TestDeleteRemovesEmptyDirectories(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	// Whoever deletes an object may be killed before it comes to its directories,
+	// and then deletes it again.
+	put(t, s, "t/p=1/q=1/a", "one")
+	put(t, s, "t/b", "two")
+	if err := os.Remove(filepath.Join(root, "t/p=1/q=1/a")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Delete(t.Context(), "t/p=1/q=1/a", store.Condition{}); !errors.Is(err, store.ErrNotExist) {
+			t.Errorf("Delete of nothing gives %v", err)
+		}
+		if entries, err := os.ReadDir(filepath.Join(root, "t")); err != nil || len(entries) != 1 || entries[0].Name() != "b" {
+			t.Errorf("Delete of nothing leaves %v, %v", entries, err)
+		}
+	}
 	// A directory that is there no more, whoever removed it, is made again.
 	put(t, s, "t/p=1/a", "three")
 	if err := os.RemoveAll(filepath.Join(root, "t")); err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, "t/p=1/a", "four")
+}
+
+// Two processes, each with its Store, whose objects share directories: no Put
+// fails because a Delete has just removed what it was about to fill, and once
+// everything is deleted no directory is left.
+func TestPutsBesideDeletes(t *testing.T) {
+	root := t.TempDir()
+	var wg sync.WaitGroup
+	for process := range 2 {
+		s := open(t, root)
+		for worker := range 3 {
+			wg.Go(func() {
+				key := fmt.Sprintf("t/p=1/q=%d/%d", worker, process)
+				for range 30 {
+					if _, err := s.Put(t.Context(), key, store.ContentOf([]byte(key), ""), store.IfAbsent()); err != nil {
+						t.Error(err)
+					}
+					if data, err := os.ReadFile(filepath.Join(root, key)); string(data) != key {
+						t.Errorf("%s holds %q, %v", key, data, err)
+					}
+					if err := s.Delete(t.Context(), key, store.Condition{}); err != nil {
+						t.Error(err)
+					}
+					if err := s.Delete(t.Context(), key, store.Condition{}); !errors.Is(err, store.ErrNotExist) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 || entries[0].Name() != ".prospector" {
+		t.Errorf("left are %v, %v", entries, err)
+	}
 }
 
 func TestGeneration(t *testing.T) {

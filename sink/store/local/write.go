@@ -188,7 +188,10 @@ func (s *Store) forget(dir string) {
 }
 
 // Delete implements store.Store. It also removes the directories that it leaves
-// empty.
+// empty, up to the root: people, and readers that discover partitions, would
+// take them for partitions. It does so even where there is no object: whoever
+// deleted it may have been killed before it came to the directories. A Put that
+// had just made one of them makes it again.
 func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) error {
 	path, err := s.path(ctx, key)
 	if err == nil {
@@ -207,24 +210,33 @@ func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) er
 func (s *Store) remove(path string, cond store.Condition) (dir string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := lookUp(path); err != nil {
+	if _, err = lookUp(path); err == nil {
+		err = check(path, cond)
+	}
+	if err == nil {
+		if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+			err = store.ErrNotExist
+		}
+	}
+	if err != nil && !errors.Is(err, store.ErrNotExist) {
 		return "", err
 	}
-	if err := check(path, cond); err != nil {
-		return "", err
-	}
-	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-		return "", store.ErrNotExist
-	} else if err != nil {
-		return "", err
-	}
-	dir = filepath.Dir(path)
-	for dir != s.root && syscall.Rmdir(dir) == nil {
+	return s.prune(filepath.Dir(path)), err
+}
+
+// prune removes the directory and its parents as far as they are empty, and
+// gives the first that stays. The kernel refuses the others. The caller holds
+// the lock.
+func (s *Store) prune(dir string) string {
+	for dir != s.root {
+		if err := syscall.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 		delete(s.durable, dir)
 		s.removals++
 		dir = filepath.Dir(dir)
 	}
-	return dir, nil
+	return dir
 }
 
 // syncDir makes what was created, renamed or removed in dir survive a power cut.
