@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -10,7 +14,49 @@ import (
 // name prospector, and TestKill starts it to kill it.
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"prospector": main}) }
 
-// The command line, a file a behaviour: testdata/script/*.txt.
+// The command line, a file a behaviour: testdata/script/*.txt. $SCHEMAS is where
+// the documented formats of -json are.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	schemas, err := filepath.Abs("../internal/view/formats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SCHEMAS", schemas)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"expect-exit": expectExit,
+			"jsonschema":  checkSchema,
+		},
+	})
+}
+
+// expectExit is the script command
+//
+//	[!] expect-exit CODE PROGRAM [ARGUMENT...]
+//
+// for programs that say more with their exit code than success or failure. As
+// after exec, stdout and stderr match what the program has printed.
+func expectExit(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: expect-exit CODE PROGRAM [ARGUMENT...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode() // -1 if a signal has ended it
+	} else {
+		ts.Check(err)
+	}
+	switch {
+	case got != want && !neg:
+		ts.Fatalf("%s exited with %d, not %d", args[1], got, want)
+	case got == want && neg:
+		ts.Fatalf("%s exited with %d", args[1], got)
+	}
 }
