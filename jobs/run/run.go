@@ -30,10 +30,25 @@ import (
 
 // Backend is where the state is kept.
 type Backend interface {
-	Lock(state.LockInfo) error
+	// Lock takes the state for one run, or gives state.ErrLocked. The context
+	// that it gives ends, with a cause that wraps state.ErrLockLost, when the
+	// lock is lost.
+	Lock(context.Context, state.LockInfo) (context.Context, error)
 	Unlock() error
 	Read(context.Context) (*state.State, error)
+	// Write replaces what was read or written last, and raises the serial.
 	Write(context.Context, *state.State) error
+	// Push replaces whatever is there by a state with its own lineage and
+	// serial, if state.CheckPush or force allows it.
+	Push(ctx context.Context, s *state.State, force bool) error
+	// ForceUnlock takes the lock with that ID from a run that is known to be
+	// dead.
+	ForceUnlock(ctx context.Context, id string) error
+	// Beside is the store that the state is in, and the prefix of the keys for
+	// what is kept beside it.
+	Beside() (store.Store, string)
+	// Path names the state for people.
+	Path() string
 }
 
 // Observer is told what happens in a session. Its methods may be called
@@ -104,7 +119,7 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 		o.MemoryLimit = DefaultMemoryLimit
 	}
 	s := &Session{Options: o, stores: make(map[string]store.Store), refreshed: make(map[string]map[string]*plan.Refreshed), verify: verify.Check, keepJournals: true}
-	if err := o.Backend.Lock(state.NewLockInfo(operation, o.Now())); err != nil {
+	if _, err := o.Backend.Lock(ctx, state.NewLockInfo(operation, o.Now())); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -16,6 +16,14 @@ import (
 	"prospector/sink/store/local"
 )
 
+type reader interface {
+	Read(context.Context) (*state.State, error)
+}
+
+type writer interface {
+	Write(context.Context, *state.State) error
+}
+
 // backend is a Local at that path, as another process would make it.
 func backend(t testing.TB, path string) *state.Local {
 	t.Helper()
@@ -28,7 +36,14 @@ func backend(t testing.TB, path string) *state.Local {
 
 func statePath(t testing.TB) string { return filepath.Join(t.TempDir(), "prospector.state.json") }
 
-func read(t testing.TB, l *state.Local) *state.State {
+// lock takes the lock, whose context is not looked at.
+func lock(t testing.TB, l state.Locker, info state.LockInfo) error {
+	t.Helper()
+	_, err := l.Lock(t.Context(), info)
+	return err
+}
+
+func read(t testing.TB, l reader) *state.State {
 	t.Helper()
 	s, err := l.Read(t.Context())
 	if err != nil {
@@ -37,7 +52,7 @@ func read(t testing.TB, l *state.Local) *state.State {
 	return s
 }
 
-func write(t testing.TB, l *state.Local, s *state.State) {
+func write(t testing.TB, l writer, s *state.State) {
 	t.Helper()
 	if err := l.Write(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -236,11 +251,11 @@ func TestLock(t *testing.T) {
 	path := statePath(t)
 	first, second := backend(t, path), backend(t, path)
 	info := state.NewLockInfo("apply", noon.In(time.FixedZone("", 3600)))
-	if err := first.Lock(info); err != nil {
+	if err := lock(t, first, info); err != nil {
 		t.Fatal(err)
 	}
 	for _, other := range []*state.Local{second, first} {
-		err := other.Lock(state.NewLockInfo("plan", noon))
+		err := lock(t, other, state.NewLockInfo("plan", noon))
 		var locked *state.LockedError
 		if !errors.Is(err, state.ErrLocked) || !errors.As(err, &locked) {
 			t.Fatalf("the second lock gives %v", err)
@@ -258,7 +273,7 @@ func TestLock(t *testing.T) {
 	if err := second.Unlock(); err != nil { // it does not hold the lock, so it cannot give it back
 		t.Error(err)
 	}
-	if err := second.Lock(info); !errors.Is(err, state.ErrLocked) {
+	if err := lock(t, second, info); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("the lock was given back by who does not hold it: %v", err)
 	}
 	for range 2 {
@@ -266,13 +281,13 @@ func TestLock(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := second.Lock(info); err != nil {
+	if err := lock(t, second, info); err != nil {
 		t.Errorf("the lock was given back, but %v", err)
 	}
 	if err := first.Unlock(); err != nil { // once more, now that another holds it
 		t.Error(err)
 	}
-	if err := backend(t, path).Lock(info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
+	if err := lock(t, backend(t, path), info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
 		t.Errorf("an old holder has given back a lock that is another's: %v", err)
 	}
 	if err := second.Unlock(); err != nil {
@@ -301,18 +316,18 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 		t.Run(test.name+" while held", func(t *testing.T) {
 			path := statePath(t)
 			holder, other := backend(t, path), backend(t, path)
-			if err := holder.Lock(state.NewLockInfo("apply", noon)); err != nil {
+			if err := lock(t, holder, state.NewLockInfo("apply", noon)); err != nil {
 				t.Fatal(err)
 			}
 			test.harm(t, infoOf(path))
-			err := other.Lock(state.NewLockInfo("plan", noon))
+			err := lock(t, other, state.NewLockInfo("plan", noon))
 			if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), "another run") {
 				t.Errorf("the second lock gives %v", err)
 			}
 			if err := holder.Unlock(); err != nil {
 				t.Error(err)
 			}
-			if err := other.Lock(state.NewLockInfo("plan", noon)); err != nil {
+			if err := lock(t, other, state.NewLockInfo("plan", noon)); err != nil {
 				t.Errorf("the lock was given back, but %v", err)
 			}
 			if err := other.Unlock(); err != nil {
@@ -325,7 +340,7 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 		overwrite(t, infoOf(path), `{"id":"gone-long-ago"`)
 		l := backend(t, path)
 		info := state.NewLockInfo("apply", noon)
-		if err := l.Lock(info); err != nil {
+		if err := lock(t, l, info); err != nil {
 			t.Fatal(err)
 		}
 		if got := contents(t, infoOf(path)); !strings.Contains(got, info.ID) || strings.Contains(got, "gone-long-ago") {
@@ -342,7 +357,7 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 
 func TestLockWhereNothingCanBeWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "prospector.state.json")
-	err := state.NewLocal(nil, path).Lock(state.NewLockInfo("plan", noon))
+	err := lock(t, state.NewLocal(nil, path), state.NewLockInfo("plan", noon))
 	if err == nil || errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) {
 		t.Errorf("Lock gives %v", err)
 	}
@@ -355,5 +370,51 @@ func TestLockInfo(t *testing.T) {
 	}
 	if a.Operation != "plan" || !a.Created.Equal(noon) || !strings.Contains(a.Who, "@") {
 		t.Errorf("the lock is %+v", a)
+	}
+}
+
+// A lock of the operating system cannot be taken from its holder, who is named,
+// and one that nobody holds need not be.
+func TestForceUnlock(t *testing.T) {
+	path := statePath(t)
+	holder, other := backend(t, path), backend(t, path)
+	info := state.NewLockInfo("apply", noon)
+	if err := lock(t, holder, info); err != nil {
+		t.Fatal(err)
+	}
+	err := other.ForceUnlock(t.Context(), info.ID)
+	if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.Who) || !strings.Contains(err.Error(), "end it") {
+		t.Errorf("a held lock gives %v", err)
+	}
+	if err := lock(t, other, info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
+		t.Errorf("it is not held any more, or its holder not told: %v", err)
+	}
+	if err := holder.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	stale := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock.info")
+	overwrite(t, stale, `{"id":"gone-long-ago"}`)
+	if err := other.ForceUnlock(t.Context(), "gone-long-ago"); !errors.Is(err, state.ErrNotLocked) {
+		t.Errorf("a lock that nobody holds gives %v", err)
+	}
+	if contents(t, stale) != "" {
+		t.Error("what the dead holder has said of itself is still there")
+	}
+	if err := lock(t, other, info); err != nil {
+		t.Errorf("it cannot be locked afterwards: %v", err)
+	}
+}
+
+func TestBeside(t *testing.T) {
+	path := statePath(t)
+	files, prefix := backend(t, path).Beside()
+	if prefix != "prospector.state.json.d/" {
+		t.Errorf("the prefix is %q", prefix)
+	}
+	if _, err := files.Put(t.Context(), prefix+"runs/1", store.ContentOf([]byte("x"), ""), store.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	if contents(t, path+".d/runs/1") != "x" {
+		t.Error("it is not beside the state")
 	}
 }

@@ -43,7 +43,7 @@ func writeUntilKilled(ctx context.Context, path string) error {
 		return err
 	}
 	l := state.NewLocal(files, path)
-	if err := l.Lock(state.NewLockInfo("apply", time.Now())); err != nil {
+	if _, err := l.Lock(ctx, state.NewLockInfo("apply", time.Now())); err != nil {
 		return err
 	}
 	s, err := l.Read(ctx)
@@ -130,13 +130,13 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	path := statePath(t)
 	h := startHolder(t, path)
 	l := backend(t, path)
-	err := l.Lock(state.NewLockInfo("plan", noon))
+	err := lock(t, l, state.NewLockInfo("plan", noon))
 	var locked *state.LockedError
 	if !errors.As(err, &locked) || !strings.Contains(locked.Holder.Who, fmt.Sprintf("process %d", h.Process.Pid)) {
 		t.Errorf("Lock gives %v, not that process %d has it", err, h.Process.Pid)
 	}
 	h.kill(t)
-	if err := l.Lock(state.NewLockInfo("plan", noon)); err != nil {
+	if err := lock(t, l, state.NewLockInfo("plan", noon)); err != nil {
 		t.Errorf("the holder is dead, but %v", err)
 	}
 	if err := l.Unlock(); err != nil {

@@ -1,0 +1,120 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+var (
+	// ErrLocked says that another run holds the state. errors.As finds the
+	// *LockedError that says which.
+	ErrLocked = errors.New("the state is locked")
+	// ErrLockLost says that the lock that this run took is not its own any
+	// more, or may not be.
+	ErrLockLost = errors.New("the lock on the state is lost")
+	// ErrNotLocked says that nobody holds the state.
+	ErrNotLocked = errors.New("the state is not locked")
+)
+
+// LockInfo says who holds the state, since when and what for.
+type LockInfo struct {
+	ID        string    `json:"id"`        // of one run, and no other
+	Operation string    `json:"operation"` // "apply", "plan"
+	Who       string    `json:"who"`       // user@host, process
+	Created   time.Time `json:"created"`
+	Path      string    `json:"path"`
+	// Lease is for how long the lock is good without being renewed, in
+	// nanoseconds in the file; zero for a lock that ends with its process.
+	Lease time.Duration `json:"lease,omitempty"`
+	// Expires is when the lease ends, by the holder's clock.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// NewLockInfo describes this process.
+func NewLockInfo(operation string, now time.Time) LockInfo {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return LockInfo{
+		ID: uuid.NewString(), Operation: operation, Created: now.UTC(),
+		Who: fmt.Sprintf("%s@%s, process %d", name, host, os.Getpid()),
+	}
+}
+
+// String names the holder for errors.
+func (i LockInfo) String() string {
+	if i.ID == "" {
+		return "another run that is just beginning or ending"
+	}
+	s := fmt.Sprintf("%s (%s since %s, lock %s", i.Who, i.Operation, i.Created.Format(time.RFC3339), i.ID)
+	if !i.Expires.IsZero() {
+		s += ", lease until " + i.Expires.Format(time.RFC3339)
+	}
+	return s + ")"
+}
+
+// LockedError is the ErrLocked of a lock whose holder has said who it is.
+type LockedError struct{ Holder LockInfo }
+
+func (e *LockedError) Error() string {
+	s := fmt.Sprintf("%s by %s", ErrLocked, e.Holder)
+	if lease := e.Holder.Lease; lease > 0 {
+		s += fmt.Sprintf("; should that run be dead, -lock-timeout=%s waits until that is certain", 2*lease)
+	}
+	return s
+}
+
+func (e *LockedError) Unwrap() error { return ErrLocked }
+
+// Locker is the part of a backend that LockWithin needs.
+type Locker interface {
+	Lock(context.Context, LockInfo) (context.Context, error)
+}
+
+const (
+	// firstWait and longestWait are between two attempts at a lock. The longest
+	// is what a waiting run may lose, and how rarely a store is asked.
+	firstWait   = 250 * time.Millisecond
+	longestWait = 5 * time.Second
+)
+
+// LockWithin takes the lock, and waits for up to timeout while another run holds
+// it. onWait, which may be nil, is told whom it waits for: at first, and whenever
+// that becomes another.
+func LockWithin(ctx context.Context, backend Locker, info LockInfo, timeout time.Duration, onWait func(*LockedError)) (context.Context, error) {
+	began := time.Now()
+	var holder string
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		held, err := backend.Lock(ctx, info)
+		locked, ok := errors.AsType[*LockedError](err)
+		if !ok {
+			return held, err
+		}
+		left := timeout - time.Since(began)
+		switch {
+		case timeout <= 0:
+			return nil, err
+		case left <= 0:
+			return nil, fmt.Errorf("after waiting for %s, %w", timeout, err)
+		}
+		if onWait != nil && (wait == firstWait || holder != locked.Holder.ID) {
+			onWait(locked)
+		}
+		holder = locked.Holder.ID
+		select {
+		case <-time.After(min(wait, left)):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the lock on the state: %w", context.Cause(ctx))
+		}
+	}
+}

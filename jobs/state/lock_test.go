@@ -1,0 +1,96 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prospector/jobs/state"
+)
+
+// taken is a lock that each of some holders has for a while.
+type taken struct {
+	holders []string
+	each    time.Duration
+	began   time.Time
+	tried   int
+}
+
+func (l *taken) Lock(ctx context.Context, info state.LockInfo) (context.Context, error) {
+	l.tried++
+	if i := int(time.Since(l.began) / l.each); i < len(l.holders) {
+		return nil, &state.LockedError{Holder: state.LockInfo{ID: l.holders[i], Lease: time.Minute, Expires: time.Now()}}
+	}
+	return context.WithValue(ctx, key{}, info.ID), nil
+}
+
+type key struct{}
+
+func TestLockWithin(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		holders []string
+		timeout time.Duration
+		took    time.Duration // at the most; 0: it fails
+		told    []string
+	}{
+		{"free", nil, 0, time.Nanosecond, nil},
+		{"free, with time", nil, time.Hour, time.Nanosecond, nil},
+		{"held", []string{"a"}, 0, 0, nil},
+		{"held for shorter", []string{"a"}, 2 * time.Minute, time.Minute + 5*time.Second, []string{"a"}},
+		{"held for just as long", []string{"a"}, time.Minute, time.Minute, []string{"a"}},
+		{"held for longer", []string{"a"}, 59 * time.Second, 0, []string{"a"}},
+		{"held by one after the other", []string{"a", "b"}, time.Hour, 2*time.Minute + 5*time.Second, []string{"a", "b"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				l := &taken{holders: test.holders, each: time.Minute, began: began}
+				var told []string
+				ctx, err := state.LockWithin(t.Context(), l, state.LockInfo{ID: "mine"}, test.timeout,
+					func(e *state.LockedError) { told = append(told, e.Holder.ID) })
+				took := time.Since(began)
+				switch {
+				case test.took == 0 && (!errors.Is(err, state.ErrLocked) || took != test.timeout):
+					t.Errorf("after %s: %v", took, err)
+				case test.took == 0 && !strings.Contains(err.Error(), "-lock-timeout=2m0s"):
+					t.Errorf("the error does not say how long to wait: %v", err)
+				case test.took > 0 && (err != nil || took > test.took || ctx.Value(key{}) != "mine"):
+					t.Errorf("after %s: %v", took, err)
+				}
+				if !slices.Equal(told, test.told) {
+					t.Errorf("told was of %q, want %q", told, test.told)
+				}
+				if most := 10 + int(took/time.Second)/5; l.tried > most {
+					t.Errorf("it has tried %d times in %s", l.tried, took)
+				}
+			})
+		})
+	}
+}
+
+func TestLockWithinEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, cancel)
+		began := time.Now()
+		l := &taken{holders: []string{"a"}, each: time.Hour, began: began}
+		_, err := state.LockWithin(ctx, l, state.LockInfo{}, time.Hour, nil)
+		if !errors.Is(err, context.Canceled) || time.Since(began) != 10*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+	gone := errors.New("no network")
+	_, err := state.LockWithin(t.Context(), failing{gone}, state.LockInfo{}, time.Hour, nil)
+	if !errors.Is(err, gone) {
+		t.Errorf("what is no lock of another is waited for: %v", err)
+	}
+}
+
+type failing struct{ error }
+
+func (f failing) Lock(context.Context, state.LockInfo) (context.Context, error) { return nil, f.error }

@@ -1,0 +1,168 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"prospector/sink/store"
+)
+
+const mediaType = "application/json"
+
+// storage keeps the state as one object of a store, with the one before it as a
+// backup, and replaces only what it has seen. Who may write when is its users'
+// matter: Local and Remote add the lock.
+type storage struct {
+	files store.Store
+	key   string
+	path  string // for people
+	// seen is the generation last read or written, "" for no object.
+	seen string
+}
+
+// Path names the state for people.
+func (o *storage) Path() string { return o.path }
+
+// Beside is the store that the state is in, and the prefix of the keys for what
+// is kept beside it.
+func (o *storage) Beside() (files store.Store, prefix string) { return o.files, o.key + ".d/" }
+
+// Read gives the state, or a new one where there is none.
+func (o *storage) Read(ctx context.Context) (*State, error) {
+	b, generation, err := o.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := o.decode(b, generation)
+	if err != nil {
+		return nil, err
+	}
+	o.seen = generation
+	return s, nil
+}
+
+// load gives the object's bytes and generation, both empty where there is none.
+// Should it be replaced in between, the bytes are newer than the generation, so
+// that a write on that condition is refused.
+func (o *storage) load(ctx context.Context) (b []byte, generation string, err error) {
+	entry, err := o.files.Stat(ctx, o.key)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err == nil {
+		b, err = fetch(ctx, o.files, o.key)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the state: %w", err)
+	}
+	return b, entry.Generation, nil
+}
+
+func (o *storage) decode(b []byte, generation string) (*State, error) {
+	if generation == "" {
+		return New(), nil
+	}
+	s, err := Decode(b)
+	if errors.Is(err, ErrNewer) {
+		return nil, fmt.Errorf("reading the state %s: %w", o.path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the state %s: %w; the one before it is in %s.backup", o.path, err, o.path)
+	}
+	return s, nil
+}
+
+// Write replaces the state that was read or written last, keeping that one as a
+// backup, and raises its serial. It gives store.ErrCondition, and leaves both
+// objects alone, when somebody else has replaced or deleted it meanwhile.
+func (o *storage) Write(ctx context.Context, s *State) error {
+	next := *s
+	next.Serial++
+	if err := o.replace(ctx, &next, true); err != nil {
+		return err
+	}
+	s.Serial = next.Serial
+	return nil
+}
+
+// Push replaces the state by one that was pulled, or left by an apply that could
+// not write it, with its own lineage and serial. Unless force is set it gives the
+// errors of CheckPush. force also replaces a damaged state, of which no backup is
+// made: it would take the place of a good one.
+func (o *storage) Push(ctx context.Context, s *State, force bool) error {
+	b, generation, err := o.load(ctx)
+	if err != nil {
+		return err
+	}
+	return o.push(ctx, s, force, b, generation)
+}
+
+func (o *storage) push(ctx context.Context, s *State, force bool, current []byte, generation string) error {
+	if s.Serial < 1 || s.Lineage == "" {
+		return errors.New("pushing a state: it has no lineage or serial, so no backend has written it")
+	}
+	before, err := o.decode(current, generation)
+	damaged := err != nil
+	switch {
+	case damaged && (!force || errors.Is(err, ErrNewer)):
+		return err
+	case !force:
+		if err := CheckPush(before, s); err != nil {
+			return fmt.Errorf("replacing the state %s: %w", o.path, err)
+		}
+	}
+	o.seen = generation
+	return o.replace(ctx, s, !damaged)
+}
+
+// replace writes s as it is in place of what was seen last.
+func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
+	b, err := Encode(s)
+	if err != nil {
+		return err
+	}
+	cond := store.IfAbsent()
+	if o.seen != "" {
+		cond = store.IfGeneration(o.seen)
+		if backup {
+			if err := o.backUp(ctx); err != nil {
+				return fmt.Errorf("backing up the state %s: %w", o.path, err)
+			}
+		}
+	}
+	written, err := o.files.Put(ctx, o.key, store.ContentOf(b, mediaType), cond)
+	if err != nil {
+		return fmt.Errorf("writing the state: %w", err)
+	}
+	o.seen = written.Generation
+	return nil
+}
+
+// backUp copies the state that was seen last. What somebody else has put in its
+// place, perhaps damaged, must not cost the good backup.
+func (o *storage) backUp(ctx context.Context) error {
+	now, err := o.files.Stat(ctx, o.key)
+	switch {
+	case errors.Is(err, store.ErrNotExist) || err == nil && now.Generation != o.seen:
+		return store.ErrCondition
+	case err != nil:
+		return err
+	}
+	b, err := fetch(ctx, o.files, o.key)
+	if err != nil {
+		return err
+	}
+	_, err = o.files.Put(ctx, o.key+".backup", store.ContentOf(b, mediaType), store.Condition{})
+	return err
+}
+
+func fetch(ctx context.Context, files store.Store, key string) ([]byte, error) {
+	r, err := files.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
