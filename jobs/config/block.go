@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,13 @@ type block struct {
 
 // open evaluates the attributes of a block that may have those names.
 func (l *loader) open(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
+	out := l.unopened(b, address, names, blocks...)
+	out.evaluate(nil, names...)
+	return out
+}
+
+// unopened finds the attributes of a block that may have those names.
+func (l *loader) unopened(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
 	schema := &hcl.BodySchema{Blocks: blocks}
 	for _, name := range names {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
@@ -41,20 +49,42 @@ func (l *loader) open(b *hcl.Block, address string, names []string, blocks ...hc
 		values: map[string]cty.Value{}, marks: map[string]cty.ValueMarks{}, failed: diags.HasErrors(),
 	}
 	out.Block = jobs.Block{Address: address, Origin: *l.origin(b.DefRange), Attributes: map[string]jobs.Origin{}}
+	for name, attr := range content.Attributes {
+		out.Attributes[name] = *l.origin(attr.Expr.Range())
+	}
+	return out
+}
+
+// evaluate gives those attributes that the block has their values.
+func (b *block) evaluate(local scope, names ...string) {
 	for _, name := range names {
-		attr := content.Attributes[name]
+		attr := b.attrs[name]
 		if attr == nil {
 			continue
 		}
-		out.Attributes[name] = *l.origin(attr.Expr.Range())
-		v, ok := l.evaluate(attr.Expr, address, name == "api_key")
+		v, ok := b.l.evaluate(attr.Expr, b.Address, name == "api_key", local)
 		if !ok {
-			out.failed = true
+			b.failed = true
 			v = cty.DynamicVal
 		}
-		out.values[name], out.marks[name] = v.UnmarkDeep()
+		b.values[name], b.marks[name] = v.UnmarkDeep()
 	}
-	return out
+}
+
+// single gives the one block of a type, or nil. It reports a second one.
+func (b *block) single(kind string) (found *hcl.Block) {
+	for _, hb := range b.blocks {
+		switch {
+		case hb.Type != kind:
+		case found == nil:
+			found = hb
+		default:
+			b.failed = true
+			b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s has a %s block already, at %s:%d. Make one of the two.",
+				b.Address, kind, found.DefRange.Filename, found.DefRange.Start.Line))
+		}
+	}
+	return found
 }
 
 // fail reports an error about an attribute, or about the block when it does not
@@ -211,6 +241,19 @@ func (b *block) duration(name string, into *time.Duration) {
 		return
 	}
 	*into = d
+}
+
+// choice reads one of some words.
+func (b *block) choice(name string, words []string, into *string) {
+	var text string
+	if !b.text(name, &text) {
+		return
+	}
+	if !slices.Contains(words, text) {
+		b.wrong(name, "one of "+strings.Join(words, ", "), b.hint(name, nearest(text, words)))
+		return
+	}
+	*into = text
 }
 
 func (b *block) time(name string, into *time.Time) {

@@ -21,6 +21,10 @@ const hiddenDetail = "The expression involves a sensitive value, so the details 
 // report takes over HCL's diagnostics, without the values that it attaches to
 // them. With hide, the details are left out too.
 func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
+	l.diags = append(l.diags, l.translate(address, hide, diags)...)
+}
+
+func (l *loader) translate(address string, hide bool, diags hcl.Diagnostics) (all jobs.Diagnostics) {
 	for _, d := range diags {
 		out := jobs.Diagnostic{Severity: jobs.Error, Summary: d.Summary, Detail: d.Detail, Address: address}
 		if d.Severity == hcl.DiagWarning {
@@ -37,8 +41,9 @@ func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
 		if d.Subject != nil {
 			out.Origin = l.origin(*d.Subject)
 		}
-		l.diags = append(l.diags, out)
+		all = append(all, out)
 	}
+	return all
 }
 
 // fail reports an error at a place.

@@ -43,7 +43,7 @@ func TestBad(t *testing.T) {
 			if c != nil || !diags.HasErrors() {
 				t.Errorf("loaded: %v, errors: %v", c != nil, diags.HasErrors())
 			}
-			got := strings.ReplaceAll(render(diags), dir, "DIR")
+			got := replaced(render(diags), dir)
 			for _, secret := range secrets {
 				if strings.Contains(got, secret) {
 					t.Errorf("%q shows", secret)
@@ -64,6 +64,8 @@ func TestBad(t *testing.T) {
 		})
 	}
 }
+
+func replaced(text, dir string) string { return strings.ReplaceAll(text, dir, "DIR") }
 
 // render shows all that a diagnostic has.
 func render(diags jobs.Diagnostics) string {

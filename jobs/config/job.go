@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,10 +23,13 @@ type job struct {
 type table struct {
 	sink string // address
 	uri  string
-	path string // of a local sink, or ""
+	// path is the directory in a local sink, bucket the bucket of a gcs sink.
+	path, bucket string
 	// shown is the URI, unless it is sensitive.
 	shown string
 }
+
+const nameRule = "at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit"
 
 var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,99}$`)
 
@@ -42,13 +44,22 @@ func tableName(name string) string {
 
 var compressions = []string{string(jobs.Snappy), string(jobs.ZSTD), string(jobs.GZip), string(jobs.Uncompressed)}
 
-func (l *loader) job(hb *hcl.Block, address string) cty.Value {
-	b := l.open(hb, address, []string{"source", "prospects", "sinks", "partition_by", "compression"})
+var jobAttributes = []string{"source", "prospects", "sinks", "table", "partition_by", "compression", "on_foreign_file"}
+
+func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
+	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
+}
+
+// oneJob decodes a job, or one instance of it: then name is that of its table
+// unless it says otherwise, and local is what each stands for there.
+func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Value {
+	b := l.unopenedJob(hb, address)
+	b.evaluate(local, jobAttributes...)
 	b.require(map[string]string{
 		"source": "where events come from, such as source.knock.production",
 		"sinks":  "where the table is kept, such as [sink.local.lake]",
 	})
-	j := job{Job: jobs.Job{Block: b.Block, Name: hb.Labels[0], Table: schemas.KnockEvents(), Compression: jobs.Snappy}}
+	j := job{Job: jobs.Job{Block: b.Block, Name: name, Table: schemas.KnockEvents(), Compression: jobs.Snappy}}
 
 	if s, ok := l.sources[b.reference("source")]; ok {
 		j.Source = s
@@ -60,6 +71,7 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	if p, ok := l.prospects[b.reference("prospects")]; ok {
 		j.Prospects = &p
 	}
+	b.table(&j.Name)
 	for _, s := range b.sinkList() {
 		t := table{sink: s.Address, uri: s.URI(j.Name)}
 		if t.shown = t.uri; len(s.marks) > 0 {
@@ -67,16 +79,21 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 		}
 		if s.Kind == "local" {
 			t.path = filepath.Join(s.Path, j.Name)
+		} else {
+			t.bucket = s.Bucket
 		}
 		j.Sinks, j.tables = append(j.Sinks, s.Sink), append(j.tables, t)
 	}
 	b.partitionBy(&j.Table)
-	var compression string
-	if b.text("compression", &compression) {
-		if !slices.Contains(compressions, compression) {
-			b.wrong("compression", "one of "+strings.Join(compressions, ", "), b.hint("compression", nearest(compression, compressions)))
-		}
-		j.Compression = jobs.Compression(compression)
+	b.choice("compression", compressions, (*string)(&j.Compression))
+	onForeignFile := "keep"
+	b.choice("on_foreign_file", []string{"keep", "delete"}, &onForeignFile)
+	j.DeleteForeign = onForeignFile == "delete"
+	if lifecycle := b.single("lifecycle"); lifecycle != nil {
+		inner := l.unopened(lifecycle, address, []string{"prevent_destroy"})
+		inner.evaluate(local, "prevent_destroy")
+		inner.bool("prevent_destroy", &j.PreventDestroy)
+		b.failed = b.failed || inner.failed
 	}
 	if b.failed {
 		return cty.DynamicVal
@@ -87,9 +104,25 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 		uris[i] = cty.StringVal(t.uri)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"id": cty.StringVal(address), "name": cty.StringVal(j.Name),
+		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]), "table": cty.StringVal(j.Name),
 		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as where the sinks are
 	})
+}
+
+// table reads the name of a job's table.
+func (b *block) table(into *string) {
+	var name string
+	if !b.text("table", &name) {
+		return
+	}
+	switch {
+	case b.hidden("table"):
+		b.fail("table", "Sensitive table name", "The name of a table shows in every plan and in the paths of its files, so it cannot be sensitive. Use nonsensitive(…) if it is no secret.")
+	case !jobName.MatchString(name):
+		b.fail("table", "Invalid table name", fmt.Sprintf("A table's name, which is that of its directory, is %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
+	default:
+		*into = name
+	}
 }
 
 // addressOf gives the address of the block that a reference stands for, or ""
@@ -179,120 +212,5 @@ func (b *block) partitionBy(into *schemas.Table) {
 		b.fail("partition_by", "Invalid partition key", capital(err.Error())+"."+suggestion)
 	default:
 		*into = t
-	}
-}
-
-// checkJobs reports what is wrong with the jobs as a whole.
-func (l *loader) checkJobs(backend jobs.Backend) {
-	declared := slices.ContainsFunc(sortedKeys(l.nodes), func(a string) bool { return strings.HasPrefix(a, "job.") })
-	if !declared && !l.diags.HasErrors() {
-		l.failNowhere("No jobs declared", fmt.Sprintf(
-			"The configuration in %s has no job block, so there is nothing to do. A job names a source, sinks and, unless the source is a simulator, prospects.", l.dir))
-	}
-	type place struct {
-		j job
-		t table
-	}
-	var seen []place
-	for _, j := range l.jobs {
-		for _, t := range j.tables {
-			for _, o := range seen {
-				if !within(t.uri, o.t.uri, "/") && !within(o.t.uri, t.uri, "/") {
-					continue
-				}
-				l.diags = append(l.diags, j.Diagnose("sinks", "Two tables in one place", fmt.Sprintf(
-					"%s in %s is %s, and %s in %s is %s (%s:%d). A table needs a place of its own, since its readers take every file below it for theirs: change the path or the prefix of one sink.",
-					j.Address, t.sink, t.shown, o.j.Address, o.t.sink, o.t.shown, o.j.Origin.Filename, o.j.Origin.Line)))
-				break
-			}
-			seen = append(seen, place{j, t})
-			l.checkTable(j, t, backend)
-		}
-	}
-}
-
-// checkTable keeps what is not a table's own out of its directory.
-func (l *loader) checkTable(j job, t table, backend jobs.Backend) {
-	if t.path == "" {
-		return
-	}
-	others := map[string]string{"the configuration": l.dir, "the state": backend.Path}
-	if j.Prospects != nil && j.Prospects.File != "-" {
-		others["the list of prospects"] = j.Prospects.File
-	}
-	for _, what := range sortedKeys(others) {
-		if within(others[what], t.path, string(filepath.Separator)) {
-			l.diags = append(l.diags, j.Diagnose("sinks", "Foreign files in a table", fmt.Sprintf(
-				"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the path of the sink.",
-				j.Address, t.sink, what)))
-		}
-	}
-}
-
-// within reports whether a path is another or lies below it.
-func within(path, root, separator string) bool {
-	return strings.HasPrefix(path+separator, strings.TrimSuffix(root, separator)+separator)
-}
-
-func (l *loader) output(hb *hcl.Block, address string) cty.Value {
-	b := l.open(hb, address, []string{"value", "sensitive", "description"})
-	var hidden bool
-	var description string
-	b.bool("sensitive", &hidden)
-	b.text("description", &description)
-	if _, ok := b.values["value"]; !ok {
-		b.require(map[string]string{"value": "what to show"})
-	}
-	if len(b.marks["value"]) > 0 && !hidden {
-		b.fail("value", "Output refers to sensitive values", fmt.Sprintf(
-			"The value of %s comes from something sensitive. Add sensitive = true to the output to say that this is meant.", address))
-	}
-	if b.failed {
-		return cty.DynamicVal
-	}
-	v, ok := plain(b.values["value"])
-	if !ok {
-		b.fail("value", "Invalid output", fmt.Sprintf("The value of %s holds a number that is too large to be shown.", address))
-		return cty.DynamicVal
-	}
-	b.l.outputs = append(b.l.outputs, jobs.Output{Name: hb.Labels[0], Value: v, Sensitive: hidden})
-	return cty.NullVal(cty.DynamicPseudoType) // nothing can refer to it
-}
-
-// plain makes the value of a jobs.Output. It gives false for a number that a
-// float64 cannot hold.
-func plain(v cty.Value) (any, bool) {
-	switch ty := v.Type(); {
-	case v.IsNull():
-		return nil, true
-	case ty == cty.String:
-		return v.AsString(), true
-	case ty == cty.Bool:
-		return v.True(), true
-	case ty == cty.Number:
-		n, _ := v.AsBigFloat().Float64()
-		return n, !math.IsInf(n, 0)
-	case ty.IsMapType() || ty.IsObjectType():
-		out := map[string]any{}
-		for it := v.ElementIterator(); it.Next(); {
-			key, e := it.Element()
-			p, ok := plain(e)
-			if !ok {
-				return nil, false
-			}
-			out[key.AsString()] = p
-		}
-		return out, true
-	default: // a list, a set or a tuple
-		out := []any{}
-		for it := v.ElementIterator(); it.Next(); {
-			_, e := it.Element()
-			p, ok := plain(e)
-			if !ok {
-				return nil, false
-			}
-			out = append(out, p)
-		}
-		return out, true
 	}
 }

@@ -168,7 +168,7 @@ func (l *loader) load(o Options) *jobs.Configuration {
 	for _, j := range l.jobs {
 		c.Jobs = append(c.Jobs, j.Job)
 	}
-	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Address, b.Address) })
 	return c
 }
 
@@ -180,7 +180,7 @@ func (l *loader) declare(b *hcl.Block) {
 		for _, name := range sortedKeys(attrs) {
 			attr, address := attrs[name], "local."+name
 			l.add(address, attr.NameRange, func() cty.Value {
-				v, _ := l.evaluate(attr.Expr, address, false)
+				v, _ := l.evaluate(attr.Expr, address, false, nil)
 				return v
 			})
 		}
@@ -202,7 +202,9 @@ func (l *loader) declare(b *hcl.Block) {
 		"job":       l.job,
 		"output":    l.output,
 	}[b.Type]
-	l.add(address, b.DefRange, func() cty.Value { return decode(b, address) })
+	if l.add(address, b.DefRange, func() cty.Value { return decode(b, address) }) && b.Type == "job" {
+		l.nodes[address].each = hasForEach(b)
+	}
 }
 
 // checkLabels reports a name that nothing could refer to, or make a directory of.
@@ -214,8 +216,7 @@ func (l *loader) checkLabels(b *hcl.Block, address string) bool {
 			return true
 		}
 		l.fail(b.LabelRanges[i], address, "Invalid job name", fmt.Sprintf(
-			"A job's name is the name of its table's directory: at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit; %q is not.%s",
-			name, didYouMean(tableName(name))))
+			"A job's name is the name of its table's directory: %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
 		return false
 	}
 	if hclsyntax.ValidIdentifier(name) {

@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"prospector/jobs"
 )
 
 // node is what an expression can refer to (and outputs, to which none can). A
@@ -15,6 +17,7 @@ import (
 // left alone, so that one mistake is one diagnostic. No other value is unknown.
 type node struct {
 	declared hcl.Range
+	each     bool // whether it has for_each, and so is an object of jobs by key
 	evaluate func() cty.Value
 	value    cty.Value // NilVal until it is evaluated
 }
@@ -23,13 +26,14 @@ type node struct {
 const sensitive = "sensitive"
 
 // add declares a node. The first of two with one address counts.
-func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) {
+func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) bool {
 	if first := l.nodes[address]; first != nil {
 		l.fail(at, address, "Duplicate declaration", fmt.Sprintf("%s is declared already, at %s:%d. Rename or remove one of the two.",
 			address, first.declared.Filename, first.declared.Start.Line))
-		return
+		return false
 	}
 	l.nodes[address] = &node{declared: at, evaluate: evaluate}
+	return true
 }
 
 // value evaluates a node, the first time that it is asked for.
@@ -43,32 +47,93 @@ func (l *loader) value(address string) cty.Value {
 	return n.value
 }
 
-// evaluate gives an expression's value, and false when it has none because of
-// a problem that is now reported. Secret says that nothing of the expression
-// may be quoted.
-func (l *loader) evaluate(expr hcl.Expression, address string, secret bool) (cty.Value, bool) {
-	scope, ok, known := tree{}, true, true
+// scope is what an expression can refer to beside the nodes, by its root: each,
+// in a job with for_each, and staged, in a check.
+type scope map[string]cty.Value
+
+// elsewhere says where those roots are known, for who refers to them in vain.
+var elsewhere = map[string]string{
+	"each":   "each.key and each.value are known only in a job that has for_each, in what else the job says.",
+	"staged": "staged is what a run is about to publish, and known only in the assert blocks of a check.",
+}
+
+// prepared is an expression whose references are resolved.
+type prepared struct {
+	l       *loader
+	expr    hcl.Expression
+	address string
+	roots   tree
+	secret  bool // nothing of it may be quoted
+	known   bool // no reference is to a node that failed
+}
+
+// prepare resolves an expression's references. It gives false when there is a
+// problem, which is now reported. Secret says that nothing may be quoted.
+func (l *loader) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
+	p := prepared{l: l, expr: expr, address: address, roots: tree{}, secret: secret || callsSensitive(expr), known: true}
+	ok := true
 	for _, t := range expr.Variables() {
-		path, v := l.resolve(t, address, secret)
+		path, v := l.resolve(t, address, secret, local)
 		ok = ok && path != nil
 		if path != nil {
 			secret = secret || v.ContainsMarked()
-			known = known && v.IsWhollyKnown()
-			scope.set(v, path)
+			p.known = p.known && (v.IsWhollyKnown() || len(path) == 1)
+			p.roots.set(v, path)
 		}
 	}
+	p.secret = p.secret || secret
+	return p, ok
+}
+
+// value evaluates the expression. The values of local stand in place of those
+// that it was prepared with.
+func (p prepared) value(local scope) (cty.Value, jobs.Diagnostics) {
+	variables := p.roots.values()
+	for root := range variables {
+		if v, ok := local[root]; ok {
+			variables[root] = v
+		}
+	}
+	v, diags := p.expr.Value(&hcl.EvalContext{Variables: variables, Functions: p.l.functions})
+	return v, p.l.translate(p.address, p.secret, diags)
+}
+
+// fault is an error about the expression.
+func (p prepared) fault(summary, detail string) jobs.Diagnostics {
+	return jobs.Diagnostics{{
+		Severity: jobs.Error, Summary: summary, Detail: detail, Address: p.address, Origin: p.l.origin(p.expr.Range()),
+	}}
+}
+
+const noValue = "The expression has no definite value, which may be due to a null among its arguments."
+
+// evaluate gives an expression's value, and false when it has none because of
+// a problem that is now reported. Secret says that nothing of the expression
+// may be quoted.
+func (l *loader) evaluate(expr hcl.Expression, address string, secret bool, local scope) (cty.Value, bool) {
+	p, ok := l.prepare(expr, address, secret, local)
 	if !ok {
 		return cty.DynamicVal, false
 	}
-	v, diags := expr.Value(&hcl.EvalContext{Variables: scope.values(), Functions: l.functions})
-	l.report(address, secret || callsSensitive(expr), diags)
+	v, diags := p.value(local)
+	l.diags = append(l.diags, diags...)
 	if v.IsWhollyKnown() && !diags.HasErrors() {
 		return v, true
 	}
-	if known && !diags.HasErrors() {
-		l.fail(expr.Range(), address, "No value", "The expression has no definite value, which may be due to a null among its arguments.")
+	if p.known && local.known() && !diags.HasErrors() {
+		l.diags = append(l.diags, p.fault("No value", noValue)...)
 	}
 	return cty.DynamicVal, false
+}
+
+// known reports whether the scope's values are, and not only their types.
+func (s scope) known() bool {
+	for _, v := range s {
+		if !v.IsWhollyKnown() {
+			return false
+		}
+	}
+	return true
 }
 
 func callsSensitive(expr hcl.Expression) (found bool) {
@@ -101,7 +166,7 @@ var kinds = map[string]kind{
 	"sink": {2, "sink", "a sink is referred to by its type and name, such as sink.local.lake",
 		object("id", "type", "name", "path", "bucket", "prefix", "uri")},
 	"job": {1, "job", "a job is referred to by its name, such as job.prospect_events", cty.Object(map[string]cty.Type{
-		"id": cty.String, "name": cty.String, "uris": cty.List(cty.String)})},
+		"id": cty.String, "name": cty.String, "table": cty.String, "uris": cty.List(cty.String)})},
 }
 
 func object(attributes ...string) cty.Type {
@@ -114,7 +179,7 @@ func object(attributes ...string) cty.Type {
 
 // resolve finds what a reference stands for: the names that lead there, and the
 // value. It reports a reference to nothing, for which the names are nil.
-func (l *loader) resolve(t hcl.Traversal, address string, secret bool) ([]string, cty.Value) {
+func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local scope) ([]string, cty.Value) {
 	fail := func(summary, detail string) ([]string, cty.Value) {
 		if secret {
 			detail = hiddenDetail
@@ -123,10 +188,22 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool) ([]string
 		return nil, cty.NilVal
 	}
 	root := t.RootName()
+	if v, ok := local[root]; ok {
+		if detail := missing(root, t[1:], v.Type()); detail != "" {
+			secret = secret || v.ContainsMarked()
+			return fail("Unknown attribute", detail)
+		}
+		return []string{root}, v
+	}
 	k, ok := kinds[root]
 	if !ok {
-		detail := fmt.Sprintf("There is no %q to refer to: expressions know %s.", root, strings.Join(sortedKeys(kinds), ", "))
-		if suggestion := nearest(root, sortedKeys(kinds)); suggestion != "" {
+		if detail := elsewhere[root]; detail != "" {
+			return fail("Unknown reference", detail)
+		}
+		roots := append(sortedKeys(kinds), sortedKeys(local)...)
+		slices.Sort(roots)
+		detail := fmt.Sprintf("There is no %q to refer to: expressions know %s.", root, strings.Join(roots, ", "))
+		if suggestion := nearest(root, roots); suggestion != "" {
 			detail += didYouMean(suggestion)
 		} else if len(t) == 1 {
 			detail += " A text stands in double quotes."
@@ -145,21 +222,66 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool) ([]string
 		return fail("Incomplete reference", capital(k.example)+".")
 	}
 	target := strings.Join(path, ".")
-	if l.nodes[target] == nil {
+	n := l.nodes[target]
+	if n == nil {
 		return fail("Unknown reference", l.unknown(target, root))
 	}
-	if k.object != cty.NilType && len(t) > len(path) {
-		if attr, ok := t[len(path)].(hcl.TraverseAttr); ok && !k.object.HasAttribute(attr.Name) {
-			names := sortedKeys(k.object.AttributeTypes())
-			return fail("Unknown attribute", fmt.Sprintf("%s has no attribute %q, only %s.%s",
-				target, attr.Name, strings.Join(names, ", "), didYouMean(nearest(attr.Name, names))))
+	if root == "job" && !n.each && len(t) > len(path) {
+		if _, index := t[len(path)].(hcl.TraverseIndex); index {
+			return fail("Unknown instance", fmt.Sprintf("%s has no for_each, so it is one job: it is referred to without a key.", target))
 		}
 	}
-	if i := slices.Index(l.active, target); i >= 0 {
+	if !n.each && k.object != cty.NilType {
+		if detail := missing(target, t[len(path):], k.object); detail != "" {
+			return fail("Unknown attribute", detail)
+		}
+	}
+	// A variable has its value before it is validated.
+	if i := slices.Index(l.active, target); i >= 0 && n.value == cty.NilVal {
 		return fail("Circular reference", fmt.Sprintf("%s depends on itself: %s.",
 			target, strings.Join(append(slices.Clone(l.active[i:]), target), " → ")))
 	}
-	return path, l.value(target)
+	v := l.value(target)
+	if n.each {
+		if summary, detail := missingInstance(target, t[len(path):], v); detail != "" {
+			return fail(summary, detail)
+		}
+	}
+	return path, v
+}
+
+// missing says which step of a reference leads to no attribute of an object of
+// that type, or gives "".
+func missing(target string, steps hcl.Traversal, ty cty.Type) string {
+	for _, step := range steps {
+		if !ty.IsObjectType() {
+			return ""
+		}
+		name, ok := stepName(step)
+		if !ok {
+			return "" // HCL has its own words for it
+		}
+		if !ty.HasAttribute(name) {
+			names := sortedKeys(ty.AttributeTypes())
+			return fmt.Sprintf("%s has no attribute %q, only %s.%s",
+				target, name, strings.Join(names, ", "), didYouMean(nearest(name, names)))
+		}
+		target, ty = target+"."+name, ty.AttributeType(name)
+	}
+	return ""
+}
+
+// stepName gives the attribute that a step leads to, written .name or ["name"].
+func stepName(step hcl.Traverser) (string, bool) {
+	switch step := step.(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
 }
 
 // unknown says what there is instead of an address.
@@ -173,13 +295,18 @@ func (l *loader) unknown(target, root string) string {
 	if suggestion := nearest(target, declared); suggestion != "" {
 		return fmt.Sprintf("%s is not declared.%s", target, didYouMean(suggestion))
 	}
-	switch {
-	case len(declared) == 0:
+	if len(declared) == 0 {
 		return fmt.Sprintf("%s is not declared, nor is any other %s.", target, kinds[root].noun)
-	case len(declared) > 6:
-		declared = append(declared[:6], "…")
 	}
-	return fmt.Sprintf("%s is not declared. There is %s.", target, strings.Join(declared, ", "))
+	return fmt.Sprintf("%s is not declared. There is %s.", target, listed(declared))
+}
+
+// listed names the first of many.
+func listed(names []string) string {
+	if len(names) > 6 {
+		names = append(names[:6:6], "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // tree builds the nested objects of an evaluation's scope. Its leaves are

@@ -1,0 +1,165 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"prospector/jobs"
+)
+
+// hasForEach reports whether a job is one job a key.
+func hasForEach(hb *hcl.Block) bool {
+	body, ok := hb.Body.(*hclsyntax.Body)
+	return ok && body.Attributes["for_each"] != nil
+}
+
+// instanceOf gives the address of an instance of a job.
+func instanceOf(address, key string) string { return address + "[" + strconv.Quote(key) + "]" }
+
+// job gives what a reference to the job stands for: one job, or with for_each an
+// object of them, by key.
+func (l *loader) job(hb *hcl.Block, address string) cty.Value {
+	if !hasForEach(hb) {
+		return l.oneJob(hb, address, hb.Labels[0], nil)
+	}
+	each, ok := l.forEach(hb, address)
+	if len(each) == 0 {
+		// What is wrong with the rest of the block is told all the same.
+		declared := len(l.jobs)
+		l.oneJob(hb, address, hb.Labels[0], eachScope(cty.UnknownVal(cty.String), cty.DynamicVal))
+		l.jobs = l.jobs[:declared]
+	}
+	if !ok {
+		return cty.DynamicVal
+	}
+	said := len(l.diags)
+	instances := map[string]cty.Value{}
+	for _, key := range sortedKeys(each) {
+		name := hb.Labels[0] + "_" + key
+		if !jobName.MatchString(name) {
+			if body := hb.Body.(*hclsyntax.Body); body.Attributes["table"] == nil {
+				l.fail(body.Attributes["for_each"].Expr.Range(), instanceOf(address, key), "Invalid table name", fmt.Sprintf(
+					"The table of the instance %q would be %q by default, and a table's name is %s. Set table in the job, such as table = \"%s_${replace(lower(each.key), \"/[^a-z0-9]+/\", \"_\")}\".",
+					key, name, nameRule, hb.Labels[0]))
+				ok = false
+				continue
+			}
+		}
+		instances[key] = l.oneJob(hb, instanceOf(address, key), name, eachScope(cty.StringVal(key), each[key]))
+		ok = ok && instances[key].IsKnown()
+	}
+	l.diags = append(l.diags[:said], distinct(l.diags[said:])...)
+	if !ok {
+		return cty.DynamicVal
+	}
+	return cty.ObjectVal(instances)
+}
+
+func eachScope(key, value cty.Value) scope {
+	return scope{"each": cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})}
+}
+
+// forEach gives what a job is made for, by key. It gives false when there is a
+// problem, which is now reported.
+func (l *loader) forEach(hb *hcl.Block, address string) (map[string]cty.Value, bool) {
+	said := len(l.diags)
+	b := l.unopenedJob(hb, address)
+	l.diags = l.diags[:said] // oneJob will say it
+	v, ok := l.evaluate(b.attrs["for_each"].Expr, address, false, nil)
+	if !ok {
+		return nil, false
+	}
+	if v.IsMarked() {
+		b.fail("for_each", "Sensitive for_each", "The keys of for_each become addresses and the names of tables, which are shown, so they cannot be sensitive. Use nonsensitive(…) if they are no secret.")
+		return nil, false
+	}
+	ty := v.Type()
+	b.values["for_each"] = v
+	const expected = "a map or a set of strings"
+	switch {
+	case !b.given("for_each"):
+		b.fail("for_each", "Wrong value for for_each", "for_each must be "+expected+"; found null.")
+		return nil, false
+	case ty.IsMapType() || ty.IsObjectType():
+	case ty.IsSetType() && (ty.ElementType() == cty.String || v.LengthInt() == 0):
+	case ty.IsTupleType() || ty.IsListType():
+		b.wrong("for_each", expected, " Write toset(…) around it.")
+		return nil, false
+	default:
+		b.wrong("for_each", expected, "")
+		return nil, false
+	}
+	each := map[string]cty.Value{}
+	for it := v.ElementIterator(); it.Next(); {
+		key, e := it.Element()
+		if ty.IsSetType() {
+			key = e
+		}
+		if key.IsNull() {
+			b.fail("for_each", "Wrong value for for_each", "for_each must be "+expected+"; the set holds a null.")
+			return nil, false
+		}
+		each[key.AsString()] = e
+	}
+	return each, true
+}
+
+// distinct leaves out what one instance has to say that another said before.
+func distinct(diags jobs.Diagnostics) (out jobs.Diagnostics) {
+	said := map[string]bool{}
+	for _, d := range diags {
+		at := ""
+		if d.Origin != nil {
+			at = fmt.Sprintf("%s:%d:%d", d.Origin.Filename, d.Origin.Line, d.Origin.Column)
+		}
+		text := strings.Join([]string{at, d.Summary, strings.ReplaceAll(d.Detail, d.Address, "")}, "\n")
+		if !said[text] {
+			out = append(out, d)
+		}
+		said[text] = true
+	}
+	return out
+}
+
+// missingInstance says what is wrong with the steps that follow a reference to a
+// job with for_each, whose instances are the attributes of v.
+func missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
+	if len(steps) == 0 {
+		return "", ""
+	}
+	var keys []string
+	if v.IsKnown() {
+		keys = sortedKeys(v.Type().AttributeTypes())
+	}
+	_, index := steps[0].(hcl.TraverseIndex)
+	key, named := stepName(steps[0])
+	if !index || !named {
+		example := "KEY"
+		if len(keys) > 0 {
+			example = keys[0]
+		}
+		return "Missing instance key", fmt.Sprintf("%s has for_each, so it is one job a key: refer to one of them, such as %s.",
+			target, instanceOf(target, example))
+	}
+	target = instanceOf(target, key)
+	if v.IsKnown() && !slices.Contains(keys, key) {
+		detail = target + " is not declared: for_each has no such key"
+		switch {
+		case len(keys) == 0:
+			return "Unknown instance", detail + ", since it is empty."
+		case nearest(key, keys) != "":
+			return "Unknown instance", detail + "." + didYouMean(nearest(key, keys))
+		}
+		return "Unknown instance", fmt.Sprintf("%s. There is %s.", detail, listed(keys))
+	}
+	if detail = missing(target, steps[1:], kinds["job"].object); detail != "" {
+		return "Unknown attribute", detail
+	}
+	return "", ""
+}
