@@ -186,6 +186,9 @@ type Check struct {
 // Assertion is one condition of a check.
 type Assertion struct {
 	Origin Origin
+	// Source is the text of its expressions, without comments, white space and
+	// secrets: another condition has another source.
+	Source string
 	// Evaluate holds the condition against a result. When it does not hold,
 	// message says so in the user's words. The diagnostics are problems of the
 	// expressions themselves, for which the check counts as failed.

@@ -93,6 +93,7 @@ type loader struct {
 	sinks     map[string]sink
 	jobs      []job
 	outputs   []jobs.Output
+	checks    []jobs.Check
 }
 
 func newLoader(dir string, o Options) (*loader, error) {
@@ -138,6 +139,7 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "prospects", LabelNames: []string{"name"}},
 	{Type: "sink", LabelNames: []string{"type", "name"}},
 	{Type: "job", LabelNames: []string{"name"}},
+	{Type: "check", LabelNames: []string{"name"}},
 	{Type: "output", LabelNames: []string{"name"}},
 }}
 
@@ -163,7 +165,7 @@ func (l *loader) load(o Options) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}
-	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings), Outputs: l.outputs}
+	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings), Outputs: l.outputs, Checks: l.checks}
 	l.checkJobs(c.Backend)
 	for _, j := range l.jobs {
 		c.Jobs = append(c.Jobs, j.Job)
@@ -200,6 +202,7 @@ func (l *loader) declare(b *hcl.Block) {
 		"prospects": l.prospectList,
 		"sink":      l.sink,
 		"job":       l.job,
+		"check":     l.check,
 		"output":    l.output,
 	}[b.Type]
 	if l.add(address, b.DefRange, func() cty.Value { return decode(b, address) }) && b.Type == "job" {

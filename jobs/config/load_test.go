@@ -265,6 +265,17 @@ func TestFunctions(t *testing.T) {
 		{`flatten([[1], [[2]]])`, []any{1., 2.}}, {`distinct([1, 1])`, []any{1.}}, {`min(2, 1)`, 1.}, {`max(2, 1)`, 2.},
 		{`abs(-1)`, 1.}, {`ceil(1.2)`, 2.}, {`floor(1.8)`, 1.}, {`startswith("abc", "ab")`, true}, {`endswith("abc", "ab")`, false},
 		{`basename("a/b")`, "b"}, {`dirname("a/b")`, "a"}, {`env("SET")`, "x=y"}, {`env("UNSET", "z")`, "z"}, {`env("UNSET", null)`, nil},
+		{`alltrue([true, "true"])`, true}, {`alltrue([true, false])`, false}, {`alltrue([])`, true}, {`alltrue([true, null])`, false},
+		{`anytrue([false, true])`, true}, {`anytrue([false, null])`, false}, {`anytrue([])`, false},
+		{`sum([1, "2", 3.5])`, 6.5}, {`sum(toset([1, 1, 2]))`, 3.}, {`one([])`, nil}, {`one(["a"])`, "a"}, {`one(toset([1]))`, 1.},
+		{`matchkeys(["a", "b", "c"], [1, 2, 1], ["1"])`, []any{"a", "c"}}, {`matchkeys(["a"], ["x"], [])`, []any{}},
+		{`transpose({ a = ["x", "y"], b = ["x"] })`, map[string]any{"x": []any{"a", "b"}, "y": []any{"a"}}}, {`transpose({})`, map[string]any{}},
+		{`index(["a", "b"], "b")`, 1.}, {`strcontains("abc", "b")`, true}, {`strcontains("abc", "d")`, false},
+		{`timecmp("2022-01-01T01:00:00+01:00", "2022-01-01T00:00:00Z")`, 0.}, {`timecmp("2022-01-01T00:00:00Z", "2022-01-01T00:00:00.5Z")`, -1.},
+		{`base64encode("é?")`, "w6k/"}, {`base64decode("w6k/")`, "é?"}, {`urlencode("a b&c/é")`, "a+b%26c%2F%C3%A9"},
+		{`md5("abc")`, "900150983cd24fb0d6963f7d28e17f72"}, {`sha1("abc")`, "a9993e364706816aba3e25717850c26c9cd0d89d"},
+		{`sha256("abc")`, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}, {`substr(sha512("abc"), 0, 16)`, "ddaf35a193617aba"},
+		{`issensitive(sensitive(1))`, true}, {`issensitive(1)`, false},
 		{`nonsensitive(sensitive("a"))`, "a"}, {`[for s in ["a", "b"] : upper(s) if s != "a"]`, []any{"B"}},
 	} {
 		t.Run(c.expression, func(t *testing.T) {
@@ -273,6 +284,27 @@ func TestFunctions(t *testing.T) {
 			got := load(t, dir, Options{Environ: []string{"SET=x=y"}}).Outputs[0].Value
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// What a function refuses, it refuses in words, and without a panic.
+func TestFunctionRefusals(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ expression, want string }{
+		{`sum([])`, "it is empty"}, {`sum(["a"])`, "of numbers"}, {`sum([null])`, "of numbers"}, {`sum({ a = 1 })`, "of numbers"}, {`sum(1)`, "of numbers"},
+		{`one([1, 2])`, "at most one element, and has 2"}, {`one(tolist([1, 2]))`, "at most one element, and has 2"}, {`one("a")`, "a list, a set or a tuple"},
+		{`matchkeys(["a"], [1, 2], [1])`, "of the same length"}, {`matchkeys(["a"], [{}], ["x"])`, "of the same type"},
+		{`transpose({ a = [null] })`, "holds a null"}, {`transpose({ a = null })`, "is null"},
+		{`index(["a"], "b")`, "no such value"}, {`index("a", "a")`, "a list or a tuple"},
+		{`timecmp("2022-01-01", "2022-01-01T00:00:00Z")`, "not a time"}, {`base64decode("!")`, "not base64"}, {`base64decode("/w==")`, "not text"},
+	} {
+		t.Run(c.expression, func(t *testing.T) {
+			writeFile(t, filepath.Join(dir, "main.hcl"), fmt.Sprintf("%s\noutput \"it\" { value = %s }\n", minimal, c.expression))
+			_, diags := Load(dir, Options{})
+			if len(diags) != 1 || !strings.Contains(diags[0].Detail, c.want) {
+				t.Errorf("want %q:\n%s", c.want, render(diags))
 			}
 		})
 	}

@@ -125,7 +125,7 @@ type declaration struct {
 }
 
 func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
-	schema := &hcl.BodySchema{}
+	schema := &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "validation"}}}
 	for _, name := range []string{"type", "default", "description", "sensitive", "nullable"} {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
@@ -179,7 +179,7 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 		}
 		fallback = v
 	}
-	return l.assignedTo(d, fallback, hb, address)
+	return l.validated(l.assignedTo(d, fallback, hb, address), content.Blocks, hb, address)
 }
 
 // assignedTo chooses a variable's value: what is assigned, else its default.

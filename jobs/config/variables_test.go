@@ -189,3 +189,60 @@ output "table" {
 		t.Errorf("the table of a sensitive bucket can be shown:\n%s", render(diags))
 	}
 }
+
+func TestValidation(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal + `
+variable "least" { default = 10 }
+variable "many" {
+  type    = number
+  default = 20
+  validation {
+    condition     = var.many >= var.least
+    error_message = "many is ${var.many}, less than ${local.limit}."
+  }
+  validation {
+    condition     = var.many < 1000 && floor(var.many) == var.many
+    error_message = "many must be whole and small."
+  }
+}
+variable "maybe" {
+  type    = string
+  default = null
+  validation {
+    condition     = var.maybe == null ? true : startswith(var.maybe, "x")
+    error_message = "${substr(var.maybe, 0, 1)} is not x" # no value where the condition holds
+  }
+}
+locals { limit = var.least }
+output "many" { value = var.many }
+`})
+	t.Chdir(dir)
+	for _, c := range []struct {
+		name string
+		vars []string
+		want []string // details
+	}{
+		{"the defaults", nil, nil},
+		{"valid", []string{"many=999", "maybe=xyz"}, nil},
+		{"too small", []string{"many=9"}, []string{"many is 9, less than 10.\n\nThis was checked by the validation rule at main.hcl:13."}},
+		{"of another variable", []string{"least=21"}, []string{"many is 20, less than 21.\n\nThis was checked by the validation rule at main.hcl:13."}},
+		{"both", []string{"many=0.5"}, []string{
+			"many is 0.5, less than 10.\n\nThis was checked by the validation rule at main.hcl:13.",
+			"many must be whole and small.\n\nThis was checked by the validation rule at main.hcl:17."}},
+		{"not x", []string{"maybe=yes"}, []string{"y is not x\n\nThis was checked by the validation rule at main.hcl:25."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config, diags := Load(".", Options{Vars: c.vars})
+			var got []string
+			for _, d := range diags {
+				got = append(got, d.Detail)
+				if d.Summary != "Invalid value for variable" || !strings.HasPrefix(d.Origin.Code, "variable ") {
+					t.Errorf("%s", render(diags))
+				}
+			}
+			if d := cmp.Diff(c.want, got); d != "" || (config == nil) != (len(c.want) > 0) {
+				t.Error(d)
+			}
+		})
+	}
+}

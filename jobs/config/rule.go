@@ -1,0 +1,117 @@
+package config
+
+import (
+	"bytes"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"prospector/jobs"
+)
+
+// rule is a condition and what to say when it does not hold: a validation of a
+// variable, or an assertion of a check.
+type rule struct {
+	at                 hcl.Range
+	origin             jobs.Origin
+	condition, message hcl.Expression
+}
+
+// rule reads a block with a condition and an error_message.
+func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
+	b := l.unopened(hb, address, []string{"condition", "error_message"})
+	for _, name := range []string{"condition", "error_message"} {
+		if b.attrs[name] == nil {
+			b.fail(name, "Missing required attribute", map[string]string{
+				"condition":     "The " + hb.Type + " block needs condition: what must be true.",
+				"error_message": "The " + hb.Type + " block needs error_message: what to say when the condition does not hold.",
+			}[name])
+		}
+	}
+	if b.attrs["condition"] == nil || b.attrs["error_message"] == nil {
+		return rule{}, false
+	}
+	return rule{hb.DefRange, b.Origin, b.attrs["condition"].Expr, b.attrs["error_message"].Expr}, true
+}
+
+// truth evaluates a condition. Without problems, it may still be unknown: then
+// something that it depends on is.
+func (p prepared) truth(local scope) (holds, known bool, problems jobs.Diagnostics) {
+	v, problems := p.value(local)
+	if problems.HasErrors() {
+		return false, false, problems
+	}
+	v, _ = v.UnmarkDeep()
+	out, err := convert.Convert(v, cty.Bool)
+	if err != nil {
+		return false, false, p.fault("Invalid condition", "A condition must be true or false; this is "+kindOf(v.Type())+".")
+	}
+	if out.IsNull() {
+		return false, false, p.fault("Invalid condition", "A condition must be true or false; this is null.")
+	}
+	if !out.IsKnown() {
+		return false, false, nil
+	}
+	return out.True(), true, nil
+}
+
+// hiddenMessage stands for an error_message that would show what must not be.
+const hiddenMessage = "The error message included a sensitive value, so it will not be displayed."
+
+// sentence evaluates an error_message. It is "" when that is unknown.
+func (p prepared) sentence(local scope) (string, jobs.Diagnostics) {
+	v, problems := p.value(local)
+	if problems.HasErrors() {
+		return "", problems
+	}
+	v, marks := v.UnmarkDeep()
+	out, err := convert.Convert(v, cty.String)
+	if err != nil {
+		return "", p.fault("Invalid error message", "An error_message must be a string; this is "+kindOf(v.Type())+".")
+	}
+	switch {
+	case out.IsNull():
+		return "", p.fault("Invalid error message", "An error_message must be a string; this is null.")
+	case len(marks) > 0:
+		return hiddenMessage, nil
+	case !out.IsKnown():
+		return "", nil
+	}
+	return out.AsString(), nil
+}
+
+func kindOf(ty cty.Type) string {
+	switch {
+	case ty.IsTupleType():
+		return "a list"
+	case ty.IsObjectType():
+		return "an object"
+	}
+	return "a " + ty.FriendlyName()
+}
+
+// sourceOf is the text of the rule's expressions, without what does not count:
+// comments, white space, and secrets.
+func (l *loader) sourceOf(r rule) string {
+	var b bytes.Buffer
+	for i, expr := range []hcl.Expression{r.condition, r.message} {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		at := expr.Range()
+		tokens, _ := hclsyntax.LexExpression(at.SliceBytes(l.text[at.Filename]), at.Filename, hcl.InitialPos)
+		for j, t := range tokens {
+			switch t.Type {
+			case hclsyntax.TokenComment, hclsyntax.TokenNewline, hclsyntax.TokenEOF:
+				continue
+			}
+			if j > 0 {
+				b.WriteByte(' ')
+			}
+			b.Write(t.Bytes)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// validated holds a variable's value against the rules of its validation blocks.
+// It is unknown when it breaks one.
+func (l *loader) validated(v cty.Value, blocks hcl.Blocks, hb *hcl.Block, address string) cty.Value {
+	// The rules refer to the variable that they are part of.
+	l.nodes[address].value = v
+	valid := true
+	for _, block := range blocks {
+		valid = l.validate(block, hb, address) && valid
+	}
+	if !valid {
+		return cty.DynamicVal
+	}
+	return v
+}
+
+func (l *loader) validate(block, hb *hcl.Block, address string) bool {
+	r, ok := l.rule(block, address)
+	if !ok {
+		return false
+	}
+	if !refersTo(r.condition, hb.Labels[0]) {
+		l.fail(r.condition.Range(), address, "Invalid condition", fmt.Sprintf(
+			"The condition of a validation must refer to %s, whose value it is there to judge.", address))
+		return false
+	}
+	condition, ok := l.prepare(r.condition, address, false, nil)
+	message, also := l.prepare(r.message, address, false, nil)
+	if !ok || !also {
+		return false
+	}
+	if !condition.known || !message.known {
+		return true // what it depends on is reported
+	}
+	holds, known, problems := condition.truth(nil)
+	if len(problems) == 0 && !known {
+		problems = condition.fault("No value", noValue)
+	}
+	if len(problems) > 0 || holds {
+		l.diags = append(l.diags, problems...)
+		return holds && len(problems) == 0
+	}
+	said, problems := message.sentence(nil)
+	if len(problems) > 0 {
+		l.diags = append(l.diags, problems...)
+		return false
+	}
+	l.fail(hb.DefRange, address, "Invalid value for variable", fmt.Sprintf(
+		"%s\n\nThis was checked by the validation rule at %s:%d.", said, r.at.Filename, r.at.Start.Line))
+	return false
+}
+
+// refersTo reports whether an expression refers to a variable.
+func refersTo(expr hcl.Expression, variable string) bool {
+	for _, t := range expr.Variables() {
+		if t.RootName() != "var" || len(t) < 2 {
+			continue
+		}
+		if name, ok := stepName(t[1]); ok && name == variable {
+			return true
+		}
+	}
+	return false
+}
