@@ -1,5 +1,5 @@
 // Package ddl writes the SQL by which readers see a table of the lake: an
-// external table in BigQuery, a view in DuckDB.
+// external table in BigQuery, a view in DuckDB, a table in Spark's catalog.
 //
 // It only writes text: it connects to nothing, and does not look whether the
 // lake holds anything yet.
@@ -51,11 +51,9 @@ func BigQuery(o Options) (string, error) {
 	b.WriteString(o.note())
 	fmt.Fprintf(&b, "CREATE OR REPLACE EXTERNAL TABLE %s (\n", backticks(o.Dataset+"."+o.Name))
 	for i, c := range o.Table.Columns {
-		line := "  " + bigQueryName(c.Name) + " " + bigQueryTypes[c.Type] + strings.TrimRight(separator(i, len(o.Table.Columns)), "\n")
-		if c.Description != "" { // a comment: that columns of external tables take options is not documented
-			line += " -- " + strings.Join(strings.Fields(c.Description), " ")
-		}
-		b.WriteString(line + "\n")
+		// Descriptions are comments: that columns of external tables take options
+		// is not documented.
+		b.WriteString("  " + bigQueryName(c.Name) + " " + bigQueryTypes[c.Type] + described(separator(i, len(o.Table.Columns)), c))
 	}
 	keys := make([]string, len(o.Table.PartitionBy))
 	for i, c := range o.Table.PartitionBy {
@@ -89,11 +87,10 @@ func DuckDB(o Options) (string, error) {
 			"--   INSTALL httpfs; LOAD httpfs;\n" +
 			"--   CREATE SECRET (TYPE gcs, KEY_ID '…', SECRET '…');\n")
 	case "file":
-		u, err := url.Parse(o.URI)
-		if err != nil || u.Host != "" || !path.IsAbs(u.Path) {
-			return "", fmt.Errorf("%w: %q is not the file:// URI of an absolute path", ErrLocation, o.URI)
+		var err error
+		if root, err = localPath(o.URI); err != nil {
+			return "", err
 		}
-		root = strings.TrimRight(u.Path, "/")
 	default:
 		return "", fmt.Errorf("%w: DuckDB reads file:// and gs://, not %q", ErrLocation, o.URI)
 	}
@@ -120,6 +117,67 @@ func DuckDB(o Options) (string, error) {
 	return b.String(), nil
 }
 
+// Spark gives the statements that create an external table over the lake, and
+// make it have the partitions that the lake has. They can be repeated; the second
+// one is to be run again whenever the lake has changed.
+//
+// A table, and not a view of the files: a view's columns and partition keys would
+// be inferred from what is there on the day (an event type 2022 makes event_type
+// an INT), it is gone with the session, and it looks at the directories only
+// once. A table's types are declared, and REPAIR TABLE … SYNC PARTITIONS, of
+// Spark 3.2 and later, adds new partitions, forgets those that are gone, and
+// rereads the lists of files; until then, a query that comes to a file that is
+// gone fails. RECOVER PARTITIONS would only add. The table is never dropped here,
+// for somebody's own table may have its name.
+//
+// The table's name is the job's with "_" for "-", as Spark takes nothing but
+// letters, digits and underscores.
+func Spark(o Options) (string, error) {
+	var b strings.Builder
+	var root string
+	switch scheme, _, _ := strings.Cut(o.URI, "://"); scheme {
+	case "gs":
+		var err error
+		if root, err = bucketPath(o.URI); err != nil {
+			return "", err
+		}
+		b.WriteString("-- Spark reads gs:// with the Cloud Storage connector for Hadoop on its class path.\n")
+	case "file":
+		path, err := localPath(o.URI)
+		if err != nil {
+			return "", err
+		}
+		root = "file://" + path // not percent-encoded: Hadoop does not decode it
+	default:
+		return "", fmt.Errorf("%w: Spark reads file:// and gs://, not %q", ErrLocation, o.URI)
+	}
+	if strings.Contains(root, "${") {
+		return "", fmt.Errorf("%w: Spark takes the ${ in %q for a variable; move the lake", ErrLocation, root)
+	}
+	b.WriteString(o.note())
+	name := backquotes(strings.ReplaceAll(o.Name, "-", "_"))
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (\n", name)
+	columns := o.Table.All()
+	for i, c := range columns {
+		// Descriptions are comments: a metastore keeps column comments in a column
+		// of its own database, which may be too short or know other letters.
+		b.WriteString("  " + backquotes(c.Name) + " " + sparkTypes[c.Type] + described(separator(i, len(columns)), c))
+	}
+	keys := make([]string, len(o.Table.PartitionBy))
+	for i, c := range o.Table.PartitionBy {
+		keys[i] = backquotes(c.Name)
+	}
+	fmt.Fprintf(&b, `)
+USING PARQUET
+PARTITIONED BY (%s)
+LOCATION %s;
+
+-- After every change of the lake:
+MSCK REPAIR TABLE %s SYNC PARTITIONS;
+`, strings.Join(keys, ", "), sparkString(root), name)
+	return b.String(), nil
+}
+
 // note says how text partition keys read.
 func (o Options) note() string {
 	for _, c := range o.Table.PartitionBy {
@@ -143,6 +201,23 @@ func bucketPath(uri string) (string, error) {
 		return "", fmt.Errorf("%w: %q does not name a bucket, or has an asterisk, a line break or an empty segment", ErrLocation, uri)
 	}
 	return "gs://" + rest, nil
+}
+
+// localPath gives the absolute path that a file:// URI names.
+func localPath(uri string) (string, error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "file" || u.Host != "" || !path.IsAbs(u.Path) {
+		return "", fmt.Errorf("%w: %q is not the file:// URI of an absolute path", ErrLocation, uri)
+	}
+	return strings.TrimRight(u.Path, "/"), nil
+}
+
+// described puts a column's description, as a comment, at the end of its line.
+func described(line string, c schemas.Column) string {
+	if c.Description == "" {
+		return line
+	}
+	return strings.TrimRight(line, "\n") + " -- " + strings.Join(strings.Fields(c.Description), " ") + "\n"
 }
 
 func separator(i, n int) string {

@@ -47,6 +47,9 @@ two lines`,
 		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
 		{"duckdb_gs", DuckDB, Options{Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", URI: "gs://bucket/prospect_events"}},
 		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
+		{"spark", Spark, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
+		{"spark_gs", Spark, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", URI: "gs://bucket/prospect-events/"}},
+		{"spark_odd", Spark, Options{Table: odd, Name: "odd`name", URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A%5C`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.write(test.options)
@@ -74,7 +77,7 @@ two lines`,
 func TestEveryColumn(t *testing.T) {
 	for _, key := range schemas.PartitionKeys() {
 		table := partitionedBy(t, key)
-		for _, write := range []func(Options) (string, error){BigQuery, DuckDB} {
+		for _, write := range []func(Options) (string, error){BigQuery, DuckDB, Spark} {
 			sql, err := write(Options{Table: table, Name: "t", URI: "gs://bucket/t"})
 			if err != nil {
 				t.Fatal(err)
@@ -87,7 +90,7 @@ func TestEveryColumn(t *testing.T) {
 		}
 	}
 	for _, kind := range []schemas.Type{schemas.String, schemas.Timestamp, schemas.Date} {
-		if bigQueryTypes[kind] == "" || duckDBTypes[kind] == "" {
+		if bigQueryTypes[kind] == "" || duckDBTypes[kind] == "" || sparkTypes[kind] == "" {
 			t.Errorf("a dialect has no type for %s", kind)
 		}
 	}
@@ -108,6 +111,10 @@ func TestOutOfReach(t *testing.T) {
 		{"DuckDB on a relative path", "file://lake/t", DuckDB, "absolute path"},
 		{"DuckDB on a path with a backslash", "file:///lake%5C/t", DuckDB, "backslash"},
 		{"DuckDB on a broken URI", "file:///lake/%zz", DuckDB, "absolute path"},
+		{"Spark on another store", "memory://lake/t", Spark, "Spark reads file:// and gs://"},
+		{"Spark on a relative path", "file://lake/t", Spark, "absolute path"},
+		{"Spark on a path with a variable", "file:///lake/$%7Buser%7D", Spark, "variable"},
+		{"Spark with a second asterisk", "gs://bucket/a*b", Spark, "asterisk"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sql, err := test.write(Options{Table: schemas.KnockEvents(), Name: "t", URI: test.uri})

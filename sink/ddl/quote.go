@@ -13,6 +13,8 @@ var bigQueryTypes = map[schemas.Type]string{schemas.String: "STRING", schemas.Ti
 // others.
 var duckDBTypes = map[schemas.Type]string{schemas.String: "VARCHAR", schemas.Timestamp: "TIMESTAMP WITH TIME ZONE", schemas.Date: "DATE"}
 
+var sparkTypes = map[schemas.Type]string{schemas.String: "STRING", schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE"}
+
 // bigQueryReserved are the words that GoogleSQL takes as names in backticks
 // alone.
 var bigQueryReserved = strings.Fields(`
@@ -47,3 +49,10 @@ func duckDBString(s string) string { return "'" + strings.ReplaceAll(s, "'", "''
 // unglob makes a path's own characters not stand for others: DuckDB takes one
 // in brackets for itself.
 var unglob = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")
+
+// Between backquotes Spark has no escapes but the backquote itself, doubled.
+func backquotes(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+var sparkEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`)
+
+func sparkString(s string) string { return "'" + sparkEscapes.Replace(s) + "'" }

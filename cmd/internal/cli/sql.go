@@ -11,7 +11,7 @@ import (
 )
 
 // sinkKind is the kind of sink that each dialect's engine reads best.
-var sinkKind = map[string]string{"bigquery": "gcs", "duckdb": "local"}
+var sinkKind = map[string]string{"bigquery": "gcs", "duckdb": "local", "spark": "gcs"}
 
 func sqlCommand(e *env) *command {
 	var v variables
@@ -20,9 +20,10 @@ func sqlCommand(e *env) *command {
 	return &command{
 		synopsis: "Print the SQL by which readers see the lake",
 		about: `Prints the statement that makes each job's table known to a query engine: an
-external table for BigQuery, a view for DuckDB. It asks nobody.`,
+external table for BigQuery, a view for DuckDB, a table in Spark's catalog. It
+asks nobody.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: bigquery or duckdb. Required.")
+			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: bigquery, duckdb or spark. Required.")
 			fs.StringVar(&dataset, "dataset", "", "Make the BigQuery table in this data set: `project.dataset`.")
 			fs.StringVar(&only, "job", "", "Only for the job of this `name`.")
 			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
@@ -31,7 +32,7 @@ external table for BigQuery, a view for DuckDB. It asks nobody.`,
 		run: func([]string) int {
 			kind, ok := sinkKind[dialect]
 			if !ok {
-				fmt.Fprintf(e.Stderr, "Error: sql needs -dialect=bigquery or -dialect=duckdb, not %q\n", dialect)
+				fmt.Fprintf(e.Stderr, "Error: sql needs -dialect=bigquery, -dialect=duckdb or -dialect=spark, not %q\n", dialect)
 				return 1
 			}
 			c, ok := e.load(&v)
@@ -68,8 +69,11 @@ func readable(job jobs.Job, kind string) jobs.Sink {
 
 func statement(dialect string, job jobs.Job, sink jobs.Sink, dataset string, filter bool) (string, error) {
 	o := ddl.Options{Table: job.Table, Name: job.Name, URI: sink.URI(job.Name), Dataset: dataset, RequireFilter: filter}
-	if dialect == "duckdb" {
+	switch dialect {
+	case "duckdb":
 		return ddl.DuckDB(o)
+	case "spark":
+		return ddl.Spark(o)
 	}
 	return ddl.BigQuery(o)
 }
