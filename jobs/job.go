@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"prospector/schemas"
@@ -21,12 +22,12 @@ type Configuration struct {
 	// Dir is the working directory; relative paths below are resolved already.
 	Dir     string
 	Backend Backend
-	Jobs    []Job    // ascending by address
-	Sinks   []Sink   // all that are declared, used by a job or not; ascending by address
-	Outputs []Output // ascending by name
-	Checks  []Check  // ascending by name
-	Moved   []Moved
-	Removed []Removed
+	Jobs    []Job     // ascending by address
+	Sinks   []Sink    // all that are declared, used by a job or not; ascending by address
+	Outputs []Output  // ascending by name
+	Checks  []Check   // ascending by name
+	Moved   []Moved   // in the order in which they apply
+	Removed []Removed // ascending by address
 }
 
 // Backend is where the state is kept.
@@ -38,7 +39,9 @@ type Backend struct {
 	Prefix string // gcs: slash-separated, without slashes at its ends; may be ""
 }
 
-// Moved says that a job in the state has another address now.
+// Moved says that a job in the state has another address now. A job that was
+// moved more than once is so by as many of them, in the order of the list; that
+// of a job with for_each is one an instance.
 type Moved struct {
 	Block
 	From, To string // addresses of jobs
@@ -47,9 +50,15 @@ type Moved struct {
 // Removed says what becomes of a job in the state that is no longer declared.
 type Removed struct {
 	Block
-	From string // its address
+	From string // its address; see Covers
 	// Destroy deletes what it published; otherwise it is only forgotten.
 	Destroy bool
+}
+
+// Covers reports whether it is about a job in the state: that of its address or,
+// where that has no key, any instance of it.
+func (r Removed) Covers(address string) bool {
+	return address == r.From || strings.HasPrefix(address, r.From+"[")
 }
 
 // Block is the part of the configuration that a value came from.

@@ -35,6 +35,9 @@ func openSink(ctx context.Context, s jobs.Sink) (store.Store, error) {
 }
 
 func openBackend(b jobs.Backend) (run.Backend, error) {
+	if b.Kind != "local" {
+		return nil, fmt.Errorf("there is no kind of backend %q", b.Kind)
+	}
 	files, err := local.Open(filepath.Dir(b.Path))
 	if err != nil {
 		return nil, err

@@ -140,6 +140,8 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "sink", LabelNames: []string{"type", "name"}},
 	{Type: "job", LabelNames: []string{"name"}},
 	{Type: "check", LabelNames: []string{"name"}},
+	{Type: "moved"},
+	{Type: "removed"},
 	{Type: "output", LabelNames: []string{"name"}},
 }}
 
@@ -148,14 +150,15 @@ func (l *loader) load(o Options) *jobs.Configuration {
 	if l.diags.HasErrors() {
 		return nil // what a broken file lacks would only cause errors elsewhere
 	}
-	var settings []*hcl.Block
+	apart := map[string][]*hcl.Block{} // those that nothing can refer to, by type
 	for _, body := range bodies {
 		content, diags := body.Content(rootSchema)
 		l.report("", false, diags)
 		for _, b := range content.Blocks {
-			if b.Type == "prospector" {
-				settings = append(settings, b)
-			} else {
+			switch b.Type {
+			case "prospector", "moved", "removed":
+				apart[b.Type] = append(apart[b.Type], b)
+			default:
 				l.declare(b)
 			}
 		}
@@ -165,13 +168,32 @@ func (l *loader) load(o Options) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}
-	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(settings), Outputs: l.outputs, Checks: l.checks}
+	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(apart["prospector"]), Outputs: l.outputs, Checks: l.checks}
+	c.Moved, c.Removed = l.moves(apart["moved"], apart["removed"])
+	if l.nothing(apart) && !l.diags.HasErrors() {
+		l.failNowhere("No jobs declared", fmt.Sprintf(
+			"The configuration in %s has neither a job nor a sink, so there is nothing to do. A job names a source, sinks and, unless the source is a simulator, prospects.", l.dir))
+	}
 	l.checkJobs(c.Backend)
 	for _, j := range l.jobs {
 		c.Jobs = append(c.Jobs, j.Job)
 	}
 	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Address, b.Address) })
+	for _, address := range sortedKeys(l.sinks) {
+		c.Sinks = append(c.Sinks, l.sinks[address].Sink)
+	}
 	return c
+}
+
+// nothing reports whether there is neither a job nor what one may have left: a
+// sink with its table in it, or word of its end.
+func (l *loader) nothing(apart map[string][]*hcl.Block) bool {
+	for address := range l.nodes {
+		if strings.HasPrefix(address, "job.") || strings.HasPrefix(address, "sink.") {
+			return false
+		}
+	}
+	return len(apart["moved"]) == 0 && len(apart["removed"]) == 0
 }
 
 // declare makes the nodes of a top-level block.

@@ -65,6 +65,7 @@ job "real" {
 			Prospects: &jobs.Prospects{File: "-"},
 			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
 		}},
+		Sinks: []jobs.Sink{lake},
 	}
 	if d := cmp.Diff(want, got, ignoreBlocks); d != "" {
 		t.Error(d)
@@ -148,6 +149,7 @@ output "hidden" {
 			Table:       table,
 			Compression: jobs.ZSTD,
 		}},
+		Sinks: []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
 		Outputs: []jobs.Output{
 			{Name: "hidden", Value: "s", Sensitive: true},
 			{Name: "mixed", Value: map[string]any{"name": "prospect-events", "n": 1.5, "yes": true, "none": nil, "list": []any{"acme-lake", "id"}}},
@@ -220,6 +222,64 @@ func TestNothingToLoad(t *testing.T) {
 		if c != nil || len(diags) != 1 || diags[0].Summary != name || !strings.Contains(diags[0].Detail, dir) {
 			t.Errorf("%s: %v\n%s", name, c, render(diags))
 		}
+	}
+}
+
+func TestRemoteBackend(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal + `
+variable "bucket" { default = "acme-state" }
+prospector {
+  backend "gcs" {
+    bucket = var.bucket
+    prefix = "/knock/nightly/"
+  }
+}`})
+	got := load(t, dir, Options{}).Backend
+	if got.Address != "backend.gcs" || got.Attributes["bucket"].Line != 12 || got.Origin.Line != 11 {
+		t.Errorf("its block: %+v", got.Block)
+	}
+	if d := cmp.Diff(jobs.Backend{Kind: "gcs", Bucket: "acme-state", Prefix: "knock/nightly"}, got, ignoreBlocks); d != "" {
+		t.Error(d)
+	}
+}
+
+// The state of a bucket may stand above tables, beside them, and in other buckets.
+func TestStateBesideTables(t *testing.T) {
+	for _, backend := range []string{
+		`bucket = "acme-lake"`, `bucket = "acme-lake"
+prefix = "knock"`, `bucket = "acme-lake"
+prefix = "knock/events-2"`, `bucket = "acme-lake"
+prefix = "knock/state"`, `bucket = "acme-state"
+prefix = "knock/events"`,
+	} {
+		dir := write(t, map[string]string{"main.hcl": "prospector {\nbackend \"gcs\" {\n" + backend + `
+}
+}
+source "simulator" "demo" {}
+sink "gcs" "lake" {
+  bucket = "acme-lake"
+  prefix = "knock"
+}
+job "events" {
+  source = source.simulator.demo
+  sinks  = [sink.gcs.lake]
+}`})
+		load(t, dir, Options{})
+	}
+}
+
+// When the last job goes, the state still has what it left.
+func TestNoJobsLeft(t *testing.T) {
+	for name, main := range map[string]string{
+		"a sink":       `sink "local" "lake" { path = "lake" }`,
+		"a removal":    `removed { from = job.events }`,
+		"no instances": minimal[:strings.Index(minimal, "  source")] + "for_each = {}\n" + minimal[strings.Index(minimal, "  source"):],
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c := load(t, write(t, map[string]string{"main.hcl": main}), Options{}); len(c.Jobs) > 0 {
+				t.Errorf("%d jobs", len(c.Jobs))
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"prospector/jobs"
@@ -11,11 +10,6 @@ import (
 
 // checkJobs reports what is wrong with the jobs as a whole.
 func (l *loader) checkJobs(backend jobs.Backend) {
-	declared := slices.ContainsFunc(sortedKeys(l.nodes), func(a string) bool { return strings.HasPrefix(a, "job.") })
-	if !declared && !l.diags.HasErrors() {
-		l.failNowhere("No jobs declared", fmt.Sprintf(
-			"The configuration in %s has no job block, so there is nothing to do. A job names a source, sinks and, unless the source is a simulator, prospects.", l.dir))
-	}
 	type place struct {
 		j job
 		t table
@@ -40,18 +34,29 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 
 // checkTable keeps what is not a table's own out of its directory.
 func (l *loader) checkTable(j job, t table, backend jobs.Backend) {
-	if t.path == "" {
+	foreign := func(what, change string) {
+		l.diags = append(l.diags, j.Diagnose("sinks", "Foreign files in a table", fmt.Sprintf(
+			"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the %s.",
+			j.Address, t.sink, what, change)))
+	}
+	if t.bucket != "" {
+		// The state is a number of objects, all of them below the prefix.
+		where := jobs.Sink{Kind: "gcs", Bucket: backend.Bucket, Prefix: backend.Prefix}
+		if backend.Kind == "gcs" && within(where.URI(""), t.uri, "/") {
+			foreign("the state", "prefix of the sink or that of the backend")
+		}
 		return
 	}
-	others := map[string]string{"the configuration": l.dir, "the state": backend.Path}
+	others := map[string]string{"the configuration": l.dir}
+	if backend.Kind == "local" {
+		others["the state"] = backend.Path
+	}
 	if j.Prospects != nil && j.Prospects.File != "-" {
 		others["the list of prospects"] = j.Prospects.File
 	}
 	for _, what := range sortedKeys(others) {
 		if within(others[what], t.path, string(filepath.Separator)) {
-			l.diags = append(l.diags, j.Diagnose("sinks", "Foreign files in a table", fmt.Sprintf(
-				"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the path of the sink.",
-				j.Address, t.sink, what)))
+			foreign(what, "path of the sink")
 		}
 	}
 }

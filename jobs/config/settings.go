@@ -51,11 +51,14 @@ func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
 			local.path("path", &backend.Path)
 			backend.Block = local.Block
 		case "gcs":
-			l.fail(hb.LabelRanges[0], "backend.gcs", "Backend not supported yet",
-				`This prospector keeps its state only in a local file: use backend "local", or no backend block. A gcs sink works with it.`)
+			remote := l.open(hb, "backend.gcs", []string{"bucket", "prefix"})
+			remote.require(map[string]string{"bucket": `the name of a bucket, such as "acme-state"`})
+			backend = jobs.Backend{Block: remote.Block, Kind: "gcs"}
+			remote.bucket(&backend.Bucket)
+			remote.prefix(&backend.Prefix)
 		default:
-			l.fail(hb.LabelRanges[0], "backend."+kind, "Unknown backend type", fmt.Sprintf(`There is no backend of type %q, only "local".%s`,
-				kind, didYouMean(nearest(kind, []string{"local"}))))
+			l.fail(hb.LabelRanges[0], "backend."+kind, "Unknown backend type", fmt.Sprintf(`There is no backend of type %q, only "local" and "gcs".%s`,
+				kind, didYouMean(nearest(kind, []string{"local", "gcs"}))))
 		}
 	}
 	return backend

@@ -1,2 +1,2 @@
 source "simulator" "demo" {}
-sink "local" "lake" { path = "lake" }
+variable "unused" { default = 1 }

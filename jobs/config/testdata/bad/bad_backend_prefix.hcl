@@ -1,0 +1,6 @@
+prospector {
+  backend "gcs" {
+    prefix = "knock?"
+  }
+}
+source "simulator" "demo" {}
