@@ -1,0 +1,115 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// What a digest tells apart, as somebody edits files.
+func TestDigestOfFiles(t *testing.T) {
+	const main = `
+variable "key" {
+  default   = "k"
+  sensitive = true
+}
+source "knock" "production" {
+  endpoint = "https://example.com"
+  api_key  = var.key
+}
+prospects "crm" { file = "ids.csv" }
+sink "local" "lake" { path = "lake" }
+job "events" {
+  source      = source.knock.production
+  prospects   = prospects.crm
+  sinks       = [sink.local.lake]
+  compression = "zstd"
+}
+check "rows" {
+  job = job.events
+  assert {
+    condition     = staged.rows > 1
+    error_message = "Too few."
+  }
+  assert {
+    condition     = staged.rows < 100
+    error_message = "Too many."
+  }
+}
+output "table" { value = job.events.uris }
+`
+	digest := func(files map[string]string, o Options) string {
+		t.Helper()
+		return load(t, write(t, files), o).Digest()
+	}
+	want := digest(map[string]string{"main.hcl": main}, Options{})
+	for _, c := range []struct{ name, old, new string }{
+		{"a comment", "job \"events\" {", "# The table.\njob \"events\" { // of events"},
+		{"white space", "  compression = \"zstd\"", "\n\n\tcompression=\"zstd\"  "},
+		{"a default spelt out", "endpoint = ", "page_size = 100\n  endpoint = "},
+		{"a value by another way", "\"lake\" }", "\"${\"la\"}ke\" }"},
+		{"the place of a path", "\"ids.csv\"", "\"./ids.csv\""},
+		{"the space of a condition", "staged.rows > 1", "staged.rows>1 # at least"},
+		{"a sensitive output", "output", "output \"key\" {\n  value = var.key\n  sensitive = true\n}\noutput"},
+		{"where the state is", "variable", "prospector {\n backend \"gcs\" { bucket = \"acme-state\" }\n}\nvariable"},
+		{"an API key", "\"k\"", "\"l\""},
+	} {
+		if got := digest(map[string]string{"main.hcl": strings.Replace(main, c.old, c.new, 1)}, Options{}); got != want {
+			t.Errorf("%s counts", c.name)
+		}
+	}
+	for _, c := range []struct{ name, old, new string }{
+		{"the endpoint", "https://example.com", "https://example.org"},
+		{"the page size", "endpoint = ", "page_size = 101\n  endpoint = "},
+		{"the codec", "zstd", "gzip"},
+		{"the prospects", "ids.csv", "other.csv"},
+		{"a condition", "staged.rows > 1", "staged.rows > 2"},
+		{"a message", "Too few.", "Too  few."},
+		{"a policy", "compression", "lifecycle { prevent_destroy = true }\n  compression"},
+		{"a table", "compression", "table = \"other\"\n  compression"},
+		{"a move", "output", "moved {\n from = job.old\n to = job.events\n}\noutput"},
+		{"a removal", "output", "removed { from = job.old }\noutput"},
+		{"an unused sink", "output", "sink \"local\" \"other\" { path = \"other\" }\noutput"},
+		{"an output", "output", "output \"one\" { value = 1 }\noutput"},
+	} {
+		if got := digest(map[string]string{"main.hcl": strings.Replace(main, c.old, c.new, 1)}, Options{}); got == want {
+			t.Errorf("%s does not count", c.name)
+		}
+	}
+
+	// The order of blocks, and the files that they are in.
+	at := strings.Index(main, "prospects \"crm\"")
+	if got := digest(map[string]string{"a.hcl": main[at:], "b.hcl": main[:at]}, Options{}); got != want {
+		t.Error("the order of blocks counts")
+	}
+	moved := map[string]string{"main.hcl": main + `
+removed { from = job.x }
+removed { from = job.y }
+moved {
+  from = job.a
+  to   = job.b
+}
+moved {
+  from = job.b
+  to   = job.events
+}`}
+	one := digest(moved, Options{})
+	moved["main.hcl"] = main + `
+moved {
+  from = job.b
+  to   = job.events
+}
+moved {
+  from = job.a
+  to   = job.b
+}
+removed { from = job.y }
+removed { from = job.x }`
+	if digest(moved, Options{}) != one {
+		t.Error("the order of moves counts")
+	}
+	swapped := strings.Replace(strings.Replace(strings.Replace(main, "> 1", "< X", 1), "< 100", "> 1", 1), "< X", "< 100", 1)
+	swapped = strings.Replace(strings.Replace(strings.Replace(swapped, "few", "X", 1), "many", "few", 1), "X", "many", 1)
+	if digest(map[string]string{"main.hcl": swapped}, Options{}) != want {
+		t.Error("the order of assertions counts")
+	}
+}

@@ -1,0 +1,161 @@
+package jobs
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Digest identifies what the configuration means, in 32 hexadecimal digits: two
+// configurations with one digest ask for the same lake in the same way. A plan
+// that was made for another digest is out of date.
+//
+// What is written where, in which order and with which comments does not count;
+// nor do API keys and sensitive outputs, which a digest would give a way to
+// guess, nor where the state is kept. Paths in the working directory are
+// relative to it, so that a copy of the directory has the same digest; those
+// that lead out of it are absolute, since there they mean another place.
+func (c *Configuration) Digest() string {
+	d := digester{Hash: sha256.New(), dir: c.Dir}
+	for _, j := range c.Jobs {
+		d.job(j)
+	}
+	for _, s := range c.Sinks {
+		d.line("declared")
+		d.sink(s)
+	}
+	for _, k := range c.Checks {
+		d.check(k)
+	}
+	for _, m := range c.Moved {
+		d.line("moved", m.From, m.To)
+	}
+	for _, r := range c.Removed {
+		d.line("removed", r.From, r.Destroy)
+	}
+	for _, o := range c.Outputs {
+		if !o.Sensitive {
+			d.line("output", o.Name)
+			d.value(o.Value)
+		}
+	}
+	return hex.EncodeToString(d.Sum(nil)[:16])
+}
+
+// digester adds values to a hash, one kind a line, so that no two lists of
+// values are the same text.
+type digester struct {
+	hash.Hash
+	dir string
+}
+
+// line adds an item: what kind it is, and its values.
+func (d digester) line(kind string, values ...any) {
+	fmt.Fprint(d, kind)
+	for _, v := range values {
+		fmt.Fprintf(d, " %#v", v)
+	}
+	fmt.Fprintln(d)
+}
+
+func (d digester) job(j Job) {
+	d.line("job", j.Address, j.Name, j.Table.Fingerprint(), string(j.Compression), j.PreventDestroy, j.DeleteForeign)
+	s := j.Source // its key is left out
+	d.line("source", s.Endpoint, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)
+	if w := s.Simulator; w != nil {
+		d.line("simulator", w.Seed, w.Prospects, w.Events, w.AsOf.UTC().Format(time.RFC3339Nano), w.FaultRate)
+	}
+	if p := j.Prospects; p != nil {
+		d.line("prospects", d.relative(p.File), p.Column)
+	}
+	for _, sink := range j.Sinks { // the first is the one that rows are merged with
+		d.sink(sink)
+	}
+}
+
+func (d digester) sink(s Sink) {
+	d.line("sink", s.Address, s.Kind, d.relative(s.Path), s.Bucket, s.Prefix)
+}
+
+func (d digester) check(c Check) {
+	d.line("check", c.Name, c.Job, string(c.Severity))
+	sources := make([]string, len(c.Assertions))
+	for i, a := range c.Assertions {
+		sources[i] = a.Source
+	}
+	slices.Sort(sources)
+	for _, source := range sources {
+		d.line("assert", source)
+	}
+}
+
+// value adds an output's value.
+func (d digester) value(v any) {
+	switch v := v.(type) {
+	case string:
+		d.line("text", d.relative(v))
+	case []any:
+		d.line("list", len(v))
+		for _, e := range v {
+			d.value(e)
+		}
+	case map[string]any:
+		d.line("map", len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			d.line("key", key)
+			d.value(v[key])
+		}
+	default: // a number, a bool or nil
+		d.line("value", v)
+	}
+}
+
+// relative takes the working directory out of a path or of a text that holds
+// paths or URIs. The byte in its place is in no path.
+func (d digester) relative(text string) string {
+	dir := filepath.ToSlash(d.dir)
+	if strings.Trim(dir, "/") == "" {
+		return text
+	}
+	uri := url.URL{Scheme: "file", Path: dir}
+	for _, root := range []string{uri.String(), dir} {
+		var out strings.Builder
+		for {
+			i := strings.Index(text, root)
+			if i < 0 {
+				break
+			}
+			rest := text[i+len(root):]
+			out.WriteString(text[:i])
+			if endsInPath(out.String()) || goesOn(rest) {
+				out.WriteString(root)
+			} else {
+				out.WriteByte(0)
+			}
+			text = rest
+		}
+		text = out.String() + text
+	}
+	return text
+}
+
+const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-~%"
+
+// endsInPath reports whether a path that follows the text is the end of a longer
+// one.
+func endsInPath(text string) bool {
+	return text != "" && strings.IndexByte(nameBytes+"/", text[len(text)-1]) >= 0
+}
+
+// goesOn reports whether the last name of a path that precedes the text is
+// longer.
+func goesOn(text string) bool {
+	return text != "" && strings.IndexByte(nameBytes, text[0]) >= 0
+}

@@ -1,0 +1,240 @@
+package jobs
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"prospector/schemas"
+)
+
+// everything is a configuration in which every field has a value.
+func everything(dir string) *Configuration {
+	block := func(address string) Block {
+		return Block{Address: address, Origin: Origin{Filename: "main.hcl", Line: 1, Column: 1, Context: "c", Code: "code", HighlightStart: 1, HighlightEnd: 2},
+			Attributes: map[string]Origin{"path": {Line: 2}}}
+	}
+	sink := func(name string) Sink {
+		return Sink{Block: block("sink.local." + name), Kind: "local", Path: dir + "/" + name, Bucket: "b", Prefix: "p"}
+	}
+	return &Configuration{
+		Dir:     dir,
+		Backend: Backend{Block: block("backend.local"), Kind: "local", Path: dir + "/state.json", Bucket: "b", Prefix: "p"},
+		Jobs: []Job{{
+			Block: block("job.events"), Name: "events",
+			Source: Source{Block: block("source.simulator.demo"), Endpoint: "https://example.com", APIKey: "hunter2", PageSize: 100, Concurrency: 8,
+				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
+				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5}},
+			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id"},
+			Sinks:     []Sink{sink("lake"), sink("second")}, Table: schemas.KnockEvents(), Compression: Snappy,
+			PreventDestroy: true, DeleteForeign: true,
+		}},
+		Sinks:   []Sink{sink("lake"), sink("second")},
+		Outputs: []Output{{Name: "table", Value: []any{"file://" + dir + "/lake/events"}}},
+		Checks: []Check{{Block: block("check.rows"), Name: "rows", Job: "job.events", Severity: Warning,
+			Assertions: []Assertion{{Origin: Origin{Line: 7}, Source: "a", Evaluate: func(Result) (bool, string, Diagnostics) { return true, "", nil }}, {Source: "b"}}}},
+		Moved:   []Moved{{Block: block("moved"), From: "job.old", To: "job.events"}},
+		Removed: []Removed{{Block: block("removed"), From: "job.gone", Destroy: true}},
+	}
+}
+
+// uncounted are the fields that do not change what a configuration means. A new
+// field is either in the digest or here, with a reason. (Another Dir alone makes
+// other places of the paths; TestDigestElsewhere changes it as a copy does.)
+var uncounted = []struct{ path, why string }{
+	{`^Backend\.`, "where the state is kept"},
+	{`^Jobs\.Source\.APIKey$`, "a secret, and the same question with another key"},
+	{`\.Origin\.`, "where it is written"},
+	{`\.Attributes`, "where it is written"},
+	{`^Jobs\.(Source|Prospects)\.Address$`, "only a name for what counts by its values"},
+	{`^(Moved|Removed)\.Address$`, "the kind of block"},
+	{`^Checks\.Address$`, "the name, which counts"},
+	{`^Checks\.Assertions\.Evaluate$`, "its source counts"},
+	{`^Jobs\.Table\.(Name|Description)$`, "not in the table's fingerprint"},
+	{`^Jobs\.Table\.(Columns|PartitionBy)\.(PII|Description)$`, "not in the table's fingerprint"},
+}
+
+// Every field of every type counts, or is known not to.
+func TestDigestOfEveryField(t *testing.T) {
+	base := everything("/work/dir")
+	want := base.Digest()
+	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(want) {
+		t.Fatalf("the digest is %q", want)
+	}
+	used := map[string]bool{}
+	seen := map[string]bool{}
+	// visit changes what is at v, and puts it back.
+	var visit func(path string, v reflect.Value)
+	try := func(path string, v, other reflect.Value) {
+		before := reflect.New(v.Type()).Elem()
+		before.Set(v)
+		v.Set(other)
+		changed := base.Digest() != want
+		v.Set(before)
+		counts := true
+		for _, u := range uncounted {
+			if regexp.MustCompile(u.path).MatchString(path) {
+				counts, used[u.path] = false, true
+			}
+		}
+		if changed != counts {
+			t.Errorf("another %s changes the digest: %v, and it should: %v", path, changed, counts)
+		}
+		seen[path] = true
+	}
+	visit = func(path string, v reflect.Value) {
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			try(path, v, reflect.ValueOf(v.Interface().(time.Time).Add(time.Nanosecond)))
+			return
+		}
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				f := v.Type().Field(i)
+				sub := strings.TrimPrefix(path+"."+f.Name, ".")
+				if f.Anonymous {
+					sub = path
+				}
+				visit(sub, v.Field(i))
+			}
+		case reflect.Pointer:
+			if v.IsNil() {
+				t.Fatalf("%s is nil: give it a value", path)
+			}
+			try(path, v, reflect.Zero(v.Type()))
+			visit(path, v.Elem())
+		case reflect.Slice:
+			if v.Len() == 0 { // of columns, only some have these
+				try(path, v, reflect.MakeSlice(v.Type(), 1, 1))
+				return
+			}
+			try(path, v, v.Slice(0, v.Len()-1))
+			for i := range v.Len() {
+				visit(path, v.Index(i))
+			}
+		case reflect.Map, reflect.Func:
+			try(path, v, reflect.Zero(v.Type()))
+		case reflect.Interface:
+			try(path, v, reflect.ValueOf("other"))
+		case reflect.String:
+			try(path, v, reflect.ValueOf(v.String()+"x").Convert(v.Type()))
+		case reflect.Bool:
+			try(path, v, reflect.ValueOf(!v.Bool()))
+		case reflect.Int, reflect.Int64:
+			try(path, v, reflect.ValueOf(v.Int()+1).Convert(v.Type()))
+		case reflect.Uint64:
+			try(path, v, reflect.ValueOf(v.Uint()+1))
+		case reflect.Float64:
+			try(path, v, reflect.ValueOf(v.Float()+0.25))
+		default:
+			t.Fatalf("%s is a %s, which this test cannot change", path, v.Kind())
+		}
+	}
+	visit("", reflect.ValueOf(base).Elem())
+	for _, u := range uncounted {
+		if !used[u.path] {
+			t.Errorf("no field is %s any more", u.path)
+		}
+	}
+	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Simulator.AsOf", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
+		if !seen[path] {
+			t.Errorf("%s was not tried", path)
+		}
+	}
+	if base.Digest() != want {
+		t.Error("the test does not put back what it changes")
+	}
+}
+
+func TestDigest(t *testing.T) {
+	output := func(v any) func(*Configuration) {
+		return func(c *Configuration) { c.Outputs = []Output{{Name: "it", Value: v}} }
+	}
+	for _, c := range []struct {
+		name string
+		a, b func(*Configuration)
+		same bool
+	}{
+		{"the order of sinks in a job", func(*Configuration) {}, func(c *Configuration) { slices.Reverse(c.Jobs[0].Sinks) }, false},
+		{"the order of assertions", func(*Configuration) {}, func(c *Configuration) { slices.Reverse(c.Checks[0].Assertions) }, true},
+		{"an assertion more", func(*Configuration) {}, func(c *Configuration) {
+			c.Checks[0].Assertions = append(c.Checks[0].Assertions, Assertion{Source: "c"})
+		}, false},
+		{"a sensitive output", func(*Configuration) {}, func(c *Configuration) {
+			c.Outputs = append(c.Outputs, Output{Name: "z", Value: "hunter2", Sensitive: true})
+		}, true},
+		{"an output", func(*Configuration) {}, func(c *Configuration) { c.Outputs = append(c.Outputs, Output{Name: "z"}) }, false},
+		{"the zone of a time", func(*Configuration) {}, func(c *Configuration) {
+			s := c.Jobs[0].Source.Simulator
+			s.AsOf = s.AsOf.In(time.FixedZone("", 3600))
+		}, true},
+		{"other partition keys", func(*Configuration) {}, func(c *Configuration) {
+			c.Jobs[0].Table, _ = c.Jobs[0].Table.PartitionedBy("event_type")
+		}, false},
+		{"a text and a number", output("1"), output(1.), false},
+		{"a text and null", output("<nil>"), output(nil), false},
+		{"a text and a bool", output("true"), output(true), false},
+		{"where a list ends", output([]any{[]any{"a"}, "b"}), output([]any{[]any{"a", "b"}}), false},
+		{"a list and a map", output([]any{}), output(map[string]any{}), false},
+		{"keys and values", output(map[string]any{"a": "b"}), output(map[string]any{"b": "a"}), false},
+		{"a line in a text", output("a\noutput \"z\""), output("a"), false},
+		{"the same map", output(map[string]any{"a": 1., "b": 2.}), output(map[string]any{"b": 2., "a": 1.}), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := everything("/d"), everything("/d")
+			c.a(a)
+			c.b(b)
+			if same := a.Digest() == b.Digest(); same != c.same {
+				t.Errorf("the same digest: %v", same)
+			}
+		})
+	}
+}
+
+// The same directory elsewhere has the same digest, as far as it is the same.
+func TestDigestElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		text string // with DIR for the directory
+		same bool
+	}{
+		{"DIR", true}, {"DIR/lake", true}, {"file://DIR/lake", true}, {"file://DIR", true}, {"from DIR/a to DIR/b", true}, {"(DIR)", true},
+		{"gs://acme/lake", true}, {"/var/lake", true}, {"-", true}, {"", true},
+		{"DIRx/lake", false}, {"DIR-2", false}, {"/mntDIR/lake", false}, {"gs://acmeDIR", false}, {"~DIR", false},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			var digests []string
+			for _, dir := range []string{"/home/one", "/b/the lake"} {
+				uri := "file://" + strings.ReplaceAll(dir, " ", "%20")
+				text := strings.ReplaceAll(strings.ReplaceAll(c.text, "file://DIR", uri), "DIR", dir)
+				for _, set := range []func(*Configuration){
+					func(c *Configuration) { c.Sinks[0].Path = text },
+					func(c *Configuration) { c.Jobs[0].Sinks[0].Path = text },
+					func(c *Configuration) { c.Jobs[0].Prospects.File = text },
+					func(c *Configuration) { c.Outputs[0].Value = map[string]any{"a": []any{text}} },
+				} {
+					config := everything(dir)
+					config.Outputs[0].Value = nil
+					set(config)
+					digests = append(digests, config.Digest())
+				}
+			}
+			for i := range 4 {
+				if same := digests[i] == digests[i+4]; same != c.same {
+					t.Errorf("field %d: the same: %v, want %v", i, same, c.same)
+				}
+			}
+		})
+	}
+	root := everything("")
+	root.Dir = "/"
+	if root.Digest() == everything("/d").Digest() {
+		t.Error("at the root, every path is absolute")
+	}
+	if fmt.Sprint(digester{dir: "/a"}.relative("/b")) != "/b" {
+		t.Error("a path outside is changed")
+	}
+}
