@@ -55,6 +55,11 @@ func (l *loader) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []b
 		l.failNowhere("Cannot read a configuration file", capital(err.Error())+".")
 		return nil
 	}
+	return l.parseText(name, src, mask)
+}
+
+// parseText is parse for a text that is read already.
+func (l *loader) parseText(name string, src []byte, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
 	if at, deep := tooDeep(name, src); deep {
 		l.files[name], l.text[name] = &hcl.File{}, mask(src, nil, true)
 		l.fail(at, "", "Too many open brackets", fmt.Sprintf("More than %d brackets or quotes are open here, which is more than this program can read.", maxNesting))

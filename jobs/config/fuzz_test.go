@@ -1,10 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // FuzzLoad holds Load to what it promises whatever a file has in it: an end
@@ -46,4 +50,61 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzFormat holds Format to changing nothing but white space, and that once.
+func FuzzFormat(f *testing.F) {
+	files, _ := filepath.Glob("testdata/bad/*.hcl")
+	for _, name := range append(files, "../demo/main.hcl", "../nightly/main.hcl", "../nightly/variables.hcl") {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src)
+	}
+	for _, src := range unformatted {
+		f.Add([]byte(src))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) > 8<<10 {
+			t.Skip("long inputs find nothing that short ones do not")
+		}
+		holdFormat(t, src)
+	})
+}
+
+func holdFormat(t *testing.T, src []byte) {
+	t.Helper()
+	before := bytes.Clone(src)
+	out, diags := Format(src, "main.hcl")
+	if !bytes.Equal(before, src) {
+		t.Error("the source itself is changed")
+	}
+	if (out == nil) != diags.HasErrors() {
+		t.Fatalf("an output: %v, errors: %v", out != nil, diags.HasErrors())
+	}
+	if out == nil {
+		return
+	}
+	again, diags := Format(out, "main.hcl")
+	if diags.HasErrors() || !bytes.Equal(out, again) {
+		t.Errorf("once:\n%q\ntwice:\n%q\n%s", out, again, render(diags))
+	}
+	if a, b := words(src), words(out); a != b {
+		t.Errorf("before:\n%s\nafter:\n%s", a, b)
+	}
+}
+
+// words is all of a text that is not white space outside of strings.
+func words(src []byte) string {
+	var b strings.Builder
+	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+	for _, t := range tokens {
+		text := string(t.Bytes)
+		if t.Type == hclsyntax.TokenComment || t.Type == hclsyntax.TokenNewline {
+			text = strings.TrimSpace(text)
+		}
+		b.WriteString(text + "\n")
+	}
+	return b.String()
 }

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"prospector/jobs"
+)
+
+// Format gives a file of the configuration, or of variables, in canonical
+// format: white space alone changes. There is no output for a file that does not
+// parse, of which the diagnostics say where. The file's name decides whether its
+// values may be shown in them, as for Load.
+func Format(src []byte, filename string) ([]byte, jobs.Diagnostics) {
+	l := &loader{files: map[string]*hcl.File{}, text: map[string][]byte{}}
+	if len(src) > maxConfiguration {
+		l.failNowhere("Cannot read a configuration file", fmt.Sprintf("%s: it has more than %d bytes.", filename, maxConfiguration))
+		return nil, l.diags
+	}
+	mask := maskConfiguration
+	if strings.HasSuffix(filename, ".hclvars") {
+		mask = maskVariables
+	}
+	l.parseText(filename, src, mask)
+	if l.diags.HasErrors() {
+		return nil, l.diags
+	}
+	out := src
+	// One pass may make room for another: it stands still after a few.
+	for range 8 {
+		next := hclwrite.Format(out)
+		if bytes.Equal(next, out) {
+			break
+		}
+		out = next
+	}
+	if !sameTokens(src, out) {
+		return bytes.Clone(src), l.diags // rather unformatted than changed
+	}
+	return out, l.diags
+}
+
+// sameTokens reports whether two texts differ in white space alone.
+func sameTokens(a, b []byte) bool {
+	as, _ := hclsyntax.LexConfig(a, "", hcl.InitialPos)
+	bs, _ := hclsyntax.LexConfig(b, "", hcl.InitialPos)
+	if len(as) != len(bs) {
+		return false
+	}
+	for i := range as {
+		a, b := as[i].Bytes, bs[i].Bytes
+		if t := as[i].Type; t == hclsyntax.TokenComment || t == hclsyntax.TokenNewline {
+			a, b = bytes.TrimSpace(a), bytes.TrimSpace(b)
+		}
+		if as[i].Type != bs[i].Type || !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}
