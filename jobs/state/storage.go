@@ -20,6 +20,9 @@ type storage struct {
 	path  string // for people
 	// seen is the generation last read or written, "" for no object.
 	seen string
+	// unheard says that a write of the state has ended without an answer, so
+	// that it may still arrive.
+	unheard bool
 }
 
 // Path names the state for people.
@@ -134,6 +137,7 @@ func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	}
 	written, err := o.files.Put(ctx, o.key, store.ContentOf(b, mediaType), cond)
 	if err != nil {
+		o.unheard = o.unheard || !errors.Is(err, store.ErrCondition)
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	o.seen = written.Generation

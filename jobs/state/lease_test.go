@@ -1,0 +1,378 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prospector/jobs/state"
+	"prospector/sink/store"
+	"prospector/sink/store/memory"
+)
+
+var errNetwork = errors.New("no network")
+
+// faulty is a store on a network. before may keep a Put from happening, and after
+// its success from being heard.
+type faulty struct {
+	store.Store
+	before, after func(ctx context.Context, key string) error
+	puts          atomic.Int64
+}
+
+func (f *faulty) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
+	f.puts.Add(1)
+	if f.before != nil {
+		if err := f.before(ctx, key); err != nil {
+			return store.Object{}, err
+		}
+	}
+	o, err := f.Store.Put(ctx, key, c, cond)
+	if err == nil && f.after != nil {
+		if err := f.after(ctx, key); err != nil {
+			return store.Object{}, err
+		}
+	}
+	return o, err
+}
+
+// held locks r, and gives the context of the lock.
+func held(t *testing.T, r *state.Remote) context.Context {
+	t.Helper()
+	ctx, err := r.Lock(t.Context(), state.NewLockInfo("apply", time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+func defaultRemote(files store.Store) *state.Remote {
+	return state.NewRemote(files, remoteKey, state.RemoteOptions{})
+}
+
+// All of these run on a time of their own, which passes when everybody waits.
+
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := &faulty{Store: memory.New()}
+		r, other := defaultRemote(files), defaultRemote(files)
+		ctx := held(t, r)
+		s := read(t, r)
+		for range 60 {
+			time.Sleep(time.Minute)
+			if err := lock(t, other, state.NewLockInfo("plan", time.Now())); !errors.Is(err, state.ErrLocked) {
+				t.Fatalf("the lock is taken while its holder lives: %v", err)
+			}
+		}
+		if ctx.Err() != nil {
+			t.Errorf("the lock is lost: %v", context.Cause(ctx))
+		}
+		write(t, r, s)
+		if n := files.puts.Load(); n < 180 || n > 250 { // one in 20 s, and one for each attempt of the other
+			t.Errorf("in an hour it has written %d times", n)
+		}
+		unlock(t, r)
+		if ctx.Err() == nil || errors.Is(context.Cause(ctx), state.ErrLockLost) {
+			t.Errorf("after Unlock, the context ends with %v", context.Cause(ctx))
+		}
+		mustLock(t, other, "plan")
+		unlock(t, other)
+	})
+}
+
+// A run that is being stopped keeps its lock until it has recorded what it did.
+func TestHeartbeatOutlivesTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := memory.New()
+		r, other := defaultRemote(files), defaultRemote(files)
+		run, stop := context.WithCancel(t.Context())
+		ctx, err := r.Lock(run, state.NewLockInfo("apply", time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := read(t, r)
+		stop()
+		if !errors.Is(context.Cause(ctx), context.Canceled) {
+			t.Errorf("the context ends with %v", context.Cause(ctx))
+		}
+		time.Sleep(time.Hour)
+		if err := lock(t, other, state.NewLockInfo("plan", time.Now())); !errors.Is(err, state.ErrLocked) {
+			t.Errorf("the lock has ended with the context: %v", err)
+		}
+		write(t, r, s)
+		unlock(t, r)
+	})
+}
+
+func TestHeartbeatOnABadNetwork(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// lasts is for how long the network is away, from 30 s on. Renewals are
+		// at 20, 40, 45, 50 … s, and the lease lasts until 80 s.
+		lasts time.Duration
+		// unheard makes a Put happen all the same.
+		unheard bool
+		// hangs makes it wait until its context ends, or for ever.
+		hangs, deaf bool
+		lost        bool
+	}{
+		{name: "for a moment", lasts: 15 * time.Second},
+		{name: "for almost a lease", lasts: 44 * time.Second},
+		{name: "for a lease", lasts: 52 * time.Second, lost: true},
+		{name: "for long", lasts: time.Hour, lost: true},
+		{name: "for a moment, but requests arrive", lasts: 15 * time.Second, unheard: true},
+		{name: "for almost a lease, but requests arrive", lasts: 44 * time.Second, unheard: true},
+		{name: "hanging", lasts: time.Hour, hangs: true, lost: true},
+		{name: "hanging, whatever the context says", lasts: time.Hour, hangs: true, deaf: true, lost: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				away := func() bool {
+					since := time.Since(began)
+					return since >= 30*time.Second && since < 30*time.Second+test.lasts
+				}
+				fault := func(ctx context.Context, _ string) error {
+					switch {
+					case !away():
+						return nil
+					case test.deaf:
+						time.Sleep(test.lasts)
+					case test.hangs:
+						<-ctx.Done()
+					}
+					return errNetwork
+				}
+				files := &faulty{Store: memory.New()}
+				if test.unheard {
+					files.after = fault
+				} else {
+					files.before = fault
+				}
+				r := defaultRemote(files)
+				ctx := held(t, r)
+				s := read(t, r)
+				write(t, r, s)
+				if test.lost {
+					<-ctx.Done()
+					if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !test.hangs && !errors.Is(err, errNetwork) {
+						t.Errorf("the context ends with %v", err)
+					}
+					// Others may take it for dead when they have watched it for
+					// a lease.
+					if after := time.Since(began); after != 80*time.Second {
+						t.Errorf("the lock is given up after %s", after)
+					}
+					if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) {
+						t.Errorf("Write gives %v", err)
+					}
+				} else {
+					time.Sleep(10 * time.Minute)
+					if ctx.Err() != nil {
+						t.Fatalf("the lock is lost: %v", context.Cause(ctx))
+					}
+					write(t, r, s)
+				}
+				if test.deaf {
+					time.Sleep(2 * time.Hour)
+				}
+				unlock(t, r)
+				if test.lost && !test.deaf {
+					return // nobody could be told
+				}
+				next := defaultRemote(files)
+				mustLock(t, next, "apply")
+				unlock(t, next)
+			})
+		})
+	}
+}
+
+// Whoever lost the lock to another is told by its next heartbeat, and a write that
+// is on its way ends.
+func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		replace func(t *testing.T, files store.Store, id string)
+		says    string
+	}{
+		{"by force", func(t *testing.T, files store.Store, id string) {
+			if err := defaultRemote(files).ForceUnlock(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}, "it was removed"},
+		{"by another", func(t *testing.T, files store.Store, id string) {
+			other := remote(files, clockAt(time.Now().Add(time.Hour)))
+			mustLock(t, other, "destroy")
+			t.Cleanup(func() { unlock(t, other) })
+		}, "destroy since"},
+		{"by hand", func(t *testing.T, files store.Store, id string) {
+			if err := files.Delete(t.Context(), lockKey, store.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}, "it was removed"},
+		{"by something else", func(t *testing.T, files store.Store, id string) { put(t, files, lockKey, "{") }, "lost to another run"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				files := memory.New()
+				slow := &faulty{Store: files, before: func(ctx context.Context, key string) error {
+					if key == remoteKey {
+						<-ctx.Done()
+					}
+					return ctx.Err()
+				}}
+				r := defaultRemote(slow)
+				info := state.NewLockInfo("apply", time.Now())
+				ctx, err := r.Lock(t.Context(), info)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := read(t, r)
+				test.replace(t, files, info.ID)
+				if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) {
+					t.Errorf("Write gives %v", err)
+				}
+				if after := time.Since(began); after != 20*time.Second {
+					t.Errorf("it is told after %s", after)
+				}
+				if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("the context ends with %v, which does not say %q", err, test.says)
+				}
+				unlock(t, r)
+			})
+		})
+	}
+}
+
+// A write of the state that ended without an answer may still arrive. The next
+// run fences it off, and does not have to wait.
+func TestUnheardWrite(t *testing.T) {
+	files := memory.New()
+	var sent func()
+	network := &faulty{Store: files}
+	r := remote(network, clockAt(noon))
+	mustLock(t, r, "apply")
+	s := read(t, r)
+	write(t, r, s)
+	generation := must(files.Stat(t.Context(), remoteKey)).Generation
+	s.Job("job.late")
+	network.before = func(_ context.Context, key string) error {
+		if key != remoteKey {
+			return nil
+		}
+		late := encode(t, s)
+		sent = func() {
+			_, err := files.Put(t.Context(), remoteKey, store.ContentOf([]byte(late), ""), store.IfGeneration(generation))
+			if !errors.Is(err, store.ErrCondition) {
+				t.Errorf("what arrives late is written: %v", err)
+			}
+		}
+		return errNetwork
+	}
+	if err := r.Write(t.Context(), s); !errors.Is(err, errNetwork) {
+		t.Fatalf("Write gives %v", err)
+	}
+	unlock(t, r)
+	next := remote(files, clockAt(noon))
+	mustLock(t, next, "apply")
+	now := read(t, next)
+	sent()
+	write(t, next, now)
+	unlock(t, next)
+}
+
+// A lock that cannot be made good is not held, and does not keep others waiting.
+func TestLockFails(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		dead    bool // a run before
+		network func(files store.Store) *faulty
+	}{
+		{"making it", false, func(files store.Store) *faulty {
+			return &faulty{Store: files, before: func(context.Context, string) error { return errNetwork }}
+		}},
+		{"making it, unheard", false, func(files store.Store) *faulty {
+			return &faulty{Store: files, after: func(context.Context, string) error { return errNetwork }}
+		}},
+		{"taking it", true, func(files store.Store) *faulty {
+			return &faulty{Store: files, before: func(context.Context, string) error { return errNetwork }}
+		}},
+		{"taking it, unheard", true, func(files store.Store) *faulty {
+			taken := false // the first time; then the network is back
+			return &faulty{Store: files, after: func(context.Context, string) error {
+				if taken {
+					return nil
+				}
+				taken = true
+				return errNetwork
+			}}
+		}},
+		{"fencing", true, func(files store.Store) *faulty {
+			return &faulty{Store: files, before: func(_ context.Context, key string) error {
+				if key == remoteKey {
+					return errNetwork
+				}
+				return nil
+			}}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			files := memory.New()
+			zombie := remote(files, clockAt(noon))
+			var s *state.State
+			if test.dead {
+				mustLock(t, zombie, "apply")
+				s = read(t, zombie)
+			}
+			// Just late enough to take a dead run's lock: what this attempt leaves
+			// would have to be waited for, if it were left as one of the living.
+			clock := clockAt(noon.Add(12 * time.Minute))
+			r := remote(test.network(files), clock)
+			if err := lock(t, r, state.NewLockInfo("apply", noon)); !errors.Is(err, errNetwork) {
+				t.Fatalf("Lock gives %v", err)
+			}
+			if err := r.Write(t.Context(), state.New()); !errors.Is(err, state.ErrNotLocked) {
+				t.Errorf("Write gives %v", err)
+			}
+			next := remote(files, clock)
+			mustLock(t, next, "apply")
+			if test.dead {
+				if err := zombie.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) {
+					t.Errorf("the run before writes, with %v", err)
+				}
+			}
+			write(t, next, read(t, next))
+			unlock(t, next)
+		})
+	}
+}
+
+// With a lease of hours, a dead run blocks others for as long; with their own
+// lease, others do not make it shorter.
+func TestLeaseIsTheHolders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := memory.New()
+		dead := state.NewRemote(files, remoteKey, state.RemoteOptions{Lease: time.Hour, After: never})
+		mustLock(t, dead, "apply")
+		defer dead.Unlock() // in vain, but nothing of it is left running
+		next := defaultRemote(files)
+		defer unlock(t, next)
+		began := time.Now()
+		var waited []string
+		_, err := state.LockWithin(t.Context(), next, state.NewLockInfo("plan", time.Now()), 3*time.Hour,
+			func(e *state.LockedError) { waited = append(waited, e.Holder.Operation) })
+		if took := time.Since(began); err != nil || took < time.Hour || took > time.Hour+5*time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+		if !slices.Equal(waited, []string{"apply"}) {
+			t.Errorf("waited was for %q", waited)
+		}
+	})
+}
