@@ -34,13 +34,23 @@ func openSink(ctx context.Context, s jobs.Sink) (store.Store, error) {
 	return nil, fmt.Errorf("there is no kind of sink %q", s.Kind)
 }
 
-func openBackend(b jobs.Backend) (run.Backend, error) {
-	if b.Kind != "local" {
-		return nil, fmt.Errorf("there is no kind of backend %q", b.Kind)
+// stateKey is the state's object below the prefix of a bucket.
+const stateKey = "prospector.state.json"
+
+func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
+	switch b.Kind {
+	case "local":
+		files, err := local.Open(filepath.Dir(b.Path))
+		if err != nil {
+			return nil, err
+		}
+		return state.NewLocal(files, b.Path), nil
+	case "gcs":
+		files, err := gcs.Open(ctx, b.Bucket, b.Prefix, gcs.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return state.NewRemote(files, stateKey, state.RemoteOptions{}), nil
 	}
-	files, err := local.Open(filepath.Dir(b.Path))
-	if err != nil {
-		return nil, err
-	}
-	return state.NewLocal(files, b.Path), nil
+	return nil, fmt.Errorf("there is no kind of backend %q", b.Kind)
 }

@@ -85,7 +85,7 @@ func (e *env) session(v *variables, operation string, f func(context.Context, *j
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := e.OpenBackend(c.Backend)
+	backend, err := e.OpenBackend(ctx, c.Backend)
 	if err != nil {
 		return e.failed(c.Backend.Diagnose("path", "State cannot be kept there", err.Error()+"."))
 	}

@@ -32,7 +32,7 @@ type Deps struct {
 	Stdout, Stderr io.Writer
 	Environ        []string
 	OpenSink       func(context.Context, jobs.Sink) (store.Store, error)
-	OpenBackend    func(jobs.Backend) (run.Backend, error)
+	OpenBackend    func(context.Context, jobs.Backend) (run.Backend, error)
 }
 
 // Run runs the program with its arguments, without its name, and gives its exit

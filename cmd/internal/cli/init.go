@@ -36,14 +36,14 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
 	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
-	backend, err := e.OpenBackend(c.Backend)
+	backend, err := e.OpenBackend(ctx, c.Backend)
 	if err == nil {
 		_, err = backend.Read(ctx)
 	}
 	if err != nil {
 		return c.Backend.Diagnose("path", "State cannot be kept there", err.Error()+".")
 	}
-	e.view.Printf("State: %s\n", c.Backend.Path)
+	e.view.Printf("State: %s\n", backend.Path())
 	var errs jobs.Diagnostics
 	seen := make(map[string]bool)
 	for _, job := range c.Jobs {

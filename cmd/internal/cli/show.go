@@ -23,7 +23,7 @@ func showCommand(e *env) *command {
 			}
 			ctx, cancel := e.interruptible()
 			defer cancel()
-			backend, err := e.OpenBackend(c.Backend)
+			backend, err := e.OpenBackend(ctx, c.Backend)
 			if err != nil {
 				return e.failed(c.Backend.Diagnose("path", "State cannot be read", err.Error()+"."))
 			}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"prospector/jobs"
+	"prospector/jobs/state"
+)
+
+// Each kind of backend keeps the state where its name says, for the next one that
+// is opened to find.
+func TestOpenBackend(t *testing.T) {
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", Writer: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	t.Setenv("STORAGE_EMULATOR_HOST", server.URL())
+	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: "acme"})
+	file := filepath.Join(t.TempDir(), "here.json")
+	for _, test := range []struct {
+		backend jobs.Backend
+		path    string
+	}{
+		{jobs.Backend{Kind: "local", Path: file}, file},
+		{jobs.Backend{Kind: "gcs", Bucket: "acme", Prefix: "knock/nightly"}, "gs://acme/knock/nightly/prospector.state.json"},
+		{jobs.Backend{Kind: "gcs", Bucket: "acme"}, "gs://acme/prospector.state.json"},
+	} {
+		b, err := openBackend(t.Context(), test.backend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Path() != test.path {
+			t.Errorf("the state is at %s, want %s", b.Path(), test.path)
+		}
+		if _, err := b.Lock(t.Context(), state.NewLockInfo("apply", time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		s, err := b.Read(t.Context())
+		if err == nil {
+			err = b.Write(t.Context(), s)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Unlock(); err != nil {
+			t.Error(err)
+		}
+		again, err := openBackend(t.Context(), test.backend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := again.Read(t.Context()); err != nil || found.Lineage != s.Lineage || found.Serial != 1 {
+			t.Errorf("%s: found is %+v (%v)", test.path, found, err)
+		}
+	}
+	for _, b := range []jobs.Backend{{Kind: "gcs", Bucket: "missing"}, {Kind: "s3"}} {
+		if _, err := openBackend(t.Context(), b); err == nil {
+			t.Errorf("%+v is opened", b)
+		}
+	}
+}
