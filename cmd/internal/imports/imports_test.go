@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"jobs":        {"schemas"},
 	"jobs/config": {"jobs", "schemas"},
 	"jobs/state":  {"jobs", "schemas", "sink/store"},
+	"jobs/ledger": {"jobs", "sink/store"},
 	"jobs/plan":   {"jobs", "jobs/state", "schemas"},
 	"jobs/run":    {"*"},
 

@@ -1,0 +1,279 @@
+// Package ledger is the append-only record of runs: what each one did, when, for
+// whom and with what outcome, one object a run, beside the state.
+//
+// It serves people. Nothing that prospector decides depends on it, and a lake is
+// whole without it. A record holds ids, counts and outcomes, and nothing of what
+// prospects or agents have written.
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"prospector/sink/store"
+)
+
+// FormatVersion is that of the records that this program writes. Another major
+// version is not read; another minor one has fields that are passed over.
+const FormatVersion = "1.0"
+
+const (
+	// Keep is how many records Append leaves: more than a year of nights.
+	Keep = 400
+	// MaxExceptions is how many prospects a record names for a job.
+	MaxExceptions = 1000
+
+	// maxRecord is the size in bytes of what is still taken for a record.
+	maxRecord = 16 << 20
+	// maxError is how many bytes of an error's summary are kept.
+	maxError = 500
+)
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Applied     Outcome = "applied"
+	NoChanges   Outcome = "no_changes"
+	Failed      Outcome = "failed"
+	Interrupted Outcome = "interrupted"
+)
+
+// Record is what one run did. Its field order is the order in the file.
+type Record struct {
+	FormatVersion string    `json:"format_version"` // set by Append
+	ID            string    `json:"id"`             // the run's: that of its lock
+	Operation     string    `json:"operation"`      // "apply", "destroy", …
+	Outcome       Outcome   `json:"outcome"`
+	Who           string    `json:"who"`     // user@host, process
+	Version       string    `json:"version"` // prospector's own
+	Started       time.Time `json:"started"`
+	Ended         time.Time `json:"ended"`
+	// Error is the summary of what a run failed with. Append keeps its first
+	// line: details may quote what they are about.
+	Error        string      `json:"error,omitempty"`
+	Lineage      string      `json:"lineage"`
+	SerialBefore int64       `json:"serial_before"`
+	SerialAfter  int64       `json:"serial_after"`
+	Jobs         []JobRecord `json:"jobs"`
+}
+
+// JobRecord is what one run did for one job.
+type JobRecord struct {
+	Address  string   `json:"address"`
+	Summary  Summary  `json:"summary"`
+	Books    Books    `json:"books"`
+	Coverage Coverage `json:"coverage"`
+	// Exceptions are the prospects that were not read to their end, at most
+	// MaxExceptions of them; ExceptionsOmitted counts the others.
+	Exceptions        []Prospect `json:"exceptions,omitempty"`
+	ExceptionsOmitted int64      `json:"exceptions_omitted,omitempty"`
+	Requests          int64      `json:"requests"`
+	Bytes             int64      `json:"bytes"` // of pages
+	Seconds           float64    `json:"seconds"`
+}
+
+// Summary counts changed partitions.
+type Summary struct {
+	Add     int `json:"add"`
+	Change  int `json:"change"`
+	Destroy int `json:"destroy"`
+}
+
+// Books say what became of every event that was read.
+type Books struct {
+	Events      int64 `json:"events"`
+	Added       int64 `json:"added"`
+	Changed     int64 `json:"changed"`
+	Unchanged   int64 `json:"unchanged"`
+	Duplicates  int64 `json:"duplicates"`
+	Quarantined int64 `json:"quarantined"`
+}
+
+// Coverage says how far the prospects were read.
+type Coverage struct {
+	Prospects int64 `json:"prospects"` // asked for
+	Complete  int64 `json:"complete"`
+	Partial   int64 `json:"partial"`
+	NotFound  int64 `json:"not_found"`
+	Forbidden int64 `json:"forbidden"`
+	Failed    int64 `json:"failed"`
+}
+
+// Prospect is how one prospect was read.
+type Prospect struct {
+	ID      string `json:"id"`
+	Outcome string `json:"outcome"` // "partial", "not_found", "forbidden", "failed"
+}
+
+var runID = regexp.MustCompile(`^[0-9A-Za-z-]{8,}$`)
+
+// recordKey is what follows the prefix in the keys of records. They sort by the
+// time at which the run started.
+var recordKey = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9A-Za-z-]{8}\.json$`)
+
+func runs(prefix string) string { return prefix + "runs/" }
+
+func keyOf(prefix string, r Record) string {
+	return fmt.Sprintf("%s%s-%s.json", runs(prefix), r.Started.UTC().Format("20060102T150405Z"), r.ID[:8])
+}
+
+// Append writes the record of a run that has ended, and removes the oldest ones
+// beyond Keep. The keys begin with prefix. It gives store.ErrCondition when the
+// run is recorded already.
+func Append(ctx context.Context, files store.Store, prefix string, r Record) error {
+	if !runID.MatchString(r.ID) {
+		return fmt.Errorf("recording a run: its ID %q is not one of at least 8 letters, digits and hyphens", r.ID)
+	}
+	b, err := json.MarshalIndent(trim(r), "", "  ")
+	if err != nil {
+		return fmt.Errorf("recording run %s: %w", r.ID, err)
+	}
+	_, err = files.Put(ctx, keyOf(prefix, r), store.ContentOf(append(b, '\n'), "application/json"), store.IfAbsent())
+	if err != nil {
+		return fmt.Errorf("recording run %s: %w", r.ID, err)
+	}
+	if err := prune(ctx, files, prefix); err != nil {
+		return fmt.Errorf("run %s is recorded, but old records cannot be removed: %w", r.ID, err)
+	}
+	return nil
+}
+
+// trim is the record as it is written. What r refers to stays as it is.
+func trim(r Record) Record {
+	r.FormatVersion = FormatVersion
+	r.Started, r.Ended = r.Started.UTC(), r.Ended.UTC()
+	r.Error, _, _ = strings.Cut(r.Error, "\n")
+	if len(r.Error) > maxError {
+		r.Error = strings.ToValidUTF8(r.Error[:maxError], "") + "…"
+	}
+	r.Jobs = slices.Clone(r.Jobs)
+	if r.Jobs == nil {
+		r.Jobs = []JobRecord{}
+	}
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		if more := len(j.Exceptions) - MaxExceptions; more > 0 {
+			j.Exceptions = j.Exceptions[:MaxExceptions]
+			j.ExceptionsOmitted += int64(more)
+		}
+	}
+	return r
+}
+
+// keys are those of the records, ascending. Other objects are not the ledger's.
+func keys(ctx context.Context, files store.Store, prefix string) (all []string, err error) {
+	for entry, err := range files.List(ctx, runs(prefix)) {
+		if err != nil {
+			return nil, err
+		}
+		if recordKey.MatchString(strings.TrimPrefix(entry.Key, runs(prefix))) {
+			all = append(all, entry.Key)
+		}
+	}
+	return all, nil
+}
+
+func prune(ctx context.Context, files store.Store, prefix string) error {
+	all, err := keys(ctx, files, prefix)
+	if err != nil {
+		return err
+	}
+	for _, key := range all[:max(0, len(all)-Keep)] {
+		err := files.Delete(ctx, key, store.Condition{})
+		if err != nil && !errors.Is(err, store.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// SkippedError says that some records could not be read. The others that List
+// gives beside it are good.
+type SkippedError struct {
+	// Errs say why, one for each record, newest first.
+	Errs []error
+}
+
+func (e *SkippedError) Error() string {
+	if len(e.Errs) == 1 {
+		return fmt.Sprintf("a record of a run was passed over: %v", e.Errs[0])
+	}
+	return fmt.Sprintf("%d records of runs were passed over, the newest of them: %v", len(e.Errs), e.Errs[0])
+}
+
+func (e *SkippedError) Unwrap() []error { return e.Errs }
+
+// List gives the newest records, newest first: at most that many, or all with 0.
+// With some that cannot be read, it gives the others and a *SkippedError.
+func List(ctx context.Context, files store.Store, prefix string, most int) ([]Record, error) {
+	all, err := keys(ctx, files, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("listing the records of runs: %w", err)
+	}
+	var records []Record
+	var skipped []error
+	for _, key := range slices.Backward(all) {
+		if most > 0 && len(records) == most {
+			break
+		}
+		r, err := read(ctx, files, key)
+		switch {
+		case err == nil:
+			records = append(records, r)
+		case ctx.Err() != nil:
+			return nil, err
+		case !errors.Is(err, store.ErrNotExist): // removed by a run that has just ended
+			skipped = append(skipped, err)
+		}
+	}
+	if skipped != nil {
+		return records, &SkippedError{skipped}
+	}
+	return records, nil
+}
+
+func read(ctx context.Context, files store.Store, key string) (Record, error) {
+	f, err := files.Open(ctx, key)
+	if err != nil {
+		return Record{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	if err != nil {
+		return Record{}, err
+	}
+	r, err := decode(b)
+	if err != nil {
+		return Record{}, fmt.Errorf("reading %s: %w", files.URI(key), err)
+	}
+	return r, nil
+}
+
+func decode(b []byte) (r Record, err error) {
+	if len(b) > maxRecord {
+		return r, fmt.Errorf("it has more than %d MiB", maxRecord>>20)
+	}
+	var sniff struct {
+		FormatVersion string `json:"format_version"`
+	}
+	if err := json.Unmarshal(b, &sniff); err != nil {
+		return r, fmt.Errorf("it is not the record of a run: %w", err)
+	}
+	major, _, _ := strings.Cut(FormatVersion, ".")
+	if got, _, _ := strings.Cut(sniff.FormatVersion, "."); got != major {
+		return r, fmt.Errorf("it has format %q, and this prospector reads %s.x; use the one that wrote it", sniff.FormatVersion, major)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Record{}, fmt.Errorf("it does not have format %s: %w", sniff.FormatVersion, err)
+	}
+	return r, nil
+}
