@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -34,6 +36,16 @@ type Stage struct {
 	keys   []sortKeys // parallel to mem
 	size   int64      // bytes of mem
 	spills []*spill
+	facts  Facts
+}
+
+// Facts tell of all rows that a stage was given.
+type Facts struct {
+	Rows int64
+	// Nulls counts the rows without a value, by column of the files.
+	Nulls map[string]int64
+	// Newest is the latest event_time; zero when no row has one.
+	Newest time.Time
 }
 
 // rowDay is what decides a row's partition.
@@ -61,6 +73,7 @@ func NewStage(table schemas.Table, dir string, limit int64) *Stage {
 	return &Stage{
 		table: table, dir: dir, limit: limit,
 		byDay: make(map[rowDay]*partition), byPath: make(map[string]*partition),
+		facts: Facts{Nulls: make(map[string]int64)},
 	}
 }
 
@@ -85,6 +98,7 @@ func (s *Stage) Add(batch arrow.Record) error {
 		p.Content = p.Content.Add(contents[row])
 		p.refs = append(p.refs, rowRef{at, int32(row)})
 	}
+	s.note(batch, keys.time)
 	s.size += batchSize(batch)
 	if s.size < s.limit {
 		return nil
@@ -92,6 +106,26 @@ func (s *Stage) Add(batch arrow.Record) error {
 	// The other workers wait meanwhile, which is what keeps memory bounded.
 	return s.spill()
 }
+
+// note adds a batch to the facts.
+func (s *Stage) note(batch arrow.Record, times *array.Timestamp) {
+	s.facts.Rows += batch.NumRows()
+	for i, c := range s.table.Columns {
+		s.facts.Nulls[c.Name] += int64(batch.Column(i).NullN())
+	}
+	newest := int64(math.MinInt64)
+	for i := range times.Len() {
+		if times.IsValid(i) {
+			newest = max(newest, int64(times.Value(i)))
+		}
+	}
+	if t := time.UnixMicro(newest).UTC(); newest != math.MinInt64 && (s.facts.Newest.IsZero() || t.After(s.facts.Newest)) {
+		s.facts.Newest = t
+	}
+}
+
+// Facts are those of the rows so far. It is called when no batch is being added.
+func (s *Stage) Facts() Facts { return s.facts }
 
 func (s *Stage) partition(eventType string, day int32) *partition {
 	if p, ok := s.byDay[rowDay{eventType, day}]; ok {
