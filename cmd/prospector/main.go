@@ -21,6 +21,7 @@ func main() {
 	os.Exit(cli.Run(cli.Deps{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		OpenSink: openSink, OpenBackend: openBackend,
+		OpenDir: func(path string) (store.Store, error) { return local.Open(path) },
 	}, os.Args[1:]))
 }
 

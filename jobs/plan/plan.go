@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"prospector/jobs"
 	"prospector/jobs/state"
@@ -16,21 +17,138 @@ import (
 
 // Plan is what a run would change.
 type Plan struct {
-	Jobs []Job
+	Mode Mode `json:"mode"`
+	// Lineage and Serial are those of the state that the plan was made from.
+	Lineage string `json:"lineage"`
+	Serial  int64  `json:"serial"`
+	// Config is the digest of the configuration.
+	Config  string    `json:"config"`
+	Created time.Time `json:"created"`
+	// Targets and Replace are what the user has named, as addresses.
+	Targets []string `json:"targets,omitempty"`
+	Replace []string `json:"replace,omitempty"`
+	// Moved are jobs of the state that get another address, in this order.
+	Moved []Move `json:"moved,omitempty"`
+	// Forgotten are jobs that the state forgets; what they published stays.
+	Forgotten []string         `json:"forgotten,omitempty"`
+	Jobs      []Job            `json:"jobs"`
+	Checks    []Check          `json:"checks,omitempty"`
+	Warnings  jobs.Diagnostics `json:"warnings,omitempty"`
 }
 
-// Job is the part of a plan that concerns one job.
+// Mode is what a plan is for.
+type Mode string
+
+// The modes.
+const (
+	Normal      Mode = "normal"
+	Destroy     Mode = "destroy"
+	RefreshOnly Mode = "refresh-only"
+)
+
+// Move gives a job of the state another address.
+type Move struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Job is the part of a plan that concerns one job, or what is left of one.
 type Job struct {
-	Address string
+	Address string `json:"address"`
+	// Table is the name of its table.
+	Table string `json:"table"`
+	// Schema is the fingerprint of the table.
+	Schema string `json:"schema"`
+	// Destroy says that the table is deleted from the Sinks, and Why.
+	Destroy bool   `json:"destroy,omitempty"`
+	Why     string `json:"why,omitempty"`
+	// Sinks are the addresses of those concerned, in the order of the job.
+	Sinks []string `json:"sinks"`
+	// Prior is what each of them was found to hold.
+	Prior map[string]*Refreshed `json:"prior"`
 	// Changes are ascending by partition; partitions that stay as they are
-	// have one too, with the action NoOp.
-	Changes []Change
+	// have one too, with the action NoOp, unless they were not looked at.
+	Changes []Change `json:"changes"`
 	// Quarantine is nil when the quarantine stays as it is.
-	Quarantine *Quarantine
-	Drift      []Drift
-	Coverage   Coverage
-	Books      Books
-	Warnings   jobs.Diagnostics
+	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Foreign are the deletions of objects that are not prospector's.
+	Foreign  []Write          `json:"foreign,omitempty"`
+	Drift    []Drift          `json:"drift,omitempty"`
+	Reading  Reading          `json:"reading"`
+	Books    Books            `json:"books"`
+	Warnings jobs.Diagnostics `json:"warnings,omitempty"`
+}
+
+// Reading is how a job's source was read, and what that has cost.
+type Reading struct {
+	Coverage
+	Requests int64   `json:"requests"`
+	Bytes    int64   `json:"bytes"` // of pages
+	Seconds  float64 `json:"seconds"`
+	// Rate is the source's limit in requests a second, 0 for none.
+	Rate float64 `json:"rate,omitempty"`
+	// Exceptions are the first prospects that were not read whole.
+	Exceptions []Exception `json:"exceptions,omitempty"`
+	// List is the list of prospects; nil when nothing was read.
+	List *List `json:"list,omitempty"`
+}
+
+// Exception is a prospect that was not read whole.
+type Exception struct {
+	Prospect string `json:"prospect"`
+	Outcome  string `json:"outcome"` // partial, not_found, forbidden or failed
+	Reason   string `json:"reason"`
+}
+
+// List is a list of prospects, and how it differs from the one before.
+type List struct {
+	Count  int64  `json:"count"`
+	Digest string `json:"digest"`
+	// Added and Removed count the ids that the last apply did not, or no
+	// longer, have in its list; Known is false when there was none.
+	Known   bool  `json:"known"`
+	Added   int64 `json:"added"`
+	Removed int64 `json:"removed"`
+	// AddedIDs and RemovedIDs are the first of them.
+	AddedIDs   []string `json:"added_ids,omitempty"`
+	RemovedIDs []string `json:"removed_ids,omitempty"`
+	// Staged is the list as a file; nil when it is the one before.
+	Staged *Staged `json:"staged,omitempty"`
+}
+
+// namedIDs is how many ids of a changed list a plan names.
+const namedIDs = 20
+
+// Compare fills in how the list differs from the one before; both are sorted.
+func (l *List) Compare(before, after []string) {
+	l.Known = true
+	differ := func(count *int64, named *[]string, id string) {
+		if *count++; *count <= namedIDs {
+			*named = append(*named, id)
+		}
+	}
+	for len(before)+len(after) > 0 {
+		switch {
+		case len(before) == 0 || len(after) > 0 && after[0] < before[0]:
+			differ(&l.Added, &l.AddedIDs, after[0])
+			after = after[1:]
+		case len(after) == 0 || before[0] < after[0]:
+			differ(&l.Removed, &l.RemovedIDs, before[0])
+			before = before[1:]
+		default:
+			before, after = before[1:], after[1:]
+		}
+	}
+}
+
+// Check is what became of a declared check.
+type Check struct {
+	Address  string        `json:"address"`
+	Job      string        `json:"job"`
+	Severity jobs.Severity `json:"severity"` // of a failure
+	Passed   bool          `json:"passed"`
+	// Problems are the assertions that did not hold.
+	Problems jobs.Diagnostics `json:"problems,omitempty"`
 }
 
 // Action is what happens to a partition.
@@ -38,73 +156,96 @@ type Action string
 
 // The actions, as Terraform names them.
 const (
-	Create Action = "create"
-	Update Action = "update"
-	Delete Action = "delete"
-	NoOp   Action = "no-op"
+	Create  Action = "create"
+	Update  Action = "update"
+	Replace Action = "replace" // written anew because the user said so
+	Delete  Action = "delete"
+	NoOp    Action = "no-op"
 )
 
 // Change is what happens to one partition.
 type Change struct {
 	// Partition is its path: event_type=…/event_date=….
-	Partition string
-	Action    Action
-	Rows      Rows
+	Partition string `json:"partition"`
+	Action    Action `json:"action"`
+	Rows      Rows   `json:"rows"`
 	// Before and After are its size in bytes in the first sink.
-	Before, After int64
+	Before int64 `json:"bytes_before"`
+	After  int64 `json:"bytes_after"`
 	// Staged is the file to publish; nil for Delete and NoOp.
-	Staged *Staged
+	Staged *Staged `json:"staged,omitempty"`
 	// Writes are the sinks concerned, in the order of the job.
-	Writes []Write
+	Writes []Write `json:"writes,omitempty"`
 }
 
 // Rows count what happens to a partition's rows.
 type Rows struct {
-	Before, After             int64
-	Added, Changed, Unchanged int64
-	Removed                   int64
+	Before    int64 `json:"before"`
+	After     int64 `json:"after"`
+	Added     int64 `json:"added"`
+	Changed   int64 `json:"changed"`
+	Unchanged int64 `json:"unchanged"`
+	Removed   int64 `json:"removed"`
 }
 
 // Staged is a file that waits to be published.
 type Staged struct {
-	Path    string // on this machine
-	Rows    int64
-	Content schemas.Digest
-	Size    int64
-	CRC32C  uint32
+	Path    string         `json:"path"` // on this machine, or in the file of the plan
+	Rows    int64          `json:"rows"`
+	Content schemas.Digest `json:"content"`
+	Size    int64          `json:"size"`
+	CRC32C  uint32         `json:"crc32c"`
 }
 
-// Write is what happens to a partition in one sink.
+// Write is what happens to an object in one sink.
 type Write struct {
-	Sink   string // its address
-	Action Action // Create, Update or Delete
-	Key    string
+	Sink   string `json:"sink"`   // its address
+	Action Action `json:"action"` // Create, Update or Delete
+	Key    string `json:"key"`
 	// Generation is that of the object to be replaced or deleted, "" for none.
-	Generation string
+	Generation string `json:"generation,omitempty"`
 }
 
 // Quarantine is a change of a job's quarantined events.
 type Quarantine struct {
-	Before, After int64 // events
-	Staged        *Staged
-	Writes        []Write
+	Before int64   `json:"before"` // events
+	After  int64   `json:"after"`
+	Staged *Staged `json:"staged,omitempty"`
+	Writes []Write `json:"writes,omitempty"`
+}
+
+// Action says what happens to the quarantine, in the words of partitions.
+func (q *Quarantine) Action() Action {
+	switch {
+	case q.After == 0:
+		return Delete
+	case q.Before == 0:
+		return Create
+	}
+	return Update
 }
 
 // Coverage says how far the prospects were read.
 type Coverage struct {
-	Prospects int64 // asked for
-	Complete  int64
-	Partial   int64 // some pages, then an error
-	NotFound  int64
-	Forbidden int64
-	Failed    int64 // no page
+	Prospects int64 `json:"prospects"` // asked for
+	Complete  int64 `json:"complete"`
+	Partial   int64 `json:"partial"` // some pages, then an error
+	NotFound  int64 `json:"not_found"`
+	Forbidden int64 `json:"forbidden"`
+	Failed    int64 `json:"failed"` // no page
 }
+
+// Incomplete counts the prospects that were not read whole.
+func (c Coverage) Incomplete() int64 { return c.Partial + c.NotFound + c.Forbidden + c.Failed }
 
 // Books say what became of every event that was read. They must balance.
 type Books struct {
-	Events                    int64
-	Added, Changed, Unchanged int64
-	Duplicates, Quarantined   int64
+	Events      int64 `json:"events"`
+	Added       int64 `json:"added"`
+	Changed     int64 `json:"changed"`
+	Unchanged   int64 `json:"unchanged"`
+	Duplicates  int64 `json:"duplicates"`
+	Quarantined int64 `json:"quarantined"`
 }
 
 // Check gives an error when the books do not balance; then nothing may be
@@ -118,37 +259,89 @@ func (b Books) Check() error {
 }
 
 // Summary counts a plan's changes.
-type Summary struct{ Add, Change, Destroy int }
+type Summary struct {
+	Add     int `json:"add"`
+	Change  int `json:"change"`
+	Destroy int `json:"destroy"`
+}
 
 // Empty reports whether there is nothing to do.
 func (s Summary) Empty() bool { return s == Summary{} }
 
-// Summary counts the partitions that are created, updated and deleted. A changed
-// quarantine counts as one more.
+// Summary counts the partitions that are created, updated and deleted, and the
+// foreign objects that are deleted. A changed quarantine counts as one more, and
+// what is replaced as one destroyed and one added.
 func (p *Plan) Summary() (s Summary) {
 	for _, j := range p.Jobs {
-		for _, c := range j.Changes {
-			switch c.Action {
-			case Create:
-				s.Add++
-			case Update:
-				s.Change++
-			case Delete:
-				s.Destroy++
-			}
-		}
-		if q := j.Quarantine; q != nil {
-			switch {
-			case q.After == 0:
-				s.Destroy++
-			case q.Before == 0:
-				s.Add++
-			default:
-				s.Change++
-			}
-		}
+		of := j.Summary()
+		s.Add, s.Change, s.Destroy = s.Add+of.Add, s.Change+of.Change, s.Destroy+of.Destroy
 	}
 	return s
+}
+
+// Summary is that of one job.
+func (j *Job) Summary() (s Summary) {
+	count := func(a Action) {
+		switch a {
+		case Create:
+			s.Add++
+		case Update:
+			s.Change++
+		case Replace:
+			s.Add++
+			s.Destroy++
+		case Delete:
+			s.Destroy++
+		}
+	}
+	for _, c := range j.Changes {
+		count(c.Action)
+	}
+	if j.Quarantine != nil {
+		count(j.Quarantine.Action())
+	}
+	s.Destroy += len(j.Foreign)
+	return s
+}
+
+// At is an object in a sink.
+type At struct{ Sink, Key string }
+
+// Writes are the objects that the job's plan writes or deletes.
+func (j *Job) Writes() map[At]bool {
+	all := make(map[At]bool)
+	add := func(writes []Write) {
+		for _, w := range writes {
+			all[At{w.Sink, w.Key}] = true
+		}
+	}
+	for _, c := range j.Changes {
+		add(c.Writes)
+	}
+	if j.Quarantine != nil {
+		add(j.Quarantine.Writes)
+	}
+	add(j.Foreign)
+	return all
+}
+
+// Empty reports whether there is nothing that a user would want to hear of:
+// nothing in a sink changes, and nothing in the state but what it had missed.
+func (p *Plan) Empty() bool {
+	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
+		return slices.ContainsFunc(j.Drift, func(d Drift) bool { return d.Kind == Deleted })
+	})
+	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted
+}
+
+// Blocked are the failed checks that forbid the plan to be applied.
+func (p *Plan) Blocked() (errs jobs.Diagnostics) {
+	for _, c := range p.Checks {
+		if !c.Passed && c.Severity == jobs.Error {
+			errs = append(errs, c.Problems...)
+		}
+	}
+	return errs
 }
 
 // Outcome is what staging has made of one partition.
@@ -159,6 +352,8 @@ type Outcome struct {
 	Content schemas.Digest
 	// Staged is the file with those rows, where any sink needs it.
 	Staged *Staged
+	// Replace says that the file is written anew even where its rows are there.
+	Replace bool
 }
 
 // Needs reports whether a sink lacks a partition, or has other rows in it.
@@ -193,7 +388,7 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 			// Where the rows are gone, a damaged object must go too: readers
 			// would still see it.
 			leftover := o.Rows.After == 0 && w.Generation != ""
-			if !leftover && !Needs(&sink.Sink, o.Partition, o.Rows.After, o.Content) {
+			if !leftover && !o.Replace && !Needs(&sink.Sink, o.Partition, o.Rows.After, o.Content) {
 				continue
 			}
 			if o.Rows.After == 0 {
@@ -209,6 +404,8 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 			c.Staged = nil
 		case o.Rows.After == 0:
 			c.Action = Delete
+		case published && o.Replace:
+			c.Action = Replace
 		case published:
 			c.Action = Update
 		default:
@@ -238,13 +435,58 @@ func TablePrefix(job string) string { return job + "/" }
 // table's prefix, where a stray file would break readers.
 func QuarantineKey(job string) string { return ".prospector/quarantine/" + job + ".jsonl" }
 
-// Partitions are the paths that any of the sinks holds, ascending.
+// Partitions are the paths that any of the sinks holds, in whatever condition,
+// ascending.
 func Partitions(prior map[string]*Refreshed) []string {
 	all := make(map[string]struct{})
 	for _, s := range prior {
 		for path := range s.Partitions {
 			all[path] = struct{}{}
 		}
+		for path := range s.Broken {
+			all[path] = struct{}{}
+		}
 	}
 	return slices.Sorted(maps.Keys(all))
+}
+
+// Destruction is what deletes every partition of those paths from the sinks.
+func Destruction(table string, sinks []string, prior map[string]*Refreshed, paths []string) []Change {
+	outcomes := make([]Outcome, len(paths))
+	for i, path := range paths {
+		rows := int64(0)
+		for _, sink := range sinks {
+			rows = max(rows, prior[sink].Partitions[path].Rows)
+		}
+		outcomes[i] = Outcome{Partition: path, Rows: Rows{Before: rows, Removed: rows}}
+	}
+	return Changes(table, sinks, prior, outcomes)
+}
+
+// DestroyQuarantine is what deletes the quarantine from the sinks, or nil.
+func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed) *Quarantine {
+	q := &Quarantine{}
+	for _, sink := range sinks {
+		w := Write{Sink: sink, Action: Delete, Key: QuarantineKey(table)}
+		if have := prior[sink].Quarantine; have != nil {
+			w.Generation, q.Before = have.Object.Generation, max(q.Before, have.Events)
+		} else if w.Generation = prior[sink].Damaged[w.Key]; w.Generation == "" {
+			continue
+		}
+		q.Writes = append(q.Writes, w)
+	}
+	if len(q.Writes) == 0 {
+		return nil
+	}
+	return q
+}
+
+// DeleteForeign is what deletes the foreign objects.
+func DeleteForeign(sinks []string, prior map[string]*Refreshed) (writes []Write) {
+	for _, sink := range sinks {
+		for _, key := range slices.Sorted(maps.Keys(prior[sink].Foreign)) {
+			writes = append(writes, Write{Sink: sink, Action: Delete, Key: key, Generation: prior[sink].Foreign[key]})
+		}
+	}
+	return writes
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,9 +24,9 @@ type Sum struct {
 
 // Drift is a difference between the state and a sink that prospector did not make.
 type Drift struct {
-	Sink string
-	Key  string
-	Kind DriftKind
+	Sink string    `json:"sink"`
+	Key  string    `json:"key"`
+	Kind DriftKind `json:"kind"`
 }
 
 // DriftKind says how an object differs.
@@ -45,10 +46,25 @@ type Refreshed struct {
 	// interrupted apply had finished. It has no Pending.
 	state.Sink
 	// Damaged are modified objects, with their generations: they are replaced.
-	Damaged map[string]string
-	Drift   []Drift
+	Damaged map[string]string `json:"damaged,omitempty"`
+	// Broken are the partitions of damaged objects, as the state had them.
+	// They stay in the state until a change takes their place, lest the
+	// object be taken for somebody else's.
+	Broken map[string]state.Partition `json:"broken,omitempty"`
+	// Foreign are objects below the table that the state does not know, with
+	// their generations.
+	Foreign map[string]string `json:"foreign,omitempty"`
+	Drift   []Drift           `json:"drift,omitempty"`
 	// Adopted counts what an interrupted apply had finished.
-	Adopted int
+	Adopted int `json:"adopted,omitempty"`
+}
+
+// State is what the state says of the sink once it follows what was found.
+func (r *Refreshed) State() *state.Sink {
+	s := r.Sink
+	s.Partitions = maps.Clone(r.Partitions)
+	maps.Copy(s.Partitions, r.Broken)
+	return &s
 }
 
 // Suspects are the seen objects that size and generation do not prove to be what
@@ -103,6 +119,8 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 	r := &Refreshed{
 		Sink:    state.Sink{URI: prior.URI, Partitions: make(map[string]state.Partition)},
 		Damaged: make(map[string]string),
+		Broken:  make(map[string]state.Partition),
+		Foreign: make(map[string]string),
 	}
 	at := make(map[string]Seen, len(seen))
 	for _, s := range seen {
@@ -124,13 +142,15 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 		o.Generation = s.Generation
 		return true
 	}
-	drifted := func(key string) {
+	drifted := func(key string) (damaged bool) {
 		kind := Deleted
-		if s, ok := at[key]; ok {
+		s, damaged := at[key]
+		if damaged {
 			kind = Modified
 			r.Damaged[key] = s.Generation
 		}
 		r.Drift = append(r.Drift, Drift{address, key, kind})
+		return damaged
 	}
 
 	var pending state.Pending
@@ -147,8 +167,8 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 		deleted := ok && next.Rows == 0 && !has(at, p.Object.Key)
 		if updated || deleted {
 			r.adopt(path, next)
-		} else {
-			drifted(p.Object.Key)
+		} else if drifted(p.Object.Key) {
+			r.Broken[path] = p
 		}
 	}
 	for path, next := range pending.Partitions {
@@ -157,8 +177,8 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 		}
 		if next.Rows > 0 && match(&next.Object) {
 			r.adopt(path, next)
-		} else if has(at, next.Object.Key) {
-			drifted(next.Object.Key)
+		} else if has(at, next.Object.Key) && drifted(next.Object.Key) && next.Rows > 0 {
+			r.Broken[path] = next
 		}
 	}
 	keep := func(q *state.Quarantine) bool {
@@ -187,11 +207,65 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 	owned := objects(prior)
 	for _, s := range seen {
 		if _, ok := owned[s.Key]; !ok && strings.HasPrefix(s.Key, TablePrefix(job)) {
+			r.Foreign[s.Key] = s.Generation
 			r.Drift = append(r.Drift, Drift{address, s.Key, Foreign})
 		}
 	}
 	slices.SortFunc(r.Drift, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Kind, b.Kind)) })
 	return r
+}
+
+// Outdated are the objects that are not what they were when the job was planned,
+// as far as the plan depends on them: those that prospector owns, and foreign
+// ones that stand where it would write or delete.
+func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
+	writes := j.Writes()
+	for _, sink := range j.Sinks {
+		before, after := j.Prior[sink].generations(), now[sink].generations()
+		differ := func(key string, before, after holding) {
+			if before == after || (before.foreign || after.foreign) && !writes[At{sink, key}] {
+				return
+			}
+			kind := Modified
+			if after.generation == "" {
+				kind = Deleted
+			}
+			changed = append(changed, Drift{sink, key, kind})
+		}
+		for key, b := range before {
+			differ(key, b, after[key])
+		}
+		for key, a := range after {
+			if _, both := before[key]; !both {
+				differ(key, holding{}, a)
+			}
+		}
+	}
+	slices.SortFunc(changed, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Sink, b.Sink), cmp.Compare(a.Key, b.Key)) })
+	return changed
+}
+
+// holding is what a sink was found to have at a key.
+type holding struct {
+	generation string
+	foreign    bool
+}
+
+func (r *Refreshed) generations() map[string]holding {
+	all := make(map[string]holding)
+	for _, p := range r.Partitions {
+		all[p.Object.Key] = holding{generation: p.Object.Generation}
+	}
+	if q := r.Quarantine; q != nil {
+		all[q.Object.Key] = holding{generation: q.Object.Generation}
+	}
+	for key, generation := range r.Damaged {
+		all[key] = holding{generation: generation}
+	}
+	for key, generation := range r.Foreign {
+		all[key] = holding{generation, true}
+	}
+	return all
 }
 
 // adopt takes over what an interrupted apply had finished; a partition without

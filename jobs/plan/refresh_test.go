@@ -1,8 +1,10 @@
 package plan_test
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +153,10 @@ func TestRefresh(t *testing.T) {
 				if test.drift == plan.Modified {
 					_, generation := parse(test.seen)
 					want.Damaged = map[string]string{key: generation}
+					// What was ours stays so, whatever its object is now.
+					if was := stdcmp.Or(test.published, strings.TrimPrefix(test.pending, "-")); was != "" && kind == "partition" {
+						want.Broken = map[string]state.Partition{day: partitionOf(key, was)}
+					}
 				}
 				got := refresh(t, lake, prior, objects)
 				if diff := cmp.Diff(want, got, same); diff != "" {
@@ -208,6 +214,11 @@ func TestRefreshForeign(t *testing.T) {
 	}
 	if len(got.Damaged) > 0 {
 		t.Errorf("what is not ours counts as damaged: %v", got.Damaged)
+	}
+	if want := map[string]string{
+		"events/_SUCCESS": "3", "events/" + day + "/part-00001.parquet": "4", plan.Key(job, "event_date=2022-01-14"): "2",
+	}; !maps.Equal(want, got.Foreign) {
+		t.Errorf("foreign are %v, want %v", got.Foreign, want)
 	}
 }
 

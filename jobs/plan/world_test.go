@@ -215,8 +215,7 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	killed := func() bool { steps--; return steps < 0 }
 	owned := r.state.Job(address)
 	for sink, prior := range r.prior {
-		found := prior.Sink
-		owned.Sinks[sink] = &found
+		owned.Sinks[sink] = prior.State()
 	}
 	intended := false
 	pending := func(sink string) *state.Pending {

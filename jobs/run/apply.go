@@ -1,10 +1,12 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -15,81 +17,142 @@ import (
 	"prospector/sink/store"
 )
 
-// publishers is how many objects are written at once: enough to hide the
-// latency of a remote store.
-const publishers = 16
-
 // Apply publishes what the plan has staged, in three steps for each job: the
 // state records what is about to be published, the objects are written, and the
 // state records that they were. Wherever that is interrupted, the next session
 // finds every object either as it was or as it was to be, and knows both.
 func (s *Session) Apply(ctx context.Context, p *plan.Plan) (err error) {
 	defer func() { s.keepJournals = err != nil }()
-	for i := range p.Jobs {
-		job := s.Config.Jobs[i]
-		if job.Address != p.Jobs[i].Address {
-			return fmt.Errorf("the plan is not of this configuration: it has %s where %s is declared", p.Jobs[i].Address, job.Address)
-		}
-		if err := s.applyJob(ctx, job, &p.Jobs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Session) applyJob(ctx context.Context, job jobs.Job, p *plan.Job) error {
-	if err := p.Books.Check(); err != nil {
+	if err := p.Blocked().Err(); err != nil {
 		return err
 	}
 	before, err := state.Encode(s.state)
 	if err != nil {
 		return err
 	}
-	owned := s.state.Job(job.Address)
-	owned.Table, owned.Schema = job.Name, job.Table.Fingerprint()
-	// The state follows what was found, so that drift is not found again.
-	for address, r := range s.refreshed[job.Address] {
-		sink := r.Sink
-		owned.Sinks[address] = &sink
-	}
-	a := &applying{session: s, job: job, owned: owned}
-	a.intend(p)
-	after, err := state.Encode(s.state)
-	if err != nil {
-		return err
-	}
-	if string(before) != string(after) {
-		if err := s.Backend.Write(ctx, s.state); err != nil {
+	for _, m := range p.Moved {
+		if err := s.state.Move(m.From, m.To); err != nil {
 			return err
 		}
 	}
-	if a.any {
-		published := a.publish(ctx, p)
-		// Recorded even when something failed or the run is being stopped:
-		// what is published is published.
-		recorded := s.Backend.Write(context.WithoutCancel(ctx), s.state)
-		if err := errors.Join(published, recorded); err != nil {
+	for _, address := range p.Forgotten {
+		delete(s.state.Jobs, address)
+	}
+	for i := range p.Jobs {
+		if p.Mode == plan.RefreshOnly && s.state.Jobs[p.Jobs[i].Address] == nil {
+			continue // nothing was published that could have changed
+		}
+		if before, err = s.applyJob(ctx, &p.Jobs[i], before); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = s.record(ctx, before)
+	return err
 }
 
-// applying publishes one job's changes.
+// record writes the state if it is not what was written before, and gives it as
+// it is written now.
+func (s *Session) record(ctx context.Context, before []byte) ([]byte, error) {
+	now, err := state.Encode(s.state)
+	if err != nil || bytes.Equal(before, now) {
+		return now, err
+	}
+	if err := s.Backend.Write(ctx, s.state); err != nil {
+		return nil, err
+	}
+	return state.Encode(s.state)
+}
+
+func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (after []byte, err error) {
+	if err := p.Books.Check(); err != nil {
+		return nil, err
+	}
+	for _, address := range p.Sinks {
+		if err := s.openByAddress(ctx, address); err != nil {
+			return nil, err
+		}
+	}
+	a := &applying{session: s, plan: p, owned: s.state.Job(p.Address)}
+	formerList := a.owned.Prospects
+	if err := a.intend(ctx); err != nil {
+		return nil, err
+	}
+	if before, err = s.record(ctx, before); err != nil {
+		return nil, err
+	}
+	published := a.publish(ctx)
+	if published == nil {
+		a.conclude()
+	}
+	// Recorded even when something failed or the run is being stopped: what
+	// is published is published.
+	stopping, cancel := inFlight(ctx)
+	defer cancel()
+	after, recorded := s.record(stopping, before)
+	if recorded != nil {
+		return nil, errors.Join(published, s.rescue(stopping, recorded))
+	}
+	s.dropList(stopping, formerList, a.owned.Prospects)
+	return after, published
+}
+
+// openByAddress opens a sink of the configuration, unless it is open.
+func (s *Session) openByAddress(ctx context.Context, address string) error {
+	if _, ok := s.stores[address]; ok {
+		return nil
+	}
+	i := slices.IndexFunc(s.Config.Sinks, func(sink jobs.Sink) bool { return sink.Address == address })
+	if i < 0 {
+		return fmt.Errorf("%s is not declared", address)
+	}
+	_, err := s.open(ctx, s.Config.Sinks[i])
+	return err
+}
+
+// inFlight is a context for what must not be left half-done by an interrupt. It
+// ends when the lock is lost all the same.
+func inFlight(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); errors.Is(cause, state.ErrLockLost) {
+			cancel(cause)
+		}
+	})
+	return out, func() { stop(); cancel(nil) }
+}
+
+// rescue puts the state where it is not lost when it could not be written.
+func (s *Session) rescue(ctx context.Context, why error) error {
+	if err := state.WriteErrored(ctx, s.WorkDir, s.state); err != nil {
+		return errors.Join(why, err)
+	}
+	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state could not be written",
+		Detail: fmt.Sprintf("%s.\n\nWhat was published is published, and the state that says so is in %s. Once the cause is mended, this recovers it:\n\n    prospector state push %[2]s\n\nWithout it, the next apply finds out by itself what was published.",
+			why, state.ErroredName)}
+}
+
+// applying carries out one job's part of a plan.
 type applying struct {
 	session *Session
-	job     jobs.Job
-	any     bool
+	plan    *plan.Job
 
 	mu    sync.Mutex
 	owned *state.Job
 }
 
-// intend writes the changes into the state as pending.
-func (a *applying) intend(p *plan.Job) {
+// intend brings the state up to what was found, so that drift is not found
+// again, and writes the changes into it as pending.
+func (a *applying) intend(ctx context.Context) error {
+	p, owned := a.plan, a.owned
+	owned.Table = p.Table
+	if !p.Destroy && p.Schema != "" && len(p.Changes) > 0 {
+		owned.Schema = p.Schema
+	}
+	for _, address := range p.Sinks {
+		owned.Sinks[address] = p.Prior[address].State()
+	}
 	pending := func(sink string) *state.Pending {
-		a.any = true
-		s := a.owned.Sink(sink)
+		s := owned.Sink(sink)
 		if s.Pending == nil {
 			s.Pending = &state.Pending{Partitions: make(map[string]state.Partition)}
 		}
@@ -104,6 +167,28 @@ func (a *applying) intend(p *plan.Job) {
 		for _, w := range q.Writes {
 			pending(w.Sink).Quarantine = quarantineState(q, state.Object{Key: w.Key})
 		}
+	}
+	if list := p.Reading.List; list != nil && list.Staged != nil {
+		kept, err := a.session.publishList(ctx, p.Table, list)
+		if err != nil {
+			return err
+		}
+		owned.Prospects = kept
+	}
+	return nil
+}
+
+// conclude takes out of the state what is done with.
+func (a *applying) conclude() {
+	for _, address := range a.plan.Sinks { // those of others may wait for another run
+		a.owned.Sink(address).Pending = nil
+		if a.plan.Destroy {
+			delete(a.owned.Sinks, address)
+		}
+	}
+	if len(a.owned.Sinks) == 0 {
+		delete(a.session.state.Jobs, a.plan.Address)
+		a.owned.Prospects = nil
 	}
 }
 
@@ -123,10 +208,15 @@ func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine 
 }
 
 // publish makes the changes. What it has made is in the state when it returns,
-// also with an error; what it has not stays pending.
-func (a *applying) publish(ctx context.Context, p *plan.Job) error {
+// also with an error; what it has not stays pending. An interrupt lets finish
+// what is in flight, and begins nothing more.
+func (a *applying) publish(ctx context.Context) error {
+	p := a.plan
+	if err := a.deleteForeign(ctx); err != nil {
+		return err
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(publishers)
+	group.SetLimit(a.session.Parallelism)
 	for _, c := range p.Changes {
 		if len(c.Writes) > 0 {
 			group.Go(func() error { return a.publishPartition(groupCtx, c) })
@@ -135,11 +225,18 @@ func (a *applying) publish(ctx context.Context, p *plan.Job) error {
 	if q := p.Quarantine; q != nil {
 		group.Go(func() error { return a.publishQuarantine(groupCtx, q) })
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for _, sink := range a.job.Sinks { // those of others may wait for another run
-		a.owned.Sink(sink.Address).Pending = nil
+	return group.Wait()
+}
+
+// deleteForeign deletes what is not prospector's, where the job says so.
+func (a *applying) deleteForeign(ctx context.Context) error {
+	for _, w := range a.plan.Foreign {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, err := a.write(ctx, w, nil, ""); err != nil {
+			return fmt.Errorf("%s, foreign file: %w", a.plan.Address, err)
+		}
 	}
 	return nil
 }
@@ -149,12 +246,14 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 		return err
 	}
 	s := a.session
+	ctx, cancel := inFlight(ctx)
+	defer cancel()
 	started := s.Now()
-	s.Observer.ApplyStarted(a.job.Address, c)
+	s.Observer.ApplyStarted(a.plan.Address, c)
 	for _, w := range c.Writes {
 		object, err := a.write(ctx, w, c.Staged, "application/vnd.apache.parquet")
 		if err != nil {
-			return fmt.Errorf("%s, partition %s: %w", a.job.Address, c.Partition, err)
+			return fmt.Errorf("%s, partition %s: %w", a.plan.Address, c.Partition, err)
 		}
 		a.mu.Lock()
 		sink := a.owned.Sink(w.Sink)
@@ -166,15 +265,20 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 		}
 		a.mu.Unlock()
 	}
-	s.Observer.ApplyDone(a.job.Address, c, s.Now().Sub(started))
+	s.Observer.ApplyDone(a.plan.Address, c, s.Now().Sub(started))
 	return nil
 }
 
 func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := inFlight(ctx)
+	defer cancel()
 	for _, w := range q.Writes {
 		object, err := a.write(ctx, w, q.Staged, "application/jsonl")
 		if err != nil {
-			return fmt.Errorf("%s, quarantine: %w", a.job.Address, err)
+			return fmt.Errorf("%s, quarantine: %w", a.plan.Address, err)
 		}
 		a.mu.Lock()
 		sink := a.owned.Sink(w.Sink)

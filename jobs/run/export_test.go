@@ -263,7 +263,7 @@ func TestProspectsThatFail(t *testing.T) {
 	defer broken.Close()
 	h.ask(broken.URL, ids...)
 	p := h.apply()
-	c := p.Jobs[0].Coverage
+	c := p.Jobs[0].Reading.Coverage
 	if c.NotFound != 1 || c.Forbidden != 1 || c.Failed < 1 || c.Partial < 1 || c.Complete+c.NotFound+c.Forbidden+c.Failed+c.Partial != 20 {
 		t.Errorf("the coverage is %+v", c)
 	}
@@ -332,7 +332,7 @@ func TestPagesWithoutEnd(t *testing.T) {
 	defer server.Close()
 	h.ask(server.URL, "1")
 	p := h.apply()
-	if c := p.Jobs[0].Coverage; c.Partial != 1 || len(h.rows()) != 1 {
+	if c := p.Jobs[0].Reading.Coverage; c.Partial != 1 || len(h.rows()) != 1 {
 		t.Errorf("the coverage is %+v, and there are %d rows", c, len(h.rows()))
 	}
 }

@@ -29,22 +29,24 @@ const (
 	forbidden = "forbidden"
 )
 
+// Those that it does not keep.
+const (
+	partial = "partial"
+	failed  = "failed"
+)
+
 // reading is what the source gave.
 type reading struct {
 	stage      *sink.Stage
 	quarantine *quarantine
 	books      transform.Books
 	events     int64 // on the pages, as extract counts them
-	coverage   plan.Coverage
-	failures   []failure // the first few
+	plan.Reading
 }
 
-type failure struct {
-	prospect string
-	err      error
-}
-
-const failuresTold = 10
+// exceptionsKept is how many prospects that were not read whole are named in a
+// plan and in the record of a run. A warning names fewer.
+const exceptionsKept = 1000
 
 // reader reads a job's prospects. Each worker has a flattener of its own.
 type reader struct {
@@ -66,7 +68,8 @@ const silence = 50
 var errSilent = errors.New("the API does not answer")
 
 // read pages through all events of every prospect, and stages their rows.
-func (s *Session) read(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
+	s.read = append(s.read, s.journalDir(job.Name))
 	journal, err := spool.Open(s.journalDir(job.Name), from.binding, journalAge, s.Now)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
@@ -81,12 +84,16 @@ func (s *Session) read(ctx context.Context, job jobs.Job, from *source, into *si
 		client: from.client, journal: journal, started: s.Now(),
 		reading: &reading{stage: into, quarantine: rejected},
 	}
-	r.coverage.Prospects = int64(len(from.prospects))
-	for range job.Source.Concurrency {
+	r.Prospects, r.Rate = int64(len(from.prospects)), job.Source.RequestsPerSecond
+	concurrency := job.Source.Concurrency
+	if s.Concurrency > 0 {
+		concurrency = min(concurrency, s.Concurrency)
+	}
+	for range concurrency {
 		r.workers = append(r.workers, transform.NewFlattener(job.Table, into.Add, rejected.add))
 	}
 	stop := s.tick(func() { s.Observer.Progress(r.progress(job.Address, s.Now())) })
-	err = extract.Each(ctx, job.Source.Concurrency, each(from.prospects), r.visit)
+	err = extract.Each(ctx, concurrency, each(from.prospects), r.visit)
 	stop()
 	if err != nil {
 		return nil, errors.Join(s.readDiagnostic(job, err), journal.Sync())
@@ -101,7 +108,9 @@ func (s *Session) read(ctx context.Context, job jobs.Job, from *source, into *si
 	if r.books.Events != r.reading.events {
 		return nil, fmt.Errorf("%d events were read, but %d were flattened; nothing was published, and this is a bug of prospector", r.reading.events, r.books.Events)
 	}
-	s.Observer.Progress(r.progress(job.Address, s.Now()))
+	end := r.progress(job.Address, s.Now())
+	r.Requests, r.Bytes, r.Seconds = end.Requests, end.Bytes, end.Elapsed.Seconds()
+	s.Observer.Progress(end)
 	return r.reading, nil
 }
 
@@ -138,7 +147,7 @@ func (r *reader) progress(job string, now time.Time) Progress {
 	stats := r.client.Stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.coverage
+	c := r.Coverage
 	return Progress{
 		Job: job, Of: c.Prospects, Prospects: c.Complete + c.NotFound + c.Forbidden + c.Partial + c.Failed,
 		Requests: stats.Requests, Bytes: stats.Bytes, Events: r.events.Load(),
@@ -152,8 +161,8 @@ func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	w := r.workers[worker]
 	w.Begin(prospect)
 	pages, err := r.pages(ctx, w, prospect)
-	var failed *extract.Error
-	if err != nil && (ctx.Err() != nil || extract.WholeRun(err) || !errors.As(err, &failed)) {
+	var ofProspect *extract.Error
+	if err != nil && (ctx.Err() != nil || extract.WholeRun(err) || !errors.As(err, &ofProspect)) {
 		return err
 	}
 	if err := w.End(); err != nil {
@@ -169,21 +178,25 @@ func (r *reader) note(prospect string, pages int, err error) error {
 	switch {
 	case err == nil:
 		outcome = complete
-		r.coverage.Complete++
+		r.Complete++
 		r.quarantine.replace(prospect)
 	case errors.Is(err, extract.ErrNotFound):
 		outcome = notFound
-		r.coverage.NotFound++
+		r.NotFound++
 	case errors.Is(err, extract.ErrForbidden):
 		outcome = forbidden
-		r.coverage.Forbidden++
+		r.Forbidden++
 	case pages > 0:
-		r.coverage.Partial++
+		r.Partial++
 	default:
-		r.coverage.Failed++
+		r.Failed++
 	}
-	if err != nil && len(r.failures) < failuresTold {
-		r.failures = append(r.failures, failure{prospect, err})
+	if err != nil && len(r.Exceptions) < exceptionsKept {
+		told := outcome
+		if told == "" {
+			told = map[bool]string{true: partial, false: failed}[pages > 0]
+		}
+		r.Exceptions = append(r.Exceptions, plan.Exception{Prospect: prospect, Outcome: told, Reason: err.Error()})
 	}
 	if r.silent++; !errors.Is(err, extract.ErrExhausted) {
 		r.silent = 0

@@ -14,27 +14,56 @@ import (
 	"prospector/sink/store"
 )
 
-// refresh looks at what the job's sinks really hold, by sink address.
-func (s *Session) refresh(ctx context.Context, job jobs.Job) (map[string]*plan.Refreshed, error) {
-	out := make(map[string]*plan.Refreshed)
-	owned := s.state.Clone().Job(job.Address)
-	for _, sink := range job.Sinks {
-		opened := s.stores[sink.Address]
-		prior := owned.Sink(sink.Address)
-		if uri := opened.URI(job.Name); prior.URI != uri {
-			prior = &state.Sink{URI: uri} // the sink was moved: what is at the old place stays there
-		}
-		seen, err := list(ctx, opened, job.Name)
-		if err != nil {
-			return nil, sink.Unusable("Sink cannot be listed", err)
-		}
-		sums, err := checksums(ctx, opened, plan.Suspects(prior, seen))
-		if err != nil {
-			return nil, sink.Unusable("Sink cannot be read", err)
-		}
-		out[sink.Address] = plan.Refresh(sink.Address, job.Name, prior, seen, sums)
+// refreshInto looks at what the sinks really hold of the job, and puts it into
+// its plan. What the job has published elsewhere, as a sink's place was changed,
+// stays there and is told of.
+func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs.Sink) (err error) {
+	var left []string
+	into.Prior, left, err = w.refresh(ctx, w.prior, into.Address, into.Table, sinks)
+	if err != nil {
+		return err
 	}
-	return out, nil
+	for _, sink := range into.Sinks {
+		into.Drift = append(into.Drift, into.Prior[sink].Drift...)
+	}
+	if len(left) > 0 {
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{
+			Severity: jobs.Warning, Address: into.Address, Summary: "A table has another place now",
+			Detail: "The sink or the table's name has changed since it was published. What was published stays where it is, and prospector will not look after it any more:\n\n  " +
+				strings.Join(left, "\n  ") + "\n\nDelete it when no reader uses it; or undo the change.",
+		})
+	}
+	return nil
+}
+
+// refresh looks at what the sinks really hold of a job, by sink address, and
+// gives the places that the state has and the configuration no longer.
+func (s *Session) refresh(ctx context.Context, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, left []string, err error) {
+	found = make(map[string]*plan.Refreshed)
+	owned := prior.Clone().Job(address)
+	for _, sink := range sinks {
+		opened, err := s.open(ctx, sink)
+		if err != nil {
+			return nil, nil, err
+		}
+		before := owned.Sink(sink.Address)
+		if uri := opened.URI(table); before.URI != uri {
+			if len(before.Partitions) > 0 || before.Pending != nil {
+				left = append(left, before.URI)
+			}
+			before = &state.Sink{URI: uri}
+		}
+		seen, err := list(ctx, opened, table)
+		if err != nil {
+			return nil, nil, sink.Unusable("Sink cannot be listed", err)
+		}
+		sums, err := checksums(ctx, opened, plan.Suspects(before, seen))
+		if err != nil {
+			return nil, nil, sink.Unusable("Sink cannot be read", err)
+		}
+		found[sink.Address] = plan.Refresh(sink.Address, table, before, seen, sums)
+	}
+	return found, left, nil
 }
 
 func list(ctx context.Context, from store.Store, job string) (seen []plan.Seen, err error) {
@@ -53,7 +82,7 @@ func list(ctx context.Context, from store.Store, job string) (seen []plan.Seen, 
 func checksums(ctx context.Context, from store.Store, keys []string) (map[string]plan.Sum, error) {
 	found := make([]*plan.Sum, len(keys))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(publishers)
+	group.SetLimit(defaultParallelism)
 	for i, key := range keys {
 		group.Go(func() error {
 			object, err := from.Stat(ctx, key)
@@ -79,42 +108,60 @@ func checksums(ctx context.Context, from store.Store, keys []string) (map[string
 	return sums, nil
 }
 
-// driftWarnings tells what has changed outside of prospector. A foreign object
-// that stands where a file of ours must go is an error.
-func (s *Session) driftWarnings(job jobs.Job, changes []plan.Change, drift []plan.Drift) (jobs.Diagnostics, error) {
-	if inTheWay := plan.InTheWay(changes, drift); len(inTheWay) > 0 {
-		return nil, jobs.Diagnostic{
-			Severity: jobs.Error, Address: job.Address,
-			Summary: "Objects are in the way that the state does not know",
-			Detail: fmt.Sprintf("%s\n\nprospector would have to overwrite them, and cannot tell whose they are. If the state was lost, put it back (its backup stands beside it); otherwise move the objects away, or let the job write elsewhere. Nothing was published.",
-				s.driftList(inTheWay)),
-			Origin: &job.Origin,
-		}
+// inTheWay is an error when foreign objects stand where files of ours must go.
+func (s *Session) inTheWay(job jobs.Job, p plan.Job) error {
+	inTheWay := plan.InTheWay(p.Changes, p.Drift)
+	if len(inTheWay) == 0 {
+		return nil
 	}
+	return jobs.Diagnostic{
+		Severity: jobs.Error, Address: job.Address,
+		Summary: "Objects are in the way that the state does not know",
+		Detail: fmt.Sprintf("%s\n\nprospector would have to overwrite them, and cannot tell whose they are. If the state was lost, put it back (its backup stands beside it); otherwise move the objects away, or let the job write elsewhere. Nothing was published.",
+			s.driftList(inTheWay)),
+		Origin: &job.Origin,
+	}
+}
+
+// driftWarnings tells what has changed outside of prospector, and what the plan
+// does about it.
+func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnostics) {
 	var foreign, changed []plan.Drift
-	for _, d := range drift {
+	repaired := 0
+	writes := p.Writes()
+	for _, d := range p.Drift {
 		if d.Kind == plan.Foreign {
 			foreign = append(foreign, d)
-		} else {
-			changed = append(changed, d)
+			continue
+		}
+		changed = append(changed, d)
+		if writes[plan.At{Sink: d.Sink, Key: d.Key}] {
+			repaired++
 		}
 	}
-	var warnings jobs.Diagnostics
 	if len(changed) > 0 {
+		effect := "This plan repairs them."
+		if repaired < len(changed) {
+			effect = fmt.Sprintf("This plan repairs %d of the %d. The others are left as they are: the source gives no rows for them, or the plan is not about them.", repaired, len(changed))
+		}
 		warnings = append(warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address,
 			Summary: "Objects have changed outside of prospector",
-			Detail:  s.driftList(changed) + "\n\nThis plan repairs them.",
+			Detail:  s.driftList(changed) + "\n\n" + effect,
 		})
 	}
 	if len(foreign) > 0 {
+		effect := "Move them away; prospector leaves them alone, unless the job says on_foreign_file = \"delete\"."
+		if len(p.Foreign) == len(foreign) {
+			effect = "This plan deletes them, as the job says."
+		}
 		warnings = append(warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address,
 			Summary: "Foreign objects under the table's prefix",
-			Detail:  s.driftList(foreign) + "\n\nReaders of the lake take them for part of the table; BigQuery fails on any that is not Parquet. Move them away. prospector leaves them alone.",
+			Detail:  s.driftList(foreign) + "\n\nReaders of the lake take them for part of the table; BigQuery fails on any that is not Parquet. " + effect,
 		})
 	}
-	return warnings, nil
+	return warnings
 }
 
 func (s *Session) driftList(drift []plan.Drift) string {

@@ -54,6 +54,8 @@ type Backend interface {
 // Observer is told what happens in a session. Its methods may be called
 // concurrently, and should return at once.
 type Observer interface {
+	// Waiting: another run holds the state, and this one waits for it.
+	Waiting(*state.LockedError)
 	// JobStarted: the job is being read; its source has that many prospects.
 	JobStarted(job string, prospects int)
 	// Resumed: pages of an interrupted run are used instead of requests.
@@ -91,7 +93,19 @@ type Options struct {
 	// MemoryLimit is how many bytes of rows a job holds before it spills.
 	MemoryLimit int64
 	UserAgent   string
+	// WorkDir is where a state goes that could not be written to its place.
+	WorkDir store.Store
+	// LockTimeout is how long another run is waited for; 0 is not at all.
+	LockTimeout time.Duration
+	// Parallelism is how many objects are written at once; 0 is enough to hide
+	// the latency of a remote store.
+	Parallelism int
+	// Concurrency limits how many prospects are read at once, whatever their
+	// source allows; 0 does not.
+	Concurrency int
 }
+
+const defaultParallelism = 16
 
 // DefaultMemoryLimit leaves room for the rest of the pipeline within 512 MiB.
 const DefaultMemoryLimit = 192 << 20
@@ -99,28 +113,38 @@ const DefaultMemoryLimit = 192 << 20
 // Session is one run. It is for one goroutine.
 type Session struct {
 	Options
+	info   state.LockInfo // of this run
+	serial int64          // of the state as it was
 	state  *state.State
 	stores map[string]store.Store // by sink address
-	// refreshed is what each planned job's sinks were found to hold.
-	refreshed map[string]map[string]*plan.Refreshed
-	stages    []io.Closer
+	stages []io.Closer
 	// verify is the second reader.
 	verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
 	// keepJournals is true until a plan is complete and, if it is applied,
-	// applied to its end.
+	// applied to its end; read are the journals that it has used.
 	keepJournals bool
+	read         []string
 }
 
 // Open locks and reads the state, and opens every sink. What an earlier, killed
 // session has left in the data directory is removed, except for the journals of
-// pages.
-func Open(ctx context.Context, o Options, operation string) (_ *Session, err error) {
+// pages. The context that it gives is the session's: it ends with ctx, and when
+// the lock is lost.
+func Open(ctx context.Context, o Options, operation string) (_ context.Context, _ *Session, err error) {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
 	}
-	s := &Session{Options: o, stores: make(map[string]store.Store), refreshed: make(map[string]map[string]*plan.Refreshed), verify: verify.Check, keepJournals: true}
-	if _, err := o.Backend.Lock(ctx, state.NewLockInfo(operation, o.Now())); err != nil {
-		return nil, err
+	if o.Parallelism == 0 {
+		o.Parallelism = defaultParallelism
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Session{Options: o, stores: make(map[string]store.Store), verify: verify.Check, keepJournals: true}
+	s.info = state.NewLockInfo(operation, o.Now())
+	ctx, err = state.LockWithin(ctx, o.Backend, s.info, o.LockTimeout, o.Observer.Waiting)
+	if err != nil {
+		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -128,24 +152,20 @@ func Open(ctx context.Context, o Options, operation string) (_ *Session, err err
 		}
 	}()
 	if s.state, err = o.Backend.Read(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	s.serial = s.state.Serial
 	for _, job := range o.Config.Jobs {
 		for _, to := range job.Sinks {
-			if _, ok := s.stores[to.Address]; ok {
-				continue
+			if _, err := s.open(ctx, to); err != nil {
+				return nil, nil, err
 			}
-			opened, err := o.OpenSink(ctx, to)
-			if err != nil {
-				return nil, to.Unusable("Sink cannot be opened", err)
-			}
-			s.stores[to.Address] = opened
 		}
 	}
 	if err := os.RemoveAll(s.stageDir()); err != nil {
-		return nil, fmt.Errorf("clearing the staging directory: %w", err)
+		return nil, nil, fmt.Errorf("clearing the staging directory: %w", err)
 	}
-	return s, nil
+	return ctx, s, nil
 }
 
 func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage") }
@@ -166,8 +186,8 @@ func (s *Session) Close() error {
 		errs = append(errs, os.RemoveAll(s.stageDir()))
 	}
 	if !s.keepJournals {
-		for _, job := range s.Config.Jobs {
-			errs = append(errs, os.RemoveAll(s.journalDir(job.Name)))
+		for _, dir := range s.read {
+			errs = append(errs, os.RemoveAll(dir))
 		}
 	}
 	for _, opened := range s.stores {
@@ -175,18 +195,4 @@ func (s *Session) Close() error {
 	}
 	errs = append(errs, s.Backend.Unlock())
 	return errors.Join(errs...)
-}
-
-// Plan stages every job and says what would change.
-func (s *Session) Plan(ctx context.Context) (*plan.Plan, error) {
-	p := &plan.Plan{}
-	for _, job := range s.Config.Jobs {
-		planned, err := s.planJob(ctx, job)
-		if err != nil {
-			return nil, err
-		}
-		p.Jobs = append(p.Jobs, planned)
-	}
-	s.keepJournals = false
-	return p, nil
 }

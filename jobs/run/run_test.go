@@ -82,25 +82,28 @@ func (h *house) ask(url string, prospects ...string) {
 	h.job().Prospects = &jobs.Prospects{Block: jobs.Block{Address: "prospects.test"}, File: file}
 }
 
-func (h *house) open(ctx context.Context) (*Session, error) {
-	h.observed = observer{}
+func (h *house) open(ctx context.Context) (context.Context, *Session, error) {
 	files, err := local.Open(h.dir)
 	if err != nil {
 		h.Fatal(err)
 	}
+	return h.openWith(ctx, files, state.NewLocal(files, filepath.Join(h.dir, "prospector.state.json")))
+}
+
+func (h *house) openWith(ctx context.Context, files store.Store, backend Backend) (context.Context, *Session, error) {
+	h.observed = observer{}
 	return Open(ctx, Options{
-		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"),
-		Backend: state.NewLocal(files, filepath.Join(h.dir, "prospector.state.json")),
+		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"), Backend: backend,
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
 			return h.stores[s.Kind](ctx, s)
 		},
-		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), MemoryLimit: h.limit,
+		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), MemoryLimit: h.limit, WorkDir: files,
 	}, "apply")
 }
 
 // try plans and applies.
 func (h *house) try(ctx context.Context) (p *plan.Plan, err error) {
-	s, err := h.open(ctx)
+	ctx, s, err := h.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,7 @@ func (h *house) try(ctx context.Context) (p *plan.Plan, err error) {
 	if h.prepare != nil {
 		h.prepare(s)
 	}
-	if p, err = s.Plan(ctx); err != nil {
+	if p, err = s.Plan(ctx, PlanOptions{}); err != nil {
 		return nil, err
 	}
 	return p, s.Apply(ctx, p)
@@ -213,6 +216,7 @@ type observer struct {
 	resumed  int
 }
 
+func (o *observer) Waiting(*state.LockedError)                   {}
 func (o *observer) JobStarted(string, int)                       {}
 func (o *observer) Resumed(_ string, _, pages int)               { o.resumed = pages }
 func (o *observer) Progress(p Progress)                          { o.progress = p }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 
 	"prospector/extract"
 	"prospector/extract/knocksim"
-	"prospector/extract/prospect"
 	"prospector/jobs"
 )
 
@@ -35,19 +33,9 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 	}()
 
 	if job.Prospects != nil {
-		list, err := prospect.Load(job.Prospects.File, job.Prospects.Column, s.Stdin)
-		if err != nil {
-			attribute := "file"
-			if errors.Is(err, prospect.ErrColumn) {
-				attribute = "column"
-			}
-			summary := "Prospects cannot be read"
-			if errors.Is(err, prospect.ErrEmpty) {
-				summary = "No prospects"
-			}
-			return nil, job.Prospects.Diagnose(attribute, summary, err.Error()+".")
+		if out.prospects, out.twice, err = s.loadProspects(*job.Prospects); err != nil {
+			return nil, err
 		}
-		out.prospects, out.twice = list.IDs, list.Duplicates
 	}
 
 	endpoint, key := from.Endpoint, from.APIKey.Reveal()

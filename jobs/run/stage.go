@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,69 +23,91 @@ import (
 	"prospector/transform"
 )
 
-// planJob reads one job's events and stages the files of what they change.
-func (s *Session) planJob(ctx context.Context, job jobs.Job) (plan.Job, error) {
-	if prior, ok := s.state.Jobs[job.Address]; ok && prior.Schema != "" && prior.Schema != job.Table.Fingerprint() {
-		return plan.Job{}, job.Diagnose("partition_by", "The table has changed",
+// stage reads one job's events and stages the files of what they change.
+func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
+	out := plan.Job{Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
+	if prior, ok := w.prior.Jobs[job.Address]; ok && prior.Schema != "" && prior.Schema != out.Schema {
+		return out, job.Diagnose("partition_by", "The table has changed",
 			"The published table has other columns or partition keys than this job declares, and its files cannot be rewritten yet. Give the job a new name, so that it writes a new table, or go back to what it was.")
 	}
-	prior, err := s.refresh(ctx, job)
-	if err != nil {
-		return plan.Job{}, err
+	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+		return out, err
 	}
-	s.refreshed[job.Address] = prior
-	from, err := s.openSource(ctx, job)
+	from, err := w.openSource(ctx, job)
 	if err != nil {
-		return plan.Job{}, err
+		return out, err
 	}
 	defer from.close()
 
-	dir := filepath.Join(s.stageDir(), job.Name)
+	dir := filepath.Join(w.stageDir(), job.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return plan.Job{}, fmt.Errorf("making the staging directory: %w", err)
+		return out, fmt.Errorf("making the staging directory: %w", err)
 	}
-	staging := sink.NewStage(job.Table, dir, s.MemoryLimit)
-	s.stages = append(s.stages, staging)
-	first := job.Sinks[0].Address
-	rejected, err := openQuarantine(ctx, s.stores[first], prior[first].Quarantine)
+	if out.Reading.List, err = w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl")); err != nil {
+		return out, err
+	}
+	staging := sink.NewStage(job.Table, dir, w.MemoryLimit)
+	w.stages = append(w.stages, staging)
+	first := out.Sinks[0]
+	rejected, err := openQuarantine(ctx, w.stores[first], out.Prior[first].Quarantine)
 	if err != nil {
-		return plan.Job{}, err
+		return out, err
 	}
-	read, err := s.read(ctx, job, from, staging, rejected)
+	read, err := w.readSource(ctx, job, from, staging, rejected)
 	if err != nil {
-		return plan.Job{}, err
+		return out, err
 	}
-	if c := read.coverage; c.Prospects > 0 && c.Complete+c.Partial+c.NotFound == 0 {
-		return plan.Job{}, job.Source.Diagnose("endpoint", "No prospect could be read", failureList(read)+"\n\nNothing was published.")
+	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial+c.NotFound == 0 {
+		return out, job.Source.Diagnose("endpoint", "No prospect could be read", exceptionList(read.Reading)+"\n\nNothing was published.")
 	}
+	list := out.Reading.List
+	out.Reading = read.Reading
+	out.Reading.List = list
 
-	b := &builder{session: s, job: job, prior: prior, staging: staging, dir: dir}
-	outcomes, err := b.outcomes(ctx)
-	if err != nil {
-		return plan.Job{}, err
+	target := w.options.target(job.Address)
+	b := &builder{
+		session: w.Session, job: job, prior: out.Prior, staging: staging, dir: dir,
+		target: target, replace: selected(job.Address, w.options.Replace),
 	}
-	out := plan.Job{Address: job.Address, Coverage: read.coverage}
-	out.Changes = plan.Changes(job.Name, b.sinks(), prior, outcomes)
-	out.Quarantine, err = rejected.change(job.Name, b.sinks(), prior, filepath.Join(dir, "quarantine.jsonl"))
-	if err != nil {
-		return plan.Job{}, err
+	if err := b.build(ctx); err != nil {
+		return out, err
 	}
-	out.Books = plan.Books{Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined}
-	for _, o := range outcomes {
-		out.Books.Added += o.Rows.Added
-		out.Books.Changed += o.Rows.Changed
-		out.Books.Unchanged += o.Rows.Unchanged
+	out.Changes = plan.Changes(job.Name, out.Sinks, out.Prior, b.outcomes)
+	out.Books = plan.Books{
+		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,
+		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged,
 	}
 	if err := out.Books.Check(); err != nil {
-		return plan.Job{}, err
+		return out, err
 	}
-	for _, sink := range b.sinks() {
-		out.Drift = append(out.Drift, prior[sink].Drift...)
+	if target.whole {
+		out.Quarantine, err = rejected.change(job.Name, out.Sinks, out.Prior, filepath.Join(dir, "quarantine.jsonl"))
+		if err != nil {
+			return out, err
+		}
 	}
-	out.Warnings, err = s.driftWarnings(job, out.Changes, out.Drift)
-	out.Warnings = append(out.Warnings, readWarnings(job, from, read)...)
-	s.Observer.Staged(job.Address)
-	return out, err
+	if err := w.inTheWay(job, out); err != nil {
+		return out, err
+	}
+	if job.DeleteForeign && target.whole {
+		out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)
+	}
+	w.results[job.Address] = result(b, staging, out, w.Now())
+	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read))
+	w.Observer.Staged(job.Address)
+	return out, nil
+}
+
+// result is what checks see.
+func result(b *builder, staging *sink.Stage, p plan.Job, now time.Time) jobs.Result {
+	facts := staging.Facts()
+	r := jobs.Result{
+		Rows: facts.Rows, Nulls: facts.Nulls, Newest: facts.Newest,
+		TableRows: b.rows.After, RowsAdded: b.rows.Added, RowsChanged: b.rows.Changed, RowsRemoved: b.rows.Removed,
+		Quarantined: p.Books.Quarantined, Prospects: p.Reading.Prospects, ProspectsFailed: p.Reading.Incomplete(),
+		Now: now,
+	}
+	return r
 }
 
 // builder makes the files of a job's partitions.
@@ -94,15 +117,18 @@ type builder struct {
 	prior   map[string]*plan.Refreshed
 	staging *sink.Stage
 	dir     string
+	// target are the partitions that the plan is kept to, and replace those
+	// that are written anew.
+	target, replace selection
+
+	// What build gives: outcomes of the partitions that the plan is kept to,
+	// and the rows of all.
+	outcomes []plan.Outcome
+	rows     plan.Rows
+	warnings jobs.Diagnostics
 }
 
-func (b *builder) sinks() []string {
-	addresses := make([]string, len(b.job.Sinks))
-	for i, s := range b.job.Sinks {
-		addresses[i] = s.Address
-	}
-	return addresses
-}
+func (b *builder) sinks() []string { return addresses(b.job.Sinks) }
 
 // published is what a partition holds already, and in which sink it was found.
 func (b *builder) published(path string) (sink string, p state.Partition, ok bool) {
@@ -133,29 +159,69 @@ func (d *draft) rows() plan.Rows {
 	return r
 }
 
-// outcomes compares what is staged with what is published, and builds what any
-// sink needs. It reads only published partitions whose rows are not, by their
+// build compares what is staged with what is published, and makes the files that
+// any sink needs. It reads only published partitions whose rows are not, by their
 // digest, exactly the new ones.
-func (b *builder) outcomes(ctx context.Context) ([]plan.Outcome, error) {
+func (b *builder) build(ctx context.Context) error {
 	drafts := b.drafts()
 	err := parallel(ctx, drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := b.findMoved(drafts); err != nil {
-		return nil, err
+	links, err := b.findMoved(drafts)
+	if err != nil {
+		return err
 	}
-	outcomes := make([]plan.Outcome, len(drafts))
+	for _, d := range drafts {
+		r := d.rows()
+		b.rows.Before, b.rows.After = b.rows.Before+r.Before, b.rows.After+r.After
+		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
+		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
+	}
+	b.widen(links)
+	drafts = slices.DeleteFunc(drafts, func(d *draft) bool { return !b.target.has(d.path) })
+	b.outcomes = make([]plan.Outcome, len(drafts))
 	at := make(map[*draft]int, len(drafts))
 	for i, d := range drafts {
 		at[d] = i
 	}
-	err = parallel(ctx, drafts, func(ctx context.Context, d *draft) error {
-		o, err := b.build(ctx, d, at[d])
-		outcomes[at[d]] = o
+	return parallel(ctx, drafts, func(ctx context.Context, d *draft) error {
+		o, err := b.outcome(ctx, d, at[d])
+		b.outcomes[at[d]] = o
 		return err
 	})
-	return outcomes, err
+}
+
+// link is two partitions of which an event has left one for the other: they are
+// changed together or not at all, lest the event be doubled or lost.
+type link struct{ from, to string }
+
+// widen adds to the targets what is linked with them.
+func (b *builder) widen(links map[link]bool) {
+	if b.target.whole {
+		return
+	}
+	var added []string
+	for changed := true; changed; {
+		changed = false
+		for l := range links {
+			if from, to := b.target.has(l.from), b.target.has(l.to); from != to {
+				missing := l.from
+				if from {
+					missing = l.to
+				}
+				b.target.partitions[missing] = true
+				added = append(added, missing)
+				changed = true
+			}
+		}
+	}
+	if len(added) > 0 {
+		slices.Sort(added)
+		b.warnings = append(b.warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: b.job.Address,
+			Summary: fmt.Sprintf("%d partitions were added to the targets", len(added)),
+			Detail:  "Events have moved between them and the targets, since their time or type has changed:\n\n  " + strings.Join(added, "\n  ")})
+	}
 }
 
 // drafts are all partitions that have new rows or published ones, by path.
@@ -196,8 +262,9 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 }
 
 // findMoved finds the published rows whose events are in another partition now,
-// because their time or type has changed: they leave the old one.
-func (b *builder) findMoved(drafts []*draft) error {
+// because their time or type has changed: they leave the old one. It gives the
+// partitions between which they have moved.
+func (b *builder) findMoved(drafts []*draft) (links map[link]bool, err error) {
 	missing := make(transform.IDs)
 	for _, d := range drafts {
 		for id := range d.diff.Missing {
@@ -205,44 +272,46 @@ func (b *builder) findMoved(drafts []*draft) error {
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return nil, nil
 	}
-	moved := make(transform.IDs)
+	moved := make(map[transform.ID]string) // where they are now
 	for _, d := range drafts {
 		if d.diff.Added == 0 {
 			continue
 		}
 		found, err := missing.Intersect(b.job.Table, b.staging.Rows(d.path))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for id := range found {
-			moved[id] = struct{}{}
+			moved[id] = d.path
 		}
 	}
+	links = make(map[link]bool)
 	for _, d := range drafts {
 		for id := range d.diff.Missing {
-			if _, ok := moved[id]; ok {
+			if to, ok := moved[id]; ok {
 				if d.removed == nil {
 					d.removed = make(transform.IDs)
 				}
 				d.removed[id] = struct{}{}
+				links[link{d.path, to}] = true
 			}
 		}
 		d.diff.Missing = nil
 	}
-	return nil
+	return links, nil
 }
 
-// build makes the partition's file, when any sink needs it, and has the second
+// outcome makes the partition's file, when any sink needs it, and has the second
 // reader prove it.
-func (b *builder) build(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
-	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content}
+func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
+	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content, Replace: b.replace.has(d.path)}
 	if o.Rows.After == 0 {
 		return o, nil
 	}
 	unchanged := o.Rows.Added+o.Rows.Changed+o.Rows.Removed == 0
-	if unchanged && !slices.ContainsFunc(b.sinks(), func(sink string) bool {
+	if unchanged && !o.Replace && !slices.ContainsFunc(b.sinks(), func(sink string) bool {
 		return plan.Needs(&b.prior[sink].Sink, d.path, o.Rows.After, o.Content)
 	}) {
 		return o, nil
@@ -311,7 +380,7 @@ func (b *builder) withPublished(ctx context.Context, d *draft, use func(sink.Row
 		if at, ok := r.(io.ReaderAt); ok {
 			return use(sink.Read(ctx, at, d.old.Object.Size, b.job.Table))
 		}
-		temp, err := b.download(r, d.old.Object)
+		temp, err := download(r, d.old.Object, b.dir)
 		if err != nil {
 			return err
 		}
@@ -326,8 +395,8 @@ func (b *builder) withPublished(ctx context.Context, d *draft, use func(sink.Row
 
 // download copies an object to where it can be read at random, as Parquet needs
 // it. The file is gone when it is closed.
-func (b *builder) download(r io.Reader, object state.Object) (*os.File, error) {
-	temp, err := os.CreateTemp(b.dir, "published-*.parquet")
+func download(r io.Reader, object state.Object, dir string) (*os.File, error) {
+	temp, err := os.CreateTemp(dir, "published-*.parquet")
 	if err != nil {
 		return nil, err
 	}
@@ -356,13 +425,15 @@ func parallel[T any](ctx context.Context, items []T, f func(context.Context, T) 
 	return group.Wait()
 }
 
-func failureList(r *reading) string {
+// told is how many of a kind a warning lists.
+const told = 10
+
+func exceptionList(r plan.Reading) string {
 	var lines []string
-	for _, f := range r.failures {
-		lines = append(lines, fmt.Sprintf("  prospect %s: %v", f.prospect, f.err))
+	for _, e := range r.Exceptions[:min(told, len(r.Exceptions))] {
+		lines = append(lines, fmt.Sprintf("  prospect %s: %s", e.Prospect, e.Reason))
 	}
-	c := r.coverage
-	if more := c.Partial + c.NotFound + c.Forbidden + c.Failed - int64(len(r.failures)); more > 0 {
+	if more := r.Incomplete() - int64(len(lines)); more > 0 {
 		lines = append(lines, fmt.Sprintf("  … and %d more", more))
 	}
 	return strings.Join(lines, "\n")
@@ -373,10 +444,9 @@ func readWarnings(job jobs.Job, from *source, r *reading) (warnings jobs.Diagnos
 	warn := func(summary, detail string) {
 		warnings = append(warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: summary, Detail: detail})
 	}
-	c := r.coverage
-	if n := c.Partial + c.NotFound + c.Forbidden + c.Failed; n > 0 {
-		warn(fmt.Sprintf("%d of %d prospects could not be read whole", n, c.Prospects),
-			failureList(r)+"\n\nWhat is published of them stays as it is. The next run asks for them again.")
+	if n := r.Incomplete(); n > 0 {
+		warn(fmt.Sprintf("%d of %d prospects could not be read whole", n, r.Prospects),
+			exceptionList(r.Reading)+"\n\nWhat is published of them stays as it is. The next run asks for them again.")
 	}
 	if n := r.books.Quarantined; n > 0 {
 		warn(fmt.Sprintf("%d events cannot become rows", n),

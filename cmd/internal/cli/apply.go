@@ -6,119 +6,225 @@ import (
 	"errors"
 	"flag"
 	"strings"
-	"time"
 
 	"prospector/jobs"
+	"prospector/jobs/plan"
 	"prospector/jobs/run"
-	"prospector/jobs/state"
 )
 
+// planning are the flags of plan and apply.
+type planning struct {
+	sessionOptions
+	run.PlanOptions
+	out         string
+	destroy     bool
+	refreshOnly bool
+	detailed    bool
+	json        bool
+	approved    bool
+}
+
+// register declares the flags that plan and apply share.
+func (p *planning) register(fs *flag.FlagSet) {
+	fs.BoolVar(&p.refreshOnly, "refresh-only", false, "Only bring the state up to what the sinks really hold: forget\nfiles that are gone. Nothing is read from the source.")
+	addressFlag(fs, "target", "Keep to this job or partition, an `address`. Partitions between\nwhich events have moved are included. May be given several times.", &p.Targets)
+	addressFlag(fs, "replace", "Write the files of this job or partition, an `address`, anew, even\nif their rows are right. May be given several times.", &p.Replace)
+	fs.IntVar(&p.parallelism, "parallelism", 0, "Read at most this `number` of prospects, and write so many files, at\nonce. Otherwise the source's concurrency, and 16.")
+	fs.BoolVar(&p.json, "json", false, "Print one JSON object a line. See: prospector help json")
+	p.locking.register(fs)
+	p.variables.register(fs)
+}
+
+// check finds flags that do not go together.
+func (p *planning) check() error {
+	p.Mode = plan.Normal
+	switch {
+	case p.destroy && p.refreshOnly:
+		return errors.New("-destroy and -refresh-only do not go together")
+	case len(p.Replace) > 0 && (p.destroy || p.refreshOnly):
+		return errors.New("-replace goes neither with -destroy nor with -refresh-only")
+	case len(p.Targets) > 0 && p.refreshOnly:
+		return errors.New("-target does not go with -refresh-only")
+	case p.parallelism < 0:
+		return errors.New("-parallelism is at least 1")
+	case p.destroy:
+		p.Mode = plan.Destroy
+	case p.refreshOnly:
+		p.Mode = plan.RefreshOnly
+	}
+	return nil
+}
+
 func planCommand(e *env) *command {
-	var v variables
+	var p planning
 	return &command{
 		synopsis: "Show what apply would change",
 		about: `Reads all events of every prospect, and shows which partitions of the lake
-would change, and by how many rows. Nothing in the lake is touched.`,
-		flags: v.register,
-		run: func([]string) int {
-			return e.session(&v, "plan", func(ctx context.Context, _ *jobs.Configuration, s *run.Session) error {
-				p, err := s.Plan(ctx)
+would change, and by how many rows. Nothing in the lake is touched.
+
+With -out, apply can later do exactly what was shown, also on another machine.
+
+With -detailed-exitcode, the exit code is 0 when nothing would change, 1 on an
+error, and 2 when something would.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&p.out, "out", "", "Save the plan to a `file`, for: prospector apply FILE")
+			fs.BoolVar(&p.destroy, "destroy", false, "Plan to delete everything that the state owns.")
+			fs.BoolVar(&p.detailed, "detailed-exitcode", false, "Tell by the exit code whether something would change.")
+			p.register(fs)
+		},
+		run: func(c *command, _ []string) int {
+			if err := p.check(); err != nil {
+				return c.usage("%v", err)
+			}
+			p.operation = "plan"
+			v := e.operation(p.json)
+			return e.session(p.sessionOptions, v, func(ctx context.Context, _ *jobs.Configuration, s *run.Session) (int, error) {
+				made, err := s.Plan(ctx, p.PlanOptions)
 				if err != nil {
-					return err
+					return 1, err
 				}
-				e.view.Plan(p)
-				if !p.Summary().Empty() {
-					e.view.Printf("\nNothing was changed. To make it so, run: prospector apply\n")
+				v.Plan(made)
+				if err := made.Blocked().Err(); err != nil {
+					return 1, err
 				}
-				return nil
+				switch {
+				case p.out != "":
+					if err := s.SavePlan(made, e.resolve(p.out)); err != nil {
+						return 1, err
+					}
+					v.Saved(p.out)
+				case !made.Empty() && !p.json:
+					e.view.Hint("\nNothing was changed. To make it so, run: prospector apply\n")
+				}
+				if p.detailed && !made.Empty() {
+					return 2, nil
+				}
+				return 0, nil
 			})
 		},
 	}
 }
-
-var errDeclined = errors.New("apply cancelled")
 
 func applyCommand(e *env) *command {
-	var v variables
-	var approved bool
+	var p planning
 	return &command{
 		synopsis: "Export, and make the lake hold what the source has",
+		args:     "[PLAN]",
 		about: `Reads all events of every prospect, shows which partitions of the lake
 change, asks for approval, and publishes them. Interrupted or killed at any
-instant, the next apply goes on from there.`,
+instant, the next apply goes on from there.
+
+With PLAN, a file that plan -out has saved, it does exactly what that plan shows,
+without asking; or refuses to, when anything has changed since that the plan
+depends on.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&approved, "auto-approve", false, "Do not ask before publishing.")
-			v.register(fs)
+			fs.BoolVar(&p.destroy, "destroy", false, "Delete everything that the state owns. The same as: prospector destroy")
+			fs.BoolVar(&p.approved, "auto-approve", false, "Do not ask before publishing.")
+			p.register(fs)
 		},
-		run: func([]string) int {
-			return e.session(&v, "apply", func(ctx context.Context, c *jobs.Configuration, s *run.Session) error {
-				p, err := s.Plan(ctx)
-				if err != nil {
-					return err
-				}
-				e.view.Plan(p)
-				summary := p.Summary()
-				if !approved && !summary.Empty() {
-					if err := e.approve(ctx); err != nil {
-						return err
-					}
-				}
-				e.view.Applying(p)
-				if err := s.Apply(ctx, p); err != nil {
-					return err
-				}
-				if !summary.Empty() {
-					e.view.Applied(p)
-				}
-				e.view.Outputs(c.Outputs)
-				return nil
-			})
+		run: func(c *command, args []string) int { return e.apply(c, &p, args) },
+	}
+}
+
+func destroyCommand(e *env) *command {
+	var p planning
+	return &command{
+		synopsis: "Delete what prospector has published",
+		about: `Deletes every file that the state owns, and nothing else, after asking for
+approval. It is the same as: prospector apply -destroy
+
+A job with lifecycle { prevent_destroy = true } refuses. To forget a job and keep
+its files, use a removed block or: prospector state rm ADDRESS`,
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&p.approved, "auto-approve", false, "Do not ask before deleting.")
+			p.register(fs)
+		},
+		run: func(c *command, args []string) int {
+			p.destroy = true
+			return e.apply(c, &p, args)
 		},
 	}
 }
 
-// session runs f in a session on the configuration.
-func (e *env) session(v *variables, operation string, f func(context.Context, *jobs.Configuration, *run.Session) error) int {
-	c, ok := e.load(v)
-	if !ok {
-		return 1
+// apply is apply and destroy: it plans, or takes a saved plan, asks, and applies.
+func (e *env) apply(c *command, p *planning, args []string) int {
+	if err := p.check(); err != nil {
+		return c.usage("%v", err)
 	}
-	ctx, cancel := e.interruptible()
-	defer cancel()
-	backend, err := e.OpenBackend(ctx, c.Backend)
-	if err != nil {
-		return e.failed(c.Backend.Diagnose("path", "State cannot be kept there", err.Error()+"."))
-	}
-	s, err := run.Open(ctx, run.Options{
-		Config: c, DataDir: e.dataDir(), Backend: backend, OpenSink: e.OpenSink,
-		Observer: e.view, Logger: e.logger(), Stdin: e.Stdin, Now: time.Now,
-		UserAgent: "prospector/" + jobs.Version,
-	}, operation)
-	if err != nil {
-		return e.failed(lockedDiagnostic(err))
-	}
-	err = errors.Join(f(ctx, c, s), s.Close())
+	saved := ""
 	switch {
-	case errors.Is(err, errDeclined):
-		e.view.Printf("\nApply cancelled. Nothing was changed.\n")
-		return 1
-	case err != nil:
-		return e.failed(err)
+	case len(args) > 1:
+		return c.usage("takes one plan, but got %q", args)
+	case len(args) == 1 && (p.Mode != plan.Normal || len(p.Targets)+len(p.Replace) > 0):
+		return c.usage("a saved plan says itself what it is for: -destroy, -refresh-only, -target and -replace are given to plan")
+	case len(args) == 1:
+		saved = args[0]
+	case p.json && !p.approved:
+		return c.usage("-json needs a saved plan or -auto-approve, since nobody could be asked")
 	}
-	return 0
+	p.operation = "apply"
+	if p.Mode == plan.Destroy {
+		p.operation = "destroy"
+	}
+	v := e.operation(p.json)
+	return e.session(p.sessionOptions, v, func(ctx context.Context, config *jobs.Configuration, s *run.Session) (int, error) {
+		var made *plan.Plan
+		err := func() (err error) {
+			if saved != "" {
+				made, err = s.LoadPlan(ctx, e.resolve(saved))
+			} else {
+				made, err = s.Plan(ctx, p.PlanOptions)
+			}
+			if err != nil {
+				return err
+			}
+			if saved == "" || p.json {
+				v.Plan(made)
+			}
+			if err := made.Blocked().Err(); err != nil {
+				return err
+			}
+			if saved == "" && !p.approved && !made.Empty() {
+				if err := e.ask(ctx, questions[made.Mode]); err != nil {
+					return err
+				}
+			}
+			v.Applying(made)
+			return s.Apply(ctx, made)
+		}()
+		if errors.Is(err, errDeclined) {
+			v.Cancelled()
+			return 1, err
+		}
+		if recorded := s.Record(ctx, p.operation, made, err); recorded != nil {
+			v.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The run could not be recorded",
+				Detail: recorded.Error() + ".\n\nThe lake and the state are as they should be; only prospector show -runs lacks this run."}})
+		}
+		if err != nil {
+			return 1, err
+		}
+		if !made.Empty() || p.json {
+			v.Applied(made)
+		}
+		if made.Mode != plan.Destroy {
+			v.Outputs(config.Outputs)
+		}
+		return 0, nil
+	})
 }
 
-func lockedDiagnostic(err error) error {
-	if !errors.Is(err, state.ErrLocked) {
-		return err
-	}
-	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Another run holds the state", Detail: err.Error() +
-		".\n\nprospector changes a lake from one place at a time. Wait for that run to end; should it die, its lock ends with it."}
+// questions are what a user approves, by mode.
+var questions = map[plan.Mode]string{
+	plan.Normal: "Do you want to perform these actions?\n  Only 'yes' will be accepted to approve.",
+	plan.Destroy: "Do you really want to destroy what is shown above?\n  Prospector will delete these files. There is no undo.\n" +
+		"  Only 'yes' will be accepted to confirm.",
+	plan.RefreshOnly: "Would you like to update the state to reflect what was found?\n  Nothing in a sink changes, and what is forgotten is planned anew by the next run.\n" +
+		"  Only 'yes' will be accepted to confirm.",
 }
 
-// approve asks. Only "yes" approves.
-func (e *env) approve(ctx context.Context) error {
-	e.view.Printf("\nDo you want to perform these actions?\n  Only 'yes' will be accepted to approve.\n\n  Enter a value: ")
+// ask asks a question. Only "yes" is a yes; anything else is errDeclined.
+func (e *env) ask(ctx context.Context, question string) error {
+	e.view.Printf("\n%s\n\n  Enter a value: ", question)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(e.Stdin).ReadString('\n')
@@ -126,11 +232,11 @@ func (e *env) approve(ctx context.Context) error {
 	}()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case a := <-answer:
-		if a != "yes" {
-			return errDeclined
+		if a == "yes" {
+			return nil
 		}
-		return nil
+		return errDeclined
 	}
 }

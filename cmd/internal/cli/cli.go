@@ -3,10 +3,8 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,13 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/cli"
+	"github.com/posener/complete"
 	"golang.org/x/term"
 
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
-	"prospector/jobs/config"
 	"prospector/jobs/run"
 	"prospector/sink/store"
 )
@@ -33,12 +32,14 @@ type Deps struct {
 	Environ        []string
 	OpenSink       func(context.Context, jobs.Sink) (store.Store, error)
 	OpenBackend    func(context.Context, jobs.Backend) (run.Backend, error)
+	// OpenDir gives a store of a directory of this machine.
+	OpenDir func(path string) (store.Store, error)
 }
 
 // Run runs the program with its arguments, without its name, and gives its exit
 // code.
 func Run(d Deps, args []string) int {
-	e := &env{Deps: d, dir: "."}
+	e := &env{Deps: d, dir: ".", stopped: make(chan struct{})}
 	args, err := e.globalOptions(args)
 	if err == nil {
 		var info os.FileInfo
@@ -50,29 +51,56 @@ func Run(d Deps, args []string) int {
 		fmt.Fprintln(d.Stderr, "Error:", err)
 		return 1
 	}
-	e.view = view.New(e.streams())
+	e.view = view.NewHuman(e.streams())
+	e.diagnoser = e.view
 
-	commands := map[string]cli.CommandFactory{}
-	for name, make := range map[string]func(*env) *command{
-		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand,
-		"show": showCommand, "sql": sqlCommand, "simulate": simulateCommand, "version": versionCommand,
-	} {
-		commands[name] = func() (cli.Command, error) {
+	// The command is not waited for when the user will not: a second
+	// interrupt ends the program wherever it is.
+	ended := make(chan int, 1)
+	go func() { ended <- e.run(args) }()
+	select {
+	case code := <-ended:
+		return code
+	case <-e.stopped:
+		e.diagnoser.Aborted()
+		return 1
+	}
+}
+
+// commands are all, by their names.
+func commands() map[string]func(*env) *command {
+	return map[string]func(*env) *command{
+		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand, "destroy": destroyCommand,
+		"fmt": fmtCommand, "show": showCommand, "output": outputCommand, "verify": verifyCommand, "sql": sqlCommand,
+		"state list": stateListCommand, "state show": stateShowCommand, "state rm": stateRmCommand,
+		"state pull": statePullCommand, "state push": statePushCommand,
+		"force-unlock": forceUnlockCommand, "simulate": simulateCommand, "version": versionCommand, "help": helpCommand,
+	}
+}
+
+func (e *env) run(args []string) int {
+	factories := map[string]cli.CommandFactory{
+		"state": func() (cli.Command, error) { return stateCommand{}, nil },
+	}
+	for name, make := range commands() {
+		factories[name] = func() (cli.Command, error) {
 			c := make(e)
 			c.name, c.env = name, e
 			return c, nil
 		}
 	}
 	program := &cli.CLI{
-		Name: "prospector", Args: args, Commands: commands,
-		HelpFunc: help, HelpWriter: d.Stdout, ErrorWriter: d.Stderr,
+		Name: "prospector", Args: args, Commands: factories,
+		HelpFunc: help, HelpWriter: e.Stdout, ErrorWriter: e.Stderr,
+		Autocomplete: true, AutocompleteInstall: "install-autocomplete", AutocompleteUninstall: "uninstall-autocomplete",
+		AutocompleteGlobalFlags: complete.Flags{"-chdir": complete.PredictDirs("*")},
 	}
 	if len(args) == 1 && (args[0] == "-version" || args[0] == "--version" || args[0] == "-v") {
 		program.Args = []string{"version"}
 	}
 	code, err := program.Run()
 	if err != nil {
-		fmt.Fprintln(d.Stderr, "Error:", err)
+		fmt.Fprintln(e.Stderr, "Error:", err)
 		return 1
 	}
 	if code == 127 { // an unknown command; the help was printed
@@ -85,7 +113,12 @@ func Run(d Deps, args []string) int {
 type env struct {
 	Deps
 	dir  string // of the configuration, as the user gave it
-	view *view.View
+	view *view.Human
+	// diagnoser is who tells of problems: the view, unless the command was
+	// asked for JSON.
+	diagnoser view.Diagnoser
+	// stopped is closed by the second interrupt.
+	stopped chan struct{}
 }
 
 // globalOptions takes the options before the command off.
@@ -108,7 +141,7 @@ func (e *env) globalOptions(args []string) ([]string, error) {
 }
 
 func (e *env) streams() view.Streams {
-	s := view.Streams{Out: e.Stdout, Err: e.Stderr}
+	s := view.Streams{Out: e.Stdout, Err: e.Stderr, Automation: e.getenv("PROSPECTOR_IN_AUTOMATION") != ""}
 	if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		s.Terminal, s.Color = e.getenv("TERM") != "dumb", e.getenv("NO_COLOR") == ""
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -116,6 +149,21 @@ func (e *env) streams() view.Streams {
 		}
 	}
 	return s
+}
+
+// json makes the view of a command that was asked for JSON.
+func (e *env) json() *view.JSON {
+	v := view.NewJSON(e.Stdout, time.Now)
+	e.diagnoser = v
+	return v
+}
+
+// operation is the view of plan and apply.
+func (e *env) operation(asJSON bool) view.Operation {
+	if asJSON {
+		return e.json()
+	}
+	return e.view
 }
 
 func (e *env) getenv(name string) string {
@@ -131,7 +179,12 @@ func (e *env) getenv(name string) string {
 func (e *env) logger() *slog.Logger {
 	var level slog.Level
 	name := e.getenv("PROSPECTOR_LOG")
-	if name == "" || level.UnmarshalText([]byte(name)) != nil {
+	if name == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Unknown log level",
+			Detail: fmt.Sprintf("PROSPECTOR_LOG is %q, which is none of debug, info, warn, error. Nothing is logged.", name)}})
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: level}))
@@ -148,11 +201,16 @@ func (e *env) dataDir() string {
 // failed prints an error as diagnostics and gives the exit code.
 func (e *env) failed(err error) int {
 	if errors.Is(err, context.Canceled) {
-		e.view.Diagnostics(jobs.Diagnostics{{Severity: jobs.Error, Summary: "Interrupted",
-			Detail: "Nothing is half-written. What was fetched is kept, and the next run goes on from there."}})
-		return 1
+		err = jobs.Diagnostic{Severity: jobs.Error, Summary: "Interrupted",
+			Detail: "Nothing is half-written. What was fetched is kept, and the next run goes on from there."}
 	}
-	e.view.Diagnostics(jobs.Diagnose(err, "The command failed"))
+	e.diagnoser.Diagnostics(jobs.Diagnose(err, "The command failed"))
+	return 1
+}
+
+// usage prints what is wrong with the command's words, and gives the exit code.
+func (c *command) usage(format string, args ...any) int {
+	fmt.Fprintf(c.env.Stderr, "Error: %s: %s\n\nFor its options: prospector %s -help\n", c.name, fmt.Sprintf(format, args...), c.name)
 	return 1
 }
 
@@ -160,146 +218,32 @@ func (e *env) failed(err error) int {
 // ends the program.
 func (e *env) interruptible() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
+		defer signal.Stop(signals)
 		select {
 		case <-signals:
-			e.view.Printf("\nInterrupt received. Stopping gracefully; interrupt again to stop at once.\n")
-			signal.Stop(signals) // the next one has its usual effect
+			e.diagnoser.Interrupting()
 			cancel()
-		case <-ctx.Done():
-			signal.Stop(signals)
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			close(e.stopped)
+		case <-done:
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { close(done); cancel() }
 }
 
-// command is one command of the program: a cli.Command made of its flags, so that
-// its help cannot disagree with them.
-type command struct {
-	env      *env
-	name     string
-	synopsis string // a line without a full stop
-	args     string // what follows the options in the usage line
-	about    string // paragraphs
-	flags    func(*flag.FlagSet)
-	// run is called with the arguments after the flags and gives the exit code.
-	run func(args []string) int
-}
-
-func (c *command) Synopsis() string { return c.synopsis }
-
-func (c *command) flagSet() *flag.FlagSet {
-	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	if c.flags != nil {
-		c.flags(fs)
+// resolve makes a path of the command line relative to -chdir, as the command's
+// configuration is.
+func (e *env) resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return fs
-}
-
-func (c *command) Help() string {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Usage: prospector [global options] %s", c.name)
-	fs := c.flagSet()
-	any := false
-	fs.VisitAll(func(*flag.Flag) { any = true })
-	if any {
-		b.WriteString(" [options]")
-	}
-	if c.args != "" {
-		b.WriteString(" " + c.args)
-	}
-	fmt.Fprintf(&b, "\n\n  %s\n", strings.ReplaceAll(c.about, "\n", "\n  "))
-	if any {
-		b.WriteString("\nOptions:\n")
-		fs.VisitAll(func(f *flag.Flag) {
-			value, usage := flag.UnquoteUsage(f)
-			name := "-" + f.Name
-			if value != "" {
-				name += "=" + strings.ToUpper(value)
-			}
-			fmt.Fprintf(&b, "\n  %-22s %s\n", name, strings.ReplaceAll(usage, "\n", "\n"+strings.Repeat(" ", 25)))
-		})
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func (c *command) Run(args []string) int {
-	fs := c.flagSet()
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(c.env.Stdout, c.Help())
-			return 0
-		}
-		fmt.Fprintf(c.env.Stderr, "Error: %s: %v\n\nFor its options: prospector %s -help\n", c.name, err, c.name)
-		return 1
-	}
-	if fs.NArg() > 0 && c.args == "" {
-		fmt.Fprintf(c.env.Stderr, "Error: %s takes no argument, but got %q\n\nFor its options: prospector %s -help\n", c.name, fs.Arg(0), c.name)
-		return 1
-	}
-	return c.run(fs.Args())
-}
-
-// variables are the flags that set variables.
-type variables struct{ vars, files []string }
-
-func (v *variables) register(fs *flag.FlagSet) {
-	fs.Func("var", "Set a variable of the configuration: -var 'name=`value`'.\nMay be given several times.", func(s string) error {
-		v.vars = append(v.vars, s)
-		return nil
-	})
-	fs.Func("var-file", "Set variables from a `file`. May be given several times.", func(s string) error {
-		v.files = append(v.files, s)
-		return nil
-	})
-}
-
-// configOptions are the variables' values. Files are relative to -chdir.
-func (e *env) configOptions(v *variables) config.Options {
-	o := config.Options{Vars: v.vars, Environ: e.Environ}
-	for _, f := range v.files {
-		if !filepath.IsAbs(f) {
-			f = filepath.Join(e.dir, f)
-		}
-		o.VarFiles = append(o.VarFiles, f)
-	}
-	return o
-}
-
-// load reads the configuration and prints what is wrong with it.
-func (e *env) load(v *variables) (*jobs.Configuration, bool) {
-	c, ds := config.Load(e.dir, e.configOptions(v))
-	e.view.Diagnostics(ds)
-	return c, !ds.HasErrors()
-}
-
-func help(commands map[string]cli.CommandFactory) string {
-	var b strings.Builder
-	b.WriteString(`Usage: prospector [global options] <command> [args]
-
-  Prospector exports the events of Knock CRM prospects into a lake of
-  hive-partitioned Parquet, the way Terraform changes infrastructure.
-
-Main commands:
-`)
-	list := func(names ...string) {
-		for _, name := range names {
-			c, err := commands[name]()
-			if err == nil {
-				fmt.Fprintf(&b, "  %-12s  %s\n", name, c.Synopsis())
-			}
-		}
-	}
-	list("init", "validate", "plan", "apply")
-	b.WriteString("\nOther commands:\n")
-	list("show", "sql", "simulate", "version")
-	b.WriteString(`
-Global options (before the command):
-  -chdir=DIR    Use the configuration in another directory
-  -help         Show this, or with a command, the help of that
-  -version      Like the version command`)
-	return b.String()
+	return filepath.Join(e.dir, path)
 }

@@ -16,7 +16,7 @@ func initCommand(e *env) *command {
 and sees that the state can be read and every sink opened. It may be repeated at
 any time. apply does the same, so init is only there to find out early.`,
 		flags: v.register,
-		run: func([]string) int {
+		run: func(*command, []string) int {
 			c, ok := e.load(&v)
 			if !ok {
 				return 1
@@ -26,7 +26,8 @@ any time. apply does the same, so init is only there to find out early.`,
 			if err := e.prepare(ctx, c); err != nil {
 				return e.failed(err)
 			}
-			e.view.Printf("\nProspector has been initialized. Next: prospector plan\n")
+			e.view.Printf("\nProspector has been initialized.\n")
+			e.view.Hint("\nNext, see what would be exported: prospector plan\n")
 			return 0
 		},
 	}
@@ -36,12 +37,12 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
 	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
-	backend, err := e.OpenBackend(ctx, c.Backend)
-	if err == nil {
-		_, err = backend.Read(ctx)
-	}
+	backend, err := e.backend(ctx, c)
 	if err != nil {
-		return c.Backend.Diagnose("path", "State cannot be kept there", err.Error()+".")
+		return err
+	}
+	if _, err := backend.Read(ctx); err != nil {
+		return err
 	}
 	e.view.Printf("State: %s\n", backend.Path())
 	var errs jobs.Diagnostics

@@ -1,46 +1,94 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"flag"
 
+	"prospector/cmd/internal/view"
+	"prospector/jobs"
+	"prospector/jobs/ledger"
+	"prospector/jobs/plan"
+	"prospector/jobs/run"
 	"prospector/jobs/state"
 )
 
+// runsShown is how many runs show -runs lists.
+const runsShown = 30
+
 func showCommand(e *env) *command {
 	var v variables
-	var asJSON bool
+	var asJSON, runs bool
 	return &command{
-		synopsis: "Show what prospector has published",
-		about:    `Shows the state: every table that prospector owns, where it is, and its partitions.`,
+		synopsis: "Show what is published, a saved plan, or the runs so far",
+		args:     "[PLAN]",
+		about: `Shows the state: every table that prospector owns, where it is, and its
+partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
+-runs, it lists the last runs: who ran what, when, and what became of it.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&asJSON, "json", false, "Print the state as JSON, in the format of the state file.")
+			fs.BoolVar(&asJSON, "json", false, "Print one JSON document. See: prospector help json")
+			fs.BoolVar(&runs, "runs", false, "List the last runs, the newest first.")
 			v.register(fs)
 		},
-		run: func([]string) int {
-			c, ok := e.load(&v)
-			if !ok {
-				return 1
+		run: func(c *command, args []string) int {
+			switch {
+			case len(args) > 1 || len(args) == 1 && runs:
+				return c.usage("takes one plan, or -runs")
+			case len(args) == 1:
+				return e.showPlan(e.resolve(args[0]), asJSON)
+			case runs:
+				return e.reading(&v, func(ctx context.Context, _ *jobs.Configuration, b run.Backend, _ *state.State) error {
+					beside, prefix := b.Beside()
+					records, err := ledger.List(ctx, beside, prefix, runsShown)
+					if skipped, ok := errors.AsType[*ledger.SkippedError](err); ok {
+						e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Records of runs were left out", Detail: skipped.Error() + "."}})
+						err = nil
+					}
+					if err != nil {
+						return err
+					}
+					if asJSON {
+						return e.document(view.RunsJSON(records))
+					}
+					e.view.Runs(records)
+					return nil
+				})
 			}
-			ctx, cancel := e.interruptible()
-			defer cancel()
-			backend, err := e.OpenBackend(ctx, c.Backend)
-			if err != nil {
-				return e.failed(c.Backend.Diagnose("path", "State cannot be read", err.Error()+"."))
-			}
-			s, err := backend.Read(ctx)
-			if err != nil {
-				return e.failed(err)
-			}
-			if asJSON {
-				b, err := state.Encode(s)
-				if err != nil {
-					return e.failed(err)
+			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+				if asJSON {
+					return e.document(view.StateJSON(s))
 				}
-				e.view.Printf("%s", b)
-				return 0
-			}
-			e.view.State(s)
-			return 0
+				e.view.State(s)
+				return nil
+			})
 		},
 	}
+}
+
+func (e *env) showPlan(path string, asJSON bool) int {
+	p, err := run.ReadPlan(path)
+	if err == nil {
+		if asJSON {
+			err = e.document(view.PlanJSON(p))
+		} else {
+			e.showHuman(p)
+		}
+	}
+	if err != nil {
+		return e.failed(err)
+	}
+	return 0
+}
+
+func (e *env) showHuman(p *plan.Plan) {
+	e.view.Plan(p)
+	e.view.Diagnostics(p.Blocked())
+}
+
+// document prints what was encoded, or passes the error on.
+func (e *env) document(b []byte, err error) error {
+	if err == nil {
+		e.view.Printf("%s\n", b)
+	}
+	return err
 }

@@ -17,7 +17,7 @@ address, until it is interrupted. The same options always give the same world.`,
 			fs.StringVar(&addr, "addr", "127.0.0.1:8080", "Listen on this loopback `address`.")
 			o.RegisterFlags(fs)
 		},
-		run: func([]string) int {
+		run: func(*command, []string) int {
 			sim, err := knocksim.New(o)
 			if err != nil {
 				return e.failed(err)

@@ -29,7 +29,7 @@ asks nobody.`,
 			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
 			v.register(fs)
 		},
-		run: func([]string) int {
+		run: func(*command, []string) int {
 			kind, ok := sinkKind[dialect]
 			if !ok {
 				fmt.Fprintf(e.Stderr, "Error: sql needs -dialect=bigquery, -dialect=duckdb or -dialect=spark, not %q\n", dialect)

@@ -4,39 +4,31 @@ import (
 	"encoding/json"
 	"flag"
 
-	"prospector/jobs"
-	"prospector/jobs/config"
+	"prospector/cmd/internal/view"
 )
 
 func validateCommand(e *env) *command {
-	var v variables
+	var vars variables
 	var asJSON bool
 	return &command{
 		synopsis: "Check the configuration, without asking anybody",
 		about: `Checks the configuration in the directory: syntax, names, types, references and
 values. It reads no prospects, asks no source and opens no sink.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&asJSON, "json", false, "Print the result as one JSON object.")
-			v.register(fs)
+			fs.BoolVar(&asJSON, "json", false, "Print one JSON object a line. See: prospector help json")
+			vars.register(fs)
 		},
-		run: func([]string) int {
-			c, ds := config.Load(e.dir, e.configOptions(&v))
-			code := 0
-			if ds.HasErrors() {
-				code = 1
-			}
+		run: func(*command, []string) int {
+			var v view.Validate = e.view
 			if asJSON {
-				return max(code, e.printJSON(struct {
-					FormatVersion string           `json:"format_version"`
-					Valid         bool             `json:"valid"`
-					Diagnostics   jobs.Diagnostics `json:"diagnostics"`
-				}{"1.0", code == 0, append(jobs.Diagnostics{}, ds...)}))
+				v = e.json()
 			}
-			e.view.Diagnostics(ds)
-			if code == 0 {
-				e.view.Printf("Success! The configuration is valid: %d job(s).\n", len(c.Jobs))
+			c, ok := e.load(&vars)
+			v.Validated(c, ok)
+			if !ok {
+				return 1
 			}
-			return code
+			return 0
 		},
 	}
 }

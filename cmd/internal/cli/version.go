@@ -15,7 +15,7 @@ func versionCommand(e *env) *command {
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&asJSON, "json", false, "Print it as a JSON object.")
 		},
-		run: func([]string) int {
+		run: func(*command, []string) int {
 			if asJSON {
 				return e.printJSON(map[string]string{
 					"prospector_version": jobs.Version,

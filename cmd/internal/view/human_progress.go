@@ -7,10 +7,8 @@ import (
 
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
+	"prospector/jobs/state"
 )
-
-// View is what a session is observed by.
-var _ run.Observer = (*View)(nil)
 
 // progressState is what the progress of a session has come to.
 type progressState struct {
@@ -24,18 +22,23 @@ type publishing struct{ done, of int }
 // plainEvery is how often progress is told where there is no terminal.
 const plainEvery = 10 * time.Second
 
+// Waiting is run.Observer's.
+func (v *Human) Waiting(by *state.LockedError) {
+	v.Printf("Waiting: %s\n", by)
+}
+
 // JobStarted is run.Observer's.
-func (v *View) JobStarted(job string, prospects int) {
+func (v *Human) JobStarted(job string, prospects int) {
 	v.Printf("%s: Reading %s...\n", v.paint(job, bold), plural(prospects, "prospect"))
 }
 
 // Resumed is run.Observer's.
-func (v *View) Resumed(job string, prospects, pages int) {
+func (v *Human) Resumed(job string, prospects, pages int) {
 	v.Printf("%s: Resuming: %s of %s are here from an interrupted run\n", v.paint(job, bold), plural(pages, "page"), plural(prospects, "prospect"))
 }
 
 // Progress is run.Observer's.
-func (v *View) Progress(p run.Progress) {
+func (v *Human) Progress(p run.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.run.read = p
@@ -48,7 +51,7 @@ func (v *View) Progress(p run.Progress) {
 }
 
 // progress moves the bar, or now and then prints a line.
-func (v *View) progress(job, tell string, done, of int64) {
+func (v *Human) progress(job, tell string, done, of int64) {
 	if !v.Terminal {
 		if now := time.Now(); v.run.lines.IsZero() {
 			v.run.lines = now
@@ -72,34 +75,43 @@ func (v *View) progress(job, tell string, done, of int64) {
 }
 
 // Staged is run.Observer's.
-func (v *View) Staged(job string) {
+func (v *Human) Staged(job string) {
 	p := v.run.read
 	took := p.Elapsed.Round(10 * time.Millisecond)
 	v.Printf("%s: Read and staged %s of %s [%s, %s in %s]\n", v.paint(job, bold),
 		plural(p.Events, "event"), plural(p.Of, "prospect"), plural(p.Requests, "request"), size(p.Bytes), took)
 }
 
-// Applying tells how many changes are to come.
-func (v *View) Applying(p *plan.Plan) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.run.changes = make(map[string]*publishing)
+// publishingOf counts the changes of each job that are to come.
+func publishingOf(p *plan.Plan) map[string]*publishing {
+	out := make(map[string]*publishing)
 	for _, j := range p.Jobs {
-		n := 0
+		of := out[j.Address]
+		if of == nil {
+			of = &publishing{}
+			out[j.Address] = of
+		}
 		for _, c := range j.Changes {
 			if len(c.Writes) > 0 {
-				n++
+				of.of++
 			}
 		}
-		v.run.changes[j.Address] = &publishing{of: n}
 	}
+	return out
+}
+
+// Applying tells how many changes are to come.
+func (v *Human) Applying(p *plan.Plan) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.run.changes = publishingOf(p)
 }
 
 // ApplyStarted is run.Observer's.
-func (v *View) ApplyStarted(string, plan.Change) {}
+func (v *Human) ApplyStarted(string, plan.Change) {}
 
 // ApplyDone is run.Observer's: a line a change where there are few, else a bar.
-func (v *View) ApplyDone(job string, c plan.Change, took time.Duration) {
+func (v *Human) ApplyDone(job string, c plan.Change, took time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p := v.run.changes[job]
@@ -111,11 +123,11 @@ func (v *View) ApplyDone(job string, c plan.Change, took time.Duration) {
 		if v.Terminal {
 			v.progress(job, fmt.Sprintf("%d of %d partitions published", p.done, p.of), int64(p.done), int64(p.of))
 		} else if p.done == p.of {
-			fmt.Fprintf(v.Out, "%s: %s published\n", job, plural(p.of, "partition"))
+			fmt.Fprintf(v.Out, "%s: %s %s\n", job, plural(p.of, "partition"), map[bool]string{true: "destroyed", false: "published"}[c.Action == plan.Delete])
 		}
 		return
 	}
-	done := map[plan.Action]string{plan.Create: "Creation", plan.Update: "Modification", plan.Delete: "Destruction"}[c.Action]
+	done := map[plan.Action]string{plan.Create: "Creation", plan.Update: "Modification", plan.Replace: "Replacement", plan.Delete: "Destruction"}[c.Action]
 	v.clearBar()
-	fmt.Fprintf(v.Out, "%s: %s complete after %s\n", v.paint(fmt.Sprintf("%s.partition[%q]", job, c.Partition), bold), done, took.Round(time.Millisecond))
+	fmt.Fprintf(v.Out, "%s: %s complete after %s\n", v.paint(partitionAddress(job, c.Partition), bold), done, took.Round(time.Millisecond))
 }

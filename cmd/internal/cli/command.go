@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/hashicorp/cli"
+	"github.com/posener/complete"
+
+	"prospector/jobs"
+	"prospector/jobs/config"
+)
+
+// command is one command of the program: a cli.Command made of its flags, so that
+// its help and its completion cannot disagree with them.
+type command struct {
+	env      *env
+	name     string
+	synopsis string // a line without a full stop
+	args     string // what follows the options in the usage line
+	about    string // paragraphs
+	flags    func(*flag.FlagSet)
+	// run is called with the arguments after the flags and gives the exit code.
+	run func(c *command, args []string) int
+}
+
+var _ cli.CommandAutocomplete = (*command)(nil)
+
+func (c *command) Synopsis() string { return c.synopsis }
+
+func (c *command) flagSet() *flag.FlagSet {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	if c.flags != nil {
+		c.flags(fs)
+	}
+	fs.BoolFunc("no-color", "Print no colours. The environment variable NO_COLOR says the same.", func(string) error {
+		c.env.view.Color = false
+		return nil
+	})
+	return fs
+}
+
+func (c *command) Help() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Usage: prospector [global options] %s [options]", c.name)
+	if c.args != "" {
+		b.WriteString(" " + c.args)
+	}
+	fmt.Fprintf(&b, "\n\n  %s\n", strings.ReplaceAll(c.about, "\n", "\n  "))
+	b.WriteString("\nOptions:\n")
+	c.flagSet().VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		name := "-" + f.Name
+		if bare, ok := f.Value.(interface{ IsBoolFlag() bool }); value != "" && (!ok || !bare.IsBoolFlag()) {
+			name += "=" + strings.ToUpper(value)
+		}
+		fmt.Fprintf(&b, "\n  %-22s %s\n", name, strings.ReplaceAll(usage, "\n", "\n"+strings.Repeat(" ", 25)))
+	})
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (c *command) Run(args []string) int {
+	fs := c.flagSet()
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(c.env.Stdout, c.Help())
+			return 0
+		}
+		return c.usage("%v", err)
+	}
+	if fs.NArg() > 0 && c.args == "" {
+		return c.usage("takes no argument, but got %q", fs.Arg(0))
+	}
+	return c.run(c, fs.Args())
+}
+
+// AutocompleteFlags is cli.CommandAutocomplete's.
+func (c *command) AutocompleteFlags() complete.Flags {
+	flags := complete.Flags{"-help": complete.PredictNothing}
+	c.flagSet().VisitAll(func(f *flag.Flag) {
+		var predict complete.Predictor = complete.PredictAnything
+		if bare, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && bare.IsBoolFlag() {
+			predict = complete.PredictNothing
+		}
+		switch f.Name {
+		case "var-file", "out":
+			predict = complete.PredictFiles("*")
+		case "dialect":
+			predict = complete.PredictSet("bigquery", "duckdb", "spark")
+		}
+		flags["-"+f.Name] = predict
+	})
+	return flags
+}
+
+// AutocompleteArgs is cli.CommandAutocomplete's.
+func (c *command) AutocompleteArgs() complete.Predictor {
+	switch {
+	case c.name == "help":
+		return complete.PredictSet(topics()...)
+	case strings.Contains(c.args, "PLAN") || strings.Contains(c.args, "FILE"):
+		return complete.PredictFiles("*")
+	}
+	return complete.PredictNothing
+}
+
+// variables are the flags that set variables.
+type variables struct{ vars, files []string }
+
+func (v *variables) register(fs *flag.FlagSet) {
+	fs.Func("var", "Set a variable of the configuration: -var 'name=`value`'.\nMay be given several times.", func(s string) error {
+		v.vars = append(v.vars, s)
+		return nil
+	})
+	fs.Func("var-file", "Set variables from a `file`. May be given several times.", func(s string) error {
+		v.files = append(v.files, s)
+		return nil
+	})
+}
+
+// configOptions are the variables' values. Files are relative to -chdir.
+func (e *env) configOptions(v *variables) config.Options {
+	o := config.Options{Vars: v.vars, Environ: e.Environ}
+	for _, f := range v.files {
+		o.VarFiles = append(o.VarFiles, e.resolve(f))
+	}
+	return o
+}
+
+// load reads the configuration and prints what is wrong with it.
+func (e *env) load(v *variables) (*jobs.Configuration, bool) {
+	c, ds := config.Load(e.dir, e.configOptions(v))
+	e.diagnoser.Diagnostics(ds)
+	return c, !ds.HasErrors()
+}
+
+// addressFlag collects addresses that a flag names.
+func addressFlag(fs *flag.FlagSet, name, usage string, into *[]jobs.Address) {
+	fs.Func(name, usage, func(s string) error {
+		a, err := jobs.ParseAddress(s)
+		if err == nil {
+			*into = append(*into, a)
+		}
+		return err
+	})
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/hashicorp/cli"
+)
+
+// The pages of help are files: help/TOPIC.txt.
+//
+//go:embed help/*.txt
+var pages embed.FS
+
+// topics are the pages' names, ascending.
+func topics() (names []string) {
+	entries, _ := pages.ReadDir("help") // it is part of the program
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
+	}
+	return names
+}
+
+func helpCommand(e *env) *command {
+	return &command{
+		synopsis: "Explain addresses, exit codes and the rest",
+		args:     "[TOPIC]",
+		about: `Explains what concerns more than one command. The topics are:
+
+  ` + strings.Join(topics(), ", ") + `
+
+For the help of a command: prospector COMMAND -help`,
+		run: func(c *command, args []string) int {
+			switch {
+			case len(args) == 0:
+				fmt.Fprintln(e.Stdout, c.Help())
+				return 0
+			case len(args) == 1:
+				if page, err := pages.ReadFile("help/" + args[0] + ".txt"); err == nil {
+					fmt.Fprint(e.Stdout, string(page))
+					return 0
+				}
+			}
+			if make, ok := commands()[strings.Join(args, " ")]; ok {
+				of := make(e)
+				of.name, of.env = strings.Join(args, " "), e
+				fmt.Fprintln(e.Stdout, of.Help())
+				return 0
+			}
+			return c.usage("there is no topic %q; there is %s", strings.Join(args, " "), strings.Join(topics(), ", "))
+		},
+	}
+}
+
+func help(commands map[string]cli.CommandFactory) string {
+	var b strings.Builder
+	b.WriteString(`Usage: prospector [global options] <command> [args]
+
+  Prospector exports the events of Knock CRM prospects into a lake of
+  hive-partitioned Parquet, the way Terraform changes infrastructure.
+
+Main commands:
+`)
+	list := func(names ...string) {
+		for _, name := range names {
+			c, err := commands[name]()
+			if err == nil {
+				fmt.Fprintf(&b, "  %-12s  %s\n", name, c.Synopsis())
+			}
+		}
+	}
+	list("init", "validate", "plan", "apply", "destroy")
+	b.WriteString("\nOther commands:\n")
+	list("fmt", "force-unlock", "help", "output", "show", "simulate", "sql", "state", "verify", "version")
+	fmt.Fprintf(&b, `
+Global options (before the command):
+  -chdir=DIR    Use the configuration in another directory
+  -help         Show this, or with a command, the help of that
+  -version      Like the version command
+
+Help on %s:
+  prospector help TOPIC
+
+Completion in the shell: prospector -install-autocomplete`, strings.Join(topics(), ", "))
+	return b.String()
+}

@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/cli"
+
+	"prospector/jobs"
+	"prospector/jobs/run"
+	"prospector/jobs/state"
+)
+
+// stateCommand only has subcommands.
+type stateCommand struct{}
+
+func (stateCommand) Synopsis() string { return "Look at the state, and mend it" }
+func (stateCommand) Run([]string) int { return cli.RunResultHelp }
+func (stateCommand) Help() string {
+	return `Usage: prospector [global options] state <subcommand> [options] [args]
+
+  Looks at the state, and mends it when it is not what it should be. What changes
+  it keeps the state before as a backup beside it.`
+}
+
+func stateListCommand(e *env) *command {
+	var v variables
+	return &command{
+		synopsis: "List the addresses in the state",
+		args:     "[ADDRESS ...]",
+		about: `Lists the address of every job in the state and of each of its partitions, or of
+those that the ADDRESSes name. See: prospector help addresses`,
+		flags: v.register,
+		run: func(c *command, args []string) int {
+			wanted, err := parseAddresses(args)
+			if err != nil {
+				return c.usage("%v", err)
+			}
+			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+				found := false
+				for _, a := range s.List() {
+					if selects(wanted, a) {
+						found = true
+						fmt.Fprintln(e.Stdout, a)
+					}
+				}
+				if !found && len(wanted) > 0 {
+					return notInState(args[0])
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func parseAddresses(args []string) (all []jobs.Address, err error) {
+	for _, arg := range args {
+		a, err := jobs.ParseAddress(arg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// selects reports whether any of the addresses, or none at all, holds a.
+func selects(wanted []jobs.Address, a jobs.Address) bool {
+	for _, w := range wanted {
+		if w.Contains(a) {
+			return true
+		}
+	}
+	return len(wanted) == 0
+}
+
+func notInState(address string) error {
+	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Not in the state", Address: address,
+		Detail: "prospector state list shows what is."}
+}
+
+func stateShowCommand(e *env) *command {
+	var v variables
+	return &command{
+		synopsis: "Show one job or partition of the state",
+		args:     "ADDRESS",
+		about:    `Shows what the state says of a job or a partition. See: prospector help addresses`,
+		flags:    v.register,
+		run: func(c *command, args []string) int {
+			wanted, err := parseAddresses(args)
+			if err != nil || len(args) != 1 {
+				return c.usage("needs one address, such as job.prospect_events (%v)", err)
+			}
+			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+				if !e.view.Resource(s, wanted[0]) {
+					return notInState(args[0])
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func stateRmCommand(e *env) *command {
+	o := sessionOptions{operation: "state rm"}
+	var dry bool
+	return &command{
+		synopsis: "Forget a job or partition, and keep its files",
+		args:     "ADDRESS ...",
+		about: `Lets the state forget jobs or partitions. Their files stay where they are, and are
+then not prospector's: a plan reports them as foreign, and refuses to overwrite
+them. To forget a job for good, rather use a removed block.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&dry, "dry-run", false, "Only say what would be forgotten.")
+			o.locking.register(fs)
+			o.variables.register(fs)
+		},
+		run: func(c *command, args []string) int {
+			wanted, err := parseAddresses(args)
+			if err != nil {
+				return c.usage("%v", err)
+			}
+			if len(wanted) == 0 {
+				return c.usage("needs an address, such as job.prospect_events")
+			}
+			return e.editing(o, func(_ context.Context, _ run.Backend, s *state.State) (bool, error) {
+				for i, a := range wanted {
+					if err := s.Forget(a.String()); err != nil {
+						return false, notInState(args[i])
+					}
+					e.view.Printf("%s %s\n", map[bool]string{true: "Would forget", false: "Forgot"}[dry], a)
+				}
+				return !dry, nil
+			})
+		},
+	}
+}
+
+func statePullCommand(e *env) *command {
+	var v variables
+	return &command{
+		synopsis: "Print the state",
+		about:    `Prints the state as its file is, in the newest format.`,
+		flags:    v.register,
+		run: func(*command, []string) int {
+			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+				if s.Serial == 0 {
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "There is no state", Detail: "Nothing was published yet."}
+				}
+				b, err := state.Encode(s)
+				if err == nil {
+					_, err = e.Stdout.Write(b)
+				}
+				return err
+			})
+		},
+	}
+}
+
+func statePushCommand(e *env) *command {
+	o := sessionOptions{operation: "state push"}
+	var force bool
+	return &command{
+		synopsis: "Put a state in the place of the present one",
+		args:     "FILE",
+		about: `Puts the state in FILE ("-" is standard input) in the place of the present one,
+which is kept as the backup. A state of another lineage, or with an older serial,
+is refused.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial.")
+			o.locking.register(fs)
+			o.variables.register(fs)
+		},
+		run: func(c *command, args []string) int {
+			if len(args) != 1 {
+				return c.usage("needs one file")
+			}
+			b, err := e.readFile(args[0])
+			if err != nil {
+				return e.failed(err)
+			}
+			next, err := state.Decode(b)
+			if err != nil {
+				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a state", Detail: fmt.Sprintf("%s: %s.", args[0], err)})
+			}
+			return e.editing(o, func(ctx context.Context, backend run.Backend, _ *state.State) (bool, error) {
+				if err := backend.Push(ctx, next, force); err != nil {
+					return false, jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not pushed", Detail: err.Error() + "."}
+				}
+				e.view.Printf("Pushed the state with serial %d.\n", next.Serial)
+				return false, nil
+			})
+		},
+	}
+}
+
+func (e *env) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(e.Stdin)
+	}
+	return os.ReadFile(e.resolve(name))
+}
+
+func forceUnlockCommand(e *env) *command {
+	var v variables
+	var force bool
+	return &command{
+		synopsis: "Release a lock that a dead run has left",
+		args:     "LOCK_ID",
+		about: `Releases the lock with that ID, which the error of a locked state names. Do so
+only if you are sure that the run is dead: a run that has lost its lock stops,
+and cannot write the state, but what it was publishing may be half done.
+
+The lock of a state on this machine ends with the process that holds it, so there
+is nothing to release; that of a remote state runs out by itself.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&force, "force", false, "Do not ask.")
+			v.register(fs)
+		},
+		run: func(c *command, args []string) int {
+			if len(args) != 1 {
+				return c.usage("needs the ID of the lock")
+			}
+			return e.reading(&v, func(ctx context.Context, _ *jobs.Configuration, backend run.Backend, _ *state.State) error {
+				if !force {
+					if err := e.ask(ctx, "Do you really want to force-unlock?\n  Only do so if the run that holds the lock is dead.\n  Only 'yes' will be accepted to confirm."); err != nil {
+						return err
+					}
+				}
+				if err := backend.ForceUnlock(ctx, strings.TrimSpace(args[0])); err != nil {
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not unlocked", Detail: err.Error() + "."}
+				}
+				e.view.Printf("The state has been unlocked.\n")
+				return nil
+			})
+		},
+	}
+}

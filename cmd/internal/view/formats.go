@@ -1,0 +1,230 @@
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"prospector/jobs"
+	"prospector/jobs/ledger"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+)
+
+// DocumentVersion is the version of what show -json and output -json print.
+const DocumentVersion = "1.0"
+
+// The kinds of things that a plan changes.
+const (
+	partitionKind  = "partition"
+	quarantineKind = "quarantine"
+	foreignKind    = "foreign_object"
+	jobKind        = "job"
+)
+
+// change is a planned change, as machines see it.
+type change struct {
+	Address   string      `json:"address"`
+	Kind      string      `json:"kind"`
+	Job       string      `json:"job"`
+	Partition string      `json:"partition,omitempty"`
+	Action    plan.Action `json:"action"`
+	Reason    string      `json:"reason,omitempty"`
+	Rows      *plan.Rows  `json:"rows,omitempty"`
+	// BytesBefore and BytesAfter are of the first sink.
+	BytesBefore int64   `json:"bytes_before"`
+	BytesAfter  int64   `json:"bytes_after"`
+	Files       int     `json:"files"` // that are written or deleted, in all sinks
+	Writes      []write `json:"writes,omitempty"`
+}
+
+type write struct {
+	Sink   string      `json:"sink"`
+	Action plan.Action `json:"action"`
+	Key    string      `json:"key"`
+}
+
+func writesOf(writes []plan.Write) (out []write) {
+	for _, w := range writes {
+		out = append(out, write{w.Sink, w.Action, w.Key})
+	}
+	return out
+}
+
+// Actions that no partition has.
+const (
+	moveAction   plan.Action = "move"
+	forgetAction plan.Action = "forget"
+)
+
+func changesOf(p *plan.Plan) []change {
+	out := []change{}
+	for _, m := range p.Moved {
+		out = append(out, change{Address: m.To, Kind: jobKind, Job: m.To, Action: moveAction, Reason: "moved from " + m.From})
+	}
+	for _, address := range p.Forgotten {
+		out = append(out, change{Address: address, Kind: jobKind, Job: address, Action: forgetAction, Reason: "removed from the configuration"})
+	}
+	for _, j := range p.Jobs {
+		for _, c := range j.Changes {
+			rows := c.Rows
+			out = append(out, change{
+				Address: partitionAddress(j.Address, c.Partition), Kind: partitionKind, Job: j.Address, Partition: c.Partition,
+				Action: c.Action, Reason: j.Why, Rows: &rows, BytesBefore: c.Before, BytesAfter: c.After,
+				Files: len(c.Writes), Writes: writesOf(c.Writes),
+			})
+		}
+		if q := j.Quarantine; q != nil {
+			out = append(out, change{
+				Address: j.Address + ".quarantine", Kind: quarantineKind, Job: j.Address, Action: q.Action(), Reason: j.Why,
+				Rows: &plan.Rows{Before: q.Before, After: q.After}, Files: len(q.Writes), Writes: writesOf(q.Writes),
+			})
+		}
+		for _, w := range j.Foreign {
+			out = append(out, change{
+				Address: j.Address, Kind: foreignKind, Job: j.Address, Action: plan.Delete, Reason: `on_foreign_file = "delete"`,
+				Files: 1, Writes: writesOf([]plan.Write{w}),
+			})
+		}
+	}
+	return out
+}
+
+// partitionAddress is how a partition is named on the command line.
+func partitionAddress(job, partition string) string {
+	a, err := jobs.ParseAddress(job)
+	if err != nil {
+		return job
+	}
+	return a.WithPartition(partition).String()
+}
+
+func driftOf(j plan.Job, d plan.Drift) object {
+	return object{"job": j.Address, "sink": d.Sink, "key": d.Key, "kind": d.Kind}
+}
+
+func checkOf(c plan.Check) object {
+	return object{"address": c.Address, "job": c.Job, "severity": c.Severity, "passed": c.Passed, "problems": append(jobs.Diagnostics{}, c.Problems...)}
+}
+
+func summaryOf(s plan.Summary, operation string) object {
+	return object{"add": s.Add, "change": s.Change, "destroy": s.Destroy, "operation": operation}
+}
+
+// readingsOf is what the jobs have read, and what became of it.
+func readingsOf(p *plan.Plan) []object {
+	out := []object{}
+	for _, j := range p.Jobs {
+		s := j.Summary()
+		r := object{
+			"address": j.Address, "table": j.Table, "schema": j.Schema, "destroy": j.Destroy,
+			"changes": object{"add": s.Add, "change": s.Change, "destroy": s.Destroy},
+			"books":   j.Books, "coverage": j.Reading.Coverage,
+			"cost": object{
+				"requests": j.Reading.Requests, "bytes": j.Reading.Bytes, "seconds": j.Reading.Seconds,
+				"requests_per_second": j.Reading.Rate, "least_seconds_at_rate": atRate(j.Reading),
+			},
+			"exceptions": append([]plan.Exception{}, j.Reading.Exceptions...),
+		}
+		if l := j.Reading.List; l != nil {
+			r["prospects"] = object{
+				"count": l.Count, "compared": l.Known, "added": l.Added, "removed": l.Removed,
+				"added_ids": append([]string{}, l.AddedIDs...), "removed_ids": append([]string{}, l.RemovedIDs...),
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// atRate is how long a reading's requests take at the source's limit, in
+// seconds; 0 where there is none.
+func atRate(r plan.Reading) float64 {
+	if r.Rate == 0 {
+		return 0
+	}
+	return float64(r.Requests) / r.Rate
+}
+
+// OutputsOf are outputs by name. A sensitive one has no value.
+func OutputsOf(outputs []jobs.Output) map[string]any {
+	out := make(map[string]any)
+	for _, o := range outputs {
+		value := o.Value
+		if o.Sensitive {
+			value = nil
+		}
+		out[o.Name] = object{"sensitive": o.Sensitive, "value": value}
+	}
+	return out
+}
+
+// PlanJSON is the document of show -json for a saved plan.
+func PlanJSON(p *plan.Plan) ([]byte, error) {
+	drift := []object{}
+	warnings := append(jobs.Diagnostics{}, p.Warnings...)
+	for _, j := range p.Jobs {
+		for _, d := range j.Drift {
+			drift = append(drift, driftOf(j, d))
+		}
+		warnings = append(warnings, j.Warnings...)
+	}
+	checks := []object{}
+	for _, c := range p.Checks {
+		checks = append(checks, checkOf(c))
+	}
+	return json.MarshalIndent(object{
+		"format_version": DocumentVersion, "prospector_version": jobs.Version,
+		"mode": p.Mode, "created": p.Created.Format(time.RFC3339), "applyable": len(p.Blocked()) == 0,
+		"state": object{"lineage": p.Lineage, "serial": p.Serial}, "configuration": p.Config,
+		"targets": append([]string{}, p.Targets...), "replace": append([]string{}, p.Replace...),
+		"changes": changesOf(p), "drift": drift, "checks": checks, "warnings": warnings,
+		"summary": summaryOf(p.Summary(), "plan"), "empty": p.Empty(), "jobs": readingsOf(p),
+	}, "", "  ")
+}
+
+// StateJSON is the document of show -json for the state.
+func StateJSON(s *state.State) ([]byte, error) {
+	list := []object{}
+	for _, address := range s.Addresses() {
+		job := s.Jobs[address]
+		sinks := []object{}
+		for _, sink := range slices.Sorted(maps.Keys(job.Sinks)) {
+			sinks = append(sinks, sinkOf(address, sink, job.Sinks[sink]))
+		}
+		of := object{"address": address, "table": job.Table, "schema": job.Schema, "sinks": sinks}
+		if l := job.Prospects; l != nil {
+			of["prospects"] = l.Count
+		}
+		list = append(list, of)
+	}
+	return json.MarshalIndent(object{
+		"format_version": DocumentVersion, "prospector_version": jobs.Version,
+		"lineage": s.Lineage, "serial": s.Serial, "jobs": list,
+	}, "", "  ")
+}
+
+func sinkOf(job, address string, s *state.Sink) object {
+	partitions := []object{}
+	for _, path := range slices.SortedFunc(maps.Keys(s.Partitions), cmp.Compare) {
+		p := s.Partitions[path]
+		partitions = append(partitions, object{
+			"address": partitionAddress(job, path), "partition": path, "rows": p.Rows, "content": p.Content,
+			"key": p.Object.Key, "bytes": p.Object.Size, "crc32c": p.Object.CRC32C,
+		})
+	}
+	out := object{"address": address, "uri": s.URI, "partitions": partitions, "interrupted": s.Pending != nil}
+	if q := s.Quarantine; q != nil {
+		out["quarantine"] = object{"events": q.Events, "key": q.Object.Key, "bytes": q.Object.Size}
+	}
+	return out
+}
+
+// RunsJSON is the document of show -runs -json.
+func RunsJSON(records []ledger.Record) ([]byte, error) {
+	return json.MarshalIndent(object{
+		"format_version": DocumentVersion, "prospector_version": jobs.Version, "runs": append([]ledger.Record{}, records...),
+	}, "", "  ")
+}

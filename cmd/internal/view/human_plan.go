@@ -1,0 +1,336 @@
+package view
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+)
+
+// Plan prints what would change, and the summary line.
+func (v *Human) Plan(p *plan.Plan) {
+	v.warnings(p)
+	if p.Empty() {
+		v.Printf("\n%s %s\n", v.paint("No changes.", bold, green), map[plan.Mode]string{
+			plan.Normal:      "The lake holds exactly what the source gave.",
+			plan.Destroy:     "There is nothing to destroy.",
+			plan.RefreshOnly: "The state agrees with the sinks.",
+		}[p.Mode])
+		for _, j := range p.Jobs {
+			v.reading(j)
+		}
+		return
+	}
+	if p.Mode == plan.RefreshOnly {
+		v.Printf("\nThe state would follow what was found, and forget the files that are gone.\nNothing in a sink changes.\n")
+		return
+	}
+	v.legend(p)
+	v.Printf("\nProspector will perform the following actions:\n")
+	for _, m := range p.Moved {
+		v.Printf("\n  %s has moved to %s\n", v.paint("# "+m.From, bold), v.paint(m.To, bold))
+	}
+	for _, address := range p.Forgotten {
+		v.Printf("\n  %s will be forgotten; its files stay\n", v.paint("# "+address, bold))
+	}
+	for _, j := range p.Jobs {
+		lines := v.changeLines(j)
+		if j.Destroy && len(lines) == 0 {
+			continue
+		}
+		v.Printf("\n  %s%s\n", v.paint("# "+j.Address, bold), v.fate(j))
+		for _, line := range lines {
+			v.Printf("  %s\n", line)
+		}
+		v.reading(j)
+	}
+	s := p.Summary()
+	v.Printf("\n%s %d to add, %d to change, %d to destroy.\n", v.paint("Plan:", bold), s.Add, s.Change, s.Destroy)
+}
+
+// legend explains the symbols that the plan has.
+func (v *Human) legend(p *plan.Plan) {
+	used := make(map[plan.Action]bool)
+	for _, c := range changesOf(p) {
+		used[c.Action] = true
+	}
+	var lines string
+	for _, l := range []struct {
+		action plan.Action
+		means  string
+	}{
+		{plan.Create, "create"}, {plan.Update, "update in place"}, {plan.Delete, "destroy"},
+		{plan.Replace, "replace, that is write anew"},
+	} {
+		if used[l.action] {
+			lines += fmt.Sprintf("%s%s %s\n", strings.Repeat(" ", 3-visible(v.symbol(l.action))), v.symbol(l.action), l.means)
+		}
+	}
+	if lines != "" {
+		v.Printf("\nPartition actions are indicated with the following symbols:\n%s", lines)
+	}
+}
+
+// fate says in the headline of a job that its table is destroyed.
+func (v *Human) fate(j plan.Job) string {
+	if !j.Destroy {
+		return ""
+	}
+	text := " will be " + v.paint("destroyed", red, bold) + " in " + strings.Join(j.Sinks, " and ")
+	if j.Why != "" {
+		text += ", since " + j.Why
+	}
+	return text
+}
+
+// reading tells what was read for a job, and what became of it.
+func (v *Human) reading(j plan.Job) {
+	r := j.Reading
+	if r.List == nil {
+		return
+	}
+	v.Printf("\n    %s\n", books(j.Books))
+	prospects := plural(r.Prospects, "prospect")
+	if l := r.List; l.Added+l.Removed > 0 {
+		prospects += fmt.Sprintf(": %s new, %s no longer in the list, whose rows stay%s", count(l.Added), count(l.Removed), named(l))
+	}
+	if n := r.Incomplete(); n > 0 {
+		prospects += fmt.Sprintf(" (%s not read whole)", count(n))
+	}
+	cost := fmt.Sprintf("%s, %s, %s", plural(r.Requests, "request"), size(r.Bytes), seconds(r.Seconds))
+	if r.Rate > 0 {
+		cost += fmt.Sprintf("; at %g requests a second no less than %s", r.Rate, seconds(atRate(r)))
+	}
+	v.Printf("    %s\n    %s\n", prospects, cost)
+}
+
+// named are the first ids of a changed list.
+func named(l *plan.List) string {
+	const most = 5
+	var parts []string
+	add := func(sign string, ids []string, n int64) {
+		for _, id := range ids[:min(most, len(ids))] {
+			parts = append(parts, sign+id)
+		}
+		if n > most && len(ids) > 0 {
+			parts = append(parts, sign+"…")
+		}
+	}
+	add("+", l.AddedIDs, l.Added)
+	add("-", l.RemovedIDs, l.Removed)
+	return " (" + strings.Join(parts, " ") + ")"
+}
+
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+func (v *Human) warnings(p *plan.Plan) {
+	v.Diagnostics(p.Warnings)
+	for _, j := range p.Jobs {
+		v.Diagnostics(j.Warnings)
+	}
+	for _, c := range p.Checks {
+		if c.Severity == jobs.Warning {
+			v.Diagnostics(c.Problems)
+		}
+	}
+}
+
+func books(b plan.Books) string {
+	return fmt.Sprintf("%s read = %s added + %s changed + %s unchanged + %s + %s quarantined",
+		plural(b.Events, "event"), count(b.Added), count(b.Changed), count(b.Unchanged),
+		plural(b.Duplicates, "duplicate"), count(b.Quarantined))
+}
+
+// foldAbove is the number of changes up to which each has a line of its own.
+const foldAbove = 24
+
+// fold is neighbouring changes of one kind: the partitions from the first one to
+// the last.
+type fold struct {
+	action      plan.Action
+	first, last string
+	partitions  int
+	rows        plan.Rows
+	bytes       int64
+}
+
+// changeLines are a line a change; where there are many, neighbours that differ
+// only in their last partition key share one.
+func (v *Human) changeLines(j plan.Job) []string {
+	var folds []fold
+	changes := slices.DeleteFunc(slices.Clone(j.Changes), func(c plan.Change) bool { return c.Action == plan.NoOp })
+	for _, c := range changes {
+		if n := len(folds) - 1; n >= 0 && len(changes) > foldAbove &&
+			folds[n].action == c.Action && parent(folds[n].first) == parent(c.Partition) {
+			folds[n].add(c)
+			continue
+		}
+		f := fold{action: c.Action, first: c.Partition}
+		f.add(c)
+		folds = append(folds, f)
+	}
+	var lines [][2]string
+	for _, f := range folds {
+		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect()})
+	}
+	if q := j.Quarantine; q != nil {
+		lines = append(lines, [2]string{v.symbol(q.Action()) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
+	}
+	for _, w := range j.Foreign {
+		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "not prospector's"})
+	}
+	width := 0
+	for _, l := range lines {
+		width = max(width, visible(l[0]))
+	}
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l[0] + strings.Repeat(" ", width-visible(l[0])+2) + l[1]
+	}
+	return out
+}
+
+func (f *fold) add(c plan.Change) {
+	f.last = c.Partition
+	f.partitions++
+	f.rows.Added += c.Rows.Added
+	f.rows.Changed += c.Rows.Changed
+	f.rows.Removed += c.Rows.Removed
+	f.rows.Before += c.Rows.Before
+	f.rows.After += c.Rows.After
+	f.bytes += c.After
+}
+
+func (f *fold) name() string {
+	if f.first == f.last {
+		return f.first
+	}
+	_, last, _ := strings.Cut(f.last[strings.LastIndex(f.last, "/")+1:], "=")
+	return f.first + " … " + last
+}
+
+func (f *fold) effect() string {
+	var parts []string
+	if f.partitions > 1 {
+		parts = append(parts, plural(f.partitions, "partition"))
+	}
+	switch f.action {
+	case plan.Create:
+		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+	case plan.Delete:
+		parts = append(parts, plural(f.rows.Before, "row")+" gone")
+	case plan.Replace:
+		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+	default:
+		parts = append(parts, fmt.Sprintf("%s added, %s changed, %s removed, %s in all",
+			count(f.rows.Added), count(f.rows.Changed), count(f.rows.Removed), count(f.rows.After)), size(f.bytes))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func parent(path string) string { return path[:strings.LastIndex(path, "/")+1] }
+
+func (v *Human) symbol(a plan.Action) string {
+	switch a {
+	case plan.Create:
+		return v.paint("+", green)
+	case plan.Update:
+		return v.paint("~", yellow)
+	case plan.Delete:
+		return v.paint("-", red)
+	case plan.Replace:
+		return v.paint("-", red) + "/" + v.paint("+", green)
+	}
+	return " "
+}
+
+// visible is the number of columns that text takes, colours aside.
+func visible(text string) int {
+	n := 0
+	for {
+		start := strings.Index(text, "\033[")
+		if start < 0 {
+			return n + utf8.RuneCountInString(text)
+		}
+		n += utf8.RuneCountInString(text[:start])
+		text = text[start:]
+		text = text[strings.IndexByte(text, 'm')+1:]
+	}
+}
+
+// Applied prints the end of an apply.
+func (v *Human) Applied(p *plan.Plan) {
+	s, done := p.Summary(), "Apply complete!"
+	if p.Mode == plan.Destroy {
+		done = "Destroy complete!"
+	}
+	if p.Mode == plan.RefreshOnly {
+		v.Printf("\n%s The state follows what was found.\n", v.paint(done, bold, green))
+		return
+	}
+	v.Printf("\n%s Partitions: %d added, %d changed, %d destroyed.\n", v.paint(done, bold, green), s.Add, s.Change, s.Destroy)
+}
+
+// Outputs prints the outputs of a configuration, below a headline.
+func (v *Human) Outputs(outputs []jobs.Output) {
+	if len(outputs) == 0 {
+		return
+	}
+	v.Printf("\n%s\n\n", v.paint("Outputs:", bold, green))
+	v.OutputList(outputs)
+}
+
+// OutputList prints outputs as the configuration language would.
+func (v *Human) OutputList(outputs []jobs.Output) {
+	for _, o := range outputs {
+		value := Literal(o.Value)
+		if o.Sensitive {
+			value = "<sensitive>"
+		}
+		v.Printf("%s = %s\n", o.Name, value)
+	}
+}
+
+// Literal writes a value as the configuration language would.
+func Literal(value any) string { return literal(value, "") }
+
+// literal is Literal in a line that is indented so far.
+func literal(value any, indent string) string {
+	inner := indent + "  "
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		return fmt.Sprintf("%q", value)
+	case []any:
+		if len(value) == 0 {
+			return "[]"
+		}
+		var b strings.Builder
+		for _, item := range value {
+			b.WriteString(inner + literal(item, inner) + ",\n")
+		}
+		return "[\n" + b.String() + indent + "]"
+	case map[string]any:
+		if len(value) == 0 {
+			return "{}"
+		}
+		var b strings.Builder
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			fmt.Fprintf(&b, "%s%q = %s\n", inner, key, literal(value[key], inner))
+		}
+		return "{\n" + b.String() + indent + "}"
+	}
+	return fmt.Sprint(value)
+}

@@ -1,0 +1,108 @@
+package view
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"prospector/jobs"
+	"prospector/jobs/ledger"
+	"prospector/jobs/state"
+)
+
+// State prints what prospector owns.
+func (v *Human) State(s *state.State) {
+	if len(s.Jobs) == 0 {
+		v.Printf("The state is empty: nothing was published yet.\n")
+		return
+	}
+	for i, address := range s.Addresses() {
+		if i > 0 {
+			v.Printf("\n")
+		}
+		v.Printf("%s\n", v.paint("# "+address, bold))
+		job := s.Jobs[address]
+		for _, sink := range slices.Sorted(maps.Keys(job.Sinks)) {
+			v.sink(sink, job.Sinks[sink])
+		}
+	}
+}
+
+func (v *Human) sink(address string, s *state.Sink) {
+	var rows, bytes int64
+	width := 0
+	for path, p := range s.Partitions {
+		rows, bytes = rows+p.Rows, bytes+p.Object.Size
+		width = max(width, len(path))
+	}
+	v.Printf("\n%s\n  %s\n  %s, %s, %s\n", address, s.URI, plural(len(s.Partitions), "partition"), plural(rows, "row"), size(bytes))
+	if s.Pending != nil {
+		v.Printf("  %s\n", v.paint("An apply was interrupted; the next one completes it.", yellow))
+	}
+	for _, path := range slices.Sorted(maps.Keys(s.Partitions)) {
+		p := s.Partitions[path]
+		v.Printf("    %s%s  %12s  %10s\n", path, strings.Repeat(" ", width-len(path)), plural(p.Rows, "row"), size(p.Object.Size))
+	}
+	if q := s.Quarantine; q != nil {
+		v.Printf("  quarantine: %s in %s\n", plural(q.Events, "event"), q.Object.Key)
+	}
+}
+
+// Resource prints what the state says of a job or a partition, and whether it
+// says anything.
+func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
+	for _, address := range s.Addresses() {
+		of, err := jobs.ParseAddress(address)
+		if err != nil || !a.Job().Contains(of) {
+			continue
+		}
+		job := s.Jobs[address]
+		if !a.IsPartition() {
+			v.Printf("%s\n  table   = %q\n  schema  = %q\n", v.paint("# "+address, bold), job.Table, job.Schema)
+			if job.Prospects != nil {
+				v.Printf("  prospects = %d\n", job.Prospects.Count)
+			}
+			for _, sink := range slices.Sorted(maps.Keys(job.Sinks)) {
+				v.sink(sink, job.Sinks[sink])
+			}
+			found = true
+			continue
+		}
+		for _, sink := range slices.Sorted(maps.Keys(job.Sinks)) {
+			p, ok := job.Sinks[sink].Partitions[a.Partition]
+			if !ok {
+				continue
+			}
+			if !found {
+				v.Printf("%s\n", v.paint("# "+a.String(), bold))
+			}
+			found = true
+			v.Printf("\n%s\n  uri        = %q\n  rows       = %d\n  bytes      = %d\n  content    = %q\n  crc32c     = \"%08x\"\n  generation = %q\n",
+				sink, tableRoot(job.Sinks[sink].URI, job.Table)+p.Object.Key, p.Rows, p.Object.Size, p.Content.String(), p.Object.CRC32C, p.Object.Generation)
+		}
+	}
+	return found
+}
+
+// tableRoot is what keys are relative to, given the table's URI.
+func tableRoot(uri, table string) string { return strings.TrimSuffix(uri, table) }
+
+// Runs prints the record of runs, the newest first.
+func (v *Human) Runs(records []ledger.Record) {
+	if len(records) == 0 {
+		v.Printf("No run is recorded yet.\n")
+	}
+	for _, r := range records {
+		v.Printf("%s  %-12s %-10s %s  %s\n", v.paint(r.Started.Local().Format(time.DateTime), bold), r.Operation,
+			r.Outcome, r.Ended.Sub(r.Started).Round(10*time.Millisecond), r.Who)
+		if r.Error != "" {
+			v.Printf("    %s\n", r.Error)
+		}
+		for _, j := range r.Jobs {
+			v.Printf("    %s: %d added, %d changed, %d destroyed; %s read; %s of %s whole\n", j.Address,
+				j.Summary.Add, j.Summary.Change, j.Summary.Destroy, plural(j.Books.Events, "event"),
+				count(j.Coverage.Complete), plural(j.Coverage.Prospects, "prospect"))
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/run"
+	"prospector/jobs/state"
+)
+
+// StreamVersion is the version of the lines that JSON prints. A new member or
+// type of line raises what follows the dot, any other change what precedes it.
+const StreamVersion = "1.0"
+
+// JSON prints one object a line. Its methods may be called concurrently.
+type JSON struct {
+	mu        sync.Mutex
+	out       io.Writer
+	now       func() time.Time
+	operation string // of the summary
+	// What apply_progress counts, by job, and when it was last told.
+	changes map[string]*publishing
+	told    time.Time
+}
+
+// NewJSON makes a JSON, and prints its first line.
+func NewJSON(out io.Writer, now func() time.Time) *JSON {
+	v := &JSON{out: out, now: now, operation: "plan"}
+	v.print("version", "info", "Prospector "+jobs.Version, object{"prospector": jobs.Version, "stream": StreamVersion})
+	return v
+}
+
+type object map[string]any
+
+// print prints a line: the members that every one has, and those of its type.
+func (v *JSON) print(kind, level, message string, members object) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.locked(kind, level, message, members)
+}
+
+func (v *JSON) locked(kind, level, message string, members object) {
+	line := object{
+		"format_version": StreamVersion, "type": kind,
+		"@level": level, "@message": message, "@module": "prospector.ui",
+		"@timestamp": v.now().UTC().Format("2006-01-02T15:04:05.000000Z"),
+	}
+	for name, value := range members {
+		line[name] = value
+	}
+	b, err := json.Marshal(line)
+	if err != nil { // cannot be: there is nothing in it that JSON has not
+		b = fmt.Appendf(nil, `{"format_version":%q,"type":"log","@level":"error","@message":%q,"@module":"prospector.ui","@timestamp":""}`, StreamVersion, err)
+	}
+	_, _ = v.out.Write(append(b, '\n')) // a reader that has gone needs no error
+}
+
+// Diagnostics is Diagnoser's.
+func (v *JSON) Diagnostics(ds jobs.Diagnostics) {
+	for _, d := range ds {
+		level := "error"
+		if d.Severity == jobs.Warning {
+			level = "warn"
+		}
+		v.print("diagnostic", level, d.Summary, object{"diagnostic": d})
+	}
+}
+
+// Interrupting is Diagnoser's.
+func (v *JSON) Interrupting() { v.print("log", "warn", interrupting, nil) }
+
+// Aborted is Diagnoser's.
+func (v *JSON) Aborted() { v.print("log", "error", aborted, nil) }
+
+// Cancelled is Operation's.
+func (v *JSON) Cancelled() {
+	v.print("log", "error", "Apply cancelled. Nothing was changed.", nil)
+}
+
+// Waiting is run.Observer's.
+func (v *JSON) Waiting(by *state.LockedError) {
+	v.print("lock_wait", "info", "Waiting for another run to end", object{"lock": by.Holder})
+}
+
+// JobStarted is run.Observer's.
+func (v *JSON) JobStarted(job string, prospects int) {
+	v.print("job_start", "info", fmt.Sprintf("%s: Reading %s...", job, plural(prospects, "prospect")),
+		object{"job": job, "prospects": prospects})
+}
+
+// Resumed is run.Observer's.
+func (v *JSON) Resumed(job string, prospects, pages int) {
+	v.print("job_resume", "info", fmt.Sprintf("%s: Resuming an interrupted run", job),
+		object{"job": job, "prospects": prospects, "pages": pages})
+}
+
+// jsonEvery is how often progress is told.
+const jsonEvery = time.Second
+
+// Progress is run.Observer's.
+func (v *JSON) Progress(p run.Progress) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now := v.now(); now.Sub(v.told) < jsonEvery && p.Prospects < p.Of {
+		return
+	}
+	v.told = v.now()
+	v.locked("job_progress", "info", p.Job+": Still reading...", object{
+		"job": p.Job, "prospects": p.Prospects, "prospects_total": p.Of, "prospects_failed": p.Failed,
+		"requests": p.Requests, "events": p.Events, "bytes": p.Bytes, "elapsed_seconds": p.Elapsed.Seconds(),
+	})
+}
+
+// Staged is run.Observer's.
+func (v *JSON) Staged(job string) {
+	v.print("job_staged", "info", job+": Read and staged", object{"job": job})
+}
+
+// Plan is Operation's.
+func (v *JSON) Plan(p *plan.Plan) {
+	if p.Mode == plan.Destroy {
+		v.operation = "destroy"
+	}
+	v.Diagnostics(p.Warnings)
+	for _, j := range p.Jobs {
+		v.Diagnostics(j.Warnings)
+		for _, d := range j.Drift {
+			v.print("drift", "info", fmt.Sprintf("%s: %s", d.Key, d.Kind), object{"drift": driftOf(j, d)})
+		}
+	}
+	for _, c := range changesOf(p) {
+		if c.Action != plan.NoOp {
+			v.print("planned_change", "info", fmt.Sprintf("%s: Plan to %s", c.Address, c.Action), object{"change": c})
+		}
+	}
+	for _, c := range p.Checks {
+		level, message := "info", "Check passed"
+		if !c.Passed {
+			level, message = "warn", "Check failed"
+			if c.Severity == jobs.Warning {
+				v.Diagnostics(c.Problems)
+			}
+		}
+		v.print("check", level, c.Address+": "+message, object{"check": checkOf(c)})
+	}
+	s := p.Summary()
+	v.print("change_summary", "info", fmt.Sprintf("Plan: %d to add, %d to change, %d to destroy.", s.Add, s.Change, s.Destroy),
+		object{"changes": summaryOf(s, "plan"), "empty": p.Empty(), "jobs": readingsOf(p)})
+}
+
+// Saved is Operation's.
+func (v *JSON) Saved(path string) {
+	v.print("plan_saved", "info", "Saved the plan to "+path, object{"path": path})
+}
+
+// Applying is Operation's.
+func (v *JSON) Applying(p *plan.Plan) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.changes = publishingOf(p)
+}
+
+// ApplyStarted is run.Observer's.
+func (v *JSON) ApplyStarted(job string, c plan.Change) {
+	address := partitionAddress(job, c.Partition)
+	v.print("apply_start", "info", fmt.Sprintf("%s: %s begins", address, c.Action),
+		object{"hook": object{"address": address, "action": c.Action}})
+}
+
+// ApplyDone is run.Observer's.
+func (v *JSON) ApplyDone(job string, c plan.Change, took time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	address := partitionAddress(job, c.Partition)
+	v.locked("apply_complete", "info", fmt.Sprintf("%s: %s complete", address, c.Action),
+		object{"hook": object{"address": address, "action": c.Action, "elapsed_seconds": took.Seconds()}})
+	p := v.changes[job]
+	if p == nil {
+		return
+	}
+	if p.done++; p.done == p.of || v.now().Sub(v.told) >= jsonEvery {
+		v.told = v.now()
+		v.locked("apply_progress", "info", fmt.Sprintf("%s: %d of %d partitions", job, p.done, p.of),
+			object{"job": job, "done": p.done, "total": p.of})
+	}
+}
+
+// Applied is Operation's.
+func (v *JSON) Applied(p *plan.Plan) {
+	s, operation := p.Summary(), "apply"
+	if p.Mode == plan.Destroy {
+		operation = "destroy"
+	}
+	v.print("change_summary", "info", fmt.Sprintf("Apply complete! Partitions: %d added, %d changed, %d destroyed.", s.Add, s.Change, s.Destroy),
+		object{"changes": summaryOf(s, operation), "empty": p.Empty(), "jobs": readingsOf(p)})
+}
+
+// Outputs is Operation's.
+func (v *JSON) Outputs(outputs []jobs.Output) {
+	v.print("outputs", "info", fmt.Sprintf("Outputs: %d", len(outputs)), object{"outputs": OutputsOf(outputs)})
+}
+
+// Validated is Validate's.
+func (v *JSON) Validated(c *jobs.Configuration, valid bool) {
+	count, message := 0, "The configuration is not valid."
+	if valid {
+		count, message = len(c.Jobs), "The configuration is valid."
+	}
+	v.print("validation", "info", message, object{"valid": valid, "jobs": count})
+}
+
+// Verifying is Verify's.
+func (v *JSON) Verifying(done, of int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if done < of && v.now().Sub(v.told) < jsonEvery {
+		return
+	}
+	v.told = v.now()
+	v.locked("verify_progress", "info", fmt.Sprintf("%d of %d files", done, of), object{"done": done, "total": of})
+}
+
+// Verified is Verify's.
+func (v *JSON) Verified(r run.Verified) {
+	for _, f := range r.Findings {
+		v.print("finding", "error", f.Problem, object{"finding": f})
+	}
+	v.print("verification", "info", fmt.Sprintf("%d files, %d findings", r.Files, len(r.Findings)),
+		object{"files": r.Files, "rows": r.Rows, "bytes": r.Bytes, "findings": len(r.Findings)})
+}

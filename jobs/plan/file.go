@@ -1,0 +1,222 @@
+package plan
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"prospector/jobs"
+)
+
+// FileVersion is the version of the format of saved plans. A plan is applied by
+// the version that has made it, so no other one is read.
+const FileVersion = 1
+
+// ErrNotPlan says that a file is no saved plan, or is damaged.
+var ErrNotPlan = errors.New("not a saved plan")
+
+// A saved plan is a zip archive: the plan as JSON, and beside it every staged
+// file, as it will be published. It holds events, so it is as secret as the lake.
+const (
+	planEntry   = "plan.json"
+	stagedEntry = "staged/%05d"
+	// maxPlan bounds what is read of a plan's JSON, at some 500 bytes a
+	// partition and sink.
+	maxPlan = 1 << 30
+)
+
+// fileV1 is the JSON in a saved plan.
+type fileV1 struct {
+	Version    int    `json:"version"`
+	Prospector string `json:"prospector_version"`
+	Plan       *Plan  `json:"plan"`
+}
+
+// staged are the files that wait to be published, in the order of the plan.
+func (p *Plan) staged() (files []*Staged) {
+	add := func(s *Staged) {
+		if s != nil {
+			files = append(files, s)
+		}
+	}
+	for i := range p.Jobs {
+		j := &p.Jobs[i]
+		for k := range j.Changes {
+			add(j.Changes[k].Staged)
+		}
+		if j.Quarantine != nil {
+			add(j.Quarantine.Staged)
+		}
+		if j.Reading.List != nil {
+			add(j.Reading.List.Staged)
+		}
+	}
+	return files
+}
+
+// Save writes a plan with its staged files, which open gives by their paths.
+// When it fails, what was written is no plan.
+func Save(w io.Writer, p *Plan, open func(path string) (io.ReadCloser, error)) error {
+	saved, err := p.clone()
+	if err != nil {
+		return err
+	}
+	archive := zip.NewWriter(w)
+	for i, s := range saved.staged() {
+		name := fmt.Sprintf(stagedEntry, i)
+		if err := saveStaged(archive, name, s, p.Created, open); err != nil {
+			return err
+		}
+		s.Path = name
+	}
+	text, err := json.Marshal(fileV1{FileVersion, jobs.Version, saved})
+	if err != nil {
+		return err
+	}
+	entry, err := archive.CreateHeader(&zip.FileHeader{Name: planEntry, Method: zip.Deflate, Modified: p.Created})
+	if err == nil {
+		_, err = entry.Write(text)
+	}
+	return errors.Join(err, archive.Close())
+}
+
+func saveStaged(archive *zip.Writer, name string, s *Staged, modified time.Time, open func(string) (io.ReadCloser, error)) error {
+	from, err := open(s.Path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	// Stored: Parquet is compressed already.
+	entry, err := archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: modified})
+	if err != nil {
+		return err
+	}
+	if n, err := io.Copy(entry, from); err != nil || n != s.Size {
+		return errors.Join(err, fmt.Errorf("the staged file %s has %d bytes, not %d", s.Path, n, s.Size))
+	}
+	return nil
+}
+
+// clone is a deep copy.
+func (p *Plan) clone() (*Plan, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	out := new(Plan)
+	return out, json.Unmarshal(text, out)
+}
+
+// File is a saved plan that is open.
+type File struct {
+	// Plan's staged files have the names by which Open knows them.
+	Plan    *Plan
+	archive *zip.Reader
+}
+
+// Load reads a saved plan, but not yet its staged files. It gives ErrNotPlan for
+// a file that is none, or is damaged.
+func Load(r io.ReaderAt, size int64) (*File, error) {
+	archive, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
+	}
+	entry, err := archive.Open(planEntry)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it has no %s", ErrNotPlan, planEntry)
+	}
+	defer entry.Close()
+	text, err := io.ReadAll(io.LimitReader(entry, maxPlan+1))
+	if err != nil || len(text) > maxPlan {
+		return nil, errors.Join(fmt.Errorf("%w: its %s cannot be read", ErrNotPlan, planEntry), err)
+	}
+	var sniff struct {
+		Version    int    `json:"version"`
+		Prospector string `json:"prospector_version"`
+	}
+	if err := json.Unmarshal(text, &sniff); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
+	}
+	if sniff.Version != FileVersion || sniff.Prospector != jobs.Version {
+		return nil, fmt.Errorf("the plan was saved by prospector %.20q (format %d) and this is prospector %s (format %d): apply it with that one, or plan again",
+			sniff.Prospector, sniff.Version, jobs.Version, FileVersion)
+	}
+	var f fileV1
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil || f.Plan == nil {
+		return nil, errors.Join(fmt.Errorf("%w: its %s is damaged", ErrNotPlan, planEntry), err)
+	}
+	if err := f.Plan.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
+	}
+	return &File{f.Plan, archive}, nil
+}
+
+// check finds what no saved plan has, so that those who carry one out need not.
+func (p *Plan) check() error {
+	for i := range p.Jobs {
+		j := &p.Jobs[i]
+		for _, sink := range j.Sinks {
+			if j.Prior[sink] == nil {
+				return fmt.Errorf("%s has no prior state of %s", j.Address, sink)
+			}
+		}
+		writes := [][]Write{j.Foreign}
+		for _, c := range j.Changes {
+			for _, w := range c.Writes {
+				if w.Action != Delete && c.Staged == nil {
+					return fmt.Errorf("%s has no file for partition %s", j.Address, c.Partition)
+				}
+			}
+			writes = append(writes, c.Writes)
+		}
+		if q := j.Quarantine; q != nil {
+			if q.After > 0 && q.Staged == nil {
+				return fmt.Errorf("%s has no file for the quarantine", j.Address)
+			}
+			writes = append(writes, q.Writes)
+		}
+		for _, all := range writes {
+			for _, w := range all {
+				if j.Prior[w.Sink] == nil {
+					return fmt.Errorf("%s writes to %s, which is not among its sinks", j.Address, w.Sink)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Extract copies every staged file to what create makes for its number, and
+// has the plan name it by the path that create gives.
+func (f *File) Extract(create func(number int) (w io.WriteCloser, path string, err error)) error {
+	for i, s := range f.Plan.staged() {
+		if err := f.extract(i, s, create); err != nil {
+			return fmt.Errorf("taking %s out of the saved plan: %w", s.Path, err)
+		}
+	}
+	return nil
+}
+
+func (f *File) extract(number int, s *Staged, create func(int) (io.WriteCloser, string, error)) error {
+	from, err := f.archive.Open(s.Path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, path, err := create(number)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(to, from)
+	if err == nil && n != s.Size {
+		err = fmt.Errorf("%w: the file has %d bytes, not %d", ErrNotPlan, n, s.Size)
+	}
+	s.Path = path
+	return errors.Join(err, to.Close())
+}

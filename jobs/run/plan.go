@@ -1,0 +1,317 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// PlanOptions say what a plan is for, and what it is kept to.
+type PlanOptions struct {
+	Mode plan.Mode // "" is plan.Normal
+	// Targets keep the plan to those jobs and partitions; none means all.
+	Targets []jobs.Address
+	// Replace are jobs and partitions whose files are written anew.
+	Replace []jobs.Address
+}
+
+// selection is what addresses select of one job.
+type selection struct {
+	whole      bool
+	partitions map[string]bool
+}
+
+func (s selection) any() bool { return s.whole || len(s.partitions) > 0 }
+
+func (s selection) has(partition string) bool { return s.whole || s.partitions[partition] }
+
+func selected(job string, addresses []jobs.Address) selection {
+	s := selection{partitions: make(map[string]bool)}
+	of, err := jobs.ParseAddress(job)
+	if err != nil {
+		return s // no command line can name it
+	}
+	for _, a := range addresses {
+		switch {
+		case !a.IsPartition():
+			s.whole = s.whole || a.Contains(of)
+		case a.Job() == of:
+			s.partitions[a.Partition] = true
+		}
+	}
+	return s
+}
+
+// target is what the plan is kept to of one job.
+func (o PlanOptions) target(job string) selection {
+	if len(o.Targets) == 0 {
+		return selection{whole: true}
+	}
+	return selected(job, o.Targets)
+}
+
+// Plan stages every job and says what would change.
+func (s *Session) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
+	if o.Mode == "" {
+		o.Mode = plan.Normal
+	}
+	p := &plan.Plan{
+		Mode: o.Mode, Lineage: s.state.Lineage, Serial: s.state.Serial, Config: s.Config.Digest(),
+		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Jobs: []plan.Job{},
+	}
+	prior, err := s.moved(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkAddresses(prior, slices.Concat(o.Targets, o.Replace)); err != nil {
+		return nil, err
+	}
+	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
+	for _, job := range s.Config.Jobs {
+		if !o.target(job.Address).any() {
+			continue
+		}
+		planned, err := w.job(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		p.Jobs = append(p.Jobs, planned)
+	}
+	if err := w.orphans(ctx, p); err != nil {
+		return nil, err
+	}
+	if len(o.Targets) > 0 {
+		p.Warnings = append(p.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Summary: "Resource targeting is in effect",
+			Detail: "The plan is kept to what -target names, so it may leave the lake in a state that the source never had. Use it to recover from mistakes, and plan without it afterwards."})
+	}
+	p.Checks = s.checks(w.results)
+	s.keepJournals = false
+	return p, nil
+}
+
+func texts(addresses []jobs.Address) (all []string) {
+	for _, a := range addresses {
+		all = append(all, a.String())
+	}
+	return all
+}
+
+// planning is one plan being made.
+type planning struct {
+	*Session
+	options PlanOptions
+	prior   *state.State // with the moves made
+	results map[string]jobs.Result
+}
+
+func (w *planning) job(ctx context.Context, job jobs.Job) (plan.Job, error) {
+	switch w.options.Mode {
+	case plan.Destroy:
+		return w.destroy(ctx, job, "")
+	case plan.RefreshOnly:
+		out := plan.Job{Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
+		if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+			return out, err
+		}
+		out.Warnings = append(out.Warnings, w.driftWarnings(job, out)...)
+		return out, nil
+	}
+	return w.stage(ctx, job)
+}
+
+func addresses(sinks []jobs.Sink) []string {
+	all := make([]string, len(sinks))
+	for i, s := range sinks {
+		all[i] = s.Address
+	}
+	return all
+}
+
+// moved gives a copy of the state in which what the configuration has moved or
+// removed is so, and notes it in the plan.
+func (s *Session) moved(p *plan.Plan) (*state.State, error) {
+	out := s.state.Clone()
+	for _, m := range s.Config.Moved {
+		if out.Jobs[m.From] == nil {
+			continue // as it is on every run after the first
+		}
+		if out.Jobs[m.To] != nil {
+			return nil, m.Diagnose("from", "Both addresses of a move are in the state",
+				fmt.Sprintf("%s cannot become %s, which has published something already. Remove the moved block, and then either declare %s again or let a removed block forget it.", m.From, m.To, m.From))
+		}
+		if err := s.samePlace(out.Jobs[m.From], m); err != nil {
+			return nil, err
+		}
+		if err := out.Move(m.From, m.To); err != nil {
+			return nil, m.Diagnose("from", "Impossible move", err.Error()+".")
+		}
+		p.Moved = append(p.Moved, plan.Move{From: m.From, To: m.To})
+	}
+	for _, r := range s.Config.Removed {
+		if out.Jobs[r.From] != nil && !r.Destroy {
+			delete(out.Jobs, r.From)
+			p.Forgotten = append(p.Forgotten, r.From)
+		}
+	}
+	return out, nil
+}
+
+// samePlace refuses a move by which a table would have to be copied: readers
+// know it by its place.
+func (s *Session) samePlace(owned *state.Job, m jobs.Moved) error {
+	i := slices.IndexFunc(s.Config.Jobs, func(j jobs.Job) bool { return j.Address == m.To })
+	if i < 0 || owned.Table == s.Config.Jobs[i].Name {
+		return nil
+	}
+	job := s.Config.Jobs[i]
+	return job.Diagnose("table", "The table of a moved job has another name",
+		fmt.Sprintf("%s has published the table %q, and %s would publish %q. prospector does not move files, since their readers know them by where they are. Add this to %s, and the table stays where it is:\n\n    table = %q",
+			m.From, owned.Table, m.To, job.Name, m.To, owned.Table))
+}
+
+// checkAddresses refuses an address of a job that is neither declared nor in the
+// state: a slip of the pen would otherwise do nothing, quietly.
+func (s *Session) checkAddresses(prior *state.State, named []jobs.Address) error {
+	known := make(map[string]bool)
+	for _, j := range s.Config.Jobs {
+		known[j.Address] = true
+	}
+	for _, address := range prior.Addresses() {
+		known[address] = true
+	}
+	for _, a := range named {
+		found := false
+		for address := range known {
+			of, err := jobs.ParseAddress(address)
+			found = found || err == nil && a.Job().Contains(of)
+		}
+		if !found {
+			return jobs.Diagnostic{Severity: jobs.Error, Summary: "No such job", Address: a.Job().String(),
+				Detail: fmt.Sprintf("%s is neither declared nor in the state. There is %s.", a.Job(), strings.Join(slices.Sorted(maps.Keys(known)), ", "))}
+		}
+	}
+	return nil
+}
+
+// orphans plans the destruction of what the state has and the configuration does
+// not: jobs that are no longer declared, and sinks that a job no longer has.
+func (w *planning) orphans(ctx context.Context, p *plan.Plan) error {
+	if w.options.Mode == plan.RefreshOnly {
+		return nil
+	}
+	for _, address := range w.prior.Addresses() {
+		if !w.options.target(address).any() {
+			continue
+		}
+		owned := w.prior.Jobs[address]
+		job := jobs.Job{Block: jobs.Block{Address: address}, Name: owned.Table}
+		why := "it is no longer declared"
+		if i := slices.IndexFunc(w.Config.Jobs, func(j jobs.Job) bool { return j.Address == address }); i >= 0 {
+			declared := w.Config.Jobs[i]
+			job.Block, job.PreventDestroy, why = declared.Block, declared.PreventDestroy, "it is no longer among the job's sinks"
+			job.Sinks = declared.Sinks
+		}
+		var left []jobs.Sink
+		for _, sink := range slices.Sorted(maps.Keys(owned.Sinks)) {
+			if slices.ContainsFunc(job.Sinks, func(s jobs.Sink) bool { return s.Address == sink }) {
+				continue
+			}
+			i := slices.IndexFunc(w.Config.Sinks, func(s jobs.Sink) bool { return s.Address == sink })
+			if i < 0 {
+				return undeclaredSink(job, sink, owned.Sinks[sink].URI)
+			}
+			left = append(left, w.Config.Sinks[i])
+		}
+		if len(left) == 0 && len(job.Sinks) > 0 {
+			continue
+		}
+		job.Sinks = left
+		planned, err := w.destroy(ctx, job, why)
+		if err != nil {
+			return err
+		}
+		p.Jobs = append(p.Jobs, planned)
+	}
+	return nil
+}
+
+func undeclaredSink(job jobs.Job, sink, uri string) error {
+	return job.Diagnose("sinks", "The sink of published files is not declared",
+		fmt.Sprintf("%s has files at %s, which should be deleted since neither the job nor %s asks for them any more. Declare %s again, so that they can be; or keep them and forget the job:\n\n    removed { from = %s }",
+			job.Address, uri, sink, sink, job.Address))
+}
+
+// destroy plans the deletion of what a job owns in its sinks. why is "" when the
+// user asked for it.
+func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.Job, error) {
+	out := plan.Job{Address: job.Address, Table: job.Name, Destroy: true, Why: why, Sinks: addresses(job.Sinks)}
+	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+		return out, err
+	}
+	target := w.options.target(job.Address)
+	out.Destroy = target.whole
+	paths := slices.DeleteFunc(plan.Partitions(out.Prior), func(path string) bool { return !target.has(path) })
+	out.Changes = plan.Destruction(job.Name, out.Sinks, out.Prior, paths)
+	if target.whole {
+		out.Quarantine = plan.DestroyQuarantine(job.Name, out.Sinks, out.Prior)
+	}
+	if job.PreventDestroy && !out.Summary().Empty() {
+		if why == "" {
+			why = "this plan is to destroy it"
+		}
+		return out, job.Diagnose("lifecycle", "The table must not be destroyed",
+			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target.",
+				job.Address, strings.Join(out.Sinks, " and "), why))
+	}
+	out.Warnings = append(out.Warnings, w.driftWarnings(job, out)...)
+	return out, nil
+}
+
+// checks holds the declared checks against what was staged. A check of a job
+// that was not read is left out.
+func (s *Session) checks(results map[string]jobs.Result) (out []plan.Check) {
+	for _, c := range s.Config.Checks {
+		result, ok := results[c.Job]
+		if !ok {
+			continue
+		}
+		check := plan.Check{Address: c.Address, Job: c.Job, Severity: c.Severity, Passed: true}
+		for _, a := range c.Assertions {
+			holds, message, problems := a.Evaluate(result)
+			if holds && !problems.HasErrors() {
+				continue
+			}
+			check.Passed = false
+			if !problems.HasErrors() {
+				origin := a.Origin
+				problems = append(problems, jobs.Diagnostic{Summary: "Check failed", Detail: message, Address: c.Address, Origin: &origin})
+			}
+			for _, d := range problems {
+				d.Severity = c.Severity
+				check.Problems = append(check.Problems, d)
+			}
+		}
+		out = append(out, check)
+	}
+	return out
+}
+
+// open gives the store of a sink, opening it the first time.
+func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error) {
+	if opened, ok := s.stores[sink.Address]; ok {
+		return opened, nil
+	}
+	opened, err := s.OpenSink(ctx, sink)
+	if err != nil {
+		return nil, sink.Unusable("Sink cannot be opened", err)
+	}
+	s.stores[sink.Address] = opened
+	return opened, nil
+}

@@ -1,0 +1,52 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"prospector/jobs"
+	"prospector/jobs/ledger"
+	"prospector/jobs/plan"
+)
+
+// Record writes into the ledger what became of an apply: of a plan, or of none
+// when the run ended before there was one, and the error that it ended with.
+func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, ended error) error {
+	r := ledger.Record{
+		ID: s.info.ID, Operation: operation, Who: s.info.Who, Version: jobs.Version,
+		Started: s.info.Created, Ended: s.Now().UTC(),
+		Lineage: s.state.Lineage, SerialBefore: s.serial, SerialAfter: s.state.Serial,
+	}
+	switch {
+	case errors.Is(ended, context.Canceled):
+		r.Outcome, r.Error = ledger.Interrupted, "Interrupted"
+	case ended != nil:
+		r.Outcome, r.Error = ledger.Failed, jobs.Diagnose(ended, "The command failed")[0].Summary
+	case p.Empty():
+		r.Outcome = ledger.NoChanges
+	default:
+		r.Outcome = ledger.Applied
+	}
+	if p != nil {
+		for i := range p.Jobs {
+			r.Jobs = append(r.Jobs, recordOf(&p.Jobs[i]))
+		}
+	}
+	ctx, cancel := inFlight(ctx)
+	defer cancel()
+	beside, prefix := s.Backend.Beside()
+	return ledger.Append(ctx, beside, prefix, r)
+}
+
+func recordOf(j *plan.Job) ledger.JobRecord {
+	r := ledger.JobRecord{
+		Address: j.Address, Summary: ledger.Summary(j.Summary()), Books: ledger.Books(j.Books),
+		Coverage: ledger.Coverage(j.Reading.Coverage),
+		Requests: j.Reading.Requests, Bytes: j.Reading.Bytes, Seconds: j.Reading.Seconds,
+		ExceptionsOmitted: j.Reading.Incomplete() - int64(len(j.Reading.Exceptions)),
+	}
+	for _, e := range j.Reading.Exceptions {
+		r.Exceptions = append(r.Exceptions, ledger.Prospect{ID: e.Prospect, Outcome: e.Outcome})
+	}
+	return r
+}

@@ -1,0 +1,182 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+)
+
+// SavePlan writes a plan of this session, and what it has staged, into a file
+// that another session, on any machine, can apply.
+func (s *Session) SavePlan(p *plan.Plan, path string) (err error) {
+	defer func() {
+		if err != nil {
+			err = jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan could not be saved", Detail: fmt.Sprintf("Writing %s: %s.", path, err)}
+		}
+	}()
+	// A sibling that is renamed at the end: a plan that exists is whole. It
+	// holds events, so it is for its owner alone.
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	err = plan.Save(f, p, func(path string) (io.ReadCloser, error) { return os.Open(path) })
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ReadPlan reads a saved plan, to be shown. Its staged files stay in it.
+func ReadPlan(path string) (*plan.Plan, error) {
+	return withSavedPlan(path, func(*plan.File) error { return nil })
+}
+
+func withSavedPlan(path string, use func(*plan.File) error) (*plan.Plan, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "There is no such plan",
+			Detail: fmt.Sprintf("There is no file %s. prospector plan -out=FILE makes one.", path)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	saved, err := plan.Load(f, info.Size())
+	if err == nil {
+		err = use(saved)
+	}
+	var d jobs.Diagnostic
+	switch {
+	case errors.As(err, &d):
+		return nil, d
+	case err != nil:
+		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan cannot be used",
+			Detail: fmt.Sprintf("Reading %s: %s. Plan again, with prospector plan -out=FILE.", path, err)}
+	}
+	return saved.Plan, nil
+}
+
+// LoadPlan reads a saved plan that is to be applied, and refuses it when what it
+// was made from is no longer so.
+func (s *Session) LoadPlan(ctx context.Context, path string) (*plan.Plan, error) {
+	return withSavedPlan(path, func(f *plan.File) error {
+		if err := s.fresh(ctx, f.Plan); err != nil {
+			return err
+		}
+		dir := filepath.Join(s.stageDir(), "plan")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the staging directory: %w", err)
+		}
+		return f.Extract(func(number int) (io.WriteCloser, string, error) {
+			path := filepath.Join(dir, fmt.Sprintf("%05d", number))
+			w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			return w, path, err
+		})
+	})
+}
+
+// stale says why a saved plan is not applied.
+func stale(format string, args ...any) error {
+	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Saved plan is stale",
+		Detail: "The plan can no longer be applied, since " + fmt.Sprintf(format, args...) + "\n\nNothing was published. Plan again."}
+}
+
+// fresh gives nil when everything that the plan was made from is still so.
+func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
+	switch {
+	case p.Serial == 0 && s.state.Serial == 0:
+		s.state.Lineage = p.Lineage // of the state that the plan is to begin
+	case p.Serial == 0:
+		return stale("it was made before there was a state, and now there is one: the plan was applied already, or another run was first.")
+	case s.state.Serial == 0:
+		return stale("the state that it was made from is not there any more. Is this the right directory, and the right backend?")
+	case p.Lineage != s.state.Lineage:
+		return stale("the state has another lineage: it is the state of another lake. The plan's is %s, the state's is %s.", p.Lineage, s.state.Lineage)
+	case p.Serial != s.state.Serial:
+		return stale("the state has changed: it has the serial %d, and the plan was made from %d. The plan was applied already, or another run was quicker.", s.state.Serial, p.Serial)
+	}
+	if err := s.sameConfiguration(p); err != nil {
+		return err
+	}
+	prior, err := s.moved(&plan.Plan{})
+	if err != nil {
+		return err
+	}
+	for _, j := range p.Jobs {
+		if err := s.sameProspects(j); err != nil {
+			return err
+		}
+		var sinks []jobs.Sink
+		for _, sink := range s.Config.Sinks {
+			if slices.Contains(j.Sinks, sink.Address) {
+				sinks = append(sinks, sink)
+			}
+		}
+		found, _, err := s.refresh(ctx, prior, j.Address, j.Table, sinks)
+		if err != nil {
+			return err
+		}
+		if changed := j.Outdated(found); len(changed) > 0 {
+			return stale("objects have changed in the sinks since it was made:\n\n%s", s.driftList(changed))
+		}
+	}
+	return nil
+}
+
+// sameConfiguration compares what the plan and the directory declare. A changed
+// schema is told apart, since it is the change that weighs most.
+func (s *Session) sameConfiguration(p *plan.Plan) error {
+	for _, j := range p.Jobs {
+		i := slices.IndexFunc(s.Config.Jobs, func(declared jobs.Job) bool { return declared.Address == j.Address })
+		if i >= 0 && !j.Destroy && j.Schema != s.Config.Jobs[i].Table.Fingerprint() {
+			return stale("the schema of %s has changed: its columns or partition keys are not those of the files in the plan.", j.Address)
+		}
+	}
+	if p.Config != s.Config.Digest() {
+		return stale("the configuration, or the value of a variable, is not what it was.")
+	}
+	return nil
+}
+
+// sameProspects reads the list of prospects again. One from standard input is
+// gone, so the plan's counts.
+func (s *Session) sameProspects(j plan.Job) error {
+	i := slices.IndexFunc(s.Config.Jobs, func(declared jobs.Job) bool { return declared.Address == j.Address })
+	if i < 0 || j.Reading.List == nil {
+		return nil
+	}
+	from := s.Config.Jobs[i].Prospects
+	if from == nil || from.File == "-" {
+		return nil
+	}
+	ids, _, err := s.loadProspects(*from)
+	if err != nil {
+		return err
+	}
+	slices.Sort(ids)
+	if listDigest(ids) != j.Reading.List.Digest {
+		return stale("the list of prospects %s is not what it was when %s was read.", from.File, j.Address)
+	}
+	return nil
+}

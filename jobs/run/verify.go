@@ -1,0 +1,177 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink"
+	"prospector/sink/store"
+	"prospector/sink/verify"
+)
+
+// Verified is what reading every published file again has found.
+type Verified struct {
+	Files, Rows, Bytes int64
+	Findings           []Finding // by job, sink and key
+}
+
+// Finding is a published object that is not what the state says, or one that the
+// state does not know.
+type Finding struct {
+	Job     string `json:"job"`
+	Sink    string `json:"sink"`
+	URI     string `json:"uri"`
+	Problem string `json:"problem"`
+}
+
+// Verify reads every file that the state has, with the second reader, and tells
+// what is not as it should be. progress is called now and then.
+func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Verified, error) {
+	v := &verifying{Session: s}
+	for _, address := range s.state.Addresses() {
+		job := jobs.Job{Block: jobs.Block{Address: address}, Name: s.state.Jobs[address].Table}
+		if i := slices.IndexFunc(s.Config.Jobs, func(j jobs.Job) bool { return j.Address == address }); i >= 0 {
+			job = s.Config.Jobs[i]
+		}
+		if err := v.collect(ctx, job, s.state.Jobs[address]); err != nil {
+			return Verified{}, err
+		}
+	}
+	if err := os.MkdirAll(s.stageDir(), 0o700); err != nil { // for copies of remote files
+		return Verified{}, fmt.Errorf("making the staging directory: %w", err)
+	}
+	done := 0
+	progress(0, len(v.files))
+	err := parallel(ctx, v.files, func(ctx context.Context, f published) error {
+		problem, err := v.judge(ctx, f)
+		if err != nil {
+			return err
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.rows, v.found.Bytes+f.object.Size
+		if problem != "" {
+			v.add(f.job, f.sink, f.object.Key, problem)
+		}
+		done++
+		progress(done, len(v.files))
+		return nil
+	})
+	slices.SortFunc(v.found.Findings, compareFindings)
+	return v.found, err
+}
+
+func compareFindings(a, b Finding) int {
+	return slices.Compare([]string{a.Job, a.Sink, a.URI}, []string{b.Job, b.Sink, b.URI})
+}
+
+type verifying struct {
+	*Session
+	files []published
+
+	mu    sync.Mutex
+	found Verified
+}
+
+// published is a file of a partition, or of a quarantine, whose path is "".
+type published struct {
+	job, sink string
+	table     schemas.Table
+	path      string
+	rows      int64
+	content   schemas.Digest
+	object    state.Object
+}
+
+func (v *verifying) add(job, sink, key, problem string) {
+	v.found.Findings = append(v.found.Findings, Finding{job, sink, v.stores[sink].URI(key), problem})
+}
+
+// collect lists a job's files, and tells of objects that the state does not know.
+func (v *verifying) collect(ctx context.Context, job jobs.Job, owned *state.Job) error {
+	for _, address := range slices.Sorted(maps.Keys(owned.Sinks)) {
+		if err := v.openByAddress(ctx, address); err != nil {
+			return undeclaredSink(job, address, owned.Sinks[address].URI)
+		}
+		of := owned.Sinks[address]
+		known := make(map[string]bool)
+		add := func(path string, rows int64, content schemas.Digest, object state.Object) {
+			known[object.Key] = true
+			v.files = append(v.files, published{job.Address, address, job.Table, path, rows, content, object})
+		}
+		for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
+			p := of.Partitions[path]
+			add(path, p.Rows, p.Content, p.Object)
+		}
+		if q := of.Quarantine; q != nil {
+			add("", 0, schemas.Digest{}, q.Object)
+		}
+		if of.Pending != nil {
+			v.add(job.Address, address, plan.TablePrefix(owned.Table), "An apply was interrupted: the next one completes what it has begun.")
+			continue
+		}
+		seen, err := list(ctx, v.stores[address], owned.Table)
+		if err != nil {
+			return err
+		}
+		for _, o := range seen {
+			if !known[o.Key] {
+				v.add(job.Address, address, o.Key, "The state does not know this object, and readers take it for part of the table.")
+			}
+		}
+	}
+	return nil
+}
+
+// judge reads a file, and says what is wrong with it, or "".
+func (v *verifying) judge(ctx context.Context, f published) (problem string, err error) {
+	from := v.stores[f.sink]
+	object, err := from.Stat(ctx, f.object.Key)
+	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return "It is gone.", nil
+	case err != nil:
+		return "", err
+	case object.Size != f.object.Size || object.CRC32C != f.object.CRC32C:
+		return fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
+			object.Size, object.CRC32C, f.object.Size, f.object.CRC32C), nil
+	case f.path == "" || len(f.table.Columns) == 0: // nothing that could be compared
+		return "", nil
+	}
+	partition, err := sink.ParsePartition(f.table, f.path)
+	if err != nil {
+		return "Its partition is not one of the table that is declared now: " + err.Error() + ".", nil
+	}
+	r, err := from.Open(ctx, f.object.Key)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	at, ok := r.(io.ReaderAt)
+	if !ok {
+		temp, err := download(r, f.object, v.stageDir())
+		if err != nil {
+			return "", fmt.Errorf("reading %s: %w", from.URI(f.object.Key), err)
+		}
+		defer temp.Close()
+		at = temp
+	}
+	err = verify.Published(ctx, at, f.object.Size, f.table, partition, f.rows, f.content)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		return "The second reader finds: " + err.Error(), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,348 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/extract/knocksim"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink/store"
+	"prospector/sink/store/local"
+)
+
+// life is how many operations on stores a process lives to make. The one that
+// it dies in may have happened.
+type life struct {
+	left atomic.Int64
+	late bool
+}
+
+func (l *life) over() bool { return l.left.Load() <= 0 }
+
+var errDead = errors.New("the process was killed")
+
+// spend reports whether an operation happens, and whether anybody hears of it.
+func (l *life) spend() (happens, heard bool) {
+	left := l.left.Add(-1)
+	return left > 0 || left == 0 && l.late, left > 0
+}
+
+// mortal is a store of a process that dies.
+type mortal struct {
+	store.Store
+	life *life
+}
+
+func (m mortal) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
+	if happens, _ := m.life.spend(); !happens {
+		return func(yield func(store.Entry, error) bool) { yield(store.Entry{}, errDead) }
+	}
+	return m.Store.List(ctx, prefix)
+}
+
+func (m mortal) Stat(ctx context.Context, key string) (store.Object, error) {
+	if _, heard := m.life.spend(); !heard {
+		return store.Object{}, errDead
+	}
+	return m.Store.Stat(ctx, key)
+}
+
+func (m mortal) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if _, heard := m.life.spend(); !heard {
+		return nil, errDead
+	}
+	return m.Store.Open(ctx, key)
+}
+
+func (m mortal) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (o store.Object, err error) {
+	happens, heard := m.life.spend()
+	if happens {
+		o, err = m.Store.Put(ctx, key, content, cond)
+	}
+	if !heard {
+		return store.Object{}, errDead
+	}
+	return o, err
+}
+
+func (m mortal) Delete(ctx context.Context, key string, cond store.Condition) (err error) {
+	happens, heard := m.life.spend()
+	if happens {
+		err = m.Store.Delete(ctx, key, cond)
+	}
+	if !heard {
+		return errDead
+	}
+	return err
+}
+
+// world is a working directory to which anything happens.
+type world struct {
+	*house
+	seed   uint64
+	rng    *rand.Rand
+	log    []string
+	night  int
+	listed int // prospects that are in the list
+	life   *life
+	saved  string // a plan that waits to be applied
+	copies map[string][]byte
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{house: newHouse(t), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), night: 3, listed: 6, life: new(life), copies: make(map[string][]byte)}
+	w.job().Source.Simulator = &jobs.Simulator{}
+	w.job().Prospects = nil
+	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[seed%3]
+	table, err := schemas.KnockEvents().PartitionedBy(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.job().Table = table
+	w.job().DeleteForeign = seed%2 == 0
+	w.config.Sinks = w.job().Sinks
+	inner := w.stores["local"]
+	w.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+		opened, err := inner(ctx, s)
+		return mortal{opened, w.life}, err
+	}
+	w.source()
+	return w
+}
+
+func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+
+func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+// source makes the source say what it says that night, of the prospects that are
+// listed.
+func (w *world) source() {
+	from := &w.job().Source
+	from.Simulator = &jobs.Simulator{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night)}
+	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night)})
+	if err != nil {
+		w.Fatal(err)
+	}
+	ids := slices.Collect(sim.ProspectIDs())[:w.listed]
+	file := filepath.Join(w.dir, "prospects.txt")
+	if err := os.WriteFile(file, []byte(strings.Join(ids, "\n")+"\n"), 0o600); err != nil {
+		w.Fatal(err)
+	}
+	w.job().Prospects = &jobs.Prospects{Block: jobs.Block{Address: "prospects.test"}, File: file}
+}
+
+// happens changes the source, or is what outsiders do to the lake.
+func (w *world) happens() {
+	files := w.files()
+	switch pick := w.rng.IntN(8); {
+	case pick < 2:
+		w.night = min(w.night+1+w.rng.IntN(9), 31)
+		w.did("source: night %d", w.night)
+		w.source()
+	case pick == 2:
+		w.listed = min(w.listed+1, 10)
+		w.did("source: %d prospects are listed", w.listed)
+		w.source()
+	case pick == 3:
+		name := fmt.Sprintf("foreign-%d.txt", w.rng.IntN(3))
+		w.did("outsider: puts %s", name)
+		w.put(filepath.Join(w.root(), "prospect_events", name), []byte("not ours"))
+	case len(files) == 0:
+	case pick == 4:
+		file := files[w.rng.IntN(len(files))]
+		w.did("outsider: deletes %s", file)
+		if err := os.Remove(file); err != nil {
+			w.Fatal(err)
+		}
+	case pick == 5:
+		file := files[w.rng.IntN(len(files))]
+		w.did("outsider: truncates %s", file)
+		w.put(file, w.read(file)[:20])
+	case pick == 6:
+		file := files[w.rng.IntN(len(files))]
+		w.did("outsider: copies %s", file)
+		w.copies[file] = w.read(file)
+	case pick == 7:
+		for _, file := range slices.Sorted(maps.Keys(w.copies)) {
+			if slices.Contains(files, file) {
+				w.did("outsider: restores %s", file)
+				w.put(file, w.copies[file])
+			}
+		}
+	}
+}
+
+func (w *world) put(path string, text []byte) {
+	w.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) read(path string) []byte { return []byte(readAll(w, path)) }
+
+// files are those of the table, ascending, foreign ones aside.
+func (w *world) files() (files []string) {
+	err := filepath.WalkDir(filepath.Join(w.root(), "prospect_events"), func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".parquet") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.Fatal(err)
+	}
+	return files
+}
+
+// session opens one that lives to make that many operations.
+func (w *world) session(lives int64) (context.Context, *Session, error) {
+	w.life.left.Store(lives)
+	w.life.late = w.chance(2)
+	files, err := local.Open(w.dir)
+	if err != nil {
+		w.Fatal(err)
+	}
+	mine := mortal{files, w.life}
+	return w.openWith(w.Context(), mine, state.NewLocal(mine, filepath.Join(w.dir, "prospector.state.json")))
+}
+
+// run is a plan, an apply, a plan that is saved or one that is taken up again,
+// by a process that may be killed at any instant.
+func (w *world) run(lives int64) error {
+	ctx, s, err := w.session(lives)
+	if err != nil {
+		return err
+	}
+	err = func() error {
+		if w.saved != "" && w.chance(2) {
+			path := w.saved
+			w.saved = ""
+			p, err := s.LoadPlan(ctx, path)
+			if err != nil {
+				return err
+			}
+			return s.Apply(ctx, p)
+		}
+		p, err := s.Plan(ctx, PlanOptions{})
+		switch {
+		case err != nil || w.chance(5):
+			return err
+		case w.chance(3):
+			path := filepath.Join(w.dir, "saved.plan")
+			if err := s.SavePlan(p, path); err != nil {
+				return err
+			}
+			w.saved = path
+			return nil
+		}
+		return s.Apply(ctx, p)
+	}()
+	return errors.Join(err, s.Close())
+}
+
+// settled proves that one undisturbed apply leaves what an export from scratch
+// makes, and the next one nothing to do.
+func (w *world) settled() {
+	w.saved = ""
+	apply := func() *plan.Plan {
+		ctx, s, err := w.session(1 << 40)
+		if err != nil {
+			w.Fatalf("world %d: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
+		}
+		defer s.Close()
+		p, err := s.Plan(ctx, PlanOptions{})
+		if err == nil {
+			err = s.Apply(ctx, p)
+		}
+		if err != nil {
+			w.Fatalf("world %d: an undisturbed apply fails: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
+		}
+		return p
+	}
+	apply()
+	foreign, _ := filepath.Glob(filepath.Join(w.root(), "prospect_events", "foreign-*"))
+	if w.job().DeleteForeign && len(foreign) > 0 {
+		w.Errorf("world %d: foreign files are still there: %v", w.seed, foreign)
+	}
+	for _, file := range foreign { // the readers of this test would stumble over them
+		if err := os.Remove(file); err != nil {
+			w.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(w.fromScratch(), w.lake(w.root())); diff != "" {
+		w.Errorf("world %d: the lake is not that of an export from scratch:\n%s\n%s", w.seed, diff, strings.Join(w.log, "\n"))
+	}
+	if p := apply(); !p.Empty() {
+		w.Errorf("world %d: the second apply has changes: %+v\n%s", w.seed, p.Summary(), strings.Join(w.log, "\n"))
+	}
+	for _, leftover := range []string{"stage", "journal"} {
+		if left, _ := os.ReadDir(filepath.Join(w.dir, ".prospector", leftover)); len(left) > 0 {
+			w.Errorf("world %d: %s is left in the data directory", w.seed, left[0].Name())
+		}
+	}
+}
+
+// From any sequence of changes of the source, changes that outsiders make, plans,
+// saved plans, applies and kills at any instant, one undisturbed apply leads to
+// the lake that an export from scratch makes, and the next plan to no changes.
+func TestEveryWorldSettles(t *testing.T) {
+	worlds := uint64(60)
+	if testing.Short() {
+		worlds = 10
+	}
+	var killed, stale, applied atomic.Int64
+	t.Run("worlds", func(t *testing.T) {
+		for seed := range worlds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, seed)
+				for range 2 + w.rng.IntN(7) {
+					for range w.rng.IntN(3) {
+						w.happens()
+					}
+					lives := int64(1 + w.rng.IntN(28))
+					if w.chance(3) {
+						lives = 1 << 40
+					}
+					err := w.run(lives)
+					w.did("run of %d lives: %v", lives, err)
+					switch {
+					case err != nil && w.life.over():
+						killed.Add(1)
+					case err != nil && strings.Contains(err.Error(), "stale"):
+						stale.Add(1)
+					case err != nil:
+						t.Errorf("world %d: a run fails: %v\n%s", seed, err, strings.Join(w.log, "\n"))
+					default:
+						applied.Add(1)
+					}
+				}
+				w.settled()
+			})
+		}
+	})
+	t.Logf("%d runs were killed, %d plans were stale, %d runs ended well", killed.Load(), stale.Load(), applied.Load())
+	if n := int64(worlds); killed.Load() < n || stale.Load() < n/10 || applied.Load() < n {
+		t.Error("the test hardly tests")
+	}
+}
