@@ -41,17 +41,7 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	said := len(l.diags)
 	instances := map[string]cty.Value{}
 	for _, key := range sortedKeys(each) {
-		name := hb.Labels[0] + "_" + key
-		if !jobName.MatchString(name) {
-			if body := hb.Body.(*hclsyntax.Body); body.Attributes["table"] == nil {
-				l.fail(body.Attributes["for_each"].Expr.Range(), instanceOf(address, key), "Invalid table name", fmt.Sprintf(
-					"The table of the instance %q would be %q by default, and a table's name is %s. Set table in the job, such as table = \"%s_${replace(lower(each.key), \"/[^a-z0-9]+/\", \"_\")}\".",
-					key, name, nameRule, hb.Labels[0]))
-				ok = false
-				continue
-			}
-		}
-		instances[key] = l.oneJob(hb, instanceOf(address, key), name, eachScope(cty.StringVal(key), each[key]))
+		instances[key] = l.oneJob(hb, instanceOf(address, key), hb.Labels[0]+"_"+key, eachScope(cty.StringVal(key), each[key]))
 		ok = ok && instances[key].IsKnown()
 	}
 	l.diags = append(l.diags[:said], distinct(l.diags[said:])...)

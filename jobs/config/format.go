@@ -30,14 +30,9 @@ func Format(src []byte, filename string) ([]byte, jobs.Diagnostics) {
 	if l.diags.HasErrors() {
 		return nil, l.diags
 	}
-	out := src
-	// One pass may make room for another: it stands still after a few.
-	for range 8 {
-		next := hclwrite.Format(out)
-		if bytes.Equal(next, out) {
-			break
-		}
-		out = next
+	out := hclwrite.Format(src)
+	if out == nil {
+		out = []byte{} // of an empty file
 	}
 	if !sameTokens(src, out) {
 		return bytes.Clone(src), l.diags // rather unformatted than changed

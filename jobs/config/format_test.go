@@ -62,6 +62,19 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// A format that would change more than white space is none.
+func TestSameTokens(t *testing.T) {
+	const src = "a = [1, \"b \"] # c\n"
+	for other, want := range map[string]bool{
+		src: true, "a=[ 1,\"b \" ]   # c  \n": true,
+		"a = [1, \"b\"] # c\n": false, "a = [1, \"b \"] # d\n": false, "a = [1, \"b \"]\n": false, "a = [2, \"b \"] # c\n": false, "": false,
+	} {
+		if got := sameTokens([]byte(src), []byte(other)); got != want {
+			t.Errorf("%q: %v", other, got)
+		}
+	}
+}
+
 // What does not parse is told with its line, and without what that must not show.
 func TestFormatRefuses(t *testing.T) {
 	for _, c := range []struct {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"prospector/jobs"
 )
 
 // FuzzLoad holds Load to what it promises whatever a file has in it: an end
@@ -23,6 +25,23 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(string(src))
 	}
+	f.Add(minimal + `
+check "it" {
+  job = job.events
+  assert {
+    condition     = staged.rows > 1 && staged.newest_event_age_hours < 2 && alltrue([for c, s in staged.null_share : s < 0.1])
+    error_message = "${staged.rows} ${var.key}"
+  }
+}
+job "many" {
+  for_each = { a = var.key }
+  source   = source.simulator.demo
+  sinks    = [sink.local.lake]
+}
+moved {
+  from = job.old
+  to   = job.many["a"]
+}`)
 	const secret = "Sw0rdf1sh-Sw0rdf1sh"
 	dir := write(f, map[string]string{"a.hcl": `variable "key" { sensitive = true }`})
 	f.Fuzz(func(t *testing.T, src string) {
@@ -37,6 +56,21 @@ func FuzzLoad(f *testing.F) {
 			}
 			if (c == nil) != diags.HasErrors() {
 				t.Errorf("a configuration: %v, errors: %v", c != nil, diags.HasErrors())
+			}
+			if c != nil {
+				c.Digest()
+				for _, check := range c.Checks {
+					for _, a := range check.Assertions {
+						for _, r := range []jobs.Result{{}, result} {
+							holds, message, problems := a.Evaluate(r)
+							if holds && (message != "" || len(problems) > 0) || !holds && (message == "") != (len(problems) > 0) {
+								t.Errorf("%s: holds: %v, %q\n%s", check.Address, holds, message, render(problems))
+							}
+							diags = append(diags, problems...)
+							diags = append(diags, jobs.Diagnostic{Detail: message})
+						}
+					}
+				}
 			}
 			for _, d := range diags {
 				o := d.Origin

@@ -71,7 +71,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	if p, ok := l.prospects[b.reference("prospects")]; ok {
 		j.Prospects = &p
 	}
-	b.table(&j.Name)
+	b.table(&j.Name, hb.Labels[0])
 	for _, s := range b.sinkList() {
 		t := table{sink: s.Address, uri: s.URI(j.Name)}
 		if t.shown = t.uri; len(s.marks) > 0 {
@@ -109,8 +109,22 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	})
 }
 
-// table reads the name of a job's table.
-func (b *block) table(into *string) {
+const badTableName = "Invalid table name"
+
+// table reads the name of a job's table. Of a job with for_each, the default is
+// made from a key, and may be none.
+func (b *block) table(into *string, label string) {
+	if v, set := b.values["table"]; (!set || v.IsNull()) && !jobName.MatchString(*into) {
+		said := slices.ContainsFunc(b.l.diags, func(d jobs.Diagnostic) bool {
+			return d.Summary == badTableName && d.Origin != nil && *d.Origin == b.Attributes["for_each"]
+		})
+		if b.failed = true; said {
+			return // the first instance stands for all whose keys make no name
+		}
+		b.fail("for_each", badTableName, fmt.Sprintf(
+			"The table of this instance would be %q by default, and a table's name is %s. Set table in the job, such as table = \"%s_${replace(lower(each.key), \"/[^a-z0-9]+/\", \"_\")}\".",
+			*into, nameRule, label))
+	}
 	var name string
 	if !b.text("table", &name) {
 		return
@@ -119,7 +133,7 @@ func (b *block) table(into *string) {
 	case b.hidden("table"):
 		b.fail("table", "Sensitive table name", "The name of a table shows in every plan and in the paths of its files, so it cannot be sensitive. Use nonsensitive(…) if it is no secret.")
 	case !jobName.MatchString(name):
-		b.fail("table", "Invalid table name", fmt.Sprintf("A table's name, which is that of its directory, is %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
+		b.fail("table", badTableName, fmt.Sprintf("A table's name, which is that of its directory, is %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
 	default:
 		*into = name
 	}

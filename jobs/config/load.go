@@ -13,7 +13,9 @@
 // The way through: Load reads the files (files.go) and collects the blocks;
 // every variable, local and block is a node (reference.go) that is evaluated
 // when it is first referred to; block.go has the tools by which sources.go,
-// sinks.go and job.go decode theirs.
+// sinks.go, job.go and foreach.go decode theirs. rule.go has what validations of
+// variables and checks of results share. What became of jobs (moves.go) and where
+// tables are (places.go) is judged at the end, when all of them are known.
 package config
 
 import (

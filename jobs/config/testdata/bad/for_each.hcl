@@ -35,7 +35,7 @@ job "itself" {
   sinks    = [sink.local.lake]
 }
 job "keys" {
-  for_each = toset(["North East", "south"])
+  for_each = toset(["North East", "South", "south"])
   source   = source.simulator.demo
   sinks    = [sink.local.lake]
 }
@@ -44,4 +44,10 @@ job "same" {
   source   = source.simulator.demo
   sinks    = [sink.local.lake]
   table    = "same"
+}
+job "nulls" {
+  for_each = { "A" = null, b = "name" }
+  source   = source.simulator.demo
+  sinks    = [sink.local.lake]
+  table    = each.value
 }

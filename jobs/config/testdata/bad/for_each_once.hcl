@@ -19,3 +19,7 @@ job "differ" {
   sinks       = [sink.local.lake]
   compression = each.value
 }
+job "lacks" {
+  for_each = toset(["a", "b"])
+  source   = source.simulator.demo
+}
