@@ -71,20 +71,18 @@ func (b *block) evaluate(local scope, names ...string) {
 	}
 }
 
-// single gives the one block of a type, or nil. It reports a second one.
-func (b *block) single(kind string) (found *hcl.Block) {
-	for _, hb := range b.blocks {
-		switch {
-		case hb.Type != kind:
-		case found == nil:
-			found = hb
-		default:
-			b.failed = true
-			b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s has a %s block already, at %s:%d. Make one of the two.",
-				b.Address, kind, found.DefRange.Filename, found.DefRange.Start.Line))
-		}
+// single gives the one block inside, or nil. It reports a second one.
+func (b *block) single() *hcl.Block {
+	if len(b.blocks) == 0 {
+		return nil
 	}
-	return found
+	first := b.blocks[0]
+	for _, hb := range b.blocks[1:] {
+		b.failed = true
+		b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s has a %s block already, at %s:%d. Make one of the two.",
+			b.Address, first.Type, first.DefRange.Filename, first.DefRange.Start.Line))
+	}
+	return first
 }
 
 // fail reports an error about an attribute, or about the block when it does not

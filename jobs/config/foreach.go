@@ -42,12 +42,8 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	instances := map[string]cty.Value{}
 	for _, key := range sortedKeys(each) {
 		instances[key] = l.oneJob(hb, instanceOf(address, key), hb.Labels[0]+"_"+key, eachScope(cty.StringVal(key), each[key]))
-		ok = ok && instances[key].IsKnown()
 	}
 	l.diags = append(l.diags[:said], distinct(l.diags[said:])...)
-	if !ok {
-		return cty.DynamicVal
-	}
 	return cty.ObjectVal(instances)
 }
 

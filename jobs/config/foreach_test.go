@@ -175,3 +175,55 @@ output "uris" { value = job.events["a"].uris }
 		t.Errorf("diagnostics:\n%s", render(diags))
 	}
 }
+
+// Even the names of what a sensitive value has may say something.
+func TestSensitiveEachValue(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal + `
+variable "accounts" {
+  type      = object({ hunter2 = string })
+  default   = { hunter2 = "a" }
+  sensitive = true
+}
+job "more" {
+  for_each    = { a = var.accounts }
+  source      = source.simulator.demo
+  sinks       = [sink.local.lake]
+  compression = each.value.codec
+}`})
+	if _, diags := Load(dir, Options{}); len(diags) != 1 || diags[0].Summary != "Unknown attribute" || diags[0].Detail != hiddenDetail {
+		t.Errorf("diagnostics:\n%s", render(diags))
+	}
+}
+
+// What is wrong with one instance does not make the others unknown.
+func TestOtherInstances(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": minimal + `
+job "more" {
+  for_each    = toset(["zstd", "snapy"])
+  source      = source.simulator.demo
+  sinks       = [sink.local.lake]
+  compression = each.key
+}
+check "it" {
+  job = job.more["snapy"]
+  assert {
+    condition     = staged.rows > 0
+    error_message = "No rows of ${job.more["zstd"].tabel}."
+  }
+}
+moved {
+  from = job.old
+  to   = job.more["snapy"]
+}
+output "all" { value = job.more }
+output "keys" { value = keys(job.more)[1] }`})
+	_, diags := Load(dir, Options{})
+	var got []string
+	for _, d := range diags {
+		got = append(got, d.Summary+" "+d.Address)
+	}
+	want := []string{`Wrong value for compression job.more["snapy"]`, "Unknown attribute check.it"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s\n%s", d, render(diags))
+	}
+}

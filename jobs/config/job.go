@@ -89,7 +89,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	onForeignFile := "keep"
 	b.choice("on_foreign_file", []string{"keep", "delete"}, &onForeignFile)
 	j.DeleteForeign = onForeignFile == "delete"
-	if lifecycle := b.single("lifecycle"); lifecycle != nil {
+	if lifecycle := b.single(); lifecycle != nil {
 		inner := l.unopened(lifecycle, address, []string{"prevent_destroy"})
 		inner.evaluate(local, "prevent_destroy")
 		inner.bool("prevent_destroy", &j.PreventDestroy)

@@ -68,7 +68,7 @@ func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Remove
 		b.needs("from")
 		from, ok := b.jobAddress("from")
 		r := jobs.Removed{Block: b.Block, From: from.String()}
-		if lifecycle := b.single("lifecycle"); lifecycle != nil {
+		if lifecycle := b.single(); lifecycle != nil {
 			l.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
 		}
 		if !ok || !once(b, hb, from) {

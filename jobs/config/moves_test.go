@@ -75,19 +75,24 @@ moved {
 }`, [][2]string{
 			{`job.few["north"]`, `job.lot["north"]`}, {`job.lot["north"]`, `job.many["north"]`},
 			{`job.few["south"]`, `job.lot["south"]`}, {`job.lot["south"]`, `job.many["south"]`}}, nil},
-		{"all instances but two", `
-moved {
-  from = job.lot
-  to   = job.many
-}
+		{"all instances, but one left", `
 moved {
   from = job.lot["south"]
   to   = job.new
 }
 moved {
+  from = job.lot
+  to   = job.many
+}`, [][2]string{{`job.lot["north"]`, `job.many["north"]`}, {`job.lot["south"]`, "job.new"}}, nil},
+		{"all instances, but one was taken", `
+moved {
+  from = job.lot
+  to   = job.many
+}
+moved {
   from = job.other
   to   = job.many["south"]
-}`, [][2]string{{`job.lot["north"]`, `job.many["north"]`}, {`job.lot["south"]`, "job.new"}, {"job.other", `job.many["south"]`}}, nil},
+}`, [][2]string{{`job.lot["north"]`, `job.many["north"]`}, {"job.other", `job.many["south"]`}}, nil},
 		{"removed", `
 removed { from = job.z }
 removed {

@@ -56,9 +56,18 @@ variable "d" {
     error_message = "It depends on what has no value."
   }
 }
+variable "codec" {
+  default = "snapy"
+  validation {
+    condition     = contains(["snappy", "zstd"], var.codec)
+    error_message = "A codec is snappy or zstd, which the job does not say again."
+  }
+}
 source "simulator" "demo" { seed = var.a }
 sink "local" "lake" { path = var.region }
 job "events" {
   source = source.simulator.demo
   sinks  = [sink.local.lake]
+
+  compression = var.codec
 }
