@@ -2,8 +2,14 @@
 // objects it has published, with what rows, and what it was about to publish
 // when it was last interrupted.
 //
-// The value, its file format and its storage are three things: this file, file.go
-// and the backends. It does not look at the lake; jobs/plan compares the two.
+// The value, its file format and its storage are three things: this file and
+// edit.go; file.go; and storage.go with the two backends, which differ in how they
+// lock. Local is a file of one machine under the operating system's lock, Remote
+// an object that several machines share under a lease. Of either, a state is
+// replaced whole, only by who has seen it, and leaves a backup.
+//
+// It does not look at the lake (jobs/plan compares the two), does not decide when
+// to write, and does not merge: of two runs that write, one is refused.
 package state
 
 import (
