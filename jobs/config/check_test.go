@@ -58,7 +58,7 @@ check "fresh" {
 	if fresh.Name != "fresh" || fresh.Address != "check.fresh" || fresh.Job != "job.events" || fresh.Severity != jobs.Warning || fresh.Origin.Line != 27 {
 		t.Errorf("fresh: %+v", fresh)
 	}
-	if volume.Job != `job.many["north"]` || volume.Severity != jobs.Error || len(volume.Assertions) != 2 || volume.Assertions[1].Origin.Line != 22 {
+	if volume.Job != `job.many["north"]` || volume.Severity != jobs.Error || len(volume.Assertions) != 2 || volume.Assertions[1].Origin.Line != 23 {
 		t.Errorf("volume: %+v", volume)
 	}
 	for _, e := range []struct {

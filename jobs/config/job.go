@@ -93,6 +93,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		inner := l.unopened(lifecycle, address, []string{"prevent_destroy"})
 		inner.evaluate(local, "prevent_destroy")
 		inner.bool("prevent_destroy", &j.PreventDestroy)
+		j.Attributes["prevent_destroy"] = inner.Attributes["prevent_destroy"]
 		b.failed = b.failed || inner.failed
 	}
 	if b.failed {

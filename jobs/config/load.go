@@ -47,11 +47,29 @@ type Options struct {
 // configuration. It is nil when there are errors among the diagnostics; files
 // are named in them as seen through dir, as the caller gave it.
 func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
+	return loadAs(dir, o, (*loader).whole)
+}
+
+// LoadBackend reads only where a directory keeps its state, for commands that
+// need nothing else: a variable that the backend does not refer to need not have
+// a value, and what is wrong with the jobs does not matter.
+func LoadBackend(dir string, o Options) (*jobs.Backend, jobs.Diagnostics) {
+	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Backend {
+		backend := l.settings(apart["prospector"])
+		return &backend
+	})
+}
+
+// loadAs declares what the directory has, and has evaluate make the result of it.
+func loadAs[T any](dir string, o Options, evaluate func(*loader, map[string][]*hcl.Block) *T) (*T, jobs.Diagnostics) {
 	l, err := newLoader(dir, o)
 	if err != nil {
 		return nil, jobs.Diagnostics{{Severity: jobs.Error, Summary: "Cannot find the working directory", Detail: err.Error()}}
 	}
-	c := l.load(o)
+	var c *T
+	if apart := l.declareAll(o); apart != nil {
+		c = evaluate(l, apart)
+	}
 	slices.SortStableFunc(l.diags, func(a, b jobs.Diagnostic) int { return compareOrigins(a.Origin, b.Origin) })
 	if l.diags.HasErrors() {
 		return nil, l.diags
@@ -147,12 +165,15 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "output", LabelNames: []string{"name"}},
 }}
 
-func (l *loader) load(o Options) *jobs.Configuration {
+// declareAll reads the files and makes the nodes of their blocks. It gives the
+// blocks that nothing can refer to, by type; nil when a file is broken, since
+// what it lacks would only cause errors elsewhere.
+func (l *loader) declareAll(o Options) (apart map[string][]*hcl.Block) {
 	bodies := l.readConfiguration()
 	if l.diags.HasErrors() {
-		return nil // what a broken file lacks would only cause errors elsewhere
+		return nil
 	}
-	apart := map[string][]*hcl.Block{} // those that nothing can refer to, by type
+	apart = map[string][]*hcl.Block{}
 	for _, body := range bodies {
 		content, diags := body.Content(rootSchema)
 		l.report("", false, diags)
@@ -166,7 +187,11 @@ func (l *loader) load(o Options) *jobs.Configuration {
 		}
 	}
 	l.assign(o)
+	return apart
+}
 
+// whole evaluates everything.
+func (l *loader) whole(apart map[string][]*hcl.Block) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}

@@ -33,7 +33,8 @@ func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
 	if b.attrs["condition"] == nil || b.attrs["error_message"] == nil {
 		return rule{}, false
 	}
-	return rule{hb.DefRange, b.Origin, b.attrs["condition"].Expr, b.attrs["error_message"].Expr}, true
+	condition := b.attrs["condition"].Expr
+	return rule{hb.DefRange, *l.origin(condition.Range()), condition, b.attrs["error_message"].Expr}, true
 }
 
 // truth evaluates a condition. Without problems, it may still be unknown: then

@@ -169,7 +169,7 @@ func (a *applying) intend(ctx context.Context) error {
 		}
 	}
 	if list := p.Reading.List; list != nil && list.Staged != nil {
-		kept, err := a.session.publishList(ctx, p.Table, list)
+		kept, err := a.session.publishList(ctx, p.Address, list)
 		if err != nil {
 			return err
 		}

@@ -154,10 +154,10 @@ func (s *Session) moved(p *plan.Plan) (*state.State, error) {
 		}
 		p.Moved = append(p.Moved, plan.Move{From: m.From, To: m.To})
 	}
-	for _, r := range s.Config.Removed {
-		if out.Jobs[r.From] != nil && !r.Destroy {
-			delete(out.Jobs, r.From)
-			p.Forgotten = append(p.Forgotten, r.From)
+	for _, address := range out.Addresses() {
+		if slices.ContainsFunc(s.Config.Removed, func(r jobs.Removed) bool { return !r.Destroy && r.Covers(address) }) {
+			delete(out.Jobs, address)
+			p.Forgotten = append(p.Forgotten, address)
 		}
 	}
 	return out, nil
@@ -266,7 +266,7 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 		if why == "" {
 			why = "this plan is to destroy it"
 		}
-		return out, job.Diagnose("lifecycle", "The table must not be destroyed",
+		return out, job.Diagnose("prevent_destroy", "The table must not be destroyed",
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target.",
 				job.Address, strings.Join(out.Sinks, " and "), why))
 	}

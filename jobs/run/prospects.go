@@ -104,9 +104,9 @@ func (s *Session) publishedList(ctx context.Context, of state.ProspectList) (ids
 
 // publishList keeps a new list beside the state, and gives what the state says
 // of it. It is there before the state names it.
-func (s *Session) publishList(ctx context.Context, table string, list *plan.List) (*state.ProspectList, error) {
+func (s *Session) publishList(ctx context.Context, job string, list *plan.List) (*state.ProspectList, error) {
 	beside, prefix := s.Backend.Beside()
-	key := prefix + "prospects/" + table + "-" + list.Digest + ".jsonl"
+	key := prefix + "prospects/" + fileName(job) + "-" + list.Digest + ".jsonl"
 	f, err := os.Open(list.Staged.Path)
 	if err != nil {
 		return nil, err

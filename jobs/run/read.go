@@ -69,8 +69,8 @@ var errSilent = errors.New("the API does not answer")
 
 // read pages through all events of every prospect, and stages their rows.
 func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
-	s.read = append(s.read, s.journalDir(job.Name))
-	journal, err := spool.Open(s.journalDir(job.Name), from.binding, journalAge, s.Now)
+	s.read = append(s.read, s.journalDir(job))
+	journal, err := spool.Open(s.journalDir(job), from.binding, journalAge, s.Now)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
 	}

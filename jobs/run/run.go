@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -170,7 +171,13 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 
 func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage") }
 
-func (s *Session) journalDir(job string) string { return filepath.Join(s.DataDir, "journal", job) }
+func (s *Session) journalDir(job jobs.Job) string {
+	return filepath.Join(s.DataDir, "journal", fileName(job.Address))
+}
+
+// fileName makes a file's name of an address: jobs may share the name of their
+// tables, when these are in different sinks.
+func fileName(address string) string { return url.PathEscape(address) }
 
 // State is what the session knows prospector to own.
 func (s *Session) State() *state.State { return s.state }

@@ -39,7 +39,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	defer from.close()
 
-	dir := filepath.Join(w.stageDir(), job.Name)
+	dir := filepath.Join(w.stageDir(), fileName(job.Address))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return out, fmt.Errorf("making the staging directory: %w", err)
 	}

@@ -37,7 +37,7 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
 	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
-	backend, err := e.backend(ctx, c)
+	backend, err := e.backend(ctx, c.Backend)
 	if err != nil {
 		return err
 	}

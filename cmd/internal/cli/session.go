@@ -10,6 +10,7 @@ import (
 
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
+	"prospector/jobs/config"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
 )
@@ -46,7 +47,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := e.backend(ctx, c)
+	backend, err := e.backend(ctx, c.Backend)
 	if err != nil {
 		return e.failed(err)
 	}
@@ -74,14 +75,14 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 }
 
 // backend opens the place of the state.
-func (e *env) backend(ctx context.Context, c *jobs.Configuration) (run.Backend, error) {
-	backend, err := e.OpenBackend(ctx, c.Backend)
+func (e *env) backend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
+	backend, err := e.OpenBackend(ctx, b)
 	if err != nil {
 		attribute := "path"
-		if c.Backend.Kind == "gcs" {
+		if b.Kind == "gcs" {
 			attribute = "bucket"
 		}
-		return nil, c.Backend.Diagnose(attribute, "State cannot be kept there", err.Error()+".")
+		return nil, b.Diagnose(attribute, "State cannot be kept there", err.Error()+".")
 	}
 	return backend, nil
 }
@@ -100,60 +101,50 @@ func lockedDiagnostic(err error) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Another run holds the state", Detail: detail}
 }
 
-// editing runs f on the state under its lock, without a session: for commands
-// that look at no sink. f says whether the state is to be written.
-func (e *env) editing(o sessionOptions, f func(context.Context, run.Backend, *state.State) (write bool, err error)) int {
-	c, ok := e.load(&o.variables)
-	if !ok {
+// withBackend runs f on the place of the state, for commands that need nothing
+// else of the configuration.
+func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) error) int {
+	b, ds := config.LoadBackend(e.dir, e.configOptions(v))
+	e.diagnoser.Diagnostics(ds)
+	if ds.HasErrors() {
 		return 1
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := e.backend(ctx, c)
-	if err != nil {
-		return e.failed(err)
+	backend, err := e.backend(ctx, *b)
+	if err == nil {
+		err = f(ctx, backend)
 	}
-	ctx, err = state.LockWithin(ctx, backend, state.NewLockInfo(o.operation, time.Now()), o.timeout, e.view.Waiting)
-	if err != nil {
-		return e.failed(lockedDiagnostic(err))
-	}
-	err = func() error {
-		s, err := backend.Read(ctx)
-		if err != nil {
-			return err
-		}
-		write, err := f(ctx, backend, s)
-		if err != nil || !write {
-			return err
-		}
-		return backend.Write(ctx, s)
-	}()
-	if err = errors.Join(err, backend.Unlock()); err != nil {
+	switch {
+	case errors.Is(err, errDeclined):
+		e.view.Cancelled()
+		return 1
+	case err != nil:
 		return e.failed(err)
 	}
 	return 0
 }
 
-// reading gives the state as it is now, without its lock.
-func (e *env) reading(v *variables, f func(context.Context, *jobs.Configuration, run.Backend, *state.State) error) int {
-	c, ok := e.load(v)
-	if !ok {
-		return 1
-	}
-	ctx, cancel := e.interruptible()
-	defer cancel()
-	backend, err := e.backend(ctx, c)
-	if err != nil {
-		return e.failed(err)
-	}
-	s, err := backend.Read(ctx)
-	if err == nil {
-		err = f(ctx, c, backend, s)
-	}
-	if err != nil {
-		return e.failed(err)
-	}
-	return 0
+// reading runs f on the state as it is now, without its lock.
+func (e *env) reading(v *variables, f func(context.Context, *state.State) error) int {
+	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
+		s, err := backend.Read(ctx)
+		if err != nil {
+			return err
+		}
+		return f(ctx, s)
+	})
+}
+
+// editing runs f on the place of the state under its lock.
+func (e *env) editing(v *variables, l locking, operation string, f func(context.Context, run.Backend) error) int {
+	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
+		ctx, err := state.LockWithin(ctx, backend, state.NewLockInfo(operation, time.Now()), l.timeout, e.view.Waiting)
+		if err != nil {
+			return lockedDiagnostic(err)
+		}
+		return errors.Join(f(ctx, backend), backend.Unlock())
+	})
 }
 
 // shown is a path as the user would write it.

@@ -37,7 +37,7 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 			case len(args) == 1:
 				return e.showPlan(e.resolve(args[0]), asJSON)
 			case runs:
-				return e.reading(&v, func(ctx context.Context, _ *jobs.Configuration, b run.Backend, _ *state.State) error {
+				return e.withBackend(&v, func(ctx context.Context, b run.Backend) error {
 					beside, prefix := b.Beside()
 					records, err := ledger.List(ctx, beside, prefix, runsShown)
 					if skipped, ok := errors.AsType[*ledger.SkippedError](err); ok {
@@ -54,7 +54,7 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 					return nil
 				})
 			}
-			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				if asJSON {
 					return e.document(view.StateJSON(s))
 				}

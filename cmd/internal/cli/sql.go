@@ -25,7 +25,7 @@ asks nobody.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: bigquery, duckdb or spark. Required.")
 			fs.StringVar(&dataset, "dataset", "", "Make the BigQuery table in this data set: `project.dataset`.")
-			fs.StringVar(&only, "job", "", "Only for the job of this `name`.")
+			fs.StringVar(&only, "job", "", "Only for the job with this `name` of its table, or with this address.")
 			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
 			v.register(fs)
 		},
@@ -41,7 +41,7 @@ asks nobody.`,
 			}
 			var statements []string
 			for _, job := range c.Jobs {
-				if only != "" && job.Name != only {
+				if only != "" && job.Name != only && job.Address != only {
 					continue
 				}
 				text, err := statement(dialect, job, readable(job, kind), dataset, filter)

@@ -40,7 +40,7 @@ those that the ADDRESSes name. See: prospector help addresses`,
 			if err != nil {
 				return c.usage("%v", err)
 			}
-			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				found := false
 				for _, a := range s.List() {
 					if selects(wanted, a) {
@@ -95,7 +95,7 @@ func stateShowCommand(e *env) *command {
 			if err != nil || len(args) != 1 {
 				return c.usage("needs one address, such as job.prospect_events (%v)", err)
 			}
-			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				if !e.view.Resource(s, wanted[0]) {
 					return notInState(args[0])
 				}
@@ -106,7 +106,8 @@ func stateShowCommand(e *env) *command {
 }
 
 func stateRmCommand(e *env) *command {
-	o := sessionOptions{operation: "state rm"}
+	var v variables
+	var l locking
 	var dry bool
 	return &command{
 		synopsis: "Forget a job or partition, and keep its files",
@@ -116,8 +117,8 @@ then not prospector's: a plan reports them as foreign, and refuses to overwrite
 them. To forget a job for good, rather use a removed block.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Only say what would be forgotten.")
-			o.locking.register(fs)
-			o.variables.register(fs)
+			l.register(fs)
+			v.register(fs)
 		},
 		run: func(c *command, args []string) int {
 			wanted, err := parseAddresses(args)
@@ -127,14 +128,25 @@ them. To forget a job for good, rather use a removed block.`,
 			if len(wanted) == 0 {
 				return c.usage("needs an address, such as job.prospect_events")
 			}
-			return e.editing(o, func(_ context.Context, _ run.Backend, s *state.State) (bool, error) {
+			return e.editing(&v, l, "state rm", func(ctx context.Context, backend run.Backend) error {
+				s, err := backend.Read(ctx)
+				if err != nil {
+					return err
+				}
 				for i, a := range wanted {
 					if err := s.Forget(a.String()); err != nil {
-						return false, notInState(args[i])
+						return notInState(args[i])
 					}
+				}
+				if !dry {
+					if err := backend.Write(ctx, s); err != nil {
+						return err
+					}
+				}
+				for _, a := range wanted {
 					e.view.Printf("%s %s\n", map[bool]string{true: "Would forget", false: "Forgot"}[dry], a)
 				}
-				return !dry, nil
+				return nil
 			})
 		},
 	}
@@ -147,7 +159,7 @@ func statePullCommand(e *env) *command {
 		about:    `Prints the state as its file is, in the newest format.`,
 		flags:    v.register,
 		run: func(*command, []string) int {
-			return e.reading(&v, func(_ context.Context, _ *jobs.Configuration, _ run.Backend, s *state.State) error {
+			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				if s.Serial == 0 {
 					return jobs.Diagnostic{Severity: jobs.Error, Summary: "There is no state", Detail: "Nothing was published yet."}
 				}
@@ -162,7 +174,8 @@ func statePullCommand(e *env) *command {
 }
 
 func statePushCommand(e *env) *command {
-	o := sessionOptions{operation: "state push"}
+	var v variables
+	var l locking
 	var force bool
 	return &command{
 		synopsis: "Put a state in the place of the present one",
@@ -172,8 +185,8 @@ which is kept as the backup. A state of another lineage, or with an older serial
 is refused.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial.")
-			o.locking.register(fs)
-			o.variables.register(fs)
+			l.register(fs)
+			v.register(fs)
 		},
 		run: func(c *command, args []string) int {
 			if len(args) != 1 {
@@ -187,12 +200,12 @@ is refused.`,
 			if err != nil {
 				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a state", Detail: fmt.Sprintf("%s: %s.", args[0], err)})
 			}
-			return e.editing(o, func(ctx context.Context, backend run.Backend, _ *state.State) (bool, error) {
+			return e.editing(&v, l, "state push", func(ctx context.Context, backend run.Backend) error {
 				if err := backend.Push(ctx, next, force); err != nil {
-					return false, jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not pushed", Detail: err.Error() + "."}
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not pushed", Detail: err.Error() + "."}
 				}
 				e.view.Printf("Pushed the state with serial %d.\n", next.Serial)
-				return false, nil
+				return nil
 			})
 		},
 	}
@@ -225,7 +238,7 @@ is nothing to release; that of a remote state runs out by itself.`,
 			if len(args) != 1 {
 				return c.usage("needs the ID of the lock")
 			}
-			return e.reading(&v, func(ctx context.Context, _ *jobs.Configuration, backend run.Backend, _ *state.State) error {
+			return e.withBackend(&v, func(ctx context.Context, backend run.Backend) error {
 				if !force {
 					if err := e.ask(ctx, "Do you really want to force-unlock?\n  Only do so if the run that holds the lock is dead.\n  Only 'yes' will be accepted to confirm."); err != nil {
 						return err

@@ -43,7 +43,11 @@ func (v *Human) Plan(p *plan.Plan) {
 		if j.Destroy && len(lines) == 0 {
 			continue
 		}
-		v.Printf("\n  %s%s\n", v.paint("# "+j.Address, bold), v.fate(j))
+		headline := v.paint("# "+j.Address, bold) + v.fate(j)
+		if len(lines) == 0 {
+			headline += " has no changes"
+		}
+		v.Printf("\n  %s\n", headline)
 		for _, line := range lines {
 			v.Printf("  %s\n", line)
 		}
