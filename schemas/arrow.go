@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -79,4 +80,31 @@ func RowDigests(columns []Column, batch arrow.Record) []Digest {
 		rows[i] = rows[i].Seal()
 	}
 	return rows
+}
+
+// microsPerDay is what a Timestamp has of them.
+const microsPerDay = 24 * 60 * 60 * 1e6
+
+// IdentityDays are the UTC days, since 1970-01-01, of the moments that the
+// identity of a batch's rows is made from: created_at, or event_time where there
+// is none. A row keeps its day whatever else of it changes.
+func IdentityDays(columns []Column, batch arrow.Record) []int32 {
+	times := func(name string) *array.Timestamp {
+		i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+		return batch.Column(i).(*array.Timestamp)
+	}
+	created, happened := times("created_at"), times("event_time")
+	days := make([]int32, batch.NumRows())
+	for i := range days {
+		micros := int64(happened.Value(i))
+		if created.IsValid(i) {
+			micros = int64(created.Value(i))
+		}
+		day := micros / microsPerDay
+		if micros%microsPerDay < 0 {
+			day--
+		}
+		days[i] = int32(day)
+	}
+	return days
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -123,5 +124,37 @@ func TestRowDigests(t *testing.T) {
 				t.Fatalf("%d columns, row %d: the digest is %s", n, i, got)
 			}
 		}
+	}
+}
+
+// A row's identity day is that of created_at, else of event_time, also before
+// 1970.
+func TestIdentityDays(t *testing.T) {
+	columns := []Column{{Name: "event_time", Type: Timestamp}, {Name: "created_at", Type: Timestamp}}
+	const day = 24 * 60 * 60 * 1_000_000
+	b := array.NewRecordBuilder(memory.DefaultAllocator, Arrow(columns))
+	add := func(column int, micros any) {
+		if micros == nil {
+			b.Field(column).AppendNull()
+			return
+		}
+		b.Field(column).(*array.TimestampBuilder).Append(arrow.Timestamp(micros.(int)))
+	}
+	var want []int32
+	for _, row := range []struct {
+		happened, created any
+		day               int32
+	}{
+		{nil, 0, 0}, {nil, day - 1, 0}, {nil, day, 1}, {nil, -1, -1}, {nil, -day, -1}, {nil, -day - 1, -2},
+		{5 * day, 3 * day, 3}, {5 * day, nil, 5},
+	} {
+		add(0, row.happened)
+		add(1, row.created)
+		want = append(want, row.day)
+	}
+	batch := b.NewRecord()
+	defer batch.Release()
+	if got := IdentityDays(columns, batch); !slices.Equal(got, want) {
+		t.Errorf("the days are %v, want %v", got, want)
 	}
 }

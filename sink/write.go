@@ -44,6 +44,8 @@ type File struct {
 	Size    int64  // bytes
 	CRC32C  uint32 // of the whole file
 	Summary Summary
+	// FirstDay and LastDay are the range of its rows' schemas.IdentityDays.
+	FirstDay, LastDay int32
 }
 
 // Write makes a Parquet file of a partition's rows, with the settings that the
@@ -67,7 +69,10 @@ func Write(ctx context.Context, path string, table schemas.Table, o WriteOptions
 	if err = errors.Join(err, file.Close()); err != nil {
 		return File{}, errors.Join(fmt.Errorf("staging a Parquet file at %s: %w", path, err), os.Remove(path))
 	}
-	return File{Path: path, Size: w.out.size, CRC32C: w.out.crc.Sum32(), Summary: w.summary}, nil
+	return File{
+		Path: path, Size: w.out.size, CRC32C: w.out.crc.Sum32(), Summary: w.summary,
+		FirstDay: w.first, LastDay: w.last,
+	}, nil
 }
 
 var codecs = map[string]compress.Compression{
@@ -106,6 +111,8 @@ type writer struct {
 	out     *output
 	summary Summary
 	timed   bool // a time was seen
+	// The range of identity days.
+	first, last int32
 }
 
 func (w *writer) write(ctx context.Context, codec compress.Compression, job string, rows Rows) (err error) {
@@ -166,6 +173,12 @@ func (w *writer) summarise(batch arrow.Record) {
 	}
 	for _, d := range digests {
 		w.summary.Content = w.summary.Content.Add(d.Seal())
+	}
+	for i, day := range schemas.IdentityDays(w.table.Columns, batch) {
+		if w.summary.Rows == 0 && i == 0 {
+			w.first, w.last = day, day
+		}
+		w.first, w.last = min(w.first, day), max(w.last, day)
 	}
 	w.summary.Rows += batch.NumRows()
 	times := keysOf(w.table, batch).time

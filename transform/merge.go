@@ -32,49 +32,84 @@ type Diff struct {
 	Added     int64 // new rows whose id is not published in the partition
 	Changed   int64 // new rows that replace a published row of other content
 	Unchanged int64 // new rows that are published as they are
+	// AddedDays are the identity days (schemas.IdentityDays) of the new rows
+	// whose id is not published in the partition: if one of them has come from
+	// another partition, its row there has that day.
+	AddedDays Days
 	// Missing are the published rows that no new row of the partition replaces.
 	// They stay, unless their event is now in another partition.
 	Missing IDs
 }
 
+// Days is a set of days since 1970-01-01.
+type Days map[int32]struct{}
+
+// CollectDays reads the identity days of rows.
+func CollectDays(table schemas.Table, rows Rows) (Days, error) {
+	days := make(Days)
+	for batch, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		for _, day := range schemas.IdentityDays(table.Columns, batch) {
+			days[day] = struct{}{}
+		}
+	}
+	return days, nil
+}
+
 // Compare says what the new rows of a partition change in its published rows.
-// It holds the ids of the new rows in memory, some 60 bytes each.
+// It holds the ids of the new rows in memory, some 80 bytes each.
 func Compare(table schemas.Table, incoming, published Rows) (Diff, error) {
-	fresh := make(map[ID]schemas.Digest)
-	err := eachRow(table, incoming, func(id ID, content schemas.Digest) error {
+	type row struct {
+		content   schemas.Digest
+		day       int32
+		published bool
+	}
+	fresh := make(map[ID]row)
+	err := eachRow(table, incoming, func(id ID, content schemas.Digest, day int32) error {
 		if _, twice := fresh[id]; twice {
 			return fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
 		}
-		fresh[id] = content
+		fresh[id] = row{content: content, day: day}
 		return nil
 	})
 	if err != nil {
 		return Diff{}, err
 	}
-	d := Diff{Missing: make(IDs)}
-	err = eachRow(table, published, func(id ID, content schemas.Digest) error {
-		switch now, replaced := fresh[id]; {
-		case !replaced:
+	d := Diff{Missing: make(IDs), AddedDays: make(Days)}
+	err = eachRow(table, published, func(id ID, content schemas.Digest, _ int32) error {
+		now, replaced := fresh[id]
+		if !replaced {
 			d.Missing[id] = struct{}{}
-		case now == content:
+			return nil
+		}
+		if now.content == content {
 			d.Unchanged++
-		default:
+		} else {
 			d.Changed++
 		}
+		now.published = true
+		fresh[id] = now
 		return nil
 	})
-	d.Added = int64(len(fresh)) - d.Changed - d.Unchanged
+	for _, r := range fresh {
+		if !r.published {
+			d.Added++
+			d.AddedDays[r.day] = struct{}{}
+		}
+	}
 	return d, err
 }
 
-func eachRow(table schemas.Table, rows Rows, visit func(ID, schemas.Digest) error) error {
+func eachRow(table schemas.Table, rows Rows, visit func(ID, schemas.Digest, int32) error) error {
 	for batch, err := range rows {
 		if err != nil {
 			return err
 		}
-		contents := schemas.RowDigests(table.Columns, batch)
+		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
 		for i, id := range batchIDs(table, batch) {
-			if err := visit(id, contents[i]); err != nil {
+			if err := visit(id, contents[i], days[i]); err != nil {
 				return err
 			}
 		}

@@ -56,7 +56,7 @@ func batchOf(versions []string) arrow.Record {
 			case c.Name == "description" && len(v) > 1:
 				b.Field(i).(*array.StringBuilder).Append(v[1:])
 			case c.Name == "event_time":
-				b.Field(i).(*array.TimestampBuilder).Append(arrow.Timestamp(v[0]))
+				b.Field(i).(*array.TimestampBuilder).Append(arrow.Timestamp(v[0]) * 24 * 60 * 60 * 1e6) // a day an event
 			default:
 				b.Field(i).AppendNull()
 			}
@@ -94,23 +94,27 @@ func TestCompare(t *testing.T) {
 		incoming, published       []string
 		added, changed, unchanged int64
 		missing                   string
+		days                      string // of what was added
 	}{
-		{"nothing", nil, nil, 0, 0, 0, ""},
-		{"nothing was published", []string{"a1 b1"}, nil, 2, 0, 0, ""},
-		{"nothing is new", nil, []string{"a1", "b1"}, 0, 0, 0, "a b"},
-		{"all the same", []string{"a1 b1 c1"}, []string{"a1 b1", "c1"}, 0, 0, 3, ""},
-		{"in another order", []string{"b1", "a1"}, []string{"a1 b1"}, 0, 0, 2, ""},
-		{"one changed", []string{"a1 b2"}, []string{"a1 b1"}, 0, 1, 1, ""},
-		{"NULL became a value", []string{"a1"}, []string{"a"}, 0, 1, 0, ""},
-		{"all of it", []string{"a1 b2", "d1"}, []string{"a1 b1 c1"}, 1, 1, 1, "c"},
-		{"empty batches", []string{"", "a1", ""}, []string{"", "a1"}, 0, 0, 1, ""},
+		{"nothing", nil, nil, 0, 0, 0, "", ""},
+		{"nothing was published", []string{"a1 b1"}, nil, 2, 0, 0, "", "ab"},
+		{"nothing is new", nil, []string{"a1", "b1"}, 0, 0, 0, "a b", ""},
+		{"all the same", []string{"a1 b1 c1"}, []string{"a1 b1", "c1"}, 0, 0, 3, "", ""},
+		{"in another order", []string{"b1", "a1"}, []string{"a1 b1"}, 0, 0, 2, "", ""},
+		{"one changed", []string{"a1 b2"}, []string{"a1 b1"}, 0, 1, 1, "", ""},
+		{"NULL became a value", []string{"a1"}, []string{"a"}, 0, 1, 0, "", ""},
+		{"all of it", []string{"a1 b2", "d1"}, []string{"a1 b1 c1"}, 1, 1, 1, "c", "d"},
+		{"empty batches", []string{"", "a1", ""}, []string{"", "a1"}, 0, 0, 1, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...))
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := transform.Diff{Added: test.added, Changed: test.changed, Unchanged: test.unchanged, Missing: idsOf(t, test.missing)}
+			want := transform.Diff{Added: test.added, Changed: test.changed, Unchanged: test.unchanged, Missing: idsOf(t, test.missing), AddedDays: make(transform.Days)}
+			for _, day := range test.days {
+				want.AddedDays[day] = struct{}{}
+			}
 			if diff := cmp.Diff(want, d); diff != "" {
 				t.Errorf("the difference is another one (-want +got):\n%s", diff)
 			}

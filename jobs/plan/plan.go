@@ -195,6 +195,9 @@ type Staged struct {
 	Content schemas.Digest `json:"content"`
 	Size    int64          `json:"size"`
 	CRC32C  uint32         `json:"crc32c"`
+	// Days is the range of its rows' identity days; nil for what is no
+	// partition.
+	Days *state.Days `json:"days,omitempty"`
 }
 
 // Write is what happens to an object in one sink.

@@ -253,6 +253,9 @@ type holding struct {
 
 func (r *Refreshed) generations() map[string]holding {
 	all := make(map[string]holding)
+	if r == nil {
+		return all
+	}
 	for _, p := range r.Partitions {
 		all[p.Object.Key] = holding{generation: p.Object.Generation}
 	}

@@ -199,7 +199,7 @@ func partition(staged *plan.Staged, object state.Object) state.Partition {
 		return state.Partition{Object: object}
 	}
 	object.Size, object.CRC32C = staged.Size, staged.CRC32C
-	return state.Partition{Rows: staged.Rows, Content: staged.Content, Object: object}
+	return state.Partition{Rows: staged.Rows, Content: staged.Content, Object: object, Days: staged.Days}
 }
 
 func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine {

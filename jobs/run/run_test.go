@@ -35,6 +35,7 @@ type house struct {
 	// observed is what the last session reported.
 	observed observer
 	prepare  func(*Session)
+	options  PlanOptions
 }
 
 func newHouse(t testing.TB) *house {
@@ -92,6 +93,7 @@ func (h *house) open(ctx context.Context) (context.Context, *Session, error) {
 
 func (h *house) openWith(ctx context.Context, files store.Store, backend Backend) (context.Context, *Session, error) {
 	h.observed = observer{}
+	h.config.Sinks = h.job().Sinks
 	return Open(ctx, Options{
 		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"), Backend: backend,
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
@@ -115,7 +117,7 @@ func (h *house) try(ctx context.Context) (p *plan.Plan, err error) {
 	if h.prepare != nil {
 		h.prepare(s)
 	}
-	if p, err = s.Plan(ctx, PlanOptions{}); err != nil {
+	if p, err = s.Plan(ctx, h.options); err != nil {
 		return nil, err
 	}
 	return p, s.Apply(ctx, p)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -164,8 +165,7 @@ func (d *draft) rows() plan.Rows {
 // digest, exactly the new ones.
 func (b *builder) build(ctx context.Context) error {
 	drafts := b.drafts()
-	err := parallel(ctx, drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
-	if err != nil {
+	if err := b.compareAll(ctx, drafts); err != nil {
 		return err
 	}
 	links, err := b.findMoved(drafts)
@@ -243,6 +243,48 @@ func (b *builder) drafts() (drafts []*draft) {
 	}
 	slices.SortFunc(drafts, func(a, b *draft) int { return cmp.Compare(a.path, b.path) })
 	return drafts
+}
+
+// compareAll compares every draft. A partition without new rows is only read when
+// an event that is new in another one may have left it.
+func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
+	var fresh, idle []*draft
+	for _, d := range drafts {
+		if d.staged.Rows > 0 {
+			fresh = append(fresh, d)
+		} else {
+			idle = append(idle, d)
+		}
+	}
+	compare := func(drafts []*draft) error {
+		return parallel(ctx, drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
+	}
+	if err := compare(fresh); err != nil || len(idle) == 0 {
+		return err
+	}
+	added := make(transform.Days)
+	for _, d := range fresh {
+		days := d.diff.AddedDays
+		if d.in == "" { // all of it is new
+			var err error
+			if days, err = transform.CollectDays(b.job.Table, b.staging.Rows(d.path)); err != nil {
+				return err
+			}
+		}
+		maps.Copy(added, days)
+	}
+	days := slices.Sorted(maps.Keys(added))
+	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
+}
+
+// mayHold reports whether any of the days, ascending, is in a range, or could be
+// as the range is not known.
+func mayHold(of *state.Days, days []int32) bool {
+	if of == nil {
+		return len(days) > 0
+	}
+	i, _ := slices.BinarySearch(days, of.First)
+	return i < len(days) && days[i] <= of.Last
 }
 
 func (b *builder) compare(ctx context.Context, d *draft) error {
@@ -325,7 +367,10 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 		return o, fmt.Errorf("%s, partition %s: %d rows were to be written, but %d were; nothing was published, and this is a bug of prospector",
 			b.job.Address, d.path, o.Rows.After, file.Summary.Rows)
 	}
-	o.Staged = &plan.Staged{Path: file.Path, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C}
+	o.Staged = &plan.Staged{
+		Path: file.Path, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C,
+		Days: &state.Days{First: file.FirstDay, Last: file.LastDay},
+	}
 	return o, nil
 }
 

@@ -79,6 +79,16 @@ type Partition struct {
 	// Content is the digest of its rows, equal wherever they are the same.
 	Content schemas.Digest `json:"content"`
 	Object  Object         `json:"object"`
+	// Days is the range of its rows' schemas.IdentityDays; nil when it is not
+	// known. An event that is new elsewhere, on a day that is not among them,
+	// has not left this partition, so it need not be read for that.
+	Days *Days `json:"days,omitempty"`
+}
+
+// Days is a range of days since 1970-01-01, both inclusive.
+type Days struct {
+	First int32 `json:"first"`
+	Last  int32 `json:"last"`
 }
 
 // Object is one published object as it was when it was written.
