@@ -166,7 +166,7 @@ func (p *Plan) check() error {
 				return fmt.Errorf("%s has no prior state of %s", j.Address, sink)
 			}
 		}
-		writes := [][]Write{j.Foreign}
+		writes := [][]Write{j.Foreign, j.Obsolete}
 		for _, c := range j.Changes {
 			for _, w := range c.Writes {
 				if w.Action != Delete && c.Staged == nil {

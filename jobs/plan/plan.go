@@ -59,6 +59,9 @@ type Job struct {
 	Table string `json:"table"`
 	// Schema is the fingerprint of the table.
 	Schema string `json:"schema"`
+	// Rewrite is set when the published table is partitioned otherwise: its
+	// rows are written anew, and then its files deleted.
+	Rewrite *Rewrite `json:"rewrite,omitempty"`
 	// Destroy says that the table is deleted from the Sinks, and Why.
 	Destroy bool   `json:"destroy,omitempty"`
 	Why     string `json:"why,omitempty"`
@@ -71,12 +74,23 @@ type Job struct {
 	Changes []Change `json:"changes"`
 	// Quarantine is nil when the quarantine stays as it is.
 	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Obsolete are the deletions of files that a rewrite has left.
+	Obsolete []Write `json:"obsolete,omitempty"`
 	// Foreign are the deletions of objects that are not prospector's.
 	Foreign  []Write          `json:"foreign,omitempty"`
 	Drift    []Drift          `json:"drift,omitempty"`
 	Reading  Reading          `json:"reading"`
 	Books    Books            `json:"books"`
 	Warnings jobs.Diagnostics `json:"warnings,omitempty"`
+}
+
+// Rewrite is a change of a table's schema.
+type Rewrite struct {
+	Schema string `json:"schema"` // the fingerprint before
+	// Before and After are the partition keys.
+	Before []string `json:"partition_by_before"`
+	After  []string `json:"partition_by_after"`
+	Rows   int64    `json:"rows"` // that are written anew
 }
 
 // Reading is how a job's source was read, and what that has cost.
@@ -303,7 +317,7 @@ func (j *Job) Summary() (s Summary) {
 	if j.Quarantine != nil {
 		count(j.Quarantine.Action())
 	}
-	s.Destroy += len(j.Foreign)
+	s.Destroy += len(j.Foreign) + len(j.Obsolete)
 	return s
 }
 
@@ -324,6 +338,7 @@ func (j *Job) Writes() map[At]bool {
 	if j.Quarantine != nil {
 		add(j.Quarantine.Writes)
 	}
+	add(j.Obsolete)
 	add(j.Foreign)
 	return all
 }
@@ -386,7 +401,7 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 			w := Write{Sink: address, Action: Update, Key: have.Object.Key, Generation: have.Object.Generation}
 			if !ok {
 				w.Action, w.Key = Create, Key(job, o.Partition)
-				w.Generation = sink.Damaged[w.Key]
+				w.Generation = cmp.Or(sink.Damaged[w.Key], sink.Obsolete[w.Key].Generation)
 			}
 			// Where the rows are gone, a damaged object must go too: readers
 			// would still see it.
@@ -482,6 +497,20 @@ func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed
 		return nil
 	}
 	return q
+}
+
+// DeleteObsolete is what deletes the files that a rewrite has left, but for those
+// whose place the job's changes take.
+func (j *Job) DeleteObsolete() (writes []Write) {
+	taken := j.Writes()
+	for _, sink := range j.Sinks {
+		for _, key := range slices.Sorted(maps.Keys(j.Prior[sink].Obsolete)) {
+			if !taken[At{sink, key}] {
+				writes = append(writes, Write{Sink: sink, Action: Delete, Key: key, Generation: j.Prior[sink].Obsolete[key].Generation})
+			}
+		}
+	}
+	return writes
 }
 
 // DeleteForeign is what deletes the foreign objects.

@@ -101,6 +101,9 @@ func objects(sink *state.Sink) map[string]known {
 	if q := sink.Quarantine; q != nil {
 		add(&q.Object, false)
 	}
+	for _, o := range sink.Obsolete {
+		add(&o, false)
+	}
 	if sink.Pending != nil {
 		for _, p := range sink.Pending.Partitions {
 			add(&p.Object, true)
@@ -204,6 +207,20 @@ func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[strin
 		drifted(key)
 	}
 
+	for key, o := range prior.Obsolete {
+		if !has(at, key) {
+			continue
+		}
+		if !match(&o) {
+			drifted(key)
+			o.Generation = at[key].Generation
+		}
+		if r.Obsolete == nil {
+			r.Obsolete = make(map[string]state.Object)
+		}
+		r.Obsolete[key] = o
+	}
+
 	owned := objects(prior)
 	for _, s := range seen {
 		if _, ok := owned[s.Key]; !ok && strings.HasPrefix(s.Key, TablePrefix(job)) {
@@ -261,6 +278,9 @@ func (r *Refreshed) generations() map[string]holding {
 	}
 	if q := r.Quarantine; q != nil {
 		all[q.Object.Key] = holding{generation: q.Object.Generation}
+	}
+	for key, o := range r.Obsolete {
+		all[key] = holding{generation: o.Generation}
 	}
 	for key, generation := range r.Damaged {
 		all[key] = holding{generation: generation}

@@ -80,14 +80,25 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	if before, err = s.record(ctx, before); err != nil {
 		return nil, err
 	}
+	// What takes nothing away comes first, so that rows which move from one
+	// partition to another are never in none.
+	stopping, cancel := inFlight(ctx)
+	defer cancel()
 	published := a.publish(ctx)
+	if published == nil && p.Rewrite != nil {
+		a.retire()
+		if before, err = s.record(stopping, before); err != nil {
+			return nil, s.rescue(stopping, err)
+		}
+	}
+	if published == nil {
+		published = a.deleteAll(ctx)
+	}
 	if published == nil {
 		a.conclude()
 	}
 	// Recorded even when something failed or the run is being stopped: what
 	// is published is published.
-	stopping, cancel := inFlight(ctx)
-	defer cancel()
 	after, recorded := s.record(stopping, before)
 	if recorded != nil {
 		return nil, errors.Join(published, s.rescue(stopping, recorded))
@@ -145,7 +156,7 @@ type applying struct {
 func (a *applying) intend(ctx context.Context) error {
 	p, owned := a.plan, a.owned
 	owned.Table = p.Table
-	if !p.Destroy && p.Schema != "" && len(p.Changes) > 0 {
+	if !p.Destroy && p.Rewrite == nil && len(p.Changes) > 0 {
 		owned.Schema = p.Schema
 	}
 	for _, address := range p.Sinks {
@@ -161,6 +172,7 @@ func (a *applying) intend(ctx context.Context) error {
 	for _, c := range p.Changes {
 		for _, w := range c.Writes {
 			pending(w.Sink).Partitions[c.Partition] = partition(c.Staged, state.Object{Key: w.Key})
+			delete(owned.Sink(w.Sink).Obsolete, w.Key)
 		}
 	}
 	if q := p.Quarantine; q != nil {
@@ -207,36 +219,49 @@ func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine 
 	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
 }
 
-// publish makes the changes. What it has made is in the state when it returns,
-// also with an error; what it has not stays pending. An interrupt lets finish
-// what is in flight, and begins nothing more.
+// publish makes the changes but for deletions. What it has made is in the state
+// when it returns, also with an error; what it has not stays pending. An
+// interrupt lets finish what is in flight, and begins nothing more.
 func (a *applying) publish(ctx context.Context) error {
-	p := a.plan
-	if err := a.deleteForeign(ctx); err != nil {
+	if err := a.drop(ctx, a.plan.Foreign, "foreign file"); err != nil {
 		return err
 	}
+	return a.each(ctx, func(c plan.Change) bool { return c.Action != plan.Delete }, a.plan.Quarantine)
+}
+
+// deleteAll makes the deletions.
+func (a *applying) deleteAll(ctx context.Context) error {
+	if err := a.each(ctx, func(c plan.Change) bool { return c.Action == plan.Delete }, nil); err != nil {
+		return err
+	}
+	return a.drop(ctx, a.plan.Obsolete, "file of the former schema")
+}
+
+// each makes those changes, several at once.
+func (a *applying) each(ctx context.Context, which func(plan.Change) bool, q *plan.Quarantine) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(a.session.Parallelism)
-	for _, c := range p.Changes {
-		if len(c.Writes) > 0 {
+	for _, c := range a.plan.Changes {
+		if len(c.Writes) > 0 && which(c) {
 			group.Go(func() error { return a.publishPartition(groupCtx, c) })
 		}
 	}
-	if q := p.Quarantine; q != nil {
+	if q != nil {
 		group.Go(func() error { return a.publishQuarantine(groupCtx, q) })
 	}
 	return group.Wait()
 }
 
-// deleteForeign deletes what is not prospector's, where the job says so.
-func (a *applying) deleteForeign(ctx context.Context) error {
-	for _, w := range a.plan.Foreign {
+// drop deletes objects that are in no partition.
+func (a *applying) drop(ctx context.Context, writes []plan.Write, what string) error {
+	for _, w := range writes {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 		if _, err := a.write(ctx, w, nil, ""); err != nil {
-			return fmt.Errorf("%s, foreign file: %w", a.plan.Address, err)
+			return fmt.Errorf("%s, %s: %w", a.plan.Address, what, err)
 		}
+		delete(a.owned.Sink(w.Sink).Obsolete, w.Key)
 	}
 	return nil
 }
@@ -260,6 +285,7 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 		delete(sink.Pending.Partitions, c.Partition)
 		if w.Action == plan.Delete {
 			delete(sink.Partitions, c.Partition)
+			delete(sink.Obsolete, w.Key)
 		} else {
 			sink.Partitions[c.Partition] = partition(c.Staged, object)
 		}

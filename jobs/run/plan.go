@@ -261,6 +261,7 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 	out.Changes = plan.Destruction(job.Name, out.Sinks, out.Prior, paths)
 	if target.whole {
 		out.Quarantine = plan.DestroyQuarantine(job.Name, out.Sinks, out.Prior)
+		out.Obsolete = out.DeleteObsolete()
 	}
 	if job.PreventDestroy && !out.Summary().Empty() {
 		if why == "" {

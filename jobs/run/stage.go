@@ -19,6 +19,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
 	"prospector/sink"
 	"prospector/sink/store"
 	"prospector/transform"
@@ -27,10 +28,6 @@ import (
 // stage reads one job's events and stages the files of what they change.
 func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out := plan.Job{Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
-	if prior, ok := w.prior.Jobs[job.Address]; ok && prior.Schema != "" && prior.Schema != out.Schema {
-		return out, job.Diagnose("partition_by", "The table has changed",
-			"The published table has other columns or partition keys than this job declares, and its files cannot be rewritten yet. Give the job a new name, so that it writes a new table, or go back to what it was.")
-	}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
@@ -45,6 +42,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, fmt.Errorf("making the staging directory: %w", err)
 	}
 	if out.Reading.List, err = w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl")); err != nil {
+		return out, err
+	}
+	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
+	if err != nil {
 		return out, err
 	}
 	staging := sink.NewStage(job.Table, dir, w.MemoryLimit)
@@ -67,7 +68,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 
 	target := w.options.target(job.Address)
 	b := &builder{
-		session: w.Session, job: job, prior: out.Prior, staging: staging, dir: dir,
+		session: w.Session, job: job, prior: out.Prior, staging: staging, former: former, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace),
 	}
 	if err := b.build(ctx); err != nil {
@@ -90,8 +91,11 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.inTheWay(job, out); err != nil {
 		return out, err
 	}
-	if job.DeleteForeign && target.whole {
-		out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)
+	if target.whole {
+		out.Obsolete = out.DeleteObsolete()
+		if job.DeleteForeign {
+			out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)
+		}
 	}
 	w.results[job.Address] = result(b, staging, out, w.Now())
 	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read))
@@ -117,7 +121,10 @@ type builder struct {
 	job     jobs.Job
 	prior   map[string]*plan.Refreshed
 	staging *sink.Stage
-	dir     string
+	// former has the published rows when the table is partitioned otherwise
+	// now; else it is nil, and the published files have them.
+	former *sink.Stage
+	dir    string
 	// target are the partitions that the plan is kept to, and replace those
 	// that are written anew.
 	target, replace selection
@@ -143,15 +150,21 @@ func (b *builder) published(path string) (sink string, p state.Partition, ok boo
 
 // draft is a partition on its way to an outcome.
 type draft struct {
-	path    string
-	staged  sink.Staged // zero Rows: no new ones
-	in      string      // the sink that has the published rows, "" for none
-	old     state.Partition
+	path   string
+	staged sink.Staged // zero Rows: no new ones
+	in     string      // the sink that has the published rows, "" for none
+	old    state.Partition
+	// gone says that the partition is of a former table: it is not read, and
+	// its rows are in others now.
+	gone    bool
 	diff    transform.Diff
 	removed transform.IDs // published rows whose events are in another partition now
 }
 
 func (d *draft) rows() plan.Rows {
+	if d.gone {
+		return plan.Rows{Before: d.old.Rows, Removed: d.old.Rows}
+	}
 	r := plan.Rows{
 		Before: d.old.Rows, Added: d.diff.Added, Changed: d.diff.Changed, Unchanged: d.diff.Unchanged,
 		Removed: int64(len(d.removed)),
@@ -173,6 +186,9 @@ func (b *builder) build(ctx context.Context) error {
 		return err
 	}
 	for _, d := range drafts {
+		if d.gone {
+			continue // its rows are counted where they are now
+		}
 		r := d.rows()
 		b.rows.Before, b.rows.After = b.rows.Before+r.Before, b.rows.After+r.After
 		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
@@ -224,21 +240,38 @@ func (b *builder) widen(links map[link]bool) {
 	}
 }
 
+// formerly stands for the sink of rows that are in the former stage.
+const formerly = "(former)"
+
 // drafts are all partitions that have new rows or published ones, by path.
 func (b *builder) drafts() (drafts []*draft) {
-	staged := b.staging.Partitions()
-	known := make(map[string]bool, len(staged))
-	for _, p := range staged {
-		known[p.Partition.Path] = true
-		d := &draft{path: p.Partition.Path, staged: p}
-		d.in, d.old, _ = b.published(d.path)
-		drafts = append(drafts, d)
+	at := make(map[string]*draft)
+	draftOf := func(path string) *draft {
+		d := at[path]
+		if d == nil {
+			d = &draft{path: path}
+			at[path] = d
+			drafts = append(drafts, d)
+		}
+		return d
+	}
+	for _, p := range b.staging.Partitions() {
+		draftOf(p.Partition.Path).staged = p
 	}
 	for _, path := range plan.Partitions(b.prior) {
-		if !known[path] {
-			d := &draft{path: path}
+		d := draftOf(path)
+		_, err := sink.ParsePartition(b.job.Table, path)
+		switch d.gone = err != nil; {
+		case d.gone:
+			_, d.old, _ = b.published(path)
+		case b.former == nil:
 			d.in, d.old, _ = b.published(path)
-			drafts = append(drafts, d)
+		}
+	}
+	if b.former != nil {
+		for _, p := range b.former.Partitions() {
+			d := draftOf(p.Partition.Path)
+			d.in, d.old = formerly, state.Partition{Rows: p.Rows, Content: p.Content}
 		}
 	}
 	slices.SortFunc(drafts, func(a, b *draft) int { return cmp.Compare(a.path, b.path) })
@@ -250,9 +283,10 @@ func (b *builder) drafts() (drafts []*draft) {
 func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	var fresh, idle []*draft
 	for _, d := range drafts {
-		if d.staged.Rows > 0 {
+		switch {
+		case d.staged.Rows > 0:
 			fresh = append(fresh, d)
-		} else {
+		case !d.gone:
 			idle = append(idle, d)
 		}
 	}
@@ -415,25 +449,33 @@ func (b *builder) verify(ctx context.Context, path string, file sink.File) error
 
 // withPublished reads a partition's published rows.
 func (b *builder) withPublished(ctx context.Context, d *draft, use func(sink.Rows) error) error {
-	from := b.session.stores[d.in]
+	if d.in == formerly {
+		return use(b.former.Rows(d.path))
+	}
+	return readPublished(ctx, b.session.stores[d.in], d.old.Object, b.job.Table, b.dir, use)
+}
+
+// readPublished reads the rows of a published file. A store whose objects cannot
+// be read at random is copied from, into dir.
+func readPublished(ctx context.Context, from store.Store, object state.Object, table schemas.Table, dir string, use func(sink.Rows) error) error {
 	err := func() error {
-		r, err := from.Open(ctx, d.old.Object.Key)
+		r, err := from.Open(ctx, object.Key)
 		if err != nil {
 			return err
 		}
 		defer r.Close()
 		if at, ok := r.(io.ReaderAt); ok {
-			return use(sink.Read(ctx, at, d.old.Object.Size, b.job.Table))
+			return use(sink.Read(ctx, at, object.Size, table))
 		}
-		temp, err := download(r, d.old.Object, b.dir)
+		temp, err := download(r, object, dir)
 		if err != nil {
 			return err
 		}
 		defer temp.Close()
-		return use(sink.Read(ctx, temp, d.old.Object.Size, b.job.Table))
+		return use(sink.Read(ctx, temp, object.Size, table))
 	}()
 	if err != nil {
-		return fmt.Errorf("reading the published file %s: %w", from.URI(d.old.Object.Key), err)
+		return fmt.Errorf("reading the published file %s: %w", from.URI(object.Key), err)
 	}
 	return nil
 }

@@ -116,6 +116,10 @@ func (v *verifying) collect(ctx context.Context, job jobs.Job, owned *state.Job)
 		if q := of.Quarantine; q != nil {
 			add("", 0, schemas.Digest{}, q.Object)
 		}
+		for key := range of.Obsolete {
+			known[key] = true
+			v.add(job.Address, address, key, "A rewrite that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
+		}
 		if of.Pending != nil {
 			v.add(job.Address, address, plan.TablePrefix(owned.Table), "An apply was interrupted: the next one completes what it has begun.")
 			continue

@@ -109,12 +109,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{house: newHouse(t), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), night: 3, listed: 6, life: new(life), copies: make(map[string][]byte)}
 	w.job().Source.Simulator = &jobs.Simulator{}
 	w.job().Prospects = nil
-	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[seed%3]
-	table, err := schemas.KnockEvents().PartitionedBy(keys...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.job().Table = table
+	w.partition()
 	w.job().DeleteForeign = seed%2 == 0
 	w.config.Sinks = w.job().Sinks
 	inner := w.stores["local"]
@@ -129,6 +124,17 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
 func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+// partition has the table partitioned somehow.
+func (w *world) partition() {
+	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[w.rng.IntN(3)]
+	table, err := schemas.KnockEvents().PartitionedBy(keys...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.job().Table = table
+	w.did("configuration: partitioned by %v", keys)
+}
 
 // source makes the source say what it says that night, of the prospects that are
 // listed.
@@ -150,7 +156,9 @@ func (w *world) source() {
 // happens changes the source, or is what outsiders do to the lake.
 func (w *world) happens() {
 	files := w.files()
-	switch pick := w.rng.IntN(8); {
+	switch pick := w.rng.IntN(9); {
+	case pick == 8:
+		w.partition()
 	case pick < 2:
 		w.night = min(w.night+1+w.rng.IntN(9), 31)
 		w.did("source: night %d", w.night)
@@ -260,26 +268,38 @@ func (w *world) run(lives int64) error {
 	return errors.Join(err, s.Close())
 }
 
+// apply plans and applies, in a process that lives to make so many operations.
+func (w *world) apply(lives int64) error {
+	ctx, s, err := w.session(lives)
+	if err != nil {
+		return err
+	}
+	p, err := s.Plan(ctx, PlanOptions{})
+	if err == nil {
+		err = s.Apply(ctx, p)
+	}
+	return errors.Join(err, s.Close())
+}
+
+func (w *world) undisturbed() error { return w.apply(1 << 40) }
+
+// plan only plans.
+func (w *world) plan(lives int64) (*plan.Plan, error) {
+	ctx, s, err := w.session(lives)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Plan(ctx, PlanOptions{})
+	return p, errors.Join(err, s.Close())
+}
+
 // settled proves that one undisturbed apply leaves what an export from scratch
 // makes, and the next one nothing to do.
 func (w *world) settled() {
 	w.saved = ""
-	apply := func() *plan.Plan {
-		ctx, s, err := w.session(1 << 40)
-		if err != nil {
-			w.Fatalf("world %d: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
-		}
-		defer s.Close()
-		p, err := s.Plan(ctx, PlanOptions{})
-		if err == nil {
-			err = s.Apply(ctx, p)
-		}
-		if err != nil {
-			w.Fatalf("world %d: an undisturbed apply fails: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
-		}
-		return p
+	if err := w.undisturbed(); err != nil {
+		w.Fatalf("world %d: an undisturbed apply fails: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
 	}
-	apply()
 	foreign, _ := filepath.Glob(filepath.Join(w.root(), "prospect_events", "foreign-*"))
 	if w.job().DeleteForeign && len(foreign) > 0 {
 		w.Errorf("world %d: foreign files are still there: %v", w.seed, foreign)
@@ -292,8 +312,8 @@ func (w *world) settled() {
 	if diff := cmp.Diff(w.fromScratch(), w.lake(w.root())); diff != "" {
 		w.Errorf("world %d: the lake is not that of an export from scratch:\n%s\n%s", w.seed, diff, strings.Join(w.log, "\n"))
 	}
-	if p := apply(); !p.Empty() {
-		w.Errorf("world %d: the second apply has changes: %+v\n%s", w.seed, p.Summary(), strings.Join(w.log, "\n"))
+	if p, err := w.plan(1 << 40); err != nil || !p.Empty() {
+		w.Errorf("world %d: the next plan has changes: %+v (%v)\n%s", w.seed, p, err, strings.Join(w.log, "\n"))
 	}
 	for _, leftover := range []string{"stage", "journal"} {
 		if left, _ := os.ReadDir(filepath.Join(w.dir, ".prospector", leftover)); len(left) > 0 {

@@ -71,6 +71,9 @@ type Sink struct {
 	// above. It is what lets the next run tell an interrupted apply from a
 	// change made by somebody else.
 	Pending *Pending `json:"pending,omitempty"`
+	// Obsolete are objects, by key, whose rows are in other partitions now,
+	// since the table is partitioned otherwise. They wait to be deleted.
+	Obsolete map[string]Object `json:"obsolete,omitempty"`
 }
 
 // Partition is one published partition.
@@ -152,6 +155,7 @@ func (s *State) Clone() *State {
 			sink := *s
 			sink.Partitions = maps.Clone(s.Partitions)
 			sink.Quarantine = s.Quarantine.clone()
+			sink.Obsolete = maps.Clone(s.Obsolete)
 			if s.Pending != nil {
 				sink.Pending = &Pending{maps.Clone(s.Pending.Partitions), s.Pending.Quarantine.clone()}
 			}

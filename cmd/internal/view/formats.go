@@ -21,6 +21,7 @@ const (
 	partitionKind  = "partition"
 	quarantineKind = "quarantine"
 	foreignKind    = "foreign_object"
+	obsoleteKind   = "obsolete_object"
 	jobKind        = "job"
 )
 
@@ -82,6 +83,12 @@ func changesOf(p *plan.Plan) []change {
 				Rows: &plan.Rows{Before: q.Before, After: q.After}, Files: len(q.Writes), Writes: writesOf(q.Writes),
 			})
 		}
+		for _, w := range j.Obsolete {
+			out = append(out, change{
+				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by a rewrite that was interrupted",
+				Files: 1, Writes: writesOf([]plan.Write{w}),
+			})
+		}
 		for _, w := range j.Foreign {
 			out = append(out, change{
 				Address: j.Address, Kind: foreignKind, Job: j.Address, Action: plan.Delete, Reason: `on_foreign_file = "delete"`,
@@ -127,6 +134,9 @@ func readingsOf(p *plan.Plan) []object {
 				"requests_per_second": j.Reading.Rate, "least_seconds_at_rate": atRate(j.Reading),
 			},
 			"exceptions": append([]plan.Exception{}, j.Reading.Exceptions...),
+		}
+		if j.Rewrite != nil {
+			r["rewrite"] = j.Rewrite
 		}
 		if l := j.Reading.List; l != nil {
 			r["prospects"] = object{

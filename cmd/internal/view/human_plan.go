@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,6 +49,10 @@ func (v *Human) Plan(p *plan.Plan) {
 			headline += " has no changes"
 		}
 		v.Printf("\n  %s\n", headline)
+		if r := j.Rewrite; r != nil {
+			v.Printf("  %s schema: partition_by = [%s] -> [%s]; %s written anew\n",
+				v.symbol(plan.Update), quoted(r.Before), quoted(r.After), plural(r.Rows, "row"))
+		}
 		for _, line := range lines {
 			v.Printf("  %s\n", line)
 		}
@@ -111,6 +116,14 @@ func (v *Human) reading(j plan.Job) {
 		cost += fmt.Sprintf("; at %g requests a second no less than %s", r.Rate, seconds(atRate(r)))
 	}
 	v.Printf("    %s\n    %s\n", prospects, cost)
+}
+
+func quoted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = strconv.Quote(w)
+	}
+	return strings.Join(out, ", ")
 }
 
 // named are the first ids of a changed list.
@@ -186,10 +199,13 @@ func (v *Human) changeLines(j plan.Job) []string {
 	}
 	var lines [][2]string
 	for _, f := range folds {
-		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect()})
+		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect(j.Rewrite != nil)})
 	}
 	if q := j.Quarantine; q != nil {
 		lines = append(lines, [2]string{v.symbol(q.Action()) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
+	}
+	for _, w := range j.Obsolete {
+		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "left by a rewrite that was interrupted"})
 	}
 	for _, w := range j.Foreign {
 		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "not prospector's"})
@@ -224,7 +240,9 @@ func (f *fold) name() string {
 	return f.first + " … " + last
 }
 
-func (f *fold) effect() string {
+// effect tells what becomes of the rows. rewritten says that those of a deleted
+// partition are in others now.
+func (f *fold) effect(rewritten bool) string {
 	var parts []string
 	if f.partitions > 1 {
 		parts = append(parts, plural(f.partitions, "partition"))
@@ -233,7 +251,11 @@ func (f *fold) effect() string {
 	case plan.Create:
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
 	case plan.Delete:
-		parts = append(parts, plural(f.rows.Before, "row")+" gone")
+		fate := " gone"
+		if rewritten {
+			fate = ", written anew"
+		}
+		parts = append(parts, plural(f.rows.Before, "row")+fate)
 	case plan.Replace:
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
 	default:

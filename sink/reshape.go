@@ -1,0 +1,63 @@
+package sink
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas"
+)
+
+// Reshape gives the rows of a file of one table the columns of another's rows
+// (Table.RowColumns), so that they can be staged there. Both have the same
+// columns, but for where they are: what is not in the file is a key of its
+// partition.
+func Reshape(rows Rows, from schemas.Table, partition Partition, to schemas.Table) Rows {
+	columns := to.RowColumns()
+	schema := schemas.Arrow(columns)
+	return func(yield func(arrow.Record, error) bool) {
+		for batch, err := range rows {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			arrays := make([]arrow.Array, len(columns))
+			for i, c := range columns {
+				if at := slices.IndexFunc(from.Columns, func(o schemas.Column) bool { return o.Name == c.Name }); at >= 0 {
+					arrays[i] = batch.Column(at)
+				} else if arrays[i], err = partition.constant(c, int(batch.NumRows())); err != nil {
+					yield(nil, err)
+					return
+				}
+			}
+			if !yield(array.NewRecord(schema, arrays, batch.NumRows()), nil) {
+				return
+			}
+		}
+	}
+}
+
+// constant is a column of n times the partition's key.
+func (p Partition) constant(c schemas.Column, n int) (arrow.Array, error) {
+	i := slices.IndexFunc(p.Keys, func(k PartitionKey) bool { return k.Column.Name == c.Name })
+	if i < 0 {
+		return nil, fmt.Errorf("partition %s has no %s, nor have its files", p.Path, c.Name)
+	}
+	if c.Type == schemas.Date {
+		b := array.NewDate32Builder(memory.DefaultAllocator)
+		defer b.Release()
+		for range n {
+			b.Append(arrow.Date32(p.Keys[i].Day))
+		}
+		return b.NewArray(), nil
+	}
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for range n {
+		b.Append(p.Keys[i].Text)
+	}
+	return b.NewArray(), nil
+}
