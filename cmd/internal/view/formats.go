@@ -108,6 +108,21 @@ func partitionAddress(job, partition string) string {
 	return a.WithPartition(partition).String()
 }
 
+// lockOf is who holds the state, or nil when that run has not said so yet.
+func lockOf(holder state.LockInfo) object {
+	if holder.ID == "" {
+		return nil
+	}
+	lock := object{
+		"id": holder.ID, "operation": holder.Operation, "who": holder.Who,
+		"created": holder.Created.Format(time.RFC3339), "path": holder.Path,
+	}
+	if holder.Lease > 0 {
+		lock["lease_seconds"], lock["expires"] = holder.Lease.Seconds(), holder.Expires.Format(time.RFC3339)
+	}
+	return lock
+}
+
 func driftOf(j plan.Job, d plan.Drift) object {
 	return object{"job": j.Address, "sink": d.Sink, "key": d.Key, "kind": d.Kind}
 }

@@ -19,10 +19,9 @@ const StreamVersion = "1.0"
 
 // JSON prints one object a line. Its methods may be called concurrently.
 type JSON struct {
-	mu        sync.Mutex
-	out       io.Writer
-	now       func() time.Time
-	operation string // of the summary
+	mu  sync.Mutex
+	out io.Writer
+	now func() time.Time
 	// What apply_progress counts, by job, and when it was last told.
 	changes map[string]*publishing
 	told    time.Time
@@ -30,7 +29,7 @@ type JSON struct {
 
 // NewJSON makes a JSON, and prints its first line.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
-	v := &JSON{out: out, now: now, operation: "plan"}
+	v := &JSON{out: out, now: now}
 	v.print("version", "info", "Prospector "+jobs.Version, object{"prospector": jobs.Version, "stream": StreamVersion})
 	return v
 }
@@ -84,7 +83,7 @@ func (v *JSON) Cancelled() {
 
 // Waiting is run.Observer's.
 func (v *JSON) Waiting(by *state.LockedError) {
-	v.print("lock_wait", "info", "Waiting for another run to end", object{"lock": by.Holder})
+	v.print("lock_wait", "info", "Waiting for another run to end", object{"lock": lockOf(by.Holder)})
 }
 
 // JobStarted is run.Observer's.
@@ -123,9 +122,6 @@ func (v *JSON) Staged(job string) {
 
 // Plan is Operation's.
 func (v *JSON) Plan(p *plan.Plan) {
-	if p.Mode == plan.Destroy {
-		v.operation = "destroy"
-	}
 	v.Diagnostics(p.Warnings)
 	for _, j := range p.Jobs {
 		v.Diagnostics(j.Warnings)
