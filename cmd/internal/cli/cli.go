@@ -80,7 +80,7 @@ func commands() map[string]func(*env) *command {
 
 func (e *env) run(args []string) int {
 	factories := map[string]cli.CommandFactory{
-		"state": func() (cli.Command, error) { return stateCommand{}, nil },
+		"state": func() (cli.Command, error) { return stateCommand{e}, nil },
 	}
 	for name, make := range commands() {
 		factories[name] = func() (cli.Command, error) {
@@ -98,15 +98,30 @@ func (e *env) run(args []string) int {
 	if len(args) == 1 && (args[0] == "-version" || args[0] == "--version" || args[0] == "-v") {
 		program.Args = []string{"version"}
 	}
+	if len(args) > 0 && e.getenv("COMP_LINE") == "" {
+		if name := args[0]; !known(name, factories) {
+			fmt.Fprintf(e.Stderr, "Error: there is no command or global option %q\n\nFor what there is: prospector -help\n", name)
+			return 1
+		}
+	}
 	code, err := program.Run()
 	if err != nil {
 		fmt.Fprintln(e.Stderr, "Error:", err)
 		return 1
 	}
-	if code == 127 { // an unknown command; the help was printed
+	if code == 127 { // no command; the help was printed
 		return 1
 	}
 	return code
+}
+
+// known reports whether the first word after the global options can be one.
+func known(word string, commands map[string]cli.CommandFactory) bool {
+	switch strings.TrimLeft(word, "-") {
+	case "h", "help", "v", "version", "install-autocomplete", "uninstall-autocomplete":
+		return true
+	}
+	return commands[word] != nil
 }
 
 // env is what every command has.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/cli"
 	"github.com/posener/complete"
@@ -51,17 +52,62 @@ func (c *command) Help() string {
 	if c.args != "" {
 		b.WriteString(" " + c.args)
 	}
-	fmt.Fprintf(&b, "\n\n  %s\n", strings.ReplaceAll(c.about, "\n", "\n  "))
-	b.WriteString("\nOptions:\n")
+	b.WriteString("\n\n")
+	for paragraph := range strings.SplitSeq(c.about, "\n\n") {
+		if !strings.HasPrefix(paragraph, " ") {
+			paragraph = fill(paragraph, helpWidth-2)
+		}
+		b.WriteString(indent(paragraph, 2) + "\n\n")
+	}
+	b.WriteString("Options:\n")
 	c.flagSet().VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
 		name := "-" + f.Name
 		if bare, ok := f.Value.(interface{ IsBoolFlag() bool }); value != "" && (!ok || !bare.IsBoolFlag()) {
 			name += "=" + strings.ToUpper(value)
 		}
-		fmt.Fprintf(&b, "\n  %-22s %s\n", name, strings.ReplaceAll(usage, "\n", "\n"+strings.Repeat(" ", 25)))
+		switch f.DefValue {
+		case "", "0", "0s", "false":
+		default:
+			usage += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(&b, "\n  %-23s%s\n", name, strings.TrimSpace(indent(fill(usage, helpWidth-25), 25)))
 	})
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// helpWidth is how wide a terminal has to be for the help.
+const helpWidth = 80
+
+// indent moves every line that is not empty to the right.
+func indent(text string, columns int) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = strings.Repeat(" ", columns) + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fill breaks text into lines of at most that many characters.
+func fill(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		switch n := utf8.RuneCountInString(word); {
+		case column == 0:
+			column = n
+		case column+1+n > width:
+			b.WriteByte('\n')
+			column = n
+		default:
+			b.WriteByte(' ')
+			column += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
 
 func (c *command) Run(args []string) int {
@@ -113,7 +159,7 @@ func (c *command) AutocompleteArgs() complete.Predictor {
 type variables struct{ vars, files []string }
 
 func (v *variables) register(fs *flag.FlagSet) {
-	fs.Func("var", "Set a variable of the configuration: -var 'name=`value`'.\nMay be given several times.", func(s string) error {
+	fs.Func("var", "Set a variable of the configuration to a value, `name=value`. May be given several times.", func(s string) error {
 		v.vars = append(v.vars, s)
 		return nil
 	})

@@ -31,7 +31,7 @@ func helpCommand(e *env) *command {
 
   ` + strings.Join(topics(), ", ") + `
 
-For the help of a command: prospector COMMAND -help`,
+For the help of a command: prospector help COMMAND`,
 		run: func(c *command, args []string) int {
 			switch {
 			case len(args) == 0:
@@ -43,13 +43,17 @@ For the help of a command: prospector COMMAND -help`,
 					return 0
 				}
 			}
-			if make, ok := commands()[strings.Join(args, " ")]; ok {
+			name := strings.Join(args, " ")
+			if make, ok := commands()[name]; ok {
 				of := make(e)
-				of.name, of.env = strings.Join(args, " "), e
+				of.name, of.env = name, e
 				fmt.Fprintln(e.Stdout, of.Help())
 				return 0
 			}
-			return c.usage("there is no topic %q; there is %s", strings.Join(args, " "), strings.Join(topics(), ", "))
+			if name == "state" { // its subcommands are listed by who knows them
+				return e.run([]string{name, "-help"})
+			}
+			return c.usage("there is no command and no topic %q; the topics are %s", name, strings.Join(topics(), ", "))
 		},
 	}
 }

@@ -19,7 +19,7 @@ import (
 type locking struct{ timeout time.Duration }
 
 func (l *locking) register(fs *flag.FlagSet) {
-	fs.DurationVar(&l.timeout, "lock-timeout", 0, "Wait this `long` for another run to end, such as 10m. Otherwise its\nlock is an error.")
+	fs.DurationVar(&l.timeout, "lock-timeout", 0, "Wait this `duration`, such as 10m, for another run to end. Otherwise its lock is an error.")
 }
 
 // sessionOptions say how a session is opened.
@@ -116,8 +116,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 		err = f(ctx, backend)
 	}
 	switch {
-	case errors.Is(err, errDeclined):
-		e.view.Cancelled()
+	case errors.Is(err, errDeclined): // f has said so
 		return 1
 	case err != nil:
 		return e.failed(err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,15 +17,21 @@ import (
 )
 
 // stateCommand only has subcommands.
-type stateCommand struct{}
+type stateCommand struct{ *env }
 
 func (stateCommand) Synopsis() string { return "Look at the state, and mend it" }
-func (stateCommand) Run([]string) int { return cli.RunResultHelp }
+func (s stateCommand) Run(args []string) int {
+	if len(args) > 0 {
+		fmt.Fprintf(s.Stderr, "Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
+		return 1
+	}
+	return cli.RunResultHelp
+}
 func (stateCommand) Help() string {
 	return `Usage: prospector [global options] state <subcommand> [options] [args]
 
-  Looks at the state, and mends it when it is not what it should be. What changes
-  it keeps the state before as a backup beside it.`
+  Looks at the state, and mends it when it is not what it should be. What
+  changes it keeps the state before as a backup beside it.`
 }
 
 func stateListCommand(e *env) *command {
@@ -32,8 +39,8 @@ func stateListCommand(e *env) *command {
 	return &command{
 		synopsis: "List the addresses in the state",
 		args:     "[ADDRESS ...]",
-		about: `Lists the address of every job in the state and of each of its partitions, or of
-those that the ADDRESSes name. See: prospector help addresses`,
+		about: `Lists the address of every job in the state and of each of its partitions, or
+of those that the ADDRESSes name. See: prospector help addresses`,
 		flags: v.register,
 		run: func(c *command, args []string) int {
 			wanted, err := parseAddresses(args)
@@ -92,8 +99,11 @@ func stateShowCommand(e *env) *command {
 		flags:    v.register,
 		run: func(c *command, args []string) int {
 			wanted, err := parseAddresses(args)
-			if err != nil || len(args) != 1 {
-				return c.usage("needs one address, such as job.prospect_events (%v)", err)
+			switch {
+			case err != nil:
+				return c.usage("%v", err)
+			case len(args) != 1:
+				return c.usage("needs one address, such as job.prospect_events")
 			}
 			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				if !e.view.Resource(s, wanted[0]) {
@@ -112,9 +122,9 @@ func stateRmCommand(e *env) *command {
 	return &command{
 		synopsis: "Forget a job or partition, and keep its files",
 		args:     "ADDRESS ...",
-		about: `Lets the state forget jobs or partitions. Their files stay where they are, and are
-then not prospector's: a plan reports them as foreign, and refuses to overwrite
-them. To forget a job for good, rather use a removed block.`,
+		about: `Lets the state forget jobs or partitions. Their files stay where they are, and
+are then not prospector's: a plan reports them as foreign, and refuses to
+overwrite them. To forget a job for good, rather use a removed block.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Only say what would be forgotten.")
 			l.register(fs)
@@ -181,8 +191,8 @@ func statePushCommand(e *env) *command {
 		synopsis: "Put a state in the place of the present one",
 		args:     "FILE",
 		about: `Puts the state in FILE ("-" is standard input) in the place of the present one,
-which is kept as the backup. A state of another lineage, or with an older serial,
-is refused.`,
+which is kept as the backup. A state of another lineage, or with an older
+serial, is refused.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial.")
 			l.register(fs)
@@ -194,7 +204,7 @@ is refused.`,
 			}
 			b, err := e.readFile(args[0])
 			if err != nil {
-				return e.failed(err)
+				return e.failed(unreadable(err))
 			}
 			next, err := state.Decode(b)
 			if err != nil {
@@ -209,6 +219,11 @@ is refused.`,
 			})
 		},
 	}
+}
+
+// unreadable is the error of a file that the user has named.
+func unreadable(err error) error {
+	return jobs.Diagnostic{Severity: jobs.Error, Summary: "A file cannot be read", Detail: err.Error() + "."}
 }
 
 func (e *env) readFile(name string) ([]byte, error) {
@@ -228,8 +243,8 @@ func forceUnlockCommand(e *env) *command {
 only if you are sure that the run is dead: a run that has lost its lock stops,
 and cannot write the state, but what it was publishing may be half done.
 
-The lock of a state on this machine ends with the process that holds it, so there
-is nothing to release; that of a remote state runs out by itself.`,
+The lock of a state on this machine ends with the process that holds it, so
+there is nothing to release; that of a remote state runs out by itself.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&force, "force", false, "Do not ask.")
 			v.register(fs)
@@ -240,7 +255,11 @@ is nothing to release; that of a remote state runs out by itself.`,
 			}
 			return e.withBackend(&v, func(ctx context.Context, backend run.Backend) error {
 				if !force {
-					if err := e.ask(ctx, "Do you really want to force-unlock?\n  Only do so if the run that holds the lock is dead.\n  Only 'yes' will be accepted to confirm."); err != nil {
+					err := e.ask(ctx, "Do you really want to force-unlock?\n  Only do so if the run that holds the lock is dead.\n  Only 'yes' will be accepted to confirm.")
+					if errors.Is(err, errDeclined) {
+						e.view.Printf("\nForce-unlock cancelled. The lock stays as it is.\n")
+					}
+					if err != nil {
 						return err
 					}
 				}

@@ -59,7 +59,7 @@ func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
 		}
 		job := s.Jobs[address]
 		if !a.IsPartition() {
-			v.Printf("%s\n  table   = %q\n  schema  = %q\n", v.paint("# "+address, bold), job.Table, job.Schema)
+			v.Printf("%s\n  table     = %q\n  schema    = %q\n", v.paint("# "+address, bold), job.Table, job.Schema)
 			if job.Prospects != nil {
 				v.Printf("  prospects = %d\n", job.Prospects.Count)
 			}

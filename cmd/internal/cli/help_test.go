@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"prospector/cmd/internal/view"
+)
+
+// Whatever the help says fits a terminal, and every flag is in it.
+func TestHelpFits(t *testing.T) {
+	e := &env{view: view.NewHuman(view.Streams{Out: io.Discard, Err: io.Discard})}
+	texts := make(map[string]string)
+	for name, make := range commands() {
+		c := make(e)
+		c.name, c.env = name, e
+		texts[name] = c.Help()
+	}
+	for _, topic := range topics() {
+		page, err := pages.ReadFile("help/" + topic + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts["help "+topic] = string(page)
+	}
+	texts["state"] = stateCommand{}.Help()
+	if len(texts) < 20 {
+		t.Fatalf("there are only %d texts", len(texts))
+	}
+	for name, text := range texts {
+		for line := range strings.SplitSeq(text, "\n") {
+			if n := utf8.RuneCountInString(line); n > helpWidth {
+				t.Errorf("%s: a line of %d characters: %s", name, n, line)
+			}
+			if line != strings.TrimRight(line, " ") {
+				t.Errorf("%s: blanks at the end of %q", name, line)
+			}
+		}
+	}
+}
