@@ -63,9 +63,12 @@ func (e *env) output(outputs []jobs.Output, args []string, asJSON, raw bool) err
 	case asJSON:
 		return e.document(json.Marshal(o.Value))
 	case raw:
-		switch o.Value.(type) {
-		case string, float64, bool:
-			fmt.Fprint(e.Stdout, o.Value)
+		switch value := o.Value.(type) {
+		case string:
+			fmt.Fprint(e.Stdout, value)
+			return nil
+		case float64, bool:
+			fmt.Fprint(e.Stdout, view.Literal(value))
 			return nil
 		}
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a single value",

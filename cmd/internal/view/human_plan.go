@@ -339,6 +339,8 @@ func literal(value any, indent string) string {
 		return "null"
 	case string:
 		return fmt.Sprintf("%q", value)
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64)
 	case []any:
 		if len(value) == 0 {
 			return "[]"
