@@ -27,12 +27,12 @@ func fmtCommand(e *env) *command {
 	return &command{
 		synopsis: "Bring configuration files into their canonical format",
 		args:     "[FILE or DIRECTORY ...]",
-		about: `Rewrites the *.hcl and *.hclvars files of the directory, or those that are named,
-in the canonical format, and prints the names of those that it has changed. "-"
-formats standard input to standard output.
+		about: `Rewrites the *.hcl and *.hclvars files of the directory, or those that are
+named, in the canonical format, and prints the names of those that it has
+changed. "-" formats standard input to standard output.
 
 The exit code is 0; 3 when -check has found files that are not formatted; 2 when
-a file does not parse.`,
+a file does not parse, and then that file is left as it is.`,
 		flags: func(flags *flag.FlagSet) {
 			flags.BoolVar(&f.check, "check", false, "Rewrite nothing; exit with 3 if something is not formatted.")
 			flags.BoolVar(&f.diff, "diff", false, "Show what changes.")
@@ -79,12 +79,16 @@ func (f *formatting) stdin() int {
 	}
 	out, ds := config.Format(src, "<stdin>")
 	f.diagnoser.Diagnostics(ds)
-	switch {
-	case ds.HasErrors():
+	if ds.HasErrors() {
 		return fmtBroken
+	}
+	switch {
+	case f.diff:
+		fmt.Fprintf(f.Stdout, "%s", diff.Diff("old/<stdin>", src, "new/<stdin>", out))
 	case !f.check:
 		fmt.Fprintf(f.Stdout, "%s", out)
-	case !bytes.Equal(src, out):
+	}
+	if f.check && !bytes.Equal(src, out) {
 		return fmtUnformatted
 	}
 	return 0
@@ -95,7 +99,7 @@ func (f *formatting) stdin() int {
 func (f *formatting) path(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	if !info.IsDir() {
 		return f.file(path)
