@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expect-exit": expectExit,
 			"jsonschema":  checkSchema,
+			"serve":       serve,
 		},
 	})
 }

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// serve is the script command
+//
+//	serve VARIABLE FILE
+//
+// for odd answers that no simulated world has: until the script ends, a server on
+// loopback answers every request with the text of FILE. VARIABLE gets its URL.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: serve VARIABLE FILE")
+	}
+	page := ts.ReadFile(args[1])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(page))
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
+}
