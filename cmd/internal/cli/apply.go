@@ -193,7 +193,7 @@ func (e *env) apply(c *command, p *planning, args []string) int {
 			return s.Apply(ctx, made)
 		}()
 		if errors.Is(err, errDeclined) {
-			v.Cancelled()
+			v.Cancelled(made.Mode)
 			return 1, err
 		}
 		if recorded := s.Record(ctx, p.operation, made, err); recorded != nil {

@@ -119,6 +119,11 @@ func (c *command) Run(args []string) int {
 		}
 		return c.usage("%v", err)
 	}
+	for _, arg := range fs.Args() {
+		if len(arg) > 1 && arg[0] == '-' {
+			return c.usage("options go before arguments: %s stands after %s", arg, fs.Arg(0))
+		}
+	}
 	if fs.NArg() > 0 && c.args == "" {
 		return c.usage("takes no argument, but got %q", fs.Arg(0))
 	}

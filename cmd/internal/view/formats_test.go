@@ -108,7 +108,7 @@ func calls(v *JSON) map[string]func() {
 		},
 		"Interrupting": v.Interrupting,
 		"Aborted":      v.Aborted,
-		"Cancelled":    v.Cancelled,
+		"Cancelled":    func() { v.Cancelled(plan.Destroy) },
 		"Waiting": func() {
 			for _, holder := range []state.LockInfo{{}, held, leased} {
 				v.Waiting(&state.LockedError{Holder: holder})

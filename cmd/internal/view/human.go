@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"prospector/jobs"
+	"prospector/jobs/plan"
 	"prospector/jobs/run"
 )
 
@@ -158,7 +159,17 @@ func (v *Human) Interrupting() { v.Printf("\n%s\n", wrap(interrupting, v.Width-2
 func (v *Human) Aborted() { v.Printf("\n%s\n", wrap(aborted, v.Width-2)) }
 
 // Cancelled is Operation's.
-func (v *Human) Cancelled() { v.Printf("\nApply cancelled. Nothing was changed.\n") }
+func (v *Human) Cancelled(m plan.Mode) {
+	v.Printf("\n%s cancelled. Nothing was changed.\n", operation(m))
+}
+
+// operation is what carries out a plan, at the beginning of a sentence.
+func operation(m plan.Mode) string {
+	if m == plan.Destroy {
+		return "Destroy"
+	}
+	return "Apply"
+}
 
 // Saved is Operation's.
 func (v *Human) Saved(path string) {

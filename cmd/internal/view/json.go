@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,8 +78,8 @@ func (v *JSON) Interrupting() { v.print("log", "warn", interrupting, nil) }
 func (v *JSON) Aborted() { v.print("log", "error", aborted, nil) }
 
 // Cancelled is Operation's.
-func (v *JSON) Cancelled() {
-	v.print("log", "error", "Apply cancelled. Nothing was changed.", nil)
+func (v *JSON) Cancelled(m plan.Mode) {
+	v.print("log", "error", operation(m)+" cancelled. Nothing was changed.", nil)
 }
 
 // Waiting is run.Observer's.
@@ -188,12 +189,9 @@ func (v *JSON) ApplyDone(job string, c plan.Change, took time.Duration) {
 
 // Applied is Operation's.
 func (v *JSON) Applied(p *plan.Plan) {
-	s, operation := p.Summary(), "apply"
-	if p.Mode == plan.Destroy {
-		operation = "destroy"
-	}
-	v.print("change_summary", "info", fmt.Sprintf("Apply complete! Partitions: %d added, %d changed, %d destroyed.", s.Add, s.Change, s.Destroy),
-		object{"changes": summaryOf(s, operation), "empty": p.Empty(), "jobs": readingsOf(p)})
+	s, done := p.Summary(), operation(p.Mode)
+	v.print("change_summary", "info", fmt.Sprintf("%s complete! Partitions: %d added, %d changed, %d destroyed.", done, s.Add, s.Change, s.Destroy),
+		object{"changes": summaryOf(s, strings.ToLower(done)), "empty": p.Empty(), "jobs": readingsOf(p)})
 }
 
 // Outputs is Operation's.

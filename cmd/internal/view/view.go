@@ -31,7 +31,7 @@ type Operation interface {
 	// Saved: the plan is in that file.
 	Saved(path string)
 	// Cancelled: the user did not approve.
-	Cancelled()
+	Cancelled(plan.Mode)
 	// Applying and Applied surround the changes of a plan.
 	Applying(*plan.Plan)
 	Applied(*plan.Plan)
