@@ -2,7 +2,6 @@ package cli
 
 import (
 	"flag"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,31 +28,32 @@ asks nobody.`,
 			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
 			v.register(fs)
 		},
-		run: func(*command, []string) int {
+		run: func(c *command, _ []string) int {
 			kind, ok := sinkKind[dialect]
 			if !ok {
-				fmt.Fprintf(e.Stderr, "Error: sql needs -dialect=bigquery, -dialect=duckdb or -dialect=spark, not %q\n", dialect)
-				return 1
+				return c.usage("needs -dialect=bigquery, -dialect=duckdb or -dialect=spark, not %q", dialect)
 			}
-			c, ok := e.load(&v)
+			if dialect != "bigquery" && (dataset != "" || filter) {
+				return c.usage("-dataset and -require-filter are for -dialect=bigquery")
+			}
+			config, ok := e.load(&v)
 			if !ok {
 				return 1
 			}
 			var statements []string
-			for _, job := range c.Jobs {
+			for _, job := range config.Jobs {
 				if only != "" && job.Name != only && job.Address != only {
 					continue
 				}
 				text, err := statement(dialect, job, readable(job, kind), dataset, filter)
 				if err != nil {
 					return e.failed(jobs.Diagnostic{Severity: jobs.Error, Address: job.Address, Origin: &job.Origin,
-						Summary: "No SQL for this job", Detail: err.Error() + "."})
+						Summary: "No SQL for this job", Detail: err.Error()})
 				}
 				statements = append(statements, text)
 			}
 			if len(statements) == 0 {
-				fmt.Fprintf(e.Stderr, "Error: there is no job %q\n", only)
-				return 1
+				return c.usage("there is no job %q", only)
 			}
 			e.view.Printf("%s", strings.Join(statements, "\n"))
 			return 0
