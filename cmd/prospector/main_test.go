@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -28,11 +30,36 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":       await,
 			"expect-exit": expectExit,
 			"jsonschema":  checkSchema,
 			"serve":       serve,
 		},
 	})
+}
+
+// await is the script command
+//
+//	await BYTES PATTERN
+//
+// for programs in the background: it waits until a file that matches the pattern
+// has at least so many bytes.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await BYTES PATTERN")
+	}
+	least, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		names, err := filepath.Glob(ts.MkAbs(args[1]))
+		ts.Check(err)
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && info.Size() >= least {
+				return
+			}
+		}
+	}
+	ts.Fatalf("no file %s has got %d bytes", args[1], least)
 }
 
 // expectExit is the script command
