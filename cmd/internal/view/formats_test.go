@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"prospector/jobs"
+	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -51,6 +52,8 @@ func fakePlan() *plan.Plan {
 				Address: `job.events["north"]`, Table: "events", Schema: fakeDigest, Why: "it is read",
 				Sinks: []string{"sink.local.lake"}, Changes: []plan.Change{changed, same},
 				Quarantine: &plan.Quarantine{Before: 1, After: 2, Writes: fakeWrites},
+				Rewrite:    &plan.Rewrite{Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Rows: 3},
+				Obsolete:   []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
 				Foreign:    []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/junk"}},
 				Drift:      []plan.Drift{{Sink: "sink.local.lake", Key: "events/junk", Kind: plan.Foreign}},
 				Reading: plan.Reading{
@@ -229,6 +232,24 @@ func fakeDocuments(t *testing.T) map[string][]string {
 	add("state", published, err)
 	nothing, err := StateJSON(state.New())
 	add("state", nothing, err)
+	runs, err := RunsJSON([]ledger.Record{
+		{
+			FormatVersion: ledger.FormatVersion, ID: "0123456789", Operation: "apply", Outcome: ledger.Applied, Who: "ada@host, process 1", Version: jobs.Version,
+			Started: fakeTime, Ended: fakeTime, Lineage: "lineage", SerialBefore: 1, SerialAfter: 3,
+			Jobs: []ledger.JobRecord{{
+				Address: "job.events", Summary: ledger.Summary{Add: 1}, Books: ledger.Books{Events: 1, Added: 1},
+				Coverage: ledger.Coverage{Prospects: 2, Complete: 1, Failed: 1}, Requests: 3, Bytes: 4, Seconds: 5,
+				Exceptions: []ledger.Prospect{{ID: "1", Outcome: "failed"}}, ExceptionsOmitted: 1,
+			}},
+		},
+		{
+			FormatVersion: ledger.FormatVersion, ID: "0123456789", Operation: "destroy", Outcome: ledger.Failed, Who: "ada@host, process 1", Version: jobs.Version,
+			Started: fakeTime, Ended: fakeTime, Error: "Wrong", Lineage: "lineage", Jobs: []ledger.JobRecord{},
+		},
+	})
+	add("runs", runs, err)
+	norun, err := RunsJSON(nil)
+	add("runs", norun, err)
 	return all
 }
 
@@ -293,7 +314,7 @@ func mutate(root any, try func(what string, mutant any)) {
 var (
 	// sometimes are the paths of members that are not always there, indices
 	// aside, and why those of a change, which may say it.
-	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|sinks\.quarantine)$|` +
+	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|sinks\.quarantine|runs\.jobs\.exceptions(_omitted)?)$|` +
 		`(diagnostic|problems|warnings)\.address$|^outputs\.[a-z]+$`)
 	why       = regexp.MustCompile(`^changes?\.reason$`)
 	emptyText = regexp.MustCompile(`^(lock\.path|jobs\.schema|outputs\..*)$`)
