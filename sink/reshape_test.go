@@ -1,0 +1,119 @@
+package sink
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+func partitionedBy(t *testing.T, keys ...string) schemas.Table {
+	t.Helper()
+	table, err := schemas.KnockEvents().PartitionedBy(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// Rows that were written as a table of some keys, read back and reshaped to one
+// of others, are the rows that they were.
+func TestReshape(t *testing.T) {
+	keys := [][]string{{"event_type", "event_date"}, {"event_month"}, {"event_year", "event_type"}, {"event_date"}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, before := range keys {
+		for _, after := range keys {
+			t.Run(strings.Join(before, ",")+" to "+strings.Join(after, ","), func(t *testing.T) {
+				from, to := partitionedBy(t, before...), partitionedBy(t, after...)
+				rows := someRows(rng, 40)
+				stage := NewStage(from, t.TempDir(), 1<<20)
+				defer stage.Close()
+				if err := stage.Add(batchOf(from.RowColumns(), rows)); err != nil {
+					t.Fatal(err)
+				}
+				moved := NewStage(to, t.TempDir(), 1<<20)
+				defer moved.Close()
+				for _, p := range stage.Partitions() {
+					path := filepath.Join(t.TempDir(), "file.parquet")
+					file, err := Write(context.Background(), path, from, WriteOptions{Job: "j", Compression: "snappy"}, stage.Rows(p.Partition.Path))
+					if err != nil {
+						t.Fatal(err)
+					}
+					f, err := os.Open(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer f.Close()
+					parsed, err := ParsePartition(from, p.Partition.Path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for batch, err := range Reshape(Read(context.Background(), f, file.Size, from), from, parsed, to) {
+						if err == nil {
+							err = moved.Add(batch)
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				checkStage(t, moved, to, byPartition(to, rows))
+			})
+		}
+	}
+}
+
+// A batch that lacks what neither the file nor the path has is an error, not a
+// column of NULLs.
+func TestReshapeWithout(t *testing.T) {
+	from := partitionedBy(t, "event_type", "event_date")
+	rows := func(yield func(arrow.Record, error) bool) {
+		yield(batchOf(from.Columns, someRows(rand.New(rand.NewPCG(1, 1)), 1)), nil)
+	}
+	for _, err := range Reshape(rows, from, Partition{Path: "elsewhere"}, partitionedBy(t, "event_month")) {
+		if err == nil || !strings.Contains(err.Error(), "elsewhere") {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+func TestFacts(t *testing.T) {
+	table := schemas.KnockEvents()
+	stage := NewStage(table, t.TempDir(), 1<<20)
+	defer stage.Close()
+	if f := stage.Facts(); f.Rows != 0 || !f.Newest.IsZero() {
+		t.Errorf("of nothing: %+v", f)
+	}
+	rows := someRows(rand.New(rand.NewPCG(3, 4)), 50)
+	want := Facts{Rows: 50, Nulls: make(map[string]int64)}
+	for _, r := range rows {
+		for _, c := range table.Columns {
+			if _, ok := r[c.Name]; !ok {
+				want.Nulls[c.Name]++
+			} else if want.Nulls[c.Name] += 0; c.Name == "event_time" {
+				if at := time.UnixMicro(r[c.Name].(int64)).UTC(); want.Newest.IsZero() || at.After(want.Newest) {
+					want.Newest = at
+				}
+			}
+		}
+	}
+	for i := range 5 {
+		if err := stage.Add(batchOf(table.RowColumns(), rows[i*10:i*10+10])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, stage.Facts()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if want.Newest.IsZero() || want.Nulls["event_time"] == 0 {
+		t.Error("the test hardly tests")
+	}
+}
