@@ -21,7 +21,12 @@ prospector {
   required_version = ">= 0.1.0"
 
   # What prospector remembers of the lake. Keep it: without it, prospector does
-  # not know which files are its own.
+  # not know which files are its own. Where several machines may run this, keep
+  # it in a bucket, outside of the lake's prefix:
+  #   backend "gcs" {
+  #     bucket = "acme-state"
+  #     prefix = "knock"
+  #   }
   backend "local" {
     path = "prospector.state.json"
   }
@@ -54,6 +59,30 @@ job "prospect_events" {
   sinks        = [sink.gcs.lake]
   partition_by = ["event_type", "event_date"]
   compression  = "snappy"
+
+  # No plan deletes the table, not even when this job is taken out of the file:
+  # a removed block has to say so.
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+# What a night must have to be published. The thresholds are yours to set.
+check "plausible" {
+  job      = job.prospect_events
+  severity = "error" # "warning" publishes, and tells
+  assert {
+    condition     = staged.prospects_failed <= staged.prospects * 0.1
+    error_message = "${staged.prospects_failed} of ${staged.prospects} prospects could not be read."
+  }
+}
+
+check "fresh" {
+  job = job.prospect_events
+  assert {
+    condition     = staged.rows == 0 || staged.newest_event_age_hours < 72
+    error_message = "The newest event is ${staged.newest_event_age_hours} hours old."
+  }
 }
 
 output "table" {

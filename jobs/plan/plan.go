@@ -65,6 +65,8 @@ type Job struct {
 	// Destroy says that the table is deleted from the Sinks, and Why.
 	Destroy bool   `json:"destroy,omitempty"`
 	Why     string `json:"why,omitempty"`
+	// PreventDestroy is what the job declares.
+	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 	// Sinks are the addresses of those concerned, in the order of the job.
 	Sinks []string `json:"sinks"`
 	// Prior is what each of them was found to hold.

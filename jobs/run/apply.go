@@ -156,8 +156,11 @@ type applying struct {
 func (a *applying) intend(ctx context.Context) error {
 	p, owned := a.plan, a.owned
 	owned.Table = p.Table
-	if !p.Destroy && p.Rewrite == nil && len(p.Changes) > 0 {
-		owned.Schema = p.Schema
+	if len(p.Changes) > 0 && !p.Destroy {
+		owned.PreventDestroy = p.PreventDestroy
+		if p.Rewrite == nil {
+			owned.Schema = p.Schema
+		}
 	}
 	for _, address := range p.Sinks {
 		owned.Sinks[address] = p.Prior[address].State()

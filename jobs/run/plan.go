@@ -212,6 +212,7 @@ func (w *planning) orphans(ctx context.Context, p *plan.Plan) error {
 		}
 		owned := w.prior.Jobs[address]
 		job := jobs.Job{Block: jobs.Block{Address: address}, Name: owned.Table}
+		job.PreventDestroy = owned.PreventDestroy && !slices.ContainsFunc(w.Config.Removed, func(r jobs.Removed) bool { return r.Covers(address) })
 		why := "it is no longer declared"
 		if i := slices.IndexFunc(w.Config.Jobs, func(j jobs.Job) bool { return j.Address == address }); i >= 0 {
 			declared := w.Config.Jobs[i]
@@ -264,12 +265,16 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 		out.Obsolete = out.DeleteObsolete()
 	}
 	if job.PreventDestroy && !out.Summary().Empty() {
+		remedy := "Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target."
+		if job.Origin.Filename == "" { // there is no block to disable it in
+			remedy = fmt.Sprintf("Either declare it again, or say what is to become of it:\n\n    removed {\n      from = %s\n      lifecycle { destroy = true } # false forgets the job, and its files stay\n    }", job.Address)
+		}
 		if why == "" {
 			why = "this plan is to destroy it"
 		}
 		return out, job.Diagnose("prevent_destroy", "The table must not be destroyed",
-			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target.",
-				job.Address, strings.Join(out.Sinks, " and "), why))
+			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
+				job.Address, strings.Join(out.Sinks, " and "), why, remedy))
 	}
 	out.Warnings = append(out.Warnings, w.driftWarnings(job, out)...)
 	return out, nil

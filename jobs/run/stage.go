@@ -27,7 +27,10 @@ import (
 
 // stage reads one job's events and stages the files of what they change.
 func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
-	out := plan.Job{Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
+	out := plan.Job{
+		Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), PreventDestroy: job.PreventDestroy,
+		Sinks: addresses(job.Sinks),
+	}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}

@@ -46,6 +46,9 @@ type Job struct {
 	Schema string `json:"schema"`
 	// Prospects is the list that the last apply has read, or nil.
 	Prospects *ProspectList `json:"prospects,omitempty"`
+	// PreventDestroy is the declared job's, so that it holds also once the
+	// declaration is gone.
+	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 	// Sinks are keyed by address: sink.local.lake.
 	Sinks map[string]*Sink `json:"sinks"`
 }
@@ -146,7 +149,7 @@ func (j *Job) Sink(address string) *Sink {
 func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
-		job := &Job{Table: j.Table, Schema: j.Schema, Sinks: make(map[string]*Sink, len(j.Sinks))}
+		job := &Job{Table: j.Table, Schema: j.Schema, PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks))}
 		if j.Prospects != nil {
 			list := *j.Prospects
 			job.Prospects = &list
