@@ -49,7 +49,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 		if err != nil {
 			continue // what an interrupted rewrite has made: all of it is made again
 		}
-		from, published, ok := publishedIn(into, path)
+		from, published, ok := publishedIn(into.Sinks, into.Prior, path)
 		if !ok {
 			continue
 		}
@@ -75,16 +75,6 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			keyList(table), keyList(job.Table), into.Rewrite.Rows),
 	})
 	return stage, nil
-}
-
-// publishedIn is the first sink that has a partition, whole.
-func publishedIn(p *plan.Job, path string) (sink string, partition state.Partition, ok bool) {
-	for _, sink := range p.Sinks {
-		if found, ok := p.Prior[sink].Partitions[path]; ok {
-			return sink, found, true
-		}
-	}
-	return "", state.Partition{}, false
 }
 
 // formerTable is the table with that fingerprint, as the paths of its partitions

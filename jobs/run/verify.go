@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -156,21 +155,12 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	if err != nil {
 		return "Its partition is not one of the table that is declared now: " + err.Error() + ".", nil
 	}
-	r, err := from.Open(ctx, f.object.Key)
+	r, err := openPublished(ctx, from, f.object, v.stageDir())
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("reading %s: %w", from.URI(f.object.Key), err)
 	}
 	defer r.Close()
-	at, ok := r.(io.ReaderAt)
-	if !ok {
-		temp, err := download(r, f.object, v.stageDir())
-		if err != nil {
-			return "", fmt.Errorf("reading %s: %w", from.URI(f.object.Key), err)
-		}
-		defer temp.Close()
-		at = temp
-	}
-	err = verify.Published(ctx, at, f.object.Size, f.table, partition, f.rows, f.content)
+	err = verify.Published(ctx, r, f.object.Size, f.table, partition, f.rows, f.content)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

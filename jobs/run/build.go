@@ -1,0 +1,366 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink"
+	"prospector/transform"
+)
+
+// builder makes the files of a job's partitions.
+type builder struct {
+	session *Session
+	job     jobs.Job
+	prior   map[string]*plan.Refreshed
+	staging *sink.Stage
+	// former has the published rows when the table is partitioned otherwise
+	// now; else it is nil, and the published files have them.
+	former *sink.Stage
+	dir    string
+	// target are the partitions that the plan is kept to, and replace those
+	// that are written anew.
+	target, replace selection
+
+	// What build gives: outcomes of the partitions that the plan is kept to,
+	// and the rows of all.
+	outcomes []plan.Outcome
+	rows     plan.Rows
+	warnings jobs.Diagnostics
+}
+
+func (b *builder) sinks() []string { return addresses(b.job.Sinks) }
+
+// draft is a partition on its way to an outcome.
+type draft struct {
+	path   string
+	staged sink.Staged // zero Rows: no new ones
+	in     string      // the sink that has the published rows, "" for none
+	old    state.Partition
+	// gone says that the partition is of a former table: it is not read, and
+	// its rows are in others now.
+	gone    bool
+	diff    transform.Diff
+	removed transform.IDs // published rows whose events are in another partition now
+}
+
+func (d *draft) rows() plan.Rows {
+	if d.gone {
+		return plan.Rows{Before: d.old.Rows, Removed: d.old.Rows}
+	}
+	r := plan.Rows{
+		Before: d.old.Rows, Added: d.diff.Added, Changed: d.diff.Changed, Unchanged: d.diff.Unchanged,
+		Removed: int64(len(d.removed)),
+	}
+	r.After = r.Before + r.Added - r.Removed
+	return r
+}
+
+// build compares what is staged with what is published, and makes the files that
+// any sink needs. It reads only published partitions whose rows are not, by their
+// digest, exactly the new ones.
+func (b *builder) build(ctx context.Context) error {
+	drafts := b.drafts()
+	if err := b.compareAll(ctx, drafts); err != nil {
+		return err
+	}
+	links, err := b.findMoved(drafts)
+	if err != nil {
+		return err
+	}
+	for _, d := range drafts {
+		if d.gone {
+			continue // its rows are counted where they are now
+		}
+		r := d.rows()
+		b.rows.Before, b.rows.After = b.rows.Before+r.Before, b.rows.After+r.After
+		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
+		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
+	}
+	b.widen(links)
+	drafts = slices.DeleteFunc(drafts, func(d *draft) bool { return !b.target.has(d.path) })
+	b.outcomes = make([]plan.Outcome, len(drafts))
+	at := make(map[*draft]int, len(drafts))
+	for i, d := range drafts {
+		at[d] = i
+	}
+	return parallel(ctx, drafts, func(ctx context.Context, d *draft) error {
+		o, err := b.outcome(ctx, d, at[d])
+		b.outcomes[at[d]] = o
+		return err
+	})
+}
+
+// link is two partitions of which an event has left one for the other: they are
+// changed together or not at all, lest the event be doubled or lost.
+type link struct{ from, to string }
+
+// widen adds to the targets what is linked with them.
+func (b *builder) widen(links map[link]bool) {
+	if b.target.whole {
+		return
+	}
+	var added []string
+	for changed := true; changed; {
+		changed = false
+		for l := range links {
+			if from, to := b.target.has(l.from), b.target.has(l.to); from != to {
+				missing := l.from
+				if from {
+					missing = l.to
+				}
+				b.target.partitions[missing] = true
+				added = append(added, missing)
+				changed = true
+			}
+		}
+	}
+	if len(added) > 0 {
+		slices.Sort(added)
+		b.warnings = append(b.warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: b.job.Address,
+			Summary: fmt.Sprintf("%d partitions were added to the targets", len(added)),
+			Detail:  "Events have moved between them and the targets, since their time or type has changed:\n\n  " + strings.Join(added, "\n  ")})
+	}
+}
+
+// formerly stands for the sink of rows that are in the former stage.
+const formerly = "(former)"
+
+// drafts are all partitions that have new rows or published ones, by path.
+func (b *builder) drafts() (drafts []*draft) {
+	at := make(map[string]*draft)
+	draftOf := func(path string) *draft {
+		d := at[path]
+		if d == nil {
+			d = &draft{path: path}
+			at[path] = d
+			drafts = append(drafts, d)
+		}
+		return d
+	}
+	for _, p := range b.staging.Partitions() {
+		draftOf(p.Partition.Path).staged = p
+	}
+	for _, path := range plan.Partitions(b.prior) {
+		d := draftOf(path)
+		_, err := sink.ParsePartition(b.job.Table, path)
+		switch d.gone = err != nil; {
+		case d.gone:
+			_, d.old, _ = publishedIn(b.sinks(), b.prior, path)
+		case b.former == nil:
+			d.in, d.old, _ = publishedIn(b.sinks(), b.prior, path)
+		}
+	}
+	if b.former != nil {
+		for _, p := range b.former.Partitions() {
+			d := draftOf(p.Partition.Path)
+			d.in, d.old = formerly, state.Partition{Rows: p.Rows, Content: p.Content}
+		}
+	}
+	slices.SortFunc(drafts, func(a, b *draft) int { return cmp.Compare(a.path, b.path) })
+	return drafts
+}
+
+// compareAll compares every draft. A partition without new rows is only read when
+// an event that is new in another one may have left it.
+func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
+	var fresh, idle []*draft
+	for _, d := range drafts {
+		switch {
+		case d.staged.Rows > 0:
+			fresh = append(fresh, d)
+		case !d.gone:
+			idle = append(idle, d)
+		}
+	}
+	compare := func(drafts []*draft) error {
+		return parallel(ctx, drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
+	}
+	if err := compare(fresh); err != nil || len(idle) == 0 {
+		return err
+	}
+	added := make(transform.Days)
+	for _, d := range fresh {
+		days := d.diff.AddedDays
+		if d.in == "" { // all of it is new
+			var err error
+			if days, err = transform.CollectDays(b.job.Table, b.staging.Rows(d.path)); err != nil {
+				return err
+			}
+		}
+		maps.Copy(added, days)
+	}
+	days := slices.Sorted(maps.Keys(added))
+	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
+}
+
+// mayHold reports whether any of the days, ascending, is in a range, or could be
+// as the range is not known.
+func mayHold(of *state.Days, days []int32) bool {
+	if of == nil {
+		return len(days) > 0
+	}
+	i, _ := slices.BinarySearch(days, of.First)
+	return i < len(days) && days[i] <= of.Last
+}
+
+func (b *builder) compare(ctx context.Context, d *draft) error {
+	switch {
+	case d.in == "":
+		d.diff.Added = d.staged.Rows
+		return nil
+	case d.staged.Content == d.old.Content && d.staged.Rows == d.old.Rows:
+		d.diff.Unchanged = d.staged.Rows
+		return nil
+	}
+	err := b.withPublished(ctx, d, func(published sink.Rows) (err error) {
+		d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), published)
+		return err
+	})
+	return err
+}
+
+// findMoved finds the published rows whose events are in another partition now,
+// because their time or type has changed: they leave the old one. It gives the
+// partitions between which they have moved.
+func (b *builder) findMoved(drafts []*draft) (links map[link]bool, err error) {
+	missing := make(transform.IDs)
+	for _, d := range drafts {
+		for id := range d.diff.Missing {
+			missing[id] = struct{}{}
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	moved := make(map[transform.ID]string) // where they are now
+	for _, d := range drafts {
+		if d.diff.Added == 0 {
+			continue
+		}
+		found, err := missing.Intersect(b.job.Table, b.staging.Rows(d.path))
+		if err != nil {
+			return nil, err
+		}
+		for id := range found {
+			moved[id] = d.path
+		}
+	}
+	links = make(map[link]bool)
+	for _, d := range drafts {
+		for id := range d.diff.Missing {
+			if to, ok := moved[id]; ok {
+				if d.removed == nil {
+					d.removed = make(transform.IDs)
+				}
+				d.removed[id] = struct{}{}
+				links[link{d.path, to}] = true
+			}
+		}
+		d.diff.Missing = nil
+	}
+	return links, nil
+}
+
+// outcome makes the partition's file, when any sink needs it, and has the second
+// reader prove it.
+func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
+	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content, Replace: b.replace.has(d.path)}
+	if o.Rows.After == 0 {
+		return o, nil
+	}
+	unchanged := o.Rows.Added+o.Rows.Changed+o.Rows.Removed == 0
+	if unchanged && !o.Replace && !slices.ContainsFunc(b.sinks(), func(sink string) bool {
+		return plan.Needs(&b.prior[sink].Sink, d.path, o.Rows.After, o.Content)
+	}) {
+		return o, nil
+	}
+	file, err := b.write(ctx, d, filepath.Join(b.dir, fmt.Sprintf("%05d.parquet", number)))
+	if err != nil {
+		return o, fmt.Errorf("%s, partition %s: %w", b.job.Address, d.path, err)
+	}
+	o.Content = file.Summary.Content
+	if file.Summary.Rows != o.Rows.After || unchanged && o.Content != d.old.Content {
+		return o, fmt.Errorf("%s, partition %s: %d rows were to be written, but %d were; nothing was published, and this is a bug of prospector",
+			b.job.Address, d.path, o.Rows.After, file.Summary.Rows)
+	}
+	o.Staged = &plan.Staged{
+		Path: file.Path, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C,
+		Days: &state.Days{First: file.FirstDay, Last: file.LastDay},
+	}
+	return o, nil
+}
+
+func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.File, err error) {
+	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression)}
+	fresh := b.staging.Rows(d.path)
+	if d.in == "" {
+		file, err = sink.Write(ctx, path, b.job.Table, options, fresh)
+	} else {
+		replaced, collectErr := transform.CollectIDs(b.job.Table, fresh)
+		if collectErr != nil {
+			return file, collectErr
+		}
+		err = b.withPublished(ctx, d, func(published sink.Rows) (err error) {
+			kept := transform.Without(b.job.Table, published, replaced, d.removed)
+			file, err = sink.Write(ctx, path, b.job.Table, options, sink.Merge(b.job.Table, fresh, kept))
+			return err
+		})
+	}
+	if err != nil {
+		return file, err
+	}
+	return file, b.verify(ctx, d.path, file)
+}
+
+// verify has a Parquet reader that shares no code with the writer read the file.
+func (b *builder) verify(ctx context.Context, path string, file sink.File) error {
+	partition, err := sink.ParsePartition(b.job.Table, path)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(file.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := b.session.verify(ctx, f, file.Size, b.job.Table, partition, file.Summary); err != nil {
+		return fmt.Errorf("the second reader does not find in the staged file what was written, so it was not published: %w", err)
+	}
+	return nil
+}
+
+// withPublished reads a partition's published rows.
+func (b *builder) withPublished(ctx context.Context, d *draft, use func(sink.Rows) error) error {
+	if d.in == formerly {
+		return use(b.former.Rows(d.path))
+	}
+	return readPublished(ctx, b.session.stores[d.in], d.old.Object, b.job.Table, b.dir, use)
+}
+
+// parallel calls f for every item, on as many cores as there are.
+func parallel[T any](ctx context.Context, items []T, f func(context.Context, T) error) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, item := range items {
+		group.Go(func() error {
+			if err := context.Cause(groupCtx); err != nil {
+				return err
+			}
+			return f(groupCtx, item)
+		})
+	}
+	return group.Wait()
+}
