@@ -19,6 +19,32 @@ type Outcome struct {
 	Staged *Staged
 	// Replace says that the file is written anew even where its rows are there.
 	Replace bool
+	// Step is the Change's.
+	Step int
+}
+
+// Link is two partitions of which rows leave one for the other.
+type Link struct{ From, To string }
+
+// Steps orders partitions so that each one that rows leave comes after those
+// that they have come to: whenever an apply ends, no row is in none. Partitions
+// without a link are of step 0. Where rows go round in a circle there is no such
+// order, and some partition of it comes first.
+func Steps(links map[Link]bool) map[string]int {
+	steps := make(map[string]int)
+	for range len(links) { // no path is longer
+		changed := false
+		for l := range links {
+			if steps[l.From] <= steps[l.To] {
+				steps[l.From] = steps[l.To] + 1
+				changed = true
+			}
+		}
+		if !changed {
+			break
+		}
+	}
+	return steps
 }
 
 // Needs reports whether a sink lacks a partition, or has other rows in it.
@@ -36,7 +62,7 @@ func Needs(sink *state.Sink, partition string, after int64, content schemas.Dige
 func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
 	changes := make([]Change, 0, len(outcomes))
 	for _, o := range outcomes {
-		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Staged: o.Staged}
+		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Staged: o.Staged, Step: o.Step}
 		published := false
 		for i, address := range sinks {
 			sink := prior[address]

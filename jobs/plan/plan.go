@@ -74,6 +74,9 @@ type Job struct {
 	Changes []Change `json:"changes"`
 	// Quarantine is nil when the quarantine stays as it is.
 	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Left are places at which the job has published, and that the state is to
+	// forget, since a sink or the table's name is another.
+	Left []string `json:"left,omitempty"`
 	// Obsolete are the deletions of files that a rewrite has left.
 	Obsolete []Write `json:"obsolete,omitempty"`
 	// Foreign are the deletions of objects that are not prospector's.
@@ -190,6 +193,9 @@ type Change struct {
 	Staged *Staged `json:"staged,omitempty"`
 	// Writes are the sinks concerned, in the order of the job.
 	Writes []Write `json:"writes,omitempty"`
+	// Step is when it is made: after all changes of a lower one. A partition
+	// that rows leave comes after those that they have come to.
+	Step int `json:"step,omitempty"`
 }
 
 // Rows count what happens to a partition's rows.
@@ -349,7 +355,8 @@ func (p *Plan) Empty() bool {
 	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
 		return slices.ContainsFunc(j.Drift, func(d Drift) bool { return d.Kind == Deleted })
 	})
-	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted
+	left := slices.ContainsFunc(p.Jobs, func(j Job) bool { return len(j.Left) > 0 })
+	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !left
 }
 
 // Blocked are the failed checks that forbid the plan to be applied.

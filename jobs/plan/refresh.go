@@ -51,6 +51,12 @@ type Refreshed struct {
 	// They stay in the state until a change takes their place, lest the
 	// object be taken for somebody else's.
 	Broken map[string]state.Partition `json:"broken,omitempty"`
+	// Unfinished are changes of partitions that an interrupted apply meant to
+	// make, and has not. Rows that were to leave such a partition may be in
+	// another one already.
+	Unfinished map[string]state.Partition `json:"unfinished,omitempty"`
+	// Lost counts the rows of partitions whose objects are deleted or damaged.
+	Lost map[string]int64 `json:"lost,omitempty"`
 	// Foreign are objects below the table that the state does not know, with
 	// their generations.
 	Foreign map[string]string `json:"foreign,omitempty"`
@@ -59,11 +65,16 @@ type Refreshed struct {
 	Adopted int `json:"adopted,omitempty"`
 }
 
-// State is what the state says of the sink once it follows what was found.
+// State is what the state says of the sink once it follows what was found. What
+// an interrupted apply has not finished stays pending until a plan looks at it.
 func (r *Refreshed) State() *state.Sink {
 	s := r.Sink
 	s.Partitions = maps.Clone(r.Partitions)
 	maps.Copy(s.Partitions, r.Broken)
+	s.Obsolete = maps.Clone(r.Obsolete)
+	if len(r.Unfinished) > 0 {
+		s.Pending = &state.Pending{Partitions: maps.Clone(r.Unfinished)}
+	}
 	return &s
 }
 
@@ -118,118 +129,165 @@ func objects(sink *state.Sink) map[string]known {
 // Refresh compares a sink's state with what the sink was seen to hold, under the
 // table's prefix and at the quarantine's key. sums has the checksum of every
 // suspect that could be read.
-func Refresh(address, job string, prior *state.Sink, seen []Seen, sums map[string]Sum) *Refreshed {
-	r := &Refreshed{
-		Sink:    state.Sink{URI: prior.URI, Partitions: make(map[string]state.Partition)},
-		Damaged: make(map[string]string),
-		Broken:  make(map[string]state.Partition),
-		Foreign: make(map[string]string),
+func Refresh(address, table string, prior *state.Sink, seen []Seen, sums map[string]Sum) *Refreshed {
+	r := &refreshing{
+		Refreshed: &Refreshed{
+			Sink:       state.Sink{URI: prior.URI, Partitions: make(map[string]state.Partition)},
+			Damaged:    make(map[string]string),
+			Broken:     make(map[string]state.Partition),
+			Unfinished: make(map[string]state.Partition),
+			Lost:       make(map[string]int64),
+			Foreign:    make(map[string]string),
+		},
+		address: address, table: table, prior: prior, at: make(map[string]Seen, len(seen)), sums: sums,
 	}
-	at := make(map[string]Seen, len(seen))
 	for _, s := range seen {
-		at[s.Key] = s
+		r.at[s.Key] = s
 	}
-	// match tells whether the object seen at o's key is o, and brings its
-	// generation up to date: a copy of the same bytes is the same object.
-	match := func(o *state.Object) bool {
-		s, ok := at[o.Key]
-		if !ok {
+	if prior.Pending != nil {
+		r.pending = *prior.Pending
+	}
+	r.partitions()
+	r.quarantine()
+	r.obsolete()
+	r.foreign()
+	slices.SortFunc(r.Drift, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Kind, b.Kind)) })
+	return r.Refreshed
+}
+
+// refreshing is one Refresh.
+type refreshing struct {
+	*Refreshed
+	address, table string
+	prior          *state.Sink
+	pending        state.Pending
+	at             map[string]Seen // by key
+	sums           map[string]Sum
+}
+
+func (r *refreshing) has(key string) bool { _, ok := r.at[key]; return ok }
+
+// match tells whether the object seen at o's key is o, and brings its generation
+// up to date: a copy of the same bytes is the same object.
+func (r *refreshing) match(o *state.Object) bool {
+	s, ok := r.at[o.Key]
+	if !ok {
+		return false
+	}
+	if o.Generation != s.Generation || o.Size != s.Size {
+		sum, ok := r.sums[o.Key]
+		if !ok || sum != (Sum{o.Size, o.CRC32C}) {
 			return false
 		}
-		if o.Generation != s.Generation || o.Size != s.Size {
-			sum, ok := sums[o.Key]
-			if !ok || sum != (Sum{o.Size, o.CRC32C}) {
-				return false
-			}
-		}
-		o.Generation = s.Generation
-		return true
 	}
-	drifted := func(key string) (damaged bool) {
-		kind := Deleted
-		s, damaged := at[key]
-		if damaged {
-			kind = Modified
-			r.Damaged[key] = s.Generation
-		}
-		r.Drift = append(r.Drift, Drift{address, key, kind})
-		return damaged
-	}
+	o.Generation = s.Generation
+	return true
+}
 
-	var pending state.Pending
-	if prior.Pending != nil {
-		pending = *prior.Pending
+// drifted notes that the object at a key of ours is not what it was, and reports
+// whether there is one.
+func (r *refreshing) drifted(key string) (damaged bool) {
+	kind := Deleted
+	s, damaged := r.at[key]
+	if damaged {
+		kind = Modified
+		r.Damaged[key] = s.Generation
 	}
-	for path, p := range prior.Partitions {
-		if match(&p.Object) {
+	r.Drift = append(r.Drift, Drift{r.address, key, kind})
+	return damaged
+}
+
+// adopt takes over what an interrupted apply had finished; a partition without
+// rows is one that it had deleted.
+func (r *refreshing) adopt(path string, p state.Partition) {
+	if p.Rows > 0 {
+		r.Partitions[path] = p
+	}
+	r.Adopted++
+}
+
+func (r *refreshing) partitions() {
+	for path, p := range r.prior.Partitions {
+		next, ok := r.pending.Partitions[path]
+		if r.match(&p.Object) {
 			r.Partitions[path] = p
+			if ok && !next.Object.Same(p.Object) {
+				r.Unfinished[path] = next
+			}
 			continue
 		}
-		next, ok := pending.Partitions[path]
-		updated := ok && next.Rows > 0 && match(&next.Object)
-		deleted := ok && next.Rows == 0 && !has(at, p.Object.Key)
+		updated := ok && next.Rows > 0 && r.match(&next.Object)
+		deleted := ok && next.Rows == 0 && !r.has(p.Object.Key)
 		if updated || deleted {
 			r.adopt(path, next)
-		} else if drifted(p.Object.Key) {
+			continue
+		}
+		r.Lost[path] = p.Rows
+		if r.drifted(p.Object.Key) {
 			r.Broken[path] = p
 		}
 	}
-	for path, next := range pending.Partitions {
-		if _, published := prior.Partitions[path]; published {
+	for path, next := range r.pending.Partitions {
+		if _, published := r.prior.Partitions[path]; published {
 			continue
 		}
-		if next.Rows > 0 && match(&next.Object) {
+		if next.Rows > 0 && r.match(&next.Object) {
 			r.adopt(path, next)
-		} else if has(at, next.Object.Key) && drifted(next.Object.Key) && next.Rows > 0 {
+		} else if r.has(next.Object.Key) && r.drifted(next.Object.Key) && next.Rows > 0 {
 			r.Broken[path] = next
 		}
 	}
+}
+
+func (r *refreshing) quarantine() {
 	keep := func(q *state.Quarantine) bool {
 		if q == nil || q.Events == 0 {
 			return false
 		}
 		kept := *q
-		if !match(&kept.Object) {
+		if !r.match(&kept.Object) {
 			return false
 		}
 		r.Quarantine = &kept
 		return true
 	}
-	switch key, q, next := QuarantineKey(job), prior.Quarantine, pending.Quarantine; {
+	switch key, q, next := QuarantineKey(r.table), r.prior.Quarantine, r.pending.Quarantine; {
 	case keep(q):
 	case keep(next):
 		r.Adopted++
-	case has(at, key):
-		drifted(key) // also one that the state does not know: the key is ours
+	case r.has(key):
+		r.drifted(key) // also one that the state does not know: the key is ours
 	case q != nil && next != nil && next.Events == 0:
 		r.Adopted++
 	case q != nil:
-		drifted(key)
+		r.drifted(key)
 	}
+}
 
-	for key, o := range prior.Obsolete {
-		if !has(at, key) {
+func (r *refreshing) obsolete() {
+	for key, o := range r.prior.Obsolete {
+		if !r.has(key) {
 			continue
 		}
-		if !match(&o) {
-			drifted(key)
-			o.Generation = at[key].Generation
+		if !r.match(&o) {
+			r.drifted(key)
+			o.Generation = r.at[key].Generation
 		}
 		if r.Obsolete == nil {
 			r.Obsolete = make(map[string]state.Object)
 		}
 		r.Obsolete[key] = o
 	}
+}
 
-	owned := objects(prior)
-	for _, s := range seen {
-		if _, ok := owned[s.Key]; !ok && strings.HasPrefix(s.Key, TablePrefix(job)) {
-			r.Foreign[s.Key] = s.Generation
-			r.Drift = append(r.Drift, Drift{address, s.Key, Foreign})
+func (r *refreshing) foreign() {
+	owned := objects(r.prior)
+	for key, s := range r.at {
+		if _, ok := owned[key]; !ok && strings.HasPrefix(key, TablePrefix(r.table)) {
+			r.Foreign[key] = s.Generation
+			r.Drift = append(r.Drift, Drift{r.address, key, Foreign})
 		}
 	}
-	slices.SortFunc(r.Drift, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Kind, b.Kind)) })
-	return r
 }
 
 // Outdated are the objects that are not what they were when the job was planned,
@@ -290,17 +348,6 @@ func (r *Refreshed) generations() map[string]holding {
 	}
 	return all
 }
-
-// adopt takes over what an interrupted apply had finished; a partition without
-// rows is one that it had deleted.
-func (r *Refreshed) adopt(path string, p state.Partition) {
-	if p.Rows > 0 {
-		r.Partitions[path] = p
-	}
-	r.Adopted++
-}
-
-func has(at map[string]Seen, key string) bool { _, ok := at[key]; return ok }
 
 // InTheWay are the foreign objects at keys that the changes would create. They
 // are neither ours nor worthless for sure, so they are not overwritten.

@@ -158,6 +158,15 @@ func TestRefresh(t *testing.T) {
 						want.Broken = map[string]state.Partition{day: partitionOf(key, was)}
 					}
 				}
+				if kind == "partition" && test.published != "" && test.drift != "" {
+					want.Lost = map[string]int64{day: 1}
+				}
+				// What was to be done, and the old object is still there.
+				text, _ := parse(test.seen)
+				before, _ := parse(test.published)
+				if kind == "partition" && test.pending != "" && test.pending != before && before != "" && text == before {
+					want.Unfinished = map[string]state.Partition{day: partitionOf(key, test.pending)}
+				}
 				got := refresh(t, lake, prior, objects)
 				if diff := cmp.Diff(want, got, same); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)

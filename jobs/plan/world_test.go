@@ -222,9 +222,15 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 		intended = true
 		s := owned.Sink(sink)
 		if s.Pending == nil {
-			s.Pending = &state.Pending{Partitions: make(map[string]state.Partition)}
+			s.Pending = &state.Pending{}
+		}
+		if s.Pending.Partitions == nil {
+			s.Pending.Partitions = make(map[string]state.Partition)
 		}
 		return s.Pending
+	}
+	for _, s := range owned.Sinks { // every partition is looked at
+		s.Pending = nil
 	}
 	type task struct {
 		plan.Write

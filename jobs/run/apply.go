@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -80,8 +81,6 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	if before, err = s.record(ctx, before); err != nil {
 		return nil, err
 	}
-	// What takes nothing away comes first, so that rows which move from one
-	// partition to another are never in none.
 	stopping, cancel := inFlight(ctx)
 	defer cancel()
 	published := a.publish(ctx)
@@ -132,9 +131,13 @@ func inFlight(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel(nil) }
 }
 
-// rescue puts the state where it is not lost when it could not be written.
+// rescue puts the state where it is not lost when it could not be written. One
+// of a run that has lost its lock is no better than what the next run finds.
 func (s *Session) rescue(ctx context.Context, why error) error {
-	if err := state.WriteErrored(ctx, s.WorkDir, s.state); err != nil {
+	if errors.Is(why, state.ErrLockLost) {
+		return why
+	}
+	if err := state.WriteErrored(context.WithoutCancel(ctx), s.WorkDir, s.state); err != nil {
 		return errors.Join(why, err)
 	}
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state could not be written",
@@ -155,8 +158,10 @@ type applying struct {
 // again, and writes the changes into it as pending.
 func (a *applying) intend(ctx context.Context) error {
 	p, owned := a.plan, a.owned
-	owned.Table = p.Table
-	if len(p.Changes) > 0 && !p.Destroy {
+	if p.Schema != "" { // it is declared, and not only destroyed
+		owned.Table = p.Table
+	}
+	if p.Schema != "" && len(p.Changes) > 0 {
 		owned.PreventDestroy = p.PreventDestroy
 		if p.Rewrite == nil {
 			owned.Schema = p.Schema
@@ -168,11 +173,19 @@ func (a *applying) intend(ctx context.Context) error {
 	pending := func(sink string) *state.Pending {
 		s := owned.Sink(sink)
 		if s.Pending == nil {
-			s.Pending = &state.Pending{Partitions: make(map[string]state.Partition)}
+			s.Pending = &state.Pending{}
+		}
+		if s.Pending.Partitions == nil {
+			s.Pending.Partitions = make(map[string]state.Partition)
 		}
 		return s.Pending
 	}
 	for _, c := range p.Changes {
+		for _, address := range p.Sinks { // the plan has looked at it
+			if s := owned.Sink(address); s.Pending != nil {
+				delete(s.Pending.Partitions, c.Partition)
+			}
+		}
 		for _, w := range c.Writes {
 			pending(w.Sink).Partitions[c.Partition] = partition(c.Staged, state.Object{Key: w.Key})
 			delete(owned.Sink(w.Sink).Obsolete, w.Key)
@@ -183,6 +196,7 @@ func (a *applying) intend(ctx context.Context) error {
 			pending(w.Sink).Quarantine = quarantineState(q, state.Object{Key: w.Key})
 		}
 	}
+	a.tidy()
 	if list := p.Reading.List; list != nil && list.Staged != nil {
 		kept, err := a.session.publishList(ctx, p.Address, list)
 		if err != nil {
@@ -193,11 +207,24 @@ func (a *applying) intend(ctx context.Context) error {
 	return nil
 }
 
+// tidy takes out of the state what has become empty.
+func (a *applying) tidy() {
+	for _, address := range a.plan.Sinks { // those of others may wait for another run
+		s := a.owned.Sink(address)
+		if p := s.Pending; p != nil && len(p.Partitions) == 0 && p.Quarantine == nil {
+			s.Pending = nil
+		}
+		if len(s.Obsolete) == 0 {
+			s.Obsolete = nil
+		}
+	}
+}
+
 // conclude takes out of the state what is done with.
 func (a *applying) conclude() {
-	for _, address := range a.plan.Sinks { // those of others may wait for another run
-		a.owned.Sink(address).Pending = nil
-		if a.plan.Destroy {
+	a.tidy()
+	if a.plan.Destroy {
+		for _, address := range a.plan.Sinks {
 			delete(a.owned.Sinks, address)
 		}
 	}
@@ -222,14 +249,27 @@ func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine 
 	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
 }
 
-// publish makes the changes but for deletions. What it has made is in the state
-// when it returns, also with an error; what it has not stays pending. An
-// interrupt lets finish what is in flight, and begins nothing more.
+// publish makes the changes but for deletions, step by step, so that rows which
+// move from one partition to another are never in none. What it has made is in
+// the state when it returns, also with an error; what it has not stays pending.
+// An interrupt lets finish what is in flight, and begins nothing more.
 func (a *applying) publish(ctx context.Context) error {
 	if err := a.drop(ctx, a.plan.Foreign, "foreign file"); err != nil {
 		return err
 	}
-	return a.each(ctx, func(c plan.Change) bool { return c.Action != plan.Delete }, a.plan.Quarantine)
+	steps := map[int]bool{0: true}
+	for _, c := range a.plan.Changes {
+		steps[c.Step] = true
+	}
+	quarantine := a.plan.Quarantine
+	for _, step := range slices.Sorted(maps.Keys(steps)) {
+		err := a.each(ctx, func(c plan.Change) bool { return c.Step == step && c.Action != plan.Delete }, quarantine)
+		if err != nil {
+			return err
+		}
+		quarantine = nil // it is with the first
+	}
+	return nil
 }
 
 // deleteAll makes the deletions.

@@ -38,6 +38,7 @@ type builder struct {
 	// and the rows of all.
 	outcomes []plan.Outcome
 	rows     plan.Rows
+	steps    map[string]int
 	warnings jobs.Diagnostics
 }
 
@@ -51,9 +52,12 @@ type draft struct {
 	old    state.Partition
 	// gone says that the partition is of a former table: it is not read, and
 	// its rows are in others now.
-	gone    bool
-	diff    transform.Diff
-	removed transform.IDs // published rows whose events are in another partition now
+	gone bool
+	// unfinished says that an interrupted apply was to take rows from it, and
+	// may have published them elsewhere already.
+	unfinished bool
+	diff       transform.Diff
+	removed    transform.IDs // published rows whose events are in another partition now
 }
 
 func (d *draft) rows() plan.Rows {
@@ -76,7 +80,7 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.compareAll(ctx, drafts); err != nil {
 		return err
 	}
-	links, err := b.findMoved(drafts)
+	links, err := b.findMoved(ctx, drafts)
 	if err != nil {
 		return err
 	}
@@ -90,6 +94,7 @@ func (b *builder) build(ctx context.Context) error {
 		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
 	}
 	b.widen(links)
+	b.steps = plan.Steps(links)
 	drafts = slices.DeleteFunc(drafts, func(d *draft) bool { return !b.target.has(d.path) })
 	b.outcomes = make([]plan.Outcome, len(drafts))
 	at := make(map[*draft]int, len(drafts))
@@ -103,12 +108,9 @@ func (b *builder) build(ctx context.Context) error {
 	})
 }
 
-// link is two partitions of which an event has left one for the other: they are
-// changed together or not at all, lest the event be doubled or lost.
-type link struct{ from, to string }
-
-// widen adds to the targets what is linked with them.
-func (b *builder) widen(links map[link]bool) {
+// widen adds to the targets what is linked with them: such partitions are changed
+// together or not at all, lest an event be doubled or lost.
+func (b *builder) widen(links map[plan.Link]bool) {
 	if b.target.whole {
 		return
 	}
@@ -116,10 +118,10 @@ func (b *builder) widen(links map[link]bool) {
 	for changed := true; changed; {
 		changed = false
 		for l := range links {
-			if from, to := b.target.has(l.from), b.target.has(l.to); from != to {
-				missing := l.from
+			if from, to := b.target.has(l.From), b.target.has(l.To); from != to {
+				missing := l.From
 				if from {
-					missing = l.to
+					missing = l.To
 				}
 				b.target.partitions[missing] = true
 				added = append(added, missing)
@@ -155,6 +157,7 @@ func (b *builder) drafts() (drafts []*draft) {
 	}
 	for _, path := range plan.Partitions(b.prior) {
 		d := draftOf(path)
+		d.unfinished = slices.ContainsFunc(b.sinks(), func(sink string) bool { _, ok := b.prior[sink].Unfinished[path]; return ok })
 		_, err := sink.ParsePartition(b.job.Table, path)
 		switch d.gone = err != nil; {
 		case d.gone:
@@ -203,7 +206,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		maps.Copy(added, days)
 	}
 	days := slices.Sorted(maps.Keys(added))
-	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
+	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !d.unfinished && !mayHold(d.old.Days, days) }))
 }
 
 // mayHold reports whether any of the days, ascending, is in a range, or could be
@@ -235,38 +238,45 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 // findMoved finds the published rows whose events are in another partition now,
 // because their time or type has changed: they leave the old one. It gives the
 // partitions between which they have moved.
-func (b *builder) findMoved(drafts []*draft) (links map[link]bool, err error) {
-	missing := make(transform.IDs)
+func (b *builder) findMoved(ctx context.Context, drafts []*draft) (links map[plan.Link]bool, err error) {
+	missing, unfinished := make(transform.IDs), make(transform.IDs)
 	for _, d := range drafts {
-		for id := range d.diff.Missing {
-			missing[id] = struct{}{}
+		maps.Copy(missing, d.diff.Missing)
+		if d.unfinished {
+			maps.Copy(unfinished, d.diff.Missing)
 		}
-	}
-	if len(missing) == 0 {
-		return nil, nil
 	}
 	moved := make(map[transform.ID]string) // where they are now
 	for _, d := range drafts {
+		search := missing
 		if d.diff.Added == 0 {
+			search = unfinished // an interrupted apply may have published the rest
+		}
+		if err := b.findIn(d, b.staging.Rows(d.path), search, moved); err != nil {
+			return nil, err
+		}
+	}
+	for id := range moved { // where the source has them counts
+		delete(unfinished, id)
+	}
+	for _, d := range drafts {
+		if d.unfinished || d.in == "" || len(unfinished) == 0 {
 			continue
 		}
-		found, err := missing.Intersect(b.job.Table, b.staging.Rows(d.path))
+		err := b.withPublished(ctx, d, func(published sink.Rows) error { return b.findIn(d, published, unfinished, moved) })
 		if err != nil {
 			return nil, err
 		}
-		for id := range found {
-			moved[id] = d.path
-		}
 	}
-	links = make(map[link]bool)
+	links = make(map[plan.Link]bool)
 	for _, d := range drafts {
 		for id := range d.diff.Missing {
-			if to, ok := moved[id]; ok {
+			if to, ok := moved[id]; ok && to != d.path {
 				if d.removed == nil {
 					d.removed = make(transform.IDs)
 				}
 				d.removed[id] = struct{}{}
-				links[link{d.path, to}] = true
+				links[plan.Link{From: d.path, To: to}] = true
 			}
 		}
 		d.diff.Missing = nil
@@ -274,10 +284,22 @@ func (b *builder) findMoved(drafts []*draft) (links map[link]bool, err error) {
 	return links, nil
 }
 
+// findIn notes which of the events that are searched for are among a draft's rows.
+func (b *builder) findIn(d *draft, rows sink.Rows, search transform.IDs, moved map[transform.ID]string) error {
+	if len(search) == 0 {
+		return nil
+	}
+	found, err := search.Intersect(b.job.Table, rows)
+	for id := range found {
+		moved[id] = d.path
+	}
+	return err
+}
+
 // outcome makes the partition's file, when any sink needs it, and has the second
 // reader prove it.
 func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
-	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content, Replace: b.replace.has(d.path)}
+	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content, Replace: b.replace.has(d.path), Step: b.steps[d.path]}
 	if o.Rows.After == 0 {
 		return o, nil
 	}

@@ -55,6 +55,16 @@ type quarantined struct {
 // beyond recognition, and a person should look before anything is published.
 const quarantineLimit = 256 << 20
 
+// publishedQuarantine reads the quarantine from the first sink that has it whole.
+func (s *Session) publishedQuarantine(ctx context.Context, p plan.Job) (*quarantine, error) {
+	for _, address := range p.Sinks {
+		if published := p.Prior[address].Quarantine; published != nil {
+			return openQuarantine(ctx, s.stores[address], published)
+		}
+	}
+	return openQuarantine(ctx, nil, nil)
+}
+
 // openQuarantine reads the published quarantine, if there is one.
 func openQuarantine(ctx context.Context, from store.Store, published *state.Quarantine) (*quarantine, error) {
 	q := &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined)}

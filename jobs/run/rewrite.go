@@ -24,7 +24,7 @@ import (
 func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*sink.Stage, error) {
 	owned := w.prior.Jobs[job.Address]
 	paths := plan.Partitions(into.Prior)
-	if owned == nil || owned.Schema == "" || owned.Schema == into.Schema || len(paths) == 0 {
+	if owned == nil || owned.Schema == into.Schema || len(paths) == 0 {
 		return nil, nil
 	}
 	table, ok := formerTable(owned.Schema, paths)
@@ -40,8 +40,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so that all of its files would be written anew and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
 				job.Address, keyList(table)))
 	}
-	// The two stages share what one has otherwise.
-	stage := sink.NewStage(job.Table, dir, w.MemoryLimit/2)
+	stage := sink.NewStage(job.Table, dir, w.MemoryLimit/2) // that of new rows has the other half
 	w.stages = append(w.stages, stage)
 	into.Rewrite = &plan.Rewrite{Schema: owned.Schema, Before: keysOf(table), After: keysOf(job.Table)}
 	for _, path := range paths {
@@ -115,9 +114,6 @@ func keyList(t schemas.Table) string {
 // retire takes the partitions of the former table out of the state's table, once
 // their rows are in the new one: their objects only wait to be deleted.
 func (a *applying) retire() {
-	if a.plan.Rewrite == nil {
-		return
-	}
 	a.owned.Schema = a.plan.Schema
 	for _, c := range a.plan.Changes {
 		if c.Action != plan.Delete {

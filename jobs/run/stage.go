@@ -40,10 +40,13 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	staging := sink.NewStage(job.Table, dir, w.MemoryLimit)
+	limit := w.MemoryLimit
+	if former != nil {
+		limit /= 2
+	}
+	staging := sink.NewStage(job.Table, dir, limit)
 	w.stages = append(w.stages, staging)
-	first := out.Sinks[0]
-	rejected, err := openQuarantine(ctx, w.stores[first], out.Prior[first].Quarantine)
+	rejected, err := w.publishedQuarantine(ctx, out)
 	if err != nil {
 		return out, err
 	}
