@@ -154,6 +154,31 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 	return Changes(table, sinks, prior, outcomes)
 }
 
+// Unrestored counts the rows of deleted and damaged files that no sink has any
+// more, and that the partition does not have again after the plan.
+func (j *Job) Unrestored() (rows int64) {
+	lost := make(map[string]int64)
+	for _, sink := range j.Sinks {
+		for path, n := range j.Prior[sink].Lost {
+			lost[path] = max(lost[path], n)
+		}
+	}
+	for _, sink := range j.Sinks {
+		for path := range j.Prior[sink].Partitions {
+			delete(lost, path)
+		}
+	}
+	for _, c := range j.Changes {
+		if n, ok := lost[c.Partition]; ok {
+			lost[c.Partition] = max(0, n-c.Rows.After)
+		}
+	}
+	for _, n := range lost {
+		rows += n
+	}
+	return rows
+}
+
 // DestroyQuarantine is what deletes the quarantine from the sinks, or nil.
 func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed) *Quarantine {
 	q := &Quarantine{}

@@ -39,7 +39,21 @@ type builder struct {
 	outcomes []plan.Outcome
 	rows     plan.Rows
 	steps    map[string]int
+	known    map[string]bool // all partitions that there are or will be
 	warnings jobs.Diagnostics
+}
+
+// unknownTargets are the partitions that were named and are none.
+func (b *builder) unknownTargets() (all []string) {
+	for _, named := range []selection{b.target, b.replace} {
+		for path := range named.partitions {
+			if !b.known[path] {
+				all = append(all, path)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (b *builder) sinks() []string { return addresses(b.job.Sinks) }
@@ -77,6 +91,9 @@ func (d *draft) rows() plan.Rows {
 // digest, exactly the new ones.
 func (b *builder) build(ctx context.Context) error {
 	drafts := b.drafts()
+	for _, d := range drafts {
+		b.known[d.path] = true
+	}
 	if err := b.compareAll(ctx, drafts); err != nil {
 		return err
 	}

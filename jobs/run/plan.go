@@ -74,6 +74,13 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
+	orphans, err := w.orphans()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.noRivals(ctx); err != nil {
+		return nil, err
+	}
 	for _, job := range s.Config.Jobs {
 		if !o.target(job.Address).any() {
 			continue
@@ -84,8 +91,12 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
 		}
 		p.Jobs = append(p.Jobs, planned)
 	}
-	if err := w.orphans(ctx, p); err != nil {
-		return nil, err
+	for _, o := range orphans {
+		planned, err := w.destroy(ctx, o.Job, o.why)
+		if err != nil {
+			return nil, err
+		}
+		p.Jobs = append(p.Jobs, planned)
 	}
 	if len(o.Targets) > 0 {
 		p.Warnings = append(p.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Summary: "Resource targeting is in effect",
@@ -166,11 +177,10 @@ func (s *Session) moved(p *plan.Plan) (*state.State, error) {
 // samePlace refuses a move by which a table would have to be copied: readers
 // know it by its place.
 func (s *Session) samePlace(owned *state.Job, m jobs.Moved) error {
-	i := slices.IndexFunc(s.Config.Jobs, func(j jobs.Job) bool { return j.Address == m.To })
-	if i < 0 || owned.Table == s.Config.Jobs[i].Name {
+	job, ok := s.declared(m.To)
+	if !ok || owned.Table == job.Name {
 		return nil
 	}
-	job := s.Config.Jobs[i]
 	return job.Diagnose("table", "The table of a moved job has another name",
 		fmt.Sprintf("%s has published the table %q, and %s would publish %q. prospector does not move files, since their readers know them by where they are. Add this to %s, and the table stays where it is:\n\n    table = %q",
 			m.From, owned.Table, m.To, job.Name, m.To, owned.Table))
@@ -200,53 +210,92 @@ func (s *Session) checkAddresses(prior *state.State, named []jobs.Address) error
 	return nil
 }
 
-// orphans plans the destruction of what the state has and the configuration does
-// not: jobs that are no longer declared, and sinks that a job no longer has.
-func (w *planning) orphans(ctx context.Context, p *plan.Plan) error {
+// orphan is what the state has and the configuration does not: a job that is no
+// longer declared, or one in sinks that it no longer has.
+type orphan struct {
+	jobs.Job
+	why string
+}
+
+func (w *planning) orphans() (all []orphan, err error) {
 	if w.options.Mode == plan.RefreshOnly {
-		return nil
+		return nil, nil
 	}
 	for _, address := range w.prior.Addresses() {
 		if !w.options.target(address).any() {
 			continue
 		}
 		owned := w.prior.Jobs[address]
-		job := jobs.Job{Block: jobs.Block{Address: address}, Name: owned.Table}
-		job.PreventDestroy = owned.PreventDestroy && !slices.ContainsFunc(w.Config.Removed, func(r jobs.Removed) bool { return r.Covers(address) })
-		why := "it is no longer declared"
-		if i := slices.IndexFunc(w.Config.Jobs, func(j jobs.Job) bool { return j.Address == address }); i >= 0 {
-			declared := w.Config.Jobs[i]
-			job.Block, job.PreventDestroy, why = declared.Block, declared.PreventDestroy, "it is no longer among the job's sinks"
-			job.Sinks = declared.Sinks
+		o := orphan{Job: jobs.Job{Block: jobs.Block{Address: address}, Name: owned.Table}, why: "it is no longer declared"}
+		o.PreventDestroy = owned.PreventDestroy && !slices.ContainsFunc(w.Config.Removed, func(r jobs.Removed) bool { return r.Covers(address) })
+		var kept []jobs.Sink
+		if declared, ok := w.declared(address); ok {
+			o.Block, o.PreventDestroy, o.why = declared.Block, declared.PreventDestroy, "it is no longer among the job's sinks"
+			kept = declared.Sinks
 		}
-		var left []jobs.Sink
 		for _, sink := range slices.Sorted(maps.Keys(owned.Sinks)) {
-			if slices.ContainsFunc(job.Sinks, func(s jobs.Sink) bool { return s.Address == sink }) {
+			if slices.ContainsFunc(kept, func(s jobs.Sink) bool { return s.Address == sink }) {
 				continue
 			}
 			i := slices.IndexFunc(w.Config.Sinks, func(s jobs.Sink) bool { return s.Address == sink })
 			if i < 0 {
-				return undeclaredSink(job, sink, owned.Sinks[sink].URI)
+				return nil, undeclaredSink(o.Job, sink, owned.Sinks[sink].URI)
 			}
-			left = append(left, w.Config.Sinks[i])
+			o.Sinks = append(o.Sinks, w.Config.Sinks[i])
 		}
-		if len(left) == 0 && len(job.Sinks) > 0 {
-			continue
+		if len(o.Sinks) > 0 || len(kept) == 0 {
+			all = append(all, o)
 		}
-		job.Sinks = left
-		planned, err := w.destroy(ctx, job, why)
-		if err != nil {
-			return err
-		}
-		p.Jobs = append(p.Jobs, planned)
 	}
-	return nil
+	return all, nil
+}
+
+// declared is the job with that address.
+func (s *Session) declared(address string) (jobs.Job, bool) {
+	i := slices.IndexFunc(s.Config.Jobs, func(j jobs.Job) bool { return j.Address == address })
+	if i < 0 {
+		return jobs.Job{}, false
+	}
+	return s.Config.Jobs[i], true
 }
 
 func undeclaredSink(job jobs.Job, sink, uri string) error {
 	return job.Diagnose("sinks", "The sink of published files is not declared",
-		fmt.Sprintf("%s has files at %s, which should be deleted since neither the job nor %s asks for them any more. Declare %s again, so that they can be; or keep them and forget the job:\n\n    removed { from = %s }",
-			job.Address, uri, sink, sink, job.Address))
+		fmt.Sprintf("%s has files at %s, which should be deleted since neither the job nor %s asks for them any more. Declare %s again, so that they can be; or keep them, and let the state forget what is there:\n\n    prospector state rm %[3]s",
+			job.Address, uri, sink, sink))
+}
+
+// noRivals refuses a job whose table is where another one has published: it was
+// renamed, more likely than not, and nobody has said so.
+func (w *planning) noRivals(ctx context.Context) error {
+	for _, job := range w.Config.Jobs {
+		for _, sink := range job.Sinks {
+			opened, err := w.open(ctx, sink)
+			if err != nil {
+				return err
+			}
+			uri := opened.URI(job.Name)
+			for _, address := range w.prior.Addresses() {
+				for _, of := range slices.Sorted(maps.Keys(w.prior.Jobs[address].Sinks)) {
+					owned := w.prior.Jobs[address].Sinks[of]
+					if owned.URI != uri || address == job.Address && of == sink.Address || len(owned.Partitions) == 0 {
+						continue
+					}
+					return rival(job, sink, uri, address, of)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
+	remedy := fmt.Sprintf("If %s is what that job is called now, say so:\n\n    moved {\n      from = %s\n      to   = %[1]s\n    }\n\nOtherwise give it another table, or another sink.", job.Address, address)
+	if address == job.Address {
+		remedy = fmt.Sprintf("A sink that is called otherwise is another sink. Let the state forget the old name, after which the files are in the way until they are moved or deleted; or go back to %s:\n\n    prospector state rm %[1]s", of)
+	}
+	return job.Diagnose("sinks", "Another table is there already",
+		fmt.Sprintf("%s in %s would be at %s, where the state has the table of %s in %s. %s", job.Address, sink.Address, uri, address, of, remedy))
 }
 
 // destroy plans the deletion of what a job owns in its sinks. why is "" when the
@@ -255,6 +304,11 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 	out := plan.Job{Address: job.Address, Table: job.Name, Destroy: true, Why: why, Sinks: addresses(job.Sinks)}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 		return out, err
+	}
+	if len(out.Left) > 0 {
+		return out, job.Diagnose("sinks", "The table is at another place",
+			fmt.Sprintf("%s has published at %s, and its sinks or the name of its table are others now, so that these files cannot be deleted. Undo the change; or keep the files, and let the state forget them:\n\n    prospector state rm %[1]s",
+				job.Address, strings.Join(out.Left, " and ")))
 	}
 	target := w.options.target(job.Address)
 	out.Destroy = target.whole

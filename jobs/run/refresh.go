@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -18,7 +20,7 @@ import (
 // its plan. What the job has published elsewhere, as a sink's place was changed,
 // stays there and is told of.
 func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs.Sink) (err error) {
-	var left []string
+	var left map[string]string
 	into.Prior, left, err = w.refresh(ctx, w.prior, into.Address, into.Table, sinks)
 	if err != nil {
 		return err
@@ -26,20 +28,26 @@ func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs
 	for _, sink := range into.Sinks {
 		into.Drift = append(into.Drift, into.Prior[sink].Drift...)
 	}
+	if w.options.Mode == plan.RefreshOnly { // what is elsewhere stays as it is
+		into.Sinks = slices.DeleteFunc(into.Sinks, func(sink string) bool { return left[sink] != "" })
+		return nil
+	}
+	into.Left = slices.Sorted(maps.Values(left))
 	if len(left) > 0 {
 		into.Warnings = append(into.Warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: into.Address, Summary: "A table has another place now",
 			Detail: "The sink or the table's name has changed since it was published. What was published stays where it is, and prospector will not look after it any more:\n\n  " +
-				strings.Join(left, "\n  ") + "\n\nDelete it when no reader uses it; or undo the change.",
+				strings.Join(into.Left, "\n  ") + "\n\nDelete it when no reader uses it; or undo the change.",
 		})
 	}
 	return nil
 }
 
 // refresh looks at what the sinks really hold of a job, by sink address, and
-// gives the places that the state has and the configuration no longer.
-func (s *Session) refresh(ctx context.Context, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, left []string, err error) {
-	found = make(map[string]*plan.Refreshed)
+// gives the places that the state has for some of them and the configuration no
+// longer.
+func (s *Session) refresh(ctx context.Context, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, left map[string]string, err error) {
+	found, left = make(map[string]*plan.Refreshed), make(map[string]string)
 	owned := prior.Clone().Job(address)
 	for _, sink := range sinks {
 		opened, err := s.open(ctx, sink)
@@ -49,7 +57,7 @@ func (s *Session) refresh(ctx context.Context, prior *state.State, address, tabl
 		before := owned.Sink(sink.Address)
 		if uri := opened.URI(table); before.URI != uri {
 			if len(before.Partitions) > 0 || before.Pending != nil {
-				left = append(left, before.URI)
+				left[sink.Address] = before.URI
 			}
 			before = &state.Sink{URI: uri}
 		}
@@ -140,14 +148,10 @@ func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnos
 		}
 	}
 	if len(changed) > 0 {
-		effect := "This plan repairs them."
-		if repaired < len(changed) {
-			effect = fmt.Sprintf("This plan repairs %d of the %d. The others are left as they are: the source gives no rows for them, or the plan is not about them.", repaired, len(changed))
-		}
 		warnings = append(warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address,
 			Summary: "Objects have changed outside of prospector",
-			Detail:  s.driftList(changed) + "\n\n" + effect,
+			Detail:  s.driftList(changed) + "\n\n" + remedy(p, repaired, len(changed)),
 		})
 	}
 	if len(foreign) > 0 {
@@ -162,6 +166,24 @@ func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnos
 		})
 	}
 	return warnings
+}
+
+// remedy says what a plan does about so many of the objects that have changed.
+func remedy(p plan.Job, repaired, of int) string {
+	if p.Schema != "" && len(p.Changes) == 0 {
+		return "The next plan that reads the source repairs what it can."
+	}
+	effect := "This plan repairs them."
+	switch {
+	case p.Destroy:
+		effect = "This plan deletes what is there."
+	case repaired < of:
+		effect = fmt.Sprintf("This plan repairs %d of the %d, and leaves the others, which it is not about or has no rows for.", repaired, of)
+	}
+	if lost := p.Unrestored(); lost > 0 && !p.Destroy {
+		effect += fmt.Sprintf(" %d of their rows cannot be restored, since the source does not give them any more.", lost)
+	}
+	return effect
 }
 
 func (s *Session) driftList(drift []plan.Drift) string {

@@ -140,6 +140,9 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 		if changed := j.Outdated(found); len(changed) > 0 {
 			return stale("objects have changed in the sinks since it was made:\n\n%s", s.driftList(changed))
 		}
+		for _, sink := range j.Sinks { // the same place may have another name on this machine
+			j.Prior[sink].URI = found[sink].URI
+		}
 	}
 	return nil
 }
@@ -148,8 +151,8 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 // schema is told apart, since it is the change that weighs most.
 func (s *Session) sameConfiguration(p *plan.Plan) error {
 	for _, j := range p.Jobs {
-		i := slices.IndexFunc(s.Config.Jobs, func(declared jobs.Job) bool { return declared.Address == j.Address })
-		if i >= 0 && !j.Destroy && j.Schema != s.Config.Jobs[i].Table.Fingerprint() {
+		declared, ok := s.declared(j.Address)
+		if ok && j.Schema != "" && j.Schema != declared.Table.Fingerprint() {
 			return stale("the schema of %s has changed: its columns or partition keys are not those of the files in the plan.", j.Address)
 		}
 	}
@@ -162,11 +165,11 @@ func (s *Session) sameConfiguration(p *plan.Plan) error {
 // sameProspects reads the list of prospects again. One from standard input is
 // gone, so the plan's counts.
 func (s *Session) sameProspects(j plan.Job) error {
-	i := slices.IndexFunc(s.Config.Jobs, func(declared jobs.Job) bool { return declared.Address == j.Address })
-	if i < 0 || j.Reading.List == nil {
+	declared, ok := s.declared(j.Address)
+	if !ok || j.Reading.List == nil {
 		return nil
 	}
-	from := s.Config.Jobs[i].Prospects
+	from := declared.Prospects
 	if from == nil || from.File == "-" {
 		return nil
 	}

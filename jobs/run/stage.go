@@ -54,7 +54,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial+c.NotFound == 0 {
+	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
 		return out, job.Source.Diagnose("endpoint", "No prospect could be read", exceptionList(read.Reading)+"\n\nNothing was published.")
 	}
 	list := out.Reading.List
@@ -64,10 +64,14 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	target := w.options.target(job.Address)
 	b := &builder{
 		session: w.Session, job: job, prior: out.Prior, staging: staging, former: former, dir: dir,
-		target: target, replace: selected(job.Address, w.options.Replace),
+		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
 	}
 	if err := b.build(ctx); err != nil {
 		return out, err
+	}
+	if missing := b.unknownTargets(); len(missing) > 0 {
+		return out, jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: job.Address,
+			Detail: fmt.Sprintf("The table has no such partition, and would get none:\n\n  %s", strings.Join(missing, "\n  "))}
 	}
 	out.Changes = plan.Changes(job.Name, out.Sinks, out.Prior, b.outcomes)
 	out.Books = plan.Books{
