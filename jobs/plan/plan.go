@@ -304,27 +304,29 @@ func (p *Plan) Summary() (s Summary) {
 
 // Summary is that of one job.
 func (j *Job) Summary() (s Summary) {
-	count := func(a Action) {
-		switch a {
-		case Create:
-			s.Add++
-		case Update:
-			s.Change++
-		case Replace:
-			s.Add++
-			s.Destroy++
-		case Delete:
-			s.Destroy++
-		}
-	}
 	for _, c := range j.Changes {
-		count(c.Action)
+		s.Count(c.Action)
 	}
 	if j.Quarantine != nil {
-		count(j.Quarantine.Action())
+		s.Count(j.Quarantine.Action())
 	}
 	s.Destroy += len(j.Foreign) + len(j.Obsolete)
 	return s
+}
+
+// Count adds one change.
+func (s *Summary) Count(a Action) {
+	switch a {
+	case Create:
+		s.Add++
+	case Update:
+		s.Change++
+	case Replace:
+		s.Add++
+		s.Destroy++
+	case Delete:
+		s.Destroy++
+	}
 }
 
 // At is an object in a sink.

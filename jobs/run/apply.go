@@ -23,7 +23,10 @@ import (
 // state records that they were. Wherever that is interrupted, the next session
 // finds every object either as it was or as it was to be, and knows both.
 func (s *Session) Apply(ctx context.Context, p *plan.Plan) (err error) {
-	defer func() { s.keepJournals = err != nil }()
+	defer func() {
+		err = withCause(ctx, err)
+		s.keepJournals = err != nil
+	}()
 	if err := p.Blocked().Err(); err != nil {
 		return err
 	}
@@ -129,6 +132,15 @@ func inFlight(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	})
 	return out, func() { stop(); cancel(nil) }
+}
+
+// withCause adds to an error that it is due to a lost lock, where it is, and not
+// to an interrupt.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, state.ErrLockLost) && !errors.Is(err, state.ErrLockLost) {
+		return errors.Join(cause, err)
+	}
+	return err
 }
 
 // rescue puts the state where it is not lost when it could not be written. One
@@ -334,8 +346,18 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 		}
 		a.mu.Unlock()
 	}
+	a.count(c.Action)
 	s.Observer.ApplyDone(a.plan.Address, c, s.Now().Sub(started))
 	return nil
+}
+
+// count notes what is done, for the record of runs.
+func (a *applying) count(action plan.Action) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	done := a.session.done[a.plan.Address]
+	done.Count(action)
+	a.session.done[a.plan.Address] = done
 }
 
 func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) error {

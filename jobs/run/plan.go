@@ -58,7 +58,8 @@ func (o PlanOptions) target(job string) selection {
 }
 
 // Plan stages every job and says what would change.
-func (s *Session) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
+func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err error) {
+	defer func() { err = withCause(ctx, err) }()
 	if o.Mode == "" {
 		o.Mode = plan.Normal
 	}

@@ -7,6 +7,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
+	"prospector/jobs/state"
 )
 
 // Record writes into the ledger what became of an apply: of a plan, or of none
@@ -18,7 +19,7 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 		Lineage: s.state.Lineage, SerialBefore: s.serial, SerialAfter: s.state.Serial,
 	}
 	switch {
-	case errors.Is(ended, context.Canceled):
+	case errors.Is(ended, context.Canceled) && !errors.Is(ended, state.ErrLockLost):
 		r.Outcome, r.Error = ledger.Interrupted, "Interrupted"
 	case ended != nil:
 		r.Outcome, r.Error = ledger.Failed, jobs.Diagnose(ended, "The command failed")[0].Summary
@@ -29,7 +30,11 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 	}
 	if p != nil {
 		for i := range p.Jobs {
-			r.Jobs = append(r.Jobs, recordOf(&p.Jobs[i]))
+			of := recordOf(&p.Jobs[i])
+			if ended != nil { // what was planned is not what was done
+				of.Summary = ledger.Summary(s.done[of.Address])
+			}
+			r.Jobs = append(r.Jobs, of)
 		}
 	}
 	ctx, cancel := inFlight(ctx)

@@ -83,7 +83,8 @@ type Progress struct {
 // Options are what a session needs from the outside.
 type Options struct {
 	Config *jobs.Configuration
-	// DataDir is where a session keeps its own files, all of them disposable.
+	// DataDir is where the sessions of one state keep their own files, all of
+	// them disposable. Nothing else is kept there.
 	DataDir  string
 	Backend  Backend
 	OpenSink func(context.Context, jobs.Sink) (store.Store, error)
@@ -117,7 +118,8 @@ type Session struct {
 	info   state.LockInfo // of this run
 	serial int64          // of the state as it was
 	state  *state.State
-	stores map[string]store.Store // by sink address
+	stores map[string]store.Store  // by sink address
+	done   map[string]plan.Summary // what was published so far, by job address
 	stages []io.Closer
 	// verify is the second reader.
 	verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
@@ -141,7 +143,7 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Session{Options: o, stores: make(map[string]store.Store), verify: verify.Check, keepJournals: true}
+	s := &Session{Options: o, stores: make(map[string]store.Store), done: make(map[string]plan.Summary), verify: verify.Check, keepJournals: true}
 	s.info = state.NewLockInfo(operation, o.Now())
 	ctx, err = state.LockWithin(ctx, o.Backend, s.info, o.LockTimeout, o.Observer.Waiting)
 	if err != nil {
@@ -163,13 +165,15 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 			}
 		}
 	}
-	if err := os.RemoveAll(s.stageDir()); err != nil {
-		return nil, nil, fmt.Errorf("clearing the staging directory: %w", err)
+	if err := os.RemoveAll(filepath.Dir(s.stageDir())); err != nil {
+		return nil, nil, fmt.Errorf("clearing what an earlier run has staged: %w", err)
 	}
 	return ctx, s, nil
 }
 
-func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage") }
+// stageDir is this run's own, lest one that comes back after it has lost its lock
+// takes away what its successor has staged.
+func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage", s.info.ID) }
 
 func (s *Session) journalDir(job jobs.Job) string {
 	return filepath.Join(s.DataDir, "journal", fileName(job.Address))
@@ -191,6 +195,7 @@ func (s *Session) Close() error {
 	}
 	if s.state != nil {
 		errs = append(errs, os.RemoveAll(s.stageDir()))
+		_ = os.Remove(filepath.Dir(s.stageDir())) // unless another run is there
 	}
 	if !s.keepJournals {
 		for _, dir := range s.read {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 
-	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -38,12 +37,19 @@ type Finding struct {
 func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Verified, error) {
 	v := &verifying{Session: s}
 	for _, address := range s.state.Addresses() {
-		job := jobs.Job{Block: jobs.Block{Address: address}, Name: s.state.Jobs[address].Table}
-		if i := slices.IndexFunc(s.Config.Jobs, func(j jobs.Job) bool { return j.Address == address }); i >= 0 {
-			job = s.Config.Jobs[i]
-		}
-		if err := v.collect(ctx, job, s.state.Jobs[address]); err != nil {
+		if err := v.collect(ctx, address, s.state.Jobs[address]); err != nil {
 			return Verified{}, err
+		}
+	}
+	for _, job := range s.Config.Jobs { // whose state may have been lost
+		if s.state.Jobs[job.Address] == nil {
+			owned := &state.Job{Table: job.Name, Sinks: make(map[string]*state.Sink)}
+			for _, sink := range job.Sinks {
+				owned.Sink(sink.Address)
+			}
+			if err := v.collect(ctx, job.Address, owned); err != nil {
+				return Verified{}, err
+			}
 		}
 	}
 	if err := os.MkdirAll(s.stageDir(), 0o700); err != nil { // for copies of remote files
@@ -97,16 +103,17 @@ func (v *verifying) add(job, sink, key, problem string) {
 }
 
 // collect lists a job's files, and tells of objects that the state does not know.
-func (v *verifying) collect(ctx context.Context, job jobs.Job, owned *state.Job) error {
+func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) error {
+	table := v.tableOf(job, owned)
 	for _, address := range slices.Sorted(maps.Keys(owned.Sinks)) {
 		if err := v.openByAddress(ctx, address); err != nil {
-			return undeclaredSink(job, address, owned.Sinks[address].URI)
+			return err
 		}
 		of := owned.Sinks[address]
 		known := make(map[string]bool)
 		add := func(path string, rows int64, content schemas.Digest, object state.Object) {
 			known[object.Key] = true
-			v.files = append(v.files, published{job.Address, address, job.Table, path, rows, content, object})
+			v.files = append(v.files, published{job, address, table, path, rows, content, object})
 		}
 		for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
 			p := of.Partitions[path]
@@ -117,10 +124,10 @@ func (v *verifying) collect(ctx context.Context, job jobs.Job, owned *state.Job)
 		}
 		for key := range of.Obsolete {
 			known[key] = true
-			v.add(job.Address, address, key, "A rewrite that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
+			v.add(job, address, key, "A rewrite that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
 		}
 		if of.Pending != nil {
-			v.add(job.Address, address, plan.TablePrefix(owned.Table), "An apply was interrupted: the next one completes what it has begun.")
+			v.add(job, address, plan.TablePrefix(owned.Table), "An apply was interrupted: the next one completes what it has begun.")
 			continue
 		}
 		seen, err := list(ctx, v.stores[address], owned.Table)
@@ -129,11 +136,24 @@ func (v *verifying) collect(ctx context.Context, job jobs.Job, owned *state.Job)
 		}
 		for _, o := range seen {
 			if !known[o.Key] {
-				v.add(job.Address, address, o.Key, "The state does not know this object, and readers take it for part of the table.")
+				v.add(job, address, o.Key, "The state does not know this object, and readers take it for part of the table.")
 			}
 		}
 	}
 	return nil
+}
+
+// tableOf is the table of a job's files: that of its last apply.
+func (v *verifying) tableOf(job string, owned *state.Job) schemas.Table {
+	if declared, ok := v.declared(job); ok && declared.Table.Fingerprint() == owned.Schema {
+		return declared.Table
+	}
+	var paths []string
+	for _, of := range owned.Sinks {
+		paths = slices.AppendSeq(paths, maps.Keys(of.Partitions))
+	}
+	table, _ := formerTable(owned.Schema, paths)
+	return table
 }
 
 // judge reads a file, and says what is wrong with it, or "".
@@ -148,8 +168,10 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	case object.Size != f.object.Size || object.CRC32C != f.object.CRC32C:
 		return fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
 			object.Size, object.CRC32C, f.object.Size, f.object.CRC32C), nil
-	case f.path == "" || len(f.table.Columns) == 0: // nothing that could be compared
+	case f.path == "": // the quarantine, which is no Parquet
 		return "", nil
+	case len(f.table.Columns) == 0:
+		return "It is as it was written, but of other columns than this prospector knows, so that its rows were not read.", nil
 	}
 	partition, err := sink.ParsePartition(f.table, f.path)
 	if err != nil {

@@ -4,6 +4,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +24,7 @@ import (
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/run"
+	"prospector/jobs/state"
 	"prospector/sink/store"
 )
 
@@ -62,7 +65,12 @@ func Run(d Deps, args []string) int {
 	case code := <-ended:
 		return code
 	case <-e.stopped:
-		e.diagnoser.Aborted()
+		told := make(chan struct{})
+		go func() { e.diagnoser.Aborted(); close(told) }()
+		select {
+		case <-told:
+		case <-time.After(time.Second): // nobody reads it
+		}
 		return 1
 	}
 }
@@ -205,21 +213,40 @@ func (e *env) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// dataDir is where a run keeps its disposable files.
+// dataDir is where the runs of a configuration keep their disposable files. One
+// that the user names may be shared, so each configuration has a directory of its
+// own in it.
 func (e *env) dataDir() string {
-	if dir := e.getenv("PROSPECTOR_DATA_DIR"); dir != "" {
-		return dir
+	shared := e.getenv("PROSPECTOR_DATA_DIR")
+	if shared == "" {
+		return filepath.Join(e.dir, ".prospector")
 	}
-	return filepath.Join(e.dir, ".prospector")
+	of := e.dir
+	if abs, err := filepath.Abs(e.dir); err == nil {
+		of = abs
+	}
+	sum := sha256.Sum256([]byte(of))
+	return filepath.Join(shared, "prospector", filepath.Base(of)+"-"+hex.EncodeToString(sum[:6]))
 }
 
 // failed prints an error as diagnostics and gives the exit code.
 func (e *env) failed(err error) int {
-	if errors.Is(err, context.Canceled) {
-		err = jobs.Diagnostic{Severity: jobs.Error, Summary: "Interrupted",
+	ds := jobs.Diagnose(err, "The command failed")
+	_, told := errors.AsType[jobs.Diagnostic](err)
+	switch {
+	case errors.Is(err, state.ErrLockLost):
+		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "The lock on the state is lost",
+			Detail: err.Error() + ".\n\nAnother run may have taken it, so this one has stopped, and has not written the state. The next run finds out what was published."}}
+	case errors.Is(err, context.Canceled):
+		interrupted := jobs.Diagnostic{Severity: jobs.Error, Summary: "Interrupted",
 			Detail: "Nothing is half-written. What was fetched is kept, and the next run goes on from there."}
+		if told { // of what the interrupt is not to hide
+			ds = append(ds, interrupted)
+		} else {
+			ds = jobs.Diagnostics{interrupted}
+		}
 	}
-	e.diagnoser.Diagnostics(jobs.Diagnose(err, "The command failed"))
+	e.diagnoser.Diagnostics(ds)
 	return 1
 }
 
@@ -240,8 +267,8 @@ func (e *env) interruptible() (context.Context, context.CancelFunc) {
 		defer signal.Stop(signals)
 		select {
 		case <-signals:
-			e.diagnoser.Interrupting()
 			cancel()
+			go e.diagnoser.Interrupting() // which waits, where nobody reads it
 		case <-done:
 			return
 		}

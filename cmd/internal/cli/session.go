@@ -65,9 +65,11 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 		return e.failed(lockedDiagnostic(err))
 	}
 	code, err := f(ctx, c, s)
+	declined := errors.Is(err, errDeclined)
+	if declined { // which the view has told
+		code, err = 1, nil
+	}
 	switch err = errors.Join(err, s.Close()); {
-	case errors.Is(err, errDeclined):
-		return 1
 	case err != nil:
 		return e.failed(err)
 	}
