@@ -235,6 +235,8 @@ func List(ctx context.Context, files store.Store, prefix string, most int) ([]Re
 			skipped = append(skipped, err)
 		}
 	}
+	// The keys tell only the second.
+	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
 	if skipped != nil {
 		return records, &SkippedError{skipped}
 	}

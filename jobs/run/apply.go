@@ -116,7 +116,8 @@ func (s *Session) openByAddress(ctx context.Context, address string) error {
 	}
 	i := slices.IndexFunc(s.Config.Sinks, func(sink jobs.Sink) bool { return sink.Address == address })
 	if i < 0 {
-		return fmt.Errorf("%s is not declared", address)
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The sink of published files is not declared", Address: address,
+			Detail: fmt.Sprintf("The state has files in %s, and the configuration does not say where that is. Declare it again; or let the state forget what is there:\n\n    prospector state rm %[1]s", address)}
 	}
 	_, err := s.open(ctx, s.Config.Sinks[i])
 	return err

@@ -95,6 +95,25 @@ func (s *State) Forget(address string) error {
 	return nil
 }
 
+// ForgetSink removes what every job has in a sink from the state, such as one that
+// is no more. Jobs that have nothing elsewhere go with it.
+func (s *State) ForgetSink(address string) error {
+	forgotten := false
+	for key, job := range s.Jobs {
+		if _, ok := job.Sinks[address]; !ok {
+			continue
+		}
+		forgotten = true
+		if delete(job.Sinks, address); len(job.Sinks) == 0 {
+			delete(s.Jobs, key)
+		}
+	}
+	if !forgotten {
+		return fmt.Errorf("forgetting %s: %w", address, ErrNoAddress)
+	}
+	return nil
+}
+
 // forget removes a partition from every sink, and reports whether it was there.
 func (j *Job) forget(partition string) (forgotten bool) {
 	for _, sink := range j.Sinks {
@@ -134,7 +153,7 @@ func (s *State) listed() string {
 func (s *State) Empty() bool {
 	for _, j := range s.Jobs {
 		for _, sink := range j.Sinks {
-			if len(sink.Partitions) > 0 || sink.Quarantine != nil || sink.Pending != nil {
+			if len(sink.Partitions)+len(sink.Obsolete) > 0 || sink.Quarantine != nil || sink.Pending != nil {
 				return false
 			}
 		}

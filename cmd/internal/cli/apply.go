@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"prospector/jobs"
@@ -26,9 +29,14 @@ type planning struct {
 
 // register declares the flags that plan and apply share.
 func (p *planning) register(fs *flag.FlagSet) {
-	fs.BoolVar(&p.refreshOnly, "refresh-only", false, "Only bring the state up to what the sinks really hold: forget\nfiles that are gone. Nothing is read from the source.")
-	addressFlag(fs, "target", "Keep to this job or partition, an `address`. Partitions between\nwhich events have moved are included. May be given several times.", &p.Targets)
-	addressFlag(fs, "replace", "Write the files of this job or partition, an `address`, anew, even\nif their rows are right. May be given several times.", &p.Replace)
+	fs.BoolVar(&p.refreshOnly, "refresh-only", false, "Only bring the state up to what the sinks really hold: forget files that are gone. Nothing is read from the source. Goes with neither -target nor -replace.")
+	addressFlag(fs, "replace", "Write the files of this job or partition, an `address`, anew, even if their rows are right. May be given several times.", &p.Replace)
+	p.registerCommon(fs)
+}
+
+// registerCommon declares those that destroy has, too.
+func (p *planning) registerCommon(fs *flag.FlagSet) {
+	addressFlag(fs, "target", "Keep to this job or partition, an `address`. Partitions between which events have moved are included. May be given several times.", &p.Targets)
 	fs.IntVar(&p.parallelism, "parallelism", 0, "Read at most this `number` of prospects, and write so many files, at\nonce. Otherwise the source's concurrency, and 16.")
 	fs.BoolVar(&p.json, "json", false, "Print one JSON object a line. See: prospector help json")
 	p.locking.register(fs)
@@ -78,6 +86,11 @@ error, and 2 when something would.`,
 			}
 			p.operation = "plan"
 			v := e.operation(p.json)
+			if p.out != "" { // said now, rather than when everything is read
+				if err := e.canSave(e.resolve(p.out)); err != nil {
+					return e.failed(err)
+				}
+			}
 			return e.session(p.sessionOptions, v, func(ctx context.Context, _ *jobs.Configuration, s *run.Session) (int, error) {
 				made, err := s.Plan(ctx, p.PlanOptions)
 				if err != nil {
@@ -94,7 +107,7 @@ error, and 2 when something would.`,
 					}
 					v.Saved(p.out)
 				case !made.Empty() && !p.json:
-					e.view.Hint("\nNothing was changed. To make it so, run: prospector apply\n")
+					e.view.Hint("\nNothing was changed. With -out=FILE the plan is saved, and prospector apply FILE\ndoes exactly this; prospector apply with the same options plans anew.\n")
 				}
 				if p.detailed && !made.Empty() {
 					return 2, nil
@@ -103,6 +116,24 @@ error, and 2 when something would.`,
 			})
 		},
 	}
+}
+
+// canSave reports whether a file can be made there.
+func (e *env) canSave(path string) error {
+	err := func() error {
+		if strings.HasSuffix(path, string(filepath.Separator)) {
+			return errors.New("it is the name of a directory")
+		}
+		probe, err := os.CreateTemp(filepath.Dir(path), ".prospector-*")
+		if err != nil {
+			return err
+		}
+		return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}()
+	if err != nil {
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan cannot be saved there", Detail: fmt.Sprintf("-out=%s: %s.", path, err)}
+	}
+	return nil
 }
 
 func applyCommand(e *env) *command {
@@ -137,7 +168,7 @@ A job with lifecycle { prevent_destroy = true } refuses. To forget a job and kee
 its files, use a removed block or: prospector state rm ADDRESS`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&p.approved, "auto-approve", false, "Do not ask before deleting.")
-			p.register(fs)
+			p.registerCommon(fs)
 		},
 		run: func(c *command, args []string) int {
 			p.destroy = true

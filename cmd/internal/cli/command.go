@@ -71,6 +71,9 @@ func (c *command) Help() string {
 		default:
 			usage += " (default " + f.DefValue + ")"
 		}
+		if len(name) > 22 {
+			name += "\n" + strings.Repeat(" ", 25)
+		}
 		fmt.Fprintf(&b, "\n  %-23s%s\n", name, strings.TrimSpace(indent(fill(usage, helpWidth-25), 25)))
 	})
 	return strings.TrimRight(b.String(), "\n")

@@ -120,32 +120,38 @@ func stateRmCommand(e *env) *command {
 	var l locking
 	var dry bool
 	return &command{
-		synopsis: "Forget a job or partition, and keep its files",
+		synopsis: "Forget a job, a partition or a sink, and keep the files",
 		args:     "ADDRESS ...",
-		about: `Lets the state forget jobs or partitions. Their files stay where they are, and
-are then not prospector's: a plan reports them as foreign, and refuses to
-overwrite them. To forget a job for good, rather use a removed block.`,
+		about: `Lets the state forget jobs, partitions, or with an ADDRESS such as sink.gcs.lake
+what all jobs have in a sink. The files stay where they are, and are then not
+prospector's: a plan reports them as foreign, and refuses to overwrite them. To
+forget a job for good, rather use a removed block.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Only say what would be forgotten.")
 			l.register(fs)
 			v.register(fs)
 		},
 		run: func(c *command, args []string) int {
-			wanted, err := parseAddresses(args)
-			if err != nil {
-				return c.usage("%v", err)
-			}
-			if len(wanted) == 0 {
+			if len(args) == 0 {
 				return c.usage("needs an address, such as job.prospect_events")
+			}
+			for _, arg := range args {
+				if _, err := jobs.ParseAddress(arg); err != nil && !strings.HasPrefix(arg, "sink.") {
+					return c.usage("%v", err)
+				}
 			}
 			return e.editing(&v, l, "state rm", func(ctx context.Context, backend run.Backend) error {
 				s, err := backend.Read(ctx)
 				if err != nil {
 					return err
 				}
-				for i, a := range wanted {
-					if err := s.Forget(a.String()); err != nil {
-						return notInState(args[i])
+				for _, arg := range args {
+					forget := s.Forget
+					if strings.HasPrefix(arg, "sink.") {
+						forget = s.ForgetSink
+					}
+					if err := forget(arg); err != nil {
+						return notInState(arg)
 					}
 				}
 				if !dry {
@@ -153,8 +159,8 @@ overwrite them. To forget a job for good, rather use a removed block.`,
 						return err
 					}
 				}
-				for _, a := range wanted {
-					e.view.Printf("%s %s\n", map[bool]string{true: "Would forget", false: "Forgot"}[dry], a)
+				for _, arg := range args {
+					e.view.Printf("%s %s\n", map[bool]string{true: "Would forget", false: "Forgot"}[dry], arg)
 				}
 				return nil
 			})

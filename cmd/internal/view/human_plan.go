@@ -17,11 +17,7 @@ import (
 func (v *Human) Plan(p *plan.Plan) {
 	v.warnings(p)
 	if p.Empty() {
-		v.Printf("\n%s %s\n", v.paint("No changes.", bold, green), map[plan.Mode]string{
-			plan.Normal:      "The lake holds exactly what the source gave.",
-			plan.Destroy:     "There is nothing to destroy.",
-			plan.RefreshOnly: "The state agrees with the sinks.",
-		}[p.Mode])
+		v.Printf("\n%s %s\n", v.paint("No changes.", bold, green), nothing(p))
 		for _, j := range p.Jobs {
 			v.reading(j)
 		}
@@ -29,15 +25,19 @@ func (v *Human) Plan(p *plan.Plan) {
 	}
 	if p.Mode == plan.RefreshOnly {
 		v.Printf("\nThe state would follow what was found, and forget the files that are gone.\nNothing in a sink changes.\n")
-		return
 	}
 	v.legend(p)
-	v.Printf("\nProspector will perform the following actions:\n")
+	if p.Mode != plan.RefreshOnly {
+		v.Printf("\nProspector will perform the following actions:\n")
+	}
 	for _, m := range p.Moved {
 		v.Printf("\n  %s has moved to %s\n", v.paint("# "+m.From, bold), v.paint(m.To, bold))
 	}
 	for _, address := range p.Forgotten {
 		v.Printf("\n  %s will be forgotten; its files stay\n", v.paint("# "+address, bold))
+	}
+	if p.Mode == plan.RefreshOnly {
+		return
 	}
 	for _, j := range p.Jobs {
 		lines := v.changeLines(j)
@@ -60,6 +60,27 @@ func (v *Human) Plan(p *plan.Plan) {
 	}
 	s := p.Summary()
 	v.Printf("\n%s %d to add, %d to change, %d to destroy.\n", v.paint("Plan:", bold), s.Add, s.Change, s.Destroy)
+}
+
+// nothing says what no changes mean.
+func nothing(p *plan.Plan) string {
+	incomplete := int64(0)
+	for _, j := range p.Jobs {
+		incomplete += j.Reading.Incomplete()
+	}
+	switch {
+	case p.Mode == plan.Destroy:
+		return "There is nothing to destroy."
+	case p.Mode == plan.RefreshOnly && slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Drift) > 0 }):
+		return "There is nothing for the state to forget."
+	case p.Mode == plan.RefreshOnly:
+		return "The state agrees with the sinks."
+	case len(p.Targets) > 0:
+		return "What the plan is kept to is as the source gave it."
+	case incomplete > 0:
+		return "The lake holds everything that could be read."
+	}
+	return "The lake holds exactly what the source gave."
 }
 
 // legend explains the symbols that the plan has.
@@ -180,6 +201,7 @@ type fold struct {
 	partitions  int
 	rows        plan.Rows
 	bytes       int64
+	sinks       []string // that are written
 }
 
 // changeLines are a line a change; where there are many, neighbours that differ
@@ -230,6 +252,11 @@ func (f *fold) add(c plan.Change) {
 	f.rows.Before += c.Rows.Before
 	f.rows.After += c.Rows.After
 	f.bytes += c.After
+	for _, w := range c.Writes {
+		if !slices.Contains(f.sinks, w.Sink) {
+			f.sinks = append(f.sinks, w.Sink)
+		}
+	}
 }
 
 func (f *fold) name() string {
@@ -247,17 +274,19 @@ func (f *fold) effect(rewritten bool) string {
 	if f.partitions > 1 {
 		parts = append(parts, plural(f.partitions, "partition"))
 	}
-	switch f.action {
-	case plan.Create:
+	switch {
+	case f.action == plan.Create:
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
-	case plan.Delete:
+	case f.action == plan.Delete:
 		fate := " gone"
 		if rewritten {
 			fate = ", written anew"
 		}
 		parts = append(parts, plural(f.rows.Before, "row")+fate)
-	case plan.Replace:
+	case f.action == plan.Replace:
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0: // a sink lacks it
+		parts = append(parts, fmt.Sprintf("the same %s into %s", plural(f.rows.After, "row"), strings.Join(f.sinks, " and ")), size(f.bytes))
 	default:
 		parts = append(parts, fmt.Sprintf("%s added, %s changed, %s removed, %s in all",
 			count(f.rows.Added), count(f.rows.Changed), count(f.rows.Removed), count(f.rows.After)), size(f.bytes))

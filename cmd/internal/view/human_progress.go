@@ -17,7 +17,27 @@ type progressState struct {
 	changes map[string]*publishing // by job
 }
 
-type publishing struct{ done, of int }
+// publishing is how far the changes of a job have got.
+type publishing struct{ done, of, deleted int }
+
+func (p *publishing) add(a plan.Action) {
+	p.done++
+	if a == plan.Delete {
+		p.deleted++
+	}
+}
+
+// String tells what was done.
+func (p *publishing) String() string {
+	switch published := p.done - p.deleted; {
+	case p.deleted == 0:
+		return plural(published, "partition") + " published"
+	case published == 0:
+		return plural(p.deleted, "partition") + " destroyed"
+	default:
+		return fmt.Sprintf("%s published, %s destroyed", plural(published, "partition"), count(p.deleted))
+	}
+}
 
 // plainEvery is how often progress is told where there is no terminal.
 const plainEvery = 10 * time.Second
@@ -118,12 +138,12 @@ func (v *Human) ApplyDone(job string, c plan.Change, took time.Duration) {
 	if p == nil {
 		return
 	}
-	p.done++
+	p.add(c.Action)
 	if p.of > foldAbove {
 		if v.Terminal {
 			v.progress(job, fmt.Sprintf("%d of %d partitions published", p.done, p.of), int64(p.done), int64(p.of))
 		} else if p.done == p.of {
-			fmt.Fprintf(v.Out, "%s: %s %s\n", job, plural(p.of, "partition"), map[bool]string{true: "destroyed", false: "published"}[c.Action == plan.Delete])
+			fmt.Fprintf(v.Out, "%s: %s\n", job, p)
 		}
 		return
 	}

@@ -94,7 +94,7 @@ func (v *Human) Runs(records []ledger.Record) {
 		v.Printf("No run is recorded yet.\n")
 	}
 	for _, r := range records {
-		v.Printf("%s  %-12s %-10s %s  %s\n", v.paint(r.Started.Local().Format(time.DateTime), bold), r.Operation,
+		v.Printf("%s  %-12s %-10s %s  %s\n", v.paint(r.Started.Local().Format("2006-01-02 15:04:05 MST"), bold), r.Operation,
 			r.Outcome, r.Ended.Sub(r.Started).Round(10*time.Millisecond), r.Who)
 		if r.Error != "" {
 			v.Printf("    %s\n", r.Error)

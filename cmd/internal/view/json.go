@@ -180,7 +180,7 @@ func (v *JSON) ApplyDone(job string, c plan.Change, took time.Duration) {
 	if p == nil {
 		return
 	}
-	if p.done++; p.done == p.of || v.now().Sub(v.told) >= jsonEvery {
+	if p.add(c.Action); p.done == p.of || v.now().Sub(v.told) >= jsonEvery {
 		v.told = v.now()
 		v.locked("apply_progress", "info", fmt.Sprintf("%s: %d of %d partitions", job, p.done, p.of),
 			object{"job": job, "done": p.done, "total": p.of})
