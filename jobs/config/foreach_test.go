@@ -157,14 +157,10 @@ func TestInstanceBlocks(t *testing.T) {
 // A value that is sensitive stays so in an instance, while its key is shown.
 func TestSensitiveEach(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": `
-variable "bucket" {
-  default   = "acme-lake"
-  sensitive = true
-}
 source "simulator" "demo" {}
-sink "gcs" "lake" { bucket = var.bucket }
+sink "gcs" "lake" { bucket = "acme-lake" }
 job "events" {
-  for_each = { a = sink.gcs.lake }
+  for_each = { a = sensitive(sink.gcs.lake) }
   source   = source.simulator.demo
   sinks    = [each.value]
 }

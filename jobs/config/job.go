@@ -25,8 +25,6 @@ type table struct {
 	uri  string
 	// path is the directory in a local sink, bucket the bucket of a gcs sink.
 	path, bucket string
-	// shown is the URI, unless it is sensitive.
-	shown string
 }
 
 const nameRule = "at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit"
@@ -74,15 +72,12 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	b.table(&j.Name, hb.Labels[0])
 	for _, s := range b.sinkList() {
 		t := table{sink: s.Address, uri: s.URI(j.Name)}
-		if t.shown = t.uri; len(s.marks) > 0 {
-			t.shown = "a sensitive place"
-		}
 		if s.Kind == "local" {
 			t.path = filepath.Join(s.Path, j.Name)
 		} else {
 			t.bucket = s.Bucket
 		}
-		j.Sinks, j.tables = append(j.Sinks, s.Sink), append(j.tables, t)
+		j.Sinks, j.tables = append(j.Sinks, s), append(j.tables, t)
 	}
 	b.partitionBy(&j.Table)
 	b.choice("compression", compressions, (*string)(&j.Compression))
@@ -106,7 +101,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]), "table": cty.StringVal(j.Name),
-		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as where the sinks are
+		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as the choice of sinks
 	})
 }
 
@@ -163,7 +158,7 @@ func (b *block) reference(kind string) string {
 }
 
 // sinkList reads the sinks of a job.
-func (b *block) sinkList() []sink {
+func (b *block) sinkList() []jobs.Sink {
 	if !b.given("sinks") {
 		return nil
 	}
@@ -182,7 +177,7 @@ func (b *block) sinkList() []sink {
 		b.fail("sinks", "No sinks", "The list of sinks is empty, so the table would be kept nowhere. Name a sink, such as [sink.local.lake].")
 		return nil
 	}
-	var out []sink
+	var out []jobs.Sink
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
 		s, ok := b.l.sinks[addressOf(e, "sink")]
@@ -190,7 +185,7 @@ func (b *block) sinkList() []sink {
 			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list holds something else.", expected))
 			return nil
 		}
-		if slices.ContainsFunc(out, func(o sink) bool { return o.Address == s.Address }) {
+		if slices.ContainsFunc(out, func(o jobs.Sink) bool { return o.Address == s.Address }) {
 			b.fail("sinks", "Sink listed twice", fmt.Sprintf("%s stands twice in the list. Remove one of the two.", s.Address))
 			continue
 		}

@@ -110,7 +110,7 @@ type loader struct {
 	assigned  map[string]assignment // by variable
 	sources   map[string]jobs.Source
 	prospects map[string]jobs.Prospects
-	sinks     map[string]sink
+	sinks     map[string]jobs.Sink
 	jobs      []job
 	outputs   []jobs.Output
 	checks    []jobs.Check
@@ -133,7 +133,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 		assigned:  map[string]assignment{},
 		sources:   map[string]jobs.Source{},
 		prospects: map[string]jobs.Prospects{},
-		sinks:     map[string]sink{},
+		sinks:     map[string]jobs.Sink{},
 	}
 	for _, entry := range o.Environ {
 		name, value, _ := strings.Cut(entry, "=")
@@ -207,7 +207,7 @@ func (l *loader) whole(apart map[string][]*hcl.Block) *jobs.Configuration {
 	}
 	slices.SortFunc(c.Jobs, func(a, b jobs.Job) int { return strings.Compare(a.Address, b.Address) })
 	for _, address := range sortedKeys(l.sinks) {
-		c.Sinks = append(c.Sinks, l.sinks[address].Sink)
+		c.Sinks = append(c.Sinks, l.sinks[address])
 	}
 	return c
 }

@@ -23,7 +23,7 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 				}
 				l.diags = append(l.diags, j.Diagnose("sinks", "Two tables in one place", fmt.Sprintf(
 					"%s in %s is %s, and %s in %s is %s (%s:%d). A table needs a place of its own, since its readers take every file below it for theirs: change the path or the prefix of one sink, or the table of one job.",
-					j.Address, t.sink, t.shown, o.j.Address, o.t.sink, o.t.shown, o.j.Origin.Filename, o.j.Origin.Line)))
+					j.Address, t.sink, t.uri, o.j.Address, o.t.sink, o.t.uri, o.j.Origin.Filename, o.j.Origin.Line)))
 				break
 			}
 			seen = append(seen, place{j, t})

@@ -13,12 +13,6 @@ import (
 	"prospector/jobs"
 )
 
-// sink is a declared sink and how sensitive its whereabouts are.
-type sink struct {
-	jobs.Sink
-	marks cty.ValueMarks
-}
-
 func (l *loader) sink(hb *hcl.Block, address string) cty.Value {
 	s := jobs.Sink{Kind: hb.Labels[0]}
 	var b *block
@@ -28,27 +22,32 @@ func (l *loader) sink(hb *hcl.Block, address string) cty.Value {
 		b = l.open(hb, address, []string{"path"})
 		b.require(map[string]string{"path": `a directory such as "lake"`})
 		b.path("path", &s.Path)
-		path = b.marked(cty.StringVal(s.Path), "path")
+		path = cty.StringVal(s.Path)
 	case "gcs":
 		b = l.open(hb, address, []string{"bucket", "prefix"})
 		b.require(map[string]string{"bucket": `the name of a bucket, such as "acme-lake"`})
 		b.bucket(&s.Bucket)
 		b.prefix(&s.Prefix)
-		bucket, prefix = b.marked(cty.StringVal(s.Bucket), "bucket"), b.marked(cty.StringVal(s.Prefix), "prefix")
+		bucket, prefix = cty.StringVal(s.Bucket), cty.StringVal(s.Prefix)
 	default:
 		l.fail(hb.LabelRanges[0], address, "Unknown sink type", fmt.Sprintf(`There is no sink of type %q, only "local" and "gcs".%s`,
 			s.Kind, didYouMean(nearest(s.Kind, []string{"local", "gcs"}))))
 		return cty.DynamicVal
 	}
 	s.Block = b.Block
+	for _, name := range []string{"path", "bucket", "prefix"} {
+		if len(b.marks[name]) > 0 {
+			b.fail(name, "A sink's place cannot be sensitive", fmt.Sprintf(
+				"The %s of %s comes from something sensitive. Where a table is stands in plans, in the state and in what readers are told, so it cannot be kept secret: use nonsensitive() if that is meant.", name, address))
+		}
+	}
 	if b.failed {
 		return cty.DynamicVal
 	}
-	uri := b.marked(cty.StringVal(s.URI("")), "path", "bucket", "prefix")
-	l.sinks[address] = sink{s, uri.Marks()}
+	l.sinks[address] = s
 	return cty.ObjectVal(map[string]cty.Value{
 		"id": cty.StringVal(address), "type": cty.StringVal(s.Kind), "name": cty.StringVal(hb.Labels[1]),
-		"path": path, "bucket": bucket, "prefix": prefix, "uri": uri,
+		"path": path, "bucket": bucket, "prefix": prefix, "uri": cty.StringVal(s.URI("")),
 	})
 }
 
