@@ -44,7 +44,7 @@ const (
 	RefreshOnly Mode = "refresh-only"
 )
 
-// Move gives a job of the state another address.
+// Move gives a job or a sink of the state another address.
 type Move struct {
 	From string `json:"from"`
 	To   string `json:"to"`
@@ -74,6 +74,9 @@ type Job struct {
 	Changes []Change `json:"changes"`
 	// Quarantine is nil when the quarantine stays as it is.
 	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Renamed are sinks of the state that have another address now, at the same
+	// place.
+	Renamed []Move `json:"renamed,omitempty"`
 	// Left are places at which the job has published, and that the state is to
 	// forget, since a sink or the table's name is another.
 	Left []string `json:"left,omitempty"`
@@ -357,8 +360,8 @@ func (p *Plan) Empty() bool {
 	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
 		return slices.ContainsFunc(j.Drift, func(d Drift) bool { return d.Kind == Deleted })
 	})
-	left := slices.ContainsFunc(p.Jobs, func(j Job) bool { return len(j.Left) > 0 })
-	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !left
+	elsewhere := slices.ContainsFunc(p.Jobs, func(j Job) bool { return len(j.Left)+len(j.Renamed) > 0 })
+	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !elsewhere
 }
 
 // Blocked are the failed checks that forbid the plan to be applied.

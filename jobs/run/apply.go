@@ -180,6 +180,9 @@ func (a *applying) intend(ctx context.Context) error {
 			owned.Schema = p.Schema
 		}
 	}
+	for _, m := range p.Renamed {
+		delete(owned.Sinks, m.From)
+	}
 	for _, address := range p.Sinks {
 		owned.Sinks[address] = p.Prior[address].State()
 	}

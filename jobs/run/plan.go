@@ -71,15 +71,16 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	if err != nil {
 		return nil, err
 	}
+	renamed := s.renamedSinks(prior)
 	if err := s.checkAddresses(prior, slices.Concat(o.Targets, o.Replace)); err != nil {
 		return nil, err
 	}
 	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
-	orphans, err := w.orphans()
-	if err != nil {
+	if err := w.noRivals(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.noRivals(ctx); err != nil {
+	orphans, err := w.orphans()
+	if err != nil {
 		return nil, err
 	}
 	for _, job := range s.Config.Jobs {
@@ -90,6 +91,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		if err != nil {
 			return nil, err
 		}
+		planned.Renamed = renamed[job.Address]
 		p.Jobs = append(p.Jobs, planned)
 	}
 	for _, o := range orphans {
@@ -173,6 +175,34 @@ func (s *Session) moved(p *plan.Plan) (*state.State, error) {
 		}
 	}
 	return out, nil
+}
+
+// renamedSinks follows sinks that are called otherwise now: the state has a job's
+// table under an address that is no longer declared, and the job a sink at the
+// same place that the state does not know.
+func (s *Session) renamedSinks(prior *state.State) map[string][]plan.Move {
+	out := make(map[string][]plan.Move)
+	for _, job := range s.Config.Jobs {
+		owned := prior.Jobs[job.Address]
+		if owned == nil {
+			continue
+		}
+		for _, from := range slices.Sorted(maps.Keys(owned.Sinks)) {
+			if slices.ContainsFunc(s.Config.Sinks, func(o jobs.Sink) bool { return o.Address == from }) {
+				continue
+			}
+			i := slices.IndexFunc(job.Sinks, func(o jobs.Sink) bool {
+				return owned.Sinks[o.Address] == nil && o.URI(job.Name) == owned.Sinks[from].URI
+			})
+			if i >= 0 {
+				to := job.Sinks[i].Address
+				owned.Sinks[to] = owned.Sinks[from]
+				delete(owned.Sinks, from)
+				out[job.Address] = append(out[job.Address], plan.Move{From: from, To: to})
+			}
+		}
+	}
+	return out
 }
 
 // samePlace refuses a move by which a table would have to be copied: readers
@@ -293,7 +323,7 @@ func (w *planning) noRivals(ctx context.Context) error {
 func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
 	remedy := fmt.Sprintf("If %s is what that job is called now, say so:\n\n    moved {\n      from = %s\n      to   = %[1]s\n    }\n\nOtherwise give it another table, or another sink.", job.Address, address)
 	if address == job.Address {
-		remedy = fmt.Sprintf("A sink that is called otherwise is another sink. Let the state forget the old name, after which the files are in the way until they are moved or deleted; or go back to %s:\n\n    prospector state rm %[1]s", of)
+		remedy = "Name each place once."
 	}
 	return job.Diagnose("sinks", "Another table is there already",
 		fmt.Sprintf("%s in %s would be at %s, where the state has the table of %s in %s. %s", job.Address, sink.Address, uri, address, of, remedy))

@@ -123,6 +123,7 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	s.renamedSinks(prior)
 	for _, j := range p.Jobs {
 		if err := s.sameProspects(j); err != nil {
 			return err

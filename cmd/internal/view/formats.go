@@ -69,6 +69,9 @@ func changesOf(p *plan.Plan) []change {
 		out = append(out, change{Address: address, Kind: jobKind, Job: address, Action: forgetAction, Reason: "removed from the configuration"})
 	}
 	for _, j := range p.Jobs {
+		for _, m := range j.Renamed {
+			out = append(out, change{Address: j.Address, Kind: jobKind, Job: j.Address, Action: moveAction, Reason: m.From + " is called " + m.To + " now"})
+		}
 		for _, c := range j.Changes {
 			rows := c.Rows
 			out = append(out, change{

@@ -49,6 +49,9 @@ func (v *Human) Plan(p *plan.Plan) {
 			headline += " has no changes"
 		}
 		v.Printf("\n  %s\n", headline)
+		for _, m := range j.Renamed {
+			v.Printf("    %s is called %s now\n", m.From, m.To)
+		}
 		if r := j.Rewrite; r != nil {
 			v.Printf("  %s schema: partition_by = [%s] -> [%s]; %s written anew\n",
 				v.symbol(plan.Update), quoted(r.Before), quoted(r.After), plural(r.Rows, "row"))
