@@ -138,8 +138,9 @@ func (v *JSON) Plan(p *plan.Plan) {
 	for _, c := range p.Checks {
 		level, message := "info", "Check passed"
 		if !c.Passed {
-			level, message = "warn", "Check failed"
+			level, message = "error", "Check failed"
 			if c.Severity == jobs.Warning {
+				level = "warn"
 				v.Diagnostics(c.Problems)
 			}
 		}
