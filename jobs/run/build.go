@@ -97,7 +97,7 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.compareAll(ctx, drafts); err != nil {
 		return err
 	}
-	links, err := b.findMoved(ctx, drafts)
+	links, err := b.findMoved(drafts)
 	if err != nil {
 		return err
 	}
@@ -174,13 +174,15 @@ func (b *builder) drafts() (drafts []*draft) {
 	}
 	for _, path := range plan.Partitions(b.prior) {
 		d := draftOf(path)
-		d.unfinished = slices.ContainsFunc(b.sinks(), func(sink string) bool { _, ok := b.prior[sink].Unfinished[path]; return ok })
 		_, err := sink.ParsePartition(b.job.Table, path)
 		switch d.gone = err != nil; {
 		case d.gone:
 			_, d.old, _ = publishedIn(b.sinks(), b.prior, path)
 		case b.former == nil:
-			d.in, d.old, _ = publishedIn(b.sinks(), b.prior, path)
+			var ok bool
+			if d.in, d.old, ok = publishedIn(b.sinks(), b.prior, path); ok {
+				_, d.unfinished = b.prior[d.in].Unfinished[path]
+			}
 		}
 	}
 	if b.former != nil {
@@ -193,8 +195,15 @@ func (b *builder) drafts() (drafts []*draft) {
 	return drafts
 }
 
+// interrupted reports whether an apply that was cut short may have left a row in
+// two partitions.
+func interrupted(drafts []*draft) bool {
+	return slices.ContainsFunc(drafts, func(d *draft) bool { return d.unfinished })
+}
+
 // compareAll compares every draft. A partition without new rows is only read when
-// an event that is new in another one may have left it.
+// an event that is new in another one may have left it, or after an interrupted
+// apply.
 func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	var fresh, idle []*draft
 	for _, d := range drafts {
@@ -211,6 +220,9 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	if err := compare(fresh); err != nil || len(idle) == 0 {
 		return err
 	}
+	if interrupted(drafts) {
+		return compare(idle)
+	}
 	added := make(transform.Days)
 	for _, d := range fresh {
 		days := d.diff.AddedDays
@@ -223,7 +235,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		maps.Copy(added, days)
 	}
 	days := slices.Sorted(maps.Keys(added))
-	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !d.unfinished && !mayHold(d.old.Days, days) }))
+	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
 }
 
 // mayHold reports whether any of the days, ascending, is in a range, or could be
@@ -255,35 +267,34 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 // findMoved finds the published rows whose events are in another partition now,
 // because their time or type has changed: they leave the old one. It gives the
 // partitions between which they have moved.
-func (b *builder) findMoved(ctx context.Context, drafts []*draft) (links map[plan.Link]bool, err error) {
-	missing, unfinished := make(transform.IDs), make(transform.IDs)
+//
+// After an interrupted apply, an event may be in two partitions, the one that it
+// was to leave being unfinished. Then every partition was compared, so that each
+// published row that the source does not give in its place is missing somewhere.
+func (b *builder) findMoved(drafts []*draft) (links map[plan.Link]bool, err error) {
+	missing := make(transform.IDs)
 	for _, d := range drafts {
 		maps.Copy(missing, d.diff.Missing)
-		if d.unfinished {
-			maps.Copy(unfinished, d.diff.Missing)
-		}
 	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	cut := interrupted(drafts)
 	moved := make(map[transform.ID]string) // where they are now
 	for _, d := range drafts {
-		search := missing
-		if d.diff.Added == 0 {
-			search = unfinished // an interrupted apply may have published the rest
-		}
-		if err := b.findIn(d, b.staging.Rows(d.path), search, moved); err != nil {
-			return nil, err
-		}
-	}
-	for id := range moved { // where the source has them counts
-		delete(unfinished, id)
-	}
-	for _, d := range drafts {
-		if d.unfinished || d.in == "" || len(unfinished) == 0 {
+		if d.diff.Added == 0 && !cut {
 			continue
 		}
-		err := b.withPublished(ctx, d, func(published sink.Rows) error { return b.findIn(d, published, unfinished, moved) })
+		found, err := missing.Intersect(b.job.Table, b.staging.Rows(d.path))
 		if err != nil {
 			return nil, err
 		}
+		for id := range found {
+			moved[id] = d.path
+		}
+	}
+	if cut {
+		settle(drafts, moved)
 	}
 	links = make(map[plan.Link]bool)
 	for _, d := range drafts {
@@ -301,16 +312,28 @@ func (b *builder) findMoved(ctx context.Context, drafts []*draft) (links map[pla
 	return links, nil
 }
 
-// findIn notes which of the events that are searched for are among a draft's rows.
-func (b *builder) findIn(d *draft, rows sink.Rows, search transform.IDs, moved map[transform.ID]string) error {
-	if len(search) == 0 {
-		return nil
+// settle decides where an event stays that is in two partitions, and that the
+// source gives in neither: where an apply was finished, rather than where it was
+// to be taken away.
+func settle(drafts []*draft, moved map[transform.ID]string) {
+	in := make(map[transform.ID]string)
+	for _, unfinished := range []bool{false, true} {
+		for _, d := range drafts {
+			if d.unfinished != unfinished {
+				continue
+			}
+			for id := range d.diff.Missing {
+				if _, known := moved[id]; known {
+					continue
+				}
+				if first, twice := in[id]; twice {
+					moved[id] = first
+				} else {
+					in[id] = d.path
+				}
+			}
+		}
 	}
-	found, err := search.Intersect(b.job.Table, rows)
-	for id := range found {
-		moved[id] = d.path
-	}
-	return err
 }
 
 // outcome makes the partition's file, when any sink needs it, and has the second

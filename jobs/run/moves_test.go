@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
 	"prospector/jobs"
+	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
 )
@@ -142,5 +149,142 @@ func TestUnfinishedIsRemembered(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An event that was on its way to another partition when the apply was killed,
+// and is taken back by the source, is where the source has it, and there alone.
+func TestMoveTakenBack(t *testing.T) {
+	ended := false
+	for lives := int64(1); !ended && lives < 300; lives++ {
+		h := newMortalHouse(t)
+		h.events(moving(1, 1), moving(2, 2), moving(11, 1))
+		if err := h.run(1<<40, true); err != nil {
+			t.Fatal(err)
+		}
+		h.events(moving(1, 1), moving(2, 2), moving(11, 2))
+		_ = h.run(lives, lives%2 == 0)
+		ended = !h.life.over()
+		h.events(moving(1, 1), moving(2, 2), moving(11, 1))
+		if err := h.run(1<<40, true); err != nil {
+			t.Fatal(err)
+		}
+		if rows := h.rows(); len(rows) != 3 {
+			t.Errorf("after an apply of %d operations there are %d rows", lives, len(rows))
+		}
+	}
+}
+
+// Events move on and on, the source gives some of them or all, applies are
+// killed, kept to a partition or only refresh, the table is partitioned
+// otherwise, in one sink or two; at last an apply is left in peace. Then every
+// sink has every event once, and the next plan has nothing to do.
+func TestMovesSettle(t *testing.T) {
+	for seed := range uint64(150) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			m := &movers{mortalHouse: newMortalHouse(t), rng: rand.New(rand.NewPCG(seed, 9))}
+			if seed%2 == 1 {
+				second := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(m.dir, "two")}
+				m.job().Sinks = append(m.job().Sinks, second)
+			}
+			for i := range m.day {
+				m.day[i] = 1 + m.rng.IntN(3)
+			}
+			m.give(true)
+			if err := m.run(1<<40, true); err != nil {
+				t.Fatal(err)
+			}
+			for range 1 + m.rng.IntN(4) {
+				m.disturbed(seed%3 == 0)
+			}
+			m.give(false)
+			if err := m.run(1<<40, true); err != nil {
+				t.Fatalf("an apply in peace fails: %v\n%s", err, strings.Join(m.log, "\n"))
+			}
+			m.settled()
+		})
+	}
+}
+
+type movers struct {
+	*mortalHouse
+	rng *rand.Rand
+	day [5]int // on which each event happens
+	log []string
+}
+
+// give has the source give all events, or some.
+func (m *movers) give(all bool) {
+	events := []string{moving(11, m.day[0])}
+	for i := 1; i < len(m.day); i++ {
+		if all || m.rng.IntN(2) == 0 {
+			events = append(events, moving(11+i, m.day[i]))
+		}
+	}
+	m.log = append(m.log, "source: "+strings.Join(events, " "))
+	m.events(events...)
+}
+
+// disturbed is a night on which anything happens. Events only move forward:
+// those that go round in a circle are beyond what an order of changes can keep.
+func (m *movers) disturbed(repartition bool) {
+	for i := range m.day {
+		if m.rng.IntN(2) == 0 {
+			m.day[i] = min(m.day[i]+1, 6)
+		}
+	}
+	m.give(m.rng.IntN(2) == 0)
+	switch m.rng.IntN(5) {
+	case 0:
+		path := fmt.Sprintf("event_type=T/event_date=2022-01-%02d", 1+m.rng.IntN(4))
+		m.options.Targets = []jobs.Address{address(m, "job.prospect_events").WithPartition(path)}
+	case 1:
+		m.options.Mode = plan.RefreshOnly
+	}
+	if repartition && m.rng.IntN(3) == 0 {
+		keys := [][]string{{"event_type", "event_date"}, {"event_month"}}[m.rng.IntN(2)]
+		table, err := schemas.KnockEvents().PartitionedBy(keys...)
+		if err != nil {
+			m.Fatal(err)
+		}
+		m.job().Table = table
+	}
+	lives := int64(8 + m.rng.IntN(30))
+	err := m.run(lives, m.rng.IntN(2) == 0)
+	m.log = append(m.log, fmt.Sprintf("run of %d operations, %+v: %v", lives, m.options, err))
+	m.options = PlanOptions{}
+}
+
+func (m *movers) settled() {
+	for _, sink := range m.job().Sinks {
+		times := make(map[string]int)
+		m.eachFile(sink.Path, func(_ string, batch arrow.Record) {
+			for i := range int(batch.NumRows()) {
+				times[strings.Clone(batch.Column(0).(*array.String).Value(i))]++
+			}
+		})
+		for id, n := range times {
+			if n > 1 {
+				m.Errorf("%s has event %s %d times\n%s", sink.Address, id, n, strings.Join(m.log, "\n"))
+			}
+		}
+		if len(times) != len(m.day) {
+			m.Errorf("%s has %d events of %d\n%s", sink.Address, len(times), len(m.day), strings.Join(m.log, "\n"))
+		}
+	}
+	m.life.left.Store(1 << 40)
+	ctx, s, err := m.open(m.Context())
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer s.Close()
+	if p, err := s.Plan(ctx, PlanOptions{}); err != nil || !p.Empty() {
+		m.Errorf("the next plan: %v\n%s", err, strings.Join(m.log, "\n"))
+	}
+	for address, sink := range s.State().Jobs["job.prospect_events"].Sinks {
+		if sink.Pending != nil || sink.Obsolete != nil {
+			m.Errorf("%s: something is pending still\n%s", address, strings.Join(m.log, "\n"))
+		}
 	}
 }

@@ -101,6 +101,34 @@ func TestRenamedSink(t *testing.T) {
 	}
 }
 
+// So it is when names are swapped, or when a new sink takes an old one's place.
+func TestSwappedSinks(t *testing.T) {
+	for _, name := range []string{"swapped", "shifted"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			one := h.job().Sinks[0]
+			two := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(h.dir, "two")}
+			if h.job().Sinks = []jobs.Sink{one, two}; name == "shifted" {
+				h.job().Sinks = []jobs.Sink{one}
+			}
+			h.events(moving(1, 1))
+			h.apply()
+			one.Path, two.Path = two.Path, one.Path
+			h.job().Sinks = []jobs.Sink{one, two}
+			before := snapshot(t, two.Path)
+			if p := h.apply(); p.Summary().Destroy > 0 || len(p.Jobs[0].Left) > 0 || len(p.Jobs[0].Renamed) == 0 {
+				t.Errorf("the plan is %+v, left are %v, renamed %v", p.Summary(), p.Jobs[0].Left, p.Jobs[0].Renamed)
+			}
+			if diff := cmp.Diff(before, snapshot(t, two.Path)); diff != "" {
+				t.Errorf("files were touched:\n%s", diff)
+			}
+			if p := h.apply(); !p.Empty() || len(h.lake(one.Path)) != 1 || len(h.lake(two.Path)) != 1 {
+				t.Errorf("the next plan is %+v", p.Summary())
+			}
+		})
+	}
+}
+
 // Where a sink has another path, what is published stays where it is: an apply
 // says so, and neither a destruction nor a refresh forgets it by the way.
 func TestMovedSink(t *testing.T) {

@@ -178,8 +178,8 @@ func (s *Session) moved(p *plan.Plan) (*state.State, error) {
 }
 
 // renamedSinks follows sinks that are called otherwise now: the state has a job's
-// table under an address that is no longer declared, and the job a sink at the
-// same place that the state does not know.
+// table under an address that is not declared any more, or at another place, and
+// the job has a sink where the table is. Names may also be swapped.
 func (s *Session) renamedSinks(prior *state.State) map[string][]plan.Move {
 	out := make(map[string][]plan.Move)
 	for _, job := range s.Config.Jobs {
@@ -187,19 +187,32 @@ func (s *Session) renamedSinks(prior *state.State) map[string][]plan.Move {
 		if owned == nil {
 			continue
 		}
+		at := make(map[string]string) // where each declared sink has the table
+		for _, sink := range s.Config.Sinks {
+			at[sink.Address] = sink.URI(job.Name)
+		}
+		var moves []plan.Move
 		for _, from := range slices.Sorted(maps.Keys(owned.Sinks)) {
-			if slices.ContainsFunc(s.Config.Sinks, func(o jobs.Sink) bool { return o.Address == from }) {
-				continue
+			uri := owned.Sinks[from].URI
+			i := slices.IndexFunc(job.Sinks, func(sink jobs.Sink) bool { return at[sink.Address] == uri })
+			if i >= 0 && at[from] != uri {
+				moves = append(moves, plan.Move{From: from, To: job.Sinks[i].Address})
 			}
-			i := slices.IndexFunc(job.Sinks, func(o jobs.Sink) bool {
-				return owned.Sinks[o.Address] == nil && o.URI(job.Name) == owned.Sinks[from].URI
-			})
-			if i >= 0 {
-				to := job.Sinks[i].Address
-				owned.Sinks[to] = owned.Sinks[from]
-				delete(owned.Sinks, from)
-				out[job.Address] = append(out[job.Address], plan.Move{From: from, To: to})
+		}
+		sinks := maps.Clone(owned.Sinks)
+		for _, m := range moves {
+			delete(sinks, m.From)
+		}
+		for _, m := range moves {
+			if sinks[m.To] != nil { // which has something elsewhere, and would be forgotten
+				moves = nil
+				break
 			}
+			sinks[m.To] = owned.Sinks[m.From]
+		}
+		if len(moves) > 0 {
+			owned.Sinks = sinks
+			out[job.Address] = moves
 		}
 	}
 	return out
@@ -309,7 +322,7 @@ func (w *planning) noRivals(ctx context.Context) error {
 			for _, address := range w.prior.Addresses() {
 				for _, of := range slices.Sorted(maps.Keys(w.prior.Jobs[address].Sinks)) {
 					owned := w.prior.Jobs[address].Sinks[of]
-					if owned.URI != uri || address == job.Address && of == sink.Address || len(owned.Partitions) == 0 {
+					if owned.URI != uri || address == job.Address && of == sink.Address || owned.Vacant() {
 						continue
 					}
 					return rival(job, sink, uri, address, of)
@@ -323,7 +336,7 @@ func (w *planning) noRivals(ctx context.Context) error {
 func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
 	remedy := fmt.Sprintf("If %s is what that job is called now, say so:\n\n    moved {\n      from = %s\n      to   = %[1]s\n    }\n\nOtherwise give it another table, or another sink.", job.Address, address)
 	if address == job.Address {
-		remedy = "Name each place once."
+		remedy = fmt.Sprintf("Undo what was renamed; or let the state forget the old name, after which the files are in the way until they are moved or deleted:\n\n    prospector state rm %s", of)
 	}
 	return job.Diagnose("sinks", "Another table is there already",
 		fmt.Sprintf("%s in %s would be at %s, where the state has the table of %s in %s. %s", job.Address, sink.Address, uri, address, of, remedy))

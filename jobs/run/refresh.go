@@ -56,7 +56,7 @@ func (s *Session) refresh(ctx context.Context, prior *state.State, address, tabl
 		}
 		before := owned.Sink(sink.Address)
 		if uri := opened.URI(table); before.URI != uri {
-			if len(before.Partitions) > 0 || before.Pending != nil {
+			if !before.Vacant() {
 				left[sink.Address] = before.URI
 			}
 			before = &state.Sink{URI: uri}

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"prospector/jobs"
@@ -10,6 +11,7 @@ import (
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
+	"prospector/transform"
 )
 
 // A table that is to be partitioned otherwise is written anew: its published
@@ -43,7 +45,12 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	stage := sink.NewStage(job.Table, dir, w.MemoryLimit/2) // that of new rows has the other half
 	w.stages = append(w.stages, stage)
 	into.Rewrite = &plan.Rewrite{Schema: owned.Schema, Before: keysOf(table), After: keysOf(job.Table)}
-	for _, path := range paths {
+	// An interrupted apply may have left a row in two partitions, in one of
+	// which it was to be taken away: those come last, and only bring what no
+	// other has.
+	ordered, cut := unfinishedLast(into, paths)
+	seen := make(transform.IDs)
+	for _, path := range ordered {
 		partition, err := sink.ParsePartition(table, path)
 		if err != nil {
 			continue // what an interrupted rewrite has made: all of it is made again
@@ -53,11 +60,19 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			continue
 		}
 		err = readPublished(ctx, w.stores[from], published.Object, table, w.stageDir(), func(rows sink.Rows) error {
-			for batch, err := range sink.Reshape(rows, table, partition, job.Table) {
+			if cut {
+				ids, err := transform.CollectIDs(table, rows)
 				if err != nil {
 					return err
 				}
-				if err := stage.Add(batch); err != nil {
+				rows = transform.Without(table, rows, maps.Clone(seen))
+				maps.Copy(seen, ids)
+			}
+			for batch, err := range sink.Reshape(rows, table, partition, job.Table) {
+				if err == nil {
+					err = stage.Add(batch)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -66,14 +81,32 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 		if err != nil {
 			return nil, err
 		}
-		into.Rewrite.Rows += published.Rows
 	}
+	into.Rewrite.Rows = stage.Facts().Rows
 	into.Warnings = append(into.Warnings, jobs.Diagnostic{
 		Severity: jobs.Warning, Address: job.Address, Summary: "The table is written anew",
 		Detail: fmt.Sprintf("It is partitioned by %s, and is to be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds; afterwards, tell them: prospector sql prints the new DDL.",
 			keyList(table), keyList(job.Table), into.Rewrite.Rows),
 	})
 	return stage, nil
+}
+
+// unfinishedLast puts those paths last that an interrupted apply has left
+// unfinished where they are read, and reports whether there are any.
+func unfinishedLast(p *plan.Job, paths []string) (ordered []string, any bool) {
+	var last []string
+	for _, path := range paths {
+		unfinished := false
+		if from, _, ok := publishedIn(p.Sinks, p.Prior, path); ok {
+			_, unfinished = p.Prior[from].Unfinished[path]
+		}
+		if unfinished {
+			last = append(last, path)
+		} else {
+			ordered = append(ordered, path)
+		}
+	}
+	return append(ordered, last...), len(last) > 0
 }
 
 // formerTable is the table with that fingerprint, as the paths of its partitions

@@ -149,11 +149,16 @@ func (s *State) listed() string {
 	}
 }
 
+// Vacant reports whether nothing is owned in the sink, nor may be soon.
+func (s *Sink) Vacant() bool {
+	return len(s.Partitions)+len(s.Obsolete) == 0 && s.Quarantine == nil && s.Pending == nil
+}
+
 // Empty reports whether the state owns nothing in any lake.
 func (s *State) Empty() bool {
 	for _, j := range s.Jobs {
 		for _, sink := range j.Sinks {
-			if len(sink.Partitions)+len(sink.Obsolete) > 0 || sink.Quarantine != nil || sink.Pending != nil {
+			if !sink.Vacant() {
 				return false
 			}
 		}
