@@ -363,18 +363,34 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(h.dir, ".prospector")); err != nil {
 		t.Fatal(err)
 	}
-	h.job().Source.Endpoint = "http://127.0.0.1:1" // nothing is asked any more
-	// The digest of the configuration has the endpoint in it.
-	saved, err := ReadPlan(path)
+	// The source is not asked again.
+	ctx, s, err = h.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(p.Summary(), saved.Summary()); diff != "" {
-		t.Error(diff)
+	loaded, err := s.LoadPlan(ctx, path)
+	if err == nil {
+		err = s.Apply(ctx, loaded)
 	}
-	h.events(`{` + created + `}`)
-	if _, err := h.load(path); err == nil || !strings.Contains(err.Error(), "configuration") {
-		t.Errorf("with another endpoint: %v", err)
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.observed.progress.Requests; n > 0 || len(h.rows()) != 1 {
+		t.Errorf("the source was asked %d times, and there are %d rows", n, len(h.rows()))
+	}
+	if text := readAll(t, filepath.Join(h.root(), plan.QuarantineKey("prospect_events"))); !strings.Contains(text, `"type":"T"`) {
+		t.Errorf("the quarantine is %q", text)
+	}
+	if list, err := filepath.Glob(filepath.Join(h.dir, "prospector.state.json.d", "prospects", "*.jsonl")); err != nil || len(list) != 1 || readAll(t, list[0]) != "\"1\"\n" {
+		t.Errorf("the list of prospects is %v (%v)", list, err)
+	}
+	// Its own session would have left nothing to do either.
+	if p := h.apply(); !p.Empty() {
+		t.Errorf("the next plan is %+v", p.Summary())
+	}
+	h.events(`{` + created + `}`) // by another API
+	if _, err := h.load(path); err == nil || !strings.Contains(err.Error(), "stale") {
+		t.Errorf("used twice: %v", err)
 	}
 }
 
