@@ -3,8 +3,9 @@
 //
 // A Session holds the state's lock. Plan refreshes, extracts, flattens and
 // stages; it touches nothing in a lake. Apply publishes what a plan of the same
-// session has staged, and records it. Killed at any instant, the next session
-// goes on from the journal of pages and from what the state says was pending.
+// session has staged, or one that another has saved, and records it. Killed at
+// any instant, the next session goes on from the journal of pages and from what
+// the state says was pending.
 //
 // It prints nothing: an Observer is told what happens.
 package run
