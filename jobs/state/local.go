@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -34,12 +35,24 @@ func (l *Local) infoPath() string { return l.lockPath() + ".info" }
 // is ctx: such a lock is not lost.
 func (l *Local) Lock(ctx context.Context, info LockInfo) (context.Context, error) {
 	lock := flock.New(l.lockPath())
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("locking the state %s: %w", l.path, err)
-	}
-	if !locked {
-		return nil, &LockedError{l.holder()}
+	// A holder that is just beginning says who it is in a moment, and one that
+	// is just ending has gone then.
+	for attempt := 0; ; attempt++ {
+		locked, err := lock.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("locking the state %s: %w", l.path, err)
+		}
+		if locked {
+			break
+		}
+		if holder := l.holder(); holder.ID != "" || attempt == 50 {
+			return nil, &LockedError{holder}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	info.Path = l.path
 	b, err := json.MarshalIndent(info, "", "  ")
