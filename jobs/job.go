@@ -28,6 +28,8 @@ type Configuration struct {
 	Checks  []Check   // ascending by name
 	Moved   []Moved   // in the order in which they apply
 	Removed []Removed // ascending by address
+	// Lock is what tables were accepted; nil when there is no lock file.
+	Lock schemas.Lock
 }
 
 // Backend is where the state is kept.
@@ -96,8 +98,14 @@ type Job struct {
 	Prospects *Prospects
 	Sinks     []Sink // at least one, no two with the same URI
 	// Table is what the events become, partitioned as the job says.
-	Table       schemas.Table
+	Table schemas.Table
+	// Schema is the block that declares the table; it is zero where the table
+	// is the built-in one.
+	Schema      Block
 	Compression Compression
+	// DeleteMissing deletes the published rows of a prospect that was read
+	// whole without them; otherwise they stay.
+	DeleteMissing bool
 	// PreventDestroy refuses every plan that would delete a published partition.
 	PreventDestroy bool
 	// DeleteForeign deletes files below the table that are not prospector's,
@@ -137,6 +145,8 @@ type Simulator struct {
 	Events    int       // what happens in the simulated January of 2022
 	AsOf      time.Time // what had happened by then is served
 	FaultRate float64   // share of requests that fail, in [0, 1)
+	// VendorChanges lets the shape of events change in the course of the month.
+	VendorChanges bool
 }
 
 // Prospects is a list of prospect ids in a file.

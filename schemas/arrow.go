@@ -29,8 +29,14 @@ func Arrow(columns []Column) *arrow.Schema {
 	for i, c := range columns {
 		fields[i] = arrow.Field{Name: c.Name, Nullable: true}
 		switch c.Type {
-		case String:
+		case String, JSON:
 			fields[i].Type = arrow.BinaryTypes.String
+		case Int64:
+			fields[i].Type = arrow.PrimitiveTypes.Int64
+		case Float64:
+			fields[i].Type = arrow.PrimitiveTypes.Float64
+		case Bool:
+			fields[i].Type = arrow.FixedWidthTypes.Boolean
 		case Timestamp:
 			fields[i].Type = arrow.FixedWidthTypes.Timestamp_us
 		case Date:
@@ -50,6 +56,12 @@ func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nu
 	switch values := values.(type) {
 	case *array.String:
 		digest = func(i int) Digest { return h.String(values.Value(i)) }
+	case *array.Int64:
+		digest = func(i int) Digest { return h.Int64(values.Value(i)) }
+	case *array.Float64:
+		digest = func(i int) Digest { return h.Float64(values.Value(i)) }
+	case *array.Boolean:
+		digest = func(i int) Digest { return h.Bool(values.Value(i)) }
 	case *array.Timestamp:
 		digest = func(i int) Digest { return h.Int64(int64(values.Value(i))) }
 	case *array.Date32:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/bits"
 
 	"github.com/zeebo/xxh3"
@@ -17,8 +18,9 @@ import (
 // footer and in the state):
 //
 //	value   xxh3-128 of the value's bytes, seeded with xxh3-64 of the column's
-//	        name; an integer, timestamp (µs) or date (days) is 8 bytes, little
-//	        endian; NULL is zero, so a column of NULLs changes nothing
+//	        name; an integer, timestamp (µs), date (days), IEEE 754 double or
+//	        bool (0 or 1) is 8 bytes, little endian; NULL is zero, so a
+//	        column of NULLs changes nothing
 //	row     Seal(sum of its values' digests)
 //	content sum of its rows' digests
 //
@@ -90,4 +92,15 @@ func (h ValueHasher) Int64(v int64) Digest {
 	binary.LittleEndian.PutUint64(b[:], uint64(v))
 	u := xxh3.Hash128Seed(b[:], h.seed)
 	return Digest{u.Hi, u.Lo}
+}
+
+// Float64 is the digest of a float, by its bits: 0 and -0 are two values.
+func (h ValueHasher) Float64(v float64) Digest { return h.Int64(int64(math.Float64bits(v))) }
+
+// Bool is the digest of a bool.
+func (h ValueHasher) Bool(v bool) Digest {
+	if v {
+		return h.Int64(1)
+	}
+	return h.Int64(0)
 }

@@ -8,7 +8,7 @@ import (
 
 func TestParse(t *testing.T) {
 	table, err := parse("t.hcl", []byte(`
-table "calls" {
+schema "calls" {
   description = "Calls."
   column "id" {
     type  = "string"
@@ -61,7 +61,7 @@ func TestParseErrors(t *testing.T) {
 		{"not HCL", "column {", "t.hcl:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := parse("t.hcl", []byte("table \"t\" {\n"+test.columns+"}\n"))
+			_, err := parse("t.hcl", []byte("schema \"t\" {\n"+test.columns+"}\n"))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("the error is %v, want %q", err, test.want)
 			}

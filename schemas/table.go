@@ -1,9 +1,11 @@
 // Package schemas says what a table is: its columns, their types, and where in
 // an event each value comes from. The built-in table of Knock events is declared
-// in knock_events.hcl, beside this file.
+// in knock_events.hcl, beside this file; a configuration can declare its own.
 //
-// It also defines when two tables or two sets of rows are the same: by
-// Fingerprint and Digest.
+// It also defines when two tables or two sets of rows are the same (Fingerprint
+// and Digest), what may become of a table that is not the same any more (Diff),
+// how the accepted tables are locked (Lock), and which columns the fields that
+// have none could have (Infer).
 //
 // It neither reads events nor writes files, and knows nothing of Parquet or SQL:
 // the stages translate a Table into their own terms. Of Arrow it knows the schema
@@ -12,16 +14,10 @@ package schemas
 
 import (
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
-
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsimple"
 )
 
 // Type is a column's type, in the words of the schema language.
@@ -30,9 +26,19 @@ type Type string
 // The types, with what they are in Parquet and in BigQuery.
 const (
 	String    Type = "string"    // UTF-8 byte array; STRING
+	Int64     Type = "int64"     // INT64; INT64
+	Float64   Type = "float64"   // DOUBLE; FLOAT64
+	Bool      Type = "bool"      // BOOLEAN; BOOL
 	Timestamp Type = "timestamp" // INT64, microseconds since 1970-01-01, adjusted to UTC; TIMESTAMP
 	Date      Type = "date"      // INT32, days since 1970-01-01; DATE
+	JSON      Type = "json"      // UTF-8 byte array with canonical JSON; STRING, as BigQuery takes no JSON from Parquet
 )
+
+// Types are all of them.
+func Types() []Type { return []Type{String, Int64, Float64, Bool, Timestamp, Date, JSON} }
+
+// IsText reports whether values of the type are text in Arrow and in files.
+func (t Type) IsText() bool { return t == String || t == JSON }
 
 // Derivation names a column's value that is not a field of the event.
 type Derivation string
@@ -47,27 +53,45 @@ const (
 	Extra    Derivation = "extra"    // what no column took
 )
 
+// Handling says what becomes of what a table does not expect.
+type Handling string
+
+// The ways to handle it. Not everything can be handled in every way.
+const (
+	Keep       Handling = "keep"       // in extra_json
+	Fail       Handling = "fail"       // the run ends, and nothing is published
+	Discard    Handling = "drop"       // it is in no column
+	Quarantine Handling = "quarantine" // the event becomes no row
+)
+
 // Column is one column of a table. All columns are optional.
 type Column struct {
-	Name string
-	Type Type
+	Name string `json:"name"`
+	Type Type   `json:"type"`
 	// From lists the paths, relative to the event and dot-separated, of which
 	// the first that is present gives the value. Empty when Value is set.
-	From []string
+	From []string `json:"from,omitempty"`
 	// Value says what the column is derived from, or is "".
-	Value Derivation
+	Value Derivation `json:"value,omitempty"`
 	// When lists the event types whose fields the column takes; a trailing "*"
 	// stands for any ending. Empty means every type.
-	When []string
+	When []string `json:"when,omitempty"`
+	// Policy says how values are protected, or is "".
+	Policy Policy `json:"policy,omitempty"`
 	// PII marks columns that hold personal data.
-	PII bool
+	PII bool `json:"pii,omitempty"`
 	// Description is for readers of the lake.
-	Description string
+	Description string `json:"description,omitempty"`
 }
 
 // Applies reports whether the column takes fields of events of that type.
 func (c Column) Applies(eventType string) bool {
-	return len(c.When) == 0 || slices.ContainsFunc(c.When, func(pattern string) bool {
+	return len(c.When) == 0 || matches(c.When, eventType)
+}
+
+// matches reports whether any of the patterns stands for the event type.
+func matches(patterns []string, eventType string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		prefix, wild := strings.CutSuffix(pattern, "*")
 		return eventType == pattern || wild && strings.HasPrefix(eventType, prefix)
 	})
@@ -76,11 +100,28 @@ func (c Column) Applies(eventType string) bool {
 // Table is what one lake table holds. Its Columns stand in the order of the
 // files; those that partition the table are in PartitionBy and in no file.
 type Table struct {
-	Name        string
-	Description string
-	Columns     []Column
-	PartitionBy []Column
+	Name        string   `json:"name,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Columns     []Column `json:"columns"`
+	PartitionBy []Column `json:"partition_by,omitempty"`
+
+	// EventTypes are the types that are expected; a trailing "*" stands for any
+	// ending. Any other is new.
+	EventTypes []string `json:"event_types,omitempty"`
+	// UnknownField is Keep, Fail or Discard; UnknownType and Mismatch are Keep,
+	// Fail or Quarantine. "" is Keep.
+	UnknownField Handling `json:"unknown_field,omitempty"`
+	UnknownType  Handling `json:"unknown_type,omitempty"`
+	Mismatch     Handling `json:"mismatch,omitempty"`
+
+	// HashKey is what values with the policy Hash are hashed with; a table that
+	// was read from a file has only the key's ID.
+	HashKey   Key    `json:"-"`
+	HashKeyID string `json:"hash_key_id,omitempty"`
 }
+
+// Knows reports whether events of that type are expected.
+func (t Table) Knows(eventType string) bool { return matches(t.EventTypes, eventType) }
 
 // All is every column that a reader of the lake sees, partition keys last.
 func (t Table) All() []Column { return slices.Concat(t.Columns, t.PartitionBy) }
@@ -100,6 +141,15 @@ func PartitionKeys() []string {
 	return []string{"event_type", "event_date", "event_month", "event_year"}
 }
 
+// Keys names the columns that the table is partitioned by.
+func (t Table) Keys() []string {
+	keys := make([]string, len(t.PartitionBy))
+	for i, c := range t.PartitionBy {
+		keys[i] = c.Name
+	}
+	return keys
+}
+
 // PartitionedBy gives the table partitioned by those keys instead. A former key
 // returns to the files, where it stood in the declaration; event_month and
 // event_year exist only as keys.
@@ -107,8 +157,9 @@ func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	if len(keys) == 0 {
 		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(PartitionKeys(), ", "))
 	}
-	declared := knockEvents()
-	out := Table{Name: t.Name, Description: t.Description}
+	out := t.Unpartitioned()
+	declared := out.Columns
+	out.Columns = nil
 	for i, key := range keys {
 		if slices.Contains(keys[:i], key) {
 			return Table{}, fmt.Errorf("the partition key %q stands twice", key)
@@ -121,13 +172,13 @@ func (t Table) PartitionedBy(keys ...string) (Table, error) {
 			out.PartitionBy = append(out.PartitionBy, Column{Name: key, Type: Date, Value: Year,
 				Description: "First day of the UTC year of the event."})
 		case "event_type", "event_date":
-			c, _ := declared.Column(key)
-			out.PartitionBy = append(out.PartitionBy, c)
+			i := slices.IndexFunc(declared, func(c Column) bool { return c.Name == key })
+			out.PartitionBy = append(out.PartitionBy, declared[i])
 		default:
 			return Table{}, fmt.Errorf("there is no partition key %q: use %s", key, strings.Join(PartitionKeys(), ", "))
 		}
 	}
-	for _, c := range declared.Columns {
+	for _, c := range declared {
 		if !slices.Contains(keys, c.Name) {
 			out.Columns = append(out.Columns, c)
 		}
@@ -135,105 +186,58 @@ func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	return out, nil
 }
 
+// Unpartitioned gives the table as it is declared, with every column in Columns.
+func (t Table) Unpartitioned() Table {
+	out := t
+	out.Columns, out.PartitionBy = nil, nil
+	for _, name := range coreColumns { // the first of every table, in this order
+		if c, ok := t.Column(name); ok {
+			out.Columns = append(out.Columns, c)
+		}
+	}
+	for _, c := range t.Columns {
+		if !slices.Contains(coreColumns, c.Name) {
+			out.Columns = append(out.Columns, c)
+		}
+	}
+	return out
+}
+
 // Fingerprint identifies what readers and rows depend on: the columns' names,
-// types, order and sources, and the partition keys. Descriptions do not count.
-// It is 32 hexadecimal digits.
+// types, order, sources and protection, the partition keys, and whether fields
+// are dropped. Descriptions do not count. It is 32 hexadecimal digits.
 func (t Table) Fingerprint() string {
 	h := sha256.New()
 	for _, c := range t.Columns {
-		fmt.Fprintf(h, "column %q %q %q %q %q\n", c.Name, c.Type, c.Value, c.From, c.When)
+		fmt.Fprintf(h, "column %s\n", c.signature())
 	}
 	for _, c := range t.PartitionBy {
-		fmt.Fprintf(h, "partition %q %q %q %q %q\n", c.Name, c.Type, c.Value, c.From, c.When)
+		fmt.Fprintf(h, "partition %s\n", c.signature())
+	}
+	// What a table mostly does not have is left out, so that the tables of
+	// older lakes keep their fingerprints.
+	if t.UnknownField == Discard {
+		fmt.Fprintf(h, "unknown_field %q\n", t.UnknownField)
+	}
+	if t.hashes() {
+		fmt.Fprintf(h, "hash_key %q\n", t.HashKeyID)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// KnockEvents is the built-in table of Knock prospect events, partitioned by
-// event_type and event_date.
-func KnockEvents() Table {
-	t, err := knockEvents().PartitionedBy("event_type", "event_date")
-	if err != nil {
-		panic(err) // the embedded declaration is part of the program
+func (c Column) signature() string {
+	s := fmt.Sprintf("%q %q %q %q %q", c.Name, c.Type, c.Value, c.From, c.When)
+	if c.Policy != "" {
+		s += fmt.Sprintf(" %q", c.Policy)
 	}
-	return t
+	return s
 }
 
-//go:embed knock_events.hcl
-var knockEventsHCL []byte
-
-// knockEvents is the declaration as it stands, every column in Columns.
-var knockEvents = sync.OnceValue(func() Table {
-	t, err := parse("knock_events.hcl", knockEventsHCL)
-	if err != nil {
-		panic(err) // the embedded declaration is part of the program
-	}
-	return t
-})
-
-// parse reads a declaration in the schema language.
-func parse(filename string, src []byte) (Table, error) {
-	var file struct {
-		Table struct {
-			Name        string `hcl:"name,label"`
-			Description string `hcl:"description,optional"`
-			Columns     []struct {
-				Name        string   `hcl:"name,label"`
-				Type        string   `hcl:"type"`
-				From        []string `hcl:"from,optional"`
-				Value       string   `hcl:"value,optional"`
-				When        []string `hcl:"when,optional"`
-				PII         bool     `hcl:"pii,optional"`
-				Description string   `hcl:"description,optional"`
-			} `hcl:"column,block"`
-		} `hcl:"table,block"`
-	}
-	if err := hclsimple.Decode(filename, src, (*hcl.EvalContext)(nil), &file); err != nil {
-		return Table{}, err
-	}
-	t := Table{Name: file.Table.Name, Description: file.Table.Description}
-	for _, c := range file.Table.Columns {
-		column := Column{
-			Name: c.Name, Type: Type(c.Type), From: c.From, Value: Derivation(c.Value),
-			When: c.When, PII: c.PII, Description: c.Description,
-		}
-		if err := column.check(); err != nil {
-			return Table{}, fmt.Errorf("%s: column %q: %w", filename, c.Name, err)
-		}
-		if slices.ContainsFunc(t.Columns, func(o Column) bool { return strings.EqualFold(o.Name, c.Name) }) {
-			return Table{}, fmt.Errorf("%s: column %q is declared twice", filename, c.Name)
-		}
-		t.Columns = append(t.Columns, column)
-	}
-	return t, nil
+func (t Table) hashes() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Policy == Hash })
 }
 
-// What BigQuery takes as a column's name: LAKE_CONTRACT.md, "BigQuery external
-// tables over Parquet on GCS".
-var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
-
-var reservedPrefixes = []string{
-	"_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER",
-	"_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP",
-}
-
-func (c Column) check() error {
-	if !columnName.MatchString(c.Name) {
-		return fmt.Errorf("a column's name has only letters, digits and underscores, at most 300, and does not begin with a digit")
-	}
-	for _, prefix := range reservedPrefixes {
-		if strings.HasPrefix(strings.ToUpper(c.Name), prefix) {
-			return fmt.Errorf("BigQuery reserves names that begin with %s", prefix)
-		}
-	}
-	if !slices.Contains([]Type{String, Timestamp, Date}, c.Type) {
-		return fmt.Errorf("there is no type %q", c.Type)
-	}
-	if !slices.Contains([]Derivation{"", Identity, Prospect, Day, Month, Year, Extra}, c.Value) {
-		return fmt.Errorf("there is no derived value %q", c.Value)
-	}
-	if (c.Value == "") == (len(c.From) == 0) {
-		return fmt.Errorf("a column has either a path in from, or a value")
-	}
-	return nil
+// Protects reports whether any column's values are protected.
+func (t Table) Protects() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Policy != "" })
 }

@@ -1,0 +1,185 @@
+package schemas
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// coreColumns are the first columns of every table, in this order: identity,
+// partitions, order and merging depend on them. extra_json, the last one, is
+// part of every table, too.
+var coreColumns = []string{"event_id", "prospect_id", "event_type", "event_date", "event_time", "created_at"}
+
+const extraColumn = "extra_json"
+
+// IsCore reports whether every table has the column with that name, as it is.
+func IsCore(name string) bool {
+	return slices.ContainsFunc(append([]string{extraColumn}, coreColumns...), func(core string) bool {
+		return strings.EqualFold(core, name)
+	})
+}
+
+// DeclarationError is what is wrong with a declared column or table.
+type DeclarationError struct {
+	Column    string // its name; "" for the table
+	Attribute string // of the column or the table; "" for all of it
+	Problem   string // a clause
+}
+
+func (e *DeclarationError) Error() string {
+	if e.Column == "" {
+		return e.Problem
+	}
+	return fmt.Sprintf("column %q: %s", e.Column, e.Problem)
+}
+
+// Declare gives the table with columns added to it, or replaced where it has one
+// of that name. The error is a *DeclarationError.
+func (t Table) Declare(columns ...Column) (Table, error) {
+	out := t
+	out.Columns = slices.Clone(t.Columns)
+	for i, c := range columns {
+		if err := c.check(); err != nil {
+			return Table{}, err
+		}
+		if c.Value != "" || IsCore(c.Name) {
+			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so it cannot be declared otherwise"}
+		}
+		if slices.ContainsFunc(columns[:i], func(o Column) bool { return sameName(o.Name, c.Name) }) {
+			return Table{}, &DeclarationError{c.Name, "", "it is declared twice; readers take names for the same regardless of case"}
+		}
+		same := func(o Column) bool { return sameName(o.Name, c.Name) }
+		switch at := slices.IndexFunc(out.Columns, same); {
+		case at < 0:
+			out.Columns = slices.Insert(out.Columns, len(out.Columns)-1, c)
+		case out.Columns[at].Name != c.Name:
+			return Table{}, &DeclarationError{c.Name, "", fmt.Sprintf("the table has a column %s already, and readers take names for the same regardless of case", out.Columns[at].Name)}
+		default:
+			out.Columns[at] = c
+		}
+	}
+	if err := out.checkPaths(); err != nil {
+		return Table{}, err
+	}
+	out.HashKeyID = ""
+	if out.hashes() {
+		if len(t.HashKey.secret) < MinKeyLength {
+			return Table{}, &DeclarationError{"", "hash_key", fmt.Sprintf(`columns with policy = "hash" need a hash_key of at least %d bytes`, MinKeyLength)}
+		}
+		out.HashKeyID = t.HashKey.ID()
+	}
+	return out, nil
+}
+
+// What BigQuery takes as a column's name: LAKE_CONTRACT.md, "BigQuery external
+// tables over Parquet on GCS".
+var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
+
+var reservedPrefixes = []string{
+	"_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER",
+	"_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP",
+}
+
+func (c Column) check() error {
+	wrong := func(attribute, format string, args ...any) error {
+		return &DeclarationError{c.Name, attribute, fmt.Sprintf(format, args...)}
+	}
+	if !columnName.MatchString(c.Name) {
+		return wrong("", "a column's name has only letters, digits and underscores, at most 300, and does not begin with a digit")
+	}
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(strings.ToUpper(c.Name), prefix) {
+			return wrong("", "BigQuery reserves names that begin with %s", prefix)
+		}
+	}
+	if slices.Contains(PartitionKeys()[2:], strings.ToLower(c.Name)) {
+		return wrong("", "this is the name of a partition key")
+	}
+	if !slices.Contains(Types(), c.Type) {
+		return wrong("type", "there is no type %q; there are %s", c.Type, list(Types()))
+	}
+	if !slices.Contains([]Derivation{"", Identity, Prospect, Day, Month, Year, Extra}, c.Value) {
+		return wrong("value", "there is no derived value %q", c.Value)
+	}
+	if (c.Value == "") == (len(c.From) == 0) {
+		return wrong("from", "a column has either a path in from, or a value")
+	}
+	for i, path := range c.From {
+		if slices.Contains(strings.Split(path, "."), "") {
+			return wrong("from", "%q is not a path: its keys are joined by dots, and none is empty", path)
+		}
+		if slices.Contains(c.From[:i], path) {
+			return wrong("from", "the path %s stands twice", path)
+		}
+	}
+	for _, pattern := range c.When {
+		if prefix := strings.TrimSuffix(pattern, "*"); pattern == "" || strings.Contains(prefix, "*") {
+			return wrong("when", "%q is no event type; only a * at the end stands for any ending", pattern)
+		}
+	}
+	if c.Policy == "" {
+		return nil
+	}
+	if !slices.Contains(Policies(), c.Policy) {
+		return wrong("policy", "there is no policy %q; there are %s", c.Policy, list(Policies()))
+	}
+	if c.Policy != Drop && c.Type != String {
+		return wrong("policy", "the policy %s makes text of values, so the column's type must be string", c.Policy)
+	}
+	return nil
+}
+
+func list[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// checkPaths refuses columns that would take the same value of an event, or
+// values one of which is inside the other.
+func (t Table) checkPaths() error {
+	for i, c := range t.Columns {
+		for _, o := range t.Columns[:i] {
+			for _, path := range c.From {
+				for _, other := range o.From {
+					switch {
+					case path == other && overlap(c.When, o.When):
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("the column %s takes the value of %s already", o.Name, path)}
+					case whole(c) && strings.HasPrefix(other, path+"."):
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("it would take all of %s, but the column %s takes %s, which is inside", path, o.Name, other)}
+					case whole(o) && strings.HasPrefix(path, other+"."):
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("%s is inside of %s, all of which the column %s takes", path, other, o.Name)}
+					case path == other && c.Policy != o.Policy:
+						return &DeclarationError{c.Name, "policy", fmt.Sprintf("the column %s takes the value of %s, too, for other event types, so both need the same policy", o.Name, path)}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// whole reports whether a column takes, or protects, objects as a whole.
+func whole(c Column) bool { return c.Type == JSON || c.Policy != "" }
+
+// overlap reports whether an event type can match both lists of patterns.
+func overlap(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return true
+	}
+	for _, p := range a {
+		for _, q := range b {
+			if matches([]string{p}, strings.TrimSuffix(q, "*")) || matches([]string{q}, strings.TrimSuffix(p, "*")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameName reports whether readers take two columns' names for the same.
+func sameName(a, b string) bool { return strings.EqualFold(a, b) }

@@ -1,0 +1,125 @@
+package schemas
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// LockFile is the name of the file that a Lock is kept in, beside the
+// configuration. It is committed with it.
+const LockFile = ".prospector.lock.hcl"
+
+// Lock is what tables their user has accepted: unpartitioned, by the address of
+// their job. A run does not replace a locked column; init -upgrade accepts that.
+type Lock map[string]Table
+
+const lockHeader = `# The schemas of the tables that have been accepted. "prospector init" maintains
+# this file; commit it with the configuration, and do not edit it.
+
+`
+
+// ParseLock reads what Encode wrote.
+func ParseLock(filename string, src []byte) (Lock, error) {
+	all, err := blocks(filename, src)
+	if err != nil {
+		return nil, fmt.Errorf("the schema lock cannot be read: %w", err)
+	}
+	lock := make(Lock)
+	for _, b := range all {
+		t, err := b.table()
+		if err == nil && t.Fingerprint() != b.Fingerprint {
+			err = errors.New("its fingerprint is not that of its columns: it was edited")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the schema lock %s, %s: %w", filename, b.Name, err)
+		}
+		lock[b.Name] = t
+	}
+	return lock, nil
+}
+
+// Encode writes the lock in the schema language, the same for the same tables.
+func (l Lock) Encode() []byte {
+	f := hclwrite.NewEmptyFile()
+	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Bytes: []byte(lockHeader)}})
+	for i, address := range slices.Sorted(maps.Keys(l)) {
+		if i > 0 {
+			f.Body().AppendNewline()
+		}
+		t := l[address].Unpartitioned()
+		b := f.Body().AppendNewBlock("schema", []string{address}).Body()
+		b.SetAttributeValue("fingerprint", cty.StringVal(t.Fingerprint()))
+		if t.UnknownField == Discard {
+			b.SetAttributeValue("unknown_field", cty.StringVal(string(t.UnknownField)))
+		}
+		if t.HashKeyID != "" {
+			b.SetAttributeValue("hash_key_id", cty.StringVal(t.HashKeyID))
+		}
+		for _, c := range t.Columns {
+			b.AppendNewline()
+			c.write(b, false)
+		}
+	}
+	return hclwrite.Format(f.Bytes())
+}
+
+// write appends the column's block to a body. Words for readers are left out
+// unless they are asked for.
+func (c Column) write(to *hclwrite.Body, described bool) {
+	b := to.AppendNewBlock("column", []string{c.Name}).Body()
+	b.SetAttributeRaw("type", hclwrite.TokensForIdentifier(string(c.Type)))
+	if c.Value != "" {
+		b.SetAttributeValue("value", cty.StringVal(string(c.Value)))
+	}
+	texts := func(name string, values []string) {
+		if len(values) == 0 {
+			return
+		}
+		all := make([]cty.Value, len(values))
+		for i, v := range values {
+			all[i] = cty.StringVal(v)
+		}
+		b.SetAttributeValue(name, cty.ListVal(all))
+	}
+	texts("from", c.From)
+	texts("when", c.When)
+	if c.Policy != "" {
+		b.SetAttributeValue("policy", cty.StringVal(string(c.Policy)))
+	}
+	if !described {
+		return
+	}
+	if c.PII {
+		b.SetAttributeValue("pii", cty.True)
+	}
+	if c.Description != "" {
+		b.SetAttributeValue("description", cty.StringVal(c.Description))
+	}
+}
+
+// Source is the table in the schema language, as a configuration would declare
+// it without extends: what every table has anyway is left out.
+func (t Table) Source() []byte {
+	f := hclwrite.NewEmptyFile()
+	b := f.Body().AppendNewBlock("schema", []string{t.Name}).Body()
+	if t.Description != "" {
+		b.SetAttributeValue("description", cty.StringVal(t.Description))
+	}
+	for name, h := range map[string]Handling{"unknown_field": t.UnknownField, "unknown_type": t.UnknownType, "mismatch": t.Mismatch} {
+		if h != "" && h != Keep {
+			b.SetAttributeValue(name, cty.StringVal(string(h)))
+		}
+	}
+	for _, c := range t.Unpartitioned().Columns {
+		if !IsCore(c.Name) {
+			b.AppendNewline()
+			c.write(b, true)
+		}
+	}
+	return hclwrite.Format(f.Bytes())
+}
