@@ -15,10 +15,10 @@ type column struct {
 	schemas.Column
 	rows  int
 	valid []byte // bitmap
-	// String: the bytes, and where each value ends, after a leading 0.
+	// Text: the bytes, and where each value ends, after a leading 0.
 	data []byte
 	ends []int32
-	// Timestamp and Date.
+	// Any other type: see cell.
 	ints []int64
 }
 
@@ -30,7 +30,7 @@ func newColumn(c schemas.Column, like *column) *column {
 		out.ends = make([]int32, 0, cap(like.ends))
 		out.ints = make([]int64, 0, cap(like.ints))
 	}
-	if c.Type == schemas.String {
+	if c.Type.IsText() {
 		out.ends = append(out.ends, 0)
 	}
 	return out
@@ -60,7 +60,7 @@ func (c *column) appendInt(v int64) {
 }
 
 func (c *column) appendNull() {
-	if c.Type == schemas.String {
+	if c.Type.IsText() {
 		c.ends = append(c.ends, int32(len(c.data)))
 	} else {
 		c.ints = append(c.ints, 0)
@@ -75,7 +75,7 @@ func (c *column) cut() {
 	if c.rows&7 == 0 {
 		c.valid = c.valid[:len(c.valid)-1]
 	}
-	if c.Type == schemas.String {
+	if c.Type.IsText() {
 		c.ends = c.ends[:len(c.ends)-1]
 		c.data = c.data[:c.ends[len(c.ends)-1]]
 	} else {
@@ -88,7 +88,7 @@ func (c *column) digest(row int) schemas.Digest {
 	switch {
 	case !c.isValid(row):
 		return schemas.Digest{}
-	case c.Type == schemas.String:
+	case c.Type.IsText():
 		return schemas.HashValuesOf(c.Name).String(string(c.data[c.ends[row]:c.ends[row+1]]))
 	default:
 		return schemas.HashValuesOf(c.Name).Int64(c.ints[row])
@@ -100,7 +100,7 @@ func (c *column) array(dt arrow.DataType) arrow.Array {
 	validity := memory.NewBufferBytes(c.valid)
 	var buffers []*memory.Buffer
 	switch c.Type {
-	case schemas.String:
+	case schemas.String, schemas.JSON:
 		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.ends)), memory.NewBufferBytes(c.data)}
 	case schemas.Date:
 		days := make([]int32, len(c.ints))
@@ -108,7 +108,13 @@ func (c *column) array(dt arrow.DataType) arrow.Array {
 			days[i] = int32(v)
 		}
 		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(days))}
-	default:
+	case schemas.Bool:
+		bits := make([]byte, len(c.valid))
+		for i, v := range c.ints {
+			bits[i>>3] |= byte(v) << (i & 7)
+		}
+		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(bits)}
+	default: // 64 bits
 		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c.ints))}
 	}
 	data := array.NewData(dt, c.rows, buffers, nil, array.UnknownNullCount, 0)

@@ -16,7 +16,6 @@ import (
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
@@ -70,59 +69,20 @@ const (
 // receiver; their memory is Go's, so that releasing them is optional. A row
 // number is stable between batches of one prospect alone.
 type Flattener struct {
-	columns []schemas.Column
-	schema  *arrow.Schema
-	emit    func(arrow.Record) error
-	reject  func(Rejected) error
+	*builder
+	emit   func(arrow.Record) error
+	reject func(Rejected) error
 
-	parser fastjson.Parser
-	trees  map[string]*node // by event type
-	event  event
-	extra  []byte
-
-	batch    []*column
+	parser   fastjson.Parser
 	prospect string
 	ids      identities
 	books    Books
-
-	// Where the derived values go; -1 when the table has no such column.
-	idAt, prospectAt, typeAt, dayAt, extraAt, timeAt, createdAt int
 }
 
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot
 // become a row to reject. Their errors end the flattening.
 func NewFlattener(table schemas.Table, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
-	columns := table.RowColumns()
-	at := func(match func(schemas.Column) bool) int { return slices.IndexFunc(columns, match) }
-	derived := func(d schemas.Derivation) int {
-		return at(func(c schemas.Column) bool { return c.Value == d })
-	}
-	named := func(name string) int { return at(func(c schemas.Column) bool { return c.Name == name }) }
-	f := &Flattener{
-		columns: columns, schema: schemas.Arrow(columns), emit: emit, reject: reject,
-		trees:      make(map[string]*node),
-		event:      event{columns: columns, cells: make([]cell, len(columns))},
-		idAt:       derived(schemas.Identity),
-		prospectAt: derived(schemas.Prospect),
-		dayAt:      derived(schemas.Day),
-		extraAt:    derived(schemas.Extra),
-		typeAt:     named("event_type"),
-		timeAt:     named("event_time"),
-		createdAt:  named("created_at"),
-	}
-	f.startBatch(nil)
-	return f
-}
-
-func (f *Flattener) startBatch(like []*column) {
-	f.batch = make([]*column, len(f.columns))
-	for i, c := range f.columns {
-		if like == nil {
-			f.batch[i] = newColumn(c, nil)
-		} else {
-			f.batch[i] = newColumn(c, like[i])
-		}
-	}
+	return &Flattener{builder: newBuilder(table), emit: emit, reject: reject}
 }
 
 // Books are the counts so far.
@@ -136,7 +96,8 @@ func (f *Flattener) Begin(prospect string) {
 
 // Page flattens the events of the prospect's next page, which was requested with
 // that cursor. The body must be a JSON object; an error says that it is not, and
-// then none of its events was taken.
+// then none of its events was taken. An *Unexpected says that the table wants
+// the run to fail because of an event.
 func (f *Flattener) Page(body []byte, cursor string) error {
 	root, err := f.parser.ParseBytes(body)
 	if err != nil {
@@ -154,7 +115,9 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 		}
 		reason := "text that is not Unicode: invalid UTF-8, or half of a surrogate pair"
 		if unicode || isUnicode(raw[i]) {
-			reason = f.add(edge)
+			if reason, err = f.add(edge); err != nil {
+				return err
+			}
 		}
 		if reason == "" {
 			continue
@@ -196,21 +159,13 @@ func (f *Flattener) End() error {
 
 // Flush hands out what is left. It is called between prospects.
 func (f *Flattener) Flush() error {
-	rows := f.rows()
-	if rows == 0 {
+	if f.rows() == 0 {
 		return nil
 	}
-	arrays := make([]arrow.Array, len(f.batch))
-	for i, c := range f.batch {
-		arrays[i] = c.array(f.schema.Field(i).Type)
-	}
-	f.startBatch(f.batch)
+	batch := f.record()
 	f.ids.restart(0)
-	return f.emit(array.NewRecord(f.schema, arrays, int64(rows)))
+	return f.emit(batch)
 }
-
-// rows counts the rows of the batch at hand; the ids may not be there yet.
-func (f *Flattener) rows() int { return f.batch[f.prospectAt].rows }
 
 func (f *Flattener) full(times int) bool {
 	bytes := 0
@@ -220,76 +175,33 @@ func (f *Flattener) full(times int) bool {
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
 }
 
-// add makes a row of an edge. It gives the reason why that cannot be, or "".
-func (f *Flattener) add(edge *fastjson.Value) (reason string) {
+// add makes a row of an edge. It gives the reason why that cannot be, or "". The
+// error ends the run.
+func (f *Flattener) add(edge *fastjson.Value) (reason string, err error) {
 	node := edge.Get("node")
 	if node == nil || edge.GetObject().Len() > 1 && hasTwoNodes(edge.GetObject()) {
-		return "an edge without exactly one node"
+		return "an edge without exactly one node", nil
 	}
-	object, err := node.Object()
+	row, err := f.flatten(node)
 	if err != nil {
-		return "a node that is not an object"
-	}
-	kind := object.Get("type")
-	if kind == nil || kind.Type() != fastjson.TypeString {
-		return "an event without a type"
-	}
-	name, _ := kind.StringBytes()
-	if len(name) == 0 || len(name) > MaxTypeLength {
-		return fmt.Sprintf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
-	}
-	e := &f.event
-	e.reset(f.tree(name))
-	if err := e.gather(e.root, object); err != nil {
-		return err.Error()
-	}
-	eventTime, created := e.cells[f.timeAt], e.cells[f.createdAt]
-	happened, recorded := eventTime, created
-	if happened.from == nil {
-		happened = created
-	}
-	if recorded.from == nil {
-		recorded = eventTime
-	}
-	if happened.from == nil {
-		return "no usable time: neither eventTime nor createdAt is a time"
-	}
-	if f.extra, err = e.appendExtra(f.extra[:0]); err != nil {
-		return err.Error()
-	}
-
-	for i, c := range f.batch {
-		switch cell := &e.cells[i]; {
-		case i == f.idAt: // settle writes it
-		case i == f.prospectAt:
-			c.appendString([]byte(f.prospect))
-		case i == f.dayAt:
-			c.appendInt(int64(dayOf(happened.int)))
-		case i == f.extraAt && len(f.extra) > 0:
-			c.appendString(f.extra)
-		case cell.from == nil:
-			c.appendNull()
-		case c.Type == schemas.String:
-			c.appendString(cell.str)
-		default:
-			c.appendInt(cell.int)
+		var unexpected *Unexpected
+		if errors.As(err, &unexpected) && unexpected.handling == schemas.Fail {
+			return "", err
 		}
+		return err.Error(), nil
 	}
-	if !f.ids.add(keyOf(f.prospect, name, recorded.int), happened.int, f.digest) {
+	f.append([]byte(f.prospect), dayOf(row.happened))
+	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.digest) {
 		f.books.Duplicates++
-		for i, c := range f.batch {
-			if i != f.idAt {
-				c.cut()
-			}
-		}
-		return ""
+		f.cut()
+		return "", nil
 	}
 	f.books.Rows++
-	f.books.NaiveTimes += int64(e.naive)
+	f.books.NaiveTimes += int64(f.event.naive)
 	if len(f.extra) > 0 {
 		f.books.Extra++
 	}
-	return ""
+	return "", nil
 }
 
 // MaxTypeLength is the longest event type, in bytes. It becomes part of a
@@ -305,28 +217,6 @@ func hasTwoNodes(edge *fastjson.Object) bool {
 		}
 	})
 	return n > 1
-}
-
-func (f *Flattener) tree(eventType []byte) *node {
-	if t, ok := f.trees[string(eventType)]; ok {
-		return t
-	}
-	if len(f.trees) > 1000 { // a source that makes up types does not fill the memory
-		clear(f.trees)
-	}
-	t := compile(f.columns, string(eventType))
-	f.trees[string(eventType)] = t
-	return t
-}
-
-// digest tells a row's content, all but its id.
-func (f *Flattener) digest(row int) (sum schemas.Digest) {
-	for i, c := range f.batch {
-		if i != f.idAt {
-			sum = sum.Add(c.digest(row))
-		}
-	}
-	return sum.Seal()
 }
 
 // settle gives ids to the prospect's rows that have none yet.

@@ -1,9 +1,7 @@
 package transform
 
 import (
-	"bytes"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -11,18 +9,14 @@ import (
 	"prospector/schemas"
 )
 
-// fromKey is the key of extra_json that says which path a column's value came
-// from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
-// Without it an event could not be rebuilt from its row.
-const fromKey = "$from"
-
 // node is a place in an event that columns take values from, or that has such
 // places below it: the paths of a table as a tree.
 type node struct {
 	key      string
 	children []*node
-	column   int // index of the column that takes a value here, or -1
-	rank     int // which of the column's paths this is
+	column   int  // index of the column that takes a value here, or -1
+	rank     int  // which of the column's paths this is
+	whole    bool // an object is the column's value, and is never opened
 	path     string
 
 	// What the event at hand has here.
@@ -33,29 +27,33 @@ type node struct {
 
 // compile makes the tree of the paths that hold for events of a type.
 func compile(columns []schemas.Column, eventType string) *node {
-	root := newNode("", "")
+	root := newNode(nil)
 	for i, c := range columns {
 		if !c.Applies(eventType) {
 			continue
 		}
 		for rank, path := range c.From {
 			at := root
-			for key := range strings.SplitSeq(path, ".") {
+			keys := strings.Split(path, ".")
+			for depth, key := range keys {
 				child := at.child([]byte(key))
 				if child == nil {
-					child = newNode(key, path)
+					child = newNode(keys[:depth+1])
 					at.children = append(at.children, child)
 				}
 				at = child
 			}
-			at.column, at.rank, at.path = i, rank, path
+			at.column, at.rank, at.whole = i, rank, c.Type == schemas.JSON
 		}
 	}
 	return root
 }
 
-func newNode(key, path string) *node {
-	n := &node{key: key, column: -1, path: path}
+func newNode(path []string) *node {
+	n := &node{column: -1, path: strings.Join(path, ".")}
+	if len(path) > 0 {
+		n.key = path[len(path)-1]
+	}
 	n.visit = func(key []byte, v *fastjson.Value) {
 		n.entries = append(n.entries, entry{key, v, n.child(key)})
 	}
@@ -77,24 +75,31 @@ type cell struct {
 	from  *fastjson.Value // nil: no value
 	node  *node
 	str   []byte
-	int   int64
-	exact bool // the column tells all that the value told
+	int   int64 // an integer, microseconds, days, a float's bits, or 0 and 1
+	naive bool  // a time without an offset
+	exact bool  // the column tells all that the value told
 }
 
 // event is one event being flattened. It is reused from event to event.
 type event struct {
 	columns []schemas.Column
+	discard bool   // fields that no column takes are in no row
 	cells   []cell // parallel to columns
-	left    int    // values that no column took, or that say more than it
-	moved   bool   // some value did not come from its column's first path
-	naive   int    // times without an offset
+	scratch []byte // of cells' texts
+	misfits []misfit
+	left    int  // values that no column took, or that say more than it
+	moved   bool // some value did not come from its column's first path
+	naive   int  // times without an offset
 	root    *node
 }
 
 func (e *event) reset(root *node) {
 	e.root, e.left, e.moved, e.naive = root, 0, false, 0
+	e.scratch, e.misfits = e.scratch[:0], e.misfits[:0]
 	clear(e.cells)
 }
+
+var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
 
 // gather offers every field below n to the columns.
 func (e *event) gather(n *node, o *fastjson.Object) error {
@@ -103,139 +108,94 @@ func (e *event) gather(n *node, o *fastjson.Object) error {
 	if err := sortEntries(n.entries); err != nil {
 		return err
 	}
-	for _, field := range n.entries {
-		child := field.node
-		if child == nil {
-			e.left++
-			continue
+	for i := range n.entries {
+		field := &n.entries[i]
+		if n == e.root && string(field.key) == fromKey {
+			return errReservedKey
 		}
-		child.open = false
-		if len(child.children) > 0 && field.value.Type() == fastjson.TypeObject {
-			if o, _ := field.value.Object(); o.Len() > 0 {
-				child.open = true
+		if child := field.node; child != nil {
+			o := child.inside(field.value)
+			if child.open = o.Len() > 0; child.open {
 				if err := e.gather(child, o); err != nil {
 					return err
 				}
 				continue
 			}
 		}
-		if child.column < 0 || !e.offer(child, field.value) {
+		if field.unknown() {
+			if !e.discard {
+				e.left++
+			}
+			continue
+		}
+		told, err := e.offer(field.node, field.value)
+		if err != nil {
+			return err
+		}
+		if !told {
 			e.left++
 		}
 	}
 	return nil
 }
 
-// offer gives a value to the column of its place. It reports whether the column
-// now tells all of it. What a column cannot hold without losing something is
-// left for extra_json: a NULL is told from an absent field, a number from a
-// string of digits, and a time with an offset from the same instant in UTC.
-func (e *event) offer(at *node, v *fastjson.Value) bool {
-	if v.Type() != fastjson.TypeString {
+var noFields fastjson.Object
+
+// inside gives the fields of an object that has a place below n; none of any
+// other value.
+func (n *node) inside(v *fastjson.Value) *fastjson.Object {
+	if len(n.children) == 0 || n.whole || v.Type() != fastjson.TypeObject {
+		return &noFields
+	}
+	o, _ := v.Object()
+	return o
+}
+
+// unknown reports whether no column takes anything at the field's place or below
+// it. At a place above a column's, null and {} are not unknown: the field is
+// there, and has nothing.
+func (f *entry) unknown() bool {
+	switch {
+	case f.node == nil:
+		return true
+	case f.node.column >= 0 || f.node.open:
 		return false
 	}
-	c := cell{from: v, node: at, exact: true}
-	c.str, _ = v.StringBytes()
-	if e.columns[at.column].Type == schemas.Timestamp {
-		var naive, ok bool
-		if c.int, c.exact, naive, ok = parseTime(c.str); !ok {
-			return false
-		}
-		if naive {
-			e.naive++
-		}
+	return f.value.Type() != fastjson.TypeNull && f.value.Type() != fastjson.TypeObject
+}
+
+// offer gives a value to the column of its place, if it has one. It reports
+// whether the column now tells all of it; what it does not is left for
+// extra_json.
+func (e *event) offer(at *node, v *fastjson.Value) (told bool, err error) {
+	if at.column < 0 || len(at.children) > 0 && !at.whole && v.Type() == fastjson.TypeObject {
+		return false, nil // it is empty, and columns take what is inside
+	}
+	c := cell{from: v, node: at}
+	outcome, err := c.coerce(e.columns[at.column].Type, v, &e.scratch)
+	if err != nil {
+		return false, err
+	}
+	switch outcome {
+	case mismatch:
+		e.misfits = append(e.misfits, misfit{at, kindOf(v)})
+		return false, nil
+	case none:
+		return false, nil
+	}
+	c.exact = outcome == exact
+	if c.naive {
+		e.naive++
 	}
 	old := &e.cells[at.column]
 	if old.from != nil {
 		if old.node.rank < at.rank {
-			return false
+			return false, nil
 		}
 		if old.exact {
 			e.left++ // it was told by the column until now
 		}
 	}
 	*old = c
-	return c.exact
-}
-
-var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
-
-// appendExtra writes what no column told as one JSON object, or nothing.
-func (e *event) appendExtra(dst []byte) ([]byte, error) {
-	e.moved = slices.ContainsFunc(e.cells, func(c cell) bool { return c.from != nil && c.node.rank > 0 })
-	if e.left == 0 && !e.moved {
-		return dst, nil
-	}
-	return e.appendLeft(dst, e.root)
-}
-
-func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
-	start, empty := len(dst), true
-	separate := func() {
-		if !empty {
-			dst = append(dst, ',')
-		}
-		empty = false
-	}
-	dst = append(dst, '{')
-	moved := n == e.root && e.moved
-	for _, field := range n.entries {
-		if n == e.root && string(field.key) == fromKey {
-			return dst, errReservedKey
-		}
-		if moved && string(field.key) > fromKey {
-			separate()
-			dst = e.appendFrom(dst)
-			moved = false
-		}
-		child := field.node
-		if child != nil && child.column >= 0 && !child.open {
-			if c := &e.cells[child.column]; c.from == field.value && c.exact {
-				continue
-			}
-		}
-		before, wasEmpty := len(dst), empty
-		separate()
-		dst = append(appendString(dst, field.key), ':')
-		if child != nil && child.open {
-			value := len(dst)
-			if dst, err = e.appendLeft(dst, child); err != nil {
-				return dst, err
-			}
-			if len(dst) == value { // all of it was told
-				dst, empty = dst[:before], wasEmpty
-			}
-			continue
-		}
-		if dst, err = appendCanonical(dst, field.value); err != nil {
-			return dst, err
-		}
-	}
-	if moved {
-		separate()
-		dst = e.appendFrom(dst)
-	}
-	if empty {
-		return dst[:start], nil
-	}
-	return append(dst, '}'), nil
-}
-
-func (e *event) appendFrom(dst []byte) []byte {
-	dst = append(appendString(dst, []byte(fromKey)), ':')
-	var moved []int
-	for i, c := range e.cells {
-		if c.from != nil && c.node.rank > 0 {
-			moved = append(moved, i)
-		}
-	}
-	slices.SortFunc(moved, func(a, b int) int {
-		return bytes.Compare([]byte(e.columns[a].Name), []byte(e.columns[b].Name))
-	})
-	for i, column := range moved {
-		dst = append(dst, "{,"[min(i, 1)])
-		dst = append(appendString(dst, []byte(e.columns[column].Name)), ':')
-		dst = appendString(dst, []byte(e.cells[column].node.path))
-	}
-	return append(dst, '}')
+	return c.exact, nil
 }

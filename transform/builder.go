@@ -1,0 +1,179 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// builder makes rows of events, one after another, and batches of rows.
+type builder struct {
+	table   schemas.Table
+	columns []schemas.Column // of the rows
+	schema  *arrow.Schema
+
+	trees map[string]*node // by event type
+	event event
+	extra []byte // extra_json of the event at hand
+
+	batch []*column
+
+	// Where the values go that are not fields of the event.
+	idAt, prospectAt, dayAt, extraAt int
+	// Where those are that an event must have.
+	timeAt, createdAt int
+}
+
+func newBuilder(table schemas.Table) *builder {
+	columns := table.RowColumns()
+	derived := func(d schemas.Derivation) int {
+		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Value == d })
+	}
+	named := func(name string) int {
+		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
+	}
+	b := &builder{
+		table: table, columns: columns, schema: schemas.Arrow(columns),
+		trees: make(map[string]*node),
+		event: event{
+			columns: columns, cells: make([]cell, len(columns)),
+			discard: table.UnknownField == schemas.Discard,
+		},
+		idAt:       derived(schemas.Identity),
+		prospectAt: derived(schemas.Prospect),
+		dayAt:      derived(schemas.Day),
+		extraAt:    derived(schemas.Extra),
+		timeAt:     named("event_time"),
+		createdAt:  named("created_at"),
+	}
+	b.startBatch(nil)
+	return b
+}
+
+func (b *builder) startBatch(like []*column) {
+	b.batch = make([]*column, len(b.columns))
+	for i, c := range b.columns {
+		if like == nil {
+			b.batch[i] = newColumn(c, nil)
+		} else {
+			b.batch[i] = newColumn(c, like[i])
+		}
+	}
+}
+
+// rows counts the rows of the batch at hand; the ids may not be there yet.
+func (b *builder) rows() int { return b.batch[b.prospectAt].rows }
+
+// record hands out the batch at hand, and starts the next one.
+func (b *builder) record() arrow.Record {
+	rows := b.rows()
+	arrays := make([]arrow.Array, len(b.batch))
+	for i, c := range b.batch {
+		arrays[i] = c.array(b.schema.Field(i).Type)
+	}
+	b.startBatch(b.batch)
+	return array.NewRecord(b.schema, arrays, int64(rows))
+}
+
+// flat is what the identity and the place of an event's row depend on; the times
+// are microseconds since 1970-01-01 UTC.
+type flat struct {
+	eventType []byte
+	happened  int64 // eventTime, or createdAt where there is none
+	recorded  int64 // createdAt, or eventTime where there is none
+}
+
+// flatten takes an event apart, so that append can make a row of it. An error,
+// which has nothing of the event's content, says why it is no row.
+func (b *builder) flatten(v *fastjson.Value) (flat, error) {
+	object, err := v.Object()
+	if err != nil {
+		return flat{}, errors.New("a node that is not an object")
+	}
+	kind := object.Get("type")
+	if kind == nil || kind.Type() != fastjson.TypeString {
+		return flat{}, errors.New("an event without a type")
+	}
+	name, _ := kind.StringBytes()
+	if len(name) == 0 || len(name) > MaxTypeLength {
+		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
+	}
+	e := &b.event
+	e.reset(b.tree(name))
+	if err := e.gather(e.root, object); err != nil {
+		return flat{}, err
+	}
+	if unexpected := e.unexpected(&b.table, name); unexpected != nil {
+		return flat{}, unexpected
+	}
+	happened, recorded := e.cells[b.timeAt], e.cells[b.createdAt]
+	if happened.from == nil {
+		happened = recorded
+	}
+	if recorded.from == nil {
+		recorded = happened
+	}
+	if happened.from == nil {
+		return flat{}, errors.New("no usable time: neither eventTime nor createdAt is a time")
+	}
+	b.extra, err = e.appendExtra(b.extra[:0])
+	return flat{name, happened.int, recorded.int}, err
+}
+
+func (b *builder) tree(eventType []byte) *node {
+	if t, ok := b.trees[string(eventType)]; ok {
+		return t
+	}
+	if len(b.trees) > 1000 { // a source that makes up types does not fill the memory
+		clear(b.trees)
+	}
+	t := compile(b.columns, string(eventType))
+	b.trees[string(eventType)] = t
+	return t
+}
+
+// append makes a row of the event that was flattened last, all but its id.
+func (b *builder) append(prospect []byte, day int32) {
+	for i, c := range b.batch {
+		switch cell := &b.event.cells[i]; {
+		case i == b.idAt: // the caller appends it
+		case i == b.prospectAt:
+			c.appendString(prospect)
+		case i == b.dayAt:
+			c.appendInt(int64(day))
+		case i == b.extraAt && len(b.extra) > 0:
+			c.appendString(b.extra)
+		case cell.from == nil:
+			c.appendNull()
+		case c.Type.IsText():
+			c.appendString(cell.str)
+		default:
+			c.appendInt(cell.int)
+		}
+	}
+}
+
+// cut takes the last row back, which has no id yet.
+func (b *builder) cut() {
+	for i, c := range b.batch {
+		if i != b.idAt {
+			c.cut()
+		}
+	}
+}
+
+// digest tells a row's content, all but its id.
+func (b *builder) digest(row int) (sum schemas.Digest) {
+	for i, c := range b.batch {
+		if i != b.idAt {
+			sum = sum.Add(c.digest(row))
+		}
+	}
+	return sum.Seal()
+}

@@ -1,0 +1,148 @@
+package transform
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// outcome is what becomes of a value at a path of a column.
+type outcome uint8
+
+const (
+	// mismatch: it is not of the column's type. The column is NULL, extra_json
+	// has the value, and it is told of.
+	mismatch outcome = iota
+	// none: there is nothing to tell. The column is NULL and extra_json has the
+	// null or empty text, which is not the same as an absent field.
+	none
+	// kept: the column has it, and extra_json has it as well, since it was
+	// written in another way than the one by which it is rebuilt.
+	kept
+	// exact: the column alone tells all of it.
+	exact
+)
+
+// coerce gives what a column of that type has of a value: text in str, anything
+// else in int as Arrow has it (a float's bits, 0 or 1 for a bool). Nothing is
+// guessed or rounded: a value that the type cannot tell is a mismatch.
+//
+// Texts that were not in the value are appended to scratch. The error says that
+// the value cannot be rebuilt by any reader: a key stands twice.
+func (c *cell) coerce(to schemas.Type, v *fastjson.Value, scratch *[]byte) (_ outcome, err error) {
+	kind, start := v.Type(), len(*scratch)
+	if kind == fastjson.TypeNull {
+		return none, nil
+	}
+	if kind == fastjson.TypeString {
+		text, _ := v.StringBytes()
+		if len(text) == 0 && !to.IsText() {
+			return none, nil
+		}
+		if to != schemas.JSON {
+			return c.coerceText(to, text), nil
+		}
+	}
+	switch to {
+	case schemas.JSON:
+		*scratch, err = appendCanonical(*scratch, v)
+		c.str = (*scratch)[start:]
+		return exact, err
+	case schemas.String:
+		if kind == fastjson.TypeObject || kind == fastjson.TypeArray {
+			return mismatch, nil
+		}
+		*scratch = v.MarshalTo(*scratch)
+		c.str = (*scratch)[start:]
+		return kept, nil
+	case schemas.Bool:
+		if kind == fastjson.TypeTrue || kind == fastjson.TypeFalse {
+			c.setBool(kind == fastjson.TypeTrue)
+			return exact, nil
+		}
+	case schemas.Int64, schemas.Float64:
+		if kind == fastjson.TypeNumber {
+			*scratch = v.MarshalTo(*scratch)
+			return c.coerceNumber(to, (*scratch)[start:]), nil
+		}
+	}
+	return mismatch, nil
+}
+
+func (c *cell) setBool(v bool) {
+	c.int = 0
+	if v {
+		c.int = 1
+	}
+}
+
+// coerceText is coerce of a text, which is not empty unless a string is wanted.
+func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
+	switch to {
+	case schemas.String:
+		c.str = text
+		return exact
+	case schemas.Timestamp:
+		micros, told, naive, ok := parseTime(text)
+		c.int, c.naive = micros, naive
+		switch {
+		case !ok:
+			return mismatch
+		case !told:
+			return kept
+		}
+		return exact
+	case schemas.Date:
+		day, ok := parseDate(text)
+		if !ok {
+			return mismatch
+		}
+		c.int = int64(day)
+		return exact
+	case schemas.Bool:
+		if string(text) != "true" && string(text) != "false" {
+			return mismatch
+		}
+		c.setBool(string(text) == "true")
+		return kept
+	}
+	return min(c.coerceNumber(to, text), kept) // a text of digits is no number
+}
+
+// coerceNumber is coerce of what may be the text of a number, to Int64 or Float64.
+func (c *cell) coerceNumber(to schemas.Type, text []byte) outcome {
+	d, ok := parseDecimal(text)
+	if !ok {
+		return mismatch
+	}
+	var canonical [32]byte
+	told := canonical[:0]
+	if to == schemas.Int64 {
+		if c.int, ok = d.int64(); !ok {
+			return mismatch
+		}
+		told = strconv.AppendInt(told, c.int, 10)
+	} else {
+		if c.int, ok = d.float64(text); !ok {
+			return mismatch
+		}
+		told = appendFloat(told, c.int)
+	}
+	if string(told) != string(text) {
+		return kept
+	}
+	return exact
+}
+
+// parseDate reads YYYY-MM-DD of the years 1 to 9999, as days since 1970-01-01.
+func parseDate(s []byte) (day int32, ok bool) {
+	if len(s) != len(time.DateOnly) {
+		return 0, false
+	}
+	midnight := make([]byte, 0, len(time.RFC3339))
+	micros, _, _, ok := parseTime(append(append(midnight, s...), "T00:00:00Z"...))
+	return dayOf(micros), ok
+}

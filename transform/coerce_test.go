@@ -1,0 +1,146 @@
+package transform
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// rule is one rule of coercion: a row of the table in README, "The table".
+type rule struct {
+	column  string // its type
+	value   string // in the event, in words
+	outcome outcome
+	holds   string // what the column has then, in words
+	cases   []coercion
+}
+
+// coercion is a value, and what the column shows of it.
+type coercion struct{ json, want string }
+
+var rules = []rule{
+	{"any", "`null`", none, "NULL", []coercion{{`null`, ""}}},
+	{"any but string, json", "an empty text", none, "NULL", []coercion{{`""`, ""}}},
+
+	{"string", "a text", exact, "the text", []coercion{{`""`, ""}, {`"a\u00e9\n"`, "aé\n"}, {`" 1"`, " 1"}}},
+	{"string", "a number, `true` or `false`", kept, "its text, as it came",
+		[]coercion{{`1.0`, "1.0"}, {`1e400`, "1e400"}, {`-0`, "-0"}, {`true`, "true"}, {`false`, "false"}}},
+	{"string", "an object or an array", mismatch, "NULL", []coercion{{`{}`, ""}, {`[]`, ""}, {`["a"]`, ""}}},
+
+	{"int64", "an integer of 64 bits", exact, "the integer",
+		[]coercion{{`0`, "0"}, {`-7`, "-7"}, {`9223372036854775807`, "9223372036854775807"}, {`-9223372036854775808`, "-9223372036854775808"}}},
+	{"int64", "one written otherwise: `1.0`, `1e3`, `-0`, `\"5\"`", kept, "the integer",
+		[]coercion{{`1.0`, "1"}, {`1e3`, "1000"}, {`-0`, "0"}, {`0e999999999999`, "0"}, {`"5"`, "5"}, {`"1e3"`, "1000"}, {`"-1.50e1"`, "-15"},
+			{`9223372036854775807.0`, "9223372036854775807"}, {`-92233720368547758080e-1`, "-9223372036854775808"},
+			{`1` + strings.Repeat("0", 400) + `e-400`, "1"}, {`0.` + strings.Repeat("0", 400) + `1e401`, "1"}}},
+	{"int64", "any other: `1.5`, 2⁶³, `\" 5\"`, `\"02139\"`, `true`, …", mismatch, "NULL",
+		[]coercion{{`1.5`, ""}, {`9223372036854775808`, ""}, {`-9223372036854775809`, ""}, {`1e999999999`, ""}, {`1e-999999999`, ""}, {`99999999999999999999`, ""},
+			{`" 5"`, ""}, {`"+5"`, ""}, {`"02139"`, ""}, {`"5 "`, ""}, {`"0x5"`, ""}, {`"1."`, ""}, {`".5"`, ""}, {`"1e"`, ""}, {`"-"`, ""}, {`"five"`, ""},
+			{`true`, ""}, {`[]`, ""}, {`{}`, ""}}},
+
+	{"float64", "a number in its shortest form", exact, "the number",
+		[]coercion{{`0`, "0"}, {`-0`, "-0"}, {`1`, "1"}, {`0.1`, "0.1"}, {`-2.5`, "-2.5"}, {`1e-7`, "1e-7"}, {`0.000001`, "0.000001"}, {`1e+21`, "1e+21"},
+			{`100000000000000000000`, "100000000000000000000"}, {`5e-324`, "5e-324"}, {`1.7976931348623157e+308`, "1.7976931348623157e+308"}, {`9007199254740992`, "9007199254740992"}}},
+	{"float64", "the same number written otherwise: `1.0`, `1e3`, `\"0.5\"`", kept, "the number",
+		[]coercion{{`1.0`, "1"}, {`1e3`, "1000"}, {`0.10`, "0.1"}, {`-0.0`, "-0"}, {`1E-7`, "1e-7"}, {`1e21`, "1e+21"}, {`0e-999999999999`, "0"}, {`"0.5"`, "0.5"}, {`"1e3"`, "1000"}, {`"7"`, "7"}}},
+	{"float64", "a number that no double is: `9007199254740993`, `1e400`, …", mismatch, "NULL",
+		[]coercion{{`9007199254740993`, ""}, {`1e400`, ""}, {`-1e400`, ""}, {`1e-400`, ""}, {`1e999999999`, ""}, {`1e-999999999`, ""},
+			{`0.1000000000000000055511151231257827`, ""}, {`"9007199254740993"`, ""}, {`1` + strings.Repeat("0", 400) + `1e-400`, ""}}},
+	{"float64", "any other: `\"NaN\"`, `\" 1\"`, `true`, …", mismatch, "NULL",
+		[]coercion{{`"NaN"`, ""}, {`"Infinity"`, ""}, {`"-inf"`, ""}, {`" 1"`, ""}, {`"+1"`, ""}, {`"1_0"`, ""}, {`"0x1p3"`, ""}, {`true`, ""}, {`[1]`, ""}, {`{}`, ""}}},
+
+	{"bool", "`true` or `false`", exact, "the same", []coercion{{`true`, "true"}, {`false`, "false"}}},
+	{"bool", "`\"true\"` or `\"false\"`", kept, "the same", []coercion{{`"true"`, "true"}, {`"false"`, "false"}}},
+	{"bool", "any other: `0`, `1`, `\"True\"`, …", mismatch, "NULL",
+		[]coercion{{`0`, ""}, {`1`, ""}, {`"True"`, ""}, {`"yes"`, ""}, {`[true]`, ""}, {`{}`, ""}}},
+
+	{"timestamp", "a time of UTC, to the microsecond", exact, "the instant",
+		[]coercion{{`"2022-01-13T19:27:37.866831+00:00"`, "2022-01-13T19:27:37.866831Z"}, {`"2022-01-13 19:27:37Z"`, "2022-01-13T19:27:37Z"}}},
+	{"timestamp", "a time with more digits, another offset, or none", kept, "the instant, cut to microseconds",
+		[]coercion{{`"2022-01-13T21:27:37+02:00"`, "2022-01-13T19:27:37Z"}, {`"2022-01-13T19:27:37.1234567Z"`, "2022-01-13T19:27:37.123456Z"}, {`"2022-01-13T19:27:37"`, "2022-01-13T19:27:37Z"}}},
+	{"timestamp", "any other: a number, since its unit would be a guess; a date without a time; …", mismatch, "NULL",
+		[]coercion{{`1642102057`, ""}, {`"1642102057"`, ""}, {`"2022-01-13"`, ""}, {`"2022-02-30T00:00:00Z"`, ""}, {`"yesterday"`, ""}, {`true`, ""}, {`{}`, ""}, {`[]`, ""}}},
+
+	{"date", "a date: `\"2022-01-13\"`", exact, "the date",
+		[]coercion{{`"2022-01-13"`, "2022-01-13"}, {`"0001-01-01"`, "0001-01-01"}, {`"9999-12-31"`, "9999-12-31"}, {`"2024-02-29"`, "2024-02-29"}}},
+	{"date", "any other: a time, `\"13.01.2022\"`, `20220113`, …", mismatch, "NULL",
+		[]coercion{{`"2022-01-13T00:00:00Z"`, ""}, {`"13.01.2022"`, ""}, {`20220113`, ""}, {`"20220113"`, ""}, {`"2022-02-29"`, ""}, {`"0000-01-01"`, ""}, {`"2022-1-13"`, ""},
+			{`"2022-01-13 "`, ""}, {`true`, ""}, {`{}`, ""}, {`[]`, ""}}},
+
+	{"json", "any but `null`, objects and arrays as a whole", exact, "its JSON text, with sorted keys and no blanks",
+		[]coercion{{`{ "b": [1.0, null], "a": "\u00e9" }`, `{"a":"é","b":[1.0,null]}`}, {`[]`, `[]`}, {`{}`, `{}`}, {`""`, `""`}, {`"a"`, `"a"`}, {`1e400`, `1e400`}, {`true`, `true`}}},
+}
+
+func TestCoerce(t *testing.T) {
+	for _, rule := range rules {
+		for _, to := range schemas.Types() {
+			switch rule.column {
+			case "any", string(to):
+			case "any but string, json":
+				if to.IsText() {
+					continue
+				}
+			default:
+				continue
+			}
+			for _, test := range rule.cases {
+				t.Run(fmt.Sprintf("%s/%.40s", to, test.json), func(t *testing.T) {
+					var c cell
+					var scratch []byte
+					got, err := c.coerce(to, fastjson.MustParse(test.json), &scratch)
+					if err != nil || got != rule.outcome {
+						t.Fatalf("the outcome is %d, %v; not %d", got, err, rule.outcome)
+					}
+					if got == kept || got == exact {
+						if shown := c.show(to); shown != test.want {
+							t.Errorf("the column has %s, not %s", shown, test.want)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// show is what a reader sees of the value, by the standard library.
+func (c *cell) show(t schemas.Type) string {
+	switch t {
+	case schemas.Int64:
+		return fmt.Sprint(c.int)
+	case schemas.Float64:
+		text, _ := json.Marshal(math.Float64frombits(uint64(c.int)))
+		return string(text)
+	case schemas.Bool:
+		return strconv.FormatBool(c.int != 0)
+	case schemas.Timestamp:
+		return time.UnixMicro(c.int).UTC().Format(time.RFC3339Nano)
+	case schemas.Date:
+		return time.Unix(c.int*24*60*60, 0).UTC().Format(time.DateOnly)
+	}
+	return string(c.str)
+}
+
+// The README tells users every rule, in the words that the rules are tested by.
+func TestReadmeTellsCoercion(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, r := range rules {
+		extra := map[outcome]string{exact: "", kept: "the original", none: "the original", mismatch: "the original; counted"}[r.outcome]
+		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", r.column, r.value, r.holds, extra)
+	}
+	if !strings.Contains(string(readme), rows.String()) {
+		t.Errorf("README.md does not have these rows, in this order:\n%s", rows.String())
+	}
+}

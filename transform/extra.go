@@ -1,0 +1,91 @@
+package transform
+
+import (
+	"bytes"
+	"slices"
+)
+
+// fromKey is the key of extra_json that says which path a column's value came
+// from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
+// Without it an event could not be rebuilt from its row.
+const fromKey = "$from"
+
+// appendExtra writes what no column told as one JSON object, or nothing.
+func (e *event) appendExtra(dst []byte) ([]byte, error) {
+	e.moved = slices.ContainsFunc(e.cells, func(c cell) bool { return c.from != nil && c.node.rank > 0 })
+	if e.left == 0 && !e.moved {
+		return dst, nil
+	}
+	return e.appendLeft(dst, e.root)
+}
+
+func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
+	start, empty := len(dst), true
+	separate := func() {
+		if !empty {
+			dst = append(dst, ',')
+		}
+		empty = false
+	}
+	dst = append(dst, '{')
+	moved := n == e.root && e.moved
+	for _, field := range n.entries {
+		if moved && string(field.key) > fromKey {
+			separate()
+			dst = e.appendFrom(dst)
+			moved = false
+		}
+		if e.discard && field.unknown() {
+			continue
+		}
+		child := field.node
+		if child != nil && child.column >= 0 && !child.open {
+			if c := &e.cells[child.column]; c.from == field.value && c.exact {
+				continue
+			}
+		}
+		before, wasEmpty := len(dst), empty
+		separate()
+		dst = append(appendString(dst, field.key), ':')
+		if child != nil && child.open {
+			value := len(dst)
+			if dst, err = e.appendLeft(dst, child); err != nil {
+				return dst, err
+			}
+			if len(dst) == value { // all of it was told
+				dst, empty = dst[:before], wasEmpty
+			}
+			continue
+		}
+		if dst, err = appendCanonical(dst, field.value); err != nil {
+			return dst, err
+		}
+	}
+	if moved {
+		separate()
+		dst = e.appendFrom(dst)
+	}
+	if empty {
+		return dst[:start], nil
+	}
+	return append(dst, '}'), nil
+}
+
+func (e *event) appendFrom(dst []byte) []byte {
+	dst = append(appendString(dst, []byte(fromKey)), ':')
+	var moved []int
+	for i, c := range e.cells {
+		if c.from != nil && c.node.rank > 0 {
+			moved = append(moved, i)
+		}
+	}
+	slices.SortFunc(moved, func(a, b int) int {
+		return bytes.Compare([]byte(e.columns[a].Name), []byte(e.columns[b].Name))
+	})
+	for i, column := range moved {
+		dst = append(dst, "{,"[min(i, 1)])
+		dst = append(appendString(dst, []byte(e.columns[column].Name)), ':')
+		dst = appendString(dst, []byte(e.cells[column].node.path))
+	}
+	return append(dst, '}')
+}

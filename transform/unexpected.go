@@ -1,0 +1,128 @@
+package transform
+
+import (
+	"fmt"
+
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// What an event can have that its table does not expect, in the words of the
+// schema language.
+const (
+	UnknownType  = "unknown_type"
+	UnknownField = "unknown_field"
+	Mismatch     = "mismatch"
+)
+
+// Unexpected is what an event has and its table does not expect, where the table
+// says that such an event is no row. It has none of the event's content.
+type Unexpected struct {
+	What      string // UnknownType, UnknownField or Mismatch
+	EventType string
+	Path      string // of the value, as in schemas.Column.From; "" of an UnknownType
+	Kind      string // of the value, as in schemas.Field; "" of an UnknownType
+	Column    string // of a Mismatch: which column takes the value
+	Type      schemas.Type
+
+	handling schemas.Handling
+}
+
+func (u *Unexpected) Error() string {
+	switch u.What {
+	case UnknownType:
+		return "its type is none that the table knows"
+	case UnknownField:
+		return fmt.Sprintf("%s is %s, and no column takes it", u.Path, withArticle(u.Kind))
+	}
+	return fmt.Sprintf("%s is %s, and the column %s is %s", u.Path, withArticle(u.Kind), u.Column, u.Type)
+}
+
+func withArticle(kind string) string {
+	switch kind {
+	case schemas.KindInteger, schemas.KindObject, schemas.KindArray:
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// misfit is a value that is not of the type of its place's column.
+type misfit struct {
+	at   *node
+	kind string
+}
+
+// kindOf is a value's kind, as in schemas.Field; "" of a null.
+func kindOf(v *fastjson.Value) string {
+	switch v.Type() {
+	case fastjson.TypeString:
+		return schemas.KindString
+	case fastjson.TypeNumber:
+		if _, err := v.Int64(); err == nil {
+			return schemas.KindInteger
+		}
+		return schemas.KindNumber
+	case fastjson.TypeTrue, fastjson.TypeFalse:
+		return schemas.KindBool
+	case fastjson.TypeObject:
+		return schemas.KindObject
+	case fastjson.TypeArray:
+		return schemas.KindArray
+	}
+	return ""
+}
+
+// unexpected gives what keeps the event at hand from becoming a row of the
+// table, or nil.
+func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
+	if refuses(t.UnknownType) && !t.Knows(string(eventType)) {
+		return &Unexpected{What: UnknownType, EventType: string(eventType), handling: t.UnknownType}
+	}
+	if refuses(t.Mismatch) && len(e.misfits) > 0 {
+		m := e.misfits[0]
+		c := e.columns[m.at.column]
+		return &Unexpected{Mismatch, string(eventType), m.at.path, m.kind, c.Name, c.Type, t.Mismatch}
+	}
+	if t.UnknownField == schemas.Fail {
+		if path, kind, ok := e.root.firstUnknown(); ok {
+			return &Unexpected{What: UnknownField, EventType: string(eventType), Path: path, Kind: kind, handling: schemas.Fail}
+		}
+	}
+	return nil
+}
+
+func refuses(h schemas.Handling) bool { return h == schemas.Quarantine || h == schemas.Fail }
+
+// firstUnknown finds a field below n that no column takes. A null is none: there
+// is nothing to take. Where a key is no name and might be data, it is the object
+// that has the key.
+func (n *node) firstUnknown() (path, kind string, ok bool) {
+	for _, field := range n.entries {
+		if field.node != nil && field.node.open {
+			if path, kind, ok = field.node.firstUnknown(); ok {
+				return path, kind, ok
+			}
+			continue
+		}
+		if !field.unknown() || field.value.Type() == fastjson.TypeNull {
+			continue
+		}
+		if !schemas.FieldName.Match(field.key) {
+			return n.name(), schemas.KindObject, true
+		}
+		if n.path == "" {
+			return string(field.key), kindOf(field.value), true
+		}
+		return n.path + "." + string(field.key), kindOf(field.value), true
+	}
+	return "", "", false
+}
+
+// name is the path of a place, or the words for the event itself.
+func (n *node) name() string {
+	if n.path == "" {
+		return "the event"
+	}
+	return n.path
+}
