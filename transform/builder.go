@@ -113,13 +113,13 @@ func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 		return flat{}, unexpected
 	}
 	happened, recorded := e.cells[b.timeAt], e.cells[b.createdAt]
-	if happened.from == nil {
+	if happened.node == nil {
 		happened = recorded
 	}
-	if recorded.from == nil {
+	if recorded.node == nil {
 		recorded = happened
 	}
-	if happened.from == nil {
+	if happened.node == nil {
 		return flat{}, errors.New("no usable time: neither eventTime nor createdAt is a time")
 	}
 	b.extra, err = e.appendExtra(b.extra[:0])
@@ -149,7 +149,7 @@ func (b *builder) append(prospect []byte, day int32) {
 			c.appendInt(int64(day))
 		case i == b.extraAt && len(b.extra) > 0:
 			c.appendString(b.extra)
-		case cell.from == nil:
+		case cell.node == nil:
 			c.appendNull()
 		case c.Type.IsText():
 			c.appendString(cell.str)

@@ -12,7 +12,7 @@ const fromKey = "$from"
 
 // appendExtra writes what no column told as one JSON object, or nothing.
 func (e *event) appendExtra(dst []byte) ([]byte, error) {
-	e.moved = slices.ContainsFunc(e.cells, func(c cell) bool { return c.from != nil && c.node.rank > 0 })
+	e.moved = slices.ContainsFunc(e.cells, func(c cell) bool { return c.node != nil && c.node.rank > 0 })
 	if e.left == 0 && !e.moved {
 		return dst, nil
 	}
@@ -40,7 +40,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		}
 		child := field.node
 		if child != nil && child.column >= 0 && !child.open {
-			if c := &e.cells[child.column]; c.from == field.value && c.exact {
+			if c := &e.cells[child.column]; c.node == child && c.exact {
 				continue
 			}
 		}
@@ -75,7 +75,7 @@ func (e *event) appendFrom(dst []byte) []byte {
 	dst = append(appendString(dst, []byte(fromKey)), ':')
 	var moved []int
 	for i, c := range e.cells {
-		if c.from != nil && c.node.rank > 0 {
+		if c.node != nil && c.node.rank > 0 {
 			moved = append(moved, i)
 		}
 	}

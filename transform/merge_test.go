@@ -71,7 +71,7 @@ func versionsOf(rows transform.Rows) (versions []string, err error) {
 		if err != nil {
 			return versions, err
 		}
-		for _, r := range rowsOf(batch) {
+		for _, r := range rowsOf(schemas.KnockEvents().Columns, batch) {
 			description, _ := r["description"].(string)
 			versions = append(versions, r["event_id"].(string)+description)
 		}

@@ -72,8 +72,7 @@ func (n *node) child(key []byte) *node {
 
 // cell is the value that a column takes from the event at hand.
 type cell struct {
-	from  *fastjson.Value // nil: no value
-	node  *node
+	node  *node // of which place; nil: of none, there is no value
 	str   []byte
 	int   int64 // an integer, microseconds, days, a float's bits, or 0 and 1
 	naive bool  // a time without an offset
@@ -171,7 +170,7 @@ func (e *event) offer(at *node, v *fastjson.Value) (told bool, err error) {
 	if at.column < 0 || len(at.children) > 0 && !at.whole && v.Type() == fastjson.TypeObject {
 		return false, nil // it is empty, and columns take what is inside
 	}
-	c := cell{from: v, node: at}
+	c := cell{node: at}
 	outcome, err := c.coerce(e.columns[at.column].Type, v, &e.scratch)
 	if err != nil {
 		return false, err
@@ -188,7 +187,7 @@ func (e *event) offer(at *node, v *fastjson.Value) (told bool, err error) {
 		e.naive++
 	}
 	old := &e.cells[at.column]
-	if old.from != nil {
+	if old.node != nil {
 		if old.node.rank < at.rank {
 			return false, nil
 		}

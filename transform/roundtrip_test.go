@@ -4,22 +4,48 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/transform"
 )
+
+// everyType is a table with a column of every type, and some with several paths,
+// below one another, or for some events alone.
+func everyType(t testing.TB) schemas.Table {
+	t.Helper()
+	table, err := schemas.KnockEvents().Declare(
+		schemas.Column{Name: "a_string", Type: schemas.String, From: []string{"data.string", "data.text2"}},
+		schemas.Column{Name: "an_int64", Type: schemas.Int64, From: []string{"data.int64", "data.n"}},
+		schemas.Column{Name: "a_float64", Type: schemas.Float64, From: []string{"data.float64", "data.big"}},
+		schemas.Column{Name: "a_bool", Type: schemas.Bool, From: []string{"data.bool"}, When: []string{"SMS_*"}},
+		schemas.Column{Name: "a_timestamp", Type: schemas.Timestamp, From: []string{"data.timestamp", "at"}},
+		schemas.Column{Name: "a_date", Type: schemas.Date, From: []string{"data.date"}},
+		schemas.Column{Name: "a_json", Type: schemas.JSON, From: []string{"data.json", "json"}},
+		schemas.Column{Name: "outer", Type: schemas.Int64, From: []string{"data.outer"}},
+		schemas.Column{Name: "inner", Type: schemas.Int64, From: []string{"data.outer.inner", "data.outer.a.b"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
 
 // rebuild makes the event of a row, by what the table's documentation says and
 // by encoding/json alone: the columns at their first paths, or at those that
 // extra_json's "$from" names, and extra_json over them.
-func rebuild(row map[string]any) (map[string]any, error) {
+func rebuild(table schemas.Table, row map[string]any) (map[string]any, error) {
 	extra := make(map[string]any)
 	if text, ok := row["extra_json"].(string); ok {
 		if err := decode([]byte(text), &extra); err != nil {
@@ -29,7 +55,7 @@ func rebuild(row map[string]any) (map[string]any, error) {
 	from, _ := extra["$from"].(map[string]any)
 	delete(extra, "$from")
 	event := make(map[string]any)
-	for _, c := range schemas.KnockEvents().All() {
+	for _, c := range table.All() {
 		value, ok := row[c.Name]
 		if !ok || len(c.From) == 0 {
 			continue
@@ -38,8 +64,14 @@ func rebuild(row map[string]any) (map[string]any, error) {
 		if p, ok := from[c.Name].(string); ok {
 			path = p
 		}
-		if at, ok := value.(time.Time); ok {
-			value = at.Format(time.RFC3339Nano)
+		switch v := value.(type) {
+		case time.Time:
+			value = v.Format(time.RFC3339Nano)
+		case json.RawMessage:
+			value = nil
+			if err := decode(v, &value); err != nil {
+				return nil, err
+			}
 		}
 		set(event, strings.Split(path, "."), value)
 	}
@@ -79,25 +111,98 @@ func decode(text []byte, into any) error {
 
 var inUTC = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|[+-]00:?(?:00)?)$`)
 
-// sameInstants makes times of UTC that are written differently equal: "Z" and
-// "+00:00" say the same, and so do ".5" and ".500000".
-func sameInstants(event map[string]any) map[string]any {
-	event = maps.Clone(event)
-	instant := func(object map[string]any, key string) {
-		text, _ := object[key].(string)
-		if m := inUTC.FindStringSubmatch(text); m != nil {
-			object[key] = m[1] + "T" + m[2] + strings.TrimRight("."+m[3], ".0") + "Z"
+// sameInstants makes times of UTC that are written differently equal, where a
+// timestamp column of the table takes them: "Z" and "+00:00" say the same, and so
+// do ".5" and ".500000".
+func sameInstants(table schemas.Table, event map[string]any) map[string]any {
+	event = copyOf(event)
+	for _, c := range table.All() {
+		if c.Type != schemas.Timestamp || !c.Applies(fmt.Sprint(event["type"])) {
+			continue
+		}
+		for _, path := range c.From {
+			keys := strings.Split(path, ".")
+			object := event
+			for _, key := range keys[:len(keys)-1] {
+				object, _ = object[key].(map[string]any)
+			}
+			text, _ := object[keys[len(keys)-1]].(string)
+			if m := inUTC.FindStringSubmatch(text); m != nil {
+				object[keys[len(keys)-1]] = m[1] + "T" + m[2] + strings.TrimRight("."+m[3], ".0") + "Z"
+			}
 		}
 	}
-	instant(event, "eventTime")
-	instant(event, "createdAt")
-	if data, ok := event["data"].(map[string]any); ok && strings.HasPrefix(fmt.Sprint(event["type"]), "APPOINTMENT_") {
-		data = maps.Clone(data)
-		instant(data, "startTime")
-		instant(data, "endTime")
-		event["data"] = data
-	}
 	return event
+}
+
+func copyOf(object map[string]any) map[string]any {
+	out := make(map[string]any, len(object))
+	for key, value := range object {
+		if inner, ok := value.(map[string]any); ok {
+			value = copyOf(inner)
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// checkRoundTrip holds a row, or a rejected event, against its event.
+func checkRoundTrip(t *testing.T, table schemas.Table, node string) {
+	t.Helper()
+	r := flattenBy(t, table, map[string][]string{"1": {page(node)}})
+	if len(r.rejected)+len(r.rows) != 1 {
+		t.Fatalf("%d rows and %d rejected events of one", len(r.rows), len(r.rejected))
+	}
+	if len(r.rejected) == 1 {
+		if raw := string(r.rejected[0].Raw); strings.TrimSpace(raw) != strings.TrimSpace(node) {
+			t.Fatalf("rejected with the bytes %q instead of %q", raw, node)
+		}
+		return
+	}
+	var want, told map[string]any
+	if err := decode([]byte(node), &want); err != nil {
+		t.Fatalf("a row was made of what is no object: %v", err)
+	}
+	got, err := rebuild(table, r.rows[0])
+	if err != nil {
+		t.Fatalf("the row has what is not JSON: %v", err)
+	}
+	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, got)); diff != "" {
+		t.Fatalf("the row does not tell the event (-event +row):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
+	}
+	text, err := transform.Event(table.RowColumns(), r.batches[0], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decode(text, &told); err != nil {
+		t.Fatalf("the event of a row is not JSON: %v", err)
+	}
+	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, told)); diff != "" {
+		t.Fatalf("the row's event is another one (-event +row's):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
+	}
+	conformed := r.conform(t, table, table)
+	if diff := cmp.Diff(r.rows, conformed); diff != "" {
+		t.Fatalf("the same table makes another row (-row +conformed):\n%s\nevent: %s", diff, node)
+	}
+}
+
+// conform brings the result's rows from one table into another.
+func (r *result) conform(t testing.TB, from, to schemas.Table) (rows []map[string]any) {
+	t.Helper()
+	batches := func(yield func(arrow.Record, error) bool) {
+		for _, b := range r.batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+	for batch, err := range transform.Conform(batches, from, to) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, rowsOf(to.RowColumns(), batch)...)
+	}
+	return rows
 }
 
 // Any event is in a row from which it can be rebuilt, field for field and number
@@ -129,28 +234,144 @@ func FuzzRoundTrip(f *testing.F) {
 		if !json.Valid(node) || depth(node) > 250 { // extract lets neither pass
 			t.Skip()
 		}
-		r := one(t, string(node))
-		if len(r.rejected)+len(r.rows) != 1 {
-			t.Fatalf("%d rows and %d rejected events of one", len(r.rows), len(r.rejected))
-		}
-		if len(r.rejected) == 1 {
-			if !bytes.Equal(bytes.TrimSpace(r.rejected[0].Raw), bytes.TrimSpace(node)) {
-				t.Fatalf("rejected with the bytes %q instead of %q", r.rejected[0].Raw, node)
-			}
-			return
-		}
-		var want map[string]any
-		if err := decode(node, &want); err != nil {
-			t.Fatalf("a row was made of what is no object: %v", err)
-		}
-		got, err := rebuild(r.rows[0])
-		if err != nil {
-			t.Fatalf("extra_json is not JSON: %v", err)
-		}
-		if diff := cmp.Diff(sameInstants(want), sameInstants(got)); diff != "" {
-			t.Errorf("the row does not tell the event (-event +row):\n%s\nrow: %v", diff, r.rows[0])
+		for _, table := range []schemas.Table{schemas.KnockEvents(), everyType(t)} {
+			checkRoundTrip(t, table, string(node))
 		}
 	})
+}
+
+// The same of events made to be odd where the tables look.
+func TestRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	tables := []schemas.Table{schemas.KnockEvents(), everyType(t)}
+	for range 5000 {
+		node := oddEvent(rng, oddTimes)
+		for _, table := range tables {
+			checkRoundTrip(t, table, node)
+		}
+	}
+}
+
+// Bringing rows into another table makes what that table would have made of the
+// events.
+func TestConform(t *testing.T) {
+	partitioned := func(table schemas.Table, keys ...string) schemas.Table {
+		table, err := table.PartitionedBy(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	discarding := everyType(t)
+	discarding.UnknownField = schemas.Discard
+	strict := everyType(t)
+	strict.Mismatch, strict.UnknownType, strict.UnknownField = schemas.Quarantine, schemas.Fail, schemas.Fail
+	builtin := schemas.KnockEvents()
+	for _, test := range []struct {
+		name     string
+		from, to schemas.Table
+		like     schemas.Table // what is made is as if by this one
+	}{
+		{"new columns", builtin, everyType(t), everyType(t)},
+		{"columns that are gone", everyType(t), builtin, builtin},
+		{"all columns that can go", everyType(t), schemas.Core(), schemas.Core()},
+		{"other partitions", everyType(t), partitioned(everyType(t), "event_month"), partitioned(everyType(t), "event_month")},
+		{"fields that are dropped", builtin, discarding, discarding},
+		{"what a strict table would refuse is kept", builtin, strict, everyType(t)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			for range 1000 {
+				events := map[string][]string{"1": {page(oddEvent(rng, timesOfUTC))}}
+				r := flattenBy(t, test.from, events)
+				want := flattenBy(t, test.like, events)
+				if diff := cmp.Diff(want.rows, r.conform(t, test.from, test.to)); diff != "" {
+					t.Fatalf("another row (-flattened +conformed):\n%s\nevent: %s", diff, events["1"])
+				}
+			}
+		})
+	}
+	t.Run("an error comes after the rows before it", func(t *testing.T) {
+		r := one(t, `{"type":"T",`+at+`}`)
+		rows := func(yield func(arrow.Record, error) bool) {
+			_ = yield(r.batches[0], nil) && yield(nil, errStream) && yield(r.batches[0], nil)
+		}
+		var errs []error
+		for _, err := range transform.Conform(rows, builtin, everyType(t)) {
+			errs = append(errs, err)
+		}
+		if !slices.Equal(errs, []error{nil, errStream}) {
+			t.Errorf("the errors are %v", errs)
+		}
+	})
+	t.Run("a row of somebody else's is told of", func(t *testing.T) {
+		r := one(t, `{"type":"T",`+at+`,"zeta":1}`)
+		columns := r.batches[0].Columns()
+		extra := slices.IndexFunc(builtin.RowColumns(), func(c schemas.Column) bool { return c.Value == schemas.Extra })
+		b := array.NewStringBuilder(memory.DefaultAllocator)
+		b.Append(`{"createdAt":`)
+		columns[extra] = b.NewStringArray()
+		rows := func(yield func(arrow.Record, error) bool) {
+			yield(array.NewRecord(r.batches[0].Schema(), columns, 1), nil)
+		}
+		for _, err := range transform.Conform(rows, builtin, builtin) {
+			if err == nil || !strings.Contains(err.Error(), r.rows[0]["event_id"].(string)) {
+				t.Errorf("the error is %v", err)
+			}
+		}
+	})
+}
+
+// oddTimes and timesOfUTC are texts at places of times. Of the latter each is
+// written as Event writes it, or is no time in any table.
+var (
+	timesOfUTC = []string{
+		`"2022-01-13T19:27:37.866831+00:00"`, `"2022-01-13T19:27:37+00:00"`, `"0001-01-01T00:00:00+00:00"`, `"9999-12-31T23:59:59.999999+00:00"`,
+		`"1969-12-31T23:59:59.000001+00:00"`, `"yesterday"`, `""`, `null`, `7`, `"2022-01-13"`,
+	}
+	oddTimes = append([]string{
+		`"2022-01-13T19:27:37Z"`, `"2022-01-13 19:27:37.5-00:00"`, `"2022-01-13T21:27:37+02:00"`, `"2022-01-13T19:27:37.1234567Z"`,
+		`"2022-01-13T19:27:37"`, `"2022-02-30T00:00:00Z"`, `{}`, `[]`, `true`,
+	}, timesOfUTC...)
+	oddValues = []string{
+		`null`, `""`, `"a"`, `"\u0000\ud83d\ude00"`, `"true"`, `"5"`, `"5.0"`, `" 5"`, `"NaN"`, `"02139"`, `true`, `false`,
+		`0`, `-0`, `1`, `1.0`, `1e3`, `1E400`, `1e-400`, `0.1`, `0.10`, `-2.5`, `9223372036854775807`, `9223372036854775808`, `-9223372036854775808`,
+		`9007199254740993`, `0.1000000000000000055511151231257827`, `1e999999999`, `"2022-01-13"`, `"2022-02-29"`, `"2022-01-13T19:27:37Z"`,
+		`{}`, `[]`, `[null,{"b":1,"a":[]}]`, `{"inner":5}`, `{"inner":null,"a":{"b":"7"}}`, `{"a":{"b":1.0},"x":{}}`, `{"":{"$from":0}}`,
+	}
+	oddPlaces = []string{
+		"direction", "messageDirection", "from", "sender", "body", "text", "message", "string", "text2", "int64", "n", "float64", "big",
+		"bool", "date", "json", "outer", "status", "startTime", "timestamp", "unknown", "$from", "", "a.b",
+	}
+)
+
+// oddEvent makes an event with a type and usually a time.
+func oddEvent(rng *rand.Rand, times []string) string {
+	pick := func(from []string) string { return from[rng.IntN(len(from))] }
+	fields := []string{`"type":` + pick([]string{`"SMS_MESSAGE"`, `"APPOINTMENT_CREATED"`, `"T"`})}
+	for _, key := range []string{"eventTime", "createdAt", "at"} {
+		if rng.IntN(3) > 0 {
+			fields = append(fields, fmt.Sprintf("%q:%s", key, pick(times)))
+		}
+	}
+	for _, key := range []string{"description", "source", "agent", "json", "zeta"} {
+		if rng.IntN(3) == 0 {
+			fields = append(fields, fmt.Sprintf("%q:%s", key, pick(oddValues)))
+		}
+	}
+	var data []string
+	for _, at := range rng.Perm(len(oddPlaces))[:rng.IntN(8)] {
+		values := oddValues
+		if place := oddPlaces[at]; place == "startTime" || place == "timestamp" {
+			values = times
+		}
+		data = append(data, fmt.Sprintf("%q: %s", oddPlaces[at], pick(values)))
+	}
+	if rng.IntN(4) > 0 {
+		fields = append(fields, `"data":{`+strings.Join(data, " ,")+`}`)
+	}
+	rng.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
+	return "{" + strings.Join(fields, ",") + "}"
 }
 
 func depth(text []byte) (deepest int) {

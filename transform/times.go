@@ -131,6 +131,16 @@ func daysIn(year, month int) int {
 	return 31
 }
 
+// appendTime writes a time as the vendor's sample has it: six fractional digits,
+// or none where they are all 0, and the offset +00:00.
+func appendTime(dst []byte, micros int64) []byte {
+	layout := "2006-01-02T15:04:05.000000+00:00"
+	if micros%1e6 == 0 {
+		layout = "2006-01-02T15:04:05+00:00"
+	}
+	return time.UnixMicro(micros).UTC().AppendFormat(dst, layout)
+}
+
 const microsADay = 24 * 60 * 60 * 1e6
 
 // dayOf is the UTC day of a time, in days since 1970-01-01.

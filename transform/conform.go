@@ -1,0 +1,78 @@
+package transform
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/schemas"
+)
+
+// Conform brings published rows into another table. Rows come with the columns
+// from.RowColumns() and go out with to.RowColumns(): the same rows in the same
+// order, of the same events, with the same ids, prospects and days.
+//
+// A row is an event, so this is what the other table would have made of it: a
+// column that is new is filled from extra_json, the value of one that is gone
+// goes there, and one of another type follows the rules of README, "The table".
+// What the other table does not expect is kept, since it is published; but fields
+// that it wants dropped are dropped. A row that fits comes out as it was.
+//
+// Each batch becomes one batch, whose memory is Go's. An error names the event.
+func Conform(rows Rows, from, to schemas.Table) Rows {
+	to.UnknownType, to.Mismatch = schemas.Keep, schemas.Keep
+	if to.UnknownField == schemas.Fail {
+		to.UnknownField = schemas.Keep
+	}
+	return func(yield func(arrow.Record, error) bool) {
+		c := newConformer(from, to)
+		for batch, err := range rows {
+			if err == nil {
+				batch, err = c.conform(batch)
+			}
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+type conformer struct {
+	events *rebuilder
+	to     *builder
+	// Where a row has, in the published table, what is no field of its event.
+	idAt, prospectAt, dayAt int
+}
+
+func newConformer(from, to schemas.Table) *conformer {
+	c := &conformer{events: newRebuilder(from.RowColumns()), to: newBuilder(to)}
+	for i, column := range from.RowColumns() {
+		switch column.Value {
+		case schemas.Identity:
+			c.idAt = i
+		case schemas.Prospect:
+			c.prospectAt = i
+		case schemas.Day:
+			c.dayAt = i
+		}
+	}
+	return c
+}
+
+func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
+	ids, prospects := batch.Column(c.idAt).(*array.String), batch.Column(c.prospectAt).(*array.String)
+	days := batch.Column(c.dayAt).(*array.Date32)
+	for row := range int(batch.NumRows()) {
+		event, err := c.events.event(batch, row)
+		if err == nil {
+			_, err = c.to.flatten(event)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bringing the published event %s into the declared table: %w", ids.Value(row), err)
+		}
+		c.to.append([]byte(prospects.Value(row)), int32(days.Value(row)))
+		c.to.batch[c.to.idAt].appendString([]byte(ids.Value(row)))
+	}
+	return c.to.record(), nil
+}
