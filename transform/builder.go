@@ -18,9 +18,10 @@ type builder struct {
 	columns []schemas.Column // of the rows
 	schema  *arrow.Schema
 
-	trees map[string]*node // by event type
-	event event
-	extra []byte // extra_json of the event at hand
+	protections []protection
+	trees       map[string]*node // by event type
+	event       event
+	extra       []byte // extra_json of the event at hand
 
 	batch []*column
 
@@ -30,7 +31,10 @@ type builder struct {
 	timeAt, createdAt int
 }
 
-func newBuilder(table schemas.Table) *builder {
+func newBuilder(table schemas.Table, protected []protection) *builder {
+	if table.HashKey.IsZero() && slices.ContainsFunc(protected, func(p protection) bool { return p.policy == schemas.Hash }) {
+		panic("a table that hashes values was declared without a key")
+	}
 	columns := table.RowColumns()
 	derived := func(d schemas.Derivation) int {
 		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Value == d })
@@ -40,10 +44,12 @@ func newBuilder(table schemas.Table) *builder {
 	}
 	b := &builder{
 		table: table, columns: columns, schema: schemas.Arrow(columns),
-		trees: make(map[string]*node),
+		protections: protected,
+		trees:       make(map[string]*node),
 		event: event{
 			columns: columns, cells: make([]cell, len(columns)),
 			discard: table.UnknownField == schemas.Discard,
+			key:     table.HashKey,
 		},
 		idAt:       derived(schemas.Identity),
 		prospectAt: derived(schemas.Prospect),
@@ -81,6 +87,8 @@ func (b *builder) record() arrow.Record {
 	return array.NewRecord(b.schema, arrays, int64(rows))
 }
 
+var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
+
 // flat is what the identity and the place of an event's row depend on; the times
 // are microseconds since 1970-01-01 UTC.
 type flat struct {
@@ -109,6 +117,9 @@ func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 	if err := e.gather(e.root, object); err != nil {
 		return flat{}, err
 	}
+	if e.root.has(fromKey) {
+		return flat{}, errReservedKey
+	}
 	if unexpected := e.unexpected(&b.table, name); unexpected != nil {
 		return flat{}, unexpected
 	}
@@ -133,7 +144,7 @@ func (b *builder) tree(eventType []byte) *node {
 	if len(b.trees) > 1000 { // a source that makes up types does not fill the memory
 		clear(b.trees)
 	}
-	t := compile(b.columns, string(eventType))
+	t := compile(b.columns, b.protections, string(eventType))
 	b.trees[string(eventType)] = t
 	return t
 }

@@ -19,6 +19,11 @@ import (
 // What the other table does not expect is kept, since it is published; but fields
 // that it wants dropped are dropped. A row that fits comes out as it was.
 //
+// A value that neither table protects, or both alike, passes. One that only the
+// other table protects is protected, and anything can be redacted or dropped. Any
+// other value is removed from its event, column and extra_json alike: what it was
+// before it was protected is not known.
+//
 // Each batch becomes one batch, whose memory is Go's. An error names the event.
 func Conform(rows Rows, from, to schemas.Table) Rows {
 	to.UnknownType, to.Mismatch = schemas.Keep, schemas.Keep
@@ -40,13 +45,15 @@ func Conform(rows Rows, from, to schemas.Table) Rows {
 
 type conformer struct {
 	events *rebuilder
+	remove []string // paths
 	to     *builder
 	// Where a row has, in the published table, what is no field of its event.
 	idAt, prospectAt, dayAt int
 }
 
 func newConformer(from, to schemas.Table) *conformer {
-	c := &conformer{events: newRebuilder(from.RowColumns()), to: newBuilder(to)}
+	apply, remove := reprotect(from, to)
+	c := &conformer{events: newRebuilder(from.RowColumns()), remove: remove, to: newBuilder(to, apply)}
 	for i, column := range from.RowColumns() {
 		switch column.Value {
 		case schemas.Identity:
@@ -66,6 +73,9 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 	for row := range int(batch.NumRows()) {
 		event, err := c.events.event(batch, row)
 		if err == nil {
+			for _, path := range c.remove {
+				removeAt(event, path)
+			}
 			_, err = c.to.flatten(event)
 		}
 		if err != nil {

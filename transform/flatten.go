@@ -27,7 +27,12 @@ type Rejected struct {
 	Cursor   string // of the page it was on; "" for the first page
 	Index    int    // of its edge on that page
 	Reason   string // without any of its content
-	Raw      []byte // its node as it came; not necessarily valid JSON or UTF-8
+	// Raw is its node, or the whole edge where there is not one node, as it came:
+	// not necessarily valid JSON or UTF-8. Of a table that protects values, it is
+	// the node's canonical JSON with the policies applied, or nil where that
+	// cannot be told; then Withheld is how many bytes were left out.
+	Raw      []byte
+	Withheld int
 }
 
 // Books count what became of events. Events = Rows + Duplicates + Quarantined.
@@ -82,7 +87,7 @@ type Flattener struct {
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot
 // become a row to reject. Their errors end the flattening.
 func NewFlattener(table schemas.Table, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
-	return &Flattener{builder: newBuilder(table), emit: emit, reject: reject}
+	return &Flattener{builder: newBuilder(table, protections(table)), emit: emit, reject: reject}
 }
 
 // Books are the counts so far.
@@ -113,25 +118,23 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 				return err
 			}
 		}
-		reason := "text that is not Unicode: invalid UTF-8, or half of a surrogate pair"
+		refused := errNotUnicode
 		if unicode || isUnicode(raw[i]) {
-			if reason, err = f.add(edge); err != nil {
-				return err
-			}
+			refused = f.add(edge)
 		}
-		if reason == "" {
+		if refused == nil {
 			continue
+		}
+		var unexpected *Unexpected
+		if errors.As(refused, &unexpected) && unexpected.handling == schemas.Fail {
+			return refused
 		}
 		if raw == nil {
 			if raw, err = rawNodes(body); err != nil {
 				return err
 			}
 		}
-		f.books.Quarantined++
-		err := f.reject(Rejected{
-			Prospect: f.prospect, Cursor: cursor, Index: i, Reason: reason, Raw: slices.Clone(raw[i]),
-		})
-		if err != nil {
+		if err := f.quarantine(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, raw[i], refused); err != nil {
 			return err
 		}
 	}
@@ -143,6 +146,24 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 		return f.Flush()
 	}
 	return nil
+}
+
+var (
+	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
+	errNotOneNode = errors.New("an edge without exactly one node")
+)
+
+// quarantine hands out an event that is no row, raw being its node, or its edge.
+func (f *Flattener) quarantine(r Rejected, raw []byte, reason error) error {
+	f.books.Quarantined++
+	r.Reason, r.Raw = reason.Error(), slices.Clone(raw)
+	if f.table.Protects() {
+		protected, ok := f.protectedNode(raw)
+		if r.Raw = protected; !ok || reason == errNotOneNode { // whose paths are not an event's
+			r.Raw, r.Withheld = nil, len(raw)
+		}
+	}
+	return f.reject(r)
 }
 
 // End finishes the prospect.
@@ -175,33 +196,28 @@ func (f *Flattener) full(times int) bool {
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
 }
 
-// add makes a row of an edge. It gives the reason why that cannot be, or "". The
-// error ends the run.
-func (f *Flattener) add(edge *fastjson.Value) (reason string, err error) {
+// add makes a row of an edge. The error says why that cannot be.
+func (f *Flattener) add(edge *fastjson.Value) error {
 	node := edge.Get("node")
 	if node == nil || edge.GetObject().Len() > 1 && hasTwoNodes(edge.GetObject()) {
-		return "an edge without exactly one node", nil
+		return errNotOneNode
 	}
 	row, err := f.flatten(node)
 	if err != nil {
-		var unexpected *Unexpected
-		if errors.As(err, &unexpected) && unexpected.handling == schemas.Fail {
-			return "", err
-		}
-		return err.Error(), nil
+		return err
 	}
 	f.append([]byte(f.prospect), dayOf(row.happened))
 	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.digest) {
 		f.books.Duplicates++
 		f.cut()
-		return "", nil
+		return nil
 	}
 	f.books.Rows++
 	f.books.NaiveTimes += int64(f.event.naive)
 	if len(f.extra) > 0 {
 		f.books.Extra++
 	}
-	return "", nil
+	return nil
 }
 
 // MaxTypeLength is the longest event type, in bytes. It becomes part of a

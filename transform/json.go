@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -29,6 +30,12 @@ func sortEntries(entries []entry) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether the object at a place has a key.
+func (n *node) has(key string) bool {
+	_, found := slices.BinarySearchFunc(n.entries, key, func(f entry, key string) int { return strings.Compare(string(f.key), key) })
+	return found
 }
 
 // appendCanonical writes a value in one way: keys sorted, no blanks, nothing

@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -16,8 +15,11 @@ type node struct {
 	children []*node
 	column   int  // index of the column that takes a value here, or -1
 	rank     int  // which of the column's paths this is
-	whole    bool // an object is the column's value, and is never opened
+	whole    bool // an object is one value here, and is never opened
 	path     string
+	policy   schemas.Policy  // of values here, or ""
+	parser   fastjson.Parser // of what stands for a protected value
+	guards   bool            // a policy holds for some child
 
 	// What the event at hand has here.
 	entries []entry
@@ -25,28 +27,39 @@ type node struct {
 	visit   func(key []byte, v *fastjson.Value)
 }
 
-// compile makes the tree of the paths that hold for events of a type.
-func compile(columns []schemas.Column, eventType string) *node {
+// compile makes the tree of the paths that hold for events of a type: those of
+// its columns, and those of every protected value.
+func compile(columns []schemas.Column, protected []protection, eventType string) *node {
 	root := newNode(nil)
 	for i, c := range columns {
 		if !c.Applies(eventType) {
 			continue
 		}
 		for rank, path := range c.From {
-			at := root
-			keys := strings.Split(path, ".")
-			for depth, key := range keys {
-				child := at.child([]byte(key))
-				if child == nil {
-					child = newNode(keys[:depth+1])
-					at.children = append(at.children, child)
-				}
-				at = child
-			}
+			_, at := root.grow(path)
 			at.column, at.rank, at.whole = i, rank, c.Type == schemas.JSON
 		}
 	}
+	for _, p := range protected {
+		above, at := root.grow(p.path)
+		at.policy, at.whole, above.guards = p.policy, true, true
+	}
 	return root
+}
+
+// grow gives the node at a path, which is made if there is none, and the one
+// above it.
+func (n *node) grow(path string) (above, at *node) {
+	at = n
+	keys := strings.Split(path, ".")
+	for depth, key := range keys {
+		above = at
+		if at = above.child([]byte(key)); at == nil {
+			at = newNode(keys[:depth+1])
+			above.children = append(above.children, at)
+		}
+	}
+	return above, at
 }
 
 func newNode(path []string) *node {
@@ -82,7 +95,8 @@ type cell struct {
 // event is one event being flattened. It is reused from event to event.
 type event struct {
 	columns []schemas.Column
-	discard bool   // fields that no column takes are in no row
+	discard bool // fields that no column takes are in no row
+	key     schemas.Key
 	cells   []cell // parallel to columns
 	scratch []byte // of cells' texts
 	misfits []misfit
@@ -98,8 +112,6 @@ func (e *event) reset(root *node) {
 	clear(e.cells)
 }
 
-var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
-
 // gather offers every field below n to the columns.
 func (e *event) gather(n *node, o *fastjson.Object) error {
 	n.entries = n.entries[:0]
@@ -107,11 +119,13 @@ func (e *event) gather(n *node, o *fastjson.Object) error {
 	if err := sortEntries(n.entries); err != nil {
 		return err
 	}
+	if n.guards {
+		if err := e.protect(n); err != nil {
+			return err
+		}
+	}
 	for i := range n.entries {
 		field := &n.entries[i]
-		if n == e.root && string(field.key) == fromKey {
-			return errReservedKey
-		}
 		if child := field.node; child != nil {
 			o := child.inside(field.value)
 			if child.open = o.Len() > 0; child.open {

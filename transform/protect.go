@@ -1,0 +1,157 @@
+package transform
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// protection is how the value at a path is protected, in events of every type
+// and wherever the value lands.
+type protection struct {
+	path   string
+	policy schemas.Policy
+	key    string // the id of the key of a Hash
+}
+
+// protections are those of a table, one for each path.
+func protections(t schemas.Table) (all []protection) {
+	for _, c := range t.Columns {
+		if c.Policy == "" {
+			continue
+		}
+		for _, path := range c.From {
+			p := protection{path: path, policy: c.Policy}
+			if c.Policy == schemas.Hash {
+				p.key = t.HashKeyID
+			}
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// protect applies the policies to the fields of an object, before anything else
+// sees them: a protected value is a text, or no field at all. A null stays, as
+// there is nothing to protect.
+func (e *event) protect(n *node) error {
+	left := n.entries[:0]
+	for _, field := range n.entries {
+		if field.node == nil || field.node.policy == "" || field.value.Type() == fastjson.TypeNull {
+			left = append(left, field)
+			continue
+		}
+		if field.node.policy == schemas.Drop {
+			continue
+		}
+		text, err := e.protected(field.node.policy, field.value)
+		if err != nil {
+			return err
+		}
+		if field.value, err = field.node.parser.ParseBytes(appendString(nil, text)); err != nil {
+			return fmt.Errorf("a protected value is no text: %w: this is a bug of prospector", err)
+		}
+		left = append(left, field)
+	}
+	n.entries = left
+	return nil
+}
+
+// protected gives the text that stands for a value, objects and arrays as a whole.
+func (e *event) protected(policy schemas.Policy, v *fastjson.Value) ([]byte, error) {
+	isText := v.Type() == fastjson.TypeString
+	switch policy {
+	case schemas.Hash:
+		if isText {
+			text, _ := v.StringBytes()
+			return []byte(e.key.Hash(text)), nil
+		}
+		text, err := appendCanonical(nil, v)
+		return []byte(e.key.Hash(text)), err
+	case schemas.Mask:
+		if isText {
+			text, _ := v.StringBytes()
+			return []byte(mask(string(text))), nil
+		}
+		return []byte(masked), nil
+	}
+	return []byte(redacted), nil
+}
+
+// protectedNode gives the canonical JSON of a node that is no row, with the
+// policies applied; false if it has what no reader can be sure to find, so that a
+// value might be where no policy looks.
+func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
+	if !isUnicode(raw) {
+		return nil, false
+	}
+	var parser fastjson.Parser
+	v, err := parser.ParseBytes(raw)
+	if err != nil {
+		return nil, false
+	}
+	object, err := v.Object()
+	if err != nil {
+		text, err := appendCanonical(nil, v)
+		return text, err == nil
+	}
+	e := event{key: b.event.key, left: 1}
+	e.root = compile(nil, b.protections, "")
+	if err := e.gather(e.root, object); err != nil {
+		return nil, false
+	}
+	text, err := e.appendLeft(nil, e.root)
+	if len(text) == 0 {
+		text = []byte("{}")
+	}
+	return text, err == nil
+}
+
+// reprotect says how published values become those of another table: what is
+// left to protect, as what is protected alike is not protected twice, and the
+// paths whose values are protected otherwise than they should be, and go.
+func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
+	was, is := make(map[string]protection), make(map[string]protection)
+	for _, p := range protections(from) {
+		was[p.path] = p
+	}
+	for _, p := range protections(to) {
+		if is[p.path] = p; was[p.path] != p {
+			apply = append(apply, p)
+		}
+	}
+	for path, p := range was {
+		now := is[path]
+		if now != p && now.policy != schemas.Redact && now.policy != schemas.Drop {
+			remove = append(remove, path)
+		}
+	}
+	return apply, remove
+}
+
+// removeAt removes the field at a path, unless it is null, and the objects that
+// have nothing else.
+func removeAt(event *fastjson.Value, path string) {
+	object, err := event.Object()
+	if err != nil {
+		return
+	}
+	key, rest, deeper := strings.Cut(path, ".")
+	inner := object.Get(key)
+	if inner == nil || inner.Type() == fastjson.TypeNull {
+		return
+	}
+	if deeper {
+		below, err := inner.Object()
+		if err != nil || below.Len() == 0 {
+			return
+		}
+		if removeAt(inner, rest); below.Len() > 0 {
+			return
+		}
+	}
+	object.Del(key)
+}

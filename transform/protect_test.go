@@ -1,0 +1,241 @@
+package transform_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+const secret = "a key that is long enough"
+
+// hashed is what any program with the key makes of a text.
+func hashed(secret, text string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(text))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// protecting is the built-in table with policies for some of its columns, by
+// name, and one that takes data.code of tours alone.
+func protecting(t testing.TB, secret string, policies map[string]schemas.Policy) schemas.Table {
+	t.Helper()
+	table := schemas.KnockEvents()
+	table.HashKey = schemas.NewKey(secret)
+	columns := []schemas.Column{{Name: "code", Type: schemas.String, From: []string{"data.code", "code"}, When: []string{"APPOINTMENT_*"}}}
+	for _, c := range table.Columns {
+		if _, ok := policies[c.Name]; ok {
+			columns = append(columns, c)
+		}
+	}
+	for i := range columns {
+		columns[i].Policy = policies[columns[i].Name]
+	}
+	table, err := table.Declare(columns...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+var everyPolicy = map[string]schemas.Policy{
+	"message_from": schemas.Hash, "message_to": schemas.Mask, "message_subject": schemas.Drop, "message_body": schemas.Redact, "code": schemas.Hash,
+}
+
+func TestPolicies(t *testing.T) {
+	table := protecting(t, secret, everyPolicy)
+	hash := func(text string) string { return hashed(secret, text) }
+	for _, test := range []struct {
+		name, event string
+		columns     map[string]any // those of protected values
+		extra       string
+	}{
+		{"texts", `"data":{"from":"+12065550123","to":"jane.doe@example.com","subject":"Your tour","body":"hello"}`,
+			map[string]any{"message_from": hash("+12065550123"), "message_to": "j***@example.com", "message_body": "[redacted]"}, ""},
+		{"a hash is of the text, not of its JSON", `"data":{"from":"\u00e9\""}`, map[string]any{"message_from": hash(`é"`)}, ""},
+		{"null is nothing to protect", `"data":{"from":null,"to":null,"subject":null,"body":null}`, nil,
+			`{"data":{"body":null,"from":null,"subject":null,"to":null}}`},
+		{"an empty text", `"data":{"from":"","to":"","subject":"","body":""}`,
+			map[string]any{"message_from": hash(""), "message_to": "", "message_body": "[redacted]"}, ""},
+		{"numbers and bools", `"data":{"from":1.0,"to":12065550123,"subject":7,"body":true}`,
+			map[string]any{"message_from": hash("1.0"), "message_to": "***", "message_body": "[redacted]"}, ""},
+		{"objects and arrays, as a whole", `"data":{"from":{"b": 1, "a":"x"},"to":["jane@example.com"],"subject":{"a":1},"body":[]}`,
+			map[string]any{"message_from": hash(`{"a":"x","b":1}`), "message_to": "***", "message_body": "[redacted]"}, ""},
+		{"other paths, losing ones too", `"data":{"from":"a","sender":"b","toNumber":"5550123","title":"t","text":"x","content":"y"}`,
+			map[string]any{"message_from": hash("a"), "message_to": "***0123", "message_body": "[redacted]"},
+			`{"$from":{"message_body":"data.text","message_to":"data.toNumber"},"data":{"content":"[redacted]","sender":"` + hash("b") + `"}}`},
+		{"a type that the column does not apply to", `"data":{"code":"1234"},"code":7`, nil,
+			`{"code":"` + hash("7") + `","data":{"code":"` + hash("1234") + `"}}`},
+		{"a text where an object should be", `"data":"+12065550123"`, nil, `{"data":"+12065550123"}`},
+		{"nothing else is left of the object", `"data":{"subject":"a"}`, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := flattenBy(t, table, map[string][]string{"1": {page(`{"type":"T",` + at + `,` + test.event + `}`)}})
+			if len(r.rows) != 1 {
+				t.Fatalf("no row: %+v", r.rejected)
+			}
+			got := map[string]any{"extra_json": ""}
+			for name := range everyPolicy {
+				if v, ok := r.rows[0][name]; ok {
+					got[name] = v
+				}
+			}
+			if v, ok := r.rows[0]["extra_json"]; ok {
+				got["extra_json"] = v
+			}
+			want := map[string]any{"extra_json": test.extra}
+			for name, v := range test.columns {
+				want[name] = v
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the row is another one (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Of an event that is no row nothing leaves that a policy protects.
+func TestProtectedQuarantine(t *testing.T) {
+	table := protecting(t, secret, everyPolicy)
+	for _, test := range []struct{ name, body, raw string }{
+		{"no time", page(`{"type":"T", "data":{"to":"jane@example.com","subject":"s","n":1.0}}`), `{"data":{"n":1.0,"to":"j***@example.com"},"type":"T"}`},
+		{"nothing is left", page(`{"data":{"subject":"s"}}`), `{}`},
+		{"reserved key", page(`{"type":"T",` + at + `,"$from":{},"data":{"from":null}}`), `{"$from":{},` + at + `,"data":{"from":null},"type":"T"}`},
+		{"no object", page(`["jane"]`), `["jane"]`},
+		{"a key twice", page(`{"type":"T",` + at + `,"data":{"to":"jane@example.com","to":1}}`), ""},
+		{"a key twice, deep", page(`{"type":"T",` + at + `,"a":[{"b":1,"b":1}]}`), ""},
+		{"not Unicode", page("{\"type\":\"T\"," + at + ",\"a\":\"\xff\"}"), ""},
+		{"half a surrogate pair", page(`{"type":"T",` + at + `,"a":"\ud83d"}`), ""},
+		{"two nodes", `{"edges":[{"node":{"data":{"to":"jane"}},"node":{}}]}`, ""},
+		{"no node", `{"edges":[{"nod":{"data":{"to":"jane"}}}]}`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := flattenBy(t, table, map[string][]string{"1": {test.body}})
+			if len(r.rejected) != 1 {
+				t.Fatalf("rejected are %+v", r.rejected)
+			}
+			got := r.rejected[0]
+			if string(got.Raw) != test.raw || (got.Withheld > 0) != (test.raw == "") {
+				t.Errorf("the raw bytes are %q, and %d are withheld", got.Raw, got.Withheld)
+			}
+		})
+	}
+}
+
+// Wherever a protected value stands in an event, it leaves neither in a row nor in
+// quarantine; and its protection changes no id.
+func TestNothingProtectedLeaves(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	table := protecting(t, secret, everyPolicy)
+	const marker = "Secret"
+	values := []string{`"` + marker + `"`, `{"a":"` + marker + `"}`, `[["` + marker + `"],1]`, `null`, `7`}
+	for range 3000 {
+		var data []string
+		for _, c := range table.Columns {
+			for _, path := range c.From {
+				if key, ok := strings.CutPrefix(path, "data."); ok && c.Policy != "" && rng.IntN(3) == 0 {
+					data = append(data, fmt.Sprintf("%q:%s", key, values[rng.IntN(len(values))]))
+				}
+			}
+		}
+		fields := []string{`"data":{` + strings.Join(data, ",") + `}`, `"code":` + values[rng.IntN(len(values))], `"x":1`}
+		for _, field := range []string{at, `"type":"APPOINTMENT_CREATED"`} {
+			if rng.IntN(4) > 0 { // without it there is no row
+				fields = append(fields, field)
+			}
+		}
+		if rng.IntN(8) == 0 {
+			fields = append(fields, fields[0])
+		}
+		event := `{` + strings.Join(fields, ",") + `}`
+		events := map[string][]string{"1": {page(event)}}
+		r, plain := flattenBy(t, table, events), flatten(t, events)
+		left := fmt.Sprint(r.rows)
+		for _, rejected := range r.rejected {
+			left += rejected.Reason + string(rejected.Raw)
+		}
+		if strings.Contains(left, marker) {
+			t.Fatalf("a protected value left: %s\nevent: %s", left, event)
+		}
+		if len(plain.rows) != len(r.rows) || len(r.rows) > 0 && plain.rows[0]["event_id"] != r.rows[0]["event_id"] {
+			t.Fatalf("policies change ids: %s", event)
+		}
+	}
+}
+
+// Published values that are protected are never taken for what they were.
+func TestConformPolicies(t *testing.T) {
+	const other = "another key of that length"
+	policy := func(p schemas.Policy) map[string]schemas.Policy {
+		return map[string]schemas.Policy{"message_from": p}
+	}
+	removed := map[string]any{}
+	with := func(text string) map[string]any { return map[string]any{"message_from": text} }
+	for _, test := range []struct {
+		name     string
+		from, to schemas.Policy
+		secret   string // of the other table
+		want     map[string]any
+	}{
+		{"newly hashed", "", schemas.Hash, secret, with(hashed(secret, "Jane"))},
+		{"newly masked", "", schemas.Mask, secret, with("J***")},
+		{"newly redacted", "", schemas.Redact, secret, with("[redacted]")},
+		{"newly dropped", "", schemas.Drop, secret, removed},
+		{"hashed alike", schemas.Hash, schemas.Hash, secret, with(hashed(secret, "Jane"))},
+		{"masked alike", schemas.Mask, schemas.Mask, secret, with("J***")},
+		{"hashed with another key", schemas.Hash, schemas.Hash, other, removed},
+		{"hashed, then masked", schemas.Hash, schemas.Mask, secret, removed},
+		{"hashed, then redacted", schemas.Hash, schemas.Redact, secret, with("[redacted]")},
+		{"masked, then dropped", schemas.Mask, schemas.Drop, secret, removed},
+		{"masked, then hashed", schemas.Mask, schemas.Hash, secret, removed},
+		{"redacted, then masked", schemas.Redact, schemas.Mask, secret, removed},
+		{"hashed, then as it comes", schemas.Hash, "", secret, removed},
+		{"dropped, then as it comes", schemas.Drop, "", secret, removed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			from, to := protecting(t, secret, policy(test.from)), protecting(t, test.secret, policy(test.to))
+			r := flattenBy(t, from, map[string][]string{"1": {page(`{"type":"T",`+at+`,"data":{"from":"Jane"}}`, `{"type":"U",`+at+`,"data":{"from":null}}`)}})
+			rows := r.conform(t, from, to)
+			got := map[string]any{}
+			for _, name := range []string{"message_from", "extra_json"} {
+				if v, ok := rows[0][name]; ok {
+					got[name] = v
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("another row (-want +got):\n%s", diff)
+			}
+			if extra := rows[1]["extra_json"]; extra != `{"data":{"from":null}}` {
+				t.Errorf("of a null extra_json has %v", extra)
+			}
+		})
+	}
+	t.Run("inside of a value that is now taken as a whole", func(t *testing.T) {
+		from := protecting(t, secret, policy(schemas.Hash))
+		to, err := schemas.Core().Declare(schemas.Column{Name: "data", Type: schemas.JSON, From: []string{"data"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := flattenBy(t, from, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":{"from":"Jane","n":[{"from":1}]}}`)}})
+		if got := fmt.Sprintf("%s", r.conform(t, from, to)[0]["data"]); got != `{"n":[{"from":1}]}` {
+			t.Errorf("the column has %s", got)
+		}
+	})
+	t.Run("the same policies change nothing", func(t *testing.T) {
+		table := protecting(t, secret, everyPolicy)
+		rng := rand.New(rand.NewPCG(7, 8))
+		for range 1000 {
+			r := flattenBy(t, table, map[string][]string{"1": {page(oddEvent(rng, oddTimes))}})
+			if diff := cmp.Diff(r.rows, r.conform(t, table, table)); diff != "" {
+				t.Fatalf("another row (-row +conformed):\n%s", diff)
+			}
+		}
+	})
+}
