@@ -19,7 +19,7 @@ type builder struct {
 	schema  *arrow.Schema
 
 	protections []protection
-	trees       map[string]*node // by event type
+	trees       map[string]*tree // by event type
 	event       event
 	extra       []byte // extra_json of the event at hand
 
@@ -45,7 +45,7 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 	b := &builder{
 		table: table, columns: columns, schema: schemas.Arrow(columns),
 		protections: protected,
-		trees:       make(map[string]*node),
+		trees:       make(map[string]*tree),
 		event: event{
 			columns: columns, cells: make([]cell, len(columns)),
 			discard: table.UnknownField == schemas.Discard,
@@ -93,12 +93,14 @@ var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", 
 // are microseconds since 1970-01-01 UTC.
 type flat struct {
 	eventType []byte
+	tree      *tree
 	happened  int64 // eventTime, or createdAt where there is none
 	recorded  int64 // createdAt, or eventTime where there is none
 }
 
 // flatten takes an event apart, so that append can make a row of it. An error,
-// which has nothing of the event's content, says why it is no row.
+// which has nothing of the event's content, says why it is no row; with an
+// *Unexpected the tree is given all the same.
 func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 	object, err := v.Object()
 	if err != nil {
@@ -113,7 +115,8 @@ func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
 	}
 	e := &b.event
-	e.reset(b.tree(name))
+	t := b.tree(name)
+	e.reset(t.root)
 	if err := e.gather(e.root, object); err != nil {
 		return flat{}, err
 	}
@@ -121,7 +124,7 @@ func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 		return flat{}, errReservedKey
 	}
 	if unexpected := e.unexpected(&b.table, name); unexpected != nil {
-		return flat{}, unexpected
+		return flat{tree: t}, unexpected
 	}
 	happened, recorded := e.cells[b.timeAt], e.cells[b.createdAt]
 	if happened.node == nil {
@@ -134,18 +137,20 @@ func (b *builder) flatten(v *fastjson.Value) (flat, error) {
 		return flat{}, errors.New("no usable time: neither eventTime nor createdAt is a time")
 	}
 	b.extra, err = e.appendExtra(b.extra[:0])
-	return flat{name, happened.int, recorded.int}, err
+	return flat{name, t, happened.int, recorded.int}, err
 }
 
-func (b *builder) tree(eventType []byte) *node {
+// tree gives the places of events of a type. One that comes after too many others
+// has a tree for one event only.
+func (b *builder) tree(eventType []byte) *tree {
 	if t, ok := b.trees[string(eventType)]; ok {
 		return t
 	}
-	if len(b.trees) > 1000 { // a source that makes up types does not fill the memory
-		clear(b.trees)
+	t := &tree{root: compile(b.columns, b.protections, string(eventType))}
+	if len(b.trees) < maxTypes {
+		t.kept = true
+		b.trees[string(eventType)] = t
 	}
-	t := compile(b.columns, b.protections, string(eventType))
-	b.trees[string(eventType)] = t
 	return t
 }
 

@@ -82,6 +82,7 @@ type Flattener struct {
 	prospect string
 	ids      identities
 	books    Books
+	further  int64 // events that the survey has no room for
 }
 
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot
@@ -204,6 +205,9 @@ func (f *Flattener) add(edge *fastjson.Value) error {
 	}
 	row, err := f.flatten(node)
 	if err != nil {
+		if row.tree != nil {
+			f.count(row)
+		}
 		return err
 	}
 	f.append([]byte(f.prospect), dayOf(row.happened))
@@ -212,6 +216,7 @@ func (f *Flattener) add(edge *fastjson.Value) error {
 		f.cut()
 		return nil
 	}
+	f.count(row)
 	f.books.Rows++
 	f.books.NaiveTimes += int64(f.event.naive)
 	if len(f.extra) > 0 {

@@ -17,9 +17,15 @@ type node struct {
 	rank     int  // which of the column's paths this is
 	whole    bool // an object is one value here, and is never opened
 	path     string
+	depth    int             // how many keys the path has
 	policy   schemas.Policy  // of values here, or ""
 	parser   fastjson.Parser // of what stands for a protected value
 	guards   bool            // a policy holds for some child
+
+	// What events have had here: values that are not of the column's type, and
+	// fields that no column takes (nil until there are some).
+	mismatched tally
+	unmapped   *place
 
 	// What the event at hand has here.
 	entries []entry
@@ -63,7 +69,7 @@ func (n *node) grow(path string) (above, at *node) {
 }
 
 func newNode(path []string) *node {
-	n := &node{column: -1, path: strings.Join(path, ".")}
+	n := &node{column: -1, path: strings.Join(path, "."), depth: len(path)}
 	if len(path) > 0 {
 		n.key = path[len(path)-1]
 	}
@@ -102,12 +108,13 @@ type event struct {
 	misfits []misfit
 	left    int  // values that no column took, or that say more than it
 	moved   bool // some value did not come from its column's first path
+	unknown int  // fields that no column takes
 	naive   int  // times without an offset
 	root    *node
 }
 
 func (e *event) reset(root *node) {
-	e.root, e.left, e.moved, e.naive = root, 0, false, 0
+	e.root, e.left, e.unknown, e.moved, e.naive = root, 0, 0, false, 0
 	e.scratch, e.misfits = e.scratch[:0], e.misfits[:0]
 	clear(e.cells)
 }
@@ -136,6 +143,7 @@ func (e *event) gather(n *node, o *fastjson.Object) error {
 			}
 		}
 		if field.unknown() {
+			e.unknown++
 			if !e.discard {
 				e.left++
 			}

@@ -50,27 +50,47 @@ func withArticle(kind string) string {
 // misfit is a value that is not of the type of its place's column.
 type misfit struct {
 	at   *node
-	kind string
+	kind kind
 }
 
-// kindOf is a value's kind, as in schemas.Field; "" of a null.
-func kindOf(v *fastjson.Value) string {
+// kind is what stands at a place of an event.
+type kind uint8
+
+const (
+	noKind kind = iota // a null
+	aString
+	anInteger
+	aNumber
+	aBool
+	anObject
+	anArray
+	kinds
+)
+
+// String is the kind as in schemas.Field.
+func (k kind) String() string {
+	return [kinds]string{
+		"", schemas.KindString, schemas.KindInteger, schemas.KindNumber, schemas.KindBool, schemas.KindObject, schemas.KindArray,
+	}[k]
+}
+
+func kindOf(v *fastjson.Value) kind {
 	switch v.Type() {
 	case fastjson.TypeString:
-		return schemas.KindString
+		return aString
 	case fastjson.TypeNumber:
 		if _, err := v.Int64(); err == nil {
-			return schemas.KindInteger
+			return anInteger
 		}
-		return schemas.KindNumber
+		return aNumber
 	case fastjson.TypeTrue, fastjson.TypeFalse:
-		return schemas.KindBool
+		return aBool
 	case fastjson.TypeObject:
-		return schemas.KindObject
+		return anObject
 	case fastjson.TypeArray:
-		return schemas.KindArray
+		return anArray
 	}
-	return ""
+	return noKind
 }
 
 // unexpected gives what keeps the event at hand from becoming a row of the
@@ -82,11 +102,11 @@ func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 	if refuses(t.Mismatch) && len(e.misfits) > 0 {
 		m := e.misfits[0]
 		c := e.columns[m.at.column]
-		return &Unexpected{Mismatch, string(eventType), m.at.path, m.kind, c.Name, c.Type, t.Mismatch}
+		return &Unexpected{Mismatch, string(eventType), m.at.path, m.kind.String(), c.Name, c.Type, t.Mismatch}
 	}
-	if t.UnknownField == schemas.Fail {
+	if t.UnknownField == schemas.Fail && e.unknown > 0 {
 		if path, kind, ok := e.root.firstUnknown(); ok {
-			return &Unexpected{What: UnknownField, EventType: string(eventType), Path: path, Kind: kind, handling: schemas.Fail}
+			return &Unexpected{What: UnknownField, EventType: string(eventType), Path: path, Kind: kind.String(), handling: schemas.Fail}
 		}
 	}
 	return nil
@@ -97,26 +117,21 @@ func refuses(h schemas.Handling) bool { return h == schemas.Quarantine || h == s
 // firstUnknown finds a field below n that no column takes. A null is none: there
 // is nothing to take. Where a key is no name and might be data, it is the object
 // that has the key.
-func (n *node) firstUnknown() (path, kind string, ok bool) {
+func (n *node) firstUnknown() (path string, kind kind, ok bool) {
 	for _, field := range n.entries {
-		if field.node != nil && field.node.open {
+		switch {
+		case field.node != nil && field.node.open:
 			if path, kind, ok = field.node.firstUnknown(); ok {
 				return path, kind, ok
 			}
-			continue
+		case !field.unknown() || field.value.Type() == fastjson.TypeNull:
+		case !schemas.FieldName.Match(field.key):
+			return n.name(), anObject, true
+		default:
+			return join(n.path, string(field.key)), kindOf(field.value), true
 		}
-		if !field.unknown() || field.value.Type() == fastjson.TypeNull {
-			continue
-		}
-		if !schemas.FieldName.Match(field.key) {
-			return n.name(), schemas.KindObject, true
-		}
-		if n.path == "" {
-			return string(field.key), kindOf(field.value), true
-		}
-		return n.path + "." + string(field.key), kindOf(field.value), true
 	}
-	return "", "", false
+	return "", noKind, false
 }
 
 // name is the path of a place, or the words for the event itself.

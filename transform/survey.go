@@ -1,0 +1,179 @@
+package transform
+
+import (
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+// What a survey tells is bounded, so that neither data used as keys nor a hostile
+// source fills the memory, or the report: so many event types, for each so many
+// places of fields that no column takes, and paths of so many keys. Fields beyond
+// that, or whose key is no schemas.FieldName, are told of as their object; those
+// of the event itself, and events of further types, are only counted.
+const (
+	maxTypes  = 1000
+	maxPlaces = 1000
+	maxDepth  = 8
+)
+
+// tree is the places of events of one type, and how many events have what there.
+type tree struct {
+	root    *node
+	kept    bool // for the next event of the type
+	events  int64
+	places  int
+	further int64
+}
+
+// tally counts events by the kind of value that they have at a place.
+type tally [kinds]int64
+
+// place is where events have fields that no column takes: at a node, or below one.
+type place struct {
+	depth    int // how many keys its path has
+	children map[string]*place
+	tally    tally
+	folded   int64 // the last event that was counted for fields that have no place
+	visit    func(key []byte, v *fastjson.Value)
+}
+
+func (t *tree) newPlace(depth int) *place {
+	p := &place{depth: depth}
+	p.visit = func(key []byte, v *fastjson.Value) { t.field(p, key, v) }
+	return p
+}
+
+// count takes the event at hand into the survey.
+func (t *tree) count(e *event) {
+	t.events++
+	for _, m := range e.misfits {
+		m.at.mismatched[m.kind]++
+	}
+	if e.unknown > 0 {
+		t.known(t.root)
+	}
+}
+
+// known looks through the fields of an object that has a place of a column below
+// it.
+func (t *tree) known(n *node) {
+	for i := range n.entries {
+		switch field := &n.entries[i]; {
+		case field.node != nil && field.node.open:
+			t.known(field.node)
+		case !field.unknown():
+		case field.node != nil:
+			t.value(t.placeOf(field.node), field.value)
+		default:
+			t.field(t.placeOf(n), field.key, field.value)
+		}
+	}
+}
+
+func (t *tree) placeOf(n *node) *place {
+	if n.unmapped == nil {
+		n.unmapped = t.newPlace(n.depth)
+	}
+	return n.unmapped
+}
+
+// field counts a field of an unmapped object, or an unmapped field of any.
+func (t *tree) field(of *place, key []byte, v *fastjson.Value) {
+	if kindOf(v) == noKind {
+		return
+	}
+	p := of.children[string(key)]
+	if p == nil {
+		if t.places >= maxPlaces || of.depth >= maxDepth || !schemas.FieldName.Match(key) {
+			t.fold(of)
+			return
+		}
+		if of.children == nil {
+			of.children = make(map[string]*place)
+		}
+		p = t.newPlace(of.depth + 1)
+		of.children[string(key)] = p
+		t.places++
+	}
+	t.value(p, v)
+}
+
+func (t *tree) value(p *place, v *fastjson.Value) {
+	kind := kindOf(v)
+	if kind == anObject {
+		if o, _ := v.Object(); o.Len() > 0 {
+			o.Visit(p.visit)
+			return
+		}
+	}
+	p.tally[kind]++
+}
+
+// fold counts an event for an object some of whose fields have no place.
+func (t *tree) fold(p *place) {
+	if p.depth == 0 {
+		t.further++
+	} else if p.folded != t.events {
+		p.folded = t.events
+		p.tally[anObject]++
+	}
+}
+
+// count takes the event that was flattened last into the survey.
+func (f *Flattener) count(row flat) {
+	if !row.tree.kept {
+		f.further++
+		return
+	}
+	row.tree.count(&f.event)
+}
+
+// Survey is what the events so far had beyond what the table expects. It tells of
+// rows, and of events that are none because the table does not want them so.
+func (f *Flattener) Survey() schemas.Survey {
+	s := schemas.NewSurvey()
+	s.Further = f.further
+	for eventType, t := range f.trees {
+		if t.events == 0 {
+			continue
+		}
+		s.EventTypes[eventType] += t.events
+		s.Further += t.further
+		t.root.tell(&s, eventType)
+	}
+	return s
+}
+
+func (n *node) tell(s *schemas.Survey, eventType string) {
+	n.mismatched.tell(s.Mismatched, eventType, n.path)
+	if n.unmapped != nil {
+		n.unmapped.tell(s.Unmapped, eventType, n.path)
+	}
+	for _, c := range n.children {
+		c.tell(s, eventType)
+	}
+}
+
+func (p *place) tell(fields map[schemas.Field]int64, eventType, path string) {
+	p.tally.tell(fields, eventType, path)
+	for key, c := range p.children {
+		c.tell(fields, eventType, join(path, key))
+	}
+}
+
+func (t *tally) tell(fields map[schemas.Field]int64, eventType, path string) {
+	for k, n := range t {
+		if n > 0 {
+			fields[schemas.Field{EventType: eventType, Path: path, Kind: kind(k).String()}] += n
+		}
+	}
+}
+
+// join is the path of a field of the object at a path; "" is the event's.
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
