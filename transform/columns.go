@@ -26,7 +26,7 @@ func newColumn(c schemas.Column, like *column) *column {
 	out := &column{Column: c}
 	if like != nil { // batches are alike: as much room as the last one took
 		out.valid = make([]byte, 0, cap(like.valid))
-		out.data = make([]byte, 0, len(like.data)+len(like.data)/8)
+		out.data = make([]byte, 0, min(len(like.data)+len(like.data)/8, batchBytes))
 		out.ends = make([]int32, 0, cap(like.ends))
 		out.ints = make([]int64, 0, cap(like.ints))
 	}

@@ -11,9 +11,7 @@
 package transform
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/valyala/fastjson"
@@ -100,73 +98,6 @@ func (f *Flattener) Begin(prospect string) {
 	f.ids.begin(f.rows())
 }
 
-// Page flattens the events of the prospect's next page, which was requested with
-// that cursor. The body must be a JSON object; an error says that it is not, and
-// then none of its events was taken. An *Unexpected says that the table wants
-// the run to fail because of an event.
-func (f *Flattener) Page(body []byte, cursor string) error {
-	root, err := f.parser.ParseBytes(body)
-	if err != nil {
-		// fastjson's own error quotes the text, which may be personal.
-		return errors.New("a page is not valid JSON, or is nested more than 300 deep")
-	}
-	unicode := isUnicode(body)
-	var raw [][]byte // made when first needed
-	for i, edge := range root.GetArray("edges") {
-		f.books.Events++
-		if !unicode && raw == nil {
-			if raw, err = rawNodes(body); err != nil {
-				return err
-			}
-		}
-		refused := errNotUnicode
-		if unicode || isUnicode(raw[i]) {
-			refused = f.add(edge)
-		}
-		if refused == nil {
-			continue
-		}
-		var unexpected *Unexpected
-		if errors.As(refused, &unexpected) && unexpected.handling == schemas.Fail {
-			return refused
-		}
-		if raw == nil {
-			if raw, err = rawNodes(body); err != nil {
-				return err
-			}
-		}
-		if err := f.quarantine(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, raw[i], refused); err != nil {
-			return err
-		}
-	}
-	if f.full(10) {
-		if err := f.settle(); err != nil {
-			return err
-		}
-		f.ids.leave(f.digest)
-		return f.Flush()
-	}
-	return nil
-}
-
-var (
-	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
-	errNotOneNode = errors.New("an edge without exactly one node")
-)
-
-// quarantine hands out an event that is no row, raw being its node, or its edge.
-func (f *Flattener) quarantine(r Rejected, raw []byte, reason error) error {
-	f.books.Quarantined++
-	r.Reason, r.Raw = reason.Error(), slices.Clone(raw)
-	if f.table.Protects() {
-		protected, ok := f.protectedNode(raw)
-		if r.Raw = protected; !ok || reason == errNotOneNode { // whose paths are not an event's
-			r.Raw, r.Withheld = nil, len(raw)
-		}
-	}
-	return f.reject(r)
-}
-
 // End finishes the prospect.
 func (f *Flattener) End() error {
 	if err := f.settle(); err != nil {
@@ -197,48 +128,9 @@ func (f *Flattener) full(times int) bool {
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
 }
 
-// add makes a row of an edge. The error says why that cannot be.
-func (f *Flattener) add(edge *fastjson.Value) error {
-	node := edge.Get("node")
-	if node == nil || edge.GetObject().Len() > 1 && hasTwoNodes(edge.GetObject()) {
-		return errNotOneNode
-	}
-	row, err := f.flatten(node)
-	if err != nil {
-		if row.tree != nil {
-			f.count(row)
-		}
-		return err
-	}
-	f.append([]byte(f.prospect), dayOf(row.happened))
-	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.digest) {
-		f.books.Duplicates++
-		f.cut()
-		return nil
-	}
-	f.count(row)
-	f.books.Rows++
-	f.books.NaiveTimes += int64(f.event.naive)
-	if len(f.extra) > 0 {
-		f.books.Extra++
-	}
-	return nil
-}
-
 // MaxTypeLength is the longest event type, in bytes. It becomes part of a
 // directory's name, where any of its bytes may take five.
 const MaxTypeLength = 48
-
-// hasTwoNodes reports whether an edge's key "node" stands more than once.
-func hasTwoNodes(edge *fastjson.Object) bool {
-	n := 0
-	edge.Visit(func(key []byte, _ *fastjson.Value) {
-		if string(key) == "node" {
-			n++
-		}
-	})
-	return n > 1
-}
 
 // settle gives ids to the prospect's rows that have none yet.
 func (f *Flattener) settle() error {

@@ -2,7 +2,6 @@ package transform
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -107,29 +106,6 @@ func appendString(dst, s []byte) []byte {
 		}
 	}
 	return append(append(dst, s[start:]...), '"')
-}
-
-// rawNodes gives the bytes of every node of a page, as they came, and of the
-// whole edge where it has no node. It is the slow and exact way, for pages that are not plain.
-func rawNodes(body []byte) ([][]byte, error) {
-	var page struct {
-		Edges []json.RawMessage `json:"edges"`
-	}
-	if err := json.Unmarshal(body, &page); err != nil {
-		return nil, errors.New("the page is not valid JSON")
-	}
-	nodes := make([][]byte, len(page.Edges))
-	for i, raw := range page.Edges {
-		var edge struct {
-			Node json.RawMessage `json:"node"`
-		}
-		if json.Unmarshal(raw, &edge) != nil || edge.Node == nil {
-			nodes[i] = raw // not an edge: the whole of it is what came
-			continue
-		}
-		nodes[i] = edge.Node
-	}
-	return nodes, nil
 }
 
 // isUnicode reports whether every string of a JSON text is Unicode: valid UTF-8,

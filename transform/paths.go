@@ -89,6 +89,14 @@ func (n *node) child(key []byte) *node {
 	return nil
 }
 
+// forget lets go of all that an event had at n and below.
+func (n *node) forget() {
+	n.entries, n.parser = nil, fastjson.Parser{}
+	for _, c := range n.children {
+		c.forget()
+	}
+}
+
 // cell is the value that a column takes from the event at hand.
 type cell struct {
 	node  *node // of which place; nil: of none, there is no value

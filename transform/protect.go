@@ -82,8 +82,8 @@ func (e *event) protected(policy schemas.Policy, v *fastjson.Value) ([]byte, err
 }
 
 // protectedNode gives the canonical JSON of a node that is no row, with the
-// policies applied; false if it has what no reader can be sure to find, so that a
-// value might be where no policy looks.
+// policies applied; nil and false if readers could disagree on what is in it, so
+// that a value might be where no policy looks.
 func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 	if !isUnicode(raw) {
 		return nil, false
@@ -93,21 +93,27 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
+	text, err := b.appendProtected(nil, v)
+	if err != nil {
+		return nil, false
+	}
+	return text, true
+}
+
+func (b *builder) appendProtected(dst []byte, v *fastjson.Value) ([]byte, error) {
 	object, err := v.Object()
 	if err != nil {
-		text, err := appendCanonical(nil, v)
-		return text, err == nil
+		return appendCanonical(dst, v)
 	}
 	e := event{key: b.event.key, left: 1}
 	e.root = compile(nil, b.protections, "")
 	if err := e.gather(e.root, object); err != nil {
-		return nil, false
+		return dst, err
 	}
-	text, err := e.appendLeft(nil, e.root)
-	if len(text) == 0 {
-		text = []byte("{}")
+	if dst, err = e.appendLeft(dst, e.root); len(dst) == 0 {
+		dst = append(dst, "{}"...)
 	}
-	return text, err == nil
+	return dst, err
 }
 
 // reprotect says how published values become those of another table: what is

@@ -390,15 +390,3 @@ func depth(text []byte) (deepest int) {
 		}
 	}
 }
-
-// Whatever a page holds, flattening ends without a panic, and the books balance.
-func FuzzPage(f *testing.F) {
-	f.Add([]byte(page(`{"type":"T",` + at + `}`)))
-	f.Add([]byte(`{"edges":[null,7,{"node":[]},{"node":{"type":"T"}}]}`))
-	f.Add([]byte("{\"edges\":[{\"node\":{\"type\":\"\xff\"}}]}"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if json.Valid(body) && depth(body) < 250 {
-			flatten(t, map[string][]string{"1": {string(body)}})
-		}
-	})
-}

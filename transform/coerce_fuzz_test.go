@@ -1,0 +1,120 @@
+package transform
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fastjson"
+
+	"prospector/schemas"
+)
+
+var (
+	number   = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+	exponent = regexp.MustCompile(`[eE]([-+]?[0-9]+)$`)
+)
+
+// judge says what becomes of a JSON value in a column of numbers, by the
+// standard library's exact numbers; ok is false for what it cannot judge cheaply.
+func judge(to schemas.Type, value any) (want outcome, holds int64, ok bool) {
+	text, isText := value.(string)
+	if n, is := value.(json.Number); is {
+		text = string(n)
+	} else if !isText {
+		return mismatch, 0, true
+	}
+	if !number.MatchString(text) {
+		return mismatch, 0, true
+	}
+	if m := exponent.FindStringSubmatch(text); m != nil {
+		if e, err := strconv.Atoi(m[1]); err != nil || e < -5000 || e > 5000 {
+			return 0, 0, false
+		}
+	}
+	exactly, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, 0, false
+	}
+	told := ""
+	if to == schemas.Int64 {
+		if !exactly.IsInt() || !exactly.Num().IsInt64() {
+			return mismatch, 0, true
+		}
+		holds = exactly.Num().Int64()
+		told = strconv.FormatInt(holds, 10)
+	} else {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return mismatch, 0, true
+		}
+		form, _ := json.Marshal(f)
+		told, holds = string(form), int64(math.Float64bits(f))
+		if shortest, ok := new(big.Rat).SetString(told); !ok || shortest.Cmp(exactly) != 0 {
+			return mismatch, 0, true
+		}
+	}
+	if isText || told != text {
+		return kept, holds, true
+	}
+	return exact, holds, true
+}
+
+func FuzzCoerce(f *testing.F) {
+	for _, r := range rules {
+		for _, c := range r.cases {
+			f.Add([]byte(c.json))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var value any
+		d := json.NewDecoder(strings.NewReader(string(text)))
+		d.UseNumber()
+		if !json.Valid(text) || !isUnicode(text) || d.Decode(&value) != nil {
+			t.Skip()
+		}
+		v, err := fastjson.ParseBytes(text)
+		if err != nil {
+			t.Skip() // nested too deep
+		}
+		for _, to := range schemas.Types() {
+			var c cell
+			var scratch []byte
+			got, err := c.coerce(to, v, &scratch)
+			if err != nil {
+				t.Skip() // a key stands twice
+			}
+			switch s, isText := value.(string); {
+			case value == nil, isText && s == "" && !to.IsText():
+				if got != none {
+					t.Errorf("%s to %s: the outcome is %d", text, to, got)
+				}
+			case to == schemas.Int64 || to == schemas.Float64:
+				if want, holds, ok := judge(to, value); ok && (got != want || want >= kept && c.int != holds) {
+					t.Errorf("%s to %s: %d, %d; the judge says %d, %d", text, to, got, c.int, want, holds)
+				}
+			case to == schemas.String && isText:
+				if got != exact || string(c.str) != s {
+					t.Errorf("%s to %s: %d, %q", text, to, got, c.str)
+				}
+			case to == schemas.JSON:
+				var told any
+				d := json.NewDecoder(strings.NewReader(string(c.str)))
+				d.UseNumber()
+				if err := d.Decode(&told); err != nil || got != exact || !equalJSON(told, value) {
+					t.Errorf("%s to %s: %d, %s", text, to, got, c.str)
+				}
+			}
+		}
+	})
+}
+
+func equalJSON(a, b any) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}
