@@ -1,0 +1,144 @@
+package transform_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/extract/knocksim"
+	"prospector/schemas"
+	"prospector/transform"
+)
+
+// simulated gives the pages of the simulator's events, by prospect, of 100 events
+// at most.
+func simulated(t testing.TB, prospects, events int) map[string][]string {
+	t.Helper()
+	s, err := knocksim.New(knocksim.Options{Prospects: prospects, Events: events})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := make(map[string][]string)
+	for id := range s.ProspectIDs() {
+		var nodes []string
+		for node := range s.Nodes(id) {
+			nodes = append(nodes, string(node))
+		}
+		for chunk := range slices.Chunk(nodes, 100) {
+			pages[id] = append(pages[id], page(chunk...))
+		}
+	}
+	return pages
+}
+
+// An event of each of the simulator's kinds becomes the row that is beside it.
+func TestKinds(t *testing.T) {
+	for _, kind := range []string{"APPOINTMENT_CREATED", "EMAIL_MESSAGE", "FACEBOOK_MESSAGE", "KNOCKBOT_MESSAGE", "SMS_MESSAGE", "WEB_MESSAGE"} {
+		t.Run(kind, func(t *testing.T) {
+			event, err := os.ReadFile(filepath.Join("testdata", kind+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := one(t, string(event))
+			if len(r.rows) != 1 || r.rows[0]["event_type"] != kind {
+				t.Fatalf("it is not one row of that type: %v, %+v", r.rows, r.rejected)
+			}
+			got, err := json.MarshalIndent(r.rows[0], "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", kind+".row.json")
+			if *update {
+				if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+				t.Errorf("the row is not that of %s (-want +got):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+// Rows of the simulator's events are what they were, brought into the same table
+// or into another one and back.
+func TestConformSimulated(t *testing.T) {
+	pages := simulated(t, 100, 5000)
+	builtin, every := schemas.KnockEvents(), everyType(t)
+	r := flattenBy(t, builtin, pages)
+	if len(r.rows) < 4000 {
+		t.Fatalf("there are %d rows: the test does not test", len(r.rows))
+	}
+	if diff := cmp.Diff(r.rows, r.conform(t, builtin, builtin)); diff != "" {
+		t.Errorf("the same table makes other rows (-row +conformed):\n%s", diff)
+	}
+	batches := func(yield func(arrow.Record, error) bool) {
+		for _, b := range r.batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+	var back []map[string]any
+	for batch, err := range transform.Conform(transform.Conform(batches, builtin, every), every, builtin) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		back = append(back, rowsOf(builtin.RowColumns(), batch)...)
+	}
+	if diff := cmp.Diff(r.rows, back); diff != "" {
+		t.Errorf("there and back the rows are others (-row +back):\n%s", diff)
+	}
+}
+
+// BenchmarkFlatten flattens the simulator's pages on one goroutine, as a worker
+// of an apply does: parsing, identity, batches, books and survey. It must do at
+// least 600,000 events/s on a core.
+func BenchmarkFlatten(b *testing.B) {
+	byProspect := simulated(b, 1000, 40_000)
+	type read struct {
+		prospect string
+		pages    [][]byte
+	}
+	var reads []read
+	events, size := 0, 0
+	for id, pages := range byProspect {
+		r := read{prospect: id}
+		for _, p := range pages {
+			r.pages = append(r.pages, []byte(p))
+			events += strings.Count(p, `{"node":`)
+			size += len(p)
+		}
+		reads = append(reads, r)
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		f := transform.NewFlattener(schemas.KnockEvents(), func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
+		for _, r := range reads {
+			f.Begin(r.prospect)
+			for _, p := range r.pages {
+				if err := f.Page(p, ""); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := f.End(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if got := f.Books().Events; got != int64(events) {
+			b.Fatalf("%d events became %d", events, got)
+		}
+	}
+	b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
