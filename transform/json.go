@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -17,6 +16,7 @@ type entry struct {
 	key   []byte
 	value *fastjson.Value
 	node  *node // nil when no column has a path through the key
+	came  int   // how many fields came before it
 }
 
 // sortEntries puts an object's keys in byte order. A key that stands twice is an
@@ -33,8 +33,12 @@ func sortEntries(entries []entry) error {
 
 // has reports whether the object at a place has a key.
 func (n *node) has(key string) bool {
-	_, found := slices.BinarySearchFunc(n.entries, key, func(f entry, key string) int { return strings.Compare(string(f.key), key) })
-	return found
+	for i := range n.entries {
+		if string(n.entries[i].key) == key {
+			return true
+		}
+	}
+	return false
 }
 
 // appendCanonical writes a value in one way: keys sorted, no blanks, nothing

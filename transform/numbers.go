@@ -117,6 +117,16 @@ func (d *decimal) int64() (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
+// isInteger reports whether a number is written as an integer, and fits.
+func isInteger(text []byte) bool {
+	d, ok := parseDecimal(text)
+	if !ok || len(d.fraction) > 0 || bytes.ContainsAny(text, "eE") {
+		return false
+	}
+	_, fits := d.int64()
+	return fits
+}
+
 // float64 gives the bits of the float whose shortest form is the same number;
 // text is the number as it is written.
 func (d *decimal) float64(text []byte) (bits int64, ok bool) {

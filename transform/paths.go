@@ -30,7 +30,9 @@ type node struct {
 	// What the event at hand has here.
 	entries []entry
 	open    bool // an object whose fields were looked at one by one
-	visit   func(key []byte, v *fastjson.Value)
+	shape   shape
+	visit   func(key []byte, v *fastjson.Value) // appends to entries
+	match   func(key []byte, v *fastjson.Value) // matchField
 }
 
 // compile makes the tree of the paths that hold for events of a type: those of
@@ -74,8 +76,9 @@ func newNode(path []string) *node {
 		n.key = path[len(path)-1]
 	}
 	n.visit = func(key []byte, v *fastjson.Value) {
-		n.entries = append(n.entries, entry{key, v, n.child(key)})
+		n.entries = append(n.entries, entry{key: key, value: v, node: n.child(key)})
 	}
+	n.match = n.matchField
 	return n
 }
 
@@ -87,14 +90,6 @@ func (n *node) child(key []byte) *node {
 		}
 	}
 	return nil
-}
-
-// forget lets go of all that an event had at n and below.
-func (n *node) forget() {
-	n.entries, n.parser = nil, fastjson.Parser{}
-	for _, c := range n.children {
-		c.forget()
-	}
 }
 
 // cell is the value that a column takes from the event at hand.
@@ -129,9 +124,7 @@ func (e *event) reset(root *node) {
 
 // gather offers every field below n to the columns.
 func (e *event) gather(n *node, o *fastjson.Object) error {
-	n.entries = n.entries[:0]
-	o.Visit(n.visit)
-	if err := sortEntries(n.entries); err != nil {
+	if err := n.look(o); err != nil {
 		return err
 	}
 	if n.guards {

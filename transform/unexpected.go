@@ -79,7 +79,8 @@ func kindOf(v *fastjson.Value) kind {
 	case fastjson.TypeString:
 		return aString
 	case fastjson.TypeNumber:
-		if _, err := v.Int64(); err == nil {
+		var short [32]byte
+		if isInteger(v.MarshalTo(short[:0])) {
 			return anInteger
 		}
 		return aNumber
