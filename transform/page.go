@@ -26,8 +26,8 @@ const (
 var (
 	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
 	errNotOneNode = errors.New("an edge without exactly one node")
-	errTooMany    = fmt.Errorf("more than %d values", maxValues)
-	errTooDeep    = errors.New("it is nested more than 300 deep")
+	errTooMany    = fmt.Errorf("an event of more than %d values", maxValues)
+	errTooDeep    = errors.New("an event that is nested more than 300 deep")
 )
 
 // Page flattens the events of the prospect's next page, which was requested with

@@ -105,8 +105,7 @@ func (b *builder) appendProtected(dst []byte, v *fastjson.Value) ([]byte, error)
 	if err != nil {
 		return appendCanonical(dst, v)
 	}
-	e := event{key: b.event.key, left: 1}
-	e.root = compile(nil, b.protections, "")
+	e := event{key: b.event.key, root: compile(nil, b.protections, "")}
 	if err := e.gather(e.root, object); err != nil {
 		return dst, err
 	}

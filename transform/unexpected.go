@@ -32,7 +32,7 @@ type Unexpected struct {
 func (u *Unexpected) Error() string {
 	switch u.What {
 	case UnknownType:
-		return "its type is none that the table knows"
+		return "a type that the table does not know"
 	case UnknownField:
 		return fmt.Sprintf("%s is %s, and no column takes it", u.Path, withArticle(u.Kind))
 	}

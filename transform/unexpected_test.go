@@ -57,8 +57,8 @@ func TestUnexpected(t *testing.T) {
 
 		{"a known type", unknownType(schemas.Fail), event(``), "", "", false},
 		{"an unknown type is kept", unknownType(schemas.Keep), `{"type":"T",` + at + `}`, "", "", false},
-		{"an unknown type is rejected", unknownType(schemas.Quarantine), `{"type":"T",` + at + `}`, "", "its type is none that the table knows", false},
-		{"an unknown type ends the run", unknownType(schemas.Fail), `{"type":"T",` + at + `}`, "", "its type is none that the table knows", true},
+		{"an unknown type is rejected", unknownType(schemas.Quarantine), `{"type":"T",` + at + `}`, "", "a type that the table does not know", false},
+		{"an unknown type ends the run", unknownType(schemas.Fail), `{"type":"T",` + at + `}`, "", "a type that the table does not know", true},
 
 		{"no unknown field", unknownField(schemas.Fail), event(`,"data":{"body":"a","segments":"x"},"agent":{},"source":null,"new":null`),
 			`{"agent":{},"data":{"segments":"x"},"new":null,"source":null}`, "", false},
