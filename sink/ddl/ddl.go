@@ -53,6 +53,9 @@ func BigQuery(o Options) (string, error) {
 	for i, c := range o.Table.Columns {
 		// Descriptions are comments: that columns of external tables take options
 		// is not documented.
+		if c.Type == schemas.JSON {
+			c.Description = "JSON, which PARSE_JSON reads. " + c.Description
+		}
 		b.WriteString("  " + bigQueryName(c.Name) + " " + bigQueryTypes[c.Type] + described(separator(i, len(o.Table.Columns)), c))
 	}
 	keys := make([]string, len(o.Table.PartitionBy))

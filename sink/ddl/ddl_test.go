@@ -36,6 +36,18 @@ two lines`,
 		},
 		PartitionBy: []schemas.Column{{Name: "group", Type: schemas.Date}},
 	}
+	types := schemas.Core()
+	for _, kind := range schemas.Types() {
+		var err error
+		types, err = types.Declare(schemas.Column{Name: "a_" + string(kind), Type: kind, From: []string{string(kind)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	types, err := types.Declare(schemas.Column{Name: "tags", Type: schemas.JSON, From: []string{"tags"}, Description: "What agents\nstuck on."})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name    string
 		write   func(Options) (string, error)
@@ -47,6 +59,9 @@ two lines`,
 		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
 		{"duckdb_gs", DuckDB, Options{Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", URI: "gs://bucket/prospect_events"}},
 		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
+		{"bigquery_types", BigQuery, Options{Table: types, Name: "typed", URI: "gs://bucket/typed"}},
+		{"duckdb_types", DuckDB, Options{Table: types, Name: "typed", URI: "file:///lake/typed"}},
+		{"spark_types", Spark, Options{Table: types, Name: "typed", URI: "file:///lake/typed"}},
 		{"spark", Spark, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
 		{"spark_gs", Spark, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", URI: "gs://bucket/prospect-events/"}},
 		{"spark_odd", Spark, Options{Table: odd, Name: "odd`name", URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A%5C`}},
@@ -89,7 +104,7 @@ func TestEveryColumn(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []schemas.Type{schemas.String, schemas.Timestamp, schemas.Date} {
+	for _, kind := range schemas.Types() {
 		if bigQueryTypes[kind] == "" || duckDBTypes[kind] == "" || sparkTypes[kind] == "" {
 			t.Errorf("a dialect has no type for %s", kind)
 		}

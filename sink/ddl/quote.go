@@ -7,13 +7,23 @@ import (
 	"prospector/schemas"
 )
 
-var bigQueryTypes = map[schemas.Type]string{schemas.String: "STRING", schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE"}
+// JSON is text to every reader, as it is in the files.
+var bigQueryTypes = map[schemas.Type]string{
+	schemas.String: "STRING", schemas.Int64: "INT64", schemas.Float64: "FLOAT64", schemas.Bool: "BOOL",
+	schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE", schemas.JSON: "STRING",
+}
 
-// Of DuckDB's types only those of partition keys are needed: the files have the
+// Of DuckDB's types only those of partition keys are written: the files have the
 // others.
-var duckDBTypes = map[schemas.Type]string{schemas.String: "VARCHAR", schemas.Timestamp: "TIMESTAMP WITH TIME ZONE", schemas.Date: "DATE"}
+var duckDBTypes = map[schemas.Type]string{
+	schemas.String: "VARCHAR", schemas.Int64: "BIGINT", schemas.Float64: "DOUBLE", schemas.Bool: "BOOLEAN",
+	schemas.Timestamp: "TIMESTAMP WITH TIME ZONE", schemas.Date: "DATE", schemas.JSON: "VARCHAR",
+}
 
-var sparkTypes = map[schemas.Type]string{schemas.String: "STRING", schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE"}
+var sparkTypes = map[schemas.Type]string{
+	schemas.String: "STRING", schemas.Int64: "BIGINT", schemas.Float64: "DOUBLE", schemas.Bool: "BOOLEAN",
+	schemas.Timestamp: "TIMESTAMP", schemas.Date: "DATE", schemas.JSON: "STRING",
+}
 
 // bigQueryReserved are the words that GoogleSQL takes as names in backticks
 // alone.
