@@ -9,12 +9,10 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"prospector/schemas"
 )
 
 func TestMerge(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	// A row is told by its time, then its prospect, then its id.
 	at := func(times ...int64) arrow.Record {
 		var rows []row
@@ -65,7 +63,7 @@ func TestMerge(t *testing.T) {
 // Merging sorted streams gives all their rows, sorted, whatever batches they
 // come in.
 func TestMergeIsSortedUnion(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
 		rows := only(table.Columns, someRows(rng, rng.IntN(300)))
@@ -89,7 +87,7 @@ func TestMergeIsSortedUnion(t *testing.T) {
 
 // Streams of more rows than a batch holds.
 func TestMergeMakesBatches(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	const n = 50_000
 	long := func(first int64) Rows {
 		return func(yield func(arrow.Record, error) bool) {
@@ -136,7 +134,7 @@ func (w *watched) watch(rows Rows) Rows {
 }
 
 func TestMergePassesErrors(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	batch := func(times ...int64) arrow.Record {
 		var rows []row
 		for _, at := range times {
@@ -184,7 +182,7 @@ func TestMergePassesErrors(t *testing.T) {
 
 // Nothing of a merge is left when its consumer stops, or never begins.
 func TestMergeStopsEarly(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	endless := func(yield func(arrow.Record, error) bool) {
 		for at := int64(0); yield(batchOf(table.Columns, []row{{"event_id": "i", "prospect_id": "p", "event_time": at}}), nil); at++ {
 		}

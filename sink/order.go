@@ -94,8 +94,17 @@ func gather(columns []schemas.Column, batches []arrow.Record, rows []rowRef) arr
 			sources[i] = b.Column(c)
 		}
 		switch columns[c].Type {
-		case schemas.String:
+		case schemas.String, schemas.JSON:
 			arrays[c] = gatherStrings(sources, rows)
+		case schemas.Int64:
+			b := array.NewInt64Builder(memory.DefaultAllocator)
+			arrays[c] = gatherFixed[int64, *array.Int64](b, sources, rows)
+		case schemas.Float64:
+			b := array.NewFloat64Builder(memory.DefaultAllocator)
+			arrays[c] = gatherFixed[float64, *array.Float64](b, sources, rows)
+		case schemas.Bool:
+			b := array.NewBooleanBuilder(memory.DefaultAllocator)
+			arrays[c] = gatherFixed[bool, *array.Boolean](b, sources, rows)
 		case schemas.Timestamp:
 			b := array.NewTimestampBuilder(memory.DefaultAllocator, schema.Field(c).Type.(*arrow.TimestampType))
 			arrays[c] = gatherFixed[arrow.Timestamp, *array.Timestamp](b, sources, rows)

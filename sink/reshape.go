@@ -14,7 +14,7 @@ import (
 // Reshape gives the rows of a file of one table the columns of another's rows
 // (Table.RowColumns), so that they can be staged there. Both have the same
 // columns, but for where they are: what is not in the file is a key of its
-// partition.
+// partition. They may be the same table.
 func Reshape(rows Rows, from schemas.Table, partition Partition, to schemas.Table) Rows {
 	columns := to.RowColumns()
 	schema := schemas.Arrow(columns)

@@ -11,18 +11,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/google/go-cmp/cmp"
-
-	"prospector/schemas"
 )
-
-func partitionedBy(t *testing.T, keys ...string) schemas.Table {
-	t.Helper()
-	table, err := schemas.KnockEvents().PartitionedBy(keys...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
-}
 
 // Rows that were written as a table of some keys, read back and reshaped to one
 // of others, are the rows that they were.
@@ -32,7 +21,7 @@ func TestReshape(t *testing.T) {
 	for _, before := range keys {
 		for _, after := range keys {
 			t.Run(strings.Join(before, ",")+" to "+strings.Join(after, ","), func(t *testing.T) {
-				from, to := partitionedBy(t, before...), partitionedBy(t, after...)
+				from, to := partitioned(t, before...), partitioned(t, after...)
 				rows := someRows(rng, 40)
 				stage := NewStage(from, t.TempDir(), 1<<20)
 				defer stage.Close()
@@ -71,14 +60,39 @@ func TestReshape(t *testing.T) {
 	}
 }
 
+// Rows that stay in their table get back, as columns, the keys of their
+// partition.
+func TestReshapeToItself(t *testing.T) {
+	for _, keys := range []string{"event_type event_date", "event_date event_type", "event_month event_type", "event_year"} {
+		t.Run(keys, func(t *testing.T) {
+			table := partitioned(t, strings.Fields(keys)...)
+			parts := make(map[string][]row)
+			for _, r := range someRows(rand.New(rand.NewPCG(1, 2)), 100) {
+				p := PartitionOf(table, r["event_type"].(string), r["event_date"].(int32))
+				parts[p.Path] = append(parts[p.Path], r)
+			}
+			for path, rows := range parts {
+				p, err := ParsePartition(table, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := mustCollect(t, Reshape(stream(nil, batchOf(table.Columns, rows)), table, p, table))
+				if diff := cmp.Diff(rows, got); diff != "" {
+					t.Errorf("%s has other rows (-want +got):\n%s", path, diff)
+				}
+			}
+		})
+	}
+}
+
 // A batch that lacks what neither the file nor the path has is an error, not a
 // column of NULLs.
 func TestReshapeWithout(t *testing.T) {
-	from := partitionedBy(t, "event_type", "event_date")
+	from := partitioned(t, "event_type", "event_date")
 	rows := func(yield func(arrow.Record, error) bool) {
 		yield(batchOf(from.Columns, someRows(rand.New(rand.NewPCG(1, 1)), 1)), nil)
 	}
-	for _, err := range Reshape(rows, from, Partition{Path: "elsewhere"}, partitionedBy(t, "event_month")) {
+	for _, err := range Reshape(rows, from, Partition{Path: "elsewhere"}, partitioned(t, "event_month")) {
 		if err == nil || !strings.Contains(err.Error(), "elsewhere") {
 			t.Errorf("the error is %v", err)
 		}
@@ -86,7 +100,7 @@ func TestReshapeWithout(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	stage := NewStage(table, t.TempDir(), 1<<20)
 	defer stage.Close()
 	if f := stage.Facts(); f.Rows != 0 || !f.Newest.IsZero() {

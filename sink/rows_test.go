@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -16,8 +18,25 @@ import (
 	"prospector/schemas"
 )
 
-// row is a row as a test sees it: string, int64 (microseconds) or int32 (days)
-// by column; NULLs are left out.
+// everyType is the built-in table with further columns, so that it has all types
+// of values, and one that is protected.
+var everyType = sync.OnceValue(func() schemas.Table {
+	table, err := schemas.KnockEvents().Declare(
+		schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}},
+		schemas.Column{Name: "score", Type: schemas.Float64, From: []string{"score"}},
+		schemas.Column{Name: "answered", Type: schemas.Bool, From: []string{"answered"}},
+		schemas.Column{Name: "moves_on", Type: schemas.Date, From: []string{"movesOn"}},
+		schemas.Column{Name: "tags", Type: schemas.JSON, From: []string{"tags"}},
+		schemas.Column{Name: "nickname", Type: schemas.String, From: []string{"nickname"}, Policy: schemas.Mask},
+	)
+	if err != nil {
+		panic(err)
+	}
+	return table
+})
+
+// row is a row as a test sees it: string (also JSON), int64 (also microseconds),
+// float64, bool or int32 (days) by column; NULLs are left out.
 type row map[string]any
 
 // batchOf makes a batch of rows.
@@ -25,25 +44,24 @@ func batchOf(columns []schemas.Column, rows []row) arrow.Record {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schemas.Arrow(columns))
 	for _, r := range rows {
 		for i, c := range columns {
+			value := r[c.Name]
+			if value == nil {
+				b.Field(i).AppendNull()
+				continue
+			}
 			switch f := b.Field(i).(type) {
 			case *array.StringBuilder:
-				if v, ok := r[c.Name].(string); ok {
-					f.Append(v)
-				} else {
-					f.AppendNull()
-				}
+				f.Append(value.(string))
+			case *array.Int64Builder:
+				f.Append(value.(int64))
+			case *array.Float64Builder:
+				f.Append(value.(float64))
+			case *array.BooleanBuilder:
+				f.Append(value.(bool))
 			case *array.TimestampBuilder:
-				if v, ok := r[c.Name].(int64); ok {
-					f.Append(arrow.Timestamp(v))
-				} else {
-					f.AppendNull()
-				}
+				f.Append(arrow.Timestamp(value.(int64)))
 			case *array.Date32Builder:
-				if v, ok := r[c.Name].(int32); ok {
-					f.Append(arrow.Date32(v))
-				} else {
-					f.AppendNull()
-				}
+				f.Append(arrow.Date32(value.(int32)))
 			}
 		}
 	}
@@ -58,19 +76,22 @@ func rowsOf(batch arrow.Record) []row {
 	}
 	for c, field := range batch.Schema().Fields() {
 		for i := range rows {
+			if batch.Column(c).IsNull(i) {
+				continue
+			}
 			switch column := batch.Column(c).(type) {
 			case *array.String:
-				if column.IsValid(i) {
-					rows[i][field.Name] = strings.Clone(column.Value(i))
-				}
+				rows[i][field.Name] = strings.Clone(column.Value(i))
+			case *array.Int64:
+				rows[i][field.Name] = column.Value(i)
+			case *array.Float64:
+				rows[i][field.Name] = column.Value(i)
+			case *array.Boolean:
+				rows[i][field.Name] = column.Value(i)
 			case *array.Timestamp:
-				if column.IsValid(i) {
-					rows[i][field.Name] = int64(column.Value(i))
-				}
+				rows[i][field.Name] = int64(column.Value(i))
 			case *array.Date32:
-				if column.IsValid(i) {
-					rows[i][field.Name] = int32(column.Value(i))
-				}
+				rows[i][field.Name] = int32(column.Value(i))
 			}
 		}
 	}
@@ -116,6 +137,25 @@ var errStream = errors.New("the stream broke")
 // texts are worth writing: empty, Unicode, NUL, long, and much repeated.
 var texts = []string{"", "a", "Grüße 😀", "\x00", "line\nbreak", strings.Repeat("long ", 100), "confirmed", "IN_PERSON"}
 
+// someValue makes a value of a type, often an extreme one.
+func someValue(rng *rand.Rand, kind schemas.Type) any {
+	switch kind {
+	case schemas.Int64:
+		return []int64{math.MinInt64, math.MaxInt64, -1, 0, 1, rng.Int64()}[rng.IntN(6)]
+	case schemas.Float64:
+		return []float64{0, math.Copysign(0, -1), math.SmallestNonzeroFloat64, -math.MaxFloat64, math.MaxFloat64, 0.1, 1e-310, rng.NormFloat64()}[rng.IntN(8)]
+	case schemas.Bool:
+		return rng.IntN(2) == 0
+	case schemas.Date:
+		return []int32{math.MinInt32, math.MaxInt32, 0, rng.Int32N(30000)}[rng.IntN(4)]
+	case schemas.Timestamp:
+		return rng.Int64N(2e15) - 1e15
+	case schemas.JSON:
+		return []string{"null", `[]`, `{"a":[1,-0.0,"é"]}`, `"` + strings.Repeat("long ", rng.IntN(1000)) + `"`}[rng.IntN(4)]
+	}
+	return texts[rng.IntN(len(texts))]
+}
+
 // someRows makes n rows with distinct ids, of a few partitions, with NULLs in
 // every column that may have them and times on both sides of 1970. Few moments
 // and prospects make many ties.
@@ -142,15 +182,11 @@ func someRows(rng *rand.Rand, n int) []row {
 		case 2:
 			r["event_time"], r["created_at"] = micros, rng.Int64N(1e15)
 		}
-		for _, c := range schemas.KnockEvents().Columns {
+		for _, c := range everyType().Columns {
 			if _, ok := r[c.Name]; ok || c.Name == "event_time" || c.Name == "created_at" || rng.IntN(2) == 0 {
 				continue
 			}
-			if c.Type == schemas.Timestamp {
-				r[c.Name] = rng.Int64N(2e15) - 1e15
-			} else {
-				r[c.Name] = texts[rng.IntN(len(texts))]
-			}
+			r[c.Name] = someValue(rng, c.Type)
 		}
 		rows[i] = r
 	}
@@ -205,6 +241,10 @@ func digestOfValue(column string, v any) schemas.Digest {
 		return h.String(v)
 	case int64:
 		return h.Int64(v)
+	case float64:
+		return h.Float64(v)
+	case bool:
+		return h.Bool(v)
 	case int32:
 		return h.Int64(int64(v))
 	}

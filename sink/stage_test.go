@@ -134,12 +134,12 @@ func TestStage(t *testing.T) {
 }
 
 func TestEmptyStage(t *testing.T) {
-	s := NewStage(schemas.KnockEvents(), t.TempDir(), 0)
-	checkStage(t, s, schemas.KnockEvents(), nil)
-	if err := s.Add(batchOf(schemas.KnockEvents().RowColumns(), nil)); err != nil {
+	s := NewStage(everyType(), t.TempDir(), 0)
+	checkStage(t, s, everyType(), nil)
+	if err := s.Add(batchOf(everyType().RowColumns(), nil)); err != nil {
 		t.Error(err)
 	}
-	checkStage(t, s, schemas.KnockEvents(), nil)
+	checkStage(t, s, everyType(), nil)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -149,7 +149,7 @@ func TestEmptyStage(t *testing.T) {
 }
 
 func TestStageIsFilledConcurrently(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rng := rand.New(rand.NewPCG(1, 2))
 	rows := someRows(rng, 2000)
 	batches := cut(rng, table.RowColumns(), rows)
@@ -193,7 +193,7 @@ func TestStageRowsStopEarly(t *testing.T) {
 }
 
 func TestStageErrors(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	batch := batchOf(table.RowColumns(), someRows(rand.New(rand.NewPCG(1, 2)), 100))
 	t.Run("the directory cannot be made", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")

@@ -83,8 +83,9 @@ var codecs = map[string]compress.Compression{
 }
 
 // properties steer around the faults of v15: row groups of 64 Mi rows and no
-// compression by default. Columns whose values hardly repeat have no dictionary,
-// and those of free text no statistics, which would put the text into the footer.
+// compression by default. Columns whose values hardly repeat have no dictionary.
+// Personal data, what is protected and JSON have no statistics, which would put
+// values into the footer.
 func properties(table schemas.Table, codec compress.Compression) *parquet.WriterProperties {
 	p := []parquet.WriterProperty{
 		parquet.WithCreatedBy("prospector"),
@@ -96,10 +97,10 @@ func properties(table schemas.Table, codec compress.Compression) *parquet.Writer
 		parquet.WithStats(true),
 	}
 	for _, c := range table.Columns {
-		if c.PII {
+		if c.PII || c.Policy != "" || c.Type == schemas.JSON {
 			p = append(p, parquet.WithStatsFor(c.Name, false))
 		}
-		if c.Value == schemas.Identity || c.Type == schemas.Timestamp {
+		if c.Value == schemas.Identity || c.Type == schemas.Timestamp || c.Type == schemas.Float64 {
 			p = append(p, parquet.WithDictionaryFor(c.Name, false))
 		}
 	}

@@ -121,7 +121,7 @@ func TestWriteAndRead(t *testing.T) {
 
 // A column that is NULL throughout, and one that never is.
 func TestWriteNulls(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := []row{
 		{"event_id": "1", "prospect_id": "p", "created_at": int64(-1), "description": ""},
 		{"event_id": "2", "prospect_id": "p", "created_at": int64(0), "description": "x"},
@@ -154,7 +154,7 @@ func many(table schemas.Table, n, b int, more row) Rows {
 }
 
 func TestRowGroups(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	noise := make([]byte, 1<<20)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range noise {
@@ -219,11 +219,11 @@ func TestFileSettings(t *testing.T) {
 	const secret = "tour me, Ada Lovelace"
 	for codec, want := range codecs {
 		t.Run(codec, func(t *testing.T) {
-			table := schemas.KnockEvents()
+			table := everyType()
 			rows := someRows(rand.New(rand.NewPCG(1, 2)), 3000)
 			for i, r := range rows {
 				for _, c := range table.Columns {
-					if c.PII {
+					if c.PII || c.Policy != "" || c.Type == schemas.JSON {
 						r[c.Name] = secret
 					}
 				}
@@ -245,6 +245,11 @@ func TestFileSettings(t *testing.T) {
 				}
 				logical := map[schemas.Type]string{
 					schemas.String:    "String",
+					schemas.Int64:     "Int(bitWidth=64, isSigned=true)",
+					schemas.Float64:   "None",
+					schemas.Bool:      "None",
+					schemas.Date:      "Date",
+					schemas.JSON:      "String",
 					schemas.Timestamp: "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds, is_from_converted_type=false, force_set_converted_type=false)",
 				}[c.Type]
 				if got := column.LogicalType().String(); got != logical {
@@ -263,10 +268,12 @@ func TestFileSettings(t *testing.T) {
 						t.Errorf("%s is encoded by %s", c.Name, e)
 					}
 				}
-				if dictionary := chunk.HasDictionaryPage(); dictionary != (c.Type == schemas.String && c.Name != "event_id") {
+				repeats := c.Name != "event_id" && slices.Contains([]schemas.Type{schemas.String, schemas.Int64, schemas.Date, schemas.JSON}, c.Type)
+				if dictionary := chunk.HasDictionaryPage(); dictionary != repeats {
 					t.Errorf("%s has a dictionary: %t", c.Name, dictionary)
 				}
-				if has, err := chunk.StatsSet(); err != nil || has == c.PII {
+				private := c.PII || c.Policy != "" || c.Type == schemas.JSON
+				if has, err := chunk.StatsSet(); err != nil || has == private {
 					t.Errorf("%s has statistics: %t (%v)", c.Name, has, err)
 				}
 
@@ -301,7 +308,7 @@ func TestFileSettings(t *testing.T) {
 // Nothing but the order in which the library notes the encodings of a page
 // differs between two files of the same rows.
 func TestWriteIsRepeatable(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := someRows(rand.New(rand.NewPCG(1, 2)), 100)
 	var keys []string
 	size := int64(0)
@@ -318,7 +325,7 @@ func TestWriteIsRepeatable(t *testing.T) {
 }
 
 func TestWriteErrors(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rng := rand.New(rand.NewPCG(1, 2))
 	batch := batchOf(table.Columns, someRows(rng, 100))
 	cause := errors.New("the operator pressed a key")
@@ -379,7 +386,7 @@ func TestWriteToFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no /dev/full")
 	}
-	table := schemas.KnockEvents()
+	table := everyType()
 	for _, n := range []int{0, 10, 300_000} {
 		path := filepath.Join(t.TempDir(), "part.parquet")
 		if err := os.Symlink("/dev/full", path); err != nil {
