@@ -38,6 +38,7 @@ type column struct {
 	indices  hybrid // into the dictionary, if the page uses it
 	indexed  bool
 	plain    []byte // what is left of the values, if not
+	bits     hybrid // of a page of bools, instead of plain
 
 	scratch *scratch
 
@@ -54,7 +55,7 @@ type column struct {
 // values are those of a column that are not NULL, and their digests.
 type values struct {
 	digests []schemas.Digest
-	ints    []int64  // only of a column that is kept
+	ints    []int64  // only of a column that is kept; the bits of floats
 	texts   []string // only of a column that is kept; they alias the page
 }
 
@@ -143,7 +144,7 @@ func (c *column) keepValues(levels []uint32, at int) {
 		if level == 0 {
 			continue
 		}
-		if c.kind == schemas.String {
+		if c.kind.IsText() {
 			c.kept.texts[i] = c.scratch.texts[next]
 		} else {
 			c.kept.ints[i] = c.scratch.ints[next]
@@ -156,7 +157,10 @@ func (c *column) keepValues(levels []uint32, at int) {
 func (c *column) decode(n int) (err error) {
 	v := &c.scratch.values
 	v.digests, v.ints, v.texts = v.digests[:0], v.ints[:0], v.texts[:0]
-	if !c.indexed {
+	switch {
+	case c.kind == schemas.Bool:
+		return c.decodeBools(v, n)
+	case !c.indexed:
 		c.plain, err = c.decodePlain(v, c.plain, n)
 		return err
 	}
@@ -172,7 +176,7 @@ func (c *column) decode(n int) (err error) {
 		v.digests = append(v.digests, dictionary.digests[i])
 		switch {
 		case c.kept == nil:
-		case c.kind == schemas.String:
+		case c.kind.IsText():
 			v.texts = append(v.texts, dictionary.texts[i])
 		default:
 			v.ints = append(v.ints, dictionary.ints[i])
@@ -184,19 +188,16 @@ func (c *column) decode(n int) (err error) {
 // decodePlain appends n values, and gives what follows them in data. The texts
 // alias data, which must not change any more.
 func (c *column) decodePlain(v *values, data []byte, n int) ([]byte, error) {
-	if c.kind == schemas.String {
+	if c.kind.IsText() {
 		return c.decodeTexts(v, data, n)
 	}
-	width := 8
-	if c.kind == schemas.Date {
-		width = 4
-	}
+	width := widths[c.kind]
 	if len(data) < n*width {
 		return nil, unreadable("a page ends within its values")
 	}
 	for i := range n {
 		x := readInt(data[i*width:], width)
-		if c.bounds.set && (x < c.bounds.lowInt || x > c.bounds.highInt) {
+		if c.bounds.set && c.bounds.exclude(x) {
 			c.misleading = true
 		}
 		v.digests = append(v.digests, c.hash.Int64(x))
@@ -207,11 +208,34 @@ func (c *column) decodePlain(v *values, data []byte, n int) ([]byte, error) {
 	return data[n*width:], nil
 }
 
+// widths say how many bytes a value takes, where all take the same.
+var widths = map[schemas.Type]int{schemas.Int64: 8, schemas.Float64: 8, schemas.Timestamp: 8, schemas.Date: 4}
+
+// readInt reads an integer, or the bits of a float.
 func readInt(data []byte, width int) int64 {
 	if width == 4 {
 		return int64(int32(binary.LittleEndian.Uint32(data)))
 	}
 	return int64(binary.LittleEndian.Uint64(data))
+}
+
+// decodeBools appends n values of the current page.
+func (c *column) decodeBools(v *values, n int) error {
+	bits := c.scratch.indices[:n]
+	if err := c.bits.read(bits); err != nil {
+		return err
+	}
+	for _, bit := range bits {
+		x := int64(bit)
+		if c.bounds.set && c.bounds.exclude(x) {
+			c.misleading = true
+		}
+		v.digests = append(v.digests, c.hash.Int64(x))
+		if c.kept != nil {
+			v.ints = append(v.ints, x)
+		}
+	}
+	return nil
 }
 
 func (c *column) decodeTexts(v *values, data []byte, n int) ([]byte, error) {
@@ -293,7 +317,7 @@ func (c *column) readBody(header *parquet.PageHeader) ([]byte, error) {
 }
 
 func (c *column) beginDictionary(header *parquet.DictionaryPageHeader, data []byte) error {
-	if !oneOf(header.Encoding, parquet.Encoding_PLAIN, parquet.Encoding_PLAIN_DICTIONARY) || header.NumValues < 0 {
+	if !oneOf(header.Encoding, parquet.Encoding_PLAIN, parquet.Encoding_PLAIN_DICTIONARY) || header.NumValues < 0 || c.kind == schemas.Bool {
 		return unreadable("a dictionary of %d values is encoded as %v", header.NumValues, header.Encoding)
 	}
 	c.dictionary = new(values)
@@ -322,9 +346,11 @@ func (c *column) beginPage(header *parquet.DataPageHeader, data []byte) error {
 	}
 	c.levels = hybrid{data: data[:length], width: 1}
 	data = data[length:]
-	c.indices, c.plain = hybrid{}, nil
+	c.indices, c.plain, c.bits = hybrid{}, nil, hybrid{}
 	c.indexed = header.Encoding != parquet.Encoding_PLAIN
 	switch {
+	case !c.indexed && c.kind == schemas.Bool:
+		c.bits = hybrid{width: 1, packed: data, left: 8 * len(data)} // one run, which has no header
 	case !c.indexed:
 		c.plain = data
 	case !oneOf(header.Encoding, parquet.Encoding_PLAIN_DICTIONARY, parquet.Encoding_RLE_DICTIONARY) || c.dictionary == nil:
@@ -344,7 +370,7 @@ func (c *column) beginPage(header *parquet.DataPageHeader, data []byte) error {
 
 // endPage checks that the page held nothing beyond its values.
 func (c *column) endPage() error {
-	if !c.levels.ended() || !c.indices.ended() || len(c.plain) > 0 {
+	if !c.levels.ended() || !c.indices.ended() || !c.bits.ended() || len(c.plain) > 0 {
 		return unreadable("a page holds more than its values")
 	}
 	return nil

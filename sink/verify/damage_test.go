@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -18,7 +19,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	format "github.com/xitongsys/parquet-go/parquet"
 
-	"prospector/schemas"
 	"prospector/sink"
 )
 
@@ -35,7 +35,7 @@ func isFinding(err error) bool {
 // tells nothing of itself in its metadata is none of Check's business, so a bit
 // that hides all of it may be missed.
 func TestFlippedBits(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	random := rand.New(rand.NewPCG(1, 2))
 	stride := 60
 	if testing.Short() {
@@ -105,6 +105,7 @@ func byArrow(data []byte) (text string) {
 		for c := range group.NumColumns() {
 			levels := make([]int16, n)
 			texts, longs, ints := make([]parquet.ByteArray, n), make([]int64, n), make([]int32, n)
+			floats, bools := make([]float64, n), make([]bool, n)
 			column, err := group.Column(c)
 			for at := 0; at < n && err == nil && column.HasNext(); {
 				var rows int64
@@ -115,10 +116,14 @@ func byArrow(data []byte) (text string) {
 					rows, _, err = r.ReadBatch(int64(n-at), longs[at:], levels[at:], nil)
 				case *file.Int32ColumnChunkReader:
 					rows, _, err = r.ReadBatch(int64(n-at), ints[at:], levels[at:], nil)
+				case *file.Float64ColumnChunkReader:
+					rows, _, err = r.ReadBatch(int64(n-at), floats[at:], levels[at:], nil)
+				case *file.BooleanColumnChunkReader:
+					rows, _, err = r.ReadBatch(int64(n-at), bools[at:], levels[at:], nil)
 				}
 				at += int(rows)
 			}
-			fmt.Fprintln(&out, levels, texts, longs, ints, err)
+			fmt.Fprintln(&out, levels, texts, longs, ints, floats, bools, err)
 		}
 	}
 	for _, pair := range f.MetaData().KeyValueMetadata() {
@@ -131,7 +136,7 @@ func byArrow(data []byte) (text string) {
 
 // A file that ends early is unreadable, wherever it ends.
 func TestTruncated(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 60, 4)
 	want := summarise(table, rows)
 	data := write(t, table, rows, written{})
@@ -152,7 +157,7 @@ func TestTruncated(t *testing.T) {
 
 // Bytes around the footer are no part of a file.
 func TestFraming(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 10, 8)
 	want := summarise(table, rows)
 	data := write(t, table, rows, written{})
@@ -174,7 +179,7 @@ func TestFraming(t *testing.T) {
 
 // What the lake's readers may not have is refused.
 func TestFeatures(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 100, 5)
 	for name, how := range map[string]written{
 		"v2 data pages": {version2: true},
@@ -190,7 +195,7 @@ func TestFeatures(t *testing.T) {
 
 // A footer that is well formed and says what is not so.
 func TestFooterThatLies(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 100, 7)
 	want := summarise(table, rows)
 	data := write(t, table, rows, written{group: 60, metadata: metadataOf(table, want)})
@@ -221,6 +226,41 @@ func TestFooterThatLies(t *testing.T) {
 			s := chunk(f, "created_at").Statistics
 			s.MinValue, s.Min = s.MinValue[:4], nil
 		}, "created_at: expected statistics between"},
+		{"statistics: least number", func(f *format.FileMetaData) {
+			s := chunk(f, "unread").Statistics
+			s.MinValue[0]++
+			s.Min = s.MinValue
+		}, "unread: expected statistics between"},
+		{"statistics: least float", func(f *format.FileMetaData) {
+			s := chunk(f, "score").Statistics
+			s.MinValue[0]--
+			s.Min = s.MinValue
+		}, "score: expected statistics between"},
+		{"statistics: greatest float", func(f *format.FileMetaData) {
+			s := chunk(f, "score").Statistics
+			s.MaxValue = binary.LittleEndian.AppendUint64(nil, 1)
+			s.Max = s.MaxValue
+		}, "score: expected statistics between"},
+		{"statistics: greatest float is none", func(f *format.FileMetaData) {
+			s := chunk(f, "score").Statistics
+			s.MaxValue = binary.LittleEndian.AppendUint64(nil, math.Float64bits(math.NaN()))
+			s.Max = s.MaxValue
+		}, "score: expected statistics between"},
+		{"statistics: greatest bool", func(f *format.FileMetaData) {
+			s := chunk(f, "answered").Statistics
+			s.MaxValue = []byte{0}
+			s.Max = s.MaxValue
+		}, "answered: expected statistics between"},
+		{"statistics: least bool", func(f *format.FileMetaData) {
+			s := chunk(f, "answered").Statistics
+			s.MinValue = []byte{1}
+			s.Min = s.MinValue
+		}, "answered: expected statistics between"},
+		{"statistics: greatest bool is none", func(f *format.FileMetaData) {
+			s := chunk(f, "answered").Statistics
+			s.MaxValue = []byte{3}
+			s.Max = s.MaxValue
+		}, "answered: expected statistics between"},
 		{"statistics: NULLs", func(f *format.FileMetaData) { chunk(f, "event_time").Statistics.NullCount = number(0) }, "event_time: expected statistics that count its NULLs"},
 		{"metadata: a key twice", func(f *format.FileMetaData) {
 			f.KeyValueMetadata = append(f.KeyValueMetadata, f.KeyValueMetadata[0])
@@ -308,7 +348,7 @@ func withFooter(t *testing.T, data []byte, change func(*format.FileMetaData)) []
 // Whatever the bytes are, reading them ends with an answer, and never because
 // something was relied on that is not so.
 func FuzzRead(f *testing.F) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	for _, how := range []written{{codec: "none"}, {codec: "none", plain: true}, {codec: "snappy"}, {codec: "gzip"}, {codec: "zstd", group: 2}} {
 		f.Add(write(f, table, events(table, 5, 1), how))
 	}
@@ -319,6 +359,13 @@ func FuzzRead(f *testing.F) {
 			t.Error(err)
 		case err == nil && (found.Rows < 0 || len(found.Columns) != len(table.Columns)):
 			t.Errorf("%d rows, %d columns", found.Rows, len(found.Columns))
+		}
+		rows, counting := counted(data, table, "prospect_id", "47569000")
+		switch {
+		case counting != nil && !isFinding(counting):
+			t.Error(counting)
+		case err == nil && (counting != nil || rows < 0 || rows > found.Rows):
+			t.Errorf("%d of %d rows are counted, %v", rows, found.Rows, counting)
 		}
 	})
 }
@@ -331,7 +378,7 @@ func (failing) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
 
 // Failing to fetch the bytes says nothing about them.
 func TestNotTheFilesFault(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 100, 6)
 	data := write(t, table, rows, written{})
 	if err := Check(context.Background(), failing{}, int64(len(data)), table, partition, sink.Summary{}); !errors.Is(err, errDisk) || isFinding(err) {

@@ -104,9 +104,22 @@ func (h *hybrid) ended() bool {
 
 // bounds are what a column chunk's statistics say its values lie between.
 type bounds struct {
-	set               bool
-	lowInt, highInt   int64
-	lowText, highText string
+	set                 bool
+	float               bool
+	lowInt, highInt     int64
+	lowFloat, highFloat float64
+	lowText, highText   string
+}
+
+// exclude reports whether an integer, or the float with these bits, is not
+// within the bounds. As for readers, 0 and -0 are the same, and NaN, which has no
+// place in the order of floats, is not out of bounds.
+func (b *bounds) exclude(x int64) bool {
+	if b.float {
+		f := math.Float64frombits(uint64(x))
+		return f < b.lowFloat || f > b.highFloat
+	}
+	return x < b.lowInt || x > b.highInt
 }
 
 // boundsOf reads the statistics, and reports whether they make sense. The older
@@ -121,17 +134,26 @@ func boundsOf(s *parquet.Statistics, kind schemas.Type) (bounds, bool) {
 	if s.MinValue == nil && s.MaxValue == nil {
 		return bounds{}, true
 	}
-	b := bounds{set: true}
-	width := map[schemas.Type]int{schemas.Timestamp: 8, schemas.Date: 4}[kind]
-	switch {
-	case kind == schemas.String:
+	b := bounds{set: true, float: kind == schemas.Float64}
+	if kind.IsText() {
 		b.lowText, b.highText = string(s.MinValue), string(s.MaxValue)
-	case len(s.MinValue) != width || len(s.MaxValue) != width:
-		return bounds{}, false
-	default:
-		b.lowInt, b.highInt = readInt(s.MinValue, width), readInt(s.MaxValue, width)
+		return b, true
 	}
-	return b, true
+	if kind == schemas.Bool {
+		if len(s.MinValue) != 1 || len(s.MaxValue) != 1 || s.MinValue[0] > 1 || s.MaxValue[0] > 1 {
+			return bounds{}, false
+		}
+		b.lowInt, b.highInt = int64(s.MinValue[0]), int64(s.MaxValue[0])
+		return b, true
+	}
+	width := widths[kind]
+	if len(s.MinValue) != width || len(s.MaxValue) != width {
+		return bounds{}, false
+	}
+	b.lowInt, b.highInt = readInt(s.MinValue, width), readInt(s.MaxValue, width)
+	b.lowFloat, b.highFloat = math.Float64frombits(uint64(b.lowInt)), math.Float64frombits(uint64(b.highInt))
+	// NaN bounds nothing.
+	return b, !b.float || b.lowFloat <= b.highFloat
 }
 
 // zstdDecoder is safe for concurrent use, and writes no more than it is given

@@ -74,6 +74,44 @@ func TestHybrid(t *testing.T) {
 	}
 }
 
+// Readers skip floats by comparing them, so the sign of a zero does not matter.
+func TestFloatBounds(t *testing.T) {
+	zero, nan := math.Copysign(0, -1), math.NaN()
+	for _, test := range []struct {
+		name            string
+		low, high       float64
+		sense           bool
+		within, outside []float64
+	}{
+		{"between", -1, 2, true, []float64{-1, 0, 2}, []float64{-1.5, math.Nextafter(2, 3), math.Inf(1), math.Inf(-1)}},
+		{"the zeros, widened", zero, 0, true, []float64{zero, 0}, []float64{math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64}},
+		{"one zero", 0, 0, true, []float64{zero, 0}, []float64{math.SmallestNonzeroFloat64}},
+		{"the zeros, narrowed", 0, zero, true, []float64{zero, 0}, []float64{-math.SmallestNonzeroFloat64}},
+		{"NaN among the values", 0, 1, true, []float64{nan}, nil},
+		{"NaN for the least", nan, 1, false, nil, nil},
+		{"NaN for the greatest", 0, nan, false, nil, nil},
+		{"the wrong way round", 1, 0, false, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bits := func(f float64) []byte { return binary.LittleEndian.AppendUint64(nil, math.Float64bits(f)) }
+			b, sense := boundsOf(&parquet.Statistics{MinValue: bits(test.low), MaxValue: bits(test.high)}, schemas.Float64)
+			if sense != test.sense {
+				t.Fatalf("it makes sense: %t", sense)
+			}
+			for _, f := range test.within {
+				if b.exclude(int64(math.Float64bits(f))) {
+					t.Errorf("%v is excluded", f)
+				}
+			}
+			for _, f := range test.outside {
+				if !b.exclude(int64(math.Float64bits(f))) {
+					t.Errorf("%v is not excluded", f)
+				}
+			}
+		})
+	}
+}
+
 func TestUncompress(t *testing.T) {
 	text := []byte(strings.Repeat("Grüße ", 100))
 	var zipped bytes.Buffer
@@ -134,12 +172,22 @@ func TestPages(t *testing.T) {
 		{name: "texts", kind: schemas.String, page: present(dictionary...), ok: true},
 		{name: "times", kind: schemas.Timestamp, page: present(make([]byte, 16)...), ok: true},
 		{name: "dates", kind: schemas.Date, page: present(make([]byte, 8)...), ok: true},
+		{name: "numbers", kind: schemas.Int64, page: present(make([]byte, 16)...), ok: true},
+		{name: "floats", kind: schemas.Float64, page: present(make([]byte, 16)...), ok: true},
+		{name: "bools", kind: schemas.Bool, page: present(0b10), ok: true},
+		{name: "bools, and other bits to fill the byte", kind: schemas.Bool, page: present(0b11111110), ok: true},
 		{name: "a dictionary", kind: schemas.String, dictionary: dictionary, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10), ok: true},
 
 		{name: "a text longer than the page", kind: schemas.String, page: present(slices.Concat(text("a"), []byte{2, 0, 0, 0, 'b'})...)},
 		{name: "a text's length is cut", kind: schemas.String, page: present(slices.Concat(text("a"), []byte{2, 0, 0})...)},
 		{name: "times are cut", kind: schemas.Timestamp, page: present(make([]byte, 15)...)},
 		{name: "dates are cut", kind: schemas.Date, page: present(make([]byte, 7)...)},
+		{name: "floats are cut", kind: schemas.Float64, page: present(make([]byte, 15)...)},
+		{name: "bools are cut", kind: schemas.Bool, page: present()},
+		{name: "a byte of bools too many", kind: schemas.Bool, page: present(0b10, 0)},
+		{name: "bools in runs", kind: schemas.Bool, encoding: parquet.Encoding_RLE, page: present(2, 0, 0, 0, 3, 0b10)},
+		{name: "a dictionary of bools", kind: schemas.Bool, dictionary: []byte{0b10}, encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10)},
+		{name: "a dictionary of floats that is cut", kind: schemas.Float64, dictionary: make([]byte, 15), encoding: parquet.Encoding_RLE_DICTIONARY, page: present(1, 3, 0b10)},
 		{name: "a value too many", kind: schemas.Date, page: present(make([]byte, 12)...)},
 		{name: "a level too many", kind: schemas.Date, page: slices.Concat([]byte{2, 0, 0, 0, 6, 1}, make([]byte, 8))},
 		{name: "a level too few", kind: schemas.Date, page: slices.Concat([]byte{2, 0, 0, 0, 2, 1}, make([]byte, 8))},
@@ -181,6 +229,9 @@ func TestPages(t *testing.T) {
 			}
 			if test.ok && !slices.Equal(c.kept.texts, want) {
 				t.Errorf("got %q", c.kept.texts)
+			}
+			if test.ok && test.kind == schemas.Bool && !slices.Equal(c.kept.ints, []int64{0, 1}) {
+				t.Errorf("got %d", c.kept.ints)
 			}
 		})
 	}

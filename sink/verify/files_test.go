@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -21,8 +23,24 @@ import (
 	"prospector/sink"
 )
 
-// row has one value for each column of a table: string, int64 (a timestamp),
-// int32 (a date) or nil.
+// everyType is the built-in table with further columns, so that it has all types
+// of values.
+var everyType = sync.OnceValue(func() schemas.Table {
+	table, err := schemas.KnockEvents().Declare(
+		schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}},
+		schemas.Column{Name: "score", Type: schemas.Float64, From: []string{"score"}},
+		schemas.Column{Name: "answered", Type: schemas.Bool, From: []string{"answered"}},
+		schemas.Column{Name: "moves_on", Type: schemas.Date, From: []string{"movesOn"}},
+		schemas.Column{Name: "tags", Type: schemas.JSON, From: []string{"tags"}},
+	)
+	if err != nil {
+		panic(err)
+	}
+	return table
+})
+
+// row has one value for each column of a table: string (also JSON), int64 (also a
+// timestamp), float64, bool, int32 (a date) or nil.
 type row []any
 
 // day is 2022-01-13.
@@ -55,9 +73,19 @@ func events(table schemas.Table, n int, seed uint64) []row {
 			case column.Name == "appointment_tour_type": // all NULL
 			case column.Name == "event_type":
 				r[c] = "SMS_MESSAGE"
-			case column.Type == schemas.Date:
+			case column.Name == "event_date":
 				r[c] = int32(day)
 			case random.IntN(4) == 0:
+			case column.Type == schemas.Int64:
+				r[c] = []int64{math.MinInt64, math.MaxInt64, -1, 0, random.Int64()}[random.IntN(5)]
+			case column.Type == schemas.Float64:
+				r[c] = []float64{0, math.Copysign(0, -1), math.SmallestNonzeroFloat64, -math.MaxFloat64, math.MaxFloat64, random.NormFloat64()}[random.IntN(6)]
+			case column.Type == schemas.Bool:
+				r[c] = random.IntN(2) == 0
+			case column.Type == schemas.Date:
+				r[c] = random.Int32N(100_000) - 50_000
+			case column.Type == schemas.JSON:
+				r[c] = `["` + strings.Repeat("東京 🏙", random.IntN(20)) + `"]`
 			case column.Type == schemas.Timestamp:
 				r[c] = at - random.Int64N(3*365*microsADay)
 			case column.Name == "message_body":
@@ -145,6 +173,10 @@ func fieldsOf(table schemas.Table, how written) []arrow.Field {
 	for i, c := range table.Columns {
 		fields[i] = arrow.Field{Name: c.Name, Nullable: true, Type: map[schemas.Type]arrow.DataType{
 			schemas.String:    arrow.BinaryTypes.String,
+			schemas.Int64:     arrow.PrimitiveTypes.Int64,
+			schemas.Float64:   arrow.PrimitiveTypes.Float64,
+			schemas.Bool:      arrow.FixedWidthTypes.Boolean,
+			schemas.JSON:      arrow.BinaryTypes.String,
 			schemas.Timestamp: &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
 			schemas.Date:      arrow.FixedWidthTypes.Date32,
 		}[c.Type]}
@@ -161,35 +193,27 @@ func recordOf(tb testing.TB, schema *arrow.Schema, rows []row) arrow.Record {
 	defer b.Release()
 	for _, r := range rows {
 		for c, value := range r {
+			if value == nil {
+				b.Field(c).AppendNull()
+				continue
+			}
 			switch field := b.Field(c).(type) {
 			case *array.StringBuilder:
-				if value == nil {
-					field.AppendNull()
-				} else {
-					field.Append(value.(string))
-				}
+				field.Append(value.(string))
 			case *array.BinaryBuilder:
 				field.AppendString(value.(string))
 			case *array.TimestampBuilder:
-				if value == nil {
-					field.AppendNull()
-				} else {
-					field.Append(arrow.Timestamp(value.(int64)))
-				}
+				field.Append(arrow.Timestamp(value.(int64)))
 			case *array.Date32Builder:
-				if value == nil {
-					field.AppendNull()
-				} else {
-					field.Append(arrow.Date32(value.(int32)))
-				}
+				field.Append(arrow.Date32(value.(int32)))
 			case *array.Int64Builder:
-				if value == nil {
-					field.AppendNull()
-				} else {
-					field.Append(value.(int64))
-				}
-			default:
-				tb.Fatalf("no value of column %d", c)
+				field.Append(value.(int64))
+			case *array.Float64Builder:
+				field.Append(value.(float64))
+			case *array.BooleanBuilder:
+				field.Append(value.(bool))
+			default: // of another type than the table's, which is what is found
+				field.AppendEmptyValue()
 			}
 		}
 	}
@@ -220,6 +244,10 @@ func summarise(table schemas.Table, rows []row) sink.Summary {
 				}
 			case int32:
 				d = hash.Int64(int64(value))
+			case float64:
+				d = hash.Float64(value)
+			case bool:
+				d = hash.Bool(value)
 			}
 			sum = sum.Add(d)
 			s.Columns[c].Values = s.Columns[c].Values.Add(d)

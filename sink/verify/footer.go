@@ -74,6 +74,10 @@ func readFull(r io.ReaderAt, p []byte, offset int64) error {
 // layouts say how each type stands in a file, in the words of layoutOf.
 var layouts = map[schemas.Type]string{
 	schemas.String:    "OPTIONAL BYTE_ARRAY UTF8 STRING",
+	schemas.JSON:      "OPTIONAL BYTE_ARRAY UTF8 STRING",
+	schemas.Int64:     "OPTIONAL INT64 INT_64 INT(64, signed)",
+	schemas.Float64:   "OPTIONAL DOUBLE",
+	schemas.Bool:      "OPTIONAL BOOLEAN",
 	schemas.Timestamp: "OPTIONAL INT64 TIMESTAMP_MICROS TIMESTAMP(MICROS, UTC)",
 	schemas.Date:      "OPTIONAL INT32 DATE DATE",
 }
@@ -94,6 +98,8 @@ func layoutOf(e *parquet.SchemaElement) string {
 	case l == nil:
 	case l.STRING != nil:
 		layout += " STRING"
+	case l.INTEGER != nil && l.INTEGER.IsSigned:
+		layout += fmt.Sprintf(" INT(%d, signed)", l.INTEGER.BitWidth)
 	case l.DATE != nil:
 		layout += " DATE"
 	case l.TIMESTAMP != nil && l.TIMESTAMP.IsAdjustedToUTC && l.TIMESTAMP.Unit.MICROS != nil:

@@ -21,6 +21,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+
+	"github.com/xitongsys/parquet-go/parquet"
 
 	"prospector/schemas"
 	"prospector/sink"
@@ -54,28 +57,13 @@ const chunkRows = 8 << 10
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (found Contents, err error) {
 	file := &source{r: r}
 	defer func() {
-		if p := recover(); p != nil {
-			err = unreadable("its structure makes no sense")
-			if cause, ok := p.(runtime.Error); ok {
-				err = fmt.Errorf("%w: %w", err, cause)
-			}
-		}
-		if file.err != nil {
-			err = fmt.Errorf("reading a Parquet file back: %w", file.err)
-		}
 		if err != nil {
 			found = Contents{}
 		}
 	}()
+	defer file.settle(&err)
 
-	footer, end, err := readFooter(ctx, file, size)
-	if err != nil {
-		return found, err
-	}
-	if wrong := checkSchema(footer.Schema, table); len(wrong) > 0 {
-		return found, &Mismatch{wrong}
-	}
-	columns, err := openColumns(file, footer, end, table)
+	footer, columns, err := open(ctx, file, size, table)
 	if err != nil {
 		return found, err
 	}
@@ -114,6 +102,59 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	found.Metadata, wrong = checkMetadata(footer.KeyValueMetadata, table, found.Summary)
 	found.Faults = append(found.Faults, wrong...)
 	return found, nil
+}
+
+// Count gives the number of rows of a file that have that text in that column,
+// which is a string or json column of the table's files. It reads that column
+// alone, and fails as Read does.
+func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, column, value string) (rows int64, err error) {
+	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column && c.Type.IsText() })
+	if at < 0 {
+		return 0, fmt.Errorf("counting rows by %s: the files have no text column of that name", column)
+	}
+	file := &source{r: r}
+	defer file.settle(&err)
+
+	footer, columns, err := open(ctx, file, size, table)
+	if err != nil {
+		return 0, err
+	}
+	c := columns[at]
+	c.keep()
+	digests := make([]schemas.Digest, len(c.kept.valid))
+	for left := footer.NumRows; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("reading a Parquet file back: %w", err)
+		}
+		n := min(left, int64(len(digests)))
+		if err := c.read(ctx, digests[:n]); err != nil {
+			return 0, fmt.Errorf("column %s: %w", column, err)
+		}
+		for i := range n {
+			if c.kept.valid[i] && c.kept.texts[i] == value {
+				rows++
+			}
+		}
+		left -= n
+	}
+	if err := c.endChunk(); err != nil {
+		return 0, fmt.Errorf("column %s: %w", column, err)
+	}
+	return rows, nil
+}
+
+// open reads a file's footer, and makes a reader of each column if they are the
+// table's.
+func open(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (*parquet.FileMetaData, []*column, error) {
+	footer, end, err := readFooter(ctx, file, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wrong := checkSchema(footer.Schema, table); len(wrong) > 0 {
+		return nil, nil, &Mismatch{wrong}
+	}
+	columns, err := openColumns(file, footer, end, table)
+	return footer, columns, err
 }
 
 // Check reads the file and holds it against what its writer says it wrote. It
@@ -172,4 +213,18 @@ func (s *source) ReadAt(p []byte, offset int64) (int, error) {
 		s.err = err
 	}
 	return n, err
+}
+
+// settle is deferred by whoever reads the file: a panic says that the file is
+// damaged, and an error of the file itself is the cause of any other.
+func (s *source) settle(err *error) {
+	if p := recover(); p != nil {
+		*err = unreadable("its structure makes no sense")
+		if cause, ok := p.(runtime.Error); ok {
+			*err = fmt.Errorf("%w: %w", *err, cause)
+		}
+	}
+	if s.err != nil {
+		*err = fmt.Errorf("reading a Parquet file back: %w", s.err)
+	}
 }

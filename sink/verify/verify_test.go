@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,7 @@ import (
 	"prospector/sink"
 )
 
-var partition = sink.PartitionOf(schemas.KnockEvents(), "SMS_MESSAGE", day)
+var partition = sink.PartitionOf(everyType(), "SMS_MESSAGE", day)
 
 func check(data []byte, table schemas.Table, p sink.Partition, want sink.Summary) error {
 	return Check(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want)
@@ -37,7 +38,7 @@ func read(data []byte, table schemas.Table) (Contents, error) {
 // Every way in which the writer may write must be read back as what was meant,
 // by this reader and by the library's own.
 func TestReadsWhatWasWritten(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	many := 200_000
 	if testing.Short() {
 		many = 60_000 // still overflows
@@ -112,7 +113,7 @@ func TestReadsWhatWasWritten(t *testing.T) {
 
 // The lake's own writer and this reader must agree on every file.
 func TestAgreesWithTheWriter(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	schema := arrow.NewSchema(fieldsOf(table, written{}), nil)
 	rows := events(table, 20_000, 9)
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
@@ -188,7 +189,7 @@ func TestPartitionings(t *testing.T) {
 		{[]string{"event_type"}, []int64{-20000, -19005, 0, 9999}},
 	} {
 		t.Run(strings.Join(test.keys, ","), func(t *testing.T) {
-			table, err := schemas.KnockEvents().PartitionedBy(test.keys...)
+			table, err := everyType().PartitionedBy(test.keys...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,12 +220,16 @@ func TestPartitionings(t *testing.T) {
 // moved shifts rows by days.
 func moved(table schemas.Table, rows []row, days int64) []row {
 	for _, r := range rows {
-		for c := range table.Columns {
+		for c, column := range table.Columns {
 			switch value := r[c].(type) {
 			case int64:
-				r[c] = value + days*microsADay
+				if column.Type == schemas.Timestamp {
+					r[c] = value + days*microsADay
+				}
 			case int32:
-				r[c] = value + int32(days)
+				if column.Value == schemas.Day {
+					r[c] = value + int32(days)
+				}
 			}
 		}
 	}
@@ -245,7 +250,7 @@ func TestDayOf(t *testing.T) {
 // Whatever is wrong with the rows, the columns or the metadata is found, and
 // named without quoting a row.
 func TestFindsWhatIsWrong(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	byDate, err := table.PartitionedBy("event_type")
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +264,7 @@ func TestFindsWhatIsWrong(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name  string
-		table schemas.Table // KnockEvents, unless set
+		table schemas.Table // everyType, unless set
 		// spoil changes the rows that are written, but not what the writer says
 		spoil func(schemas.Table, []row) []row
 		// honest makes the writer tell of the spoilt rows
@@ -276,6 +281,10 @@ func TestFindsWhatIsWrong(t *testing.T) {
 		{name: "rows are swapped", honest: true, want: []string{"rows 8 and 9 out of order or the same event"},
 			spoil: func(_ schemas.Table, rows []row) []row { rows[7], rows[8] = rows[8], rows[7]; return rows }},
 		{name: "a value is another", spoil: set("description", 9, "other"), want: []string{"description: expected the values that were written"}},
+		{name: "a number is another", spoil: set("unread", 9, int64(math.MinInt64+1)), want: []string{"unread: expected the values that were written"}},
+		{name: "a zero has another sign", spoil: set("score", 9, math.Copysign(0, -1)), want: []string{"score: expected the values that were written"}},
+		{name: "a false is NULL", spoil: set("answered", 9, nil), want: []string{"answered: expected", "found other values"}},
+		{name: "a false is true", spoil: set("answered", 9, true), want: []string{"answered: expected the values that were written"}},
 		{name: "an empty string is NULL", spoil: set("message_subject", 9, nil), want: []string{"message_subject: expected"}},
 		{name: "a NULL is an empty string", spoil: set("appointment_tour_type", 9, ""), want: []string{"appointment_tour_type: expected 300 NULLs, found 299 NULLs"}},
 		{name: "two rows swap a value", want: []string{"expected the rows that were written, found other rows"},
@@ -307,6 +316,9 @@ func TestFindsWhatIsWrong(t *testing.T) {
 			f.Type = &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: "UTC"}
 		}}, want: []string{"created_at: expected"}},
 		{name: "bytes for text", how: written{column: "event_id", field: func(f *arrow.Field) { f.Type = arrow.BinaryTypes.Binary }}, want: []string{"event_id: expected OPTIONAL BYTE_ARRAY UTF8 STRING, found OPTIONAL BYTE_ARRAY"}},
+		{name: "an unsigned number", how: written{column: "unread", field: func(f *arrow.Field) { f.Type = arrow.PrimitiveTypes.Uint64 }}, want: []string{"unread: expected OPTIONAL INT64 INT_64 INT(64, signed), found OPTIONAL INT64 UINT_64"}},
+		{name: "a short float", how: written{column: "score", field: func(f *arrow.Field) { f.Type = arrow.PrimitiveTypes.Float32 }}, want: []string{"score: expected OPTIONAL DOUBLE, found OPTIONAL FLOAT"}},
+		{name: "a number for a bool", how: written{column: "answered", field: func(f *arrow.Field) { f.Type = arrow.PrimitiveTypes.Int8 }}, want: []string{"answered: expected OPTIONAL BOOLEAN, found OPTIONAL INT32"}},
 		{name: "a required column", how: written{column: "event_id", field: func(f *arrow.Field) { f.Nullable = false }}, want: []string{"event_id: expected OPTIONAL BYTE_ARRAY UTF8 STRING, found REQUIRED BYTE_ARRAY UTF8 STRING"}},
 
 		{name: "metadata: rows", metadata: func(m map[string]string) { m["prospector.rows"] = "299" }, want: []string{`expected prospector.rows in the footer's metadata to be 300, found "299"`}},
@@ -323,6 +335,7 @@ func TestFindsWhatIsWrong(t *testing.T) {
 			for i, subject := range []string{"", "x"} { // known to the cases above
 				rows[9+i][indexOf(table, "message_subject")] = subject
 			}
+			rows[9][indexOf(table, "score")], rows[9][indexOf(table, "answered")] = 0.0, false
 			rows[1][indexOf(table, "message_body")], rows[2][indexOf(table, "message_body")] = "second", "first"
 			told := summarise(table, rows)
 			rows = clone(rows)
@@ -371,13 +384,13 @@ func TestFindsWhatIsWrong(t *testing.T) {
 
 // A file of another table, or of another partitioning, is none of this one.
 func TestFindsOtherColumns(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	byType, err := table.PartitionedBy("event_type")
 	if err != nil {
 		t.Fatal(err)
 	}
 	more := byType
-	more.Columns = append(slices.Clone(table.Columns), schemas.Column{Name: "score", Type: schemas.String})
+	more.Columns = append(slices.Clone(table.Columns), schemas.Column{Name: "height", Type: schemas.String})
 	fewer := table
 	fewer.Columns = table.Columns[:len(table.Columns)-1]
 	for _, test := range []struct {
@@ -386,8 +399,8 @@ func TestFindsOtherColumns(t *testing.T) {
 		want    string
 	}{
 		{"a partition key", byType, "event_date: expected this partition key in the path alone, found a column"},
-		{"one too many", more, `expected 17 columns, found another, "score"`},
-		{"one too few", fewer, "extra_json: expected it as column 17, found none"},
+		{"one too many", more, `expected 22 columns, found another, "height"`},
+		{"one too few", fewer, "extra_json: expected it as column 22, found none"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows := events(test.written, 10, 1)
@@ -401,7 +414,7 @@ func TestFindsOtherColumns(t *testing.T) {
 
 // What the state keeps of a file is enough to tell it from every other.
 func TestPublished(t *testing.T) {
-	table := schemas.KnockEvents()
+	table := everyType()
 	rows := events(table, 300, 1)
 	told := summarise(table, rows)
 	data := write(t, table, rows, written{metadata: metadataOf(table, told)})
@@ -448,4 +461,95 @@ func TestPublished(t *testing.T) {
 			t.Errorf("got %v, want the disk's error alone", err)
 		}
 	})
+}
+
+func counted(data []byte, table schemas.Table, column, value string) (int64, error) {
+	return Count(context.Background(), bytes.NewReader(data), int64(len(data)), table, column, value)
+}
+
+func TestCount(t *testing.T) {
+	table := everyType()
+	rows := events(table, chunkRows+100, 1)
+	times := func(column, value string) (n int64) {
+		for _, r := range rows {
+			if r[indexOf(table, column)] == value {
+				n++
+			}
+		}
+		return n
+	}
+	somebody := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
+	for name, how := range map[string]written{"plain": {plain: true}, "dictionary": {}, "row groups": {group: 700, page: 500}, "zstd": {codec: "zstd"}} {
+		t.Run(name, func(t *testing.T) {
+			data := write(t, table, rows, how)
+			for _, test := range []struct {
+				name, column, value string
+				some                bool
+			}{
+				{"somebody", "prospect_id", somebody, true},
+				{"nobody", "prospect_id", "nobody", false},
+				{"the beginning of somebody", "prospect_id", somebody[:5], false},
+				{"an empty text, which no NULL is", "message_subject", "", true},
+				{"NULL throughout", "appointment_tour_type", "", false},
+				{"JSON", "tags", `[""]`, true},
+			} {
+				want := times(test.column, test.value)
+				if got, err := counted(data, table, test.column, test.value); err != nil || got != want {
+					t.Errorf("%s: %d rows, %v; want %d", test.name, got, err, want)
+				}
+				if (want > 0) != test.some {
+					t.Errorf("%s: the test does not test", test.name)
+				}
+			}
+		})
+	}
+	t.Run("no rows", func(t *testing.T) {
+		if n, err := counted(write(t, table, nil, written{}), table, "prospect_id", somebody); n != 0 || err != nil {
+			t.Errorf("%d rows, %v", n, err)
+		}
+	})
+}
+
+// Count fails as Read does, but for what is wrong in other columns, which it does
+// not read.
+func TestCountErrors(t *testing.T) {
+	table := everyType()
+	rows := events(table, 100, 1)
+	data := write(t, table, rows, written{})
+	footer, _, err := readFooter(t.Context(), bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	withoutPagesOf := func(column string) []byte {
+		damaged := bytes.Clone(data)
+		chunk := footer.RowGroups[0].Columns[indexOf(table, column)].MetaData
+		clear(damaged[chunkStart(chunk):][:chunk.TotalCompressedSize])
+		return damaged
+	}
+	if n, err := counted(withoutPagesOf("message_body"), table, "event_id", rows[0][0].(string)); n != 1 || err != nil {
+		t.Errorf("another column is damaged: %d rows, %v", n, err)
+	}
+	if _, err := counted(withoutPagesOf("event_id"), table, "event_id", ""); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("the column is damaged: %v, want ErrUnreadable", err)
+	}
+	if _, err := counted(data[:len(data)-1], table, "event_id", ""); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("cut short: %v, want ErrUnreadable", err)
+	}
+	var mismatch *Mismatch
+	if _, err := counted(data, schemas.KnockEvents(), "event_id", ""); !errors.As(err, &mismatch) {
+		t.Errorf("another table's columns: %v, want a *Mismatch", err)
+	}
+	for _, column := range []string{"event_type", "event_time", "none"} {
+		if _, err := counted(data, table, column, ""); err == nil || isFinding(err) || !strings.Contains(err.Error(), column) {
+			t.Errorf("counting by %s: %v", column, err)
+		}
+	}
+	if _, err := Count(t.Context(), failing{}, int64(len(data)), table, "event_id", ""); !errors.Is(err, errDisk) || isFinding(err) {
+		t.Errorf("the file cannot be read: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Count(ctx, bytes.NewReader(data), int64(len(data)), table, "event_id", ""); !errors.Is(err, context.Canceled) || isFinding(err) {
+		t.Errorf("cancelled: %v", err)
+	}
 }
