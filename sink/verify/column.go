@@ -318,7 +318,7 @@ func (c *column) readBody(header *parquet.PageHeader) ([]byte, error) {
 
 func (c *column) beginDictionary(header *parquet.DictionaryPageHeader, data []byte) error {
 	if !oneOf(header.Encoding, parquet.Encoding_PLAIN, parquet.Encoding_PLAIN_DICTIONARY) || header.NumValues < 0 || c.kind == schemas.Bool {
-		return unreadable("a dictionary of %d values is encoded as %v", header.NumValues, header.Encoding)
+		return unreadable("a dictionary of %d values of the type %s is encoded as %v", header.NumValues, c.kind, header.Encoding)
 	}
 	c.dictionary = new(values)
 	rest, err := c.decodePlain(c.dictionary, data, int(header.NumValues))

@@ -106,7 +106,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 
 // Count gives the number of rows of a file that have that text in that column,
 // which is a string or json column of the table's files. It reads that column
-// alone, and fails as Read does.
+// alone, so it does not notice what is wrong in others. It fails as Read does.
 func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, column, value string) (rows int64, err error) {
 	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column && c.Type.IsText() })
 	if at < 0 {
