@@ -69,6 +69,7 @@ const (
 	knockbot
 	web
 	facebook
+	voice
 )
 
 // messageKinds are a guess: the vendor documents that these five exist, but
@@ -84,6 +85,9 @@ var messageKinds = withOpenings([]kind{
 		inbound: "Prospect sent a message from the property's website", outbound: "A web message was sent via knock"},
 	facebook: {name: "FACEBOOK_MESSAGE", percent: 5, inboundPercent: 60, agentless: 5, maxSentences: 2,
 		inbound: "Prospect sent a Facebook message", outbound: "A Facebook message was sent via knock"},
+	// A change of the vendor's: in place of some of the SMS, so of none by itself.
+	voice: {name: "VOICE_MESSAGE", percent: 0, inboundPercent: 45, agentless: 10, maxSentences: 3,
+		inbound: "Prospect left a voice message", outbound: "A voice message was left via knock"},
 })
 
 func withOpenings(kinds []kind) []kind {
@@ -99,19 +103,25 @@ func withOpenings(kinds []kind) []kind {
 // appendNode renders event k of a prospect as it is at asOf.
 func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	created, r := w.created(p.seed, p.share, k)
+	v := w.vendorAt(created, r)
 	happened := created
 	if r.chance(4) { // logged late, by a second to two days
 		happened = max(w.since, created-1e6-int64(r.below(48*3600*1e6)))
 	}
 	choice := r.below(100)
 	if choice < appointmentPercent {
-		return w.appendAppointment(b, p, happened, created, &r)
+		b = w.appendAppointment(b, p, happened, created, &r)
+		b = v.reminders(b)
+		return append(b, `}}`...)
 	}
 	choice -= appointmentPercent
 	number := 0
 	for choice >= messageKinds[number].percent {
 		choice -= messageKinds[number].percent
 		number++
+	}
+	if number == sms && v.speaks() {
+		number = voice
 	}
 	kind := &messageKinds[number]
 	m := message{rng: &r, kind: kind, inbound: r.chance(kind.inboundPercent)}
@@ -133,15 +143,19 @@ func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	b = appendHead(b, happened, created, p.source[m.spelling], agent)
 	switch number { // not a func in kind: m would move to the heap
 	case sms:
-		b = appendSMS(b, p, &m)
+		b = appendSMS(b, p, &m, &v)
+		b = v.sentiment(b)
 	case email:
 		b = appendEmail(b, p, &m)
+		b = v.sentiment(b)
 	case knockbot:
 		b = appendBot(b, p, &m)
 	case web:
 		b = appendWeb(b, p, &m)
 	case facebook:
 		b = appendFacebook(b, p, &m)
+	case voice:
+		b = appendVoice(b, p, &m, &v)
 	}
 	return append(b, `}}`...)
 }
@@ -194,7 +208,7 @@ func (w *world) appendAppointment(b []byte, p *person, happened, created int64, 
 	b = append(b, w.status(created, start, end, r)...)
 	b = append(b, `","tourType":"`...)
 	b = append(b, tour...)
-	return append(b, `"}}`...)
+	return append(b, '"')
 }
 
 // status is an appointment's status at asOf: it is confirmed until someone

@@ -17,6 +17,19 @@
 // fields of their data (see messageKinds), error bodies, the largest page, that
 // events are served in the order of their creation and that a cursor is an
 // offset in that order.
+//
+// With Options.VendorChanges the vendor develops the API in the course of the
+// month, as vendors do. What an event looks like is decided by when it was
+// created: one from before a change keeps its shape. The changes, all of them made
+// up, come on these days of January 2022, at midnight UTC:
+//
+//	05  SMS and e-mail messages have data.sentiment: "positive", "neutral" or "negative"
+//	11  appointments have data.reminders: an integer from 0 to 3
+//	16  some SMS_MESSAGEs are VOICE_MESSAGEs instead, whose data has direction,
+//	    from, to, durationSeconds (an integer) and transcript
+//	20  data.reminders is now and then fractional: 1.5
+//	24  data.segments of outbound SMS is a string, "2" instead of 2, and now and
+//	    then "unknown" or an object: {"count":2}
 package knocksim
 
 import (
@@ -67,6 +80,9 @@ type Options struct {
 	// NewestFirst reverses the order of a prospect's events, so that a new event
 	// moves all others on to later offsets.
 	NewestFirst bool
+	// VendorChanges lets the shape of events change in January 2022, as the
+	// package's comment says. Events are as many and as old as without.
+	VendorChanges bool
 	// MaxPageSize is the largest page, and the page of a request without
 	// `first`: 100 by default. A larger `first` is silently lowered to it.
 	MaxPageSize int

@@ -27,7 +27,7 @@ func (m *message) direction(b []byte, ours string, theirs []byte) []byte {
 	return append(b, '"')
 }
 
-func appendSMS(b []byte, p *person, m *message) []byte {
+func appendSMS(b []byte, p *person, m *message, v *vendor) []byte {
 	b = m.direction(b, propertyPhones[p.property], p.phone[:])
 	b = append(b, `,"body":"`...)
 	b = m.sentences(b, p)
@@ -37,7 +37,7 @@ func appendSMS(b []byte, p *person, m *message) []byte {
 	b = append(b, `","deliveryStatus":"`...)
 	b = append(b, deliveries[m.rng.below(len(deliveries))]...)
 	b = append(b, `","segments":`...)
-	return append(b, byte('1'+m.rng.below(3)))
+	return v.segments(b, byte('1'+m.rng.below(3)))
 }
 
 func appendEmail(b []byte, p *person, m *message) []byte {

@@ -30,6 +30,7 @@ func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 		o.NewestFirst = value == "newest"
 		return nil
 	})
+	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "let the vendor change fields, types and kinds of events in the course of January 2022")
 	fs.IntVar(&o.MaxPageSize, "max-page-size", shown.MaxPageSize, "largest page, in events")
 	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "answer 400 to a larger page instead of making it smaller")
 	fs.BoolVar(&o.Gzip, "gzip", o.Gzip, "compress pages for clients that accept it")

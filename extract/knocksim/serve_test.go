@@ -65,10 +65,10 @@ func TestFlags(t *testing.T) {
 	if err != nil || got.withDefaults() != start.withDefaults() {
 		t.Errorf("no flags give %+v, %v", got, err)
 	}
-	got, err = parse(start, "-seed 9 -prospects 8 -events 7 -since 2023-01-01 -as-of 2023-01-02T03:04:05+06:00 -order newest"+
+	got, err = parse(start, "-seed 9 -prospects 8 -events 7 -since 2023-01-01 -as-of 2023-01-02T03:04:05+06:00 -order newest -vendor-changes"+
 		" -max-page-size 6 -reject-large-pages -gzip -api-key key -fault-rate .1 -fault-429 .2 -fault-500 .3 -fault-503 .01"+
 		" -fault-reset .02 -fault-truncated .03 -retry-after 2s -faults-in-a-row 5 -slow-rate .4 -slow-delay 3ms")
-	want := Options{Seed: 9, Prospects: 8, Events: 7, NewestFirst: true, MaxPageSize: 6, RejectLargePages: true, Gzip: true, APIKey: "key",
+	want := Options{Seed: 9, Prospects: 8, Events: 7, NewestFirst: true, VendorChanges: true, MaxPageSize: 6, RejectLargePages: true, Gzip: true, APIKey: "key",
 		Since: got.Since, AsOf: got.AsOf,
 		Faults: Faults{Rate: .1, TooManyRequests: .2, ServerError: .3, Unavailable: .01, Reset: .02, Truncated: .03,
 			RetryAfter: 2 * time.Second, MaxInARow: 5, Slow: .4, Delay: 3 * time.Millisecond}}

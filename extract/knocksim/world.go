@@ -20,6 +20,8 @@ type world struct {
 	ids         shuffle
 	shares      []uint32 // events a Window, by prospect
 	agents      []string // "username" values
+
+	vendorChanges bool
 }
 
 const window = int64(Window / 1000)
@@ -37,6 +39,8 @@ func newWorld(o Options) world {
 		asOf:   o.AsOf.UnixMicro(),
 		ids:    newShuffle(idCount, stream(o.Seed, 0)),
 		shares: shares(o),
+
+		vendorChanges: o.VendorChanges,
 	}
 	r := rng(w.seed)
 	for range 256 {

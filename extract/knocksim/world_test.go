@@ -131,7 +131,15 @@ func TestVisibleIsWhatWasCreatedBefore(t *testing.T) {
 }
 
 func TestALaterMomentOnlyAdds(t *testing.T) {
-	o := Options{Prospects: 60, Events: 4000, Seed: 5}
+	for name, o := range map[string]Options{
+		"no changes":     {Prospects: 60, Events: 4000, Seed: 5},
+		"vendor changes": {Prospects: 60, Events: 4000, Seed: 5, VendorChanges: true},
+	} {
+		t.Run(name, func(t *testing.T) { testALaterMomentOnlyAdds(t, o) })
+	}
+}
+
+func testALaterMomentOnlyAdds(t *testing.T, o Options) {
 	var before map[string][][]byte
 	for _, day := range []int{3, 10, 24, 31, 32, 33, 45, 70} {
 		o.AsOf = defaultSince.Add(time.Duration(day)*24*time.Hour + time.Second)
@@ -189,10 +197,18 @@ func TestTheSeedDecides(t *testing.T) {
 	}
 }
 
-// The golden file pins the world down, across machines and versions of Go, and
-// shows what events look like.
+// The golden files pin the worlds down, across machines and versions of Go, and
+// show what events look like.
 func TestGolden(t *testing.T) {
-	s := mustNew(t, Options{Prospects: 30, Events: 40, Seed: 1})
+	for name, o := range map[string]Options{
+		"world":  {Prospects: 30, Events: 40, Seed: 1},
+		"vendor": {Prospects: 30, Events: 40, Seed: 1, VendorChanges: true},
+	} {
+		t.Run(name, func(t *testing.T) { testGolden(t, mustNew(t, o), filepath.Join("testdata", name+".golden")) })
+	}
+}
+
+func testGolden(t *testing.T, s *Simulator, path string) {
 	var got bytes.Buffer
 	for id := range s.ProspectIDs() {
 		fmt.Fprintf(&got, "prospect %s\n", id)
@@ -200,7 +216,6 @@ func TestGolden(t *testing.T) {
 			got.Write(append(node, '\n'))
 		}
 	}
-	path := filepath.Join("testdata", "world.golden")
 	if *update {
 		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
@@ -351,8 +366,10 @@ func TestMemoryDoesNotGrowWithEvents(t *testing.T) {
 	}
 	p := s.world.person(0)
 	page := make([]byte, 0, 1<<16)
-	k := 0
-	if n := testing.AllocsPerRun(1000, func() { page = s.world.appendNode(page[:0], &p, k); k++ }); n != 0 {
-		t.Errorf("an event is rendered with %v allocations", n)
+	for _, s.world.vendorChanges = range []bool{false, true} {
+		k := 0
+		if n := testing.AllocsPerRun(1000, func() { page = s.world.appendNode(page[:0], &p, k); k++ }); n != 0 {
+			t.Errorf("an event is rendered with %v allocations (vendor changes: %v)", n, s.world.vendorChanges)
+		}
 	}
 }
