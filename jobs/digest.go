@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prospector/schemas"
 )
 
 // Digest identifies what the configuration means, in 32 hexadecimal digits: two
@@ -18,8 +21,9 @@ import (
 // that was made for another digest is out of date.
 //
 // What is written where, in which order and with which comments does not count;
-// nor do API keys and sensitive outputs, which a digest would give a way to
-// guess, nor where the state is kept. Paths in the working directory are
+// nor do API keys, hash keys and sensitive outputs, which a digest would give a
+// way to guess (of a hash key, its ID counts), nor where the state is kept, nor
+// which tables were accepted. Paths in the working directory are
 // relative to it, so that a copy of the directory has the same digest; those
 // that lead out of it are absolute, since there they mean another place.
 func (c *Configuration) Digest() string {
@@ -66,11 +70,14 @@ func (d digester) line(kind string, values ...any) {
 }
 
 func (d digester) job(j Job) {
-	d.line("job", j.Address, j.Name, j.Table.Fingerprint(), string(j.Compression), j.PreventDestroy, j.DeleteForeign)
+	d.line("job", j.Address, j.Name, j.Table.Fingerprint(), string(j.Compression), j.PreventDestroy, j.DeleteForeign, j.DeleteMissing)
+	t := j.Table // what its fingerprint leaves out, since published rows do not depend on it
+	d.line("unexpected", handling(t.UnknownField), handling(t.UnknownType), handling(t.Mismatch))
+	d.line("expected", t.EventTypes)
 	s := j.Source // its key is left out
 	d.line("source", s.Endpoint, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)
 	if w := s.Simulator; w != nil {
-		d.line("simulator", w.Seed, w.Prospects, w.Events, w.AsOf.UTC().Format(time.RFC3339Nano), w.FaultRate)
+		d.line("simulator", w.Seed, w.Prospects, w.Events, w.AsOf.UTC().Format(time.RFC3339Nano), w.FaultRate, w.VendorChanges)
 	}
 	if p := j.Prospects; p != nil {
 		d.line("prospects", d.relative(p.File), p.Column)
@@ -79,6 +86,9 @@ func (d digester) job(j Job) {
 		d.sink(sink)
 	}
 }
+
+// handling spells the default out.
+func handling(h schemas.Handling) string { return string(cmp.Or(h, schemas.Keep)) }
 
 func (d digester) sink(s Sink) {
 	d.line("sink", s.Address, s.Kind, d.relative(s.Path), s.Bucket, s.Prefix)

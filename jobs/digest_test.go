@@ -21,6 +21,15 @@ func everything(dir string) *Configuration {
 	sink := func(name string) Sink {
 		return Sink{Block: block("sink.local." + name), Kind: "local", Path: dir + "/" + name, Bucket: "b", Prefix: "p"}
 	}
+	table := schemas.KnockEvents()
+	table.HashKey = schemas.NewKey("sixteen bytes or more")
+	body, _ := table.Column("message_body")
+	body.Policy = schemas.Hash
+	table, err := table.Declare(body)
+	if err != nil {
+		panic(err)
+	}
+	table.UnknownField, table.UnknownType, table.Mismatch = schemas.Fail, schemas.Quarantine, schemas.Fail
 	return &Configuration{
 		Dir:     dir,
 		Backend: Backend{Block: block("backend.local"), Kind: "local", Path: dir + "/state.json", Bucket: "b", Prefix: "p"},
@@ -28,10 +37,10 @@ func everything(dir string) *Configuration {
 			Block: block("job.events"), Name: "events",
 			Source: Source{Block: block("source.simulator.demo"), Endpoint: "https://example.com", APIKey: "hunter2", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
-				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5}},
+				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5, VendorChanges: true}},
 			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id"},
-			Sinks:     []Sink{sink("lake"), sink("second")}, Table: schemas.KnockEvents(), Compression: Snappy,
-			PreventDestroy: true, DeleteForeign: true,
+			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy,
+			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true,
 		}},
 		Sinks:   []Sink{sink("lake"), sink("second")},
 		Outputs: []Output{{Name: "table", Value: []any{"file://" + dir + "/lake/events"}}},
@@ -39,6 +48,7 @@ func everything(dir string) *Configuration {
 			Assertions: []Assertion{{Origin: Origin{Line: 7}, Source: "a", Evaluate: func(Result) (bool, string, Diagnostics) { return true, "", nil }}, {Source: "b"}}}},
 		Moved:   []Moved{{Block: block("moved"), From: "job.old", To: "job.events"}},
 		Removed: []Removed{{Block: block("removed"), From: "job.gone", Destroy: true}},
+		Lock:    schemas.Lock{"job.events": table},
 	}
 }
 
@@ -50,7 +60,9 @@ var uncounted = []struct{ path, why string }{
 	{`^Jobs\.Source\.APIKey$`, "a secret, and the same question with another key"},
 	{`\.Origin\.`, "where it is written"},
 	{`\.Attributes`, "where it is written"},
-	{`^Jobs\.(Source|Prospects)\.Address$`, "only a name for what counts by its values"},
+	{`^Jobs\.Table\.HashKey$`, "a secret, of which the ID counts"},
+	{`^Lock$`, "what was accepted, and not what is asked for"},
+	{`^Jobs\.(Source|Prospects|Schema)\.Address$`, "only a name for what counts by its values"},
 	{`^(Moved|Removed)\.Address$`, "the kind of block"},
 	{`^Checks\.Address$`, "the name, which counts"},
 	{`^Checks\.Assertions\.Evaluate$`, "its source counts"},
@@ -89,6 +101,10 @@ func TestDigestOfEveryField(t *testing.T) {
 	visit = func(path string, v reflect.Value) {
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			try(path, v, reflect.ValueOf(v.Interface().(time.Time).Add(time.Nanosecond)))
+			return
+		}
+		if v.Type() == reflect.TypeFor[schemas.Key]() {
+			try(path, v, reflect.ValueOf(schemas.NewKey("another key")))
 			return
 		}
 		switch v.Kind() {
@@ -140,7 +156,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			t.Errorf("no field is %s any more", u.path)
 		}
 	}
-	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Simulator.AsOf", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
+	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Simulator.AsOf", "Jobs.Table.HashKey", "Jobs.Table.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
 		if !seen[path] {
 			t.Errorf("%s was not tried", path)
 		}
@@ -175,6 +191,8 @@ func TestDigest(t *testing.T) {
 		{"other partition keys", func(*Configuration) {}, func(c *Configuration) {
 			c.Jobs[0].Table, _ = c.Jobs[0].Table.PartitionedBy("event_type")
 		}, false},
+		{"a default of a table, spelt out", func(c *Configuration) { c.Jobs[0].Table.Mismatch = "" }, func(c *Configuration) { c.Jobs[0].Table.Mismatch = schemas.Keep }, true},
+		{"where a list of event types ends", func(c *Configuration) { c.Jobs[0].Table.EventTypes = []string{"A B"} }, func(c *Configuration) { c.Jobs[0].Table.EventTypes = []string{"A", "B"} }, false},
 		{"a text and a number", output("1"), output(1.), false},
 		{"a text and null", output("<nil>"), output(nil), false},
 		{"a text and a bool", output("true"), output(true), false},
