@@ -41,11 +41,11 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	out := t
 	out.Columns = slices.Clone(t.Columns)
 	for i, c := range columns {
-		if err := c.check(); err != nil {
-			return Table{}, err
-		}
 		if c.Value != "" || IsCore(c.Name) {
 			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so it cannot be declared otherwise"}
+		}
+		if err := c.check(); err != nil {
+			return Table{}, err
 		}
 		if slices.ContainsFunc(columns[:i], func(o Column) bool { return sameName(o.Name, c.Name) }) {
 			return Table{}, &DeclarationError{c.Name, "", "it is declared twice; readers take names for the same regardless of case"}
@@ -60,8 +60,11 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 			out.Columns[at] = c
 		}
 	}
-	if err := out.checkPaths(); err != nil {
+	if err := out.checkPaths(columns); err != nil {
 		return Table{}, err
+	}
+	if problem := checkPatterns(out.EventTypes); problem != "" {
+		return Table{}, &DeclarationError{"", "event_types", problem}
 	}
 	out.HashKeyID = ""
 	if out.hashes() {
@@ -114,10 +117,8 @@ func (c Column) check() error {
 			return wrong("from", "the path %s stands twice", path)
 		}
 	}
-	for _, pattern := range c.When {
-		if prefix := strings.TrimSuffix(pattern, "*"); pattern == "" || strings.Contains(prefix, "*") {
-			return wrong("when", "%q is no event type; only a * at the end stands for any ending", pattern)
-		}
+	if problem := checkPatterns(c.When); problem != "" {
+		return wrong("when", "%s", problem)
 	}
 	if c.Policy == "" {
 		return nil
@@ -131,6 +132,16 @@ func (c Column) check() error {
 	return nil
 }
 
+// checkPatterns says which of the patterns stands for no event type, or gives "".
+func checkPatterns(patterns []string) string {
+	for _, pattern := range patterns {
+		if prefix := strings.TrimSuffix(pattern, "*"); pattern == "" || strings.Contains(prefix, "*") {
+			return fmt.Sprintf("%q is no event type; only a * at the end stands for any ending", pattern)
+		}
+	}
+	return ""
+}
+
 func list[T ~string](words []T) string {
 	texts := make([]string, len(words))
 	for i, w := range words {
@@ -139,11 +150,15 @@ func list[T ~string](words []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// checkPaths refuses columns that would take the same value of an event, or
-// values one of which is inside the other.
-func (t Table) checkPaths() error {
-	for i, c := range t.Columns {
-		for _, o := range t.Columns[:i] {
+// checkPaths refuses those of the columns that would take the same value of an
+// event as another of the table, or a value inside of another's. Of two of them,
+// it is the later one that is wrong.
+func (t Table) checkPaths(columns []Column) error {
+	for _, c := range slices.Backward(columns) {
+		for _, o := range t.Columns {
+			if o.Name == c.Name {
+				continue
+			}
 			for _, path := range c.From {
 				for _, other := range o.From {
 					switch {

@@ -109,7 +109,7 @@ func (b block) table() (Table, error) {
 		}
 		t.Columns = append(t.Columns, column)
 	}
-	return t, t.checkPaths()
+	return t, t.checkPaths(t.Columns)
 }
 
 // parse reads the declaration of one table.

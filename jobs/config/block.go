@@ -62,7 +62,7 @@ func (b *block) evaluate(local scope, names ...string) {
 		if attr == nil {
 			continue
 		}
-		v, ok := b.l.evaluate(attr.Expr, b.Address, name == "api_key", local)
+		v, ok := b.l.evaluate(attr.Expr, b.Address, isSecret(name), local)
 		if !ok {
 			b.failed = true
 			v = cty.DynamicVal
@@ -116,7 +116,11 @@ func (b *block) quote(name, text string) string {
 	return text
 }
 
-func (b *block) hidden(name string) bool { return name == "api_key" || len(b.marks[name]) > 0 }
+func (b *block) hidden(name string) bool { return isSecret(name) || len(b.marks[name]) > 0 }
+
+// isSecret reports whether an attribute of that name is not to be shown, whatever
+// its value comes from.
+func isSecret(name string) bool { return name == "api_key" || name == "hash_key" }
 
 // hint is didYouMean about an attribute's value.
 func (b *block) hint(name, suggestion string) string {
@@ -175,6 +179,25 @@ func (b *block) text(name string, into *string) bool {
 		*into = v.AsString()
 	}
 	return ok
+}
+
+// texts reads a list of strings.
+func (b *block) texts(name, expected string, into *[]string) bool {
+	v, ok := b.converted(name, cty.List(cty.String), expected)
+	if !ok {
+		return false
+	}
+	all := []string{}
+	for it := v.ElementIterator(); it.Next(); {
+		_, e := it.Element()
+		if e.IsNull() {
+			b.wrong(name, expected, " It holds a null.")
+			return false
+		}
+		all = append(all, e.AsString())
+	}
+	*into = all
+	return true
 }
 
 func (b *block) bool(name string, into *bool) {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"prospector/jobs"
+	"prospector/schemas"
 )
 
 // What a file may be: HCL's parser recurses without a limit of its own, and
@@ -19,6 +22,7 @@ const (
 	maxConfiguration = 64 << 10 // bytes
 	maxNesting       = 200      // brackets, quotes and templates
 	maxText          = 1 << 20  // bytes of what the function file reads
+	maxLock          = 16 << 20 // bytes of the schema lock: some 2 KB a table
 )
 
 // readConfiguration parses the directory's files, in the order of their names.
@@ -71,6 +75,38 @@ func (l *loader) parseText(name string, src []byte, mask func([]byte, *hclsyntax
 	l.text[name] = mask(src, body, diags.HasErrors())
 	l.report("", false, diags)
 	return body
+}
+
+// lock reads the schema lock, which may be missing. One that is broken is an
+// error, unless it is going to be replaced.
+func (l *loader) lock(replace bool) schemas.Lock {
+	name := filepath.Join(l.shown, schemas.LockFile)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	src, err := readText(name, maxLock)
+	var lock schemas.Lock
+	if err == nil {
+		lock, err = parseLock(name, src)
+	}
+	switch {
+	case err == nil:
+		return lock
+	case replace:
+		l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: "The schema lock cannot be read",
+			Detail: capital(err.Error()) + ". It is written anew."})
+	default:
+		l.failNowhere("The schema lock cannot be read", fmt.Sprintf(
+			"%s. Restore the file %s from where it was committed, or run prospector init -upgrade, which writes it anew and so accepts every table as it is declared now.", capital(err.Error()), name))
+	}
+	return nil
+}
+
+func parseLock(name string, src []byte) (schemas.Lock, error) {
+	if at, deep := tooDeep(name, src); deep {
+		return nil, fmt.Errorf("%s: more than %d brackets are open", at, maxNesting)
+	}
+	return schemas.ParseLock(name, src)
 }
 
 // tooDeep finds the first place where more than maxNesting brackets are open.

@@ -17,6 +17,7 @@ var unformatted = []string{
 	"a = \"  ${  b  }  %{ if c }  d%{ endif }\"\n", "b {\nc=[1,\n2,\n]\n/* d */ e=1 // f\n}\n", "a = {b=1, c : 2}\n", "a = b?c:d\n", "a=!b&&-c\n",
 	"a = [for x in y:x...]\n", "\t\ta=1 \t\n\n\n\n", "a {}\nb \"c\" \"d\"{\n}\n", "a = (\n1\n+\n2\n)\n", "a = x[ 0 ].*.y\n", "/* a\n   b */\nc = 1\n",
 	"a = \"$${b} %%{c}\"\n", "a = 1 # b\nlonger = 2 # c\n", "a = 1 /* b */\n",
+	"schema \"a\"{\ncolumn \"b\"{\ntype=string # bare\nfrom=[\"c\"]\n}\n}\n",
 }
 
 func TestFormat(t *testing.T) {

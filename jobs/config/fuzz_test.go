@@ -42,6 +42,16 @@ moved {
   from = job.old
   to   = job.many["a"]
 }`)
+	f.Add(withSchema(`
+extends     = "knock_events"
+event_types = ["VOICE_*"]
+hash_key    = var.key
+column "sentiment" {
+  type   = string
+  from   = ["data.sentiment", var.key]
+  policy = "hash"
+}
+column "message_body" { policy = "redact" }`))
 	const secret = "Sw0rdf1sh-Sw0rdf1sh"
 	dir := write(f, map[string]string{"a.hcl": `variable "key" { sensitive = true }`})
 	f.Fuzz(func(t *testing.T, src string) {

@@ -42,7 +42,7 @@ func tableName(name string) string {
 
 var compressions = []string{string(jobs.Snappy), string(jobs.ZSTD), string(jobs.GZip), string(jobs.Uncompressed)}
 
-var jobAttributes = []string{"source", "prospects", "sinks", "table", "partition_by", "compression", "on_foreign_file"}
+var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "on_missing", "on_foreign_file"}
 
 func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
 	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
@@ -69,6 +69,9 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	if p, ok := l.prospects[b.reference("prospects")]; ok {
 		j.Prospects = &p
 	}
+	if s, ok := l.schemas[b.reference("schema")]; ok {
+		j.Schema, j.Table = s.Block, s.table
+	}
 	b.table(&j.Name, hb.Labels[0])
 	for _, s := range b.sinkList() {
 		t := table{sink: s.Address, uri: s.URI(j.Name)}
@@ -81,9 +84,8 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	}
 	b.partitionBy(&j.Table)
 	b.choice("compression", compressions, (*string)(&j.Compression))
-	onForeignFile := "keep"
-	b.choice("on_foreign_file", []string{"keep", "delete"}, &onForeignFile)
-	j.DeleteForeign = onForeignFile == "delete"
+	b.deletes("on_missing", &j.DeleteMissing)
+	b.deletes("on_foreign_file", &j.DeleteForeign)
 	if lifecycle := b.single(); lifecycle != nil {
 		inner := l.unopened(lifecycle, address, []string{"prevent_destroy"})
 		inner.evaluate(local, "prevent_destroy")
@@ -103,6 +105,13 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]), "table": cty.StringVal(j.Name),
 		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as the choice of sinks
 	})
+}
+
+// deletes reads whether something is kept, which is the default, or deleted.
+func (b *block) deletes(name string, into *bool) {
+	way := "keep"
+	b.choice(name, []string{"keep", "delete"}, &way)
+	*into = way == "delete"
 }
 
 const badTableName = "Invalid table name"
@@ -196,23 +205,14 @@ func (b *block) sinkList() []jobs.Sink {
 
 func (b *block) partitionBy(into *schemas.Table) {
 	const expected = `a list of columns, such as ["event_type", "event_date"]`
-	v, ok := b.converted("partition_by", cty.List(cty.String), expected)
-	if !ok {
+	var keys []string
+	if !b.texts("partition_by", expected, &keys) {
 		return
 	}
-	var keys []string
 	suggestion := ""
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		if e.IsNull() {
-			b.wrong("partition_by", expected, " It holds a null.")
-			return
-		}
-		key := e.AsString()
-		if suggestion == "" && !slices.Contains(schemas.PartitionKeys(), key) {
-			suggestion = b.hint("partition_by", nearest(key, schemas.PartitionKeys()))
-		}
-		keys = append(keys, key)
+	unknown := func(key string) bool { return !slices.Contains(schemas.PartitionKeys(), key) }
+	if i := slices.IndexFunc(keys, unknown); i >= 0 {
+		suggestion = b.hint("partition_by", nearest(keys[i], schemas.PartitionKeys()))
 	}
 	t, err := into.PartitionedBy(keys...)
 	switch {

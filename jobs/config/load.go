@@ -13,7 +13,7 @@
 // The way through: Load reads the files (files.go) and collects the blocks;
 // every variable, local and block is a node (reference.go) that is evaluated
 // when it is first referred to; block.go has the tools by which sources.go,
-// sinks.go, job.go and foreach.go decode theirs. rule.go has what validations of
+// sinks.go, schema.go, job.go and foreach.go decode theirs. rule.go has what validations of
 // variables and checks of results share. What became of jobs (moves.go) and where
 // tables are (places.go) is judged at the end, when all of them are known.
 package config
@@ -41,13 +41,20 @@ type Options struct {
 	VarFiles []string
 	// Environ is the environment, as of os.Environ.
 	Environ []string
+	// ReplaceLock says that the schema lock is going to be written anew: one
+	// that is broken is a warning then, and none.
+	ReplaceLock bool
 }
 
 // Load reads every *.hcl file of dir that does not begin with a dot, as one
 // configuration. It is nil when there are errors among the diagnostics; files
 // are named in them as seen through dir, as the caller gave it.
 func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
-	return loadAs(dir, o, (*loader).whole)
+	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Configuration {
+		c := l.whole(apart)
+		c.Lock = l.lock(o.ReplaceLock)
+		return c
+	})
 }
 
 // LoadBackend reads only where a directory keeps its state, for commands that
@@ -111,6 +118,7 @@ type loader struct {
 	sources   map[string]jobs.Source
 	prospects map[string]jobs.Prospects
 	sinks     map[string]jobs.Sink
+	schemas   map[string]schema
 	jobs      []job
 	outputs   []jobs.Output
 	checks    []jobs.Check
@@ -134,6 +142,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 		sources:   map[string]jobs.Source{},
 		prospects: map[string]jobs.Prospects{},
 		sinks:     map[string]jobs.Sink{},
+		schemas:   map[string]schema{},
 	}
 	for _, entry := range o.Environ {
 		name, value, _ := strings.Cut(entry, "=")
@@ -158,6 +167,7 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "source", LabelNames: []string{"type", "name"}},
 	{Type: "prospects", LabelNames: []string{"name"}},
 	{Type: "sink", LabelNames: []string{"type", "name"}},
+	{Type: "schema", LabelNames: []string{"name"}},
 	{Type: "job", LabelNames: []string{"name"}},
 	{Type: "check", LabelNames: []string{"name"}},
 	{Type: "moved"},
@@ -250,6 +260,7 @@ func (l *loader) declare(b *hcl.Block) {
 		"source":    l.source,
 		"prospects": l.prospectList,
 		"sink":      l.sink,
+		"schema":    l.schema,
 		"job":       l.job,
 		"check":     l.check,
 		"output":    l.output,

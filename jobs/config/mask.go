@@ -12,8 +12,8 @@ import (
 // somebody wrote there in full. So lines are shown from a copy of each file in
 // which secrets are overwritten, byte by byte: the places of all the rest stay.
 
-// maskConfiguration hides, in a *.hcl file, what is assigned to api_key, the
-// default of a sensitive variable, a constant that sensitive() is called with,
+// maskConfiguration hides, in a *.hcl file, what is assigned to api_key and
+// hash_key, the default of a sensitive variable, a constant that sensitive() is called with,
 // and a password in a URL.
 func maskConfiguration(src []byte, body *hclsyntax.Body, broken bool) []byte {
 	out := append([]byte(nil), src...)
@@ -24,7 +24,7 @@ func maskConfiguration(src []byte, body *hclsyntax.Body, broken bool) []byte {
 	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
 	for i := 1; i < len(tokens); i++ {
 		name := string(tokens[i-1].Bytes)
-		if tokens[i].Type == hclsyntax.TokenEqual && (name == "api_key" || name == "default" && broken) {
+		if tokens[i].Type == hclsyntax.TokenEqual && (isSecret(name) || name == "default" && broken) {
 			i = maskExpression(out, tokens, i+1)
 		}
 	}

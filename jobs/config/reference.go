@@ -165,6 +165,8 @@ var kinds = map[string]kind{
 		object("id", "name", "file", "column")},
 	"sink": {2, "sink", "a sink is referred to by its type and name, such as sink.local.lake",
 		object("id", "type", "name", "path", "bucket", "prefix", "uri")},
+	"schema": {1, "schema", "a schema is referred to by its name, such as schema.prospect_events",
+		object("id", "name")},
 	"job": {1, "job", "a job is referred to by its name, such as job.prospect_events", cty.Object(map[string]cty.Type{
 		"id": cty.String, "name": cty.String, "table": cty.String, "uris": cty.List(cty.String)})},
 }

@@ -29,7 +29,7 @@ func (l *loader) source(hb *hcl.Block, address string) cty.Value {
 		})
 		b.endpoint(&s)
 	case "simulator":
-		b = l.open(hb, address, append([]string{"seed", "prospects", "events", "as_of", "fault_rate"}, requestAttributes...))
+		b = l.open(hb, address, append([]string{"seed", "prospects", "events", "as_of", "fault_rate", "vendor_changes"}, requestAttributes...))
 		s.Simulator = b.simulator()
 	default:
 		l.fail(hb.LabelRanges[0], address, "Unknown source type", fmt.Sprintf(`There is no source of type %q, only "knock" and "simulator".%s`,
@@ -63,6 +63,7 @@ func (b *block) simulator() *jobs.Simulator {
 	b.integer("events", 0, 2_000_000_000, &s.Events)
 	b.time("as_of", &s.AsOf)
 	b.number("fault_rate", "a share of requests, from 0 to less than 1", func(n float64) bool { return n >= 0 && n < 1 }, &s.FaultRate)
+	b.bool("vendor_changes", &s.VendorChanges)
 	return s
 }
 

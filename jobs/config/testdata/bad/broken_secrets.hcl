@@ -1,7 +1,7 @@
 # A file that cannot be parsed hides its secrets too.
 variable "key" { default = "sk_live_1" sensitive = true }
 source "knock" "a" { api_key = sk_live_2 endpoint = 1 }
-source "knock" "b" { api_key = upper("sk_live_3" }
+schema "b" { hash_key = upper("sk_live_3" }
 source "knock" "c" {
   api_key = <<EOT
 sk_live_4 ${
