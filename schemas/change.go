@@ -66,8 +66,8 @@ func Diff(before, after Table) (changes []Change) {
 			}
 			changes = append(changes, Change{c.Name, kind, string(was.Type), string(c.Type)})
 		}
-		if was.source() != c.source() {
-			changes = append(changes, Change{c.Name, Resourced, was.source(), c.source()})
+		if was.Provenance() != c.Provenance() {
+			changes = append(changes, Change{c.Name, Resourced, was.Provenance(), c.Provenance()})
 		}
 		if was.Policy != c.Policy || c.Policy == Hash && before.HashKeyID != after.HashKeyID {
 			changes = append(changes, Change{c.Name, Protected, before.protection(was), after.protection(c)})
@@ -100,8 +100,9 @@ func (t Type) holds(narrower Type) bool {
 	return false
 }
 
-// source says where a column's values come from.
-func (c Column) source() string {
+// Provenance says in a few words where a column's values come from: paths and
+// event types, or what they are derived from.
+func (c Column) Provenance() string {
 	if c.Value != "" {
 		return string(c.Value)
 	}
@@ -112,7 +113,7 @@ func (c Column) source() string {
 	return s
 }
 
-func (c Column) declaration() string { return fmt.Sprintf("%s from %s", c.Type, c.source()) }
+func (c Column) declaration() string { return fmt.Sprintf("%s from %s", c.Type, c.Provenance()) }
 
 func (t Table) protection(c Column) string {
 	switch c.Policy {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -17,6 +18,9 @@ const LockFile = ".prospector.lock.hcl"
 // Lock is what tables their user has accepted: unpartitioned, by the address of
 // their job. A run does not replace a locked column; init -upgrade accepts that.
 type Lock map[string]Table
+
+// Addresses are those of the locked jobs, ascending.
+func (l Lock) Addresses() []string { return slices.Sorted(maps.Keys(l)) }
 
 const lockHeader = `# The schemas of the tables that have been accepted. "prospector init" maintains
 # this file; commit it with the configuration, and do not edit it.
@@ -47,7 +51,7 @@ func ParseLock(filename string, src []byte) (Lock, error) {
 func (l Lock) Encode() []byte {
 	f := hclwrite.NewEmptyFile()
 	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Bytes: []byte(lockHeader)}})
-	for i, address := range slices.Sorted(maps.Keys(l)) {
+	for i, address := range l.Addresses() {
 		if i > 0 {
 			f.Body().AppendNewline()
 		}
@@ -76,18 +80,8 @@ func (c Column) write(to *hclwrite.Body, described bool) {
 	if c.Value != "" {
 		b.SetAttributeValue("value", cty.StringVal(string(c.Value)))
 	}
-	texts := func(name string, values []string) {
-		if len(values) == 0 {
-			return
-		}
-		all := make([]cty.Value, len(values))
-		for i, v := range values {
-			all[i] = cty.StringVal(v)
-		}
-		b.SetAttributeValue(name, cty.ListVal(all))
-	}
-	texts("from", c.From)
-	texts("when", c.When)
+	setTexts(b, "from", c.From)
+	setTexts(b, "when", c.When)
 	if c.Policy != "" {
 		b.SetAttributeValue("policy", cty.StringVal(string(c.Policy)))
 	}
@@ -103,17 +97,26 @@ func (c Column) write(to *hclwrite.Body, described bool) {
 }
 
 // Source is the table in the schema language, as a configuration would declare
-// it without extends: what every table has anyway is left out.
+// it without extends: what every table has anyway is left out. The key of hashed
+// columns is not shown; var.hash_key stands for it.
 func (t Table) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	b := f.Body().AppendNewBlock("schema", []string{t.Name}).Body()
 	if t.Description != "" {
 		b.SetAttributeValue("description", cty.StringVal(t.Description))
 	}
-	for name, h := range map[string]Handling{"unknown_field": t.UnknownField, "unknown_type": t.UnknownType, "mismatch": t.Mismatch} {
-		if h != "" && h != Keep {
-			b.SetAttributeValue(name, cty.StringVal(string(h)))
+	expected := Core().EventTypes
+	setTexts(b, "event_types", slices.DeleteFunc(slices.Clone(t.EventTypes), func(pattern string) bool { return slices.Contains(expected, pattern) }))
+	for _, set := range []struct {
+		name string
+		to   Handling
+	}{{"unknown_field", t.UnknownField}, {"unknown_type", t.UnknownType}, {"mismatch", t.Mismatch}} {
+		if set.to != "" && set.to != Keep {
+			b.SetAttributeValue(set.name, cty.StringVal(string(set.to)))
 		}
+	}
+	if t.hashes() {
+		b.SetAttributeTraversal("hash_key", hcl.Traversal{hcl.TraverseRoot{Name: "var"}, hcl.TraverseAttr{Name: "hash_key"}})
 	}
 	for _, c := range t.Unpartitioned().Columns {
 		if !IsCore(c.Name) {
@@ -122,4 +125,16 @@ func (t Table) Source() []byte {
 		}
 	}
 	return hclwrite.Format(f.Bytes())
+}
+
+// setTexts gives an attribute a list, unless it is empty.
+func setTexts(b *hclwrite.Body, name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	all := make([]cty.Value, len(values))
+	for i, v := range values {
+		all[i] = cty.StringVal(v)
+	}
+	b.SetAttributeValue(name, cty.ListVal(all))
 }

@@ -123,16 +123,19 @@ type Proposal struct {
 	Events int64 // that it would fill
 }
 
-// Infer proposes a column for every path of the fields, most filled first, for a
-// table that has none for them.
+// Infer proposes columns for the fields that have none in the table, most filled
+// first. The table can be declared with all of them: what could not is left out,
+// such as fields that a column has begun to take since they were counted.
 func Infer(t Table, fields map[Field]int64) []Proposal {
 	type place struct {
-		kinds  map[string]bool
-		types  map[string]bool
-		events int64
+		kinds, types map[string]bool
+		events       int64
 	}
 	places := make(map[string]*place)
 	for f, n := range fields {
+		if strings.Contains(f.EventType, "*") { // which in a column stands for any ending
+			continue
+		}
 		p := places[f.Path]
 		if p == nil {
 			p = &place{kinds: make(map[string]bool), types: make(map[string]bool)}
@@ -141,18 +144,26 @@ func Infer(t Table, fields map[Field]int64) []Proposal {
 		p.kinds[f.Kind], p.types[f.EventType] = true, true
 		p.events += n
 	}
+	paths := slices.Sorted(maps.Keys(places))
+	for _, path := range paths {
+		// What is inside of an object has columns of its own, and no value is in two.
+		for outer := range places {
+			if strings.HasPrefix(path, outer+".") {
+				delete(places[outer].kinds, KindObject)
+				delete(places[outer].kinds, KindArray)
+			}
+		}
+	}
+	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(places[b].events, places[a].events) })
 	var all []Proposal
-	taken := make(map[string]bool)
-	for _, c := range t.All() {
-		taken[strings.ToLower(c.Name)] = true
-	}
-	for _, path := range slices.Sorted(maps.Keys(places)) {
+	for _, path := range paths {
 		p := places[path]
-		c := Column{Name: columnNameFor(path, taken), Type: typeFor(p.kinds), From: []string{path}, When: slices.Sorted(maps.Keys(p.types))}
-		taken[strings.ToLower(c.Name)] = true
-		all = append(all, Proposal{c, p.events})
+		c := Column{Name: t.columnNameFor(path), Type: typeFor(p.kinds), From: []string{path}, When: slices.Sorted(maps.Keys(p.types))}
+		if declared, err := t.Declare(c); err == nil && len(p.kinds) > 0 {
+			t = declared
+			all = append(all, Proposal{c, p.events})
+		}
 	}
-	slices.SortStableFunc(all, func(a, b Proposal) int { return cmp.Compare(b.Events, a.Events) })
 	return all
 }
 
@@ -179,20 +190,30 @@ func typeFor(kinds map[string]bool) Type {
 	return JSON
 }
 
-var capitalAfterSmall = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+var (
+	capitalAfterSmall = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+	notInNames        = regexp.MustCompile(`[^a-z0-9]+`)
+)
 
-// columnNameFor makes a column's name of a path: data.page.pathName becomes
-// page_path_name.
-func columnNameFor(path string, taken map[string]bool) string {
-	name := strings.TrimPrefix(path, "data.")
-	name = capitalAfterSmall.ReplaceAllString(name, "${1}_$2")
-	name = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "_"), "_")
-	for base, n := name, 2; taken[name] || (Column{Name: name, Type: String, From: []string{path}}).check() != nil; n++ {
-		if n == 2 && !taken["field_"+base] {
-			name = strings.TrimSuffix("field_"+base, "_")
-			continue
-		}
-		name = fmt.Sprintf("field_%s_%d", strings.Trim(base, "_"), n)
+// longestProposed leaves room, of the 300 characters that a name may have, for
+// what tells it from others.
+const longestProposed = 200
+
+// columnNameFor makes a name that the table has not of a path: data.page.pathName
+// becomes page_path_name.
+func (t Table) columnNameFor(path string) string {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(t.All(), func(c Column) bool { return sameName(c.Name, name) }) ||
+			Column{Name: name, Type: String, From: []string{"x"}}.check() != nil
+	}
+	name := capitalAfterSmall.ReplaceAllString(strings.TrimPrefix(path, "data."), "${1}_$2")
+	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")
+	name = name[:min(len(name), longestProposed)]
+	if taken(name) {
+		name = strings.TrimSuffix("field_"+name, "_")
+	}
+	for base, n := name, 2; taken(name); n++ {
+		name = fmt.Sprintf("%s_%d", base, n)
 	}
 	return name
 }
@@ -202,5 +223,5 @@ func columnNameFor(path string, taken map[string]bool) string {
 func (p Proposal) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	p.Column.write(f.Body(), true)
-	return append(fmt.Appendf(nil, "# %d events\n", p.Events), hclwrite.Format(f.Bytes())...)
+	return append(fmt.Appendf(nil, "# events: %d\n", p.Events), hclwrite.Format(f.Bytes())...)
 }
