@@ -3,6 +3,7 @@ package schemas
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,6 +30,28 @@ func Core() Table {
 		}
 	}
 	return partitioned(core)
+}
+
+// BuiltinOf gives the built-in table, partitioned in whatever way, that has that
+// fingerprint.
+func BuiltinOf(fingerprint string) (Table, bool) {
+	var find func(keys []string) (Table, bool)
+	find = func(keys []string) (Table, bool) {
+		if len(keys) > 0 {
+			if t, err := knockEvents().PartitionedBy(keys...); err == nil && t.Fingerprint() == fingerprint {
+				return t, true
+			}
+		}
+		for _, key := range PartitionKeys() {
+			if !slices.Contains(keys, key) {
+				if t, ok := find(append(slices.Clone(keys), key)); ok {
+					return t, true
+				}
+			}
+		}
+		return Table{}, false
+	}
+	return find(nil)
 }
 
 func partitioned(t Table) Table {

@@ -98,7 +98,7 @@ func TestReadDamaged(t *testing.T) {
 	}{
 		{"cut off", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
-		{"newer", `{"version":3}`, []string{"newer version", "format 3"}},
+		{"newer", `{"version":4}`, []string{"newer version", "format 4"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := statePath(t)

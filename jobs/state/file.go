@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"prospector/schemas"
 )
 
 // Version is the version of the file format that this program writes. It reads
 // every version up to it.
-const Version = 2
+const Version = 3
 
 // ErrNewer says that a newer prospector has written the state.
 var ErrNewer = errors.New("the state was written by a newer version of prospector")
@@ -20,13 +22,46 @@ var ErrNewer = errors.New("the state was written by a newer version of prospecto
 // the rest: before a shared type changes, its present form moves to the versions
 // that have it. Field order is the order in the file.
 
-// fileV2 is the file as it is written. Job, Sink and what they hold are the
-// values of this package.
-type fileV2 struct {
+// fileV3 is the file as it is written. Job, Sink and what they hold are the
+// values of this package; but a partition names its schema only where it is not
+// the job's.
+type fileV3 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
 	Lineage string          `json:"lineage"`
 	Jobs    map[string]*Job `json:"jobs"`
+}
+
+// fileV2 knows only the built-in table, partitioned in some way: of that, all
+// files of a job are.
+type fileV2 struct {
+	Version int               `json:"version"`
+	Serial  int64             `json:"serial"`
+	Lineage string            `json:"lineage"`
+	Jobs    map[string]*jobV2 `json:"jobs"`
+}
+
+type jobV2 struct {
+	Table          string           `json:"table"`
+	Schema         string           `json:"schema"`
+	Prospects      *ProspectList    `json:"prospects,omitempty"`
+	PreventDestroy bool             `json:"prevent_destroy,omitempty"`
+	Sinks          map[string]*Sink `json:"sinks"`
+}
+
+func (f fileV2) upgrade() fileV3 {
+	out := fileV3{Version: 3, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	for address, j := range f.Jobs {
+		if j == nil {
+			j = &jobV2{}
+		}
+		job := &Job{Table: j.Table, Schema: j.Schema, Prospects: j.Prospects, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks}
+		if t, ok := schemas.BuiltinOf(j.Schema); ok {
+			job.Schemas = map[string]schemas.Table{j.Schema: t}
+		}
+		out.Jobs[address] = job
+	}
+	return out
 }
 
 // fileV1 has no tables: a job's was named as its address says. It kept no lists
@@ -44,9 +79,9 @@ type jobV1 struct {
 }
 
 func (f fileV1) upgrade() fileV2 {
-	out := fileV2{Version: 2, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	out := fileV2{Version: 2, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*jobV2, len(f.Jobs))}
 	for address, j := range f.Jobs {
-		job := &Job{Table: strings.TrimPrefix(address, "job.")}
+		job := &jobV2{Table: strings.TrimPrefix(address, "job.")}
 		if j != nil {
 			job.Schema, job.Sinks = j.Schema, j.Sinks
 		}
@@ -57,8 +92,32 @@ func (f fileV1) upgrade() fileV2 {
 
 // Encode writes the file: indented JSON, the same bytes for the same state.
 func Encode(s *State) ([]byte, error) {
-	b, err := json.MarshalIndent(fileV2{Version, s.Serial, s.Lineage, s.Jobs}, "", "  ")
+	short := s.Clone()
+	for _, j := range short.Jobs {
+		j.eachPartition(func(p *Partition) {
+			if p.Schema == j.Schema {
+				p.Schema = ""
+			}
+		})
+	}
+	b, err := json.MarshalIndent(fileV3{Version, s.Serial, s.Lineage, short.Jobs}, "", "  ")
 	return append(b, '\n'), err
+}
+
+// eachPartition changes the job's partitions, the published and the pending.
+func (j *Job) eachPartition(change func(*Partition)) {
+	of := func(partitions map[string]Partition) {
+		for path, p := range partitions {
+			change(&p)
+			partitions[path] = p
+		}
+	}
+	for _, sink := range j.Sinks {
+		of(sink.Partitions)
+		if sink.Pending != nil {
+			of(sink.Pending.Partitions)
+		}
+	}
 }
 
 // Decode reads a file of any known version. What it gives has no nil maps, jobs
@@ -70,17 +129,21 @@ func Decode(b []byte) (*State, error) {
 	if err := json.Unmarshal(b, &sniff); err != nil {
 		return nil, fmt.Errorf("the state is not JSON: %w", err)
 	}
-	var f fileV2
+	var f fileV3
 	var err error
 	switch version := sniff.Version; {
 	case version > Version:
 		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
-	case version == 2:
+	case version == 3:
 		err = strictly(b, &f)
+	case version == 2:
+		var old fileV2
+		err = strictly(b, &old)
+		f = old.upgrade()
 	case version == 1:
 		var old fileV1
 		err = strictly(b, &old)
-		f = old.upgrade()
+		f = old.upgrade().upgrade()
 	default:
 		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
 	}
@@ -103,7 +166,7 @@ func strictly(b []byte, into any) error {
 
 // state is the value of the file, with empty maps and structs to write into
 // where the file has null.
-func (f fileV2) state() *State {
+func (f fileV3) state() *State {
 	s := &State{Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {
 		job := s.Job(address)
@@ -124,6 +187,11 @@ func (f fileV2) state() *State {
 				sink.Partitions = partitions
 			}
 		}
+		job.eachPartition(func(p *Partition) {
+			if p.Schema == "" {
+				p.Schema = job.Schema
+			}
+		})
 	}
 	return s
 }

@@ -28,16 +28,25 @@ func full() *state.State {
 	job := s.Job("job.prospect_events")
 	job.Table = "events_of_prospects"
 	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
-	job.Schema = "0b98a54c4cae3ff340ab228f49040446"
+	job.Schema = schemas.KnockEvents().Fingerprint()
+	former := table("data.sentiment")
+	job.Schemas = map[string]schemas.Table{job.Schema: schemas.KnockEvents(), former.Fingerprint(): former}
+	survey := schemas.NewSurvey()
+	survey.EventTypes["SMS_MESSAGE"] = 80
+	survey.Unmapped[schemas.Field{EventType: "SMS_MESSAGE", Path: "data.segments", Kind: schemas.KindInteger}] = 71
+	job.Survey = &survey
 	lake := job.Sink("sink.local.lake")
 	lake.URI = "file:///lake/prospect_events"
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-13"] = partition(71, 1)
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = partition(8, 2)
+	older := lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"]
+	older.Schema = former.Fingerprint()
+	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = older
 	lake.Quarantine = quarantine(3, 3)
 	lake.Pending = &state.Pending{
 		Partitions: map[string]state.Partition{
 			"event_type=SMS_MESSAGE/event_date=2022-01-13": partition(72, 4),
-			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Object: state.Object{Key: "prospect_events/2.parquet"}},
+			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Schema: job.Schema, Object: state.Object{Key: "prospect_events/2.parquet"}},
 		},
 		Quarantine: quarantine(4, 5),
 	}
@@ -46,8 +55,17 @@ func full() *state.State {
 	return s
 }
 
+// table is one that has a column from that path.
+func table(path string) schemas.Table {
+	t, err := schemas.KnockEvents().Declare(schemas.Column{Name: "added", Type: schemas.String, From: []string{path}})
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
 func partition(rows int64, seed uint64) state.Partition {
-	return state.Partition{Rows: rows, Content: schemas.Digest{Hi: seed, Lo: ^seed}, Object: object(seed)}
+	return state.Partition{Schema: schemas.KnockEvents().Fingerprint(), Rows: rows, Content: schemas.Digest{Hi: seed, Lo: ^seed}, Object: object(seed)}
 }
 
 func quarantine(events int64, seed uint64) *state.Quarantine {
@@ -61,9 +79,22 @@ func object(seed uint64) state.Object {
 	}
 }
 
+// fullV2 is what the file of format 2 that has every field says: of the built-in
+// table alone.
+func fullV2() *state.State {
+	s := full()
+	job := s.Job("job.prospect_events")
+	job.Schemas, job.Survey = map[string]schemas.Table{job.Schema: schemas.KnockEvents()}, nil
+	for path, p := range job.Sink("sink.local.lake").Partitions {
+		p.Schema = job.Schema
+		job.Sink("sink.local.lake").Partitions[path] = p
+	}
+	return s
+}
+
 // fullV1 is what the file of format 1 that has every field says.
 func fullV1() *state.State {
-	s := full()
+	s := fullV2()
 	s.Job("job.prospect_events").Table = "prospect_events"
 	s.Job("job.prospect_events").Prospects = nil
 	s.Job("job.empty").Table = "empty"
@@ -80,55 +111,74 @@ func golden(t *testing.T, name string) string {
 }
 
 // What a format is does not change: states that are out there must be read. That
-// is why format 1 has no -update.
-func TestFormat1(t *testing.T) {
-	read, err := state.Decode([]byte(golden(t, "v1.json")))
+// is why older formats have no -update.
+func TestOlderFormats(t *testing.T) {
+	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2()} {
+		t.Run(name, func(t *testing.T) {
+			read, err := state.Decode([]byte(golden(t, name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, read, same); diff != "" {
+				t.Errorf("it is read as another state (-want +got):\n%s", diff)
+			}
+			again, err := state.Decode([]byte(encode(t, read)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(read, again, same); diff != "" {
+				t.Errorf("the upgrade is lost when it is written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A state of format 2 whose table is none that this program has made is read all
+// the same; what its files hold is not known.
+func TestUpgradeOfAnUnknownTable(t *testing.T) {
+	text := strings.ReplaceAll(golden(t, "v2.json"), schemas.KnockEvents().Fingerprint(), strings.Repeat("0", 32))
+	s, err := state.Decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(fullV1(), read, same); diff != "" {
-		t.Errorf("v1.json is read as another state (-want +got):\n%s", diff)
-	}
-	again, err := state.Decode([]byte(encode(t, read)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(read, again, same); diff != "" {
-		t.Errorf("the upgrade is lost when it is written (-want +got):\n%s", diff)
+	if job := s.Job("job.prospect_events"); len(job.Schemas) > 0 {
+		t.Errorf("it is taken for %v", job.Schemas)
 	}
 }
 
 // Each format has its own fields: one of another is not passed over.
 func TestFormatsAreNotMixed(t *testing.T) {
-	newer := strings.Replace(golden(t, "v2.json"), `"version": 2`, `"version": 1`, 1)
-	if _, err := state.Decode([]byte(newer)); err == nil || !strings.Contains(err.Error(), "format 1") {
-		t.Errorf("format 2 that says it is 1 gives %v", err)
+	for newer := 2; newer <= state.Version; newer++ {
+		text := strings.Replace(golden(t, fmt.Sprintf("v%d.json", newer)), fmt.Sprintf(`"version": %d`, newer), fmt.Sprintf(`"version": %d`, newer-1), 1)
+		if _, err := state.Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("format %d", newer-1)) {
+			t.Errorf("format %d that says it is %d gives %v", newer, newer-1, err)
+		}
 	}
 }
 
-func TestFormat2(t *testing.T) {
+func TestFormat3(t *testing.T) {
 	got := encode(t, full())
 	if *update {
-		if err := os.WriteFile(filepath.Join("testdata", "v2.json"), []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "v3.json"), []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := golden(t, "v2.json")
+	want := golden(t, "v3.json")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the file is not that of v2.json (-want +got):\n%s", diff)
+		t.Errorf("the file is not that of v3.json (-want +got):\n%s", diff)
 	}
 	read, err := state.Decode([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), read, same); diff != "" {
-		t.Errorf("v2.json is read as another state (-want +got):\n%s", diff)
+		t.Errorf("v3.json is read as another state (-want +got):\n%s", diff)
 	}
 }
 
 // file is a file of the present format whose jobs are that text; fileV1, of
 // format 1.
-func file(jobs string) string   { return `{"version":2,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+func file(jobs string) string   { return `{"version":3,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 func fileV1(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -148,11 +198,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"unknown field", `{"version":1,"serial":1,"lineage":"x","jobs":{},"checkpoints":{}}`, `"checkpoints"`},
 		{"unknown field, deep", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"row":1}}}}}}`), `"row"`},
 		{"unknown field of format 1", fileV1(`{"job.a":{"table":"a","sinks":{}}}`), `"table"`},
-		{"jobs of another type", file(`[]`), "format 2"},
+		{"jobs of another type", file(`[]`), "format 3"},
 		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
-		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 2"},
-		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 2"},
+		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 3"},
+		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
@@ -169,11 +219,11 @@ func TestDecodeRefuses(t *testing.T) {
 // A newer file is known as one whatever else has changed in it.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
-		`{"version":3,"serial":1,"lineage":"x","jobs":{}}`,
-		`{"version":3,"jobs":["of another shape"],"new":null}`,
+		`{"version":4,"serial":1,"lineage":"x","jobs":{}}`,
+		`{"version":4,"jobs":["of another shape"],"new":null}`,
 	} {
 		_, err := state.Decode([]byte(file))
-		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 3") {
+		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 4") {
 			t.Errorf("%s gives %v", file, err)
 		}
 	}
@@ -215,7 +265,7 @@ func arbitrary(rng *rand.Rand) *state.State {
 	}
 	somePartition := func() state.Partition {
 		return state.Partition{
-			Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
+			Schema: text() + "s", Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
 			Object: state.Object{Key: text(), Size: rng.Int64(), CRC32C: rng.Uint32(), Generation: text()},
 		}
 	}
@@ -299,7 +349,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(file(jobs)))
 		f.Add([]byte(fileV1(jobs)))
 	}
-	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"Version":1,"version":0}`} {
+	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"version":4}`, `{"Version":1,"version":0}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -42,8 +42,13 @@ type Job struct {
 	// Table is the directory of its objects below each sink's root. It stays
 	// what it is when the job moves to another address.
 	Table string `json:"table"`
-	// Schema is the fingerprint of the table in the files.
+	// Schema is the fingerprint of the table that the last complete apply has
+	// made; in files, of whatever partition does not say otherwise.
 	Schema string `json:"schema"`
+	// Schemas are the tables of the published files, by fingerprint.
+	Schemas map[string]schemas.Table `json:"schemas,omitempty"`
+	// Survey is what the last apply has seen beyond what the table expects.
+	Survey *schemas.Survey `json:"survey,omitempty"`
 	// Prospects is the list that the last apply has read, or nil.
 	Prospects *ProspectList `json:"prospects,omitempty"`
 	// PreventDestroy is the declared job's, so that it holds also once the
@@ -81,7 +86,9 @@ type Sink struct {
 
 // Partition is one published partition.
 type Partition struct {
-	Rows int64 `json:"rows"`
+	// Schema is the fingerprint of the table that the file is of.
+	Schema string `json:"schema,omitempty"`
+	Rows   int64  `json:"rows"`
 	// Content is the digest of its rows, equal wherever they are the same.
 	Content schemas.Digest `json:"content"`
 	Object  Object         `json:"object"`
@@ -145,11 +152,30 @@ func (j *Job) Sink(address string) *Sink {
 	return s
 }
 
+// ForgetSchemas drops the tables that no file is of any more.
+func (j *Job) ForgetSchemas() {
+	used := map[string]bool{j.Schema: true}
+	for _, sink := range j.Sinks {
+		for _, p := range sink.Partitions {
+			used[p.Schema] = true
+		}
+		if sink.Pending != nil {
+			for _, p := range sink.Pending.Partitions {
+				used[p.Schema] = true
+			}
+		}
+	}
+	maps.DeleteFunc(j.Schemas, func(fingerprint string, _ schemas.Table) bool { return !used[fingerprint] })
+}
+
 // Clone is a deep copy.
 func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
-		job := &Job{Table: j.Table, Schema: j.Schema, PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks))}
+		job := &Job{
+			Table: j.Table, Schema: j.Schema, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes
+			PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks)),
+		}
 		if j.Prospects != nil {
 			list := *j.Prospects
 			job.Prospects = &list
