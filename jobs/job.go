@@ -28,7 +28,8 @@ type Configuration struct {
 	Checks  []Check   // ascending by name
 	Moved   []Moved   // in the order in which they apply
 	Removed []Removed // ascending by address
-	// Lock is what tables were accepted; nil when there is no lock file.
+	// Lock is what tables were accepted, those of jobs that were moved by their
+	// address now; nil when there is no lock file.
 	Lock schemas.Lock
 }
 

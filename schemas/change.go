@@ -1,8 +1,11 @@
 package schemas
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -56,6 +59,9 @@ func Diff(before, after Table) (changes []Change) {
 		i := at(before, c.Name)
 		if i < 0 {
 			changes = append(changes, Change{c.Name, Added, "", c.declaration()})
+			if c.Policy != "" { // what extra_json has of it is protected from now on
+				changes = append(changes, Change{c.Name, Protected, unprotected, after.protection(c)})
+			}
 			continue
 		}
 		was := before.Columns[i]
@@ -66,7 +72,7 @@ func Diff(before, after Table) (changes []Change) {
 			}
 			changes = append(changes, Change{c.Name, kind, string(was.Type), string(c.Type)})
 		}
-		if was.Provenance() != c.Provenance() {
+		if was.Value != c.Value || !slices.Equal(was.From, c.From) || !slices.Equal(was.When, c.When) {
 			changes = append(changes, Change{c.Name, Resourced, was.Provenance(), c.Provenance()})
 		}
 		if was.Policy != c.Policy || c.Policy == Hash && before.HashKeyID != after.HashKeyID {
@@ -106,19 +112,37 @@ func (c Column) Provenance() string {
 	if c.Value != "" {
 		return string(c.Value)
 	}
-	s := strings.Join(c.From, ", ")
+	s := listed(c.From)
 	if len(c.When) > 0 {
-		s += " of " + strings.Join(c.When, ", ")
+		s += " of " + listed(c.When)
 	}
 	return s
 }
 
+var plain = regexp.MustCompile(`^[A-Za-z0-9_.$*-]+$`)
+
+// listed joins words by commas, and quotes those that could be taken for more
+// than one.
+func listed(words []string) string {
+	shown := make([]string, len(words))
+	for i, w := range words {
+		shown[i] = w
+		if !plain.MatchString(w) {
+			shown[i] = strconv.Quote(w)
+		}
+	}
+	return strings.Join(shown, ", ")
+}
+
 func (c Column) declaration() string { return fmt.Sprintf("%s from %s", c.Type, c.Provenance()) }
+
+// unprotected is how a column without a policy reads.
+const unprotected = "none"
 
 func (t Table) protection(c Column) string {
 	switch c.Policy {
 	case "":
-		return "as it came"
+		return unprotected
 	case Hash:
 		return fmt.Sprintf("hash, key %s", t.HashKeyID)
 	}
@@ -132,7 +156,7 @@ func (t Table) fields() Handling {
 	return Keep
 }
 
-// String is the change in a few words.
+// String is the change in a few words, the column's name aside.
 func (c Change) String() string {
 	switch c.Kind {
 	case Added:
@@ -140,9 +164,32 @@ func (c Change) String() string {
 	case Moved:
 		return "moved among the columns"
 	case Removed:
-		return c.Before
+		return c.Before + ": removed"
 	case Fields:
 		return fmt.Sprintf("fields without a column: %s -> %s", c.Before, c.After)
+	case Protected:
+		return fmt.Sprintf("policy %s -> %s", c.Before, c.After)
 	}
 	return c.Before + " -> " + c.After
+}
+
+// Loses says what is lost of published rows by the change, for good where the
+// source does not return their events any more; or "".
+func (c Change) Loses() string {
+	switch {
+	case c.Kind == Fields && c.After == string(Discard):
+		return "the fields that have no column"
+	case c.Kind == Protected && c.Before != unprotected && c.After != string(Redact) && c.After != string(Drop):
+		return c.Column // what it was before it was protected is not known
+	}
+	return ""
+}
+
+// ListChanges writes changes for a diagnostic, an indented line each.
+func ListChanges(changes []Change) string {
+	lines := make([]string, len(changes))
+	for i, c := range changes {
+		lines[i] = fmt.Sprintf("  %s: %s", cmp.Or(c.Column, "the table"), c)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -113,6 +113,9 @@ func (c Column) check() error {
 		if slices.Contains(strings.Split(path, "."), "") {
 			return wrong("from", "%q is not a path: its keys are joined by dots, and none is empty", path)
 		}
+		if strings.HasPrefix(path, "$.") || strings.ContainsAny(path, "[]") {
+			return wrong("from", "%q is not a path: it begins with a key of the event, and leads neither into arrays nor by other signs than dots", path)
+		}
 		if slices.Contains(c.From[:i], path) {
 			return wrong("from", "the path %s stands twice", path)
 		}

@@ -39,6 +39,9 @@ func ParseLock(filename string, src []byte) (Lock, error) {
 		if err == nil && t.Fingerprint() != b.Fingerprint {
 			err = errors.New("its fingerprint is not that of its columns: it was edited")
 		}
+		if _, twice := lock[b.Name]; err == nil && twice {
+			err = errors.New("it stands there twice")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the schema lock %s, %s: %w", filename, b.Name, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -21,6 +23,22 @@ const (
 
 // Policies are all of them.
 func Policies() []Policy { return []Policy{Drop, Hash, Mask, Redact} }
+
+// Protection identifies how the table protects values: 16 hexadecimal digits, or
+// "" when it does not.
+func (t Table) Protection() string {
+	if !t.Protects() {
+		return ""
+	}
+	h := sha256.New()
+	for _, c := range t.Columns {
+		if c.Policy != "" {
+			fmt.Fprintf(h, "%q %q\n", c.From, c.Policy)
+		}
+	}
+	fmt.Fprintf(h, "%q\n", t.HashKeyID)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
 
 // MinKeyLength is how long a Key must be, in bytes: a shorter one could be found
 // by trying, given the hash of a known telephone number.
@@ -54,11 +72,8 @@ func (k Key) ID() string {
 
 const hidden = "(sensitive value)"
 
-// String hides the key from fmt.
-func (Key) String() string { return hidden }
-
-// GoString hides the key from %#v.
-func (Key) GoString() string { return hidden }
+// Format hides the key from fmt, whatever the verb.
+func (Key) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
 
 // LogValue hides the key from slog.
 func (Key) LogValue() slog.Value { return slog.StringValue(hidden) }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -113,6 +114,65 @@ func (s *Survey) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Bounds of what is remembered of what a table does not expect.
+const (
+	maxKeys   = 50    // of one object; one with more has data for keys
+	maxFields = 2_000 // of all event types, and event types
+)
+
+// Bound folds objects that have too many keys to be names into one field each,
+// and drops the rarest of too many fields and event types.
+func (s *Survey) Bound() {
+	keys := make(map[Field]map[string]bool) // of each object
+	for f := range s.Unmapped {
+		for object, key := range f.above() {
+			if keys[object] == nil {
+				keys[object] = make(map[string]bool)
+			}
+			keys[object][key] = true
+		}
+	}
+	for _, c := range Counts(s.Unmapped) {
+		for object := range c.above() {
+			if len(keys[object]) > maxKeys {
+				delete(s.Unmapped, c.Field)
+				s.Unmapped[object] = max(s.Unmapped[object], c.Events)
+				break
+			}
+		}
+	}
+	types := slices.SortedFunc(maps.Keys(s.EventTypes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.EventTypes[b], s.EventTypes[a]), cmp.Compare(a, b))
+	})
+	for _, t := range types[min(len(types), maxFields):] {
+		delete(s.EventTypes, t)
+	}
+	for _, fields := range []map[Field]int64{s.Unmapped, s.Mismatched} {
+		counts := Counts(fields)
+		slices.SortStableFunc(counts, func(a, b FieldCount) int { return cmp.Compare(b.Events, a.Events) })
+		for _, c := range counts[min(len(counts), maxFields):] {
+			delete(fields, c.Field)
+			s.Further++
+		}
+	}
+}
+
+// above gives the objects that the field is in, outermost first, and its key or
+// that of the next object in each.
+func (f Field) above() iter.Seq2[Field, string] {
+	return func(yield func(Field, string) bool) {
+		for i, c := range f.Path {
+			if c != '.' {
+				continue
+			}
+			key, _, _ := strings.Cut(f.Path[i+1:], ".")
+			if !yield(Field{f.EventType, f.Path[:i], KindObject}, key) {
+				return
+			}
+		}
+	}
+}
+
 // FieldName is what a key of an object must be to be told of by its name: others
 // may be data rather than names, such as addresses.
 var FieldName = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$-]{0,63}$`)
@@ -133,7 +193,7 @@ func Infer(t Table, fields map[Field]int64) []Proposal {
 	}
 	places := make(map[string]*place)
 	for f, n := range fields {
-		if strings.Contains(f.EventType, "*") { // which in a column stands for any ending
+		if f.EventType == "" || strings.Contains(f.EventType, "*") { // which a column cannot name
 			continue
 		}
 		p := places[f.Path]

@@ -241,3 +241,13 @@ func (t Table) hashes() bool {
 func (t Table) Protects() bool {
 	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Policy != "" })
 }
+
+// Taking gives the column that takes the value at a path in events of that type.
+func (t Table) Taking(path, eventType string) (Column, bool) {
+	for _, c := range t.Columns {
+		if slices.Contains(c.From, path) && c.Applies(eventType) {
+			return c, true
+		}
+	}
+	return Column{}, false
+}

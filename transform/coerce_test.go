@@ -15,7 +15,7 @@ import (
 	"prospector/schemas"
 )
 
-// rule is one rule of coercion: a row of the table in README, "The table".
+// rule is one rule of coercion: a row of the table in README, "Schemas".
 type rule struct {
 	column  string // its type
 	value   string // in the event, in words

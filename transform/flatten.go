@@ -79,6 +79,10 @@ type Flattener struct {
 	parser   fastjson.Parser
 	prospect string
 	ids      identities
+	// whole are digests of the events of the batch at hand, where rows do not
+	// tell all of them: else different events could be taken for one.
+	whole []schemas.Digest
+	text  []byte // of the event at hand, for that
 	books    Books
 	further  int64 // events that the survey has no room for
 }
@@ -116,6 +120,7 @@ func (f *Flattener) Flush() error {
 		return nil
 	}
 	batch := f.record()
+	f.whole = f.whole[:0]
 	f.ids.restart(0)
 	return f.emit(batch)
 }
@@ -126,6 +131,19 @@ func (f *Flattener) full(times int) bool {
 		bytes += len(c.data) + 8*len(c.ints)
 	}
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
+}
+
+// partial reports whether a row can tell less than its event.
+func (f *Flattener) partial() bool {
+	return f.table.Protects() || f.table.UnknownField == schemas.Discard
+}
+
+// content tells the event of a row from others that have the same key.
+func (f *Flattener) content(row int) schemas.Digest {
+	if f.partial() {
+		return f.whole[row]
+	}
+	return f.digest(row)
 }
 
 // MaxTypeLength is the longest event type, in bytes. It becomes part of a

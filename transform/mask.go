@@ -20,8 +20,8 @@ const (
 //   - any other text is masked word by word, blanks staying as they are: a
 //     telephone number as above; an e-mail address keeps the first letter or digit
 //     before the @, and its domain, with the brackets, quotes and punctuation
-//     around it; any other word keeps its first letter or digit. "***" stands for
-//     all the rest, however long it was.
+//     around it; any other word keeps its first letter, if it has more than one
+//     letter or digit. "***" stands for all the rest, however long it was.
 //
 // A telephone number has 7 to 15 digits (ITU-T E.164 allows 15), and apart from
 // them nothing but blanks and + - . / ( ). An e-mail address has one @, with
@@ -56,7 +56,16 @@ func maskWord(word string) string {
 		before, after, _ := strings.Cut(word, address)
 		return before + firstOf(local) + masked + "@" + domain + after
 	}
-	return firstOf(word) + masked
+	letters := 0
+	for _, r := range word {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			letters++
+		}
+	}
+	if first := firstOf(word); letters > 1 && !strings.ContainsFunc(first, unicode.IsDigit) {
+		return first + masked
+	}
+	return masked
 }
 
 // firstOf is a word's first letter or digit, or "".

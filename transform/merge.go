@@ -12,9 +12,10 @@ import (
 )
 
 // The rule of merging: a new row replaces the published row with the same
-// event_id, in whatever partition that is, and nothing else leaves the lake. So
-// a prospect that could be read in part or not at all, or an event that the
-// source no longer returns, loses nothing that is published.
+// event_id, in whatever partition that is. Nothing else leaves the lake, unless
+// the job asks for it: then a published row leaves whose prospect was read whole
+// without it. A prospect that could be read in part or not at all loses nothing
+// that is published.
 
 // Rows is a stream of record batches that begin with the columns of a table's
 // files. The first error ends it.
@@ -37,8 +38,10 @@ type Diff struct {
 	// another partition, its row there has that day.
 	AddedDays Days
 	// Missing are the published rows that no new row of the partition replaces.
-	// They stay, unless their event is now in another partition.
+	// They stay, unless their event is now in another partition, or in Gone.
 	Missing IDs
+	// Gone are those of them whose prospects were read whole.
+	Gone IDs
 }
 
 // Days is a set of days since 1970-01-01.
@@ -59,15 +62,16 @@ func CollectDays(table schemas.Table, rows Rows) (Days, error) {
 }
 
 // Compare says what the new rows of a partition change in its published rows.
-// It holds the ids of the new rows in memory, some 80 bytes each.
-func Compare(table schemas.Table, incoming, published Rows) (Diff, error) {
+// whole reports whether a prospect was read whole; nil is for never. It holds the
+// ids of the new rows in memory, some 80 bytes each.
+func Compare(table schemas.Table, incoming, published Rows, whole func(prospect string) bool) (Diff, error) {
 	type row struct {
 		content   schemas.Digest
 		day       int32
 		published bool
 	}
 	fresh := make(map[ID]row)
-	err := eachRow(table, incoming, func(id ID, content schemas.Digest, day int32) error {
+	err := eachRow(table, incoming, func(id ID, content schemas.Digest, day int32, _ string) error {
 		if _, twice := fresh[id]; twice {
 			return fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
 		}
@@ -77,11 +81,14 @@ func Compare(table schemas.Table, incoming, published Rows) (Diff, error) {
 	if err != nil {
 		return Diff{}, err
 	}
-	d := Diff{Missing: make(IDs), AddedDays: make(Days)}
-	err = eachRow(table, published, func(id ID, content schemas.Digest, _ int32) error {
+	d := Diff{Missing: make(IDs), Gone: make(IDs), AddedDays: make(Days)}
+	err = eachRow(table, published, func(id ID, content schemas.Digest, _ int32, prospect string) error {
 		now, replaced := fresh[id]
 		if !replaced {
 			d.Missing[id] = struct{}{}
+			if whole != nil && whole(prospect) {
+				d.Gone[id] = struct{}{}
+			}
 			return nil
 		}
 		if now.content == content {
@@ -102,14 +109,16 @@ func Compare(table schemas.Table, incoming, published Rows) (Diff, error) {
 	return d, err
 }
 
-func eachRow(table schemas.Table, rows Rows, visit func(ID, schemas.Digest, int32) error) error {
+func eachRow(table schemas.Table, rows Rows, visit func(id ID, content schemas.Digest, day int32, prospect string) error) error {
+	at := prospectAt(table)
 	for batch, err := range rows {
 		if err != nil {
 			return err
 		}
 		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
+		prospects := batch.Column(at).(*array.String)
 		for i, id := range batchIDs(table, batch) {
-			if err := visit(id, contents[i], days[i]); err != nil {
+			if err := visit(id, contents[i], days[i], prospects.Value(i)); err != nil {
 				return err
 			}
 		}
@@ -149,23 +158,39 @@ func (s IDs) Intersect(table schemas.Table, rows Rows) (IDs, error) {
 
 // Without gives the rows whose ids are in none of the sets, in the same order.
 func Without(table schemas.Table, rows Rows, sets ...IDs) Rows {
-	drop := func(id ID) bool {
-		return slices.ContainsFunc(sets, func(s IDs) bool { _, ok := s[id]; return ok })
-	}
+	return filter(rows, func(batch arrow.Record) func(row int) bool {
+		ids := batchIDs(table, batch)
+		return func(row int) bool {
+			return slices.ContainsFunc(sets, func(s IDs) bool { _, ok := s[ids[row]]; return ok })
+		}
+	})
+}
+
+// WithoutProspect gives the rows of all other prospects, in the same order.
+func WithoutProspect(table schemas.Table, rows Rows, prospect string) Rows {
+	at := prospectAt(table)
+	return filter(rows, func(batch arrow.Record) func(row int) bool {
+		prospects := batch.Column(at).(*array.String)
+		return func(row int) bool { return prospects.Value(row) == prospect }
+	})
+}
+
+// filter leaves out the rows that drop, made for their batch, says.
+func filter(rows Rows, drop func(arrow.Record) func(row int) bool) Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			ids := batchIDs(table, batch)
-			for from := 0; from < len(ids); {
-				if drop(ids[from]) {
+			drop, n := drop(batch), int(batch.NumRows())
+			for from := 0; from < n; {
+				if drop(from) {
 					from++
 					continue
 				}
 				to := from + 1
-				for to < len(ids) && !drop(ids[to]) {
+				for to < n && !drop(to) {
 					to++
 				}
 				if !yield(batch.NewSlice(int64(from), int64(to)), nil) {
@@ -175,6 +200,10 @@ func Without(table schemas.Table, rows Rows, sets ...IDs) Rows {
 			}
 		}
 	}
+}
+
+func prospectAt(table schemas.Table) int {
+	return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Value == schemas.Prospect })
 }
 
 func batchIDs(table schemas.Table, batch arrow.Record) []ID {

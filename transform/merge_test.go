@@ -53,6 +53,8 @@ func batchOf(versions []string) arrow.Record {
 			switch {
 			case c.Name == "event_id":
 				b.Field(i).(*array.StringBuilder).Append(v[:1])
+			case c.Name == "prospect_id": // a to e are of one prospect, the others of another
+				b.Field(i).(*array.StringBuilder).Append(prospectOf(v))
 			case c.Name == "description" && len(v) > 1:
 				b.Field(i).(*array.StringBuilder).Append(v[1:])
 			case c.Name == "event_time":
@@ -63,6 +65,13 @@ func batchOf(versions []string) arrow.Record {
 		}
 	}
 	return b.NewRecord()
+}
+
+func prospectOf(v string) string {
+	if v[0] <= 'e' {
+		return "early"
+	}
+	return "late"
 }
 
 // versionsOf reads a stream back.
@@ -107,11 +116,14 @@ func TestCompare(t *testing.T) {
 		{"empty batches", []string{"", "a1", ""}, []string{"", "a1"}, 0, 0, 1, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...))
+			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := transform.Diff{Added: test.added, Changed: test.changed, Unchanged: test.unchanged, Missing: idsOf(t, test.missing), AddedDays: make(transform.Days)}
+			want := transform.Diff{
+				Added: test.added, Changed: test.changed, Unchanged: test.unchanged,
+				Missing: idsOf(t, test.missing), Gone: make(transform.IDs), AddedDays: make(transform.Days),
+			}
 			for _, day := range test.days {
 				want.AddedDays[day] = struct{}{}
 			}
@@ -119,6 +131,14 @@ func TestCompare(t *testing.T) {
 				t.Errorf("the difference is another one (-want +got):\n%s", diff)
 			}
 		})
+	}
+	// Of what is missing, that is gone whose prospect was read whole.
+	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) bool { return prospect == "early" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]transform.IDs{idsOf(t, "b c x"), idsOf(t, "b c")}, []transform.IDs{d.Missing, d.Gone}); diff != "" {
+		t.Errorf("missing and gone are others (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {
 		name                string
@@ -130,7 +150,7 @@ func TestCompare(t *testing.T) {
 		{"an id twice", []string{"a1 b1", "a2"}, nil, "the same event_id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...))
+			_, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q", err, test.want)
 			}
@@ -250,7 +270,7 @@ func TestMergingIsReplacingByID(t *testing.T) {
 
 		missing, diffs := make(transform.IDs), make(map[string]transform.Diff)
 		for _, p := range []string{"p0", "p1", "p2"} {
-			d, err := transform.Compare(table, batches(incoming[p]), batches(published[p]))
+			d, err := transform.Compare(table, batches(incoming[p]), batches(published[p]), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -303,6 +323,15 @@ func TestMergingIsReplacingByID(t *testing.T) {
 		}
 		if !maps.Equal(want, got) {
 			t.Fatalf("the lake is another one (-want +got):\n%s", cmp.Diff(want, got))
+		}
+	}
+}
+
+func TestWithoutProspect(t *testing.T) {
+	for prospect, want := range map[string]string{"early": "x1 y1", "late": "a1 b1", "nobody": "a1 x1 b1 y1"} {
+		got, err := versionsOf(transform.WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("without %s, left are %q, %v", prospect, got, err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 		if err := f.settle(); err != nil {
 			return err
 		}
-		f.ids.leave(f.digest)
+		f.ids.leave(f.content)
 		return f.Flush()
 	}
 	return nil
@@ -52,7 +52,7 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 // letGo gives back what a large page took to parse.
 func (f *Flattener) letGo(body []byte) {
 	if len(body) > maxKeptBytes || mayHaveMoreValues(body, maxKeptValues) {
-		f.parser, f.event.scratch, f.extra = fastjson.Parser{}, nil, nil
+		f.parser, f.event.scratch, f.extra, f.text = fastjson.Parser{}, nil, nil, nil
 		for _, t := range f.trees {
 			t.root.forget()
 		}
@@ -168,10 +168,19 @@ func (f *Flattener) add(edge *fastjson.Value) error {
 		}
 		return err
 	}
+	if f.partial() {
+		if f.text, err = appendCanonical(f.text[:0], node); err != nil {
+			return err // of a key that stands twice in what is dropped or protected as a whole
+		}
+		f.whole = append(f.whole, schemas.HashValuesOf("event").String(string(f.text)))
+	}
 	f.append([]byte(f.prospect), dayOf(row.happened))
-	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.digest) {
+	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.content) {
 		f.books.Duplicates++
 		f.cut()
+		if f.partial() {
+			f.whole = f.whole[:len(f.whole)-1]
+		}
 		return nil
 	}
 	f.count(row)

@@ -81,6 +81,13 @@ func (e *event) protected(policy schemas.Policy, v *fastjson.Value) ([]byte, err
 	return []byte(redacted), nil
 }
 
+// NewProtector gives what applies a table's policies to an event that is no row: it
+// gives the event's canonical JSON, or false when readers could disagree on what is
+// in it.
+func NewProtector(table schemas.Table) func(event []byte) ([]byte, bool) {
+	return newBuilder(table, protections(table)).protectedNode
+}
+
 // protectedNode gives the canonical JSON of a node that is no row, with the
 // policies applied; nil and false if readers could disagree on what is in it, so
 // that a value might be where no policy looks.
@@ -103,7 +110,7 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 func (b *builder) appendProtected(dst []byte, v *fastjson.Value) ([]byte, error) {
 	object, err := v.Object()
 	if err != nil {
-		return appendCanonical(dst, v)
+		return dst, err // its paths lead nowhere, and yet it may hold what they should find
 	}
 	e := event{key: b.event.key, root: compile(nil, b.protections, "")}
 	if err := e.gather(e.root, object); err != nil {

@@ -108,7 +108,7 @@ func TestProtectedQuarantine(t *testing.T) {
 		{"no time", page(`{"type":"T", "data":{"to":"jane@example.com","subject":"s","n":1.0}}`), `{"data":{"n":1.0,"to":"j***@example.com"},"type":"T"}`},
 		{"nothing is left", page(`{"data":{"subject":"s"}}`), `{}`},
 		{"reserved key", page(`{"type":"T",` + at + `,"$from":{},"data":{"from":null}}`), `{"$from":{},` + at + `,"data":{"from":null},"type":"T"}`},
-		{"no object", page(`["jane"]`), `["jane"]`},
+		{"no object", page(`["jane"]`), ""},
 		{"a key twice", page(`{"type":"T",` + at + `,"data":{"to":"jane@example.com","to":1}}`), ""},
 		{"a key twice, deep", page(`{"type":"T",` + at + `,"a":[{"b":1,"b":1}]}`), ""},
 		{"not Unicode", page("{\"type\":\"T\"," + at + ",\"a\":\"\xff\"}"), ""},
@@ -238,4 +238,33 @@ func TestConformPolicies(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Events that differ only in what a row does not tell are different events; the
+// same event again is one.
+func TestDifferentEventsWithOneRow(t *testing.T) {
+	discarding := schemas.KnockEvents()
+	discarding.UnknownField = schemas.Discard
+	for name, table := range map[string]schemas.Table{
+		"redacted": protecting(t, "", map[string]schemas.Policy{"message_body": schemas.Redact}),
+		"dropped":  protecting(t, "", map[string]schemas.Policy{"message_body": schemas.Drop}),
+		"unknown":  discarding,
+	} {
+		t.Run(name, func(t *testing.T) {
+			event := func(text string) string {
+				return `{"type":"SMS_MESSAGE","createdAt":"2022-01-13T00:00:00Z","data":{"body":` + text + `}}`
+			}
+			if name == "unknown" {
+				event = func(text string) string {
+					return `{"type":"SMS_MESSAGE","createdAt":"2022-01-13T00:00:00Z","data":{"other":` + text + `}}`
+				}
+			}
+			r := flattenBy(t, table, map[string][]string{"p": {
+				page(event(`"a"`), event(`"b"`)), page(event(` "b" `), event(`"c"`)),
+			}})
+			if b := r.books; b.Rows != 3 || b.Duplicates != 1 || b.Tied != 3 || len(r.rows) != 3 {
+				t.Errorf("there are %d rows, the books %+v", len(r.rows), b)
+			}
+		})
+	}
 }

@@ -53,6 +53,12 @@ func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
 	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Configuration {
 		c := l.whole(apart)
 		c.Lock = l.lock(o.ReplaceLock)
+		for _, m := range c.Moved { // a job keeps its lock under another address
+			if t, ok := c.Lock[m.From]; ok {
+				delete(c.Lock, m.From)
+				c.Lock[m.To] = t
+			}
+		}
 		return c
 	})
 }

@@ -196,6 +196,46 @@ func prune(ctx context.Context, files store.Store, prefix string) error {
 	return nil
 }
 
+// Erase takes a prospect's name out of the records. It gives how many had it.
+func Erase(ctx context.Context, files store.Store, prefix, prospect string) (erased int, err error) {
+	all, err := keys(ctx, files, prefix)
+	if err != nil {
+		return 0, fmt.Errorf("listing the records of runs: %w", err)
+	}
+	for _, key := range all {
+		r, err := read(ctx, files, key)
+		if errors.Is(err, store.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return erased, err
+		}
+		found := false
+		for _, j := range r.Jobs {
+			for i := range j.Exceptions {
+				if j.Exceptions[i].ID == prospect {
+					j.Exceptions[i].ID, found = Erased, true
+				}
+			}
+		}
+		if !found {
+			continue
+		}
+		b, err := json.MarshalIndent(r, "", "  ")
+		if err == nil {
+			_, err = files.Put(ctx, key, store.ContentOf(append(b, '\n'), "application/json"), store.Condition{})
+		}
+		if err != nil {
+			return erased, fmt.Errorf("rewriting %s: %w", files.URI(key), err)
+		}
+		erased++
+	}
+	return erased, nil
+}
+
+// Erased stands for the ID of a prospect that was erased.
+const Erased = "(erased)"
+
 // SkippedError says that some records could not be read. The others that List
 // gives beside it are good.
 type SkippedError struct {

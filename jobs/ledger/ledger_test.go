@@ -145,6 +145,33 @@ func TestListIsNewestFirst(t *testing.T) {
 	}
 }
 
+// A prospect's name leaves every record, and nothing else does.
+func TestErase(t *testing.T) {
+	files := memory.New()
+	want := []Record{at(3), at(2), at(1)}
+	for _, r := range want {
+		appendTo(t, files, r)
+	}
+	untouched := at(4)
+	untouched.Jobs[0].Exceptions = []Prospect{{ID: "p-11", Outcome: "partial"}}
+	appendTo(t, files, untouched)
+	for i := range want {
+		want[i].Jobs[0].Exceptions[0].ID = "(erased)"
+	}
+	for _, times := range []int{3, 0} { // the second time there is nothing to do
+		if n, err := Erase(t.Context(), files, prefix, "p-1"); err != nil || n != times {
+			t.Errorf("%d records were changed, not %d: %v", n, times, err)
+		}
+		got, err := List(t.Context(), files, prefix, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(append([]Record{untouched}, want...), got); diff != "" {
+			t.Errorf("the records are others (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestListPassesOver(t *testing.T) {
 	for _, test := range []struct{ name, text, says string }{
 		{"cut off", `{"format_version":"1.0",`, "not the record"},

@@ -13,8 +13,10 @@ import (
 type Outcome struct {
 	Partition string
 	Rows      Rows
-	// Content is the digest of the rows that the partition will have.
+	// Content is the digest of the rows that the partition will have, and Schema
+	// the fingerprint of the table that its file is to be of.
 	Content schemas.Digest
+	Schema  string
 	// Staged is the file with those rows, where any sink needs it.
 	Staged *Staged
 	// Replace says that the file is written anew even where its rows are there.
@@ -47,13 +49,14 @@ func Steps(links map[Link]bool) map[string]int {
 	return steps
 }
 
-// Needs reports whether a sink lacks a partition, or has other rows in it.
-func Needs(sink *state.Sink, partition string, after int64, content schemas.Digest) bool {
-	have, ok := sink.Partitions[partition]
-	if after == 0 {
+// Needs reports whether a sink lacks a partition, or has other rows in it, or a
+// file of another table.
+func Needs(sink *state.Sink, o Outcome) bool {
+	have, ok := sink.Partitions[o.Partition]
+	if o.Rows.After == 0 {
 		return ok
 	}
-	return !ok || have.Content != content
+	return !ok || have.Content != o.Content || have.Schema != o.Schema
 }
 
 // Changes compares what staging has made of the partitions with what the sinks
@@ -79,7 +82,7 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 			// Where the rows are gone, a damaged object must go too: readers
 			// would still see it.
 			leftover := o.Rows.After == 0 && w.Generation != ""
-			if !leftover && !o.Replace && !Needs(&sink.Sink, o.Partition, o.Rows.After, o.Content) {
+			if !leftover && !o.Replace && !Needs(&sink.Sink, o) {
 				continue
 			}
 			if o.Rows.After == 0 {

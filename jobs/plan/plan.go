@@ -42,6 +42,7 @@ const (
 	Normal      Mode = "normal"
 	Destroy     Mode = "destroy"
 	RefreshOnly Mode = "refresh-only"
+	Erase       Mode = "erase" // of one prospect's rows, wherever they are
 )
 
 // Move gives a job or a sink of the state another address.
@@ -55,11 +56,15 @@ type Job struct {
 	Address string `json:"address"`
 	// Table is the name of its table.
 	Table string `json:"table"`
-	// Schema is the fingerprint of the table.
-	Schema string `json:"schema"`
-	// Rewrite is set when the published table is partitioned otherwise: its
-	// rows are written anew, and then its files deleted.
+	// Schema is the fingerprint of the table, and Declared the table, where it
+	// is to be published.
+	Schema   string         `json:"schema"`
+	Declared *schemas.Table `json:"declared,omitempty"`
+	// Rewrite is set when published files are of another table than that: their
+	// rows are written anew.
 	Rewrite *Rewrite `json:"rewrite,omitempty"`
+	// Refused is why the job must not be applied.
+	Refused jobs.Diagnostics `json:"refused,omitempty"`
 	// Destroy says that the table is deleted from the Sinks, and Why.
 	Destroy bool   `json:"destroy,omitempty"`
 	Why     string `json:"why,omitempty"`
@@ -83,21 +88,32 @@ type Job struct {
 	// Obsolete are the deletions of files that a rewrite has left.
 	Obsolete []Write `json:"obsolete,omitempty"`
 	// Foreign are the deletions of objects that are not prospector's.
-	Foreign  []Write          `json:"foreign,omitempty"`
-	Drift    []Drift          `json:"drift,omitempty"`
-	Reading  Reading          `json:"reading"`
-	Books    Books            `json:"books"`
+	Foreign []Write `json:"foreign,omitempty"`
+	Drift   []Drift `json:"drift,omitempty"`
+	Reading Reading `json:"reading"`
+	Books   Books   `json:"books"`
+	Missing Missing `json:"missing"`
+	// Survey is what the events were beyond what the table expects; nil when
+	// nothing was read.
+	Survey   *schemas.Survey  `json:"survey,omitempty"`
 	Warnings jobs.Diagnostics `json:"warnings,omitempty"`
 }
 
 // Rewrite is a change of a table's schema.
 type Rewrite struct {
 	Schema string `json:"schema"` // the fingerprint before
-	// Before and After are the partition keys.
+	// Before and After are the partition keys. Where they differ, every file has
+	// another place, and the old ones are deleted once the new ones are there.
 	Before []string `json:"partition_by_before"`
 	After  []string `json:"partition_by_after"`
-	Rows   int64    `json:"rows"` // that are written anew
+	// Columns are the changes of columns.
+	Columns []schemas.Change `json:"columns,omitempty"`
+	Files   int64            `json:"files"` // that are read
+	Rows    int64            `json:"rows"`  // that are written anew
 }
+
+// Repartitions reports whether the partition keys change.
+func (r *Rewrite) Repartitions() bool { return !slices.Equal(r.Before, r.After) }
 
 // Reading is how a job's source was read, and what that has cost.
 type Reading struct {
@@ -213,7 +229,10 @@ type Rows struct {
 
 // Staged is a file that waits to be published.
 type Staged struct {
-	Path    string         `json:"path"` // on this machine, or in the file of the plan
+	Path string `json:"path"` // on this machine, or in the file of the plan
+	// Schema is the fingerprint of the table that the file is of; "" for what is
+	// no partition.
+	Schema  string         `json:"schema,omitempty"`
 	Rows    int64          `json:"rows"`
 	Content schemas.Digest `json:"content"`
 	Size    int64          `json:"size"`
@@ -282,6 +301,12 @@ func (b Books) Check() error {
 			b.Events, b.Added, b.Changed, b.Unchanged, b.Duplicates, b.Quarantined, sum)
 	}
 	return nil
+}
+
+// Missing counts the published rows that the source did not return.
+type Missing struct {
+	Kept    int64 `json:"kept"`
+	Deleted int64 `json:"deleted"` // as their prospects were read whole
 }
 
 // Summary counts a plan's changes.
@@ -364,8 +389,12 @@ func (p *Plan) Empty() bool {
 	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !elsewhere
 }
 
-// Blocked are the failed checks that forbid the plan to be applied.
+// Blocked is why the plan must not be applied: jobs that are refused, and failed
+// checks that forbid it.
 func (p *Plan) Blocked() (errs jobs.Diagnostics) {
+	for _, j := range p.Jobs {
+		errs = append(errs, j.Refused...)
+	}
 	for _, c := range p.Checks {
 		if !c.Passed && c.Severity == jobs.Error {
 			errs = append(errs, c.Problems...)

@@ -143,20 +143,23 @@ func TestNeeds(t *testing.T) {
 		name, partition string
 		after           int64
 		b               bool // else a
+		schema          string
 		want            bool
 	}{
-		{"the same", "p=1", 1, false, false},
-		{"other rows", "p=1", 1, true, true},
-		{"no rows", "p=1", 0, false, true},
-		{"lacking", "p=2", 1, false, true},
-		{"lacking, and no rows", "p=2", 0, false, false},
+		{"the same", "p=1", 1, false, "", false},
+		{"other rows", "p=1", 1, true, "", true},
+		{"the same rows of another table", "p=1", 1, false, "other", true},
+		{"no rows", "p=1", 0, false, "", true},
+		{"lacking", "p=2", 1, false, "", true},
+		{"lacking, and no rows", "p=2", 0, false, "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			content := a
 			if test.b {
 				content = b
 			}
-			if got := plan.Needs(sink, test.partition, test.after, content); got != test.want {
+			o := plan.Outcome{Partition: test.partition, Rows: plan.Rows{After: test.after}, Content: content, Schema: test.schema}
+			if got := plan.Needs(sink, o); got != test.want {
 				t.Errorf("Needs gives %t", got)
 			}
 		})

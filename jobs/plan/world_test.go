@@ -163,7 +163,7 @@ func (w *world) plan() *run {
 		rows := w.desired[path]
 		o := plan.Outcome{Partition: path, Rows: plan.Rows{After: int64(len(rows))}, Content: digest(rows)}
 		if rows != "" && slices.ContainsFunc(sinks, func(sink string) bool {
-			return plan.Needs(&r.prior[sink].Sink, path, o.Rows.After, o.Content)
+			return plan.Needs(&r.prior[sink].Sink, o)
 		}) {
 			o.Staged = w.stage(rows)
 		}

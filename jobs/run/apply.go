@@ -15,6 +15,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
 	"prospector/sink/store"
 )
 
@@ -34,6 +35,7 @@ func (s *Session) Apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err != nil {
 		return err
 	}
+	s.state.Erasing = s.state.Erasing || p.Mode == plan.Erase // until it is proved
 	for _, m := range p.Moved {
 		if err := s.state.Move(m.From, m.To); err != nil {
 			return err
@@ -179,6 +181,14 @@ func (a *applying) intend(ctx context.Context) error {
 		if p.Rewrite == nil {
 			owned.Schema = p.Schema
 		}
+		owned.Schemas = maps.Clone(owned.Schemas)
+		if owned.Schemas == nil {
+			owned.Schemas = make(map[string]schemas.Table)
+		}
+		owned.Schemas[p.Schema] = *p.Declared
+	}
+	if p.Survey != nil {
+		owned.Survey = p.Survey
 	}
 	for _, m := range p.Renamed {
 		delete(owned.Sinks, m.From)
@@ -239,6 +249,7 @@ func (a *applying) tidy() {
 // conclude takes out of the state what is done with.
 func (a *applying) conclude() {
 	a.tidy()
+	a.owned.ForgetSchemas()
 	if a.plan.Destroy {
 		for _, address := range a.plan.Sinks {
 			delete(a.owned.Sinks, address)
@@ -257,7 +268,7 @@ func partition(staged *plan.Staged, object state.Object) state.Partition {
 		return state.Partition{Object: object}
 	}
 	object.Size, object.CRC32C = staged.Size, staged.CRC32C
-	return state.Partition{Rows: staged.Rows, Content: staged.Content, Object: object, Days: staged.Days}
+	return state.Partition{Schema: staged.Schema, Rows: staged.Rows, Content: staged.Content, Object: object, Days: staged.Days}
 }
 
 func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine {

@@ -16,6 +16,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
 	"prospector/sink"
 	"prospector/transform"
 )
@@ -24,12 +25,16 @@ import (
 type builder struct {
 	session *Session
 	job     jobs.Job
+	schema  string // the fingerprint of the job's table
 	prior   map[string]*plan.Refreshed
 	staging *sink.Stage
-	// former has the published rows when the table is partitioned otherwise
-	// now; else it is nil, and the published files have them.
+	// former has the published rows when the table is another one now; else it
+	// is nil, and the published files have them.
 	former *sink.Stage
 	dir    string
+	// whole reports whether a prospect was read whole, when rows that it does
+	// not have any more are to be deleted; else it is nil.
+	whole func(prospect string) bool
 	// target are the partitions that the plan is kept to, and replace those
 	// that are written anew.
 	target, replace selection
@@ -38,6 +43,7 @@ type builder struct {
 	// and the rows of all.
 	outcomes []plan.Outcome
 	rows     plan.Rows
+	missing  plan.Missing
 	steps    map[string]int
 	known    map[string]bool // all partitions that there are or will be
 	warnings jobs.Diagnostics
@@ -64,14 +70,14 @@ type draft struct {
 	staged sink.Staged // zero Rows: no new ones
 	in     string      // the sink that has the published rows, "" for none
 	old    state.Partition
-	// gone says that the partition is of a former table: it is not read, and
-	// its rows are in others now.
+	// gone says that the partition is of a table with other keys: it is not
+	// read, and its rows are in others now.
 	gone bool
 	// unfinished says that an interrupted apply was to take rows from it, and
 	// may have published them elsewhere already.
 	unfinished bool
 	diff       transform.Diff
-	removed    transform.IDs // published rows whose events are in another partition now
+	removed    transform.IDs // published rows whose events are in another partition now, or gone
 }
 
 func (d *draft) rows() plan.Rows {
@@ -101,6 +107,14 @@ func (b *builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.widen(links)
+	moved := int64(0)
+	for _, d := range drafts {
+		moved += int64(len(d.removed))
+		if b.target.has(d.path) {
+			b.missing.Deleted += d.removeGone()
+		}
+	}
 	for _, d := range drafts {
 		if d.gone {
 			continue // its rows are counted where they are now
@@ -110,7 +124,8 @@ func (b *builder) build(ctx context.Context) error {
 		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
 		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
 	}
-	b.widen(links)
+	// What has moved was removed where it was, and added where it is.
+	b.missing.Kept = b.rows.Before - b.rows.Changed - b.rows.Unchanged - moved - b.missing.Deleted
 	b.steps = plan.Steps(links)
 	drafts = slices.DeleteFunc(drafts, func(d *draft) bool { return !b.target.has(d.path) })
 	b.outcomes = make([]plan.Outcome, len(drafts))
@@ -123,6 +138,22 @@ func (b *builder) build(ctx context.Context) error {
 		b.outcomes[at[d]] = o
 		return err
 	})
+}
+
+// removeGone removes the rows that are gone, and counts them.
+func (d *draft) removeGone() (rows int64) {
+	for id := range d.diff.Gone {
+		if _, moved := d.removed[id]; moved {
+			continue
+		}
+		if d.removed == nil {
+			d.removed = make(transform.IDs)
+		}
+		d.removed[id] = struct{}{}
+		rows++
+	}
+	d.diff.Gone = nil
+	return rows
 }
 
 // widen adds to the targets what is linked with them: such partitions are changed
@@ -202,8 +233,8 @@ func interrupted(drafts []*draft) bool {
 }
 
 // compareAll compares every draft. A partition without new rows is only read when
-// an event that is new in another one may have left it, or after an interrupted
-// apply.
+// an event that is new in another one may have left it, when its rows may be gone,
+// or after an interrupted apply.
 func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	var fresh, idle []*draft
 	for _, d := range drafts {
@@ -220,7 +251,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	if err := compare(fresh); err != nil || len(idle) == 0 {
 		return err
 	}
-	if interrupted(drafts) {
+	if interrupted(drafts) || b.whole != nil {
 		return compare(idle)
 	}
 	added := make(transform.Days)
@@ -258,7 +289,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 		return nil
 	}
 	err := b.withPublished(ctx, d, func(published sink.Rows) (err error) {
-		d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), published)
+		d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), published, b.whole)
 		return err
 	})
 	return err
@@ -339,13 +370,16 @@ func settle(drafts []*draft, moved map[transform.ID]string) {
 // outcome makes the partition's file, when any sink needs it, and has the second
 // reader prove it.
 func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
-	o := plan.Outcome{Partition: d.path, Rows: d.rows(), Content: d.old.Content, Replace: b.replace.has(d.path), Step: b.steps[d.path]}
+	o := plan.Outcome{
+		Partition: d.path, Rows: d.rows(), Content: d.old.Content, Schema: b.schema,
+		Replace: b.replace.has(d.path), Step: b.steps[d.path],
+	}
 	if o.Rows.After == 0 {
 		return o, nil
 	}
 	unchanged := o.Rows.Added+o.Rows.Changed+o.Rows.Removed == 0
 	if unchanged && !o.Replace && !slices.ContainsFunc(b.sinks(), func(sink string) bool {
-		return plan.Needs(&b.prior[sink].Sink, d.path, o.Rows.After, o.Content)
+		return plan.Needs(&b.prior[sink].Sink, o)
 	}) {
 		return o, nil
 	}
@@ -358,11 +392,16 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 		return o, fmt.Errorf("%s, partition %s: %d rows were to be written, but %d were; nothing was published, and this is a bug of prospector",
 			b.job.Address, d.path, o.Rows.After, file.Summary.Rows)
 	}
-	o.Staged = &plan.Staged{
-		Path: file.Path, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C,
+	o.Staged = stagedFile(file, b.schema)
+	return o, nil
+}
+
+// stagedFile is a partition's file, of the table with that fingerprint.
+func stagedFile(file sink.File, schema string) *plan.Staged {
+	return &plan.Staged{
+		Path: file.Path, Schema: schema, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C,
 		Days: &state.Days{First: file.FirstDay, Last: file.LastDay},
 	}
-	return o, nil
 }
 
 func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.File, err error) {
@@ -384,21 +423,21 @@ func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.F
 	if err != nil {
 		return file, err
 	}
-	return file, b.verify(ctx, d.path, file)
+	partition, err := sink.ParsePartition(b.job.Table, d.path)
+	if err != nil {
+		return file, err
+	}
+	return file, b.session.prove(ctx, b.job.Table, partition, file)
 }
 
-// verify has a Parquet reader that shares no code with the writer read the file.
-func (b *builder) verify(ctx context.Context, path string, file sink.File) error {
-	partition, err := sink.ParsePartition(b.job.Table, path)
-	if err != nil {
-		return err
-	}
+// prove has a Parquet reader that shares no code with the writer read the file.
+func (s *Session) prove(ctx context.Context, table schemas.Table, partition sink.Partition, file sink.File) error {
 	f, err := os.Open(file.Path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := b.session.verify(ctx, f, file.Size, b.job.Table, partition, file.Summary); err != nil {
+	if err := s.verify(ctx, f, file.Size, table, partition, file.Summary); err != nil {
 		return fmt.Errorf("the second reader does not find in the staged file what was written, so it was not published: %w", err)
 	}
 	return nil

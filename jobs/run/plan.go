@@ -20,6 +20,8 @@ type PlanOptions struct {
 	Targets []jobs.Address
 	// Replace are jobs and partitions whose files are written anew.
 	Replace []jobs.Address
+	// Prospect is whom plan.Erase is about.
+	Prospect string
 }
 
 // selection is what addresses select of one job.
@@ -67,6 +69,9 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		Mode: o.Mode, Lineage: s.state.Lineage, Serial: s.state.Serial, Config: s.Config.Digest(),
 		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Jobs: []plan.Job{},
 	}
+	if o.Mode != plan.Erase {
+		p.Warnings = s.warnOfErase()
+	}
 	prior, err := s.moved(p)
 	if err != nil {
 		return nil, err
@@ -76,6 +81,9 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		return nil, err
 	}
 	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
+	if o.Mode == plan.Erase {
+		return p, w.eraseAll(ctx, p)
+	}
 	if err := w.noRivals(ctx); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,15 @@ func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string,
 			list.Compare(before, ids)
 		}
 	}
+	staged, err := stageList(ids, path)
+	if err == nil {
+		list.Staged = staged.Staged
+	}
+	return list, err
+}
+
+// stageList writes a sorted list of prospects to path.
+func stageList(ids []string, path string) (*plan.List, error) {
 	var text bytes.Buffer
 	for _, id := range ids {
 		line, err := json.Marshal(id)
@@ -69,8 +78,8 @@ func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string,
 	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
 		return nil, fmt.Errorf("staging the list of prospects: %w", err)
 	}
-	list.Staged = &plan.Staged{Path: path, Rows: list.Count, Size: int64(text.Len()), CRC32C: store.Checksum(text.Bytes())}
-	return list, nil
+	staged := &plan.Staged{Path: path, Rows: int64(len(ids)), Size: int64(text.Len()), CRC32C: store.Checksum(text.Bytes())}
+	return &plan.List{Count: int64(len(ids)), Digest: listDigest(ids), Staged: staged}, nil
 }
 
 // listDigest identifies a sorted list of ids.

@@ -34,6 +34,10 @@ type quarantine struct {
 	// old are the published lines by prospect; those of a prospect that is
 	// read to its end are dropped.
 	old map[string][]quarantined
+	// protection identifies the policies of the table, and protect applies them
+	// to an event; both are zero where lines are kept as they are.
+	protection string
+	protect    func(event []byte) ([]byte, bool)
 }
 
 type line struct {
@@ -49,6 +53,10 @@ type quarantined struct {
 	Index    int             `json:"index"`  // of the edge on the page
 	Event    json.RawMessage `json:"event,omitempty"`
 	Raw      []byte          `json:"event_base64,omitempty"` // where it is not JSON in UTF-8
+	// Withheld is how many bytes the event has, where policies cannot be applied.
+	Withheld int `json:"event_withheld_bytes,omitempty"`
+	// Policies identifies those that were applied: schemas.Table.Protection.
+	Policies string `json:"policies,omitempty"`
 }
 
 // quarantineLimit bounds what is held. So much means that the source has changed
@@ -88,10 +96,37 @@ func openQuarantine(ctx context.Context, from store.Store, published *state.Quar
 	}
 }
 
+// protects has the lines, those of earlier runs included, obey a table's policies.
+func (q *quarantine) protects(table schemas.Table) {
+	if q.protection = table.Protection(); q.protection != "" {
+		q.protect = transform.NewProtector(table)
+	}
+}
+
+// obey brings an old line under the policies of the table. What other policies
+// have made of its event is withheld, as it cannot be brought into the new form.
+func (q *quarantine) obey(e quarantined) quarantined {
+	if q.protection == "" || e.Policies == q.protection {
+		return e
+	}
+	event, ok := e.Event, false
+	size := len(e.Event) + len(e.Raw) + e.Withheld
+	if e.Policies == "" && e.Event != nil {
+		event, ok = q.protect(e.Event)
+	}
+	e.Event, e.Raw, e.Withheld, e.Policies = event, nil, 0, q.protection
+	if !ok {
+		e.Event, e.Withheld = nil, size
+	}
+	return e
+}
+
 // add takes an event in. It is transform.NewFlattener's reject.
 func (q *quarantine) add(r transform.Rejected) error {
-	e := quarantined{Prospect: r.Prospect, Reason: r.Reason, Cursor: r.Cursor, Index: r.Index}
-	if utf8.Valid(r.Raw) && json.Valid(r.Raw) {
+	e := quarantined{Prospect: r.Prospect, Reason: r.Reason, Cursor: r.Cursor, Index: r.Index, Withheld: r.Withheld, Policies: q.protection}
+	if r.Raw == nil {
+		e.Event = nil
+	} else if utf8.Valid(r.Raw) && json.Valid(r.Raw) {
 		e.Event = r.Raw
 	} else {
 		e.Raw = r.Raw
@@ -126,10 +161,16 @@ func (e *quarantined) digest() schemas.Digest {
 		_ = json.Compact(&compact, e.Event) // it is valid, or was never made
 	}
 	h := schemas.HashValuesOf
+	place := ""
+	if e.Withheld > 0 { // nothing else tells it from others
+		place = fmt.Sprint(e.Withheld, e.Index, e.Cursor)
+	}
 	return h("prospect_id").String(e.Prospect).
 		Add(h("reason").String(e.Reason)).
 		Add(h("event").String(compact.String())).
-		Add(h("raw").String(string(e.Raw))).Seal()
+		Add(h("raw").String(string(e.Raw))).
+		Add(h("policies").String(e.Policies)).
+		Add(h("withheld").String(place)).Seal()
 }
 
 // replace drops the old lines of a prospect that was read to its end.
@@ -145,7 +186,7 @@ func (q *quarantine) replace(prospect string) {
 func (q *quarantine) change(job string, sinks []string, prior map[string]*plan.Refreshed, path string) (*plan.Quarantine, error) {
 	for _, prospect := range slices.Sorted(maps.Keys(q.old)) {
 		for _, e := range q.old[prospect] {
-			if err := q.put(e); err != nil {
+			if err := q.put(q.obey(e)); err != nil {
 				return nil, err
 			}
 		}

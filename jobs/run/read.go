@@ -13,6 +13,7 @@ import (
 	"prospector/extract/spool"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/schemas"
 	"prospector/sink"
 	"prospector/transform"
 )
@@ -40,7 +41,12 @@ type reading struct {
 	stage      *sink.Stage
 	quarantine *quarantine
 	books      transform.Books
+	survey     schemas.Survey
 	events     int64 // on the pages, as extract counts them
+	// whole are the prospects that were read to their end, and every event of
+	// which is a row: what else they have published is gone. It is nil when nobody
+	// needs to know.
+	whole map[string]struct{}
 	plan.Reading
 }
 
@@ -82,7 +88,10 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 
 	r := &reader{
 		client: from.client, journal: journal, started: s.Now(),
-		reading: &reading{stage: into, quarantine: rejected},
+		reading: &reading{stage: into, quarantine: rejected, survey: schemas.NewSurvey()},
+	}
+	if job.DeleteMissing {
+		r.whole = make(map[string]struct{})
 	}
 	r.Prospects, r.Rate = int64(len(from.prospects)), job.Source.RequestsPerSecond
 	concurrency := job.Source.Concurrency
@@ -103,6 +112,7 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 			return nil, err
 		}
 		r.books.Add(w.Books())
+		r.survey.Add(w.Survey())
 	}
 	r.reading.events = r.events.Load()
 	if r.books.Events != r.reading.events {
@@ -160,6 +170,7 @@ func (r *reader) progress(job string, now time.Time) Progress {
 func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	w := r.workers[worker]
 	w.Begin(prospect)
+	quarantined := w.Books().Quarantined
 	pages, err := r.pages(ctx, w, prospect)
 	var ofProspect *extract.Error
 	if err != nil && (ctx.Err() != nil || extract.WholeRun(err) || !errors.As(err, &ofProspect)) {
@@ -168,17 +179,21 @@ func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	if err := w.End(); err != nil {
 		return err
 	}
-	return r.note(prospect, pages, err)
+	return r.note(prospect, pages, w.Books().Quarantined == quarantined, err)
 }
 
-// note records what became of a prospect.
-func (r *reader) note(prospect string, pages int, err error) error {
+// note records what became of a prospect. allRows says that none of its events
+// was quarantined.
+func (r *reader) note(prospect string, pages int, allRows bool, err error) error {
 	outcome := ""
 	r.mu.Lock()
 	switch {
 	case err == nil:
 		outcome = complete
 		r.Complete++
+		if r.whole != nil && allRows {
+			r.whole[prospect] = struct{}{}
+		}
 		r.quarantine.replace(prospect)
 	case errors.Is(err, extract.ErrNotFound):
 		outcome = notFound
@@ -287,7 +302,14 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 
 // readDiagnostic says what ended the reading of a job, and where to look.
 func (s *Session) readDiagnostic(job jobs.Job, err error) error {
+	var u *transform.Unexpected
 	switch {
+	case errors.As(err, &u):
+		d := job.Schema.Diagnose(u.What, "An event is not as the schema expects", fmt.Sprintf(
+			"Of an event of the type %s, %v; and the schema says %s = \"fail\". Nothing was published; what was fetched is kept for the next run. Declare what has come, or let it pass with \"keep\". With that, plan -out=FILE and schema infer FILE tell everything that has come.",
+			u.EventType, u, u.What))
+		d.Address = job.Address
+		return d
 	case errors.Is(err, extract.ErrUnauthorized):
 		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".")
 	case errors.Is(err, errSilent):

@@ -1,9 +1,11 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"prospector/jobs"
@@ -14,81 +16,165 @@ import (
 	"prospector/transform"
 )
 
-// A table that is to be partitioned otherwise is written anew: its published
-// rows are read into a stage of the new table, and from there on they are what
-// published rows always are, those that new rows replace or are added to. The
-// new files are all published before any old one is deleted, so that an apply
-// that is killed in between has lost nothing; the state calls the table the old
-// one until then.
+// Readers see one schema: every file has the columns that are declared, so a
+// table that is declared otherwise is written anew. Its published rows are read
+// into a stage of the new table, and from there on they are what published rows
+// always are, those that new rows replace or are added to.
+//
+// A file of the new table takes the place of the old one, and the state says of
+// each of which table it is. Where the partition keys change, it has another
+// place: then the new files are all published before any old one is deleted, so
+// that an apply that is killed in between has lost nothing; the state calls the
+// table the old one until then.
 
 // former stages the published rows of a table that is declared otherwise now, or
 // gives nil when it is not.
 func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*sink.Stage, error) {
 	owned := w.prior.Jobs[job.Address]
 	paths := plan.Partitions(into.Prior)
-	if owned == nil || owned.Schema == into.Schema || len(paths) == 0 {
+	if owned == nil || !slices.ContainsFunc(into.Sinks, func(address string) bool { return outdated(into.Prior[address], into.Schema) }) {
 		return nil, nil
 	}
-	table, ok := formerTable(owned.Schema, paths)
+	before, err := tableOf(job.Block, owned, owned.Schema)
+	if err != nil {
+		return nil, err
+	}
+	rewrite := &plan.Rewrite{
+		Schema: owned.Schema, Before: before.Keys(), After: job.Table.Keys(), Columns: schemas.Diff(before, job.Table),
+	}
 	switch {
-	case !ok:
-		return nil, job.Diagnose("table", "The table has other columns than it had",
-			fmt.Sprintf("The published table has other columns than this prospector exports, and its files cannot be rewritten yet. Let the job write a table of another name, or start anew:\n\n    prospector destroy -target=%s", job.Address))
 	case !w.options.target(job.Address).whole:
 		return nil, job.Diagnose("partition_by", "A table is rewritten as a whole",
-			fmt.Sprintf("The partition keys of %s have changed, which concerns all of its files. Plan without -target, or with -target=%[1]s.", job.Address))
-	case job.PreventDestroy:
+			fmt.Sprintf("The schema of %s has changed, which concerns all of its files. Plan without -target, or with -target=%[1]s.", job.Address))
+	case job.PreventDestroy && rewrite.Repartitions():
 		return nil, job.Diagnose("prevent_destroy", "The table must not be destroyed",
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so that all of its files would be written anew and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
-				job.Address, keyList(table)))
+				job.Address, keyList(before)))
 	}
 	stage := sink.NewStage(job.Table, dir, w.MemoryLimit/2) // that of new rows has the other half
 	w.stages = append(w.stages, stage)
-	into.Rewrite = &plan.Rewrite{Schema: owned.Schema, Before: keysOf(table), After: keysOf(job.Table)}
-	// An interrupted apply may have left a row in two partitions, in one of
-	// which it was to be taken away: those come last, and only bring what no
-	// other has.
-	ordered, cut := unfinishedLast(into, paths)
-	seen := make(transform.IDs)
-	for _, path := range ordered {
-		partition, err := sink.ParsePartition(table, path)
-		if err != nil {
-			continue // what an interrupted rewrite has made: all of it is made again
-		}
-		from, published, ok := publishedIn(into.Sinks, into.Prior, path)
-		if !ok {
-			continue
-		}
-		err = readPublished(ctx, w.stores[from], published.Object, table, w.stageDir(), func(rows sink.Rows) error {
-			if cut {
-				ids, err := transform.CollectIDs(table, rows)
-				if err != nil {
-					return err
-				}
-				rows = transform.Without(table, rows, maps.Clone(seen))
-				maps.Copy(seen, ids)
-			}
-			for batch, err := range sink.Reshape(rows, table, partition, job.Table) {
-				if err == nil {
-					err = stage.Add(batch)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+	r := rewriting{planning: w, job: job, owned: owned, stage: stage, seen: make(transform.IDs)}
+	paths, r.cut = unfinishedLast(into, paths)
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		_, _, ok := publishedIn(into.Sinks, into.Prior, path)
+		return !ok
+	})
+	// What an interrupted rewrite with other keys has made comes last of all: most
+	// of its rows are in the files of before, too.
+	made := func(path string) bool {
+		_, err := sink.ParsePartition(before, path)
+		return err != nil
+	}
+	r.cut = r.cut || slices.ContainsFunc(paths, made)
+	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(btoi(made(a)), btoi(made(b))) })
+	rewrite.Files = int64(len(paths))
+	if err := r.readAll(ctx, into, paths); err != nil {
+		return nil, err
+	}
+	rewrite.Rows = stage.Facts().Rows
+	into.Rewrite = rewrite
+	if rewrite.Repartitions() {
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{
+			Severity: jobs.Warning, Address: job.Address, Summary: "The table is written anew",
+			Detail: fmt.Sprintf("It is partitioned by %s, and is to be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds; afterwards, tell them: prospector sql prints the new DDL.",
+				keyList(before), keyList(job.Table), rewrite.Rows),
 		})
-		if err != nil {
-			return nil, err
+	}
+	return stage, nil
+}
+
+// rewriting stages published rows for another table.
+type rewriting struct {
+	*planning
+	job   jobs.Job
+	owned *state.Job
+	stage *sink.Stage
+	// cut says that an interrupted apply may have left a row in two partitions,
+	// in one of which it was to be taken away: those come last, and only bring
+	// what is not in seen.
+	cut  bool
+	seen transform.IDs
+}
+
+func (r *rewriting) readAll(ctx context.Context, into *plan.Job, paths []string) error {
+	read := func(ctx context.Context, path string) error {
+		from, published, _ := publishedIn(into.Sinks, into.Prior, path)
+		return r.read(ctx, from, path, published)
+	}
+	if !r.cut {
+		return parallel(ctx, paths, read)
+	}
+	for _, path := range paths {
+		if err := read(ctx, path); err != nil {
+			return err
 		}
 	}
-	into.Rewrite.Rows = stage.Facts().Rows
-	into.Warnings = append(into.Warnings, jobs.Diagnostic{
-		Severity: jobs.Warning, Address: job.Address, Summary: "The table is written anew",
-		Detail: fmt.Sprintf("It is partitioned by %s, and is to be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds; afterwards, tell them: prospector sql prints the new DDL.",
-			keyList(table), keyList(job.Table), into.Rewrite.Rows),
+	return nil
+}
+
+func (r *rewriting) read(ctx context.Context, from, path string, published state.Partition) error {
+	table, err := tableOf(r.job.Block, r.owned, published.Schema)
+	if err != nil {
+		return err
+	}
+	partition, err := sink.ParsePartition(table, path)
+	if err != nil {
+		return err
+	}
+	return readPublished(ctx, r.stores[from], published.Object, table, r.stageDir(), func(rows sink.Rows) error {
+		if r.cut {
+			ids, err := transform.CollectIDs(table, rows)
+			if err != nil {
+				return err
+			}
+			rows = transform.Without(table, rows, maps.Clone(r.seen))
+			maps.Copy(r.seen, ids)
+		}
+		for batch, err := range conformed(rows, table, partition, r.job.Table) {
+			if err == nil {
+				err = r.stage.Add(batch)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return stage, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// outdated reports whether a sink has a file of another table.
+func outdated(found *plan.Refreshed, schema string) bool {
+	for _, p := range found.Partitions {
+		if p.Schema != schema {
+			return true
+		}
+	}
+	return false
+}
+
+// tableOf is the table of published files.
+func tableOf(block jobs.Block, owned *state.Job, fingerprint string) (schemas.Table, error) {
+	if t, ok := owned.Schemas[fingerprint]; ok {
+		return t, nil
+	}
+	return schemas.Table{}, block.Diagnose("table", "The columns of the published table are not known",
+		fmt.Sprintf("The state says that the table has the schema %s, and not what that is, so its files cannot be read. Let the job write a table of another name, or start anew:\n\n    prospector destroy -target=%s",
+			fingerprint, block.Address))
+}
+
+// conformed gives rows of a published file the columns of another table.
+func conformed(rows sink.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) sink.Rows {
+	if len(schemas.Diff(from, to)) == 0 {
+		return sink.Reshape(rows, from, partition, to)
+	}
+	return transform.Conform(sink.Reshape(rows, from, partition, from), from, to)
 }
 
 // unfinishedLast puts those paths last that an interrupted apply has left
@@ -109,39 +195,9 @@ func unfinishedLast(p *plan.Job, paths []string) (ordered []string, any bool) {
 	return append(ordered, last...), len(last) > 0
 }
 
-// formerTable is the table with that fingerprint, as the paths of its partitions
-// tell its keys. It is false when its columns are others than today's.
-func formerTable(fingerprint string, paths []string) (schemas.Table, bool) {
-	tried := make(map[string]bool)
-	for _, path := range paths {
-		var keys []string
-		for segment := range strings.SplitSeq(path, "/") {
-			key, _, _ := strings.Cut(segment, "=")
-			keys = append(keys, key)
-		}
-		of := strings.Join(keys, "/")
-		if tried[of] {
-			continue
-		}
-		tried[of] = true
-		table, err := schemas.KnockEvents().PartitionedBy(keys...)
-		if err == nil && table.Fingerprint() == fingerprint {
-			return table, true
-		}
-	}
-	return schemas.Table{}, false
-}
-
-func keysOf(t schemas.Table) (keys []string) {
-	for _, c := range t.PartitionBy {
-		keys = append(keys, c.Name)
-	}
-	return keys
-}
-
-// keyList is how the configuration writes them.
+// keyList is how the configuration writes a table's partition keys.
 func keyList(t schemas.Table) string {
-	return `["` + strings.Join(keysOf(t), `", "`) + `"]`
+	return `["` + strings.Join(t.Keys(), `", "`) + `"]`
 }
 
 // retire takes the partitions of the former table out of the state's table, once

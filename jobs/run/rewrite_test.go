@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,5 +75,118 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 		if lives > 400 {
 			t.Fatal("the apply does not end")
 		}
+	}
+}
+
+// A table that gets other columns is as if it had always had them, also in the
+// rows that the source does not give any more, at whatever instant the rewriting
+// is killed.
+func TestColumnsOfEveryRow(t *testing.T) {
+	former, err := schemas.KnockEvents().Declare(columns[1]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][]schemas.Column{
+		"added": slices.Concat(columns[1], columns[4]), "widened": columns[2], "retyped": columns[3], "removed": columns[0],
+	} {
+		ended := false
+		for lives := int64(1); !ended; lives += 3 {
+			t.Run(fmt.Sprint(name, ", killed at operation ", lives), func(t *testing.T) {
+				w := newWorld(t, 7)
+				w.night = 31
+				w.source()
+				w.job().DeleteForeign = false
+				w.job().Table = by(t, former, "event_month")
+				if err := w.undisturbed(); err != nil {
+					t.Fatal(err)
+				}
+				to, err := schemas.KnockEvents().Declare(change...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.job().Table = by(t, to, "event_month")
+				w.config.Lock = schemas.Lock{w.job().Address: to}
+				want := w.fromScratch()
+
+				w.listed = 1
+				w.source()
+				err = w.apply(lives)
+				if ended = !w.life.over(); ended && err != nil {
+					t.Fatalf("without being killed: %v", err)
+				}
+				if err := w.undisturbed(); err != nil {
+					t.Fatalf("after %v: %v", err, err)
+				}
+				if diff := cmp.Diff(want, w.lake(w.root())); diff != "" {
+					t.Errorf("after %v the lake is not as if the table had always been so:\n%s", err, diff)
+				}
+				p, err := w.plan(1 << 40)
+				if err != nil || !p.Empty() || len(p.Jobs[0].Drift) > 0 || p.Jobs[0].Rewrite != nil {
+					t.Errorf("the next plan: %v, %+v, %v", err, p.Summary(), p.Jobs[0].Drift)
+				}
+				if v, err := w.verified(); err != nil || len(v.Findings) > 0 {
+					t.Errorf("the second reader finds: %v, %v", v.Findings, err)
+				}
+			})
+			if lives > 400 {
+				t.Fatal("the apply does not end")
+			}
+		}
+	}
+}
+
+func by(t *testing.T, table schemas.Table, keys ...string) schemas.Table {
+	t.Helper()
+	table, err := table.PartitionedBy(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func (w *world) verified() (Verified, error) {
+	ctx, s, err := w.session(1 << 40)
+	if err != nil {
+		return Verified{}, err
+	}
+	v, err := s.Verify(ctx, func(int, int) {})
+	return v, errors.Join(err, s.Close())
+}
+
+// A rewrite with other keys is killed, and then the source does not give any more
+// what it gave meanwhile: what of it was published stays.
+func TestRewriteKilledAndSourceGone(t *testing.T) {
+	both := 0
+	for lives := int64(5); ; lives++ {
+		w := newWorld(t, 7)
+		w.job().DeleteForeign = false
+		w.job().Source.Simulator = nil
+		w.job().Table = by(t, schemas.KnockEvents(), "event_month")
+		w.people(map[string][]string{"a": {on(1, "x")}, "b": {on(2, "y")}})
+		if err := w.undisturbed(); err != nil {
+			t.Fatal(err)
+		}
+		w.job().Table = schemas.KnockEvents()
+		w.people(map[string][]string{"a": {on(1, "x")}, "b": {on(2, "y"), on(9, "new")}})
+		err := w.apply(lives)
+		published := slices.ContainsFunc(w.files(), func(file string) bool { return strings.Contains(file, "event_date=2022-01-09") })
+		w.people(map[string][]string{"a": {on(1, "x")}})
+		if err := w.undisturbed(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"x", "y"}
+		if published {
+			both++
+			want = []string{"new", "x", "y"}
+		}
+		if diff := cmp.Diff(want, w.bodies()); diff != "" {
+			t.Errorf("killed at operation %d (%v), there are other rows (-want +got):\n%s", lives, err, diff)
+		}
+		if err == nil {
+			break
+		}
+	}
+	if both < 5 {
+		t.Errorf("the row was published only %d times: the test does not test", both)
 	}
 }

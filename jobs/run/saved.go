@@ -12,6 +12,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/schemas"
 )
 
 // SavePlan writes a plan of this session, and what it has staged, into a file
@@ -153,6 +154,9 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 func (s *Session) sameConfiguration(p *plan.Plan) error {
 	for _, j := range p.Jobs {
 		declared, ok := s.declared(j.Address)
+		if locked, ok := s.Config.Lock[j.Address]; ok && j.Declared != nil && len(schemas.Replaces(schemas.Diff(locked, *j.Declared))) > 0 {
+			return stale("the schema of %s that it has is not the one in %s any more.", j.Address, schemas.LockFile)
+		}
 		if ok && j.Schema != "" && j.Schema != declared.Table.Fingerprint() {
 			return stale("the schema of %s has changed: its columns or partition keys are not those of the files in the plan.", j.Address)
 		}

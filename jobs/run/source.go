@@ -43,6 +43,7 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 		sim, err := knocksim.New(knocksim.Options{
 			Seed: from.Simulator.Seed, Prospects: from.Simulator.Prospects, Events: from.Simulator.Events,
 			AsOf: from.Simulator.AsOf, Faults: knocksim.Faults{Rate: from.Simulator.FaultRate},
+			VendorChanges: from.Simulator.VendorChanges,
 		})
 		if err != nil {
 			return nil, from.Diagnose("", "Impossible simulation", err.Error()+".")
@@ -88,7 +89,7 @@ func binding(job jobs.Job) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %d\n", job.Address, job.Source.Endpoint, job.Source.PageSize)
 	if sim := job.Source.Simulator; sim != nil {
-		fmt.Fprintf(h, "%d %d %d %s\n", sim.Seed, sim.Prospects, sim.Events, sim.AsOf.UTC())
+		fmt.Fprintf(h, "%d %d %d %s %t\n", sim.Seed, sim.Prospects, sim.Events, sim.AsOf.UTC(), sim.VendorChanges)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -17,8 +17,8 @@ import (
 // stage reads one job's events and stages the files of what they change.
 func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out := plan.Job{
-		Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), PreventDestroy: job.PreventDestroy,
-		Sinks: addresses(job.Sinks),
+		Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Declared: &job.Table,
+		PreventDestroy: job.PreventDestroy, Sinks: addresses(job.Sinks),
 	}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 		return out, err
@@ -50,6 +50,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
+	rejected.protects(job.Table)
 	read, err := w.readSource(ctx, job, from, staging, rejected)
 	if err != nil {
 		return out, err
@@ -63,8 +64,11 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 
 	target := w.options.target(job.Address)
 	b := &builder{
-		session: w.Session, job: job, prior: out.Prior, staging: staging, former: former, dir: dir,
+		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
+	}
+	if job.DeleteMissing {
+		b.whole = func(prospect string) bool { _, ok := read.whole[prospect]; return ok }
 	}
 	if err := b.build(ctx); err != nil {
 		return out, err
@@ -87,6 +91,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 			return out, err
 		}
 	}
+	out.Missing = b.missing
+	w.guardMissing(job, &out, b.rows.Before)
+	w.consent(job, &out)
+	w.surveyed(job, &out, read.survey)
 	if err := w.inTheWay(job, out); err != nil {
 		return out, err
 	}

@@ -64,9 +64,9 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 		}
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.rows, v.found.Bytes+f.object.Size
+		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.Rows, v.found.Bytes+f.Object.Size
 		if problem != "" {
-			v.add(f.job, f.sink, f.object.Key, problem)
+			v.add(f.job, f.sink, f.Object.Key, problem)
 		}
 		done++
 		progress(done, len(v.files))
@@ -93,9 +93,7 @@ type published struct {
 	job, sink string
 	table     schemas.Table
 	path      string
-	rows      int64
-	content   schemas.Digest
-	object    state.Object
+	state.Partition
 }
 
 func (v *verifying) add(job, sink, key, problem string) {
@@ -104,30 +102,32 @@ func (v *verifying) add(job, sink, key, problem string) {
 
 // collect lists a job's files, and tells of objects that the state does not know.
 func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) error {
-	table := v.tableOf(job, owned)
 	for _, address := range slices.Sorted(maps.Keys(owned.Sinks)) {
 		if err := v.openByAddress(ctx, address); err != nil {
 			return err
 		}
 		of := owned.Sinks[address]
 		known := make(map[string]bool)
-		add := func(path string, rows int64, content schemas.Digest, object state.Object) {
-			known[object.Key] = true
-			v.files = append(v.files, published{job, address, table, path, rows, content, object})
+		add := func(path string, p state.Partition) {
+			known[p.Object.Key] = true
+			v.files = append(v.files, published{job, address, owned.Schemas[p.Schema], path, p})
 		}
 		for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
-			p := of.Partitions[path]
-			add(path, p.Rows, p.Content, p.Object)
+			add(path, of.Partitions[path])
 		}
 		if q := of.Quarantine; q != nil {
-			add("", 0, schemas.Digest{}, q.Object)
+			add("", state.Partition{Object: q.Object})
 		}
 		for key := range of.Obsolete {
 			known[key] = true
 			v.add(job, address, key, "A rewrite that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
 		}
 		if of.Pending != nil {
-			v.add(job, address, plan.TablePrefix(owned.Table), "An apply was interrupted: the next one completes what it has begun.")
+			problem := "An apply was interrupted: the next one completes what it has begun."
+			if v.state.Erasing {
+				problem = eraseInterrupted + ": erase the same prospect again."
+			}
+			v.add(job, address, plan.TablePrefix(owned.Table), problem)
 			continue
 		}
 		seen, err := list(ctx, v.stores[address], owned.Table)
@@ -143,31 +143,18 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 	return nil
 }
 
-// tableOf is the table of a job's files: that of its last apply.
-func (v *verifying) tableOf(job string, owned *state.Job) schemas.Table {
-	if declared, ok := v.declared(job); ok && declared.Table.Fingerprint() == owned.Schema {
-		return declared.Table
-	}
-	var paths []string
-	for _, of := range owned.Sinks {
-		paths = slices.AppendSeq(paths, maps.Keys(of.Partitions))
-	}
-	table, _ := formerTable(owned.Schema, paths)
-	return table
-}
-
 // judge reads a file, and says what is wrong with it, or "".
 func (v *verifying) judge(ctx context.Context, f published) (problem string, err error) {
 	from := v.stores[f.sink]
-	object, err := from.Stat(ctx, f.object.Key)
+	object, err := from.Stat(ctx, f.Object.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist):
 		return "It is gone.", nil
 	case err != nil:
 		return "", err
-	case object.Size != f.object.Size || object.CRC32C != f.object.CRC32C:
+	case object.Size != f.Object.Size || object.CRC32C != f.Object.CRC32C:
 		return fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
-			object.Size, object.CRC32C, f.object.Size, f.object.CRC32C), nil
+			object.Size, object.CRC32C, f.Object.Size, f.Object.CRC32C), nil
 	case f.path == "": // the quarantine, which is no Parquet
 		return "", nil
 	case len(f.table.Columns) == 0:
@@ -177,12 +164,12 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	if err != nil {
 		return "Its partition is not one of the table that is declared now: " + err.Error() + ".", nil
 	}
-	r, err := openPublished(ctx, from, f.object, v.stageDir())
+	r, err := openPublished(ctx, from, f.Object, v.stageDir())
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", from.URI(f.object.Key), err)
+		return "", fmt.Errorf("reading %s: %w", from.URI(f.Object.Key), err)
 	}
 	defer r.Close()
-	err = verify.Published(ctx, r, f.object.Size, f.table, partition, f.rows, f.content)
+	err = verify.Published(ctx, r, f.Object.Size, f.table, partition, f.Rows, f.Content)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

@@ -128,7 +128,7 @@ func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 // partition has the table partitioned somehow.
 func (w *world) partition() {
 	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[w.rng.IntN(3)]
-	table, err := schemas.KnockEvents().PartitionedBy(keys...)
+	table, err := w.job().Table.PartitionedBy(keys...)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -136,12 +136,41 @@ func (w *world) partition() {
 	w.did("configuration: partitioned by %v", keys)
 }
 
+// columns are sets of columns that a table may have beside the built-in ones.
+var columns = [][]schemas.Column{
+	nil,
+	{{Name: "segments", Type: schemas.Int64, From: []string{"data.segments"}}},
+	{{Name: "segments", Type: schemas.Float64, From: []string{"data.segments"}}, {Name: "sentiment", Type: schemas.String, From: []string{"data.sentiment"}}},
+	{{Name: "segments", Type: schemas.String, From: []string{"data.segments"}, When: []string{"SMS_*"}}},
+	{
+		{Name: "message_body", Type: schemas.String, From: []string{"data.text", "data.body"}, PII: true},
+		{Name: "attachments", Type: schemas.JSON, From: []string{"data.attachments"}},
+		{Name: "confidence", Type: schemas.Float64, From: []string{"data.confidence"}},
+	},
+}
+
+// declare has the table some other columns, which its user has accepted.
+func (w *world) declare() {
+	pick := w.rng.IntN(len(columns))
+	keys := w.job().Table.Keys()
+	table, err := schemas.KnockEvents().Declare(columns[pick]...)
+	if err == nil {
+		table, err = table.PartitionedBy(keys...)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.job().Table = table
+	w.config.Lock = schemas.Lock{w.job().Address: table}
+	w.did("configuration: columns %d", pick)
+}
+
 // source makes the source say what it says that night, of the prospects that are
 // listed.
 func (w *world) source() {
 	from := &w.job().Source
-	from.Simulator = &jobs.Simulator{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night)}
-	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night)})
+	from.Simulator = &jobs.Simulator{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true}
+	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -156,7 +185,9 @@ func (w *world) source() {
 // happens changes the source, or is what outsiders do to the lake.
 func (w *world) happens() {
 	files := w.files()
-	switch pick := w.rng.IntN(9); {
+	switch pick := w.rng.IntN(10); {
+	case pick == 9:
+		w.declare()
 	case pick == 8:
 		w.partition()
 	case pick < 2:

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/jobs/state"
+	"prospector/schemas"
 )
 
 const (
@@ -172,5 +173,33 @@ func TestEmpty(t *testing.T) {
 		if got := s.Empty(); got != test.empty {
 			t.Errorf("a state that owns %s: empty is %v", test.name, got)
 		}
+	}
+}
+
+// What the lock says is accepted; where it does not know the job, what is
+// published.
+func TestAccepted(t *testing.T) {
+	published, locked := schemas.KnockEvents(), table("data.sentiment")
+	s := state.New()
+	s.Job("job.a").Schema = published.Fingerprint()
+	s.Job("job.a").Schemas = map[string]schemas.Table{published.Fingerprint(): published, locked.Fingerprint(): locked}
+	s.Job("job.b").Schema = "of an older state"
+	for _, test := range []struct {
+		name, address string
+		lock          schemas.Lock
+		want          string
+	}{
+		{"published", "job.a", nil, published.Fingerprint()},
+		{"locked", "job.a", schemas.Lock{"job.a": locked}, locked.Fingerprint()},
+		{"another is locked", "job.a", schemas.Lock{"job.b": locked}, published.Fingerprint()},
+		{"published, and not known", "job.b", nil, ""},
+		{"neither", "job.c", nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := s.Accepted(test.address, test.lock)
+			if ok != (test.want != "") || ok && got.Fingerprint() != test.want {
+				t.Errorf("accepted is %t, %s", ok, got.Fingerprint())
+			}
+		})
 	}
 }

@@ -29,6 +29,7 @@ type fileV3 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
 	Lineage string          `json:"lineage"`
+	Erasing bool            `json:"erasing,omitempty"`
 	Jobs    map[string]*Job `json:"jobs"`
 }
 
@@ -100,7 +101,7 @@ func Encode(s *State) ([]byte, error) {
 			}
 		})
 	}
-	b, err := json.MarshalIndent(fileV3{Version, s.Serial, s.Lineage, short.Jobs}, "", "  ")
+	b, err := json.MarshalIndent(fileV3{Version, s.Serial, s.Lineage, s.Erasing, short.Jobs}, "", "  ")
 	return append(b, '\n'), err
 }
 
@@ -167,7 +168,7 @@ func strictly(b []byte, into any) error {
 // state is the value of the file, with empty maps and structs to write into
 // where the file has null.
 func (f fileV3) state() *State {
-	s := &State{Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {
 		job := s.Job(address)
 		if from == nil {

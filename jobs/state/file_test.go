@@ -25,6 +25,7 @@ var same = cmpopts.EquateEmpty()
 // full has every field of the format.
 func full() *state.State {
 	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
+	s.Erasing = true
 	job := s.Job("job.prospect_events")
 	job.Table = "events_of_prospects"
 	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
@@ -83,6 +84,7 @@ func object(seed uint64) state.Object {
 // table alone.
 func fullV2() *state.State {
 	s := full()
+	s.Erasing = false
 	job := s.Job("job.prospect_events")
 	job.Schemas, job.Survey = map[string]schemas.Table{job.Schema: schemas.KnockEvents()}, nil
 	for path, p := range job.Sink("sink.local.lake").Partitions {
@@ -278,6 +280,7 @@ func arbitrary(rng *rand.Rand) *state.State {
 	}
 	s := state.New()
 	s.Serial = 1 + rng.Int64N(1<<62)
+	s.Erasing = rng.IntN(2) == 0
 	for range rng.IntN(4) {
 		job := s.Job(text())
 		job.Table, job.Schema = text(), text()

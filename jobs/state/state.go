@@ -30,6 +30,9 @@ type State struct {
 	Lineage string
 	// Jobs are keyed by address: job.prospect_events.
 	Jobs map[string]*Job
+	// Erasing says that a prospect is being erased, or was until that was
+	// interrupted. It does not say who.
+	Erasing bool
 }
 
 // New is the state of an empty lake.
@@ -152,6 +155,20 @@ func (j *Job) Sink(address string) *Sink {
 	return s
 }
 
+// Accepted is the table of a job that its user has accepted: what the lock says
+// or, where that does not know the job, what is published. It is false when there
+// is neither.
+func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool) {
+	if t, ok := lock[address]; ok {
+		return t, true
+	}
+	if j := s.Jobs[address]; j != nil {
+		t, ok := j.Schemas[j.Schema]
+		return t, ok
+	}
+	return schemas.Table{}, false
+}
+
 // ForgetSchemas drops the tables that no file is of any more.
 func (j *Job) ForgetSchemas() {
 	used := map[string]bool{j.Schema: true}
@@ -170,7 +187,7 @@ func (j *Job) ForgetSchemas() {
 
 // Clone is a deep copy.
 func (s *State) Clone() *State {
-	out := &State{Serial: s.Serial, Lineage: s.Lineage, Jobs: make(map[string]*Job, len(s.Jobs))}
+	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
 		job := &Job{
 			Table: j.Table, Schema: j.Schema, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes

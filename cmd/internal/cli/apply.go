@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
@@ -199,38 +200,13 @@ func (e *env) apply(c *command, p *planning, args []string) int {
 	}
 	v := e.operation(p.json)
 	return e.session(p.sessionOptions, v, func(ctx context.Context, config *jobs.Configuration, s *run.Session) (int, error) {
-		var made *plan.Plan
-		err := func() (err error) {
+		make := func() (*plan.Plan, error) {
 			if saved != "" {
-				made, err = s.LoadPlan(ctx, e.resolve(saved))
-			} else {
-				made, err = s.Plan(ctx, p.PlanOptions)
+				return s.LoadPlan(ctx, e.resolve(saved))
 			}
-			if err != nil {
-				return err
-			}
-			if saved == "" || p.json {
-				v.Plan(made)
-			}
-			if err := made.Blocked().Err(); err != nil {
-				return err
-			}
-			if saved == "" && !p.approved && !made.Empty() {
-				if err := e.ask(ctx, questions[made.Mode]); err != nil {
-					return err
-				}
-			}
-			v.Applying(made)
-			return s.Apply(ctx, made)
-		}()
-		if errors.Is(err, errDeclined) {
-			v.Cancelled(made.Mode)
-			return 1, err
+			return s.Plan(ctx, p.PlanOptions)
 		}
-		if recorded := s.Record(ctx, p.operation, made, err); recorded != nil {
-			v.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The run could not be recorded",
-				Detail: recorded.Error() + ".\n\nThe lake and the state are as they should be; only prospector show -runs lacks this run."}})
-		}
+		made, err := e.makeSo(ctx, s, p, v, make, saved == "")
 		if err != nil {
 			return 1, err
 		}
@@ -244,10 +220,45 @@ func (e *env) apply(c *command, p *planning, args []string) int {
 	})
 }
 
+// makeSo makes a plan, shows it, asks for approval unless it was given, applies
+// the plan, and records the run. A plan that was saved, and so is not new, was
+// shown and approved before.
+func (e *env) makeSo(ctx context.Context, s *run.Session, p *planning, v view.Operation, make func() (*plan.Plan, error), isNew bool) (made *plan.Plan, err error) {
+	err = func() (err error) {
+		if made, err = make(); err != nil {
+			return err
+		}
+		if isNew || p.json {
+			v.Plan(made)
+		}
+		if err := made.Blocked().Err(); err != nil {
+			return err
+		}
+		if isNew && !p.approved && (!made.Empty() || made.Mode == plan.Erase) { // which is not in the lake alone
+			if err := e.ask(ctx, questions[made.Mode]); err != nil {
+				return err
+			}
+		}
+		v.Applying(made)
+		return s.Apply(ctx, made)
+	}()
+	if errors.Is(err, errDeclined) {
+		v.Cancelled(made.Mode)
+		return made, err
+	}
+	if recorded := s.Record(ctx, p.operation, made, err); recorded != nil {
+		v.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The run could not be recorded",
+			Detail: recorded.Error() + ".\n\nThe lake and the state are as they should be; only prospector show -runs lacks this run."}})
+	}
+	return made, err
+}
+
 // questions are what a user approves, by mode.
 var questions = map[plan.Mode]string{
 	plan.Normal: "Do you want to perform these actions?\n  Only 'yes' will be accepted to approve.",
 	plan.Destroy: "Do you really want to destroy what is shown above?\n  Prospector will delete these files. There is no undo.\n" +
+		"  Only 'yes' will be accepted to confirm.",
+	plan.Erase: "Do you really want to erase the prospect?\n  Prospector will write the partitions that are shown anew without it. There is no undo.\n" +
 		"  Only 'yes' will be accepted to confirm.",
 	plan.RefreshOnly: "Would you like to update the state to reflect what was found?\n  Nothing in a sink changes, and what is forgotten is planned anew by the next run.\n" +
 		"  Only 'yes' will be accepted to confirm.",

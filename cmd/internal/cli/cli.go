@@ -78,8 +78,9 @@ func Run(d Deps, args []string) int {
 // commands are all, by their names.
 func commands() map[string]func(*env) *command {
 	return map[string]func(*env) *command{
-		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand, "destroy": destroyCommand,
+		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand, "destroy": destroyCommand, "erase": eraseCommand,
 		"fmt": fmtCommand, "show": showCommand, "output": outputCommand, "verify": verifyCommand, "sql": sqlCommand,
+		"schema show": schemaShowCommand, "schema diff": schemaDiffCommand, "schema infer": schemaInferCommand,
 		"state list": stateListCommand, "state show": stateShowCommand, "state rm": stateRmCommand,
 		"state pull": statePullCommand, "state push": statePushCommand,
 		"force-unlock": forceUnlockCommand, "simulate": simulateCommand, "version": versionCommand, "help": helpCommand,
@@ -88,7 +89,8 @@ func commands() map[string]func(*env) *command {
 
 func (e *env) run(args []string) int {
 	factories := map[string]cli.CommandFactory{
-		"state": func() (cli.Command, error) { return stateCommand{e}, nil },
+		"schema": func() (cli.Command, error) { return schemaCommand{e}, nil },
+		"state":  func() (cli.Command, error) { return stateCommand{e}, nil },
 	}
 	for name, make := range commands() {
 		factories[name] = func() (cli.Command, error) {

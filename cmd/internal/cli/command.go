@@ -188,7 +188,11 @@ func (e *env) configOptions(v *variables) config.Options {
 
 // load reads the configuration and prints what is wrong with it.
 func (e *env) load(v *variables) (*jobs.Configuration, bool) {
-	c, ds := config.Load(e.dir, e.configOptions(v))
+	return e.loadWith(e.configOptions(v))
+}
+
+func (e *env) loadWith(o config.Options) (*jobs.Configuration, bool) {
+	c, ds := config.Load(e.dir, o)
 	e.diagnoser.Diagnostics(ds)
 	return c, !ds.HasErrors()
 }

@@ -50,7 +50,7 @@ For the help of a command: prospector help COMMAND`,
 				fmt.Fprintln(e.Stdout, of.Help())
 				return 0
 			}
-			if name == "state" { // its subcommands are listed by who knows them
+			if name == "schema" || name == "state" { // its subcommands are listed by who knows them
 				return e.run([]string{name, "-help"})
 			}
 			return c.usage("there is no command and no topic %q; the topics are %s", name, strings.Join(topics(), ", "))
@@ -77,7 +77,7 @@ Main commands:
 	}
 	list("init", "validate", "plan", "apply", "destroy")
 	b.WriteString("\nOther commands:\n")
-	list("fmt", "force-unlock", "help", "output", "show", "simulate", "sql", "state", "verify", "version")
+	list("erase", "fmt", "force-unlock", "help", "output", "schema", "show", "simulate", "sql", "state", "verify", "version")
 	fmt.Fprintf(&b, `
 Global options (before the command):
   -chdir=DIR    Use the configuration in another directory

@@ -25,7 +25,7 @@ func TestHelpFits(t *testing.T) {
 		}
 		texts["help "+topic] = string(page)
 	}
-	texts["state"] = stateCommand{}.Help()
+	texts["schema"], texts["state"] = schemaCommand{}.Help(), stateCommand{}.Help()
 	if len(texts) < 20 {
 		t.Fatalf("there are only %d texts", len(texts))
 	}

@@ -2,28 +2,45 @@ package cli
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 
 	"prospector/jobs"
+	"prospector/jobs/state"
 )
 
 func initCommand(e *env) *command {
 	var v variables
+	var upgrade bool
 	return &command{
-		synopsis: "Prepare the directory, and see that state and sinks can be used",
+		synopsis: "Prepare the directory, and lock the schemas of its tables",
 		about: `Checks the configuration, prepares the directory for prospector's own files,
 and sees that the state can be read and every sink opened. It may be repeated at
-any time. apply does the same, so init is only there to find out early.`,
-		flags: v.register,
+any time.
+
+It also writes the schema lock, .prospector.lock.hcl, which says what tables have
+been accepted, and is committed with the configuration. New jobs and new columns
+are added to it. A column that is replaced or gone would break who reads the
+table, so that asks for -upgrade. prospector schema diff shows what differs.`,
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&upgrade, "upgrade", false, "Accept every table as it is declared now, replaced columns included.")
+			v.register(fs)
+		},
 		run: func(*command, []string) int {
-			c, ok := e.load(&v)
+			o := e.configOptions(&v)
+			o.ReplaceLock = upgrade
+			c, ok := e.loadWith(o)
 			if !ok {
 				return 1
 			}
 			ctx, cancel := e.interruptible()
 			defer cancel()
-			if err := e.prepare(ctx, c); err != nil {
+			s, err := e.prepare(ctx, c)
+			if err == nil {
+				err = e.lockSchemas(ctx, c, s, upgrade)
+			}
+			if err != nil {
 				return e.failed(err)
 			}
 			e.view.Printf("\nProspector has been initialized.\n")
@@ -33,16 +50,18 @@ any time. apply does the same, so init is only there to find out early.`,
 	}
 }
 
-func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
+// prepare makes and looks at what a run needs, and gives the state.
+func (e *env) prepare(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
 	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
-		return fmt.Errorf("making the data directory: %w", err)
+		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
 	backend, err := e.backend(ctx, c.Backend)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := backend.Read(ctx); err != nil {
-		return err
+	s, err := backend.Read(ctx)
+	if err != nil {
+		return nil, err
 	}
 	e.view.Printf("State: %s\n", backend.Path())
 	var errs jobs.Diagnostics
@@ -62,5 +81,5 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) error {
 			errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
 		}
 	}
-	return errs.Err()
+	return s, errs.Err()
 }

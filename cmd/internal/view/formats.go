@@ -14,7 +14,7 @@ import (
 )
 
 // DocumentVersion is the version of what show -json and output -json print.
-const DocumentVersion = "1.0"
+const DocumentVersion = "1.1"
 
 // The kinds of things that a plan changes.
 const (
@@ -146,7 +146,7 @@ func readingsOf(p *plan.Plan) []object {
 		r := object{
 			"address": j.Address, "table": j.Table, "schema": j.Schema, "destroy": j.Destroy,
 			"changes": object{"add": s.Add, "change": s.Change, "destroy": s.Destroy},
-			"books":   j.Books, "coverage": j.Reading.Coverage,
+			"books":   j.Books, "missing": j.Missing, "coverage": j.Reading.Coverage,
 			"cost": object{
 				"requests": j.Reading.Requests, "bytes": j.Reading.Bytes, "seconds": j.Reading.Seconds,
 				"requests_per_second": j.Reading.Rate, "least_seconds_at_rate": atRate(j.Reading),
@@ -154,7 +154,13 @@ func readingsOf(p *plan.Plan) []object {
 			"exceptions": append([]plan.Exception{}, j.Reading.Exceptions...),
 		}
 		if j.Rewrite != nil {
-			r["rewrite"] = j.Rewrite
+			r["rewrite"] = object{
+				"schema": j.Rewrite.Schema, "partition_by_before": j.Rewrite.Before, "partition_by_after": j.Rewrite.After,
+				"columns": changesJSON(j.Rewrite.Columns), "files": j.Rewrite.Files, "rows": j.Rewrite.Rows,
+			}
+		}
+		if j.Survey != nil {
+			r["survey"] = j.Survey
 		}
 		if l := j.Reading.List; l != nil {
 			r["prospects"] = object{

@@ -34,6 +34,7 @@ var (
 	fakeWarning = jobs.Diagnostic{Severity: jobs.Warning, Summary: "Odd", Detail: "It is odd.", Address: "job.events", Origin: fakeOrigin}
 	fakeError   = jobs.Diagnostic{Severity: jobs.Error, Summary: "Wrong", Detail: "It is wrong.", Address: "check.fresh", Origin: fakeOrigin}
 	fakeWrites  = []plan.Write{{Sink: "sink.local.lake", Action: plan.Update, Key: "events/event_month=2022-01-01/part-00000.parquet", Generation: "1"}}
+	fakeField   = schemas.Field{EventType: "a", Path: "data.b", Kind: schemas.KindNumber}
 	fakeRows    = plan.Rows{Before: 4, After: 6, Added: 3, Changed: 1, Unchanged: 2, Removed: 1}
 )
 
@@ -52,17 +53,25 @@ func fakePlan() *plan.Plan {
 				Address: `job.events["north"]`, Table: "events", Schema: fakeDigest, Why: "it is read",
 				Sinks: []string{"sink.local.lake"}, Changes: []plan.Change{changed, same},
 				Quarantine: &plan.Quarantine{Before: 1, After: 2, Writes: fakeWrites},
-				Rewrite:    &plan.Rewrite{Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Rows: 3},
-				Obsolete:   []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
-				Foreign:    []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/junk"}},
-				Drift:      []plan.Drift{{Sink: "sink.local.lake", Key: "events/junk", Kind: plan.Foreign}},
+				Rewrite: &plan.Rewrite{
+					Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Files: 2, Rows: 3,
+					Columns: []schemas.Change{{Column: "a", Kind: schemas.Widened, Before: "int64", After: "string"}},
+				},
+				Obsolete: []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
+				Foreign:  []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/junk"}},
+				Drift:    []plan.Drift{{Sink: "sink.local.lake", Key: "events/junk", Kind: plan.Foreign}},
 				Reading: plan.Reading{
 					Coverage: plan.Coverage{Prospects: 5, Complete: 1, Partial: 1, NotFound: 1, Forbidden: 1, Failed: 1},
 					Requests: 9, Bytes: 100, Seconds: 1.5, Rate: 10,
 					Exceptions: []plan.Exception{{Prospect: "1", Outcome: "not_found", Reason: "404"}},
 					List:       &plan.List{Count: 5, Digest: fakeDigest, Known: true, Added: 1, Removed: 1, AddedIDs: []string{"1"}, RemovedIDs: []string{"2"}},
 				},
-				Books:    plan.Books{Events: 7, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1},
+				Books:   plan.Books{Events: 7, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1},
+				Missing: plan.Missing{Kept: 2, Deleted: 1},
+				Survey: &schemas.Survey{
+					EventTypes: map[string]int64{"a": 1}, Unmapped: map[schemas.Field]int64{fakeField: 1},
+					Mismatched: map[schemas.Field]int64{fakeField: 2}, Further: 3,
+				},
 				Warnings: jobs.Diagnostics{fakeWarning},
 			},
 			{
@@ -133,6 +142,7 @@ func calls(v *JSON) map[string]func() {
 			v.Outputs([]jobs.Output{{Name: "key", Value: "hunter2", Sensitive: true}, {Name: "table", Value: []any{"file:///lake"}}})
 		},
 		"Validated": func() { v.Validated(nil, false); v.Validated(&jobs.Configuration{Jobs: make([]jobs.Job, 1)}, true) },
+		"Erased":    func() { v.Erased(run.Erased{Files: 2, Records: 1}) },
 		"Verifying": func() { v.Verifying(2, 2) },
 		"Verified": func() {
 			v.Verified(run.Verified{Files: 2, Rows: 6, Bytes: 20, Findings: []run.Finding{{Job: at, Sink: "sink.local.lake", URI: "file:///lake/junk", Problem: "It is gone."}}})
@@ -250,7 +260,37 @@ func fakeDocuments(t *testing.T) map[string][]string {
 	add("runs", runs, err)
 	norun, err := RunsJSON(nil)
 	add("runs", norun, err)
+	tables, err := TablesJSON(fakeTables(t))
+	add("tables", tables, err)
+	differing, err := SchemaDiffJSON(SchemaDiff{Locked: true, Gone: []string{"job.gone"}, Jobs: []JobDiff{
+		{Address: `job.events["north"]`, Changes: []schemas.Change{
+			{Column: "score", Kind: schemas.Widened, Before: "int64", After: "float64"},
+			{Column: "message_to", Kind: schemas.Moved},
+			{Kind: schemas.Fields, Before: "keep", After: "drop"},
+		}},
+		{Address: "job.more", New: true, Changes: []schemas.Change{{Column: "event_id", Kind: schemas.Added, After: "string from identity"}}},
+	}})
+	add("schema_diff", differing, err)
+	same, err := SchemaDiffJSON(SchemaDiff{})
+	add("schema_diff", same, err)
 	return all
+}
+
+func fakeTables(t *testing.T) []jobs.Job {
+	t.Helper()
+	table := schemas.KnockEvents()
+	table.HashKey = schemas.NewKey("hunter2hunter2hunter2")
+	table.UnknownType, table.Mismatch, table.UnknownField = schemas.Quarantine, schemas.Fail, schemas.Discard
+	body, _ := table.Column("message_body")
+	body.Policy = schemas.Hash
+	table, err := table.Declare(body, schemas.Column{Name: "score", Type: schemas.Float64, From: []string{"data.score"}, When: []string{"SMS_*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []jobs.Job{
+		{Block: jobs.Block{Address: "job.events"}, Name: "events", Table: table, Schema: jobs.Block{Address: "schema.events"}},
+		{Block: jobs.Block{Address: "job.bare"}, Name: "bare", Table: schemas.Core()},
+	}
 }
 
 // What the schemas demand is no less than what is printed: a member that is
@@ -314,7 +354,9 @@ func mutate(root any, try func(what string, mutant any)) {
 var (
 	// sometimes are the paths of members that are not always there, indices
 	// aside, and why those of a change, which may say it.
-	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|sinks\.quarantine|runs\.jobs\.exceptions(_omitted)?)$|` +
+	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|jobs\.survey|survey\.(unmapped|mismatched|further)|event_types\.a|` +
+		`(rewrite\.columns|changes)\.(column|before|after)|sinks\.quarantine|runs\.jobs\.exceptions(_omitted)?|` +
+		`jobs\.declared_by|jobs\.(columns|partition_by)\.(when|policy|pii|description))$|` +
 		`(diagnostic|problems|warnings)\.address$|^outputs\.[a-z]+$`)
 	why       = regexp.MustCompile(`^changes?\.reason$`)
 	emptyText = regexp.MustCompile(`^(lock\.path|jobs\.schema|outputs\..*)$`)

@@ -165,8 +165,11 @@ func (v *Human) Cancelled(m plan.Mode) {
 
 // operation is what carries out a plan, at the beginning of a sentence.
 func operation(m plan.Mode) string {
-	if m == plan.Destroy {
+	switch m {
+	case plan.Destroy:
 		return "Destroy"
+	case plan.Erase:
+		return "Erase"
 	}
 	return "Apply"
 }

@@ -11,6 +11,8 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/run"
+	"prospector/schemas"
 )
 
 // Plan prints what would change, and the summary line.
@@ -52,10 +54,7 @@ func (v *Human) Plan(p *plan.Plan) {
 		for _, m := range j.Renamed {
 			v.Printf("    %s is called %s now\n", m.From, m.To)
 		}
-		if r := j.Rewrite; r != nil {
-			v.Printf("  %s schema: partition_by = [%s] -> [%s]; %s written anew\n",
-				v.symbol(plan.Update), quoted(r.Before), quoted(r.After), plural(r.Rows, "row"))
-		}
+		v.rewrite(j.Rewrite)
 		for _, line := range lines {
 			v.Printf("  %s\n", line)
 		}
@@ -63,6 +62,18 @@ func (v *Human) Plan(p *plan.Plan) {
 	}
 	s := p.Summary()
 	v.Printf("\n%s %d to add, %d to change, %d to destroy.\n", v.paint("Plan:", bold), s.Add, s.Change, s.Destroy)
+}
+
+// rewrite tells how the schema of published files changes.
+func (v *Human) rewrite(r *plan.Rewrite) {
+	if r == nil {
+		return
+	}
+	v.Printf("  %s schema: %s of %s written anew\n", v.symbol(plan.Update), plural(r.Rows, "row"), plural(r.Files, "file"))
+	if r.Repartitions() {
+		v.Printf("      %s partition_by = [%s] -> [%s]\n", v.symbol(plan.Update), quoted(r.Before), quoted(r.After))
+	}
+	v.columnChanges(r.Columns, "      ")
 }
 
 // nothing says what no changes mean.
@@ -74,6 +85,8 @@ func nothing(p *plan.Plan) string {
 	switch {
 	case p.Mode == plan.Destroy:
 		return "There is nothing to destroy."
+	case p.Mode == plan.Erase:
+		return "Neither a published file nor a quarantine has anything of the prospect. Is the ID right?"
 	case p.Mode == plan.RefreshOnly && slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Drift) > 0 }):
 		return "There is nothing for the state to forget."
 	case p.Mode == plan.RefreshOnly:
@@ -124,7 +137,7 @@ func (v *Human) fate(j plan.Job) string {
 // reading tells what was read for a job, and what became of it.
 func (v *Human) reading(j plan.Job) {
 	r := j.Reading
-	if r.List == nil {
+	if r.Prospects == 0 {
 		return
 	}
 	v.Printf("\n    %s\n", books(j.Books))
@@ -140,6 +153,39 @@ func (v *Human) reading(j plan.Job) {
 		cost += fmt.Sprintf("; at %g requests a second no less than %s", r.Rate, seconds(atRate(r)))
 	}
 	v.Printf("    %s\n    %s\n", prospects, cost)
+	v.survey(j.Survey)
+	if m := j.Missing; m.Kept+m.Deleted > 0 {
+		line := fmt.Sprintf("%s not among what was read", plural(m.Kept+m.Deleted, "published row"))
+		switch {
+		case m.Deleted == 0:
+			line += ", and kept"
+		case m.Kept == 0:
+			line += ", and deleted"
+		default:
+			line += fmt.Sprintf(": %s deleted; %s of prospects that were not read whole, and kept", count(m.Deleted), count(m.Kept))
+		}
+		v.Printf("    %s\n", line)
+	}
+}
+
+// survey tells what was read beyond what the table expects.
+func (v *Human) survey(s *schemas.Survey) {
+	if s == nil {
+		return
+	}
+	paths, values := make(map[string]bool), int64(0)
+	for f := range s.Unmapped {
+		paths[f.Path] = true
+	}
+	for _, n := range s.Mismatched {
+		values += n
+	}
+	if len(paths) > 0 {
+		v.Printf("    %s without a column of their own: prospector schema infer\n", plural(len(paths), "field"))
+	}
+	if values > 0 {
+		v.Printf("    %s of another type than their column's: prospector schema infer\n", plural(values, "value"))
+	}
 }
 
 func quoted(words []string) string {
@@ -224,7 +270,7 @@ func (v *Human) changeLines(j plan.Job) []string {
 	}
 	var lines [][2]string
 	for _, f := range folds {
-		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect(j.Rewrite != nil)})
+		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect(j.Rewrite)})
 	}
 	if q := j.Quarantine; q != nil {
 		lines = append(lines, [2]string{v.symbol(q.Action()) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
@@ -270,9 +316,9 @@ func (f *fold) name() string {
 	return f.first + " … " + last
 }
 
-// effect tells what becomes of the rows. rewritten says that those of a deleted
+// effect tells what becomes of the rows. By a rewrite, those of a deleted
 // partition are in others now.
-func (f *fold) effect(rewritten bool) string {
+func (f *fold) effect(rewrite *plan.Rewrite) string {
 	var parts []string
 	if f.partitions > 1 {
 		parts = append(parts, plural(f.partitions, "partition"))
@@ -282,12 +328,14 @@ func (f *fold) effect(rewritten bool) string {
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
 	case f.action == plan.Delete:
 		fate := " gone"
-		if rewritten {
+		if rewrite != nil && rewrite.Repartitions() {
 			fate = ", written anew"
 		}
 		parts = append(parts, plural(f.rows.Before, "row")+fate)
 	case f.action == plan.Replace:
 		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0 && rewrite != nil:
+		parts = append(parts, plural(f.rows.After, "row")+" written anew", size(f.bytes))
 	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0: // a sink lacks it
 		parts = append(parts, fmt.Sprintf("the same %s into %s", plural(f.rows.After, "row"), strings.Join(f.sinks, " and ")), size(f.bytes))
 	default:
@@ -329,15 +377,20 @@ func visible(text string) int {
 
 // Applied prints the end of an apply.
 func (v *Human) Applied(p *plan.Plan) {
-	s, done := p.Summary(), "Apply complete!"
-	if p.Mode == plan.Destroy {
-		done = "Destroy complete!"
-	}
+	s, done := p.Summary(), operation(p.Mode)+" complete!"
 	if p.Mode == plan.RefreshOnly {
 		v.Printf("\n%s The state follows what was found.\n", v.paint(done, bold, green))
 		return
 	}
 	v.Printf("\n%s Partitions: %d added, %d changed, %d destroyed.\n", v.paint(done, bold, green), s.Add, s.Change, s.Destroy)
+}
+
+// Erased tells what the second reader has looked at.
+func (v *Human) Erased(e run.Erased) {
+	v.Printf("The second reader has read %s, and found no row of the prospect.\n", plural(e.Files, "published file"))
+	if e.Records > 0 {
+		v.Printf("The prospect's name was taken out of %s.\n", plural(e.Records, "record of runs"))
+	}
 }
 
 // Outputs prints the outputs of a configuration, below a headline.

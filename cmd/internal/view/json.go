@@ -16,7 +16,7 @@ import (
 
 // StreamVersion is the version of the lines that JSON prints. A new member or
 // type of line raises what follows the dot, any other change what precedes it.
-const StreamVersion = "1.0"
+const StreamVersion = "1.1"
 
 // JSON prints one object a line. Its methods may be called concurrently.
 type JSON struct {
@@ -193,6 +193,11 @@ func (v *JSON) Applied(p *plan.Plan) {
 	s, done := p.Summary(), operation(p.Mode)
 	v.print("change_summary", "info", fmt.Sprintf("%s complete! Partitions: %d added, %d changed, %d destroyed.", done, s.Add, s.Change, s.Destroy),
 		object{"changes": summaryOf(s, strings.ToLower(done)), "empty": p.Empty(), "jobs": readingsOf(p)})
+}
+
+// Erased is Operation's.
+func (v *JSON) Erased(e run.Erased) {
+	v.print("erasure", "info", "No published file has a row of the prospect", object{"files": e.Files, "records": e.Records})
 }
 
 // Outputs is Operation's.

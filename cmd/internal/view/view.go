@@ -35,6 +35,8 @@ type Operation interface {
 	// Applying and Applied surround the changes of a plan.
 	Applying(*plan.Plan)
 	Applied(*plan.Plan)
+	// Erased: the second reader has not found the prospect any more.
+	Erased(run.Erased)
 	Outputs([]jobs.Output)
 }
 

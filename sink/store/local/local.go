@@ -145,7 +145,21 @@ func (s *Store) createTemporary() (*os.File, error) {
 	return f, err
 }
 
+// Sweep removes what killed processes have left, however lately. A Put that is
+// under way, of this process or another, fails by it.
+func (s *Store) Sweep() error {
+	err := s.removeTemporaries(func(os.FileInfo) bool { return true })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func (s *Store) removeAbandoned(now time.Time) error {
+	return s.removeTemporaries(func(f os.FileInfo) bool { return now.Sub(f.ModTime()) >= abandoned })
+}
+
+func (s *Store) removeTemporaries(which func(os.FileInfo) bool) error {
 	dir := filepath.Join(s.root, temporaries)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -153,7 +167,7 @@ func (s *Store) removeAbandoned(now time.Time) error {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || now.Sub(info.ModTime()) < abandoned {
+		if err != nil || !which(info) {
 			continue // gone already, or perhaps in use
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {

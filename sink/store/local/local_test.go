@@ -134,8 +134,20 @@ func TestTemporaries(t *testing.T) {
 			t.Errorf("Stat of %s gives %v, want a refusal", key, err)
 		}
 	}
+	if err := s.Sweep(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(tmp); err != nil || len(entries) != 0 {
+		t.Errorf("Sweep leaves %v, %v", entries, err)
+	}
+	if got := keys(t, s, ""); !slices.Equal(got, []string{".prospector/kept", "a"}) {
+		t.Errorf("Sweep leaves the objects %q", got)
+	}
 	if err := os.RemoveAll(filepath.Join(root, ".prospector")); err != nil {
 		t.Fatal(err)
+	}
+	if err := s.Sweep(); err != nil {
+		t.Errorf("without the directory: %v", err)
 	}
 	put(t, s, "b", "the directory is made again")
 }

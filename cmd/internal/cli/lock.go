@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"prospector/cmd/internal/view"
+	"prospector/jobs"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink/store"
+)
+
+// lockSchemas brings the schema lock up to what is declared. Without upgrade it
+// refuses to replace what was accepted.
+func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.State, upgrade bool) error {
+	s = s.Clone() // whose jobs are where the configuration has moved them
+	for _, m := range c.Moved {
+		if s.Jobs[m.From] != nil && s.Jobs[m.To] == nil {
+			if err := s.Move(m.From, m.To); err != nil {
+				return err
+			}
+		}
+	}
+	if refused := replacements(c, s); !upgrade && len(refused) > 0 {
+		return refused
+	}
+	dir, err := e.OpenDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	written, err := writeLock(ctx, dir, declaredLock(c))
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return fmt.Errorf("writing the schema lock: %w", err)
+	}
+	if !written {
+		e.view.Printf("Schema lock: %s, as it was\n", schemas.LockFile)
+		return nil
+	}
+	e.view.Printf("Schema lock: %s is written; commit it with the configuration\n", schemas.LockFile)
+	e.view.SchemaDiff(schemaDiff(c, s))
+	return nil
+}
+
+// declaredLock is the lock that accepts every table as it is declared.
+func declaredLock(c *jobs.Configuration) schemas.Lock {
+	lock := make(schemas.Lock)
+	for _, job := range c.Jobs {
+		lock[job.Address] = job.Table
+	}
+	return lock
+}
+
+// writeLock writes the lock file unless it is the same already.
+func writeLock(ctx context.Context, dir store.Store, lock schemas.Lock) (written bool, err error) {
+	content := store.ContentOf(lock.Encode(), "text/plain")
+	there, err := dir.Stat(ctx, schemas.LockFile)
+	if err == nil && there.Size == content.Size && there.CRC32C == content.CRC32C {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, store.ErrNotExist) {
+		return false, err
+	}
+	_, err = dir.Put(ctx, schemas.LockFile, content, store.Condition{})
+	return err == nil, err
+}
+
+// schemaDiff holds the declared tables against those that were accepted: the
+// locked ones and, if there is a state, the published ones.
+func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
+	d.Locked = c.Lock != nil
+	declared := make(map[string]bool)
+	for _, job := range c.Jobs {
+		declared[job.Address] = true
+		accepted, ok := s.Accepted(job.Address, c.Lock)
+		changes := schemas.Diff(accepted, job.Table)
+		if !ok || len(changes) > 0 {
+			d.Jobs = append(d.Jobs, view.JobDiff{Address: job.Address, New: !ok, Changes: changes})
+		}
+	}
+	for _, address := range c.Lock.Addresses() {
+		if !declared[address] {
+			d.Gone = append(d.Gone, address)
+		}
+	}
+	return d
+}
+
+// replacements are an error for each job of which an accepted column would be
+// replaced.
+func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnostics) {
+	for _, job := range c.Jobs {
+		accepted, ok := s.Accepted(job.Address, c.Lock)
+		replaces := schemas.Replaces(schemas.Diff(accepted, job.Table))
+		if !ok || len(replaces) == 0 {
+			continue
+		}
+		block := job.Schema
+		if block.Address == "" { // the built-in table
+			block = job.Block
+		}
+		refused = append(refused, block.Diagnose("", "A schema change needs consent", fmt.Sprintf(
+			"The table of %s is not the one that was accepted. Queries that were right would not be right any more:\n\n%s\n\nIf that is meant, accept it:\n\n    prospector init -upgrade",
+			job.Address, schemas.ListChanges(replaces))))
+	}
+	return refused
+}

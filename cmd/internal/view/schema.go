@@ -1,0 +1,214 @@
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+)
+
+// Table prints the whole table of a job, the columns that every table has
+// included.
+func (v *Human) Table(job jobs.Job) {
+	v.Printf("%s\n", v.paint("# "+job.Address, bold))
+	v.Printf("  table %s, partitioned by %s\n\n", job.Name, strings.Join(job.Table.Keys(), ", "))
+	all := job.Table.All()
+	rows := make([][3]string, len(all))
+	var widths [3]int
+	for i, c := range all {
+		rows[i] = [3]string{c.Name, string(c.Type), protection(c)}
+		for column, text := range rows[i] {
+			widths[column] = max(widths[column], utf8.RuneCountInString(text))
+		}
+	}
+	for i, c := range all {
+		line := "  "
+		for column, text := range rows[i] {
+			line += text + strings.Repeat(" ", widths[column]-utf8.RuneCountInString(text)+2)
+		}
+		from := c.Provenance()
+		if c.Value != "" {
+			from = "(" + from + ")"
+		}
+		v.Printf("%s%s\n", line, from)
+		if c.Description != "" {
+			v.Printf("      %s\n", v.paint(c.Description, dim))
+		}
+	}
+	t := job.Table
+	v.Printf("\n  event types:    %s\n  other types:    %s\n  other fields:   %s\n  wrong values:   %s\n", strings.Join(t.EventTypes, ", "),
+		cmp.Or(t.UnknownType, schemas.Keep), cmp.Or(t.UnknownField, schemas.Keep), cmp.Or(t.Mismatch, schemas.Keep))
+}
+
+// protection is the column's policy, or whether it holds personal data as it came.
+func protection(c schemas.Column) string {
+	switch {
+	case c.Policy != "":
+		return string(c.Policy)
+	case c.PII:
+		return "personal"
+	}
+	return ""
+}
+
+// SchemaDiff is how the declared tables differ from those that were accepted.
+type SchemaDiff struct {
+	Locked bool // whether there is a lock
+	Jobs   []JobDiff
+	Gone   []string // addresses of accepted tables whose jobs are not declared
+}
+
+// JobDiff is how one job's table differs from the accepted one.
+type JobDiff struct {
+	Address string
+	New     bool // none was accepted
+	Changes []schemas.Change
+}
+
+// Empty reports whether there is no difference.
+func (d SchemaDiff) Empty() bool { return len(d.Jobs) == 0 && len(d.Gone) == 0 }
+
+// SchemaDiff prints the differences, if there are any.
+func (v *Human) SchemaDiff(d SchemaDiff) {
+	for _, j := range d.Jobs {
+		v.Printf("\n%s\n", v.paint("# "+j.Address, bold))
+		if j.New {
+			v.Printf("  %s a new table of %s\n", v.symbol(plan.Create), plural(len(j.Changes), "column"))
+			continue
+		}
+		v.columnChanges(j.Changes, "  ")
+	}
+	for _, address := range d.Gone {
+		v.Printf("\n%s\n", v.paint("# "+address, bold))
+		v.Printf("  %s the job is not declared any more\n", v.symbol(plan.Delete))
+	}
+}
+
+// columnChanges prints how the columns of a table change, a line each.
+func (v *Human) columnChanges(changes []schemas.Change, indent string) {
+	width := 0
+	for _, c := range changes {
+		width = max(width, len(c.Column))
+	}
+	for _, c := range changes {
+		symbol := plan.Update
+		switch c.Kind {
+		case schemas.Added:
+			symbol = plan.Create
+		case schemas.Removed:
+			symbol = plan.Delete
+		}
+		line := c.String()
+		if c.Column != "" { // or else it is the table that changes
+			line = fmt.Sprintf("%-*s  %s", width, c.Column, line)
+		}
+		v.Printf("%s%s %s\n", indent, v.symbol(symbol), line)
+	}
+}
+
+// changesJSON is how columns change, as machines see it.
+func changesJSON(changes []schemas.Change) []object {
+	out := []object{}
+	for _, c := range changes {
+		change := object{"kind": c.Kind, "safe": c.Safe()}
+		for name, text := range map[string]string{"column": c.Column, "before": c.Before, "after": c.After} {
+			if text != "" {
+				change[name] = text
+			}
+		}
+		out = append(out, change)
+	}
+	return out
+}
+
+// Proposals are what a job's table could have for what it does not expect.
+type Proposals struct {
+	Job        jobs.Job
+	Columns    []schemas.Proposal
+	EventTypes []string // that the table does not expect; ascending
+	Survey     schemas.Survey
+}
+
+// ProposalsFor makes the proposals of what was found.
+func ProposalsFor(job jobs.Job, found schemas.Survey) Proposals {
+	p := Proposals{Job: job, Columns: schemas.Infer(job.Table, found.Unmapped), Survey: found}
+	for _, eventType := range slices.Sorted(maps.Keys(found.EventTypes)) {
+		if !job.Table.Knows(eventType) {
+			p.EventTypes = append(p.EventTypes, eventType)
+		}
+	}
+	return p
+}
+
+// Empty reports whether there is nothing to propose and nothing to tell.
+func (p Proposals) Empty() bool {
+	return len(p.Columns)+len(p.EventTypes)+len(p.Survey.Mismatched) == 0 && p.Survey.Further == 0
+}
+
+// Proposals prints proposals in the schema language.
+func (v *Human) Proposals(p Proposals) {
+	v.Printf("# %s: paste what you want of this into the block\n#\n", p.Job.Address)
+	if name, declared := strings.CutPrefix(p.Job.Schema.Address, "schema."); declared {
+		v.Printf("#   schema %q { … }\n", name)
+	} else {
+		v.Printf(`#   schema %[1]q {
+#     extends = "knock_events"
+#     …
+#   }
+#
+# and say in the job: schema = schema.%[1]s
+`, p.Job.Name)
+	}
+	v.Printf("#\n# Say pii = true, or a policy, where values are about people.\n")
+	for _, column := range p.Columns {
+		v.Printf("\n%s", column.Source())
+	}
+	for _, eventType := range p.EventTypes {
+		v.Printf("\n# events: %d\n# event_types = [%q] would expect their type.\n", p.Survey.EventTypes[eventType], eventType)
+	}
+	for _, f := range schemas.Counts(p.Survey.Mismatched) {
+		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
+	}
+	if p.Survey.Further > 0 {
+		v.Printf("\n# There are more fields that are not listed: %d.\n", p.Survey.Further)
+	}
+}
+
+// TablesJSON is the document of schema show -json.
+func TablesJSON(all []jobs.Job) ([]byte, error) {
+	tables := []object{}
+	for _, job := range all {
+		t := job.Table
+		table := object{
+			"address": job.Address, "table": job.Name, "fingerprint": t.Fingerprint(),
+			"columns": t.Columns, "partition_by": t.PartitionBy, "event_types": t.EventTypes,
+			"unknown_type": cmp.Or(t.UnknownType, schemas.Keep), "unknown_field": cmp.Or(t.UnknownField, schemas.Keep), "mismatch": cmp.Or(t.Mismatch, schemas.Keep),
+		}
+		if job.Schema.Address != "" {
+			table["declared_by"] = job.Schema.Address
+		}
+		tables = append(tables, table)
+	}
+	return json.MarshalIndent(object{
+		"format_version": DocumentVersion, "prospector_version": jobs.Version, "jobs": tables,
+	}, "", "  ")
+}
+
+// SchemaDiffJSON is the document of schema diff -json.
+func SchemaDiffJSON(d SchemaDiff) ([]byte, error) {
+	differing := []object{}
+	for _, j := range d.Jobs {
+		differing = append(differing, object{"address": j.Address, "new": j.New, "changes": changesJSON(j.Changes)})
+	}
+	return json.MarshalIndent(object{
+		"format_version": DocumentVersion, "prospector_version": jobs.Version,
+		"locked": d.Locked, "jobs": differing, "gone": append([]string{}, d.Gone...),
+	}, "", "  ")
+}

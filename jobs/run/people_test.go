@@ -1,0 +1,388 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+)
+
+// people has the source serve the events of several prospects, each on one page.
+// Of one whose events end with "…", there is another page that never comes; one
+// that is listed and has none at all is not known.
+func (h *house) people(events map[string][]string, listed ...string) {
+	h.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nodes, known := events[strings.Split(r.URL.Path, "/")[2]]
+		partial := len(nodes) > 0 && nodes[len(nodes)-1] == "…"
+		switch {
+		case !known:
+			w.WriteHeader(http.StatusNotFound)
+			return
+		case r.URL.Query().Get("after") != "":
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		case partial:
+			nodes = nodes[:len(nodes)-1]
+		}
+		edges := make([]string, len(nodes))
+		for i, n := range nodes {
+			edges[i] = `{"node":` + n + `}`
+		}
+		fmt.Fprintf(w, `{"edges":[%s],"pageInfo":{"hasNextPage":%t,"endCursor":"next"}}`, strings.Join(edges, ","), partial)
+	}))
+	h.Cleanup(server.Close)
+	h.ask(server.URL, slices.Concat(slices.Sorted(maps.Keys(events)), listed)...)
+}
+
+// on is an event of that day, whose text is unlike any other.
+func on(day int, text string) string {
+	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-01-%02dT10:00:00Z","data":{"body":%q,"segments":1}}`, day, text)
+}
+
+func (h *house) bodies() (all []string) {
+	for _, row := range h.rows() {
+		all = append(all, row["message_body"])
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Rows that the source does not return any more stay or leave as the job says;
+// those of a prospect that was not read whole, or not at all, stay.
+func TestMissing(t *testing.T) {
+	before := map[string][]string{
+		"whole":   {on(1, "a"), on(2, "b"), on(3, "c")},
+		"partial": {on(1, "d"), on(4, "e")},
+		"unknown": {on(1, "f")},
+		"left":    {on(5, "g")},
+		"empty":   {on(6, "h")},
+		"refused": {on(7, "i")},
+	}
+	after := map[string][]string{
+		"whole":   {on(1, "a")}, // so that one partition shrinks, and one has nothing new
+		"partial": {on(1, "d"), "…"},
+		"empty":   {},
+		"refused": {`{"type":"SMS_MESSAGE","data":{"body":"i"}}`}, // which is no row any more
+	}
+	for _, test := range []struct {
+		del     bool
+		want    []string
+		missing plan.Missing
+	}{
+		{false, []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}, plan.Missing{Kept: 7}},
+		{true, []string{"a", "d", "e", "f", "g", "i"}, plan.Missing{Kept: 4, Deleted: 3}},
+	} {
+		t.Run(fmt.Sprint("deleted: ", test.del), func(t *testing.T) {
+			h := newHouse(t)
+			h.job().DeleteMissing = test.del
+			h.people(before)
+			h.apply()
+			h.people(after, "unknown")
+			p := h.apply()
+			if diff := cmp.Diff(test.want, h.bodies()); diff != "" {
+				t.Errorf("the lake has other rows (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.missing, p.Jobs[0].Missing); diff != "" {
+				t.Errorf("the plan counts otherwise (-want +got):\n%s", diff)
+			}
+			if p = h.apply(); !p.Empty() || p.Jobs[0].Missing.Deleted != 0 {
+				t.Errorf("the next plan: %+v, %+v", p.Summary(), p.Jobs[0].Missing)
+			}
+		})
+	}
+}
+
+// A source that returns nothing at all does not empty the lake.
+func TestNothingReturned(t *testing.T) {
+	h := newHouse(t)
+	h.job().DeleteMissing = true
+	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}, "q": {on(3, "c")}})
+	h.apply()
+	h.people(map[string][]string{"p": {}, "q": {}})
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "The source has returned no event at all") {
+		t.Errorf("the error is %v", err)
+	}
+	if got := h.bodies(); len(got) != 3 {
+		t.Errorf("left are %q", got)
+	}
+	h.people(map[string][]string{"p": {on(1, "a")}, "q": {}})
+	if p := h.apply(); len(p.Jobs[0].Warnings) != 1 || p.Jobs[0].Warnings[0].Summary != "Much of the table is deleted" {
+		t.Errorf("the warnings are %v", p.Jobs[0].Warnings)
+	}
+}
+
+// What is published under a policy does not come back when that is taken away,
+// and the plan says so.
+func TestWhatIsLostIsTold(t *testing.T) {
+	h := newHouse(t)
+	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
+	redacted, err := schemas.KnockEvents().Declare(schemas.Column{
+		Name: "message_body", Type: schemas.String, From: []string{"data.body"}, Policy: schemas.Redact,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		table schemas.Table
+		told  string
+	}{
+		{redacted, ""}, {schemas.KnockEvents(), "message_body"},
+	} {
+		h.apply()
+		h.people(map[string][]string{"p": {on(2, "b")}})
+		h.job().Table = test.table
+		h.config.Lock = schemas.Lock{h.job().Address: test.table}
+		told := ""
+		for _, w := range h.apply().Jobs[0].Warnings {
+			if w.Summary == "Published values will be lost" {
+				told = w.Detail
+			}
+		}
+		if (told != "") != (test.told != "") || !strings.Contains(told, test.told) {
+			t.Errorf("it is told: %q", told)
+		}
+	}
+	if diff := cmp.Diff([]string{"", "b"}, h.bodies()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is new is told of once: a field, an event type, a value of another type.
+func TestNewThingsAreToldOnce(t *testing.T) {
+	h := newHouse(t)
+	told := func(p *plan.Plan) (all []string) {
+		for _, w := range p.Jobs[0].Warnings {
+			all = append(all, w.Summary+": "+strings.Split(strings.TrimSpace(w.Detail), "\n")[0])
+		}
+		return all
+	}
+	nights := []struct {
+		events []string
+		want   []string
+	}{
+		{[]string{on(1, "a"), on(2, "b")}, nil}, // there is nothing that they could be new to
+		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"gay"}}`}, []string{"There are new fields without a column: data.mood of 1 SMS_MESSAGE is a string"}},
+		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"sad"}}`}, nil},
+		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, []string{
+			"There are new event types: VOICE: 1 events",
+			"There are values of another type than their column's: data.body of 1 VOICE is an array, and the column message_body is string",
+		}},
+		{[]string{on(1, "a")}, nil},
+		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, nil}, // as known as ever
+	}
+	for i, night := range nights {
+		h.people(map[string][]string{"p": night.events})
+		if diff := cmp.Diff(night.want, told(h.apply())); diff != "" {
+			t.Errorf("night %d tells otherwise (-want +got):\n%s", i+1, diff)
+		}
+	}
+}
+
+// A column is replaced only with consent: by a lock that has it so. Without a
+// lock, what is published counts. A column more needs none.
+func TestConsent(t *testing.T) {
+	declare := func(columns ...schemas.Column) schemas.Table {
+		table, err := schemas.KnockEvents().Declare(columns...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	number := schemas.Column{Name: "segments", Type: schemas.Int64, From: []string{"data.segments"}}
+	text := number
+	text.Type = schemas.String
+	h := newHouse(t)
+	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
+	h.apply()
+	h.job().Table = declare(number)
+	if p := h.apply(); p.Jobs[0].Rewrite == nil || p.Jobs[0].Rewrite.Files != 2 || p.Summary().Change != 2 {
+		t.Errorf("a column more: %+v", p.Jobs[0].Rewrite)
+	}
+	for id, row := range h.rows() {
+		if row["segments"] != "1" || row["extra_json"] != "" {
+			t.Errorf("the row %s is %v", id, row)
+		}
+	}
+
+	h.job().Table = declare(text)
+	before := snapshot(t, h.root())
+	refused := func(when string) {
+		t.Helper()
+		_, err := h.try(t.Context())
+		d := jobs.Diagnose(err, "")[0]
+		if d.Summary != "A schema change needs consent" || !strings.Contains(d.Detail, "segments: int64 -> string") ||
+			!strings.Contains(d.Detail, "2 rows in all 2 files") || !strings.Contains(d.Detail, "prospector init -upgrade") {
+			t.Errorf("%s, a widened column gives %v", when, err)
+		}
+		if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+			t.Errorf("%s, the lake has changed:\n%s", when, diff)
+		}
+	}
+	refused("without a lock")
+	h.config.Lock = schemas.Lock{h.job().Address: declare(number)}
+	refused("against the lock")
+	h.config.Lock = schemas.Lock{h.job().Address: declare(text)}
+	if p := h.apply(); p.Summary().Change != 2 {
+		t.Errorf("with consent: %+v", p.Summary())
+	}
+	h.config.Lock = schemas.Lock{h.job().Address: schemas.KnockEvents()} // as committed, and never brought up to date
+	p := h.apply()
+	if w := p.Jobs[0].Warnings; len(w) != 1 || w[0].Summary != "The schema lock is behind" {
+		t.Errorf("a lock that lacks a column: %v", w)
+	}
+	if !p.Empty() {
+		t.Errorf("the next plan: %+v", p.Summary())
+	}
+}
+
+// What a schema says to fail on ends the run, and points at where it says so.
+func TestUnexpectedFails(t *testing.T) {
+	h := newHouse(t)
+	h.people(map[string][]string{"p": {`{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"secret":"Alice"}}`}})
+	h.job().Table.UnknownType = schemas.Fail
+	h.job().Schema = jobs.Block{Address: "schema.s", Attributes: map[string]jobs.Origin{"unknown_type": {Filename: "main.hcl", Line: 7}}}
+	_, err := h.try(t.Context())
+	var d jobs.Diagnostic
+	if !errors.As(err, &d) || d.Origin == nil || d.Origin.Line != 7 || !strings.Contains(d.Detail, "VOICE") || strings.Contains(err.Error(), "Alice") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// After erase, nothing that prospector keeps has a byte of the prospect.
+func TestErase(t *testing.T) {
+	const id, mail, words = "prospect-ALICE-4711", "alice.liddell@example.com", "down the rabbit hole"
+	message := func(day int, kind string) string {
+		return fmt.Sprintf(`{"type":%q,"createdAt":"2022-01-%02dT10:00:00Z","data":{"from":%q,"body":%q,"note":%[4]q}}`, kind, day, mail, words)
+	}
+	events := map[string][]string{
+		id:    {message(1, "SMS_MESSAGE"), message(2, "SMS_MESSAGE"), `{"type":"SMS_MESSAGE","data":{"body":"` + words + `"}}`},
+		"bob": {on(1, "b"), `{"type":"SMS_MESSAGE","data":{"body":"no time"}}`},
+	}
+	h := newHouse(t)
+	h.job().Compression = jobs.Uncompressed // so that bytes can be searched
+	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Kind: "local", Path: filepath.Join(h.dir, "copy")})
+	traces := func() (found []string) {
+		err := filepath.WalkDir(h.dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Base(path) == "prospects.txt" { // which is the user's
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, trace := range []string{id, mail, words} {
+				if bytes.Contains(text, []byte(trace)) {
+					rel, _ := filepath.Rel(h.dir, path)
+					found = append(found, rel+": "+trace)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	run := func(o PlanOptions) (p *plan.Plan, err error) {
+		ctx, s, err := h.open(t.Context())
+		if err != nil {
+			return nil, err
+		}
+		if p, err = s.Plan(ctx, o); err == nil {
+			err = s.Apply(ctx, p)
+		}
+		err = errors.Join(err, s.Record(ctx, "apply", p, err))
+		if err == nil && o.Mode == plan.Erase {
+			_, err = s.ProveErased(ctx, o.Prospect)
+		}
+		return p, errors.Join(err, s.Close())
+	}
+
+	h.people(events)
+	if _, err := run(PlanOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	h.people(map[string][]string{"bob": events["bob"]}, id) // so that the record of this run names it
+	if _, err := run(PlanOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// What a run that was killed may have left.
+	for _, left := range []string{"lake/.prospector/tmp/X", ".prospector/journal/job.prospect_events/x", "prospector.state.json.d/prospects/job.prospect_events-0.jsonl"} {
+		path := filepath.Join(h.dir, left)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(id), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(traces()) < 15 {
+		t.Fatalf("there is too little to be erased: %q", traces())
+	}
+	others := h.bodies()
+
+	p, err := run(PlanOptions{Mode: plan.Erase, Prospect: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := traces(); len(found) > 0 {
+		t.Errorf("there are traces:\n%s", strings.Join(found, "\n"))
+	}
+	if s := p.Summary(); s != (plan.Summary{Change: 2, Destroy: 1}) { // a partition that Bob has rows in, the quarantine, one that he has not
+		t.Errorf("the plan: %+v", s)
+	}
+	if w := p.Warnings; len(w) != 1 || w[0].Summary != "The prospect is still listed" {
+		t.Errorf("the warnings: %v", w)
+	}
+	others = slices.DeleteFunc(others, func(body string) bool { return body == words })
+	if diff := cmp.Diff(others, h.bodies()); diff != "" {
+		t.Errorf("others have lost rows (-want +got):\n%s", diff)
+	}
+
+	// It is as if the prospect had never been.
+	h.people(map[string][]string{"bob": events["bob"]})
+	if p, err := run(PlanOptions{}); err != nil || !p.Empty() {
+		t.Errorf("the next plan: %+v, %v", p.Summary(), err)
+	}
+	if p, err := run(PlanOptions{Mode: plan.Erase, Prospect: id}); err != nil || !p.Empty() || len(p.Warnings) > 0 {
+		t.Errorf("erased once more: %+v, %v, %v", p.Summary(), p.Warnings, err)
+	}
+}
+
+// What is in quarantine obeys the policies of today, whoever was read.
+func TestQuarantineObeysPolicies(t *testing.T) {
+	h := newHouse(t)
+	refused := func(text string) string { return `{"type":"SMS_MESSAGE","data":{"body":"` + text + `"}}` }
+	h.people(map[string][]string{"gone": {refused("secret-1"), `{"type":"\ud83d","data":{"body":"secret-2"}}`}, "b": {on(1, "b"), refused("secret-3")}})
+	h.apply()
+	text := func() string { return readAll(t, filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl")) }
+	if before := text(); strings.Count(before, "secret") != 2 || strings.Count(before, "event_base64") != 0 {
+		t.Logf("the quarantine is\n%s", before)
+	}
+	for _, policy := range []schemas.Policy{schemas.Redact, schemas.Drop} {
+		table, err := schemas.KnockEvents().Declare(schemas.Column{Name: "message_body", Type: schemas.String, From: []string{"data.body"}, Policy: policy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.job().Table = table
+		h.config.Lock = schemas.Lock{h.job().Address: table}
+		h.people(map[string][]string{"b": {on(1, "b"), refused("secret-3")}})
+		h.apply()
+		after := text()
+		if strings.Contains(after, "secret") || strings.Count(after, "\n") != 3 {
+			t.Errorf("under %s the quarantine is\n%s", policy, after)
+		}
+		if p := h.apply(); !p.Empty() {
+			t.Errorf("under %s the next plan is %+v", policy, p.Summary())
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+)
+
+// consent refuses a plan by which a column would mean something else than its
+// user has accepted: what the lock says or, where that does not know the job, what
+// is published.
+func (w *planning) consent(job jobs.Job, into *plan.Job) {
+	accepted, ok := w.prior.Accepted(job.Address, w.Config.Lock)
+	if !ok {
+		return
+	}
+	_, locked := w.Config.Lock[job.Address]
+	changes := schemas.Diff(accepted, job.Table)
+	var lost []string
+	if into.Rewrite != nil {
+		for _, c := range into.Rewrite.Columns {
+			if of := c.Loses(); of != "" {
+				lost = append(lost, of)
+			}
+		}
+	}
+	if len(lost) > 0 {
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Published values will be lost",
+			Detail: fmt.Sprintf("The published rows lose %s, which cannot be told from what is published. Rows that the source returns have them as the schema says; in all others they are gone for good.", strings.Join(lost, ", "))})
+	}
+	block, attribute := job.Schema, ""
+	if block.Address == "" {
+		block, attribute = job.Block, "table"
+	}
+	switch replaced := schemas.Replaces(changes); {
+	case len(replaced) > 0:
+		effect := "Nothing is published yet that it would concern."
+		if r := into.Rewrite; r != nil {
+			effect = fmt.Sprintf("It rewrites the %d rows in all %d files.", r.Rows, r.Files)
+		}
+		d := block.Diagnose(attribute, "A schema change needs consent", fmt.Sprintf(
+			"Queries that were right would not be right any more:\n\n%s\n\n%s If that is meant, accept it, and commit the %s that it writes:\n\n    prospector init -upgrade",
+			schemas.ListChanges(replaced), effect, schemas.LockFile))
+		d.Address = job.Address
+		into.Refused = append(into.Refused, d)
+	case locked && len(changes) > 0:
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The schema lock is behind",
+			Detail: fmt.Sprintf("%s does not have:\n\n%s\n\nTo bring it up to date, run prospector init, and commit the file.", schemas.LockFile, schemas.ListChanges(changes))})
+	}
+}
+
+// guardMissing warns of a plan that deletes much of a table since the source does
+// not return it, and refuses one whose source has returned nothing at all.
+func (w *planning) guardMissing(job jobs.Job, into *plan.Job, published int64) {
+	deleted := into.Missing.Deleted
+	switch {
+	case deleted > 0 && into.Reading.Coverage.Prospects > 0 && into.Books.Events == 0:
+		into.Refused = append(into.Refused, job.Diagnose("on_missing", "The source has returned no event at all", fmt.Sprintf(
+			"%d of %d published rows would be deleted, as the job says on_missing = \"delete\". An API that fails looks the same. If it is meant, delete the table: prospector destroy -target=%s", deleted, published, job.Address)))
+	case deleted*10 > published:
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Much of the table is deleted",
+			Detail: fmt.Sprintf("%d of %d published rows are not among what was read, and the job says on_missing = \"delete\". A check on staged.rows_removed can forbid that.", deleted, published)})
+	}
+}
+
+// surveyed notes what the events were beyond what the table expects, and warns of
+// what no apply has told of yet.
+func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
+	known, first := schemas.NewSurvey(), true
+	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Survey != nil {
+		known, first = *owned.Survey, false
+	}
+	seen.Bound()
+	warn := func(summary string, lines []string, remedy string) {
+		if more := len(lines) - told; more > 0 {
+			lines = append(lines[:told], fmt.Sprintf("  … and %d more", more))
+		}
+		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address,
+			Summary: summary, Detail: strings.Join(lines, "\n") + "\n\n" + remedy})
+	}
+
+	var types []string
+	for _, t := range slices.Sorted(maps.Keys(seen.EventTypes)) {
+		if _, before := known.EventTypes[t]; !before && !job.Table.Knows(t) {
+			types = append(types, fmt.Sprintf("  %s: %d events", t, seen.EventTypes[t]))
+		}
+	}
+	if len(types) > 0 {
+		effect := "Their events are exported like all others."
+		if job.Table.UnknownType == schemas.Quarantine {
+			effect = `Their events are quarantined, as the schema says unknown_type = "quarantine".`
+		}
+		warn("There are new event types", types, effect+" To expect them, name them in the schema's event_types.")
+	}
+	if lines := newFields(seen.Unmapped, known.Unmapped, func(f schemas.Field) string {
+		return fmt.Sprintf("%s %s", article(f.Kind), f.Kind)
+	}); len(lines) > 0 && !first { // of a table's first events, all fields are new
+		remedy := "In events that become rows, they are kept in extra_json. Once this is applied, prospector schema infer proposes columns for them."
+		if job.Table.UnknownField == schemas.Discard {
+			remedy = `They are not exported, as the schema says unknown_field = "drop".`
+		}
+		warn("There are new fields without a column", lines, remedy)
+	}
+	if lines := newFields(seen.Mismatched, known.Mismatched, func(f schemas.Field) string {
+		s := fmt.Sprintf("%s %s", article(f.Kind), f.Kind)
+		if c, ok := job.Table.Taking(f.Path, f.EventType); ok {
+			s += fmt.Sprintf(", and the column %s is %s", c.Name, c.Type)
+		}
+		return s
+	}); len(lines) > 0 {
+		effect := "The column is NULL in those rows, and the value is kept in extra_json."
+		if job.Table.Mismatch == schemas.Quarantine {
+			effect = `Their events are quarantined, as the schema says mismatch = "quarantine".`
+		}
+		warn("There are values of another type than their column's", lines, effect+" Give the column a type that holds all of them, such as json, or leave it so.")
+	}
+
+	// What is known stays known on a night on which it was not seen.
+	keep(seen.EventTypes, known.EventTypes, func(string) bool { return true })
+	unmapped := func(f schemas.Field) bool { _, taken := job.Table.Taking(f.Path, f.EventType); return !taken }
+	keep(seen.Unmapped, known.Unmapped, unmapped)
+	keep(seen.Mismatched, known.Mismatched, func(f schemas.Field) bool { return !unmapped(f) })
+	seen.Bound()
+	into.Survey = &seen
+}
+
+func newFields(seen, known map[schemas.Field]int64, is func(schemas.Field) string) (lines []string) {
+	counts := schemas.Counts(seen)
+	slices.SortStableFunc(counts, func(a, b schemas.FieldCount) int { return cmp.Compare(b.Events, a.Events) })
+	for _, c := range counts {
+		if _, before := known[c.Field]; !before {
+			lines = append(lines, fmt.Sprintf("  %s of %d %s is %s", c.Path, c.Events, c.EventType, is(c.Field)))
+		}
+	}
+	return lines
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeio") {
+		return "an"
+	}
+	return "a"
+}
+
+// keep adds those counts of before that are still true and have no successor.
+func keep[K comparable](now, before map[K]int64, still func(K) bool) {
+	for k, n := range before {
+		if _, ok := now[k]; !ok && still(k) {
+			now[k] = n
+		}
+	}
+}

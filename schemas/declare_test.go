@@ -1,0 +1,147 @@
+package schemas
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDeclare(t *testing.T) {
+	score := Column{Name: "score", Type: Float64, From: []string{"data.score"}}
+	body, _ := KnockEvents().Column("message_body")
+	body.Policy = Redact
+	before := KnockEvents()
+
+	got, err := before.Declare(score, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, c := range signature(KnockEvents()) {
+		if c == "extra_json string" {
+			want = append(want, "score float64")
+		}
+		want = append(want, c)
+	}
+	if diff := cmp.Diff(want, signature(got)); diff != "" {
+		t.Errorf("the columns are others (-want +got):\n%s", diff)
+	}
+	if c, _ := got.Column("message_body"); c.Policy != Redact {
+		t.Error("message_body is not replaced")
+	}
+	if diff := cmp.Diff(KnockEvents(), before); diff != "" {
+		t.Errorf("the table that is extended has changed:\n%s", diff)
+	}
+}
+
+func TestDeclareHashes(t *testing.T) {
+	column := Column{Name: "phone", Type: String, From: []string{"data.phone"}, Policy: Hash}
+	table := Core()
+	table.HashKey = NewKey("sixteen bytes or more")
+	got, err := table.Declare(column)
+	if err != nil || got.HashKeyID != table.HashKey.ID() {
+		t.Errorf("the key's ID is %q (%v)", got.HashKeyID, err)
+	}
+	// Where nothing is hashed any more, another key makes no other table.
+	column.Policy = Drop
+	if got, err = got.Declare(column); err != nil || got.HashKeyID != "" {
+		t.Errorf("nothing is hashed, with the key %q (%v)", got.HashKeyID, err)
+	}
+}
+
+func TestDeclareRefuses(t *testing.T) {
+	text := func(name string, from ...string) Column { return Column{Name: name, Type: String, From: from} }
+	with := func(c Column, change func(*Column)) Column {
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name              string
+		columns           []Column
+		column, attribute string
+		want              string
+	}{
+		{"a bad name", []Column{text("a-b", "x")}, "a-b", "", "only letters"},
+		{"a reserved name", []Column{text("_table_x", "x")}, "_table_x", "", "BigQuery reserves"},
+		{"a partition key", []Column{text("Event_Month", "x")}, "Event_Month", "", "partition key"},
+		{"a core column", []Column{text("event_time", "x")}, "event_time", "", "every table has"},
+		{"a core column of a bad type", []Column{{Name: "event_id", Type: "no", From: []string{"x"}}}, "event_id", "", "every table has"},
+		{"a core column in capitals", []Column{text("EXTRA_JSON", "x")}, "EXTRA_JSON", "", "every table has"},
+		{"a derived value", []Column{{Name: "a", Type: Date, Value: Day}}, "a", "", "every table has"},
+		{"no type", []Column{{Name: "a", From: []string{"x"}}}, "a", "type", `no type ""`},
+		{"an unknown type", []Column{{Name: "a", Type: "int", From: []string{"x"}}}, "a", "type", "string, int64, float64, bool, timestamp, date, json"},
+		{"no path", []Column{text("a")}, "a", "from", "either a path"},
+		{"an empty path", []Column{text("a", "")}, "a", "from", `"" is not a path`},
+		{"an empty key", []Column{text("a", "x..y")}, "a", "from", `"x..y" is not a path`},
+		{"a path twice", []Column{text("a", "x", "y", "x")}, "a", "from", "the path x stands twice"},
+		{"a star in the middle", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{"A*B"} })}, "a", "when", `"A*B" is no event type`},
+		{"an empty event type", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{""} })}, "a", "when", `"" is no event type`},
+		{"an unknown policy", []Column{with(text("a", "x"), func(c *Column) { c.Policy = "hide" })}, "a", "policy", "drop, hash, mask, redact"},
+		{"text of a number", []Column{with(text("a", "x"), func(c *Column) { c.Type, c.Policy = Int64, Mask })}, "a", "policy", "must be string"},
+		{"a hash without a key", []Column{with(text("a", "x"), func(c *Column) { c.Policy = Hash })}, "", "hash_key", "at least 16 bytes"},
+		{"twice", []Column{text("a", "x"), text("a", "y")}, "a", "", "declared twice"},
+		{"twice but for case", []Column{text("a", "x"), text("A", "y")}, "A", "", "declared twice"},
+		{"another's name but for case", []Column{text("Message_Body", "x")}, "Message_Body", "", "a column message_body already"},
+		{"another's path", []Column{text("a", "data.text")}, "a", "from", "message_body takes the value of data.text already"},
+		{"the path of a column that follows", []Column{with(text("description", "data.text"), func(c *Column) {})}, "description", "from", "message_body takes"},
+		{"the path of one that is declared, too", []Column{text("a", "x"), text("b", "x")}, "b", "from", "column a takes"},
+		{"what is inside", []Column{{Name: "a", Type: JSON, From: []string{"source"}}}, "a", "from", "source_title takes source.title, which is inside"},
+		{"what is around", []Column{{Name: "a", Type: JSON, From: []string{"x"}}, text("b", "x.y")}, "b", "from", "inside of x"},
+		{"what is around, protected", []Column{with(text("a", "x"), func(c *Column) { c.Policy = Redact }), text("b", "x.y")}, "b", "from", "inside of x"},
+		{"another policy for other types", []Column{
+			with(text("a", "x"), func(c *Column) { c.When, c.Policy = []string{"A"}, Redact }),
+			with(text("b", "x"), func(c *Column) { c.When = []string{"B"} }),
+		}, "b", "policy", "both need the same policy"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := KnockEvents().Declare(test.columns...)
+			wrong, ok := errors.AsType[*DeclarationError](err)
+			if !ok {
+				t.Fatalf("the error is %v", err)
+			}
+			if wrong.Column != test.column || wrong.Attribute != test.attribute || !strings.Contains(wrong.Problem, test.want) {
+				t.Errorf("the error is %+v, want %q of %q: %s", *wrong, test.attribute, test.column, test.want)
+			}
+		})
+	}
+	table := KnockEvents()
+	table.EventTypes = []string{"*X"}
+	if wrong, ok := errors.AsType[*DeclarationError](second(table.Declare())); !ok || wrong.Attribute != "event_types" {
+		t.Errorf("the event type *X: %v", wrong)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Columns may share a path where no event has both, and stand side by side.
+func TestDeclareAccepts(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		columns []Column
+	}{
+		{"one path, other event types", []Column{
+			{Name: "a", Type: String, From: []string{"x"}, When: []string{"A_*"}},
+			{Name: "b", Type: Int64, From: []string{"x"}, When: []string{"B", "AB"}},
+		}},
+		{"a path that only begins like another", []Column{
+			{Name: "a", Type: JSON, From: []string{"x"}},
+			{Name: "b", Type: String, From: []string{"xy.z"}},
+		}},
+		{"a text, and an object in its place", []Column{
+			{Name: "a", Type: String, From: []string{"x"}},
+			{Name: "b", Type: String, From: []string{"x.y"}},
+		}},
+		{"a path that another gives up", []Column{
+			{Name: "a", Type: String, From: []string{"data.text"}},
+			{Name: "message_body", Type: String, From: []string{"data.body"}},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := KnockEvents().Declare(test.columns...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
