@@ -7,7 +7,8 @@
 #   3. Let prospector write to the bucket: gcloud auth application-default login,
 #      or the service account of the machine.
 #   4. Keep the API key out of files:  export PROSPECTOR_VAR_knock_api_key=…
-#   5. prospector init, prospector validate, prospector plan.
+#   5. prospector init, prospector validate, prospector plan. Commit the schema
+#      lock that init writes, .prospector.lock.hcl.
 #
 # Then, by cron at 02:15 (an environment file that only its owner can read holds
 # the key; flock is not needed: prospector locks its state):
