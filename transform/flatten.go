@@ -81,10 +81,10 @@ type Flattener struct {
 	ids      identities
 	// whole are digests of the events of the batch at hand, where rows do not
 	// tell all of them: else different events could be taken for one.
-	whole []schemas.Digest
-	text  []byte // of the event at hand, for that
-	books    Books
-	further  int64 // events that the survey has no room for
+	whole   []schemas.Digest
+	text    []byte // of the event at hand, for that
+	books   Books
+	further int64 // events that the survey has no room for
 }
 
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot

@@ -364,7 +364,9 @@ func TestQuarantineObeysPolicies(t *testing.T) {
 	refused := func(text string) string { return `{"type":"SMS_MESSAGE","data":{"body":"` + text + `"}}` }
 	h.people(map[string][]string{"gone": {refused("secret-1"), `{"type":"\ud83d","data":{"body":"secret-2"}}`}, "b": {on(1, "b"), refused("secret-3")}})
 	h.apply()
-	text := func() string { return readAll(t, filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl")) }
+	text := func() string {
+		return readAll(t, filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl"))
+	}
 	if before := text(); strings.Count(before, "secret") != 2 || strings.Count(before, "event_base64") != 0 {
 		t.Logf("the quarantine is\n%s", before)
 	}
