@@ -7,7 +7,6 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
 )
@@ -101,23 +100,22 @@ type flat struct {
 // flatten takes an event apart, so that append can make a row of it. An error,
 // which has nothing of the event's content, says why it is no row; with an
 // *Unexpected the tree is given all the same.
-func (b *builder) flatten(v *fastjson.Value) (flat, error) {
-	object, err := v.Object()
-	if err != nil {
+func (b *builder) flatten(v value) (_ flat, err error) {
+	if v.kind() != anObject {
 		return flat{}, errors.New("a node that is not an object")
 	}
-	kind := object.Get("type")
-	if kind == nil || kind.Type() != fastjson.TypeString {
+	kind, ok := v.get("type")
+	if !ok || kind.kind() != aString {
 		return flat{}, errors.New("an event without a type")
 	}
-	name, _ := kind.StringBytes()
+	name := kind.string()
 	if len(name) == 0 || len(name) > MaxTypeLength {
 		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
 	}
 	e := &b.event
 	t := b.tree(name)
 	e.reset(t.root)
-	if err := e.gather(e.root, object); err != nil {
+	if err := e.gather(e.root, v); err != nil {
 		return flat{}, err
 	}
 	if e.root.has(fromKey) {

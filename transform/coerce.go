@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valyala/fastjson"
-
 	"prospector/schemas"
 )
 
@@ -32,41 +30,38 @@ const (
 //
 // Texts that were not in the value are appended to scratch. The error says that
 // the value cannot be rebuilt by any reader: a key stands twice.
-func (c *cell) coerce(to schemas.Type, v *fastjson.Value, scratch *[]byte) (_ outcome, err error) {
-	kind, start := v.Type(), len(*scratch)
-	if kind == fastjson.TypeNull {
+func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err error) {
+	kind := v.kind()
+	if kind == noKind {
 		return none, nil
 	}
-	if kind == fastjson.TypeString {
-		text, _ := v.StringBytes()
-		if len(text) == 0 && !to.IsText() {
+	if kind == aString && to != schemas.JSON {
+		text := v.string()
+		if len(text) == 0 && to != schemas.String {
 			return none, nil
 		}
-		if to != schemas.JSON {
-			return c.coerceText(to, text), nil
-		}
+		return c.coerceText(to, text), nil
 	}
 	switch to {
 	case schemas.JSON:
+		start := len(*scratch)
 		*scratch, err = appendCanonical(*scratch, v)
 		c.str = (*scratch)[start:]
 		return exact, err
 	case schemas.String:
-		if kind == fastjson.TypeObject || kind == fastjson.TypeArray {
+		if kind == anObject || kind == anArray {
 			return mismatch, nil
 		}
-		*scratch = v.MarshalTo(*scratch)
-		c.str = (*scratch)[start:]
+		c.str = v.raw()
 		return kept, nil
 	case schemas.Bool:
-		if kind == fastjson.TypeTrue || kind == fastjson.TypeFalse {
-			c.setBool(kind == fastjson.TypeTrue)
+		if kind == aBool {
+			c.setBool(string(v.raw()) == "true")
 			return exact, nil
 		}
 	case schemas.Int64, schemas.Float64:
-		if kind == fastjson.TypeNumber {
-			*scratch = v.MarshalTo(*scratch)
-			return c.coerceNumber(to, (*scratch)[start:]), nil
+		if kind == aNumber {
+			return c.coerceNumber(to, v.raw()), nil
 		}
 	}
 	return mismatch, nil

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/valyala/fastjson"
-
 	"prospector/schemas"
 )
 
@@ -77,7 +75,8 @@ func FuzzCoerce(f *testing.F) {
 		if !json.Valid(text) || !isUnicode(text) || d.Decode(&value) != nil {
 			t.Skip()
 		}
-		v, err := fastjson.ParseBytes(text)
+		var whole document
+		v, err := whole.parse(text, maxValues)
 		if err != nil {
 			t.Skip() // nested too deep
 		}

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fastjson"
-
 	"prospector/schemas"
 )
 
@@ -80,6 +78,16 @@ var rules = []rule{
 		[]coercion{{`{ "b": [1.0, null], "a": "\u00e9" }`, `{"a":"é","b":[1.0,null]}`}, {`[]`, `[]`}, {`{}`, `{}`}, {`""`, `""`}, {`"a"`, `"a"`}, {`1e400`, `1e400`}, {`true`, `true`}}},
 }
 
+func parsed(t *testing.T, text string) value {
+	t.Helper()
+	var d document
+	v, err := d.parse([]byte(text), maxValues)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 func TestCoerce(t *testing.T) {
 	for _, rule := range rules {
 		for _, to := range schemas.Types() {
@@ -96,7 +104,7 @@ func TestCoerce(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%.40s", to, test.json), func(t *testing.T) {
 					var c cell
 					var scratch []byte
-					got, err := c.coerce(to, fastjson.MustParse(test.json), &scratch)
+					got, err := c.coerce(to, parsed(t, test.json), &scratch)
 					if err != nil || got != rule.outcome {
 						t.Fatalf("the outcome is %d, %v; not %d", got, err, rule.outcome)
 					}

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -47,6 +48,8 @@ type conformer struct {
 	events *rebuilder
 	remove []string // paths
 	to     *builder
+	text   []byte // of the event at hand
+	parsed document
 	// Where a row has, in the published table, what is no field of its event.
 	idAt, prospectAt, dayAt int
 }
@@ -74,9 +77,9 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 		event, err := c.events.event(batch, row)
 		if err == nil {
 			for _, path := range c.remove {
-				removeAt(event, path)
+				event.remove(path)
 			}
-			_, err = c.to.flatten(event)
+			err = c.flatten(event)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("bringing the published event %s into the declared table: %w", ids.Value(row), err)
@@ -85,4 +88,13 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 		c.to.batch[c.to.idAt].appendString([]byte(ids.Value(row)))
 	}
 	return c.to.record(), nil
+}
+
+func (c *conformer) flatten(event draft) error {
+	c.text = event.appendTo(c.text[:0])
+	v, err := c.parsed.parse(c.text, math.MaxInt)
+	if err == nil {
+		_, err = c.to.flatten(v)
+	}
+	return err
 }

@@ -1,16 +1,15 @@
 package transform
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
 )
@@ -26,20 +25,19 @@ func Event(columns []schemas.Column, batch arrow.Record, row int) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return appendCanonical(nil, event)
+	return event.appendTo(nil), nil
 }
 
 // rebuilder makes events of rows, one at a time.
 type rebuilder struct {
 	columns []schemas.Column
 	extraAt int
-	parsers []fastjson.Parser // of columns' values, since a value lives as long as its parser rests
-	arena   fastjson.Arena    // of objects; the texts that it makes are not JSON's
+	parsed  document
 	text    []byte
 }
 
 func newRebuilder(columns []schemas.Column) *rebuilder {
-	r := &rebuilder{columns: columns, parsers: make([]fastjson.Parser, len(columns))}
+	r := &rebuilder{columns: columns}
 	for i, c := range columns {
 		if c.Value == schemas.Extra {
 			r.extraAt = i
@@ -50,63 +48,48 @@ func newRebuilder(columns []schemas.Column) *rebuilder {
 
 var errExtra = errors.New("extra_json is not as prospector writes it")
 
-// event gives the event of a row; it is gone when the next one is made.
-func (r *rebuilder) event(batch arrow.Record, row int) (*fastjson.Value, error) {
-	r.arena.Reset()
-	event := r.arena.NewObject()
+func (r *rebuilder) event(batch arrow.Record, row int) (draft, error) {
+	event, moved := make(draft), draft(nil)
 	if extra := batch.Column(r.extraAt).(*array.String); extra.IsValid(row) {
-		var err error
-		if event, err = r.parsers[r.extraAt].Parse(extra.Value(row)); err != nil || event.Type() != fastjson.TypeObject {
+		p, err := r.part([]byte(extra.Value(row)))
+		if err != nil || p.object == nil {
 			return nil, errExtra
 		}
+		event = p.object
+		moved = event[fromKey].object
+		delete(event, fromKey)
 	}
-	from := event.Get(fromKey)
-	event.Del(fromKey)
 	for i, c := range r.columns {
 		if len(c.From) == 0 || batch.Column(i).IsNull(row) {
 			continue
 		}
 		path := c.From[0]
-		if moved := from.GetStringBytes(c.Name); moved != nil {
-			path = string(moved)
+		if p, ok := moved[c.Name]; ok {
+			if json.Unmarshal(p.text, &path) != nil {
+				return nil, errExtra
+			}
 		}
 		value, err := r.value(i, batch.Column(i), row)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.set(event, path, value); err != nil {
-			return nil, err
+		if !event.set(path, value) { // unless extra_json has the original there
+			return nil, errExtra
 		}
 	}
 	return event, nil
 }
 
-// set puts a value at a path, unless extra_json has the original there.
-func (r *rebuilder) set(event *fastjson.Value, path string, value *fastjson.Value) error {
-	at := event
-	for {
-		key, rest, more := strings.Cut(path, ".")
-		object, err := at.Object()
-		if err != nil {
-			return errExtra
-		}
-		inner := object.Get(key)
-		switch {
-		case !more && inner == nil:
-			object.Set(key, value)
-			return nil
-		case !more:
-			return nil
-		case inner == nil:
-			inner = r.arena.NewObject()
-			object.Set(key, inner)
-		}
-		at, path = inner, rest
+func (r *rebuilder) part(text []byte) (part, error) {
+	v, err := r.parsed.parse(text, math.MaxInt)
+	if err != nil {
+		return part{}, err
 	}
+	return partOf(v)
 }
 
 // value gives what a column tells, as the JSON that it is exact for.
-func (r *rebuilder) value(column int, values arrow.Array, row int) (*fastjson.Value, error) {
+func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error) {
 	b := r.text[:0]
 	switch values := values.(type) {
 	case *array.String:
@@ -129,9 +112,9 @@ func (r *rebuilder) value(column int, values arrow.Array, row int) (*fastjson.Va
 		panic(fmt.Sprintf("column %s: no JSON for Arrow type %s", r.columns[column].Name, values.DataType()))
 	}
 	r.text = b
-	v, err := r.parsers[column].ParseBytes(b)
+	p, err := r.part(b)
 	if err != nil {
-		return nil, fmt.Errorf("the column %s is not as prospector writes it", r.columns[column].Name)
+		return part{}, fmt.Errorf("the column %s is not as prospector writes it", r.columns[column].Name)
 	}
-	return v, nil
+	return p, nil
 }

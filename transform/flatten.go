@@ -14,7 +14,6 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
 )
@@ -76,7 +75,7 @@ type Flattener struct {
 	emit   func(arrow.Record) error
 	reject func(Rejected) error
 
-	parser   fastjson.Parser
+	page     document
 	prospect string
 	ids      identities
 	// whole are digests of the events of the batch at hand, where rows do not

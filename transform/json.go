@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/valyala/fastjson"
 )
 
 var errDuplicateKey = errors.New("an object has the same key twice")
@@ -14,7 +13,7 @@ var errDuplicateKey = errors.New("an object has the same key twice")
 // entry is one key of a JSON object, and where the table looks for it.
 type entry struct {
 	key   []byte
-	value *fastjson.Value
+	value value
 	node  *node // nil when no column has a path through the key
 	came  int   // how many fields came before it
 }
@@ -43,60 +42,63 @@ func (n *node) has(key string) bool {
 
 // appendCanonical writes a value in one way: keys sorted, no blanks, nothing
 // escaped that need not be, numbers to the letter as they came.
-func appendCanonical(dst []byte, v *fastjson.Value) ([]byte, error) {
-	switch v.Type() {
-	case fastjson.TypeObject:
-		o, _ := v.Object()
-		sorted := make([]entry, 0, o.Len())
-		o.Visit(func(key []byte, v *fastjson.Value) { sorted = append(sorted, entry{key: key, value: v}) })
-		err := sortEntries(sorted)
+func appendCanonical(dst []byte, v value) (_ []byte, err error) {
+	switch v.kind() {
+	case anObject:
+		fields, err := sortedFields(v)
 		if err != nil {
 			return dst, err
 		}
 		dst = append(dst, '{')
-		for i, e := range sorted {
+		for i, f := range fields {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, e.key), ':')
-			if dst, err = appendCanonical(dst, e.value); err != nil {
+			dst = append(appendString(dst, f.key), ':')
+			if dst, err = appendCanonical(dst, f.value); err != nil {
 				return dst, err
 			}
 		}
 		return append(dst, '}'), nil
-	case fastjson.TypeArray:
-		values, _ := v.Array()
+	case anArray:
 		dst = append(dst, '[')
-		for i, v := range values {
-			if i > 0 {
+		first := len(dst)
+		for element := range v.elements() {
+			if len(dst) > first {
 				dst = append(dst, ',')
 			}
-			var err error
-			if dst, err = appendCanonical(dst, v); err != nil {
+			if dst, err = appendCanonical(dst, element); err != nil {
 				return dst, err
 			}
 		}
 		return append(dst, ']'), nil
-	case fastjson.TypeString:
-		s, _ := v.StringBytes()
-		return appendString(dst, s), nil
-	default: // a number, true, false or null: as it came
-		return v.MarshalTo(dst), nil
+	case aString:
+		if v.token().escaped {
+			return appendString(dst, v.string()), nil
+		}
 	}
+	return append(dst, v.raw()...), nil
+}
+
+func sortedFields(object value) ([]entry, error) {
+	var fields []entry
+	for key, field := range object.fields() {
+		fields = append(fields, entry{key: key.string(), value: field})
+	}
+	return fields, sortEntries(fields)
 }
 
 // appendString writes a JSON string, escaping what RFC 8259 demands.
 func appendString(dst, s []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	start := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
+	for {
+		n := plain(s)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return append(dst, '"')
 		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		switch c {
+		switch c := s[n]; c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -108,12 +110,49 @@ func appendString(dst, s []byte) []byte {
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
+		s = s[n+1:]
 	}
-	return append(append(dst, s[start:]...), '"')
+}
+
+// appendUnescaped writes the text of a JSON string whose quotes are cut off. Of
+// half a surrogate pair it makes U+FFFD.
+func appendUnescaped(dst, s []byte) []byte {
+	for {
+		n := bytes.IndexByte(s, '\\')
+		if n < 0 {
+			return append(dst, s...)
+		}
+		dst = append(dst, s[:n]...)
+		s = s[n+1:]
+		c := s[0]
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		case 'u':
+			unit := codeUnit(s)
+			s = s[len("uXXXX"):]
+			if utf16.IsSurrogate(unit) && len(s) > 0 && s[0] == '\\' {
+				if pair := utf16.DecodeRune(unit, codeUnit(s[1:])); pair != utf8.RuneError {
+					unit, s = pair, s[len(`\uXXXX`):]
+				}
+			}
+			dst = utf8.AppendRune(dst, unit)
+			continue
+		}
+		dst, s = append(dst, c), s[1:]
+	}
 }
 
 // isUnicode reports whether every string of a JSON text is Unicode: valid UTF-8,
-// and every escaped surrogate one of a pair. fastjson does not tell.
+// and every escaped surrogate one of a pair.
 func isUnicode(text []byte) bool {
 	if !utf8.Valid(text) {
 		return false
@@ -149,19 +188,18 @@ func isUnicode(text []byte) bool {
 }
 
 // codeUnit reads uXXXX at the beginning of text, or gives -1.
-func codeUnit(text []byte) int {
+func codeUnit(text []byte) (n rune) {
 	if len(text) < 5 || text[0] != 'u' {
 		return -1
 	}
-	n := 0
 	for _, c := range text[1:5] {
 		switch {
 		case isDigit(c):
-			n = n<<4 | int(c-'0')
+			n = n<<4 | rune(c-'0')
 		case 'a' <= c && c <= 'f':
-			n = n<<4 | int(c-'a'+10)
+			n = n<<4 | rune(c-'a'+10)
 		case 'A' <= c && c <= 'F':
-			n = n<<4 | int(c-'A'+10)
+			n = n<<4 | rune(c-'A'+10)
 		default:
 			return -1
 		}

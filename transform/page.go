@@ -3,31 +3,21 @@ package transform
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-
-	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
 )
 
-// Parsing takes some 400 bytes a value, so a page of tiny values would take many
-// times its size. A page that has more values than this is parsed edge by edge,
-// and an event that has more is no row.
-const maxValues = 250_000
-
-// What a page took to parse is used for the next one, unless the page had more
-// bytes or values than these.
+// What a page took to parse is used for the next one, unless that was more
+// than this.
 const (
 	maxKeptBytes  = 4 << 20
-	maxKeptValues = 50_000
+	maxKeptTokens = 100_000
 )
 
 var (
 	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
 	errNotOneNode = errors.New("an edge without exactly one node")
-	errTooMany    = fmt.Errorf("an event of more than %d values", maxValues)
-	errTooDeep    = errors.New("an event that is nested more than 300 deep")
 )
 
 // Page flattens the events of the prospect's next page, which was requested with
@@ -51,8 +41,8 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 
 // letGo gives back what a large page took to parse.
 func (f *Flattener) letGo(body []byte) {
-	if len(body) > maxKeptBytes || mayHaveMoreValues(body, maxKeptValues) {
-		f.parser, f.event.scratch, f.extra, f.text = fastjson.Parser{}, nil, nil, nil
+	if len(body) > maxKeptBytes || cap(f.page.tokens) > maxKeptTokens {
+		f.page, f.event.scratch, f.extra, f.text = document{}, nil, nil, nil
 		for _, t := range f.trees {
 			t.root.forget()
 		}
@@ -61,29 +51,29 @@ func (f *Flattener) letGo(body []byte) {
 
 // edges takes the events of a page.
 func (f *Flattener) edges(body []byte, cursor string) error {
-	if !isUnicode(body) || hasMoreValues(body, maxValues) {
+	if !isUnicode(body) {
 		return f.edgeByEdge(body, cursor)
 	}
-	root, err := f.parser.ParseBytes(body)
+	page, err := f.page.parse(body, maxValues)
 	if err != nil {
 		return f.edgeByEdge(body, cursor) // one event may be to blame
 	}
-	if twice(root.GetObject(), "edges") {
+	if page.count("edges") > 1 {
 		return errTwoEdges
 	}
-	var raw [][]byte // made when first needed
-	for i, edge := range root.GetArray("edges") {
+	edges, ok := page.get("edges")
+	if !ok {
+		return nil
+	}
+	i := 0
+	for edge := range edges.elements() {
 		f.books.Events++
-		reason := f.add(edge)
-		if reason == nil {
-			continue
+		if reason := f.add(edge); reason != nil {
+			if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, edge.raw(), reason); err != nil {
+				return err
+			}
 		}
-		if raw == nil {
-			raw = slices.Collect(edgesOf(body))
-		}
-		if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, raw[i], reason); err != nil {
-			return err
-		}
+		i++
 	}
 	return nil
 }
@@ -119,15 +109,12 @@ func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
 
 // addText is add of an edge that was not parsed yet.
 func (f *Flattener) addText(raw []byte) error {
-	switch {
-	case !isUnicode(raw):
+	if !isUnicode(raw) {
 		return errNotUnicode
-	case hasMoreValues(raw, maxValues):
-		return errTooMany
 	}
-	edge, err := f.parser.ParseBytes(raw)
-	if err != nil { // it is valid JSON
-		return errTooDeep
+	edge, err := f.page.parse(raw, maxValues)
+	if err != nil {
+		return err
 	}
 	return f.add(edge)
 }
@@ -156,9 +143,9 @@ func (f *Flattener) refuse(r Rejected, edge []byte, reason error) error {
 }
 
 // add makes a row of an edge. The error says why that cannot be.
-func (f *Flattener) add(edge *fastjson.Value) error {
-	node := edge.Get("node")
-	if node == nil || edge.GetObject().Len() > 1 && twice(edge.GetObject(), "node") {
+func (f *Flattener) add(edge value) error {
+	node, ok := edge.get("node")
+	if !ok || edge.count("node") > 1 {
 		return errNotOneNode
 	}
 	row, err := f.flatten(node)
@@ -190,15 +177,4 @@ func (f *Flattener) add(edge *fastjson.Value) error {
 		f.books.Extra++
 	}
 	return nil
-}
-
-// twice reports whether a key of an object stands more than once.
-func twice(object *fastjson.Object, key string) bool {
-	n := 0
-	object.Visit(func(k []byte, _ *fastjson.Value) {
-		if string(k) == key {
-			n++
-		}
-	})
-	return n > 1
 }

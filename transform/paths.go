@@ -3,8 +3,6 @@ package transform
 import (
 	"strings"
 
-	"github.com/valyala/fastjson"
-
 	"prospector/schemas"
 )
 
@@ -17,10 +15,10 @@ type node struct {
 	rank     int  // which of the column's paths this is
 	whole    bool // an object is one value here, and is never opened
 	path     string
-	depth    int             // how many keys the path has
-	policy   schemas.Policy  // of values here, or ""
-	parser   fastjson.Parser // of what stands for a protected value
-	guards   bool            // a policy holds for some child
+	depth    int            // how many keys the path has
+	policy   schemas.Policy // of values here, or ""
+	standIn  document       // what stands for a protected value
+	guards   bool           // a policy holds for some child
 
 	// What events have had here: values that are not of the column's type, and
 	// fields that no column takes (nil until there are some).
@@ -31,8 +29,6 @@ type node struct {
 	entries []entry
 	open    bool // an object whose fields were looked at one by one
 	shape   shape
-	visit   func(key []byte, v *fastjson.Value) // appends to entries
-	match   func(key []byte, v *fastjson.Value) // matchField
 }
 
 // compile makes the tree of the paths that hold for events of a type: those of
@@ -75,10 +71,6 @@ func newNode(path []string) *node {
 	if len(path) > 0 {
 		n.key = path[len(path)-1]
 	}
-	n.visit = func(key []byte, v *fastjson.Value) {
-		n.entries = append(n.entries, entry{key: key, value: v, node: n.child(key)})
-	}
-	n.match = n.matchField
 	return n
 }
 
@@ -123,8 +115,8 @@ func (e *event) reset(root *node) {
 }
 
 // gather offers every field below n to the columns.
-func (e *event) gather(n *node, o *fastjson.Object) error {
-	if err := n.look(o); err != nil {
+func (e *event) gather(n *node, object value) error {
+	if err := n.look(object); err != nil {
 		return err
 	}
 	if n.guards {
@@ -135,9 +127,8 @@ func (e *event) gather(n *node, o *fastjson.Object) error {
 	for i := range n.entries {
 		field := &n.entries[i]
 		if child := field.node; child != nil {
-			o := child.inside(field.value)
-			if child.open = o.Len() > 0; child.open {
-				if err := e.gather(child, o); err != nil {
+			if child.open = child.opens(field.value); child.open {
+				if err := e.gather(child, field.value); err != nil {
 					return err
 				}
 				continue
@@ -161,16 +152,10 @@ func (e *event) gather(n *node, o *fastjson.Object) error {
 	return nil
 }
 
-var noFields fastjson.Object
-
-// inside gives the fields of an object that has a place below n; none of any
-// other value.
-func (n *node) inside(v *fastjson.Value) *fastjson.Object {
-	if len(n.children) == 0 || n.whole || v.Type() != fastjson.TypeObject {
-		return &noFields
-	}
-	o, _ := v.Object()
-	return o
+// opens reports whether a value at n is an object that is looked into: it has
+// fields, and there are places below n.
+func (n *node) opens(v value) bool {
+	return len(n.children) > 0 && !n.whole && v.kind() == anObject && v.hasMore()
 }
 
 // unknown reports whether no column takes anything at the field's place or below
@@ -183,14 +168,14 @@ func (f *entry) unknown() bool {
 	case f.node.column >= 0 || f.node.open:
 		return false
 	}
-	return f.value.Type() != fastjson.TypeNull && f.value.Type() != fastjson.TypeObject
+	return f.value.kind() != noKind && f.value.kind() != anObject
 }
 
 // offer gives a value to the column of its place, if it has one. It reports
 // whether the column now tells all of it; what it does not is left for
 // extra_json.
-func (e *event) offer(at *node, v *fastjson.Value) (told bool, err error) {
-	if at.column < 0 || len(at.children) > 0 && !at.whole && v.Type() == fastjson.TypeObject {
+func (e *event) offer(at *node, v value) (told bool, err error) {
+	if at.column < 0 || len(at.children) > 0 && !at.whole && v.kind() == anObject {
 		return false, nil // it is empty, and columns take what is inside
 	}
 	c := cell{node: at}

@@ -2,9 +2,6 @@ package transform
 
 import (
 	"fmt"
-	"strings"
-
-	"github.com/valyala/fastjson"
 
 	"prospector/schemas"
 )
@@ -40,7 +37,7 @@ func protections(t schemas.Table) (all []protection) {
 func (e *event) protect(n *node) error {
 	left := n.entries[:0]
 	for _, field := range n.entries {
-		if field.node == nil || field.node.policy == "" || field.value.Type() == fastjson.TypeNull {
+		if field.node == nil || field.node.policy == "" || field.value.kind() == noKind {
 			left = append(left, field)
 			continue
 		}
@@ -51,7 +48,7 @@ func (e *event) protect(n *node) error {
 		if err != nil {
 			return err
 		}
-		if field.value, err = field.node.parser.ParseBytes(appendString(nil, text)); err != nil {
+		if field.value, err = field.node.standIn.parse(appendString(nil, text), 1); err != nil {
 			return fmt.Errorf("a protected value is no text: %w: this is a bug of prospector", err)
 		}
 		left = append(left, field)
@@ -61,21 +58,16 @@ func (e *event) protect(n *node) error {
 }
 
 // protected gives the text that stands for a value, objects and arrays as a whole.
-func (e *event) protected(policy schemas.Policy, v *fastjson.Value) ([]byte, error) {
-	isText := v.Type() == fastjson.TypeString
-	switch policy {
-	case schemas.Hash:
-		if isText {
-			text, _ := v.StringBytes()
-			return []byte(e.key.Hash(text)), nil
-		}
-		text, err := appendCanonical(nil, v)
+func (e *event) protected(policy schemas.Policy, v value) (text []byte, err error) {
+	switch isText := v.kind() == aString; {
+	case policy == schemas.Hash && isText:
+		return []byte(e.key.Hash(v.string())), nil
+	case policy == schemas.Hash:
+		text, err = appendCanonical(nil, v)
 		return []byte(e.key.Hash(text)), err
-	case schemas.Mask:
-		if isText {
-			text, _ := v.StringBytes()
-			return []byte(mask(string(text))), nil
-		}
+	case policy == schemas.Mask && isText:
+		return []byte(mask(string(v.string()))), nil
+	case policy == schemas.Mask:
 		return []byte(masked), nil
 	}
 	return []byte(redacted), nil
@@ -95,8 +87,8 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 	if !isUnicode(raw) {
 		return nil, false
 	}
-	var parser fastjson.Parser
-	v, err := parser.ParseBytes(raw)
+	var d document
+	v, err := d.parse(raw, maxValues)
 	if err != nil {
 		return nil, false
 	}
@@ -107,13 +99,12 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 	return text, true
 }
 
-func (b *builder) appendProtected(dst []byte, v *fastjson.Value) ([]byte, error) {
-	object, err := v.Object()
-	if err != nil {
-		return dst, err // its paths lead nowhere, and yet it may hold what they should find
+func (b *builder) appendProtected(dst []byte, v value) (_ []byte, err error) {
+	if v.kind() != anObject { // the paths lead nowhere, and yet it may hold what they should find
+		return dst, errNotObject
 	}
 	e := event{key: b.event.key, root: compile(nil, b.protections, "")}
-	if err := e.gather(e.root, object); err != nil {
+	if err := e.gather(e.root, v); err != nil {
 		return dst, err
 	}
 	if dst, err = e.appendLeft(dst, e.root); len(dst) == 0 {
@@ -142,28 +133,4 @@ func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
 		}
 	}
 	return apply, remove
-}
-
-// removeAt removes the field at a path, unless it is null, and the objects that
-// have nothing else.
-func removeAt(event *fastjson.Value, path string) {
-	object, err := event.Object()
-	if err != nil {
-		return
-	}
-	key, rest, deeper := strings.Cut(path, ".")
-	inner := object.Get(key)
-	if inner == nil || inner.Type() == fastjson.TypeNull {
-		return
-	}
-	if deeper {
-		below, err := inner.Object()
-		if err != nil || below.Len() == 0 {
-			return
-		}
-		if removeAt(inner, rest); below.Len() > 0 {
-			return
-		}
-	}
-	object.Del(key)
 }

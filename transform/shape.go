@@ -1,7 +1,5 @@
 package transform
 
-import "github.com/valyala/fastjson"
-
 // A source writes the objects at one place with the same keys in the same order,
 // mostly. So a node remembers the shape of the last one, and looks neither for
 // the places of an object of that shape, nor sorts its keys again: a fifth of the
@@ -9,8 +7,6 @@ import "github.com/valyala/fastjson"
 type shape struct {
 	slots []slot // in the order in which the fields came
 	keys  []byte // of all slots
-	seen  int    // fields of the object at hand
-	alike bool   // all of them so far are those of the shape
 }
 
 // slot is where a field of a shape belongs.
@@ -25,17 +21,16 @@ const maxSlots = 64
 
 // look takes the fields of an object at n into n.entries, in the order of their
 // keys.
-func (n *node) look(o *fastjson.Object) error {
-	if s := &n.shape; len(s.slots) > 0 && o.Len() == len(s.slots) {
-		n.entries = n.entries[:len(s.slots)]
-		s.seen, s.alike = 0, true
-		if o.Visit(n.match); s.alike {
-			return nil
-		}
+func (n *node) look(object value) error {
+	if n.recall(object) {
+		return nil
 	}
 	n.shape.slots = n.shape.slots[:0]
 	n.entries = n.entries[:0]
-	o.Visit(n.visit)
+	for key, field := range object.fields() {
+		key := key.string()
+		n.entries = append(n.entries, entry{key: key, value: field, node: n.child(key)})
+	}
 	if len(n.entries) > maxSlots {
 		return sortEntries(n.entries)
 	}
@@ -56,26 +51,28 @@ func (n *node) look(o *fastjson.Object) error {
 	return err
 }
 
-// matchField puts the next field of an object where the shape has it.
-func (n *node) matchField(key []byte, v *fastjson.Value) {
+// recall is look at an object of the shape that n remembers; false of any other.
+func (n *node) recall(object value) bool {
 	s := &n.shape
-	if !s.alike {
-		return
+	n.entries = n.entries[:len(s.slots)]
+	seen, start := 0, 0
+	for key, field := range object.fields() {
+		if seen == len(s.slots) {
+			return false
+		}
+		slot, key := &s.slots[seen], key.string()
+		if string(s.keys[start:slot.end]) != string(key) {
+			return false
+		}
+		n.entries[slot.at] = entry{key: key, value: field, node: slot.below}
+		seen, start = seen+1, slot.end
 	}
-	start := 0
-	if s.seen > 0 {
-		start = s.slots[s.seen-1].end
-	}
-	slot := &s.slots[s.seen]
-	if s.alike = string(s.keys[start:slot.end]) == string(key); s.alike {
-		n.entries[slot.at] = entry{key: key, value: v, node: slot.below}
-		s.seen++
-	}
+	return seen > 0 && seen == len(s.slots)
 }
 
 // forget lets go of all that an event had at n and below.
 func (n *node) forget() {
-	n.entries, n.shape, n.parser = nil, shape{}, fastjson.Parser{}
+	n.entries, n.shape, n.standIn = nil, shape{}, document{}
 	for _, c := range n.children {
 		c.forget()
 	}

@@ -132,29 +132,3 @@ func stringLength(text []byte) int {
 	}
 	return len(text)
 }
-
-// mayHaveMoreValues is the cheap half of hasMoreValues: a text for which it is
-// false has no more than n values, whatever its strings hold.
-func mayHaveMoreValues(text []byte, n int) bool {
-	if len(text) <= 2*n { // each has a byte of its own, and one before it
-		return false
-	}
-	return bytes.Count(text, []byte(","))+bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) >= n
-}
-
-// hasMoreValues reports whether there are more than n values in a text.
-func hasMoreValues(text []byte, n int) bool {
-	if !mayHaveMoreValues(text, n) {
-		return false
-	}
-	values := 1
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i += stringLength(text[i:]) - 1
-		case ',', '[', '{':
-			values++
-		}
-	}
-	return values > n
-}

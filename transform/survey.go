@@ -1,10 +1,6 @@
 package transform
 
-import (
-	"github.com/valyala/fastjson"
-
-	"prospector/schemas"
-)
+import "prospector/schemas"
 
 // What a survey tells is bounded, so that neither data used as keys nor a hostile
 // source fills the memory, or the report: so many event types, for each so many
@@ -35,13 +31,6 @@ type place struct {
 	children map[string]*place
 	tally    tally
 	folded   int64 // the last event that was counted for fields that have no place
-	visit    func(key []byte, v *fastjson.Value)
-}
-
-func (t *tree) newPlace(depth int) *place {
-	p := &place{depth: depth}
-	p.visit = func(key []byte, v *fastjson.Value) { t.field(p, key, v) }
-	return p
 }
 
 // count takes the event at hand into the survey.
@@ -73,14 +62,14 @@ func (t *tree) known(n *node) {
 
 func (t *tree) placeOf(n *node) *place {
 	if n.unmapped == nil {
-		n.unmapped = t.newPlace(n.depth)
+		n.unmapped = &place{depth: n.depth}
 	}
 	return n.unmapped
 }
 
 // field counts a field of an unmapped object, or an unmapped field of any.
-func (t *tree) field(of *place, key []byte, v *fastjson.Value) {
-	if kindOf(v) == noKind {
+func (t *tree) field(of *place, key []byte, v value) {
+	if v.kind() == noKind {
 		return
 	}
 	p := of.children[string(key)]
@@ -92,22 +81,21 @@ func (t *tree) field(of *place, key []byte, v *fastjson.Value) {
 		if of.children == nil {
 			of.children = make(map[string]*place)
 		}
-		p = t.newPlace(of.depth + 1)
+		p = &place{depth: of.depth + 1}
 		of.children[string(key)] = p
 		t.places++
 	}
 	t.value(p, v)
 }
 
-func (t *tree) value(p *place, v *fastjson.Value) {
-	kind := kindOf(v)
-	if kind == anObject {
-		if o, _ := v.Object(); o.Len() > 0 {
-			o.Visit(p.visit)
-			return
-		}
+func (t *tree) value(p *place, v value) {
+	if v.kind() != anObject || !v.hasMore() {
+		p.tally[kindOf(v)]++
+		return
 	}
-	p.tally[kind]++
+	for key, field := range v.fields() {
+		t.field(p, key.string(), field)
+	}
 }
 
 // fold counts an event for an object some of whose fields have no place.

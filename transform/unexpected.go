@@ -3,8 +3,6 @@ package transform
 import (
 	"fmt"
 
-	"github.com/valyala/fastjson"
-
 	"prospector/schemas"
 )
 
@@ -74,24 +72,13 @@ func (k kind) String() string {
 	}[k]
 }
 
-func kindOf(v *fastjson.Value) kind {
-	switch v.Type() {
-	case fastjson.TypeString:
-		return aString
-	case fastjson.TypeNumber:
-		var short [32]byte
-		if isInteger(v.MarshalTo(short[:0])) {
-			return anInteger
-		}
-		return aNumber
-	case fastjson.TypeTrue, fastjson.TypeFalse:
-		return aBool
-	case fastjson.TypeObject:
-		return anObject
-	case fastjson.TypeArray:
-		return anArray
+// kindOf tells integers from other numbers, too.
+func kindOf(v value) kind {
+	kind := v.kind()
+	if kind == aNumber && isInteger(v.raw()) {
+		return anInteger
 	}
-	return noKind
+	return kind
 }
 
 // unexpected gives what keeps the event at hand from becoming a row of the
@@ -125,7 +112,7 @@ func (n *node) firstUnknown() (path string, kind kind, ok bool) {
 			if path, kind, ok = field.node.firstUnknown(); ok {
 				return path, kind, ok
 			}
-		case !field.unknown() || field.value.Type() == fastjson.TypeNull:
+		case !field.unknown() || field.value.kind() == noKind:
 		case !schemas.FieldName.Match(field.key):
 			return n.name(), anObject, true
 		default:

@@ -1,0 +1,304 @@
+package transform
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math/bits"
+)
+
+// An event that has more values than this is no row, and a page that has more is
+// taken apart edge by edge, so that tiny values do not take many times the size of
+// their page.
+const maxValues = 250_000
+
+// maxNesting is how deep values may be nested, the outermost being the first.
+const maxNesting = 300
+
+var (
+	errNotJSON = errors.New("a text that is not JSON")
+	errTooMany = fmt.Errorf("an event of more than %d values", maxValues)
+	errTooDeep = fmt.Errorf("an event that is nested more than %d deep", maxNesting)
+)
+
+// document is a JSON text taken apart: where its values stand, in the order in
+// which they begin. Nothing is made of a value that nobody asks for. A text has
+// less than 2 GiB.
+type document struct {
+	text      []byte
+	tokens    []token
+	unescaped []byte // texts of strings that were asked for and have escapes
+	room      int    // for so many values more
+	err       error
+}
+
+// token is a value, or the key of the value behind it. It has no pointer, which
+// spares the garbage collector the looking.
+type token struct {
+	start, end int32 // in the text, quotes and brackets included
+	next       int32 // the first token behind it and all that is inside
+	kind       kind  // aNumber of every number
+	escaped    bool  // a string with a backslash
+}
+
+// value is a value of a document, or a key; it lives until the next parse.
+type value struct {
+	in *document
+	at int32
+}
+
+// parse takes a text apart, of which it keeps a copy. The grammar is checked to
+// the letter (RFC 8259), except that strings may be no Unicode. The error is
+// errNotJSON, errTooMany when there are more values than most, or errTooDeep.
+func (d *document) parse(text []byte, most int) (value, error) {
+	d.text = append(d.text[:0], text...)
+	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
+	d.room, d.err = most, errNotJSON
+	if end := d.value(d.space(0), 1); end < 0 || d.space(end) < len(text) {
+		return value{}, d.err
+	}
+	return value{d, 0}, nil
+}
+
+// The methods below expect what they are named after at a place of the text, and
+// give the place behind it, or -1 when it is not there.
+
+func (d *document) value(i, depth int) int {
+	switch d.room--; {
+	case i >= len(d.text):
+		return -1
+	case d.room < 0:
+		d.err = errTooMany
+		return -1
+	case depth > maxNesting:
+		d.err = errTooDeep
+		return -1
+	}
+	switch d.text[i] {
+	case '"':
+		return d.string(i)
+	case '{':
+		return d.inside(i, depth, anObject, '}')
+	case '[':
+		return d.inside(i, depth, anArray, ']')
+	case 't':
+		return d.word(i, "true", aBool)
+	case 'f':
+		return d.word(i, "false", aBool)
+	case 'n':
+		return d.word(i, "null", noKind)
+	}
+	return d.number(i)
+}
+
+// add notes a value that has none inside.
+func (d *document) add(start, end int, kind kind, escaped bool) int {
+	d.tokens = append(d.tokens, token{int32(start), int32(end), int32(len(d.tokens) + 1), kind, escaped})
+	return end
+}
+
+func (d *document) inside(i, depth int, kind kind, closing byte) int {
+	at := len(d.tokens)
+	d.add(i, i, kind, false)
+	i = d.space(i + 1)
+	for more := !d.has(i, closing); more; {
+		if kind == anObject {
+			if !d.has(i, '"') {
+				return -1
+			}
+			if i = d.string(i); i < 0 {
+				return -1
+			}
+			if i = d.space(i); !d.has(i, ':') {
+				return -1
+			}
+			i = d.space(i + 1)
+		}
+		if i = d.value(i, depth+1); i < 0 {
+			return -1
+		}
+		i = d.space(i)
+		if more = d.has(i, ','); more {
+			i = d.space(i + 1)
+		} else if !d.has(i, closing) {
+			return -1
+		}
+	}
+	d.tokens[at].end, d.tokens[at].next = int32(i+1), int32(len(d.tokens))
+	return i + 1
+}
+
+func (d *document) has(i int, c byte) bool { return i < len(d.text) && d.text[i] == c }
+
+func (d *document) space(i int) int {
+	for i < len(d.text) && d.text[i] <= ' ' && isSpace(d.text[i]) {
+		i++
+	}
+	return i
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+func (d *document) string(start int) int {
+	escaped := false
+	for i := start + 1; ; {
+		i += plain(d.text[i:])
+		switch {
+		case i >= len(d.text) || d.text[i] < ' ':
+			return -1
+		case d.text[i] == '"':
+			return d.add(start, i+1, aString, escaped)
+		}
+		escaped = true
+		if i++; i >= len(d.text) {
+			return -1
+		}
+		switch d.text[i] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			i++
+		case 'u':
+			if codeUnit(d.text[i:]) < 0 {
+				return -1
+			}
+			i += len("uXXXX")
+		default:
+			return -1
+		}
+	}
+}
+
+// plain is how many bytes stand for themselves in a string before one that does
+// not: a quote, a backslash, or one below a space.
+func plain(s []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := binary.LittleEndian.Uint64(s[i:])
+		quote, escape := w^ones*'"', w^ones*'\\'
+		// The lowest bit that stays is the top of the first such byte: borrows
+		// reach only higher ones.
+		if stop := ((w-ones*' ')&^w | (quote-ones)&^quote | (escape-ones)&^escape) & tops; stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for ; i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\'; i++ {
+	}
+	return i
+}
+
+func (d *document) word(i int, word string, kind kind) int {
+	end := i + len(word)
+	if end > len(d.text) || string(d.text[i:end]) != word {
+		return -1
+	}
+	return d.add(i, end, kind, false)
+}
+
+func (d *document) number(i int) int {
+	start := i
+	if d.has(i, '-') {
+		i++
+	}
+	if d.has(i, '0') {
+		i++
+	} else if i = d.digits(i); i < 0 {
+		return -1
+	}
+	if d.has(i, '.') {
+		if i = d.digits(i + 1); i < 0 {
+			return -1
+		}
+	}
+	if d.has(i, 'e') || d.has(i, 'E') {
+		i++
+		if d.has(i, '+') || d.has(i, '-') {
+			i++
+		}
+		if i = d.digits(i); i < 0 {
+			return -1
+		}
+	}
+	return d.add(start, i, aNumber, false)
+}
+
+func (d *document) digits(i int) int {
+	digits, _ := cutDigits(d.text[i:])
+	if len(digits) == 0 {
+		return -1
+	}
+	return i + len(digits)
+}
+
+func (v value) token() *token { return &v.in.tokens[v.at] }
+
+func (v value) kind() kind { return v.token().kind }
+
+// raw is the value as it stands in its text.
+func (v value) raw() []byte {
+	t := v.token()
+	return v.in.text[t.start:t.end]
+}
+
+// string is the text of a string.
+func (v value) string() []byte {
+	t := v.token()
+	s := v.in.text[t.start+1 : t.end-1]
+	if !t.escaped {
+		return s
+	}
+	start := len(v.in.unescaped)
+	v.in.unescaped = appendUnescaped(v.in.unescaped, s)
+	return v.in.unescaped[start:len(v.in.unescaped):len(v.in.unescaped)]
+}
+
+// hasMore reports whether there is any value inside.
+func (v value) hasMore() bool { return v.token().next > v.at+1 }
+
+// fields gives the keys and values of an object; none of another value.
+func (v value) fields() iter.Seq2[value, value] {
+	return func(yield func(key, field value) bool) {
+		if v.kind() != anObject {
+			return
+		}
+		for at, end := v.at+1, v.token().next; at < end; at = v.in.tokens[at+1].next {
+			if !yield(value{v.in, at}, value{v.in, at + 1}) {
+				return
+			}
+		}
+	}
+}
+
+// elements gives the values of an array; none of another value.
+func (v value) elements() iter.Seq[value] {
+	return func(yield func(value) bool) {
+		if v.kind() != anArray {
+			return
+		}
+		for at, end := v.at+1, v.token().next; at < end; at = v.in.tokens[at].next {
+			if !yield(value{v.in, at}) {
+				return
+			}
+		}
+	}
+}
+
+// get gives the first value of a key of an object.
+func (v value) get(key string) (value, bool) {
+	for k, field := range v.fields() {
+		if string(k.string()) == key {
+			return field, true
+		}
+	}
+	return value{}, false
+}
+
+// count is how often an object has a key.
+func (v value) count(key string) (n int) {
+	for k := range v.fields() {
+		if string(k.string()) == key {
+			n++
+		}
+	}
+	return n
+}

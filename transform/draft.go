@@ -1,0 +1,93 @@
+package transform
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// draft is a JSON object in the making: an event that is being rebuilt.
+type draft map[string]part
+
+// part is a field of a draft: canonical JSON, or an object in the making.
+type part struct {
+	text   []byte
+	object draft // nil of any other value
+}
+
+// partOf takes a value apart. The error says that a key stands twice.
+func partOf(v value) (part, error) {
+	if v.kind() != anObject {
+		text, err := appendCanonical(nil, v)
+		return part{text: text}, err
+	}
+	object := make(draft)
+	for key, field := range v.fields() {
+		p, err := partOf(field)
+		if err != nil {
+			return part{}, err
+		}
+		key := string(key.string())
+		if _, twice := object[key]; twice {
+			return part{}, errDuplicateKey
+		}
+		object[key] = p
+	}
+	return part{object: object}, nil
+}
+
+// set puts a value at a path where there is none. It reports false if something
+// above it is not an object.
+func (d draft) set(path string, p part) bool {
+	key, rest, deeper := strings.Cut(path, ".")
+	inner, there := d[key]
+	switch {
+	case !deeper && !there:
+		d[key] = p
+		return true
+	case !deeper:
+		return true
+	case !there:
+		inner.object = make(draft)
+		d[key] = inner
+	case inner.object == nil:
+		return false
+	}
+	return inner.object.set(rest, p)
+}
+
+// remove removes the field at a path, unless it is null, and the objects that
+// have nothing else.
+func (d draft) remove(path string) {
+	key, rest, deeper := strings.Cut(path, ".")
+	inner, there := d[key]
+	if !there || string(inner.text) == "null" {
+		return
+	}
+	if deeper {
+		if len(inner.object) == 0 {
+			return
+		}
+		if inner.object.remove(rest); len(inner.object) > 0 {
+			return
+		}
+	}
+	delete(d, key)
+}
+
+// appendTo writes the object as appendCanonical does.
+func (d draft) appendTo(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, key := range slices.Sorted(maps.Keys(d)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, []byte(key)), ':')
+		if p := d[key]; p.object != nil {
+			dst = p.object.appendTo(dst)
+		} else {
+			dst = append(dst, p.text...)
+		}
+	}
+	return append(dst, '}')
+}
