@@ -80,6 +80,7 @@ func (b *builder) record() arrow.Record {
 	rows := b.rows()
 	arrays := make([]arrow.Array, len(b.batch))
 	for i, c := range b.batch {
+		c.pad(rows)
 		arrays[i] = c.array(b.schema.Field(i).Type)
 	}
 	b.startBatch(b.batch)
@@ -154,31 +155,31 @@ func (b *builder) tree(eventType []byte) *tree {
 
 // append makes a row of the event that was flattened last, all but its id.
 func (b *builder) append(prospect []byte, day int32) {
-	for i, c := range b.batch {
-		switch cell := &b.event.cells[i]; {
-		case i == b.idAt: // the caller appends it
-		case i == b.prospectAt:
-			c.appendString(prospect)
-		case i == b.dayAt:
-			c.appendInt(int64(day))
-		case i == b.extraAt && len(b.extra) > 0:
-			c.appendString(b.extra)
-		case cell.node == nil:
-			c.appendNull()
-		case c.Type.IsText():
-			c.appendString(cell.str)
-		default:
-			c.appendInt(cell.int)
+	row := b.rows()
+	for i := range b.event.cells {
+		if cell := &b.event.cells[i]; cell.node != nil {
+			c := b.batch[i]
+			c.pad(row)
+			if c.isText {
+				c.appendString(cell.str)
+			} else {
+				c.appendInt(cell.int)
+			}
 		}
 	}
+	if len(b.extra) > 0 {
+		b.batch[b.extraAt].pad(row)
+		b.batch[b.extraAt].appendString(b.extra)
+	}
+	b.batch[b.dayAt].appendInt(int64(day))
+	b.batch[b.prospectAt].appendString(prospect)
 }
 
 // cut takes the last row back, which has no id yet.
 func (b *builder) cut() {
-	for i, c := range b.batch {
-		if i != b.idAt {
-			c.cut()
-		}
+	last := b.rows() - 1
+	for _, c := range b.batch {
+		c.cut(last)
 	}
 }
 

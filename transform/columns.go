@@ -10,11 +10,13 @@ import (
 
 // column is an Arrow column under construction. Unlike Arrow's builders it can
 // be read and cut back, which deduplication needs, and filled late, which
-// identity needs.
+// identity needs. NULLs are appended when the next value comes: most columns take
+// nothing of most events.
 type column struct {
 	schemas.Column
-	rows  int
-	valid []byte // bitmap
+	isText bool
+	rows   int    // the last ones may be missing; they are NULL
+	valid  []byte // bitmap
 	// Text: the bytes, and where each value ends, after a leading 0.
 	data []byte
 	ends []int32
@@ -23,63 +25,71 @@ type column struct {
 }
 
 func newColumn(c schemas.Column, like *column) *column {
-	out := &column{Column: c}
+	out := &column{Column: c, isText: c.Type.IsText()}
 	if like != nil { // batches are alike: as much room as the last one took
 		out.valid = make([]byte, 0, cap(like.valid))
 		out.data = make([]byte, 0, min(len(like.data)+len(like.data)/8, batchBytes))
 		out.ends = make([]int32, 0, cap(like.ends))
 		out.ints = make([]int64, 0, cap(like.ints))
 	}
-	if c.Type.IsText() {
+	if out.isText {
 		out.ends = append(out.ends, 0)
 	}
 	return out
 }
 
-func (c *column) mark(valid bool) {
-	if c.rows&7 == 0 {
-		c.valid = append(c.valid, 0)
+// pad appends NULLs up to so many rows.
+func (c *column) pad(rows int) {
+	for c.rows < rows {
+		if c.isText {
+			c.ends = append(c.ends, int32(len(c.data)))
+		} else {
+			c.ints = append(c.ints, 0)
+		}
+		c.mark(0)
 	}
-	if valid {
-		c.valid[c.rows>>3] |= 1 << (c.rows & 7)
+}
+
+// mark counts a row; valid is 1, or 0 of a NULL.
+func (c *column) mark(valid byte) {
+	if c.rows&7 == 0 {
+		c.valid = append(c.valid, valid)
+	} else {
+		c.valid[len(c.valid)-1] |= valid << (c.rows & 7)
 	}
 	c.rows++
 }
 
-func (c *column) isValid(row int) bool { return c.valid[row>>3]&(1<<(row&7)) != 0 }
+func (c *column) isValid(row int) bool {
+	return row < c.rows && c.valid[row>>3]&(1<<(row&7)) != 0
+}
 
 func (c *column) appendString(s []byte) {
 	c.data = append(c.data, s...)
 	c.ends = append(c.ends, int32(len(c.data)))
-	c.mark(true)
+	c.mark(1)
 }
 
 func (c *column) appendInt(v int64) {
 	c.ints = append(c.ints, v)
-	c.mark(true)
+	c.mark(1)
 }
 
-func (c *column) appendNull() {
-	if c.Type.IsText() {
-		c.ends = append(c.ends, int32(len(c.data)))
-	} else {
-		c.ints = append(c.ints, 0)
+// cut leaves so many rows.
+func (c *column) cut(rows int) {
+	if c.rows <= rows {
+		return
 	}
-	c.mark(false)
-}
-
-// cut takes the last row back.
-func (c *column) cut() {
-	c.rows--
-	c.valid[c.rows>>3] &^= 1 << (c.rows & 7)
-	if c.rows&7 == 0 {
-		c.valid = c.valid[:len(c.valid)-1]
+	c.rows = rows
+	c.valid = c.valid[:(rows+7)/8]
+	if rows&7 > 0 {
+		c.valid[rows>>3] &= 1<<(rows&7) - 1
 	}
-	if c.Type.IsText() {
-		c.ends = c.ends[:len(c.ends)-1]
-		c.data = c.data[:c.ends[len(c.ends)-1]]
+	if c.isText {
+		c.ends = c.ends[:rows+1]
+		c.data = c.data[:c.ends[rows]]
 	} else {
-		c.ints = c.ints[:len(c.ints)-1]
+		c.ints = c.ints[:rows]
 	}
 }
 
@@ -88,7 +98,7 @@ func (c *column) digest(row int) schemas.Digest {
 	switch {
 	case !c.isValid(row):
 		return schemas.Digest{}
-	case c.Type.IsText():
+	case c.isText:
 		return schemas.HashValuesOf(c.Name).String(string(c.data[c.ends[row]:c.ends[row+1]]))
 	default:
 		return schemas.HashValuesOf(c.Name).Int64(c.ints[row])

@@ -12,8 +12,7 @@ const fromKey = "$from"
 
 // appendExtra writes what no column told as one JSON object, or nothing.
 func (e *event) appendExtra(dst []byte) ([]byte, error) {
-	e.moved = slices.ContainsFunc(e.cells, func(c cell) bool { return c.node != nil && c.node.rank > 0 })
-	if e.left == 0 && !e.moved {
+	if e.left == 0 && e.moved == 0 {
 		return dst, nil
 	}
 	return e.appendLeft(dst, e.root)
@@ -28,7 +27,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		empty = false
 	}
 	dst = append(dst, '{')
-	moved := n == e.root && e.moved
+	moved := n == e.root && e.moved > 0
 	for _, field := range n.entries {
 		if moved && string(field.key) > fromKey {
 			separate()

@@ -15,7 +15,6 @@ type entry struct {
 	key   []byte
 	value value
 	node  *node // nil when no column has a path through the key
-	came  int   // how many fields came before it
 }
 
 // sortEntries puts an object's keys in byte order. A key that stands twice is an

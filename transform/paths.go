@@ -101,15 +101,15 @@ type event struct {
 	cells   []cell // parallel to columns
 	scratch []byte // of cells' texts
 	misfits []misfit
-	left    int  // values that no column took, or that say more than it
-	moved   bool // some value did not come from its column's first path
-	unknown int  // fields that no column takes
-	naive   int  // times without an offset
+	left    int // values that no column took, or that say more than it
+	moved   int // values that did not come from their column's first path
+	unknown int // fields that no column takes
+	naive   int // times without an offset
 	root    *node
 }
 
 func (e *event) reset(root *node) {
-	e.root, e.left, e.unknown, e.moved, e.naive = root, 0, 0, false, 0
+	e.root, e.left, e.unknown, e.moved, e.naive = root, 0, 0, 0, 0
 	e.scratch, e.misfits = e.scratch[:0], e.misfits[:0]
 	clear(e.cells)
 }
@@ -202,6 +202,10 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		if old.exact {
 			e.left++ // it was told by the column until now
 		}
+		e.moved-- // of two paths, it had the later one
+	}
+	if at.rank > 0 {
+		e.moved++
 	}
 	*old = c
 	return c.exact, nil

@@ -1,5 +1,10 @@
 package transform
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A source writes the objects at one place with the same keys in the same order,
 // mostly. So a node remembers the shape of the last one, and looks neither for
 // the places of an object of that shape, nor sorts its keys again: a fifth of the
@@ -31,24 +36,21 @@ func (n *node) look(object value) error {
 		key := key.string()
 		n.entries = append(n.entries, entry{key: key, value: field, node: n.child(key)})
 	}
-	if len(n.entries) > maxSlots {
-		return sortEntries(n.entries)
+	if err := sortEntries(n.entries); err != nil || len(n.entries) > maxSlots {
+		return err
 	}
-	came := &n.shape
-	came.keys = came.keys[:0]
-	for i := range n.entries {
-		n.entries[i].came = i
-		came.keys = append(came.keys, n.entries[i].key...)
-		came.slots = append(came.slots, slot{end: len(came.keys), below: n.entries[i].node})
+	var indexes [maxSlots]int
+	came := indexes[:len(n.entries)] // in this order
+	for i := range came {
+		came[i] = i
 	}
-	err := sortEntries(n.entries)
-	for at := range n.entries {
-		came.slots[n.entries[at].came].at = at
+	slices.SortFunc(came, func(a, b int) int { return cmp.Compare(n.entries[a].value.at, n.entries[b].value.at) })
+	n.shape.keys = n.shape.keys[:0]
+	for _, at := range came {
+		n.shape.keys = append(n.shape.keys, n.entries[at].key...)
+		n.shape.slots = append(n.shape.slots, slot{end: len(n.shape.keys), at: at, below: n.entries[at].node})
 	}
-	if err != nil { // the next object is looked at anew
-		came.slots = came.slots[:0]
-	}
-	return err
+	return nil
 }
 
 // recall is look at an object of the shape that n remembers; false of any other.
