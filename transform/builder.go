@@ -125,7 +125,7 @@ func (b *builder) flatten(v value) (_ flat, err error) {
 	if unexpected := e.unexpected(&b.table, name); unexpected != nil {
 		return flat{tree: t}, unexpected
 	}
-	happened, recorded := e.cells[b.timeAt], e.cells[b.createdAt]
+	happened, recorded := &e.cells[b.timeAt], &e.cells[b.createdAt]
 	if happened.node == nil {
 		happened = recorded
 	}

@@ -28,7 +28,8 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 	}
 	dst = append(dst, '{')
 	moved := n == e.root && e.moved > 0
-	for _, field := range n.entries {
+	for i := range n.entries {
+		field := &n.entries[i]
 		if moved && string(field.key) > fromKey {
 			separate()
 			dst = e.appendFrom(dst)

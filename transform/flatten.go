@@ -78,8 +78,9 @@ type Flattener struct {
 	page     document
 	prospect string
 	ids      identities
-	// whole are digests of the events of the batch at hand, where rows do not
-	// tell all of them: else different events could be taken for one.
+	partial  bool // a row can tell less than its event
+	// whole are digests of the events of the batch at hand, where rows are
+	// partial: else different events could be taken for one.
 	whole   []schemas.Digest
 	text    []byte // of the event at hand, for that
 	books   Books
@@ -89,7 +90,10 @@ type Flattener struct {
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot
 // become a row to reject. Their errors end the flattening.
 func NewFlattener(table schemas.Table, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
-	return &Flattener{builder: newBuilder(table, protections(table)), emit: emit, reject: reject}
+	return &Flattener{
+		builder: newBuilder(table, protections(table)), emit: emit, reject: reject,
+		partial: table.Protects() || table.UnknownField == schemas.Discard,
+	}
 }
 
 // Books are the counts so far.
@@ -132,14 +136,9 @@ func (f *Flattener) full(times int) bool {
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
 }
 
-// partial reports whether a row can tell less than its event.
-func (f *Flattener) partial() bool {
-	return f.table.Protects() || f.table.UnknownField == schemas.Discard
-}
-
 // content tells the event of a row from others that have the same key.
 func (f *Flattener) content(row int) schemas.Digest {
-	if f.partial() {
+	if f.partial {
 		return f.whole[row]
 	}
 	return f.digest(row)

@@ -113,8 +113,7 @@ func appendString(dst, s []byte) []byte {
 	}
 }
 
-// appendUnescaped writes the text of a JSON string whose quotes are cut off. Of
-// half a surrogate pair it makes U+FFFD.
+// appendUnescaped writes the text of a JSON string whose quotes are cut off.
 func appendUnescaped(dst, s []byte) []byte {
 	for {
 		n := bytes.IndexByte(s, '\\')
@@ -138,51 +137,13 @@ func appendUnescaped(dst, s []byte) []byte {
 		case 'u':
 			unit := codeUnit(s)
 			s = s[len("uXXXX"):]
-			if utf16.IsSurrogate(unit) && len(s) > 0 && s[0] == '\\' {
-				if pair := utf16.DecodeRune(unit, codeUnit(s[1:])); pair != utf8.RuneError {
-					unit, s = pair, s[len(`\uXXXX`):]
-				}
+			if utf16.IsSurrogate(unit) {
+				unit, s = utf16.DecodeRune(unit, codeUnit(s[1:])), s[len(`\uXXXX`):]
 			}
 			dst = utf8.AppendRune(dst, unit)
 			continue
 		}
 		dst, s = append(dst, c), s[1:]
-	}
-}
-
-// isUnicode reports whether every string of a JSON text is Unicode: valid UTF-8,
-// and every escaped surrogate one of a pair.
-func isUnicode(text []byte) bool {
-	if !utf8.Valid(text) {
-		return false
-	}
-	if !bytes.Contains(text, []byte(`\ud`)) && !bytes.Contains(text, []byte(`\uD`)) {
-		return true
-	}
-	for {
-		i := bytes.IndexByte(text, '\\')
-		if i < 0 {
-			return true
-		}
-		text = text[i+1:] // from the escaped character on
-		unit := codeUnit(text)
-		if unit < 0 {
-			if len(text) > 0 {
-				text = text[1:]
-			}
-			continue
-		}
-		text = text[len("uXXXX"):]
-		if unit < 0xd800 || unit > 0xdfff {
-			continue
-		}
-		if unit >= 0xdc00 || len(text) == 0 || text[0] != '\\' {
-			return false
-		}
-		if low := codeUnit(text[1:]); low < 0xdc00 || low > 0xdfff {
-			return false
-		}
-		text = text[len(`\uXXXX`):]
 	}
 }
 

@@ -15,10 +15,7 @@ const (
 	maxKeptTokens = 100_000
 )
 
-var (
-	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
-	errNotOneNode = errors.New("an edge without exactly one node")
-)
+var errNotOneNode = errors.New("an edge without exactly one node")
 
 // Page flattens the events of the prospect's next page, which was requested with
 // that cursor. The body must be a JSON object; an error says that it is not, and
@@ -51,9 +48,6 @@ func (f *Flattener) letGo(body []byte) {
 
 // edges takes the events of a page.
 func (f *Flattener) edges(body []byte, cursor string) error {
-	if !isUnicode(body) {
-		return f.edgeByEdge(body, cursor)
-	}
 	page, err := f.page.parse(body, maxValues)
 	if err != nil {
 		return f.edgeByEdge(body, cursor) // one event may be to blame
@@ -109,9 +103,6 @@ func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
 
 // addText is add of an edge that was not parsed yet.
 func (f *Flattener) addText(raw []byte) error {
-	if !isUnicode(raw) {
-		return errNotUnicode
-	}
 	edge, err := f.page.parse(raw, maxValues)
 	if err != nil {
 		return err
@@ -155,7 +146,7 @@ func (f *Flattener) add(edge value) error {
 		}
 		return err
 	}
-	if f.partial() {
+	if f.partial {
 		if f.text, err = appendCanonical(f.text[:0], node); err != nil {
 			return err // of a key that stands twice in what is dropped or protected as a whole
 		}
@@ -165,7 +156,7 @@ func (f *Flattener) add(edge value) error {
 	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.content) {
 		f.books.Duplicates++
 		f.cut()
-		if f.partial() {
+		if f.partial {
 			f.whole = f.whole[:len(f.whole)-1]
 		}
 		return nil

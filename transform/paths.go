@@ -207,6 +207,6 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 	if at.rank > 0 {
 		e.moved++
 	}
-	*old = c
+	old.node, old.str, old.int, old.exact = at, c.str, c.int, c.exact
 	return c.exact, nil
 }

@@ -84,9 +84,6 @@ func NewProtector(table schemas.Table) func(event []byte) ([]byte, bool) {
 // policies applied; nil and false if readers could disagree on what is in it, so
 // that a value might be where no policy looks.
 func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
-	if !isUnicode(raw) {
-		return nil, false
-	}
 	var d document
 	v, err := d.parse(raw, maxValues)
 	if err != nil {

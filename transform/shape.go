@@ -66,7 +66,8 @@ func (n *node) recall(object value) bool {
 		if string(s.keys[start:slot.end]) != string(key) {
 			return false
 		}
-		n.entries[slot.at] = entry{key: key, value: field, node: slot.below}
+		e := &n.entries[slot.at]
+		e.key, e.value, e.node = key, field, slot.below
 		seen, start = seen+1, slot.end
 	}
 	return seen > 0 && seen == len(s.slots)
