@@ -87,6 +87,8 @@ func (b *builder) record() arrow.Record {
 	return array.NewRecord(b.schema, arrays, int64(rows))
 }
 
+var errNotObject = errors.New("a node that is not an object")
+
 var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
 
 // flat is what the identity and the place of an event's row depend on; the times
@@ -103,7 +105,7 @@ type flat struct {
 // *Unexpected the tree is given all the same.
 func (b *builder) flatten(v value) (_ flat, err error) {
 	if v.kind() != anObject {
-		return flat{}, errors.New("a node that is not an object")
+		return flat{}, errNotObject
 	}
 	kind, ok := v.get("type")
 	if !ok || kind.kind() != aString {

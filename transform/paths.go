@@ -18,7 +18,7 @@ type node struct {
 	depth    int            // how many keys the path has
 	policy   schemas.Policy // of values here, or ""
 	standIn  document       // what stands for a protected value
-	guards   bool           // a policy holds for some child
+	guards   bool           // a policy holds for some place below
 
 	// What events have had here: values that are not of the column's type, and
 	// fields that no column takes (nil until there are some).
@@ -45,10 +45,19 @@ func compile(columns []schemas.Column, protected []protection, eventType string)
 		}
 	}
 	for _, p := range protected {
-		above, at := root.grow(p.path)
-		at.policy, at.whole, above.guards = p.policy, true, true
+		_, at := root.grow(p.path)
+		at.policy, at.whole = p.policy, true
+		root.guard(p.path)
 	}
 	return root
+}
+
+// guard has the places above a protected one look after it.
+func (n *node) guard(path string) {
+	n.guards = true
+	if key, rest, deeper := strings.Cut(path, "."); deeper {
+		n.child([]byte(key)).guard(rest)
+	}
 }
 
 // grow gives the node at a path, which is made if there is none, and the one

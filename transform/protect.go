@@ -37,14 +37,15 @@ func protections(t schemas.Table) (all []protection) {
 func (e *event) protect(n *node) error {
 	left := n.entries[:0]
 	for _, field := range n.entries {
-		if field.node == nil || field.node.policy == "" || field.value.kind() == noKind {
+		policy := field.policy()
+		if policy == "" {
 			left = append(left, field)
 			continue
 		}
-		if field.node.policy == schemas.Drop {
+		if policy == schemas.Drop {
 			continue
 		}
-		text, err := e.protected(field.node.policy, field.value)
+		text, err := e.protected(policy, field.value)
 		if err != nil {
 			return err
 		}
@@ -55,6 +56,19 @@ func (e *event) protect(n *node) error {
 	}
 	n.entries = left
 	return nil
+}
+
+// policy is that of a field's place. What stands above protected places, and is no
+// object that would lead to them, may hold what they should protect in another
+// shape, so it is redacted, unless a column asks for just that.
+func (f *entry) policy() schemas.Policy {
+	switch {
+	case f.node == nil || f.value.kind() == noKind:
+		return ""
+	case f.node.policy == "" && f.node.guards && f.node.column < 0 && f.value.kind() != anObject:
+		return schemas.Redact
+	}
+	return f.node.policy
 }
 
 // protected gives the text that stands for a value, objects and arrays as a whole.

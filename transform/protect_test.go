@@ -73,7 +73,7 @@ func TestPolicies(t *testing.T) {
 			`{"$from":{"message_body":"data.text","message_to":"data.toNumber"},"data":{"content":"[redacted]","sender":"` + hash("b") + `"}}`},
 		{"a type that the column does not apply to", `"data":{"code":"1234"},"code":7`, nil,
 			`{"code":"` + hash("7") + `","data":{"code":"` + hash("1234") + `"}}`},
-		{"a text where an object should be", `"data":"+12065550123"`, nil, `{"data":"+12065550123"}`},
+		{"a text where an object should be", `"data":"+12065550123"`, nil, `{"data":"[redacted]"}`},
 		{"nothing else is left of the object", `"data":{"subject":"a"}`, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -266,5 +266,23 @@ func TestDifferentEventsWithOneRow(t *testing.T) {
 				t.Errorf("there are %d rows, the books %+v", len(r.rows), b)
 			}
 		})
+	}
+}
+
+// A value that stands where the objects above a protected place should be is
+// redacted: it may hold the same in another shape.
+func TestProtectedInAnotherShape(t *testing.T) {
+	table := protecting(t, "", map[string]schemas.Policy{"message_body": schemas.Mask})
+	for _, data := range []string{`[{"body":"SECRET"}]`, `"{\"body\":\"SECRET\"}"`, `["SECRET"]`} {
+		r := flattenBy(t, table, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":` + data + `}`)}})
+		if got := r.rows[0]["extra_json"]; got != `{"data":"[redacted]"}` {
+			t.Errorf("of %s there is left %v", data, got)
+		}
+	}
+	for _, data := range []string{`{}`, `null`} {
+		r := flattenBy(t, table, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":` + data + `}`)}})
+		if got := r.rows[0]["extra_json"]; got != `{"data":`+data+`}` {
+			t.Errorf("of %s there is left %v", data, got)
+		}
 	}
 }
