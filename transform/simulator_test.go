@@ -102,8 +102,8 @@ func TestConformSimulated(t *testing.T) {
 }
 
 // BenchmarkFlatten flattens the simulator's pages on one goroutine, as a worker
-// of an apply does: parsing, identity, batches, books and survey. It must do at
-// least 600,000 events/s on a core.
+// of an apply does: parsing, identity, batches, books and survey. Its budget is
+// 600,000 events/s on a core.
 func BenchmarkFlatten(b *testing.B) {
 	byProspect := simulated(b, 1000, 40_000)
 	type read struct {
