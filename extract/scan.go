@@ -5,7 +5,8 @@ import (
 	"math/bits"
 )
 
-// maxDepth is fastjson's limit, counted as it counts: readers further on use it.
+// maxDepth is how deep the values of a page may be nested, the page being the
+// first. Package transform takes no more of an event.
 const maxDepth = 300
 
 // scanner walks over one JSON text and checks its grammar (RFC 8259) to the
