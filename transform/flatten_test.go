@@ -141,11 +141,17 @@ func TestDocumentedSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := flatten(t, map[string][]string{"47569637": {string(body)}})
-	got, err := json.MarshalIndent(r.rows, "", "  ")
+	checkGolden(t, "documented.row.json", r.rows)
+}
+
+// checkGolden compares a value, as JSON, with a file of testdata.
+func checkGolden(t *testing.T, name string, value any) {
+	t.Helper()
+	got, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "documented.row.json")
+	golden := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
 			t.Fatal(err)
@@ -156,7 +162,7 @@ func TestDocumentedSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Errorf("the row is not that of %s (-want +got):\n%s", golden, diff)
+		t.Errorf("it is not what %s has (-want +got):\n%s", golden, diff)
 	}
 }
 

@@ -232,7 +232,7 @@ func FuzzRoundTrip(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, node []byte) {
 		if !json.Valid(node) || depth(node) > 250 { // extract lets neither pass
-			t.Skip()
+			return
 		}
 		for _, table := range []schemas.Table{schemas.KnockEvents(), everyType(t)} {
 			checkRoundTrip(t, table, string(node))

@@ -1,7 +1,6 @@
 package transform_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,23 +48,7 @@ func TestKinds(t *testing.T) {
 			if len(r.rows) != 1 || r.rows[0]["event_type"] != kind {
 				t.Fatalf("it is not one row of that type: %v, %+v", r.rows, r.rejected)
 			}
-			got, err := json.MarshalIndent(r.rows[0], "", "  ")
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join("testdata", kind+".row.json")
-			if *update {
-				if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-				t.Errorf("the row is not that of %s (-want +got):\n%s", golden, diff)
-			}
+			checkGolden(t, kind+".row.json", r.rows[0])
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -61,12 +60,15 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	})
 	// What an interrupted rewrite with other keys has made comes last of all: most
 	// of its rows are in the files of before, too.
-	made := func(path string) bool {
+	var made []string
+	paths = slices.DeleteFunc(paths, func(path string) bool {
 		_, err := sink.ParsePartition(before, path)
+		if err != nil {
+			made = append(made, path)
+		}
 		return err != nil
-	}
-	r.cut = r.cut || slices.ContainsFunc(paths, made)
-	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(btoi(made(a)), btoi(made(b))) })
+	})
+	paths, r.cut = append(paths, made...), r.cut || len(made) > 0
 	rewrite.Files = int64(len(paths))
 	if err := r.readAll(ctx, into, paths); err != nil {
 		return nil, err
@@ -140,13 +142,6 @@ func (r *rewriting) read(ctx context.Context, from, path string, published state
 		}
 		return nil
 	})
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // outdated reports whether a sink has a file of another table.

@@ -389,7 +389,7 @@ func (v *Human) Applied(p *plan.Plan) {
 func (v *Human) Erased(e run.Erased) {
 	v.Printf("The second reader has read %s, and found no row of the prospect.\n", plural(e.Files, "published file"))
 	if e.Records > 0 {
-		v.Printf("The prospect's name was taken out of %s.\n", plural(e.Records, "record of runs"))
+		v.Printf("The prospect's name was taken out of %s of runs.\n", plural(e.Records, "record"))
 	}
 }
 
