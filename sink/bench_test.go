@@ -118,15 +118,15 @@ func BenchmarkWrite(b *testing.B) {
 		b.Run(codec, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(size)
-			var f File
+			var files []File
 			for b.Loop() {
 				var err error
-				if f, err = Write(context.Background(), filepath.Join(b.TempDir(), "f"), table, WriteOptions{Compression: codec}, stream(nil, batches...)); err != nil {
+				if files, err = Write(context.Background(), filepath.Join(b.TempDir(), "f"), table, WriteOptions{Compression: codec}, stream(nil, batches...)); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-			b.ReportMetric(float64(f.Size)/benchRows, "file-B/row")
+			b.ReportMetric(float64(files[0].Size)/benchRows, "file-B/row")
 		})
 	}
 }

@@ -31,12 +31,11 @@ func TestReshape(t *testing.T) {
 				moved := NewStage(to, t.TempDir(), 1<<20)
 				defer moved.Close()
 				for _, p := range stage.Partitions() {
-					path := filepath.Join(t.TempDir(), "file.parquet")
-					file, err := Write(context.Background(), path, from, WriteOptions{Job: "j", Compression: "snappy"}, stage.Rows(p.Partition.Path))
+					files, err := Write(context.Background(), filepath.Join(t.TempDir(), "part"), from, WriteOptions{Job: "j", Compression: "snappy"}, stage.Rows(p.Partition.Path))
 					if err != nil {
 						t.Fatal(err)
 					}
-					f, err := os.Open(path)
+					f, err := os.Open(files[0].Path)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -45,7 +44,7 @@ func TestReshape(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					for batch, err := range Reshape(Read(context.Background(), f, file.Size, from), from, parsed, to) {
+					for batch, err := range Reshape(Read(context.Background(), f, files[0].Size, from), from, parsed, to) {
 						if err == nil {
 							err = moved.Add(batch)
 						}

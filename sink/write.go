@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"math"
 	"os"
+	"sort"
 	"strconv"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 
 	"prospector/schemas"
@@ -36,6 +40,10 @@ const (
 type WriteOptions struct {
 	Job         string
 	Compression string // "snappy", "zstd", "gzip" or "none"
+	// TargetSize is the size in bytes at which a file ends and the next one
+	// begins; 0 is none. A file is larger by less than a row group, which has
+	// no more than so many bytes of values.
+	TargetSize int64
 }
 
 // File is a Parquet file that was written.
@@ -48,31 +56,38 @@ type File struct {
 	FirstDay, LastDay int32
 }
 
-// Write makes a Parquet file of a partition's rows, with the settings that the
-// readers of the lake need (LAKE_CONTRACT.md). An error leaves no file behind.
-func Write(ctx context.Context, path string, table schemas.Table, o WriteOptions, rows Rows) (File, error) {
+// Write makes the Parquet files of a partition's rows, one or more, with the
+// settings that the readers of the lake need (LAKE_CONTRACT.md). Their paths are
+// the stem with -00000.parquet and so on, and the rows go on from each to the
+// next in their order. An error leaves no file behind.
+func Write(ctx context.Context, stem string, table schemas.Table, o WriteOptions, rows Rows) (files []File, err error) {
 	codec, ok := codecs[o.Compression]
 	if !ok {
-		return File{}, fmt.Errorf("writing %s: there is no compression %q", path, o.Compression)
+		return nil, fmt.Errorf("writing %s: there is no compression %q", stem, o.Compression)
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return File{}, fmt.Errorf("staging a Parquet file: %w", err)
+	w := &writer{
+		stem: stem, table: table, job: o.Job, target: o.TargetSize,
+		schema: schemas.Arrow(table.Columns), properties: properties(table, codec),
 	}
-	w := &writer{table: table, out: newOutput(file)}
-	err = w.write(ctx, codec, o.Job, rows)
+	if w.target == 0 {
+		w.target = math.MaxInt64
+	}
+	if err = w.write(ctx, rows); err == nil {
+		return w.files, nil
+	}
 	// The Parquet library drops some errors of the file below it, and what it
 	// then fails of says less than they do.
-	if flushErr := w.out.flush(); flushErr != nil {
-		err = flushErr
+	if w.part != nil && w.part.out.err != nil {
+		err = w.part.out.err
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return File{}, errors.Join(fmt.Errorf("staging a Parquet file at %s: %w", path, err), os.Remove(path))
+	err = fmt.Errorf("staging a Parquet file at %s: %w", w.path(), err)
+	if w.part != nil {
+		err = errors.Join(err, w.part.abort())
 	}
-	return File{
-		Path: path, Size: w.out.size, CRC32C: w.out.crc.Sum32(), Summary: w.summary,
-		FirstDay: w.first, LastDay: w.last,
-	}, nil
+	for _, f := range w.files {
+		err = errors.Join(err, os.Remove(f.Path))
+	}
+	return nil, err
 }
 
 var codecs = map[string]compress.Compression{
@@ -107,95 +122,222 @@ func properties(table schemas.Table, codec compress.Compression) *parquet.Writer
 	return parquet.NewWriterProperties(p...)
 }
 
+// writer makes the files of one partition.
 type writer struct {
-	table   schemas.Table
+	stem, job  string
+	table      schemas.Table
+	target     int64
+	schema     *arrow.Schema
+	properties *parquet.WriterProperties
+	files      []File // those that are finished
+	part       *part  // the one that is being written, or nil
+}
+
+// path is that of the file that is being written.
+func (w *writer) path() string { return fmt.Sprintf("%s-%05d.parquet", w.stem, len(w.files)) }
+
+func (w *writer) write(ctx context.Context, rows Rows) (err error) {
+	defer func() { // v15 panics on pages over 2 GB
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the Parquet library failed: %v", p)
+		}
+	}()
+	if err := w.begin(); err != nil {
+		return err
+	}
+	for batch, err := range rows {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil && !batch.Schema().Equal(w.schema) {
+			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
+		}
+		for err == nil && batch.NumRows() > 0 {
+			batch, err = w.add(ctx, batch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.end()
+}
+
+// add writes as many of a batch's rows as the open row group has room for, and
+// gives the others. The next file begins only when there are rows for it.
+func (w *writer) add(ctx context.Context, batch arrow.Record) (left arrow.Record, err error) {
+	if w.part.out.size >= w.target && w.part.summary.Rows > 0 {
+		if err := w.end(); err != nil {
+			return nil, err
+		}
+		if err := w.begin(); err != nil {
+			return nil, err
+		}
+	}
+	n := w.part.room(batch)
+	err = w.part.add(ctx, batch.NewSlice(0, n))
+	return batch.NewSlice(n, batch.NumRows()), err
+}
+
+func (w *writer) begin() error {
+	f, err := os.OpenFile(w.path(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w.part = &part{file: f, table: w.table, target: w.target, out: newOutput(f)}
+	for _, c := range w.table.Columns {
+		w.part.summary.Columns = append(w.part.summary.Columns, ColumnSummary{Name: c.Name})
+	}
+	schema, err := pqarrow.ToParquet(w.schema, w.properties, pqarrow.DefaultWriterProps())
+	if err == nil {
+		w.part.parquet = file.NewParquetWriter(w.part.out, schema.Root(), file.WithWriterProps(w.properties))
+	}
+	return err
+}
+
+func (w *writer) end() error {
+	f, err := w.part.finish(w.job)
+	if err == nil {
+		w.files, w.part = append(w.files, f), nil
+	}
+	return err
+}
+
+// part is one file that is being written.
+type part struct {
+	file    *os.File
 	out     *output
+	parquet *file.Writer
+	table   schemas.Table
+	target  int64 // bytes
+	// group is the open row group, or nil; it has so many rows, and bytes of
+	// values before they are encoded.
+	group       file.BufferedRowGroupWriter
+	rows, bytes int64
+
 	summary Summary
 	timed   bool // a time was seen
 	// The range of identity days.
 	first, last int32
 }
 
-func (w *writer) write(ctx context.Context, codec compress.Compression, job string, rows Rows) (err error) {
-	defer func() { // v15 panics on pages over 2 GB
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the Parquet library failed: %v", p)
+// room is how many rows of a batch the row group takes: it ends with the row that
+// brings it to as many bytes as a file should have.
+func (p *part) room(batch arrow.Record) int64 {
+	most := min(rowGroupRows-p.rows, batch.NumRows())
+	return int64(1 + sort.Search(int(most-1), func(n int) bool { return p.bytes+valueBytes(batch, n+1) >= p.target }))
+}
+
+// valueBytes is about how many bytes the first n rows of a batch take.
+func valueBytes(batch arrow.Record, n int) int64 {
+	bytes := 8 * n * int(batch.NumCols())
+	for _, column := range batch.Columns() {
+		if texts, ok := column.(*array.String); ok {
+			bytes += texts.ValueOffset(n) - texts.ValueOffset(0)
 		}
-	}()
-	for _, c := range w.table.Columns {
-		w.summary.Columns = append(w.summary.Columns, ColumnSummary{Name: c.Name})
 	}
-	schema := schemas.Arrow(w.table.Columns)
-	pq, err := pqarrow.NewFileWriter(schema, w.out, properties(w.table, codec), pqarrow.DefaultWriterProps())
-	if err != nil {
-		return err
+	return int64(bytes)
+}
+
+func (p *part) add(ctx context.Context, batch arrow.Record) error {
+	if p.group == nil {
+		p.group, p.rows, p.bytes = p.parquet.AppendBufferedRowGroup(), 0, 0
 	}
-	group := int64(0)
-	for batch, err := range rows {
+	levels := make([]int16, batch.NumRows()) // of definition: 0 is NULL
+	for i, values := range batch.Columns() {
+		nulls := values.NullN() > 0
+		for row := range levels {
+			levels[row] = 1
+			if nulls && values.IsNull(row) {
+				levels[row] = 0
+			}
+		}
+		column, err := p.group.Column(i)
 		if err == nil {
-			err = context.Cause(ctx)
+			err = pqarrow.WriteArrowToColumn(ctx, column, values, levels, nil, true)
 		}
 		if err != nil {
 			return err
 		}
-		if group > 0 && (group+batch.NumRows() > rowGroupRows || pq.RowGroupTotalBytesWritten() > rowGroupBytes) {
-			pq.NewBufferedRowGroup()
-			group = 0
-		}
-		if err := pq.WriteBuffered(batch); err != nil {
-			return err
-		}
-		group += batch.NumRows()
-		w.summarise(batch)
-		if w.out.err != nil {
-			return w.out.err
-		}
+	}
+	p.summarise(batch)
+	p.rows, p.bytes = p.rows+batch.NumRows(), p.bytes+valueBytes(batch, int(batch.NumRows()))
+	if p.rows >= rowGroupRows || p.bytes >= p.target || p.group.TotalBytesWritten() > rowGroupBytes {
+		return p.endGroup()
+	}
+	return nil
+}
+
+func (p *part) endGroup() error {
+	if p.group == nil {
+		return nil
+	}
+	group := p.group
+	p.group = nil
+	return errors.Join(group.Close(), p.out.err)
+}
+
+// finish writes the footer, and gives the file.
+func (p *part) finish(job string) (File, error) {
+	if err := p.endGroup(); err != nil {
+		return File{}, err
 	}
 	for _, entry := range [][2]string{ // in the same order in every file
 		{MetadataJob, job},
-		{MetadataSchema, w.table.Fingerprint()},
-		{MetadataRows, strconv.FormatInt(w.summary.Rows, 10)},
-		{MetadataContent, w.summary.Content.String()},
+		{MetadataSchema, p.table.Fingerprint()},
+		{MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
+		{MetadataContent, p.summary.Content.String()},
 	} {
-		if err := pq.AppendKeyValueMetadata(entry[0], entry[1]); err != nil {
-			return err
+		if err := p.parquet.AppendKeyValueMetadata(entry[0], entry[1]); err != nil {
+			return File{}, err
 		}
 	}
-	return pq.Close()
+	if err := errors.Join(p.parquet.Close(), p.out.flush(), p.file.Close()); err != nil {
+		return File{}, err
+	}
+	return File{
+		Path: p.file.Name(), Size: p.out.size, CRC32C: p.out.crc.Sum32(), Summary: p.summary,
+		FirstDay: p.first, LastDay: p.last,
+	}, nil
 }
 
-func (w *writer) summarise(batch arrow.Record) {
+// abort removes the file.
+func (p *part) abort() error {
+	_ = p.file.Close() // it may be closed, and what is in it does not matter
+	return os.Remove(p.file.Name())
+}
+
+func (p *part) summarise(batch arrow.Record) {
 	digests := make([]schemas.Digest, batch.NumRows())
-	for i := range w.summary.Columns {
-		c := &w.summary.Columns[i]
+	for i := range p.summary.Columns {
+		c := &p.summary.Columns[i]
 		sum, nulls := schemas.SumValues(c.Name, batch.Column(i), digests)
 		c.Values = c.Values.Add(sum)
 		c.Nulls += nulls
 	}
 	for _, d := range digests {
-		w.summary.Content = w.summary.Content.Add(d.Seal())
+		p.summary.Content = p.summary.Content.Add(d.Seal())
 	}
-	for i, day := range schemas.IdentityDays(w.table.Columns, batch) {
-		if w.summary.Rows == 0 && i == 0 {
-			w.first, w.last = day, day
+	for i, day := range schemas.IdentityDays(p.table.Columns, batch) {
+		if p.summary.Rows == 0 && i == 0 {
+			p.first, p.last = day, day
 		}
-		w.first, w.last = min(w.first, day), max(w.last, day)
+		p.first, p.last = min(p.first, day), max(p.last, day)
 	}
-	w.summary.Rows += batch.NumRows()
-	times := keysOf(w.table, batch).time
+	p.summary.Rows += batch.NumRows()
+	times := keysOf(p.table, batch).time
 	for i := range times.Len() {
 		if times.IsValid(i) {
-			w.see(int64(times.Value(i)))
+			p.see(int64(times.Value(i)))
 		}
 	}
 }
 
-func (w *writer) see(micros int64) {
-	if !w.timed {
-		w.timed, w.summary.MinTime, w.summary.MaxTime = true, micros, micros
+func (p *part) see(micros int64) {
+	if !p.timed {
+		p.timed, p.summary.MinTime, p.summary.MaxTime = true, micros, micros
 	}
-	w.summary.MinTime = min(w.summary.MinTime, micros)
-	w.summary.MaxTime = max(w.summary.MaxTime, micros)
+	p.summary.MinTime = min(p.summary.MinTime, micros)
+	p.summary.MaxTime = max(p.summary.MaxTime, micros)
 }
 
 // output is the file below the Parquet writer: it counts, sums, and keeps the

@@ -52,19 +52,32 @@ func summaryOf(table schemas.Table, rows []row) Summary {
 // written writes rows to a new file, and gives its bytes too.
 func written(t testing.TB, table schemas.Table, codec string, rows Rows) (File, []byte) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "part.parquet")
-	f, err := Write(context.Background(), path, table, WriteOptions{Job: "prospect_events", Compression: codec}, rows)
+	files, all := writtenIn(t, table, WriteOptions{Job: "prospect_events", Compression: codec}, rows)
+	if len(files) != 1 {
+		t.Fatalf("there are %d files", len(files))
+	}
+	return files[0], all[0]
+}
+
+// writtenIn writes rows to new files, and gives their bytes too.
+func writtenIn(t testing.TB, table schemas.Table, o WriteOptions, rows Rows) (files []File, all [][]byte) {
+	t.Helper()
+	stem := filepath.Join(t.TempDir(), "part")
+	files, err := Write(context.Background(), stem, table, o, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	for i, f := range files {
+		data, err := os.ReadFile(f.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Path != fmt.Sprintf("%s-%05d.parquet", stem, i) || f.Size != int64(len(data)) || f.CRC32C != crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) {
+			t.Errorf("file %d, of %d bytes, is said to be %+v", i, len(data), f)
+		}
+		all = append(all, data)
 	}
-	if f.Path != path || f.Size != int64(len(data)) || f.CRC32C != crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) {
-		t.Errorf("the file of %d bytes is said to be %+v", len(data), f)
-	}
-	return f, data
+	return files, all
 }
 
 func read(data []byte, table schemas.Table) Rows {
@@ -211,6 +224,66 @@ func TestRowGroups(t *testing.T) {
 	}
 }
 
+// Files end where they are large enough, and the rows go on from each to the
+// next. Each says of itself what it has.
+func TestTargetSize(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	table := everyType()
+	rows := only(table.Columns, someRows(rng, 3000))
+	sortRows(rows)
+	whole, _ := written(t, table, "snappy", stream(nil, cut(rng, table.Columns, rows)...))
+	for _, test := range []struct {
+		name   string
+		target int64
+		rows   []row
+		files  int // at least
+	}{
+		{"a file a row", 1, rows[:20], 20},
+		{"many files", 16 << 10, rows, 10},
+		{"a few files", whole.Size / 3, rows, 3},
+		{"more than it is", whole.Size * 2, rows, 1},
+		{"no limit", 0, rows, 1},
+		{"no rows", 1, nil, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := WriteOptions{Job: "j", Compression: "snappy", TargetSize: test.target}
+			files, all := writtenIn(t, table, o, stream(nil, cut(rng, table.Columns, test.rows)...))
+			var got []row
+			content := schemas.Digest{}
+			for i, f := range files {
+				these := mustCollect(t, read(all[i], table))
+				if diff := cmp.Diff(summaryOf(table, these), f.Summary); diff != "" {
+					t.Errorf("file %d has another summary (-want +got):\n%s", i, diff)
+				}
+				if i < len(files)-1 && f.Size < test.target {
+					t.Errorf("file %d of %d has only %d bytes of %d", i, len(files), f.Size, test.target)
+				}
+				if i > 0 && f.Summary.Rows == 0 {
+					t.Errorf("file %d has no rows", i)
+				}
+				metadata := footer(t, all[i]).MetaData()
+				before := int64(0) // the row group that filled it
+				for g := range len(metadata.RowGroups) - 1 {
+					before += metadata.RowGroup(g).TotalCompressedSize()
+				}
+				if before >= test.target && test.target > 0 {
+					t.Errorf("file %d had %d bytes before its last row group", i, before)
+				}
+				got, content = append(got, these...), content.Add(f.Summary.Content)
+			}
+			if diff := cmp.Diff(test.rows, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("other rows are read (-written +read):\n%s", diff)
+			}
+			if want := digestOf(table.Columns, test.rows); content != want {
+				t.Errorf("the digests of the files make %s, not %s", content, want)
+			}
+			if len(files) < test.files || test.files == 1 && len(files) > 1 {
+				t.Errorf("there are %d files, not %d", len(files), test.files)
+			}
+		})
+	}
+}
+
 // What LAKE_CONTRACT.md asks of every file.
 func TestFileSettings(t *testing.T) {
 	codecs := map[string]compress.Compression{
@@ -337,13 +410,15 @@ func TestWriteErrors(t *testing.T) {
 		codec   string
 		prepare func(path string) error
 		rows    Rows
+		target  int64
 		want    error
 		text    string
 	}{
 		{name: "the stream breaks at once", rows: stream(errStream), want: errStream, text: "staging a Parquet file at "},
 		{name: "the stream breaks in the middle", rows: stream(errStream, batch, batch), want: errStream},
+		{name: "the stream breaks after some files", rows: stream(errStream, batch, batch), target: 4 << 10, want: errStream},
 		{name: "cancelled", ctx: cancelled, rows: stream(nil, batch), want: cause},
-		{name: "other columns", rows: stream(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema does not match"},
+		{name: "other columns", rows: stream(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema of the rows does not match"},
 		{name: "unknown compression", codec: "lzo", rows: stream(nil, batch), text: `no compression "lzo"`},
 		{name: "no such directory", rows: stream(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
 			prepare: func(path string) error { return os.Remove(filepath.Dir(path)) }},
@@ -351,7 +426,7 @@ func TestWriteErrors(t *testing.T) {
 			prepare: func(path string) error { return os.Mkdir(path, 0o700) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "dir", "part.parquet")
+			path := filepath.Join(t.TempDir(), "dir", "part-00000.parquet")
 			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -367,12 +442,12 @@ func TestWriteErrors(t *testing.T) {
 			if test.codec == "" {
 				test.codec = "snappy"
 			}
-			f, err := Write(test.ctx, path, table, WriteOptions{Compression: test.codec}, test.rows)
-			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), path) {
+			files, err := Write(test.ctx, strings.TrimSuffix(path, "-00000.parquet"), table, WriteOptions{Compression: test.codec, TargetSize: test.target}, test.rows)
+			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), strings.TrimSuffix(path, "-00000.parquet")) {
 				t.Errorf("the error is %v, want %v with %q and the path", err, test.want, test.text)
 			}
-			if !cmp.Equal(f, File{}) {
-				t.Errorf("with an error comes the file %+v", f)
+			if files != nil {
+				t.Errorf("with an error come the files %+v", files)
 			}
 			if after := filesIn(t, filepath.Dir(path)); !slices.Equal(before, after) {
 				t.Errorf("the directory had %q, and has %q", before, after)
@@ -388,11 +463,11 @@ func TestWriteToFullDisk(t *testing.T) {
 	}
 	table := everyType()
 	for _, n := range []int{0, 10, 300_000} {
-		path := filepath.Join(t.TempDir(), "part.parquet")
+		path := filepath.Join(t.TempDir(), "part-00000.parquet")
 		if err := os.Symlink("/dev/full", path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Write(context.Background(), path, table, WriteOptions{Compression: "none"}, many(table, n, 10_000, nil))
+		_, err := Write(context.Background(), strings.TrimSuffix(path, "-00000.parquet"), table, WriteOptions{Compression: "none"}, many(table, n, 10_000, nil))
 		if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "no space left") != 1 {
 			t.Errorf("%d rows: the error is %v", n, err)
 		}

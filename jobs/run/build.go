@@ -383,7 +383,7 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 	}) {
 		return o, nil
 	}
-	file, err := b.write(ctx, d, filepath.Join(b.dir, fmt.Sprintf("%05d.parquet", number)))
+	file, err := b.write(ctx, d, filepath.Join(b.dir, fmt.Sprintf("%05d", number)))
 	if err != nil {
 		return o, fmt.Errorf("%s, partition %s: %w", b.job.Address, d.path, err)
 	}
@@ -407,8 +407,9 @@ func stagedFile(file sink.File, schema string) *plan.Staged {
 func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.File, err error) {
 	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression)}
 	fresh := b.staging.Rows(d.path)
+	var files []sink.File
 	if d.in == "" {
-		file, err = sink.Write(ctx, path, b.job.Table, options, fresh)
+		files, err = sink.Write(ctx, path, b.job.Table, options, fresh)
 	} else {
 		replaced, collectErr := transform.CollectIDs(b.job.Table, fresh)
 		if collectErr != nil {
@@ -416,13 +417,14 @@ func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.F
 		}
 		err = b.withPublished(ctx, d, func(published sink.Rows) (err error) {
 			kept := transform.Without(b.job.Table, published, replaced, d.removed)
-			file, err = sink.Write(ctx, path, b.job.Table, options, sink.Merge(b.job.Table, fresh, kept))
+			files, err = sink.Write(ctx, path, b.job.Table, options, sink.Merge(b.job.Table, fresh, kept))
 			return err
 		})
 	}
 	if err != nil {
 		return file, err
 	}
+	file = files[0]
 	partition, err := sink.ParsePartition(b.job.Table, d.path)
 	if err != nil {
 		return file, err

@@ -165,16 +165,17 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if declared, ok := e.declared(e.block.Address); ok {
 		options.Compression = string(declared.Compression)
 	}
-	var file sink.File
+	var files []sink.File
 	err = readPublished(ctx, store, published.Object, table, e.dir, func(all sink.Rows) (err error) {
-		file, err = sink.Write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d.parquet", number)), table, options,
+		files, err = sink.Write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), table, options,
 			transform.WithoutProspect(table, all, e.prospect))
 		return err
 	})
-	if err == nil {
-		err = e.prove(ctx, table, partition, file)
+	if err != nil {
+		return o, err
 	}
-	if err == nil && file.Summary.Rows != o.Rows.After {
+	file := files[0]
+	if err = e.prove(ctx, table, partition, file); err == nil && file.Summary.Rows != o.Rows.After {
 		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, file.Summary.Rows)
 	}
 	o.Content, o.Staged = file.Summary.Content, stagedFile(file, published.Schema)

@@ -118,7 +118,7 @@ func TestAgreesWithTheWriter(t *testing.T) {
 	rows := events(table, 20_000, 9)
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
 		t.Run(codec, func(t *testing.T) {
-			written, err := sink.Write(t.Context(), filepath.Join(t.TempDir(), "part-00000.parquet"), table,
+			files, err := sink.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
 				sink.WriteOptions{Job: "prospect_events", Compression: codec},
 				func(yield func(arrow.Record, error) bool) {
 					for batch := range slices.Chunk(rows, 3000) {
@@ -130,6 +130,7 @@ func TestAgreesWithTheWriter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			written := files[0]
 			data, err := os.ReadFile(written.Path)
 			if err != nil {
 				t.Fatal(err)
