@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"container/heap"
 	"iter"
 
@@ -15,7 +16,7 @@ func Merge(table schemas.Table, streams ...Rows) Rows {
 		return streams[0]
 	}
 	return func(yield func(arrow.Record, error) bool) {
-		m := merger{table: table}
+		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), order: orderOf(table)}
 		defer m.stop()
 		for _, s := range streams {
 			if err := m.open(s); err != nil {
@@ -38,19 +39,22 @@ func Merge(table schemas.Table, streams ...Rows) Rows {
 
 // merger is a heap of the streams' heads, the least row first.
 type merger struct {
-	table   schemas.Table
+	columns []schemas.Column
+	schema  *arrow.Schema
+	order   order
 	heads   []*head
-	batches []arrow.Record // those that the chunk being made takes rows from
+	batches [][]source // those that the chunk being made takes rows from
 	stops   []func()
 }
 
 // head is the next row of a stream.
 type head struct {
-	next  func() (arrow.Record, error, bool)
-	batch arrow.Record
-	keys  sortKeys
-	row   int
-	at    int32 // index of batch in merger.batches, or -1
+	next   func() (arrow.Record, error, bool)
+	batch  []source
+	rows   int // of batch
+	row    int
+	micros int64 // of the row
+	at     int32 // index of batch in merger.batches, or -1
 }
 
 func (m *merger) open(rows Rows) error {
@@ -72,7 +76,8 @@ func (m *merger) load(h *head) (bool, error) {
 			return false, err
 		}
 		if batch.NumRows() > 0 {
-			h.batch, h.keys, h.row, h.at = batch, keysOf(m.table, batch), 0, -1
+			h.batch, h.rows, h.row, h.at = sourcesOf(m.columns, batch), int(batch.NumRows()), 0, -1
+			h.micros = m.order.micros(h.batch, 0)
 			return true, nil
 		}
 	}
@@ -92,9 +97,9 @@ func (m *merger) chunk() (arrow.Record, error) {
 			m.batches = append(m.batches, h.batch)
 		}
 		rows = append(rows, rowRef{h.at, int32(h.row)})
-		size += h.keys.size(h.row)
-		h.row++
-		if h.row < int(h.batch.NumRows()) {
+		size += rowSize(h.batch, h.row)
+		if h.row++; h.row < h.rows {
+			h.micros = m.order.micros(h.batch, h.row)
 			heap.Fix(m, 0)
 			continue
 		}
@@ -107,7 +112,7 @@ func (m *merger) chunk() (arrow.Record, error) {
 			heap.Pop(m)
 		}
 	}
-	return gather(m.table.Columns, m.batches, rows), nil
+	return gather(m.columns, m.schema, m.batches, rows), nil
 }
 
 func (m *merger) stop() {
@@ -121,7 +126,10 @@ func (m *merger) stop() {
 func (m *merger) Len() int { return len(m.heads) }
 func (m *merger) Less(i, j int) bool {
 	a, b := m.heads[i], m.heads[j]
-	return compareRows(&a.keys, a.row, &b.keys, b.row) < 0
+	if a.micros != b.micros {
+		return cmp.Less(a.micros, b.micros)
+	}
+	return m.order.compareTies(a.batch, a.row, b.batch, b.row) < 0
 }
 func (m *merger) Swap(i, j int) { m.heads[i], m.heads[j] = m.heads[j], m.heads[i] }
 func (m *merger) Push(h any)    { m.heads = append(m.heads, h.(*head)) }

@@ -151,3 +151,15 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 	f.batch = max(1, min(rows*chunkBytes/max(1, batchSize(batch)), 2*rows, chunkRows))
 	return batch, nil
 }
+
+// batchSize is how many bytes a batch takes.
+func batchSize(batch arrow.Record) (size int64) {
+	for _, c := range batch.Columns() {
+		for _, b := range c.Data().Buffers() {
+			if b != nil {
+				size += int64(b.Cap())
+			}
+		}
+	}
+	return size
+}

@@ -1,35 +1,87 @@
 package sink
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
-
-	"prospector/schemas"
 )
 
-// spill is an Arrow IPC file of sorted rows, partition after partition.
-type spill struct {
-	chunks map[*partition][]int // its batches, by number, in order
-	size   int64
+// spillBytes is about how large a batch of a spill is: all runs of a partition are
+// merged at once, each with a batch in memory.
+const spillBytes = 256 << 10
 
-	mu     sync.Mutex // one read at a time
+// spill is an Arrow IPC file of runs: sorted rows of one partition, batch after
+// batch. It is made when the first run comes, and first it is written, then read.
+type spill struct {
+	path   string
+	schema *arrow.Schema
+
+	mu     sync.Mutex
 	file   *os.File
+	out    *spillOutput
+	writer *ipc.FileWriter
+	count  int // batches
 	reader *ipc.FileReader
+	err    error
 }
 
-func (s *spill) rows(chunks []int) Rows {
+// add writes a run. Its rows are made batch by batch; runs that are written at
+// once may be interleaved, so the batches are not one behind the other.
+func (s *spill) add(rows Rows) (batches []int, err error) {
+	for batch, err := range rows {
+		var at int
+		if err == nil {
+			at, err = s.write(batch)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("spilling staged rows to %s: %w", s.path, err)
+		}
+		batches = append(batches, at)
+	}
+	return batches, nil
+}
+
+func (s *spill) write(batch arrow.Record) (at int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writer == nil {
+		if err := s.create(); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.writer.Write(batch); err != nil {
+		return 0, err
+	}
+	s.count++
+	return s.count - 1, nil
+}
+
+func (s *spill) create() (err error) {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return err
+	}
+	if s.file, err = os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+		return err
+	}
+	s.out = &spillOutput{buf: bufio.NewWriterSize(s.file, 256<<10)}
+	s.writer, err = ipc.NewFileWriter(s.out, ipc.WithSchema(s.schema))
+	return err
+}
+
+// rows reads a run back. From the first call on nothing is added.
+func (s *spill) rows(batches []int) Rows {
 	return func(yield func(arrow.Record, error) bool) {
-		for _, i := range chunks {
-			s.mu.Lock()
-			batch, err := s.reader.RecordAt(i)
-			s.mu.Unlock()
+		for _, i := range batches {
+			batch, err := s.read(i)
 			if err != nil {
-				err = fmt.Errorf("reading spilled rows back from %s: %w", s.file.Name(), err)
+				err = fmt.Errorf("reading spilled rows back from %s: %w", s.path, err)
 			}
 			if !yield(batch, err) || err != nil {
 				return
@@ -38,53 +90,62 @@ func (s *spill) rows(chunks []int) Rows {
 	}
 }
 
-func (s *spill) remove() error {
-	return errors.Join(s.reader.Close(), s.file.Close(), os.Remove(s.file.Name()))
-}
-
-type spillWriter struct {
-	spill
-	writer *ipc.FileWriter
-	count  int
-}
-
-func createSpill(path string, table schemas.Table) (*spillWriter, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("spilling staged rows: %w", err)
+func (s *spill) read(i int) (arrow.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader == nil && s.err == nil {
+		s.err = s.finish()
 	}
-	w := &spillWriter{spill: spill{chunks: make(map[*partition][]int), file: file}}
-	if w.writer, err = ipc.NewFileWriter(file, ipc.WithSchema(schemas.Arrow(table.Columns))); err != nil {
-		return nil, errors.Join(fmt.Errorf("spilling staged rows to %s: %w", path, err), w.abort())
+	if s.err != nil {
+		return nil, s.err
 	}
-	return w, nil
-}
-
-func (w *spillWriter) write(p *partition, batch arrow.Record) error {
-	if err := w.writer.Write(batch); err != nil {
-		return fmt.Errorf("spilling staged rows to %s: %w", w.file.Name(), err)
-	}
-	w.chunks[p] = append(w.chunks[p], w.count)
-	w.count++
-	return nil
+	return s.reader.RecordAt(i)
 }
 
 // finish makes the file readable.
-func (w *spillWriter) finish() (*spill, error) {
-	err := w.writer.Close()
-	if err == nil {
-		var info os.FileInfo
-		if info, err = w.file.Stat(); err == nil {
-			w.size = info.Size()
-			w.reader, err = ipc.NewFileReader(w.file)
-		}
+func (s *spill) finish() (err error) {
+	if err := errors.Join(s.writer.Close(), s.out.buf.Flush()); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("spilling staged rows to %s: %w", w.file.Name(), err), w.abort())
-	}
-	return &spill{chunks: w.chunks, size: w.size, file: w.file, reader: w.reader}, nil
+	s.reader, err = ipc.NewFileReader(s.file)
+	return err
 }
 
-func (w *spillWriter) abort() error {
-	return errors.Join(w.file.Close(), os.Remove(w.file.Name()))
+// size is how many bytes were written.
+func (s *spill) size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil {
+		return 0
+	}
+	return s.out.size
+}
+
+func (s *spill) remove() error {
+	if s.file == nil {
+		return nil
+	}
+	file := s.file
+	s.file = nil
+	return errors.Join(file.Close(), os.Remove(s.path))
+}
+
+// spillOutput joins the many small writes of the Arrow library.
+type spillOutput struct {
+	buf  *bufio.Writer
+	size int64
+}
+
+func (o *spillOutput) Write(p []byte) (int, error) {
+	n, err := o.buf.Write(p)
+	o.size += int64(n)
+	return n, err
+}
+
+// Seek tells where the library is, which is all that it asks.
+func (o *spillOutput) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekCurrent {
+		return 0, errors.ErrUnsupported
+	}
+	return o.size, nil
 }

@@ -2,14 +2,13 @@ package sink
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"math"
-	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -20,22 +19,23 @@ import (
 
 // Stage collects the rows of a table as they come, and gives them back by
 // partition, in order. What does not fit in its memory is sorted and spilled to
-// disk, so that any number of rows takes the same room.
+// disk, the largest partitions first, so that any number of rows takes the same
+// room.
 //
 // Add may be called concurrently; Partitions and Rows, also concurrently, once
 // no more is added.
 type Stage struct {
-	table schemas.Table
-	dir   string
-	limit int64
+	table   schemas.Table
+	order   order
+	limit   int64
+	size    atomic.Int64  // bytes that the partitions hold
+	relieve chan struct{} // has a token of each goroutine that may spill at once
+	spill   *spill
+	rows    *unpacker
 
 	mu     sync.Mutex
 	byDay  map[rowDay]*partition
 	byPath map[string]*partition
-	mem    []arrow.Record
-	keys   []sortKeys // parallel to mem
-	size   int64      // bytes of mem
-	spills []*spill
 	facts  Facts
 }
 
@@ -54,10 +54,13 @@ type rowDay struct {
 	day       int32
 }
 
-// partition is what the stage knows of one.
+// partition is what the stage has of one.
 type partition struct {
+	mu sync.Mutex
 	Staged
-	refs []rowRef // its rows in mem
+	packed packed
+	sorted bool    // packed is
+	runs   [][]int // in the spill
 }
 
 // Staged is what one partition gets.
@@ -70,41 +73,57 @@ type Staged struct {
 // NewStage makes an empty Stage that holds about limit bytes in memory, and
 // spills into dir, which need not exist yet.
 func NewStage(table schemas.Table, dir string, limit int64) *Stage {
+	schema := schemas.Arrow(table.Columns)
 	return &Stage{
-		table: table, dir: dir, limit: limit,
-		byDay: make(map[rowDay]*partition), byPath: make(map[string]*partition),
+		table: table, order: orderOf(table), limit: limit,
+		relieve: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		spill:   &spill{path: filepath.Join(dir, "spill.arrow"), schema: schema},
+		rows:    &unpacker{table.Columns, schema, orderOf(table)},
+		byDay:   make(map[rowDay]*partition), byPath: make(map[string]*partition),
 		facts: Facts{Nulls: make(map[string]int64)},
 	}
 }
 
-// Add takes over a batch of rows, in any order, with the columns of
-// Table.RowColumns.
+// Add takes the rows of a batch, in any order, with the columns of
+// Table.RowColumns. It keeps nothing of the batch itself.
 func (s *Stage) Add(batch arrow.Record) error {
 	contents := schemas.RowDigests(s.table.Columns, batch)
+	columns := sourcesOf(s.table.Columns, batch)
+	grown := int64(0)
+	for row, p := range s.partitions(batch) {
+		p.mu.Lock()
+		p.Rows++
+		p.Content = p.Content.Add(contents[row])
+		before := p.packed.size
+		p.packed.add(s.order.micros(columns, row), columns, row)
+		grown += p.packed.size - before
+		p.mu.Unlock()
+	}
+	if s.size.Add(grown) < s.limit {
+		return nil
+	}
+	// Who brings more than there is room for makes room, which is what keeps
+	// memory bounded. The others go on meanwhile.
+	s.relieve <- struct{}{}
+	defer func() { <-s.relieve }()
+	return s.makeRoom()
+}
+
+// partitions gives the partition of every row, and notes what there is.
+func (s *Stage) partitions(batch arrow.Record) []*partition {
 	columns := s.table.RowColumns()
 	column := func(name string) arrow.Array {
 		return batch.Column(slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name }))
 	}
 	types, days := column("event_type").(*array.String), column("event_date").(*array.Date32)
-	keys := keysOf(s.table, batch)
-
+	of := make([]*partition, batch.NumRows())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := int32(len(s.mem))
-	s.mem, s.keys = append(s.mem, batch), append(s.keys, keys)
-	for row := range int(batch.NumRows()) {
-		p := s.partition(types.Value(row), int32(days.Value(row)))
-		p.Rows++
-		p.Content = p.Content.Add(contents[row])
-		p.refs = append(p.refs, rowRef{at, int32(row)})
+	for row := range of {
+		of[row] = s.partition(types.Value(row), int32(days.Value(row)))
 	}
-	s.note(batch, keys.time)
-	s.size += batchSize(batch)
-	if s.size < s.limit {
-		return nil
-	}
-	// The other workers wait meanwhile, which is what keeps memory bounded.
-	return s.spill()
+	s.note(batch, column("event_time").(*array.Timestamp))
+	return of
 }
 
 // note adds a batch to the facts.
@@ -142,18 +161,6 @@ func (s *Stage) partition(eventType string, day int32) *partition {
 	return p
 }
 
-func batchSize(batch arrow.Record) (size int64) {
-	for _, c := range batch.Columns() {
-		for _, b := range c.Data().Buffers() {
-			if b != nil {
-				size += int64(b.Cap())
-			}
-		}
-		size += int64(c.Len()) // its share of refs
-	}
-	return size
-}
-
 // Partitions are all that have rows, ascending by path.
 func (s *Stage) Partitions() []Staged {
 	all := make([]Staged, 0, len(s.byPath))
@@ -171,83 +178,82 @@ func (s *Stage) Rows(path string) Rows {
 	if p == nil {
 		return func(func(arrow.Record, error) bool) {}
 	}
-	var streams []Rows
-	for _, spill := range s.spills {
-		if chunks := spill.chunks[p]; len(chunks) > 0 {
-			streams = append(streams, spill.rows(chunks))
-		}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.sorted {
+		s.rows.sort(&p.packed)
+		p.sorted = true
 	}
-	if len(p.refs) > 0 || len(streams) == 0 {
-		streams = append(streams, s.inMemory(p))
+	var streams []Rows
+	for _, run := range p.runs {
+		streams = append(streams, s.spill.rows(run))
+	}
+	if len(p.packed.rows) > 0 || len(streams) == 0 {
+		streams = append(streams, s.rows.batches(&p.packed, chunkBytes))
 	}
 	return Merge(s.table, streams...)
 }
 
-func (s *Stage) inMemory(p *partition) Rows {
-	return func(yield func(arrow.Record, error) bool) {
-		refs := slices.Clone(p.refs)
-		slices.SortFunc(refs, func(a, b rowRef) int {
-			return compareRows(&s.keys[a.batch], int(a.row), &s.keys[b.batch], int(b.row))
-		})
-		for len(refs) > 0 {
-			rows := 0
-			for size := 0; rows < min(len(refs), chunkRows) && size < chunkBytes; rows++ {
-				size += s.keys[refs[rows].batch].size(int(refs[rows].row))
-			}
-			if !yield(gather(s.table.Columns, s.mem, refs[:rows]), nil) {
-				return
-			}
-			refs = refs[rows:]
+// makeRoom spills the largest partitions until an eighth of the memory is free.
+// That few keeps the others growing, so that runs are long and few.
+func (s *Stage) makeRoom() error {
+	over := s.size.Load() - s.limit
+	if over < 0 {
+		return nil // somebody has, meanwhile
+	}
+	for _, p := range s.largest(over + s.limit/8) {
+		p.mu.Lock()
+		taken := p.packed
+		p.packed = packed{}
+		p.mu.Unlock()
+		if len(taken.rows) == 0 {
+			continue // somebody else was faster
 		}
-	}
-}
-
-// spill empties the memory into a file.
-func (s *Stage) spill() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("making room for staged rows: %w", err)
-	}
-	out, err := createSpill(filepath.Join(s.dir, fmt.Sprintf("spill-%05d.arrow", len(s.spills))), s.table)
-	if err != nil {
-		return err
-	}
-	for _, p := range s.byPath {
-		if len(p.refs) == 0 {
-			continue
+		s.rows.sort(&taken)
+		run, err := s.spill.add(s.rows.batches(&taken, spillBytes))
+		if err != nil {
+			return err
 		}
-		for batch, err := range s.inMemory(p) {
-			if err == nil {
-				err = out.write(p, batch)
-			}
-			if err != nil {
-				return errors.Join(err, out.abort())
-			}
-		}
-		p.refs = nil
+		p.mu.Lock()
+		p.runs = append(p.runs, run)
+		p.mu.Unlock()
+		s.size.Add(-taken.size)
 	}
-	done, err := out.finish()
-	if err != nil {
-		return err
-	}
-	s.spills = append(s.spills, done)
-	s.mem, s.keys, s.size = nil, nil, 0
 	return nil
 }
 
-// Spilled is how many bytes were written to disk.
-func (s *Stage) Spilled() (bytes int64) {
-	for _, spill := range s.spills {
-		bytes += spill.size
+// largest are the largest partitions that have so many bytes together.
+func (s *Stage) largest(bytes int64) (largest []*partition) {
+	type sized struct {
+		*partition
+		size int64
 	}
-	return bytes
+	s.mu.Lock()
+	all := make([]sized, 0, len(s.byPath))
+	for _, p := range s.byPath {
+		p.mu.Lock()
+		all = append(all, sized{p, p.packed.size})
+		p.mu.Unlock()
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b sized) int {
+		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.Partition.Path, b.Partition.Path))
+	})
+	for _, p := range all {
+		if bytes <= 0 {
+			break
+		}
+		largest = append(largest, p.partition)
+		bytes -= p.size
+	}
+	return largest
 }
 
-// Close removes the spilled files.
+// Spilled is how many bytes were written to disk.
+func (s *Stage) Spilled() (bytes int64) { return s.spill.size() }
+
+// Close lets go of the rows, and removes the spilled ones.
 func (s *Stage) Close() error {
-	var errs []error
-	for _, spill := range s.spills {
-		errs = append(errs, spill.remove())
-	}
-	s.spills, s.mem, s.keys = nil, nil, nil
-	return errors.Join(errs...)
+	s.byDay, s.byPath = nil, nil
+	return s.spill.remove()
 }

@@ -324,10 +324,10 @@ func (p *part) summarise(batch arrow.Record) {
 		p.first, p.last = min(p.first, day), max(p.last, day)
 	}
 	p.summary.Rows += batch.NumRows()
-	times := keysOf(p.table, batch).time
-	for i := range times.Len() {
-		if times.IsValid(i) {
-			p.see(int64(times.Value(i)))
+	times := sourceOf(batch.Column(orderOf(p.table).time))
+	for i := range int(batch.NumRows()) {
+		if times.isValid(i) {
+			p.see(times.word(i))
 		}
 	}
 }

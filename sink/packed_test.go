@@ -1,0 +1,58 @@
+package sink
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas"
+)
+
+// Rows of any size, also far larger than a block, come back as they were, sorted,
+// and what they take is counted.
+func TestPacked(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	table := everyType()
+	rows := someRows(rng, 1000)
+	for _, i := range []int{3, 500, 999} {
+		rows[i]["message_body"] = strings.Repeat("x", maxBlock+i)
+	}
+	var p packed
+	o := orderOf(table)
+	for _, batch := range cut(rng, table.RowColumns(), rows) {
+		columns := sourcesOf(table.Columns, batch)
+		for row := range int(batch.NumRows()) {
+			p.add(o.micros(columns, row), columns, row)
+		}
+	}
+	size := int64(cap(p.rows)) * 16
+	for _, b := range p.blocks {
+		size += int64(cap(b))
+	}
+	if p.size != size {
+		t.Errorf("it takes %d bytes, and says %d", size, p.size)
+	}
+	u := &unpacker{table.Columns, schemas.Arrow(table.Columns), o}
+	u.sort(&p)
+	want := only(table.Columns, rows)
+	sortRows(want)
+	for _, bytes := range []int{1, 10_000, 1 << 30} {
+		batches := 0
+		var got []row
+		for batch, err := range u.batches(&p, bytes) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			batches++
+			got = append(got, rowsOf(batch)...)
+		}
+		if !cmp.Equal(want, got) {
+			t.Errorf("in batches of %d bytes there are other rows (-want +got):\n%s", bytes, cmp.Diff(want, got))
+		}
+		if bytes == 1 && batches != len(rows) || bytes == 1<<30 && batches != 1 {
+			t.Errorf("of %d bytes there are %d batches", bytes, batches)
+		}
+	}
+}
