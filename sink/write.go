@@ -1,23 +1,17 @@
 package sink
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"hash"
-	"hash/crc32"
 	"math"
 	"os"
-	"sort"
-	"strconv"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
-	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 
 	"prospector/schemas"
 )
@@ -67,7 +61,7 @@ func Write(ctx context.Context, stem string, table schemas.Table, o WriteOptions
 	}
 	w := &writer{
 		stem: stem, table: table, job: o.Job, target: o.TargetSize,
-		schema: schemas.Arrow(table.Columns), properties: properties(table, codec),
+		codec: codec, schema: schemas.Arrow(table.Columns),
 	}
 	if w.target == 0 {
 		w.target = math.MaxInt64
@@ -97,40 +91,54 @@ var codecs = map[string]compress.Compression{
 	"none":   compress.Codecs.Uncompressed,
 }
 
-// properties steer around the faults of v15: row groups of 64 Mi rows and no
-// compression by default. Columns whose values hardly repeat have no dictionary.
-// Personal data, what is protected and JSON have no statistics, which would put
-// values into the footer.
-func properties(table schemas.Table, codec compress.Compression) *parquet.WriterProperties {
+// properties steer around the faults of v15: no compression by default. Columns
+// whose values hardly repeat have no dictionary: it would save little, and costs
+// more than all else that is done with a value. Personal data, what is protected
+// and JSON have no statistics, which would put values into the footer.
+func properties(table schemas.Table, codec compress.Compression, first arrow.Record) *parquet.WriterProperties {
 	p := []parquet.WriterProperty{
 		parquet.WithCreatedBy("prospector"),
 		parquet.WithVersion(parquet.V2_4),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
 		parquet.WithCompression(codec),
-		parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithDictionaryDefault(true),
 		parquet.WithStats(true),
 	}
-	for _, c := range table.Columns {
+	for i, c := range table.Columns {
 		if c.PII || c.Policy != "" || c.Type == schemas.JSON {
 			p = append(p, parquet.WithStatsFor(c.Name, false))
 		}
-		if c.Value == schemas.Identity || c.Type == schemas.Timestamp || c.Type == schemas.Float64 {
+		if c.Value == schemas.Identity || c.Type == schemas.Timestamp || c.Type == schemas.Float64 ||
+			c.Type.IsText() && !repeats(first.Column(i).(*array.String)) {
 			p = append(p, parquet.WithDictionaryFor(c.Name, false))
 		}
 	}
 	return parquet.NewWriterProperties(p...)
 }
 
+// repeats reports whether, of a column's first values, at most half are new. It
+// takes a column of NULLs to repeat.
+func repeats(values *array.String) bool {
+	const enough = 512
+	seen, distinct := 0, make(map[string]struct{}, enough)
+	for i := 0; i < values.Len() && seen < enough; i++ {
+		if values.IsValid(i) {
+			seen++
+			distinct[values.Value(i)] = struct{}{}
+		}
+	}
+	return len(distinct) <= (seen+1)/2
+}
+
 // writer makes the files of one partition.
 type writer struct {
-	stem, job  string
-	table      schemas.Table
-	target     int64
-	schema     *arrow.Schema
-	properties *parquet.WriterProperties
-	files      []File // those that are finished
-	part       *part  // the one that is being written, or nil
+	stem, job string
+	table     schemas.Table
+	target    int64
+	codec     compress.Compression
+	schema    *arrow.Schema
+	files     []File // those that are finished
+	part      *part  // the one that is being written, or nil
 }
 
 // path is that of the file that is being written.
@@ -142,9 +150,6 @@ func (w *writer) write(ctx context.Context, rows Rows) (err error) {
 			err = fmt.Errorf("the Parquet library failed: %v", p)
 		}
 	}()
-	if err := w.begin(); err != nil {
-		return err
-	}
 	for batch, err := range rows {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -152,10 +157,18 @@ func (w *writer) write(ctx context.Context, rows Rows) (err error) {
 		if err == nil && !batch.Schema().Equal(w.schema) {
 			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
 		}
+		if err == nil && w.part == nil {
+			err = w.begin(batch)
+		}
 		for err == nil && batch.NumRows() > 0 {
 			batch, err = w.add(ctx, batch)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	if w.part == nil { // there are no rows
+		if err := w.begin(array.NewRecordBuilder(memory.DefaultAllocator, w.schema).NewRecord()); err != nil {
 			return err
 		}
 	}
@@ -169,7 +182,7 @@ func (w *writer) add(ctx context.Context, batch arrow.Record) (left arrow.Record
 		if err := w.end(); err != nil {
 			return nil, err
 		}
-		if err := w.begin(); err != nil {
+		if err := w.begin(batch); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +191,8 @@ func (w *writer) add(ctx context.Context, batch arrow.Record) (left arrow.Record
 	return batch.NewSlice(n, batch.NumRows()), err
 }
 
-func (w *writer) begin() error {
+// begin starts a file, whose first rows are among those of a batch.
+func (w *writer) begin(batch arrow.Record) error {
 	f, err := os.OpenFile(w.path(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -187,10 +201,7 @@ func (w *writer) begin() error {
 	for _, c := range w.table.Columns {
 		w.part.summary.Columns = append(w.part.summary.Columns, ColumnSummary{Name: c.Name})
 	}
-	schema, err := pqarrow.ToParquet(w.schema, w.properties, pqarrow.DefaultWriterProps())
-	if err == nil {
-		w.part.parquet = file.NewParquetWriter(w.part.out, schema.Root(), file.WithWriterProps(w.properties))
-	}
+	w.part.parquet, err = newParquetWriter(w.part.out, w.schema, properties(w.table, w.codec, batch), w.codec)
 	return err
 }
 
@@ -200,173 +211,4 @@ func (w *writer) end() error {
 		w.files, w.part = append(w.files, f), nil
 	}
 	return err
-}
-
-// part is one file that is being written.
-type part struct {
-	file    *os.File
-	out     *output
-	parquet *file.Writer
-	table   schemas.Table
-	target  int64 // bytes
-	// group is the open row group, or nil; it has so many rows, and bytes of
-	// values before they are encoded.
-	group       file.BufferedRowGroupWriter
-	rows, bytes int64
-
-	summary Summary
-	timed   bool // a time was seen
-	// The range of identity days.
-	first, last int32
-}
-
-// room is how many rows of a batch the row group takes: it ends with the row that
-// brings it to as many bytes as a file should have.
-func (p *part) room(batch arrow.Record) int64 {
-	most := min(rowGroupRows-p.rows, batch.NumRows())
-	return int64(1 + sort.Search(int(most-1), func(n int) bool { return p.bytes+valueBytes(batch, n+1) >= p.target }))
-}
-
-// valueBytes is about how many bytes the first n rows of a batch take.
-func valueBytes(batch arrow.Record, n int) int64 {
-	bytes := 8 * n * int(batch.NumCols())
-	for _, column := range batch.Columns() {
-		if texts, ok := column.(*array.String); ok {
-			bytes += texts.ValueOffset(n) - texts.ValueOffset(0)
-		}
-	}
-	return int64(bytes)
-}
-
-func (p *part) add(ctx context.Context, batch arrow.Record) error {
-	if p.group == nil {
-		p.group, p.rows, p.bytes = p.parquet.AppendBufferedRowGroup(), 0, 0
-	}
-	levels := make([]int16, batch.NumRows()) // of definition: 0 is NULL
-	for i, values := range batch.Columns() {
-		nulls := values.NullN() > 0
-		for row := range levels {
-			levels[row] = 1
-			if nulls && values.IsNull(row) {
-				levels[row] = 0
-			}
-		}
-		column, err := p.group.Column(i)
-		if err == nil {
-			err = pqarrow.WriteArrowToColumn(ctx, column, values, levels, nil, true)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	p.summarise(batch)
-	p.rows, p.bytes = p.rows+batch.NumRows(), p.bytes+valueBytes(batch, int(batch.NumRows()))
-	if p.rows >= rowGroupRows || p.bytes >= p.target || p.group.TotalBytesWritten() > rowGroupBytes {
-		return p.endGroup()
-	}
-	return nil
-}
-
-func (p *part) endGroup() error {
-	if p.group == nil {
-		return nil
-	}
-	group := p.group
-	p.group = nil
-	return errors.Join(group.Close(), p.out.err)
-}
-
-// finish writes the footer, and gives the file.
-func (p *part) finish(job string) (File, error) {
-	if err := p.endGroup(); err != nil {
-		return File{}, err
-	}
-	for _, entry := range [][2]string{ // in the same order in every file
-		{MetadataJob, job},
-		{MetadataSchema, p.table.Fingerprint()},
-		{MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
-		{MetadataContent, p.summary.Content.String()},
-	} {
-		if err := p.parquet.AppendKeyValueMetadata(entry[0], entry[1]); err != nil {
-			return File{}, err
-		}
-	}
-	if err := errors.Join(p.parquet.Close(), p.out.flush(), p.file.Close()); err != nil {
-		return File{}, err
-	}
-	return File{
-		Path: p.file.Name(), Size: p.out.size, CRC32C: p.out.crc.Sum32(), Summary: p.summary,
-		FirstDay: p.first, LastDay: p.last,
-	}, nil
-}
-
-// abort removes the file.
-func (p *part) abort() error {
-	_ = p.file.Close() // it may be closed, and what is in it does not matter
-	return os.Remove(p.file.Name())
-}
-
-func (p *part) summarise(batch arrow.Record) {
-	digests := make([]schemas.Digest, batch.NumRows())
-	for i := range p.summary.Columns {
-		c := &p.summary.Columns[i]
-		sum, nulls := schemas.SumValues(c.Name, batch.Column(i), digests)
-		c.Values = c.Values.Add(sum)
-		c.Nulls += nulls
-	}
-	for _, d := range digests {
-		p.summary.Content = p.summary.Content.Add(d.Seal())
-	}
-	for i, day := range schemas.IdentityDays(p.table.Columns, batch) {
-		if p.summary.Rows == 0 && i == 0 {
-			p.first, p.last = day, day
-		}
-		p.first, p.last = min(p.first, day), max(p.last, day)
-	}
-	p.summary.Rows += batch.NumRows()
-	times := sourceOf(batch.Column(orderOf(p.table).time))
-	for i := range int(batch.NumRows()) {
-		if times.isValid(i) {
-			p.see(times.word(i))
-		}
-	}
-}
-
-func (p *part) see(micros int64) {
-	if !p.timed {
-		p.timed, p.summary.MinTime, p.summary.MaxTime = true, micros, micros
-	}
-	p.summary.MinTime = min(p.summary.MinTime, micros)
-	p.summary.MaxTime = max(p.summary.MaxTime, micros)
-}
-
-// output is the file below the Parquet writer: it counts, sums, and keeps the
-// first error. It has no Close, lest the library finish a broken file.
-type output struct {
-	buf  *bufio.Writer
-	crc  hash.Hash32
-	size int64
-	err  error
-}
-
-func newOutput(f *os.File) *output {
-	return &output{buf: bufio.NewWriterSize(f, 256<<10), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	if o.err != nil {
-		return 0, o.err
-	}
-	n, err := o.buf.Write(p)
-	o.crc.Write(p[:n])
-	o.size += int64(n)
-	o.err = err
-	return n, err
-}
-
-func (o *output) flush() error {
-	if o.err == nil {
-		o.err = o.buf.Flush()
-	}
-	return o.err
 }

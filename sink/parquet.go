@@ -1,0 +1,234 @@
+package sink
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+)
+
+// parquetWriter writes a Parquet file with the library's encoders and metadata,
+// but puts the pages into the file itself. The library's own page writer makes a
+// ZSTD encoder for every page, which is several times the cost of using it, has
+// the metadata of every column in the file twice, and orders some of it by chance.
+type parquetWriter struct {
+	out        *output
+	properties *parquet.WriterProperties
+	schema     *schema.Schema
+	metadata   *metadata.FileMetaDataBuilder
+	codec      compress.Codec
+	compressed []byte // the last page
+	groups     int16
+	group      *rowGroup // the open one, or nil
+}
+
+// rowGroup is one that is being written. Its pages are in memory until it ends,
+// compressed, since a file has them column by column.
+type rowGroup struct {
+	metadata *metadata.RowGroupMetaDataBuilder
+	columns  []file.ColumnChunkWriter
+	rows     int
+}
+
+const magic = "PAR1"
+
+func newParquetWriter(out *output, columns *arrow.Schema, properties *parquet.WriterProperties, codec compress.Compression) (*parquetWriter, error) {
+	s, err := pqarrow.ToParquet(columns, properties, pqarrow.DefaultWriterProps())
+	if err != nil {
+		return nil, err
+	}
+	w := &parquetWriter{
+		out: out, properties: properties, schema: s,
+		metadata: metadata.NewFileMetadataBuilder(s, properties, nil),
+	}
+	if codec != compress.Codecs.Uncompressed {
+		if w.codec, err = compress.GetCodec(codec); err != nil {
+			return nil, err
+		}
+	}
+	_, err = out.Write([]byte(magic))
+	return w, err
+}
+
+// write adds the rows of a batch to the open row group.
+func (w *parquetWriter) write(ctx context.Context, batch arrow.Record) error {
+	if w.group == nil {
+		w.group = &rowGroup{metadata: w.metadata.AppendRowGroup()}
+		for range w.schema.NumColumns() {
+			m := w.group.metadata.NextColumnChunk()
+			w.group.columns = append(w.group.columns, file.NewColumnChunkWriter(m, &pages{writer: w, metadata: m}, w.properties))
+		}
+	}
+	levels := make([]int16, batch.NumRows()) // of definition: 0 is NULL
+	for i, values := range batch.Columns() {
+		nulls := values.NullN() > 0
+		for row := range levels {
+			levels[row] = 1
+			if nulls && values.IsNull(row) {
+				levels[row] = 0
+			}
+		}
+		if err := pqarrow.WriteArrowToColumn(ctx, w.group.columns[i], values, levels, nil, true); err != nil {
+			return err
+		}
+	}
+	w.group.rows += int(batch.NumRows())
+	return nil
+}
+
+// endGroup ends the open row group; the next one begins when rows come.
+func (w *parquetWriter) endGroup() error {
+	if w.group == nil {
+		return nil
+	}
+	group := w.group
+	w.group = nil
+	bytes := int64(0)
+	for _, c := range group.columns {
+		if err := c.Close(); err != nil {
+			return err
+		}
+		bytes += c.TotalBytesWritten()
+	}
+	group.metadata.SetNumRows(group.rows)
+	w.groups++
+	return errors.Join(group.metadata.Finish(bytes, w.groups-1), w.out.err)
+}
+
+// finish writes the footer, with metadata in that order.
+func (w *parquetWriter) finish(entries [][2]string) error {
+	if err := w.endGroup(); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := w.metadata.AppendKeyValueMetadata(e[0], e[1]); err != nil {
+			return err
+		}
+	}
+	footer, err := w.metadata.Finish()
+	if err != nil {
+		return err
+	}
+	start := w.out.size
+	if _, err := footer.WriteTo(w.out, nil); err != nil {
+		return err
+	}
+	end := binary.LittleEndian.AppendUint32(nil, uint32(w.out.size-start))
+	_, err = w.out.Write(append(end, magic...))
+	return err
+}
+
+// pages are those of one column of a row group: what the library writes them to.
+type pages struct {
+	file.PageWriter // nil: its Reset, which nobody calls, cannot be written outside the library
+	writer          *parquetWriter
+	metadata        *metadata.ColumnChunkMetaDataBuilder
+	buffer          bytes.Buffer
+	info            metadata.ChunkMetaInfo // offsets are in buffer
+	dictionaries    map[parquet.Encoding]int32
+	data            map[parquet.Encoding]int32
+}
+
+// HasCompressor reports whether pages are compressed.
+func (p *pages) HasCompressor() bool { return p.writer.codec != nil }
+
+// Compress compresses a page. What it gives is good until the next call.
+func (p *pages) Compress(_ *bytes.Buffer, page []byte) []byte {
+	w := p.writer
+	if most := int(w.codec.CompressBound(int64(len(page)))); cap(w.compressed) < most {
+		w.compressed = make([]byte, most)
+	}
+	return w.codec.Encode(w.compressed[:cap(w.compressed)], page)
+}
+
+// WriteDataPage takes a page, which is compressed already.
+func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
+	if p.data == nil {
+		p.info.DataPageOffset, p.data = int64(p.buffer.Len()), make(map[parquet.Encoding]int32)
+	}
+	p.data[parquet.Encoding(page.Encoding())]++
+	p.info.NumValues += int64(page.NumValues())
+	return p.add(dataPage, page, int(page.UncompressedSize()), page.Data())
+}
+
+// WriteDictionaryPage takes the column's dictionary, which is not compressed.
+func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
+	p.info.DictPageOffset = int64(p.buffer.Len())
+	p.dictionaries = map[parquet.Encoding]int32{parquet.Encoding(page.Encoding()): 1}
+	data := page.Data()
+	if p.HasCompressor() {
+		data = p.Compress(nil, data)
+	}
+	return p.add(dictionaryPage, page, len(page.Data()), data)
+}
+
+func (p *pages) add(kind pageKind, page file.Page, uncompressed int, data []byte) (int64, error) {
+	header := pageHeader(kind, uncompressed, len(data), int(page.NumValues()), int(page.Encoding()))
+	p.buffer.Write(header)
+	p.buffer.Write(data)
+	p.info.UncompressedSize += int64(len(header) + uncompressed)
+	p.info.CompressedSize += int64(len(header) + len(data))
+	return int64(len(header) + len(data)), nil
+}
+
+// Close puts the pages into the file.
+func (p *pages) Close(hasDictionary, fellBack bool) error {
+	p.info.DataPageOffset += p.writer.out.size
+	if p.dictionaries != nil {
+		p.info.DictPageOffset += p.writer.out.size
+	}
+	p.info.IndexPageOffset = -1 // there is none
+	if len(p.data) > 1 {
+		p.data = nil // the library would write them in the order of a map
+	}
+	err := p.metadata.Finish(p.info, hasDictionary, fellBack,
+		metadata.EncodingStats{DictEncodingStats: p.dictionaries, DataEncodingStats: p.data}, nil)
+	_, writeErr := p.buffer.WriteTo(p.writer.out)
+	return errors.Join(err, writeErr)
+}
+
+type pageKind byte
+
+// As PageType and the fields of PageHeader are numbered in the format's
+// parquet.thrift.
+const (
+	dataPage       pageKind = 0
+	dictionaryPage pageKind = 2
+)
+
+// pageHeader is a PageHeader in Thrift's compact protocol. The library keeps its
+// own to itself.
+func pageHeader(kind pageKind, uncompressed, compressed, values, encoding int) []byte {
+	const (
+		next   = 1 << 4 // the number of a field is told from that of the one before
+		i32    = 5
+		object = 12
+		stop   = 0
+		rle    = 3 // Encoding of levels
+	)
+	var b []byte
+	field := func(v int) { b = binary.AppendVarint(append(b, next|i32), int64(v)) } // zigzag, as varints are in Go
+	field(int(kind))
+	field(uncompressed)
+	field(compressed)
+	if kind == dataPage {
+		b = append(b, 2*next|object) // 5: data_page_header
+		field(values)
+		field(encoding)
+		field(rle)
+		field(rle)
+	} else {
+		b = append(b, 4*next|object) // 7: dictionary_page_header
+		field(values)
+		field(encoding)
+	}
+	return append(b, stop, stop)
+}

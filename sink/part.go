@@ -1,0 +1,153 @@
+package sink
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"hash"
+	"hash/crc32"
+	"os"
+	"sort"
+	"strconv"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/schemas"
+)
+
+// part is one file that is being written.
+type part struct {
+	file    *os.File
+	out     *output
+	parquet *parquetWriter
+	table   schemas.Table
+	target  int64 // bytes
+	// The open row group has so many rows, and bytes of values before they are
+	// encoded.
+	rows, bytes int64
+
+	summary Summary
+	timed   bool // a time was seen
+	// The range of identity days.
+	first, last int32
+}
+
+// room is how many rows of a batch the row group takes: it ends with the row that
+// brings it to as many bytes as a file should have.
+func (p *part) room(batch arrow.Record) int64 {
+	most := min(rowGroupRows-p.rows, batch.NumRows())
+	return int64(1 + sort.Search(int(most-1), func(n int) bool { return p.bytes+valueBytes(batch, n+1) >= p.target }))
+}
+
+// valueBytes is about how many bytes the first n rows of a batch take.
+func valueBytes(batch arrow.Record, n int) int64 {
+	bytes := 8 * n * int(batch.NumCols())
+	for _, column := range batch.Columns() {
+		if texts, ok := column.(*array.String); ok {
+			bytes += texts.ValueOffset(n) - texts.ValueOffset(0)
+		}
+	}
+	return int64(bytes)
+}
+
+func (p *part) add(ctx context.Context, batch arrow.Record) error {
+	if err := p.parquet.write(ctx, batch); err != nil {
+		return err
+	}
+	p.summarise(batch)
+	p.rows, p.bytes = p.rows+batch.NumRows(), p.bytes+valueBytes(batch, int(batch.NumRows()))
+	if p.rows < rowGroupRows && p.bytes < min(p.target, rowGroupBytes) {
+		return nil
+	}
+	p.rows, p.bytes = 0, 0
+	return p.parquet.endGroup()
+}
+
+// finish writes the footer, and gives the file.
+func (p *part) finish(job string) (File, error) {
+	err := p.parquet.finish([][2]string{ // in the same order in every file
+		{MetadataJob, job},
+		{MetadataSchema, p.table.Fingerprint()},
+		{MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
+		{MetadataContent, p.summary.Content.String()},
+	})
+	if err := errors.Join(err, p.out.flush(), p.file.Close()); err != nil {
+		return File{}, err
+	}
+	return File{
+		Path: p.file.Name(), Size: p.out.size, CRC32C: p.out.crc.Sum32(), Summary: p.summary,
+		FirstDay: p.first, LastDay: p.last,
+	}, nil
+}
+
+// abort removes the file.
+func (p *part) abort() error {
+	_ = p.file.Close() // it may be closed, and what is in it does not matter
+	return os.Remove(p.file.Name())
+}
+
+func (p *part) summarise(batch arrow.Record) {
+	digests := make([]schemas.Digest, batch.NumRows())
+	for i := range p.summary.Columns {
+		c := &p.summary.Columns[i]
+		sum, nulls := schemas.SumValues(c.Name, batch.Column(i), digests)
+		c.Values = c.Values.Add(sum)
+		c.Nulls += nulls
+	}
+	for _, d := range digests {
+		p.summary.Content = p.summary.Content.Add(d.Seal())
+	}
+	for i, day := range schemas.IdentityDays(p.table.Columns, batch) {
+		if p.summary.Rows == 0 && i == 0 {
+			p.first, p.last = day, day
+		}
+		p.first, p.last = min(p.first, day), max(p.last, day)
+	}
+	p.summary.Rows += batch.NumRows()
+	times := sourceOf(batch.Column(orderOf(p.table).time))
+	for i := range int(batch.NumRows()) {
+		if times.isValid(i) {
+			p.see(times.word(i))
+		}
+	}
+}
+
+func (p *part) see(micros int64) {
+	if !p.timed {
+		p.timed, p.summary.MinTime, p.summary.MaxTime = true, micros, micros
+	}
+	p.summary.MinTime = min(p.summary.MinTime, micros)
+	p.summary.MaxTime = max(p.summary.MaxTime, micros)
+}
+
+// output is the file below the Parquet writer: it counts, sums, and keeps the
+// first error.
+type output struct {
+	buf  *bufio.Writer
+	crc  hash.Hash32
+	size int64
+	err  error
+}
+
+func newOutput(f *os.File) *output {
+	return &output{buf: bufio.NewWriterSize(f, 256<<10), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.buf.Write(p)
+	o.crc.Write(p[:n])
+	o.size += int64(n)
+	o.err = err
+	return n, err
+}
+
+func (o *output) flush() error {
+	if o.err == nil {
+		o.err = o.buf.Flush()
+	}
+	return o.err
+}
