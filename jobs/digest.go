@@ -23,7 +23,7 @@ import (
 // What is written where, in which order and with which comments does not count;
 // nor do API keys, hash keys and sensitive outputs, which a digest would give a
 // way to guess (of a hash key, its ID counts), nor where the state is kept, nor
-// which tables were accepted. Paths in the working directory are
+// which tables were accepted, nor how much memory a run may take. Paths in the working directory are
 // relative to it, so that a copy of the directory has the same digest; those
 // that lead out of it are absolute, since there they mean another place.
 func (c *Configuration) Digest() string {

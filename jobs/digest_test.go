@@ -61,6 +61,7 @@ var uncounted = []struct{ path, why string }{
 	{`\.Origin\.`, "where it is written"},
 	{`\.Attributes`, "where it is written"},
 	{`^Jobs\.Table\.HashKey$`, "a secret, of which the ID counts"},
+	{`^MemoryLimit$`, "how much room a run has changes nothing that it makes"},
 	{`^Lock$`, "what was accepted, and not what is asked for"},
 	{`^Jobs\.(Source|Prospects|Schema)\.Address$`, "only a name for what counts by its values"},
 	{`^(Moved|Removed)\.Address$`, "the kind of block"},

@@ -22,16 +22,22 @@ type Configuration struct {
 	// Dir is the working directory; relative paths below are resolved already.
 	Dir     string
 	Backend Backend
-	Jobs    []Job     // ascending by address
-	Sinks   []Sink    // all that are declared, used by a job or not; ascending by address
-	Outputs []Output  // ascending by name
-	Checks  []Check   // ascending by name
-	Moved   []Moved   // in the order in which they apply
-	Removed []Removed // ascending by address
+	// MemoryLimit is how many bytes of memory a run is to stay below, as far as
+	// it is Go's; 0 is DefaultMemoryLimit.
+	MemoryLimit int64
+	Jobs        []Job     // ascending by address
+	Sinks       []Sink    // all that are declared, used by a job or not; ascending by address
+	Outputs     []Output  // ascending by name
+	Checks      []Check   // ascending by name
+	Moved       []Moved   // in the order in which they apply
+	Removed     []Removed // ascending by address
 	// Lock is what tables were accepted, those of jobs that were moved by their
 	// address now; nil when there is no lock file.
 	Lock schemas.Lock
 }
+
+// DefaultMemoryLimit keeps the whole process below 512 MiB.
+const DefaultMemoryLimit = 384 << 20
 
 // Backend is where the state is kept.
 type Backend struct {

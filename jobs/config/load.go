@@ -68,8 +68,9 @@ func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
 // a value, and what is wrong with the jobs does not matter.
 func LoadBackend(dir string, o Options) (*jobs.Backend, jobs.Diagnostics) {
 	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Backend {
-		backend := l.settings(apart["prospector"])
-		return &backend
+		var c jobs.Configuration
+		l.settings(apart["prospector"], &c)
+		return &c.Backend
 	})
 }
 
@@ -211,7 +212,8 @@ func (l *loader) whole(apart map[string][]*hcl.Block) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}
-	c := &jobs.Configuration{Dir: l.dir, Backend: l.settings(apart["prospector"]), Outputs: l.outputs, Checks: l.checks}
+	c := &jobs.Configuration{Dir: l.dir, Outputs: l.outputs, Checks: l.checks}
+	l.settings(apart["prospector"], c)
 	c.Moved, c.Removed = l.moves(apart["moved"], apart["removed"])
 	if l.nothing(apart) && !l.diags.HasErrors() {
 		l.failNowhere("No jobs declared", fmt.Sprintf(

@@ -51,8 +51,9 @@ job "real" {
 	got := load(t, dir, Options{})
 	lake := jobs.Sink{Kind: "local", Path: filepath.Join(dir, "lake")}
 	want := &jobs.Configuration{
-		Dir:     dir,
-		Backend: jobs.Backend{Kind: "local", Path: filepath.Join(dir, "prospector.state.json")},
+		Dir:         dir,
+		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "prospector.state.json")},
+		MemoryLimit: 384 << 20,
 		Jobs: []jobs.Job{{
 			Name: "events",
 			Source: jobs.Source{PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
@@ -77,6 +78,7 @@ func TestEveryAttribute(t *testing.T) {
 		"settings.hcl": `
 prospector {
   required_version = "~> 0.1, != 0.1.7"
+  memory_limit     = "1.5GiB"
   backend "local" { path = "state/here.json" }
 }
 variable "cold" {
@@ -138,8 +140,9 @@ output "hidden" {
 		t.Fatal(err)
 	}
 	want := &jobs.Configuration{
-		Dir:     dir,
-		Backend: jobs.Backend{Kind: "local", Path: filepath.Join(dir, "state/here.json")},
+		Dir:         dir,
+		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "state/here.json")},
+		MemoryLimit: 3 << 29,
 		Jobs: []jobs.Job{{
 			Name: "prospect-events",
 			Source: jobs.Source{PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,

@@ -16,16 +16,18 @@ import (
 const stateFile = "prospector.state.json"
 
 // settings reads the prospector block, which may be missing.
-func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
-	backend := jobs.Backend{Block: jobs.Block{Address: "backend.local"}, Kind: "local", Path: l.absolute(stateFile)}
+func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
+	backend := &into.Backend
+	*backend = jobs.Backend{Block: jobs.Block{Address: "backend.local"}, Kind: "local", Path: l.absolute(stateFile)}
+	into.MemoryLimit = jobs.DefaultMemoryLimit
 	if len(blocks) == 0 {
-		return backend
+		return
 	}
 	for _, extra := range blocks[1:] {
 		l.fail(extra.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("The prospector block is declared already, at %s:%d. Make one of the two.",
 			blocks[0].DefRange.Filename, blocks[0].DefRange.Start.Line))
 	}
-	b := l.open(blocks[0], "prospector", []string{"required_version"}, hcl.BlockHeaderSchema{Type: "backend", LabelNames: []string{"type"}})
+	b := l.open(blocks[0], "prospector", []string{"required_version", "memory_limit"}, hcl.BlockHeaderSchema{Type: "backend", LabelNames: []string{"type"}})
 	var constraint string
 	if b.text("required_version", &constraint) {
 		ok, err := satisfies(jobs.Version, constraint)
@@ -39,6 +41,7 @@ func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
 				b.quote("required_version", fmt.Sprintf("%q", constraint)), jobs.Version))
 		}
 	}
+	b.size("memory_limit", 64<<20, 1<<40, &into.MemoryLimit)
 	for i, hb := range b.blocks {
 		if i > 0 {
 			l.fail(hb.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("A backend is declared already, at %s:%d. The state has one place.",
@@ -53,7 +56,7 @@ func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
 		case "gcs":
 			remote := l.open(hb, "backend.gcs", []string{"bucket", "prefix"})
 			remote.require(map[string]string{"bucket": `the name of a bucket, such as "acme-state"`})
-			backend = jobs.Backend{Block: remote.Block, Kind: "gcs"}
+			*backend = jobs.Backend{Block: remote.Block, Kind: "gcs"}
 			remote.bucket(&backend.Bucket)
 			remote.prefix(&backend.Prefix)
 		default:
@@ -61,7 +64,6 @@ func (l *loader) settings(blocks []*hcl.Block) jobs.Backend {
 				kind, didYouMean(nearest(kind, []string{"local", "gcs"}))))
 		}
 	}
-	return backend
 }
 
 var versionTerm = regexp.MustCompile(`^(=|!=|>|>=|<|<=|~>)?\s*(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?$`)

@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -138,6 +139,15 @@ func (b *builder) build(ctx context.Context) error {
 		b.outcomes[at[d]] = o
 		return err
 	})
+}
+
+// release lets go of the rows, which are in the files now.
+func (b *builder) release() error {
+	err := b.staging.Close()
+	if b.former != nil {
+		err = errors.Join(err, b.former.Close())
+	}
+	return err
 }
 
 // removeGone removes the rows that are gone, and counts them.

@@ -50,7 +50,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so that all of its files would be written anew and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
 				job.Address, keyList(before)))
 	}
-	stage := sink.NewStage(job.Table, dir, w.MemoryLimit/2) // that of new rows has the other half
+	stage := sink.NewStage(job.Table, dir, w.rowMemory()/2) // that of new rows has the other half
 	w.stages = append(w.stages, stage)
 	r := rewriting{planning: w, job: job, owned: owned, stage: stage, seen: make(transform.IDs)}
 	paths, r.cut = unfinishedLast(into, paths)

@@ -11,6 +11,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,16 +87,14 @@ type Options struct {
 	Config *jobs.Configuration
 	// DataDir is where the sessions of one state keep their own files, all of
 	// them disposable. Nothing else is kept there.
-	DataDir  string
-	Backend  Backend
-	OpenSink func(context.Context, jobs.Sink) (store.Store, error)
-	Observer Observer
-	Logger   *slog.Logger
-	Stdin    io.Reader
-	Now      func() time.Time
-	// MemoryLimit is how many bytes of rows a job holds before it spills.
-	MemoryLimit int64
-	UserAgent   string
+	DataDir   string
+	Backend   Backend
+	OpenSink  func(context.Context, jobs.Sink) (store.Store, error)
+	Observer  Observer
+	Logger    *slog.Logger
+	Stdin     io.Reader
+	Now       func() time.Time
+	UserAgent string
 	// WorkDir is where a state goes that could not be written to its place.
 	WorkDir store.Store
 	// LockTimeout is how long another run is waited for; 0 is not at all.
@@ -109,9 +108,6 @@ type Options struct {
 }
 
 const defaultParallelism = 16
-
-// DefaultMemoryLimit leaves room for the rest of the pipeline within 512 MiB.
-const DefaultMemoryLimit = 192 << 20
 
 // Session is one run. It is for one goroutine.
 type Session struct {
@@ -135,9 +131,6 @@ type Session struct {
 // pages. The context that it gives is the session's: it ends with ctx, and when
 // the lock is lost.
 func Open(ctx context.Context, o Options, operation string) (_ context.Context, _ *Session, err error) {
-	if o.MemoryLimit == 0 {
-		o.MemoryLimit = DefaultMemoryLimit
-	}
 	if o.Parallelism == 0 {
 		o.Parallelism = defaultParallelism
 	}
@@ -183,6 +176,13 @@ func (s *Session) journalDir(job jobs.Job) string {
 // fileName makes a file's name of an address: jobs may share the name of their
 // tables, when these are in different sinks.
 func fileName(address string) string { return url.PathEscape(address) }
+
+// rowMemory is how many bytes of rows a job may hold in memory. The rest of the
+// limit is for pages, batches and files in the making, and for what the garbage
+// collector has not found yet.
+func (s *Session) rowMemory() int64 {
+	return cmp.Or(s.Config.MemoryLimit, jobs.DefaultMemoryLimit) * 2 / 5
+}
 
 // State is what the session knows prospector to own.
 func (s *Session) State() *state.State { return s.state }

@@ -93,13 +93,13 @@ func (h *house) open(ctx context.Context) (context.Context, *Session, error) {
 
 func (h *house) openWith(ctx context.Context, files store.Store, backend Backend) (context.Context, *Session, error) {
 	h.observed = observer{}
-	h.config.Sinks = h.job().Sinks
+	h.config.Sinks, h.config.MemoryLimit = h.job().Sinks, h.limit
 	return Open(ctx, Options{
 		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"), Backend: backend,
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
 			return h.stores[s.Kind](ctx, s)
 		},
-		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), MemoryLimit: h.limit, WorkDir: files,
+		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), WorkDir: files,
 	}, "apply")
 }
 

@@ -40,7 +40,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	limit := w.MemoryLimit
+	limit := w.rowMemory()
 	if former != nil {
 		limit /= 2
 	}
@@ -105,6 +105,9 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		}
 	}
 	w.results[job.Address] = result(b, staging, out, w.Now())
+	if err := b.release(); err != nil { // the next job needs the memory
+		return out, err
+	}
 	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read))
 	w.Observer.Staged(job.Address)
 	return out, nil

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"prospector/cmd/internal/view"
@@ -45,6 +47,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	if !ok {
 		return 1
 	}
+	boundMemory(c.MemoryLimit)
 	ctx, cancel := e.interruptible()
 	defer cancel()
 	backend, err := e.backend(ctx, c.Backend)
@@ -74,6 +77,17 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 		return e.failed(err)
 	}
 	return code
+}
+
+// boundMemory has the garbage collector keep to the limit, and otherwise be in no
+// hurry. What the user's environment says goes before.
+func boundMemory(limit int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 }
 
 // backend opens the place of the state.

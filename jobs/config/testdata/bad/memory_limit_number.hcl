@@ -1,0 +1,1 @@
+prospector { memory_limit = 512 }
