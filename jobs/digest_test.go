@@ -39,7 +39,7 @@ func everything(dir string) *Configuration {
 				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
 				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5, VendorChanges: true}},
 			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id"},
-			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy,
+			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
 			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true,
 		}},
 		Sinks:   []Sink{sink("lake"), sink("second")},

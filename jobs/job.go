@@ -110,6 +110,9 @@ type Job struct {
 	// is the built-in one.
 	Schema      Block
 	Compression Compression
+	// TargetFileSize is how many bytes a file has before the partition goes on
+	// in another one; 0 is no limit.
+	TargetFileSize int64
 	// DeleteMissing deletes the published rows of a prospect that was read
 	// whole without them; otherwise they stay.
 	DeleteMissing bool
@@ -130,6 +133,9 @@ const (
 	GZip         Compression = "gzip"
 	Uncompressed Compression = "none"
 )
+
+// DefaultTargetFileSize is that of a job that does not say otherwise, in bytes.
+const DefaultTargetFileSize = 256 << 20
 
 // Source is an HTTP API of events and how to ask it.
 type Source struct {

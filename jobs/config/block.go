@@ -264,50 +264,32 @@ func (b *block) duration(name string, into *time.Duration) {
 	*into = d
 }
 
-// size reads a number of bytes with its unit.
+// units of sizes, in bytes.
+var units = map[string]int64{"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+// size reads a number of bytes.
 func (b *block) size(name string, least, most int64, into *int64) {
 	var text string
 	if !b.text(name, &text) {
 		return
 	}
-	n, ok := parseSize(text)
-	if !ok || n < least || n > most {
-		suggestion := ""
-		if _, err := strconv.ParseFloat(text, 64); err == nil {
-			suggestion = b.hint(name, text+"MiB")
-		}
-		b.wrong(name, fmt.Sprintf("a size with its unit (KiB, MiB, GiB; kB, MB, GB), from %q to %q", sizeText(least), sizeText(most)), suggestion)
+	digits := strings.TrimRight(text, "kKMGiB ")
+	n, err := strconv.ParseFloat(digits, 64)
+	written := strings.TrimSpace(text[len(digits):])
+	unit, ok := units[written]
+	if bytes := n * float64(unit); err == nil && ok && bytes >= float64(least) && bytes <= float64(most) {
+		*into = int64(bytes)
 		return
 	}
-	*into = n
-}
-
-var sizeUnits = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}}
-
-// parseSize reads a size such as "384MiB" or "1.5 GB". It has at least a byte and
-// is far from the limits of an int64.
-func parseSize(text string) (bytes int64, ok bool) {
-	for _, unit := range sizeUnits {
-		if number, found := strings.CutSuffix(text, unit.name); found {
-			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-			n *= float64(unit.bytes)
-			return int64(n), err == nil && n >= 1 && n < 1<<60
-		}
+	suggestion := ""
+	switch _, short := units[written+"B"]; {
+	case err != nil:
+	case written == "" && n < float64(least):
+		suggestion = b.hint(name, digits+"MiB")
+	case short:
+		suggestion = b.hint(name, digits+written+"B")
 	}
-	return 0, false
-}
-
-// sizeText writes a size in the largest unit that it is a multiple of.
-func sizeText(bytes int64) string {
-	for _, unit := range sizeUnits {
-		if bytes%unit.bytes == 0 {
-			return fmt.Sprint(bytes/unit.bytes, unit.name)
-		}
-	}
-	return fmt.Sprint(bytes, "B")
+	b.wrong(name, fmt.Sprintf(`a size with its unit, such as "256MiB" or "64MB", from "%dMiB" to "%dGiB"`, least>>20, most>>30), suggestion)
 }
 
 // choice reads one of some words.

@@ -42,7 +42,14 @@ func tableName(name string) string {
 
 var compressions = []string{string(jobs.Snappy), string(jobs.ZSTD), string(jobs.GZip), string(jobs.Uncompressed)}
 
-var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "on_missing", "on_foreign_file"}
+// Files below the least are hardly worth to be opened, and of one beyond the most
+// the row groups could not be counted in 16 bits.
+const (
+	leastFileSize = 1 << 20
+	mostFileSize  = 16 << 30
+)
+
+var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "target_file_size", "on_missing", "on_foreign_file"}
 
 func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
 	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
@@ -57,7 +64,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		"source": "where events come from, such as source.knock.production",
 		"sinks":  "where the table is kept, such as [sink.local.lake]",
 	})
-	j := job{Job: jobs.Job{Block: b.Block, Name: name, Table: schemas.KnockEvents(), Compression: jobs.Snappy}}
+	j := job{Job: jobs.Job{Block: b.Block, Name: name, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: jobs.DefaultTargetFileSize}}
 
 	if s, ok := l.sources[b.reference("source")]; ok {
 		j.Source = s
@@ -84,6 +91,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	}
 	b.partitionBy(&j.Table)
 	b.choice("compression", compressions, (*string)(&j.Compression))
+	b.size("target_file_size", leastFileSize, mostFileSize, &j.TargetFileSize)
 	b.deletes("on_missing", &j.DeleteMissing)
 	b.deletes("on_foreign_file", &j.DeleteForeign)
 	if lifecycle := b.single(); lifecycle != nil {

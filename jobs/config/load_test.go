@@ -58,13 +58,13 @@ job "real" {
 			Name: "events",
 			Source: jobs.Source{PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
 				Simulator: &jobs.Simulator{Seed: 1, Prospects: 500, Events: 20000, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC)}},
-			Sinks: []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
+			Sinks: []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}, {
 			Name: "real",
 			Source: jobs.Source{Endpoint: "https://syndication.knockrentals.com", APIKey: "k", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6},
 			Prospects: &jobs.Prospects{File: "-"},
-			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy,
+			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}},
 		Sinks: []jobs.Sink{lake},
 	}
@@ -122,6 +122,8 @@ job "prospect-events" {
   sinks        = local.sinks
   partition_by = ["event_month", "event_type"]
   compression  = local.compression
+
+  target_file_size = "64 MB"
 }
 output "tables" { value = job.prospect-events.uris }
 output "mixed" {
@@ -150,7 +152,7 @@ output "hidden" {
 			Prospects:   &jobs.Prospects{File: filepath.Join(dir, "crm/ids.jsonl"), Column: "id"},
 			Sinks:       []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
 			Table:       table,
-			Compression: jobs.ZSTD,
+			Compression: jobs.ZSTD, TargetFileSize: 64_000_000,
 		}},
 		Sinks: []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
 		Outputs: []jobs.Output{

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"path"
 	"slices"
 
 	"prospector/jobs/state"
@@ -14,12 +16,13 @@ type Outcome struct {
 	Partition string
 	Rows      Rows
 	// Content is the digest of the rows that the partition will have, and Schema
-	// the fingerprint of the table that its file is to be of.
+	// the fingerprint of the table that its files are to be of.
 	Content schemas.Digest
 	Schema  string
-	// Staged is the file with those rows, where any sink needs it.
-	Staged *Staged
-	// Replace says that the file is written anew even where its rows are there.
+	// Staged are the files with those rows, in their order, where any sink needs
+	// them.
+	Staged []*Staged
+	// Replace says that the files are written anew even where its rows are there.
 	Replace bool
 	// Step is the Change's.
 	Step int
@@ -49,8 +52,8 @@ func Steps(links map[Link]bool) map[string]int {
 	return steps
 }
 
-// Needs reports whether a sink lacks a partition, or has other rows in it, or a
-// file of another table.
+// Needs reports whether a sink lacks a partition, or has other rows in it, or
+// files of another table.
 func Needs(sink *state.Sink, o Outcome) bool {
 	have, ok := sink.Partitions[o.Partition]
 	if o.Rows.After == 0 {
@@ -68,30 +71,16 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Staged: o.Staged, Step: o.Step}
 		published := false
 		for i, address := range sinks {
-			sink := prior[address]
-			have, ok := sink.Partitions[o.Partition]
-			published = published || ok
-			if i == 0 && ok {
-				c.Before, c.After = have.Object.Size, have.Object.Size
-			}
-			w := Write{Sink: address, Action: Update, Key: have.Object.Key, Generation: have.Object.Generation}
-			if !ok {
-				w.Action, w.Key = Create, Key(job, o.Partition)
-				w.Generation = cmp.Or(sink.Damaged[w.Key], sink.Obsolete[w.Key].Generation)
-			}
-			// Where the rows are gone, a damaged object must go too: readers
-			// would still see it.
-			leftover := o.Rows.After == 0 && w.Generation != ""
-			if !leftover && !o.Replace && !Needs(&sink.Sink, o) {
-				continue
-			}
-			if o.Rows.After == 0 {
-				w.Action = Delete
-			}
+			have := prior[address].Sound(o.Partition)
+			published = published || len(have.Files) > 0
+			writes := prior[address].writes(job, address, o)
 			if i == 0 {
-				c.After = size(o.Staged)
+				c.Before, c.After = have.Size(), have.Size()
+				if len(writes) > 0 {
+					c.After = size(o.Staged)
+				}
 			}
-			c.Writes = append(c.Writes, w)
+			c.Writes = append(c.Writes, writes...)
 		}
 		switch {
 		case len(c.Writes) == 0:
@@ -111,16 +100,113 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 	return changes
 }
 
-func size(s *Staged) int64 {
-	if s == nil {
-		return 0
+// writes are what is to be done in the sink so that it has the outcome.
+func (r *Refreshed) writes(job, address string, o Outcome) (writes []Write) {
+	if _, whole := r.Partitions[o.Partition]; whole && !o.Replace && !Needs(&r.Sink, o) {
+		return nil
 	}
-	return s.Size
+	sound := r.Sound(o.Partition)
+	keys := Keys(job, o.Partition, o.Staged)
+	for i, key := range keys {
+		have, ok := sound.File(key)
+		if ok && !o.Replace && have.Rows == o.Staged[i].Rows && have.Content == o.Staged[i].Content && sound.Schema == o.Schema {
+			continue
+		}
+		w := Write{Sink: address, Action: Update, Key: key, File: i, Generation: have.Generation}
+		if !ok {
+			w.Action, w.Generation = Create, cmp.Or(r.Damaged[key], r.Obsolete[key].Generation)
+		}
+		writes = append(writes, w)
+	}
+	remove := func(key, generation string) {
+		if !slices.Contains(keys, key) {
+			writes = append(writes, Write{Sink: address, Action: Delete, Key: key, Generation: generation})
+		}
+	}
+	for _, f := range sound.Files {
+		remove(f.Key, f.Generation)
+	}
+	// Damaged objects go too: readers would still see them.
+	for _, key := range slices.Sorted(maps.Keys(r.Damaged)) {
+		if path.Dir(key) == job+"/"+o.Partition {
+			remove(key, r.Damaged[key])
+		}
+	}
+	return writes
 }
 
-// Key is the key of a partition's object: the job's name, the partition, and the
-// part's number.
+func size(files []*Staged) (bytes int64) {
+	for _, s := range files {
+		bytes += s.Size
+	}
+	return bytes
+}
+
+// Keys are the keys of a partition's objects: the job's name, the partition, and
+// the part's number.
+//
+// The only file of a partition is replaced at once, whole. Several cannot be, and
+// rows may go from one to another; so the names of several say what is in them,
+// and new ones stand beside the old ones until all of them are there. A partition
+// always has all of its rows in files, and what is left over of an apply that was
+// killed is told from what counts: see Refresh.
+func Keys(job, partition string, files []*Staged) []string {
+	keys := make([]string, len(files))
+	for i, f := range files {
+		content := schemas.HashValuesOf(f.Schema).String(f.Content.String())
+		keys[i] = fmt.Sprintf("%s/%s/part-%05d-%s.parquet", job, partition, i, content)
+	}
+	if len(files) == 1 {
+		keys[0] = Key(job, partition)
+	}
+	return keys
+}
+
+// Key is the key of the only object of a partition.
 func Key(job, partition string) string { return job + "/" + partition + "/part-00000.parquet" }
+
+// Intended is what the state says of a partition in a sink once the job's change
+// is made there, but for what is not known of objects before they are written.
+// When it is deleted, it has no rows, and its files but their keys.
+func (j *Job) Intended(c Change, sink string) state.Partition {
+	prior := j.Prior[sink]
+	if len(c.Staged) == 0 {
+		p := state.Partition{}
+		for _, w := range c.Writes {
+			if w.Sink == sink {
+				p.Files = append(p.Files, state.File{Object: state.Object{Key: w.Key}})
+			}
+		}
+		return p
+	}
+	p := state.Partition{Schema: c.Staged[0].Schema}
+	written := make(map[string]bool)
+	for _, w := range c.Writes {
+		written[w.Key] = written[w.Key] || w.Sink == sink
+	}
+	for i, key := range Keys(j.Table, c.Partition, c.Staged) {
+		s := c.Staged[i]
+		f, _ := prior.Sound(c.Partition).File(key)
+		if written[key] {
+			f = state.File{Rows: s.Rows, Content: s.Content, Object: state.Object{Key: key, Size: s.Size, CRC32C: s.CRC32C}}
+		}
+		p.Rows, p.Content, p.Files = p.Rows+f.Rows, p.Content.Add(f.Content), append(p.Files, f)
+		if p.Days == nil {
+			p.Days = s.Days
+		} else if s.Days != nil {
+			p.Days = &state.Days{First: min(p.Days.First, s.Days.First), Last: max(p.Days.Last, s.Days.Last)}
+		}
+	}
+	return p
+}
+
+// Sinks are those that the change concerns, in the order of the job.
+func (c Change) Sinks() (sinks []string) {
+	for _, w := range c.Writes {
+		sinks = append(sinks, w.Sink)
+	}
+	return slices.Compact(sinks)
+}
 
 // TablePrefix is what the keys of a job's objects begin with.
 func TablePrefix(job string) string { return job + "/" }
@@ -150,7 +236,7 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 	for i, path := range paths {
 		rows := int64(0)
 		for _, sink := range sinks {
-			rows = max(rows, prior[sink].Partitions[path].Rows)
+			rows = max(rows, prior[sink].Sound(path).Rows)
 		}
 		outcomes[i] = Outcome{Partition: path, Rows: Rows{Before: rows, Removed: rows}}
 	}
@@ -160,10 +246,11 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 // Unrestored counts the rows of deleted and damaged files that no sink has any
 // more, and that the partition does not have again after the plan.
 func (j *Job) Unrestored() (rows int64) {
-	lost := make(map[string]int64)
+	lost, before := make(map[string]int64), make(map[string]int64)
 	for _, sink := range j.Sinks {
 		for path, n := range j.Prior[sink].Lost {
 			lost[path] = max(lost[path], n)
+			before[path] = max(before[path], n+j.Prior[sink].Sound(path).Rows)
 		}
 	}
 	for _, sink := range j.Sinks {
@@ -173,7 +260,7 @@ func (j *Job) Unrestored() (rows int64) {
 	}
 	for _, c := range j.Changes {
 		if n, ok := lost[c.Partition]; ok {
-			lost[c.Partition] = max(0, n-c.Rows.After)
+			lost[c.Partition] = min(n, max(0, before[c.Partition]-c.Rows.After))
 		}
 	}
 	for _, n := range lost {

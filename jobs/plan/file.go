@@ -14,7 +14,7 @@ import (
 
 // FileVersion is the version of the format of saved plans. A plan is applied by
 // the version that has made it, so no other one is read.
-const FileVersion = 1
+const FileVersion = 2
 
 // ErrNotPlan says that a file is no saved plan, or is damaged.
 var ErrNotPlan = errors.New("not a saved plan")
@@ -29,8 +29,8 @@ const (
 	maxPlan = 1 << 30
 )
 
-// fileV1 is the JSON in a saved plan.
-type fileV1 struct {
+// fileV2 is the JSON in a saved plan.
+type fileV2 struct {
 	Version    int    `json:"version"`
 	Prospector string `json:"prospector_version"`
 	Plan       *Plan  `json:"plan"`
@@ -45,8 +45,8 @@ func (p *Plan) staged() (files []*Staged) {
 	}
 	for i := range p.Jobs {
 		j := &p.Jobs[i]
-		for k := range j.Changes {
-			add(j.Changes[k].Staged)
+		for _, c := range j.Changes {
+			files = append(files, c.Staged...)
 		}
 		if j.Quarantine != nil {
 			add(j.Quarantine.Staged)
@@ -73,7 +73,7 @@ func Save(w io.Writer, p *Plan, open func(path string) (io.ReadCloser, error)) e
 		}
 		s.Path = name
 	}
-	text, err := json.Marshal(fileV1{FileVersion, jobs.Version, saved})
+	text, err := json.Marshal(fileV2{FileVersion, jobs.Version, saved})
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func Load(r io.ReaderAt, size int64) (*File, error) {
 		return nil, fmt.Errorf("the plan was saved by prospector %.20q (format %d) and this is prospector %s (format %d): apply it with that one, or plan again",
 			sniff.Prospector, sniff.Version, jobs.Version, FileVersion)
 	}
-	var f fileV1
+	var f fileV2
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil || f.Plan == nil {
@@ -169,7 +169,7 @@ func (p *Plan) check() error {
 		writes := [][]Write{j.Foreign, j.Obsolete}
 		for _, c := range j.Changes {
 			for _, w := range c.Writes {
-				if w.Action != Delete && c.Staged == nil {
+				if w.Action != Delete && (w.File < 0 || w.File >= len(c.Staged)) {
 					return fmt.Errorf("%s has no file for partition %s", j.Address, c.Partition)
 				}
 			}

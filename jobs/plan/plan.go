@@ -208,9 +208,12 @@ type Change struct {
 	// Before and After are its size in bytes in the first sink.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`
-	// Staged is the file to publish; nil for Delete and NoOp.
-	Staged *Staged `json:"staged,omitempty"`
-	// Writes are the sinks concerned, in the order of the job.
+	// Staged are the files that the partition is to have, in their order; none
+	// for Delete and NoOp.
+	Staged []*Staged `json:"staged,omitempty"`
+	// Writes are what happens in the sinks concerned, in the order of the job:
+	// in each, the deletions come last. A staged file that a sink is not written
+	// is there already.
 	Writes []Write `json:"writes,omitempty"`
 	// Step is when it is made: after all changes of a lower one. A partition
 	// that rows leave comes after those that they have come to.
@@ -247,6 +250,9 @@ type Write struct {
 	Sink   string `json:"sink"`   // its address
 	Action Action `json:"action"` // Create, Update or Delete
 	Key    string `json:"key"`
+	// File is the index of what is written, among the files that the change has
+	// staged.
+	File int `json:"file,omitempty"`
 	// Generation is that of the object to be replaced or deleted, "" for none.
 	Generation string `json:"generation,omitempty"`
 }

@@ -37,7 +37,7 @@ func outcome(path, text string) plan.Outcome {
 	p := partitionOf("", text)
 	return plan.Outcome{
 		Partition: path, Rows: plan.Rows{After: p.Rows}, Content: p.Content,
-		Staged: &plan.Staged{Path: "staged/" + text, Rows: p.Rows, Content: p.Content, Size: p.Object.Size + 100, CRC32C: p.Object.CRC32C},
+		Staged: []*plan.Staged{{Path: "staged/" + text, Rows: p.Rows, Content: p.Content, Size: p.Size() + 100, CRC32C: p.Files[0].CRC32C}},
 	}
 }
 

@@ -47,15 +47,15 @@ type Refreshed struct {
 	state.Sink
 	// Damaged are modified objects, with their generations: they are replaced.
 	Damaged map[string]string `json:"damaged,omitempty"`
-	// Broken are the partitions of damaged objects, as the state had them.
-	// They stay in the state until a change takes their place, lest the
-	// object be taken for somebody else's.
+	// Broken are the partitions of which files are deleted or damaged, with those
+	// that are still there. They stay in the state until a change takes their
+	// place, lest a damaged one be taken for somebody else's.
 	Broken map[string]state.Partition `json:"broken,omitempty"`
 	// Unfinished are changes of partitions that an interrupted apply meant to
 	// make, and has not. Rows that were to leave such a partition may be in
 	// another one already.
 	Unfinished map[string]state.Partition `json:"unfinished,omitempty"`
-	// Lost counts the rows of partitions whose objects are deleted or damaged.
+	// Lost counts the rows of files that are deleted or damaged, by partition.
 	Lost map[string]int64 `json:"lost,omitempty"`
 	// Foreign are objects below the table that the state does not know, with
 	// their generations.
@@ -65,12 +65,24 @@ type Refreshed struct {
 	Adopted int `json:"adopted,omitempty"`
 }
 
+// Sound is what of a partition is there and as it was: all of it, or the files
+// that somebody else has left, which may be none.
+func (r *Refreshed) Sound(path string) state.Partition {
+	if p, whole := r.Partitions[path]; whole {
+		return p
+	}
+	return r.Broken[path].Only(func(f state.File) bool { return r.Damaged[f.Key] == "" })
+}
+
 // State is what the state says of the sink once it follows what was found. What
 // an interrupted apply has not finished stays pending until a plan looks at it.
 func (r *Refreshed) State() *state.Sink {
 	s := r.Sink
 	s.Partitions = maps.Clone(r.Partitions)
-	maps.Copy(s.Partitions, r.Broken)
+	for path, p := range r.Broken {
+		p.Incomplete = true
+		s.Partitions[path] = p
+	}
 	s.Obsolete = maps.Clone(r.Obsolete)
 	if len(r.Unfinished) > 0 {
 		s.Pending = &state.Pending{Partitions: maps.Clone(r.Unfinished)}
@@ -107,7 +119,9 @@ func objects(sink *state.Sink) map[string]known {
 		all[o.Key] = k
 	}
 	for _, p := range sink.Partitions {
-		add(&p.Object, false)
+		for i := range p.Files {
+			add(&p.Files[i].Object, false)
+		}
 	}
 	if q := sink.Quarantine; q != nil {
 		add(&q.Object, false)
@@ -117,7 +131,9 @@ func objects(sink *state.Sink) map[string]known {
 	}
 	if sink.Pending != nil {
 		for _, p := range sink.Pending.Partitions {
-			add(&p.Object, true)
+			for i := range p.Files {
+				add(&p.Files[i].Object, true)
+			}
 		}
 		if q := sink.Pending.Quarantine; q != nil {
 			add(&q.Object, true)
@@ -207,36 +223,182 @@ func (r *refreshing) adopt(path string, p state.Partition) {
 }
 
 func (r *refreshing) partitions() {
-	for path, p := range r.prior.Partitions {
-		next, ok := r.pending.Partitions[path]
-		if r.match(&p.Object) {
-			r.Partitions[path] = p
-			if ok && !next.Object.Same(p.Object) {
-				r.Unfinished[path] = next
-			}
-			continue
-		}
-		updated := ok && next.Rows > 0 && r.match(&next.Object)
-		deleted := ok && next.Rows == 0 && !r.has(p.Object.Key)
-		if updated || deleted {
-			r.adopt(path, next)
-			continue
-		}
-		r.Lost[path] = p.Rows
-		if r.drifted(p.Object.Key) {
-			r.Broken[path] = p
+	paths := maps.Clone(r.prior.Partitions)
+	if paths == nil {
+		paths = make(map[string]state.Partition)
+	}
+	maps.Copy(paths, r.pending.Partitions)
+	for path := range paths {
+		p, published := r.prior.Partitions[path]
+		next, pending := r.pending.Partitions[path]
+		switch {
+		case !published:
+			r.created(path, next)
+		case pending && next.Rows == 0:
+			r.deleted(path, p, next)
+		case pending && !alike(p, next):
+			r.updated(path, p, next)
+		default:
+			r.published(path, p, next)
 		}
 	}
-	for path, next := range r.pending.Partitions {
-		if _, published := r.prior.Partitions[path]; published {
-			continue
-		}
-		if next.Rows > 0 && r.match(&next.Object) {
-			r.adopt(path, next)
-		} else if r.has(next.Object.Key) && r.drifted(next.Object.Key) && next.Rows > 0 {
-			r.Broken[path] = next
+}
+
+// published looks at a partition of which nothing was pending, or the same rows.
+func (r *refreshing) published(path string, p, twin state.Partition) {
+	if now := r.sound(p, twin); whole(now, p) {
+		r.Partitions[path] = now
+	} else {
+		r.broken(path, p, twin)
+	}
+}
+
+// updated looks at a partition whose files others were to replace. The new ones
+// are written first and the old ones deleted last. So it is the new one once all
+// of its files are there, and until then the old one; the other files are what
+// is left over. Where no file of the new one had to be written, it is begun only
+// when one of the old files is gone.
+func (r *refreshing) updated(path string, p, next state.Partition) {
+	now, then := r.sound(p, next), r.sound(next, p)
+	had := func(f state.File) bool { return inBoth(f, next, p) }
+	switch {
+	case whole(then, next) && (!whole(now, p) || len(next.Only(had).Files) < len(next.Files)):
+		r.adopt(path, then)
+		r.leftover(p, next)
+		return
+	case whole(now, p):
+		r.Partitions[path] = now
+	default:
+		r.broken(path, p, next)
+	}
+	r.leftover(next, p)
+	if len(now.Files) > 0 {
+		r.Unfinished[path] = next
+	}
+}
+
+// deleted looks at a partition whose files were all to go.
+func (r *refreshing) deleted(path string, p, next state.Partition) {
+	there := p.Only(func(f state.File) bool { return r.has(f.Key) })
+	switch now := r.sound(there, next); {
+	case len(there.Files) == 0:
+		r.adopt(path, next)
+		return
+	case whole(now, there): // those that it has are all there is to tell of it
+		r.Partitions[path] = now
+		r.Unfinished[path] = next
+	default:
+		r.broken(path, there, next)
+		if len(now.Files) > 0 {
+			r.Unfinished[path] = next
 		}
 	}
+}
+
+// created looks at a partition that was to be new.
+func (r *refreshing) created(path string, next state.Partition) {
+	var then state.Partition // of a deletion, nothing
+	if next.Rows > 0 {
+		if then = r.sound(next, then); whole(then, next) {
+			r.adopt(path, then)
+			return
+		}
+	}
+	strange := next.Only(func(f state.File) bool {
+		_, obsolete := r.prior.Obsolete[f.Key]
+		_, sound := then.File(f.Key)
+		return r.has(f.Key) && !sound && !obsolete
+	})
+	for _, f := range strange.Files {
+		r.drifted(f.Key)
+	}
+	if len(strange.Files) > 0 && next.Rows > 0 {
+		r.Broken[path] = strange
+	}
+	r.leftover(then, strange)
+}
+
+// broken notes what somebody else has deleted or damaged of a partition.
+func (r *refreshing) broken(path string, p, twin state.Partition) {
+	now := r.sound(p, twin)
+	left := p
+	left.Files = nil
+	for _, f := range p.Files {
+		if sound, ok := now.File(f.Key); ok {
+			left.Files = append(left.Files, sound)
+			continue
+		}
+		r.Lost[path] += f.Rows
+		if r.drifted(f.Key) {
+			left.Files = append(left.Files, f)
+		}
+	}
+	if left = left.Only(func(state.File) bool { return true }); len(left.Files) > 0 {
+		r.Broken[path] = left
+	}
+}
+
+// leftover notes those files of a partition that are in neither the other one
+// nor any that counts.
+func (r *refreshing) leftover(p, other state.Partition) {
+	for _, f := range p.Files {
+		if _, counts := other.File(f.Key); counts || !r.has(f.Key) {
+			continue
+		}
+		// One that was left over before may not have been written anew yet.
+		if _, before := r.prior.Obsolete[f.Key]; !before || r.match(&f.Object) {
+			r.wait(f.Object)
+		}
+	}
+}
+
+// wait notes that an object that is there waits to be deleted.
+func (r *refreshing) wait(o state.Object) {
+	if !r.match(&o) {
+		r.drifted(o.Key)
+		o.Generation = r.at[o.Key].Generation
+	}
+	if r.Obsolete == nil {
+		r.Obsolete = make(map[string]state.Object)
+	}
+	r.Obsolete[o.Key] = o
+}
+
+// sound is the partition with those files that are as they were, their generations
+// brought up to date. One that the twin has too, with the same rows, may have been
+// written anew.
+func (r *refreshing) sound(p, twin state.Partition) state.Partition {
+	out := p
+	out.Files = nil
+	for _, f := range p.Files {
+		ok := r.match(&f.Object)
+		if !ok && inBoth(f, p, twin) {
+			f, _ = twin.File(f.Key)
+			ok = r.match(&f.Object)
+		}
+		if ok {
+			out.Files = append(out.Files, f)
+		}
+	}
+	return out.Only(func(state.File) bool { return true })
+}
+
+// inBoth reports whether the other partition has the file too, with the same rows.
+func inBoth(f state.File, of, other state.Partition) bool {
+	g, ok := other.File(f.Key)
+	return ok && f.Rows == g.Rows && f.Content == g.Content && of.Schema == other.Schema
+}
+
+// whole reports whether a partition has all files of the other.
+func whole(part, p state.Partition) bool {
+	return len(part.Files) == len(p.Files) && !p.Incomplete
+}
+
+// alike reports whether two partitions have the same rows in the same files.
+func alike(a, b state.Partition) bool {
+	return a.Schema == b.Schema && a.Incomplete == b.Incomplete && slices.EqualFunc(a.Files, b.Files, func(f, g state.File) bool {
+		return f.Key == g.Key && f.Rows == g.Rows && f.Content == g.Content
+	})
 }
 
 func (r *refreshing) quarantine() {
@@ -265,18 +427,16 @@ func (r *refreshing) quarantine() {
 }
 
 func (r *refreshing) obsolete() {
+	counts := make(map[string]bool) // an interrupted apply has made it part of the table again
+	for _, p := range r.Partitions {
+		for _, f := range p.Files {
+			counts[f.Key] = true
+		}
+	}
 	for key, o := range r.prior.Obsolete {
-		if !r.has(key) {
-			continue
+		if _, told := r.Obsolete[key]; !told && !counts[key] && r.has(key) {
+			r.wait(o)
 		}
-		if !r.match(&o) {
-			r.drifted(key)
-			o.Generation = r.at[key].Generation
-		}
-		if r.Obsolete == nil {
-			r.Obsolete = make(map[string]state.Object)
-		}
-		r.Obsolete[key] = o
 	}
 }
 
@@ -331,8 +491,10 @@ func (r *Refreshed) generations() map[string]holding {
 	if r == nil {
 		return all
 	}
-	for _, p := range r.Partitions {
-		all[p.Object.Key] = holding{generation: p.Object.Generation}
+	for _, p := range slices.Concat(slices.Collect(maps.Values(r.Partitions)), slices.Collect(maps.Values(r.Broken))) {
+		for _, f := range p.Files {
+			all[f.Key] = holding{generation: f.Generation}
+		}
 	}
 	if q := r.Quarantine; q != nil {
 		all[q.Object.Key] = holding{generation: q.Object.Generation}

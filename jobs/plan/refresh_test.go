@@ -46,14 +46,15 @@ func parse(s string) (text, generation string) {
 func partitionOf(key, s string) state.Partition {
 	text, generation := parse(s)
 	if text == "-" {
-		return state.Partition{Object: state.Object{Key: key}}
+		return state.Partition{Files: []state.File{{Object: state.Object{Key: key}}}}
 	}
-	return state.Partition{Rows: 1, Content: schemas.HashValuesOf("").String(text), Object: objectOf(key, text, generation)}
+	content := schemas.HashValuesOf("").String(text)
+	return state.Partition{Rows: 1, Content: content, Files: []state.File{{Rows: 1, Content: content, Object: objectOf(key, text, generation)}}}
 }
 
 func quarantineOf(key, s string) *state.Quarantine {
 	p := partitionOf(key, s)
-	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Files[0].Object}
 }
 
 // held are a sink's objects, TEXT@GENERATION by key.

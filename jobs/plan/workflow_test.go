@@ -203,7 +203,7 @@ func savedPlan() (*plan.Plan, map[string]string) {
 			Address: address, Table: job, Schema: "schema", Sinks: []string{lake, bucket}, Prior: both,
 			Rewrite: &plan.Rewrite{Schema: "former", Before: []string{"a"}, After: []string{"b"}, Rows: 7},
 			Changes: []plan.Change{
-				{Partition: "p=1", Action: plan.Update, Staged: staged("/tmp/a"), Writes: []plan.Write{{Sink: lake, Action: plan.Update, Key: plan.Key(job, "p=1"), Generation: "1"}}},
+				{Partition: "p=1", Action: plan.Update, Staged: []*plan.Staged{staged("/tmp/a")}, Writes: []plan.Write{{Sink: lake, Action: plan.Update, Key: plan.Key(job, "p=1"), Generation: "1"}}},
 				{Partition: "p=2", Action: plan.Delete, Writes: []plan.Write{{Sink: lake, Action: plan.Delete, Key: plan.Key(job, "p=2"), Generation: "2"}}},
 			},
 			Quarantine: &plan.Quarantine{After: 1, Staged: staged("/tmp/q"), Writes: []plan.Write{{Sink: lake, Action: plan.Create, Key: plan.QuarantineKey(job)}}},

@@ -39,13 +39,15 @@ type world struct {
 	// desired are the rows by partition, and the events of the quarantine.
 	desired    map[string]string
 	quarantine string
+	// target is how many rows the files have at the most.
+	target int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	return &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
 		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), strange: make(map[string]bool),
-		desired: make(map[string]string),
+		desired: make(map[string]string), target: []int{1, 2, 4, 4}[seed%4],
 	}
 }
 
@@ -81,12 +83,28 @@ func rowsOf(text string) string {
 	return rows
 }
 
-func digest(rows string) schemas.Digest { return schemas.HashValuesOf("").String(rows) }
+// digest is that of rows, of which each is a byte.
+func digest(rows string) (sum schemas.Digest) {
+	for i := range len(rows) {
+		sum = sum.Add(schemas.HashValuesOf("").String(rows[i : i+1]))
+	}
+	return sum
+}
 
 // stage makes the file of those rows; its path is its text.
 func (w *world) stage(rows string) *plan.Staged {
 	text := fmt.Sprintf("%s|%d", rows, w.rng.IntN(3))
 	return &plan.Staged{Path: text, Rows: int64(len(rows)), Content: digest(rows), Size: int64(len(text)), CRC32C: checksum(text)}
+}
+
+// stageParts makes the files of a partition, one or more.
+func (w *world) stageParts(rows string) (files []*plan.Staged) {
+	target := 1 + w.rng.IntN(w.target)
+	for len(rows) > 0 {
+		n := min(target, len(rows))
+		files, rows = append(files, w.stage(rows[:n])), rows[n:]
+	}
+	return files
 }
 
 // happens changes what the source says.
@@ -112,8 +130,11 @@ func (w *world) meddle() {
 	sink := pick(w, w.held)
 	objects := w.held[sink]
 	put := func(key, text string) { w.strange[w.put(sink, key, text)] = true }
-	if len(objects) == 0 || w.chance(8) {
+	if len(objects) == 0 || w.chance(5) {
 		key := []string{plan.Key(job, fmt.Sprintf("p=%d", w.rng.IntN(4))), "events/_SUCCESS", plan.QuarantineKey(job)}[w.rng.IntN(3)]
+		if len(w.past) > 0 && w.chance(2) {
+			key = pick(w, w.past)
+		}
 		put(key, "strange")
 		w.did("outsider: puts %s into %s", key, sink)
 		return
@@ -165,12 +186,14 @@ func (w *world) plan() *run {
 		if rows != "" && slices.ContainsFunc(sinks, func(sink string) bool {
 			return plan.Needs(&r.prior[sink].Sink, o)
 		}) {
-			o.Staged = w.stage(rows)
+			o.Staged = w.stageParts(rows)
 		}
 		outcomes = append(outcomes, o)
 	}
+	r.Table, r.Sinks, r.Prior = job, sinks, r.prior
 	r.Changes = plan.Changes(job, sinks, r.prior, outcomes)
 	r.Quarantine = w.planQuarantine(r.prior)
+	r.Obsolete = r.DeleteObsolete()
 	return r
 }
 
@@ -232,23 +255,44 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	for _, s := range owned.Sinks { // every partition is looked at
 		s.Pending = nil
 	}
+	// task is what happens in one sink, in that order. done puts it into the
+	// state: the files that are deleted last are in no partition by then.
 	type task struct {
-		plan.Write
-		path   string // "" for the quarantine
-		staged *plan.Staged
+		writes, deletions []plan.Write
+		path              string // "" for the quarantine
+		staged            []*plan.Staged
+		next              state.Partition
 	}
 	var tasks []task
 	for _, c := range r.Changes {
-		for _, write := range c.Writes {
-			tasks = append(tasks, task{write, c.Partition, c.Staged})
-			pending(write.Sink).Partitions[c.Partition] = recorded(c.Staged, write.Key, "")
+		for _, sink := range c.Sinks() {
+			t := task{path: c.Partition, staged: c.Staged, next: r.Intended(c, sink)}
+			for _, write := range c.Writes {
+				switch {
+				case write.Sink != sink:
+				case write.Action == plan.Delete:
+					t.deletions = append(t.deletions, write)
+				default:
+					t.writes = append(t.writes, write)
+				}
+			}
+			tasks = append(tasks, t)
+			pending(sink).Partitions[c.Partition] = t.next
 		}
 	}
 	if r.Quarantine != nil {
 		for _, write := range r.Quarantine.Writes {
-			tasks = append(tasks, task{write, "", r.Quarantine.Staged})
+			t := task{staged: []*plan.Staged{r.Quarantine.Staged}, writes: []plan.Write{write}}
+			if write.Action == plan.Delete {
+				t.writes, t.deletions = nil, t.writes
+			}
+			tasks = append(tasks, t)
 			pending(write.Sink).Quarantine = recordedQuarantine(r.Quarantine.Staged, write.Key, "")
 		}
+	}
+	for _, write := range r.Obsolete {
+		intended = true
+		tasks = append(tasks, task{deletions: []plan.Write{write}, path: "-"})
 	}
 	if killed() {
 		return errCrashed
@@ -259,37 +303,82 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	}
 
 	w.rng.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
-	var failed error
-	for _, task := range tasks {
+	// do makes one change, if the run lives so long.
+	do := func(t task, write plan.Write) (generation string, err error) {
+		var staged *plan.Staged
+		if write.Action != plan.Delete {
+			staged = t.staged[write.File]
+		}
 		if killed() {
 			if !stop {
-				return errCrashed
+				return "", errCrashed
 			}
-			failed = errStopped
 			if w.chance(2) { // it happens, but nobody hears of it
-				_, _ = w.publish(r, task.Write, task.staged)
+				_, _ = w.publish(r, write, staged)
 			}
+			return "", errStopped
+		}
+		return w.publish(r, write, staged)
+	}
+	publish := func(t task) error {
+		if t.path == "" {
+			for _, write := range slices.Concat(t.writes, t.deletions) {
+				generation, err := do(t, write)
+				if err != nil {
+					return err
+				}
+				s := owned.Sink(write.Sink)
+				s.Pending.Quarantine, s.Quarantine = nil, nil
+				if write.Action != plan.Delete {
+					s.Quarantine = recordedQuarantine(t.staged[0], write.Key, generation)
+				}
+			}
+			return nil
+		}
+		all := slices.Concat(t.writes, t.deletions)
+		s := owned.Sink(all[0].Sink)
+		for _, write := range t.writes {
+			generation, err := do(t, write)
+			if err != nil {
+				return err
+			}
+			t.next.Files[write.File].Generation = generation
+			delete(s.Obsolete, write.Key)
+		}
+		if t.next.Rows > 0 {
+			delete(s.Pending.Partitions, t.path)
+			for _, write := range t.deletions {
+				if s.Obsolete == nil {
+					s.Obsolete = make(map[string]state.Object)
+				}
+				s.Obsolete[write.Key] = state.Object{Key: write.Key, Generation: write.Generation}
+				if f, ok := s.Partitions[t.path].File(write.Key); ok {
+					s.Obsolete[write.Key] = f.Object
+				}
+			}
+			s.Partitions[t.path] = t.next
+		}
+		for _, write := range t.deletions {
+			if _, err := do(t, write); err != nil {
+				return err
+			}
+			delete(s.Obsolete, write.Key)
+		}
+		if t.next.Rows == 0 && t.path != "-" {
+			delete(s.Pending.Partitions, t.path)
+			delete(s.Partitions, t.path)
+		}
+		return nil
+	}
+	var failed error
+	for _, task := range tasks {
+		err := publish(task)
+		if errors.Is(err, errCrashed) {
+			return err
+		}
+		if failed = cmp.Or(failed, err); errors.Is(err, errStopped) {
 			break
-		}
-		generation, err := w.publish(r, task.Write, task.staged)
-		if err != nil {
-			failed = err
-			continue // as other publishers do
-		}
-		s := owned.Sink(task.Sink)
-		switch {
-		case task.path == "":
-			s.Pending.Quarantine, s.Quarantine = nil, nil
-			if task.Action != plan.Delete {
-				s.Quarantine = recordedQuarantine(task.staged, task.Key, generation)
-			}
-		case task.Action == plan.Delete:
-			delete(s.Pending.Partitions, task.path)
-			delete(s.Partitions, task.path)
-		default:
-			delete(s.Pending.Partitions, task.path)
-			s.Partitions[task.path] = recorded(task.staged, task.Key, generation)
-		}
+		} // the others go on, as other publishers do
 	}
 	if failed == nil {
 		for _, s := range owned.Sinks {
@@ -305,20 +394,14 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 
 func (w *world) record(r *run) { w.state = r.state.Clone() }
 
-// recorded is the state of a published file, or of a deletion.
-func recorded(staged *plan.Staged, key, generation string) state.Partition {
+func recordedQuarantine(staged *plan.Staged, key, generation string) *state.Quarantine {
 	if staged == nil {
-		return state.Partition{Object: state.Object{Key: key}}
+		return &state.Quarantine{Object: state.Object{Key: key}}
 	}
-	return state.Partition{
-		Rows: staged.Rows, Content: staged.Content,
+	return &state.Quarantine{
+		Events: staged.Rows, Content: staged.Content,
 		Object: state.Object{Key: key, Size: staged.Size, CRC32C: staged.CRC32C, Generation: generation},
 	}
-}
-
-func recordedQuarantine(staged *plan.Staged, key, generation string) *state.Quarantine {
-	p := recorded(staged, key, generation)
-	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
 }
 
 // publish makes one change on its condition, and proves that what it takes away
@@ -335,8 +418,12 @@ func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generati
 	}
 	if exists && !slices.Contains(r.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
 		ours := false
-		for _, p := range r.prior[write.Sink].Partitions {
-			ours = ours || p.Object == objectOf(write.Key, text, current)
+		for _, p := range slices.Concat(slices.Collect(maps.Values(r.prior[write.Sink].Partitions)), slices.Collect(maps.Values(r.prior[write.Sink].Broken))) {
+			f, _ := p.File(write.Key)
+			ours = ours || f.Object == objectOf(write.Key, text, current)
+		}
+		if o, ok := r.prior[write.Sink].Obsolete[write.Key]; ok {
+			ours = ours || o.Generation == current
 		}
 		if q := r.prior[write.Sink].Quarantine; q != nil {
 			ours = ours || q.Object == objectOf(write.Key, text, current)

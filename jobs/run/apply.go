@@ -212,9 +212,8 @@ func (a *applying) intend(ctx context.Context) error {
 				delete(s.Pending.Partitions, c.Partition)
 			}
 		}
-		for _, w := range c.Writes {
-			pending(w.Sink).Partitions[c.Partition] = partition(c.Staged, state.Object{Key: w.Key})
-			delete(owned.Sink(w.Sink).Obsolete, w.Key)
+		for _, sink := range c.Sinks() {
+			pending(sink).Partitions[c.Partition] = p.Intended(c, sink)
 		}
 	}
 	if q := p.Quarantine; q != nil {
@@ -261,19 +260,14 @@ func (a *applying) conclude() {
 	}
 }
 
-// partition is the state of a staged file once it is published as that object;
-// one without rows is a deletion.
-func partition(staged *plan.Staged, object state.Object) state.Partition {
-	if staged == nil {
-		return state.Partition{Object: object}
-	}
-	object.Size, object.CRC32C = staged.Size, staged.CRC32C
-	return state.Partition{Schema: staged.Schema, Rows: staged.Rows, Content: staged.Content, Object: object, Days: staged.Days}
-}
-
+// quarantineState is the state of a quarantine once it is published as that
+// object; one without events is a deletion.
 func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine {
-	p := partition(q.Staged, object)
-	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+	if q.Staged == nil {
+		return &state.Quarantine{Object: object}
+	}
+	object.Size, object.CRC32C = q.Staged.Size, q.Staged.CRC32C
+	return &state.Quarantine{Events: q.Staged.Rows, Content: q.Staged.Content, Object: object}
 }
 
 // publish makes the changes but for deletions, step by step, so that rows which
@@ -304,7 +298,7 @@ func (a *applying) deleteAll(ctx context.Context) error {
 	if err := a.each(ctx, func(c plan.Change) bool { return c.Action == plan.Delete }, nil); err != nil {
 		return err
 	}
-	return a.drop(ctx, a.plan.Obsolete, "file of the former schema")
+	return a.drop(ctx, a.plan.Obsolete, "file that is in no partition any more")
 }
 
 // each makes those changes, several at once.
@@ -345,25 +339,68 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 	defer cancel()
 	started := s.Now()
 	s.Observer.ApplyStarted(a.plan.Address, c)
-	for _, w := range c.Writes {
-		object, err := a.write(ctx, w, c.Staged, "application/vnd.apache.parquet")
-		if err != nil {
+	for _, sink := range c.Sinks() {
+		if err := a.publishIn(ctx, c, sink); err != nil {
 			return fmt.Errorf("%s, partition %s: %w", a.plan.Address, c.Partition, err)
 		}
-		a.mu.Lock()
-		sink := a.owned.Sink(w.Sink)
-		delete(sink.Pending.Partitions, c.Partition)
-		if w.Action == plan.Delete {
-			delete(sink.Partitions, c.Partition)
-			delete(sink.Obsolete, w.Key)
-		} else {
-			sink.Partitions[c.Partition] = partition(c.Staged, object)
-		}
-		a.mu.Unlock()
 	}
 	a.count(c.Action)
 	s.Observer.ApplyDone(a.plan.Address, c, s.Now().Sub(started))
 	return nil
+}
+
+// publishIn makes a change in one sink: first the files that are new, and once
+// all of them are there, it deletes those that have no place any more. In between,
+// readers find rows twice, but never a row in no file.
+func (a *applying) publishIn(ctx context.Context, c plan.Change, sink string) error {
+	next := a.plan.Intended(c, sink)
+	var deletions []plan.Write
+	for _, w := range c.Writes {
+		switch {
+		case w.Sink != sink:
+		case w.Action == plan.Delete:
+			deletions = append(deletions, w)
+		default:
+			object, err := a.write(ctx, w, c.Staged[w.File], "application/vnd.apache.parquet")
+			if err != nil {
+				return err
+			}
+			next.Files[w.File].Object = object
+		}
+	}
+	a.change(sink, func(s *state.Sink) {
+		if next.Rows == 0 {
+			return
+		}
+		for _, w := range deletions {
+			a.outlive(c.Partition, w)
+		}
+		for _, f := range next.Files {
+			delete(s.Obsolete, f.Key)
+		}
+		delete(s.Pending.Partitions, c.Partition)
+		s.Partitions[c.Partition] = next
+	})
+	for _, w := range deletions {
+		if _, err := a.write(ctx, w, nil, ""); err != nil {
+			return err
+		}
+		a.change(sink, func(s *state.Sink) { delete(s.Obsolete, w.Key) })
+	}
+	a.change(sink, func(s *state.Sink) {
+		if next.Rows == 0 {
+			delete(s.Pending.Partitions, c.Partition)
+			delete(s.Partitions, c.Partition)
+		}
+	})
+	return nil
+}
+
+// change changes what the state says of a sink, one change at a time.
+func (a *applying) change(sink string, f func(*state.Sink)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a.owned.Sink(sink))
 }
 
 // count notes what is done, for the record of runs.
@@ -386,14 +423,12 @@ func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) er
 		if err != nil {
 			return fmt.Errorf("%s, quarantine: %w", a.plan.Address, err)
 		}
-		a.mu.Lock()
-		sink := a.owned.Sink(w.Sink)
-		sink.Pending.Quarantine = nil
-		sink.Quarantine = nil
-		if w.Action != plan.Delete {
-			sink.Quarantine = quarantineState(q, object)
-		}
-		a.mu.Unlock()
+		a.change(w.Sink, func(s *state.Sink) {
+			s.Pending.Quarantine, s.Quarantine = nil, nil
+			if w.Action != plan.Delete {
+				s.Quarantine = quarantineState(q, object)
+			}
+		})
 	}
 	return nil
 }

@@ -298,10 +298,8 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 		d.diff.Unchanged = d.staged.Rows
 		return nil
 	}
-	err := b.withPublished(ctx, d, func(published sink.Rows) (err error) {
-		d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), published, b.whole)
-		return err
-	})
+	var err error
+	d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.whole)
 	return err
 }
 
@@ -377,8 +375,8 @@ func settle(drafts []*draft, moved map[transform.ID]string) {
 	}
 }
 
-// outcome makes the partition's file, when any sink needs it, and has the second
-// reader prove it.
+// outcome makes the partition's files, when any sink needs them, and has the
+// second reader prove each.
 func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
 	o := plan.Outcome{
 		Partition: d.path, Rows: d.rows(), Content: d.old.Content, Schema: b.schema,
@@ -393,53 +391,60 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 	}) {
 		return o, nil
 	}
-	file, err := b.write(ctx, d, filepath.Join(b.dir, fmt.Sprintf("%05d", number)))
+	rows := b.staging.Rows(d.path)
+	if d.in != "" {
+		replaced, err := transform.CollectIDs(b.job.Table, rows)
+		if err != nil {
+			return o, err
+		}
+		rows = sink.Merge(b.job.Table, rows, transform.Without(b.job.Table, b.published(ctx, d), replaced, d.removed))
+	}
+	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
+	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Table, options, rows)
+	if err == nil && (w.rows != o.Rows.After || unchanged && w.content != d.old.Content) {
+		err = fmt.Errorf("%d rows were to be written, but %d were; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
+	}
 	if err != nil {
 		return o, fmt.Errorf("%s, partition %s: %w", b.job.Address, d.path, err)
 	}
-	o.Content = file.Summary.Content
-	if file.Summary.Rows != o.Rows.After || unchanged && o.Content != d.old.Content {
-		return o, fmt.Errorf("%s, partition %s: %d rows were to be written, but %d were; nothing was published, and this is a bug of prospector",
-			b.job.Address, d.path, o.Rows.After, file.Summary.Rows)
-	}
-	o.Staged = stagedFile(file, b.schema)
+	o.Content, o.Staged = w.content, w.staged(b.schema)
 	return o, nil
 }
 
-// stagedFile is a partition's file, of the table with that fingerprint.
-func stagedFile(file sink.File, schema string) *plan.Staged {
-	return &plan.Staged{
-		Path: file.Path, Schema: schema, Rows: file.Summary.Rows, Content: file.Summary.Content, Size: file.Size, CRC32C: file.CRC32C,
-		Days: &state.Days{First: file.FirstDay, Last: file.LastDay},
-	}
+// written are the files of a partition, and what they have together.
+type written struct {
+	files   []sink.File
+	rows    int64
+	content schemas.Digest
 }
 
-func (b *builder) write(ctx context.Context, d *draft, path string) (file sink.File, err error) {
-	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression)}
-	fresh := b.staging.Rows(d.path)
-	var files []sink.File
-	if d.in == "" {
-		files, err = sink.Write(ctx, path, b.job.Table, options, fresh)
-	} else {
-		replaced, collectErr := transform.CollectIDs(b.job.Table, fresh)
-		if collectErr != nil {
-			return file, collectErr
+// write makes the files of a partition, and has the second reader prove each.
+func (s *Session) write(ctx context.Context, stem, path string, table schemas.Table, o sink.WriteOptions, rows sink.Rows) (w written, err error) {
+	partition, err := sink.ParsePartition(table, path)
+	if err != nil {
+		return w, err
+	}
+	if w.files, err = sink.Write(ctx, stem, table, o, rows); err != nil {
+		return w, err
+	}
+	for _, f := range w.files {
+		if err := s.prove(ctx, table, partition, f); err != nil {
+			return w, err
 		}
-		err = b.withPublished(ctx, d, func(published sink.Rows) (err error) {
-			kept := transform.Without(b.job.Table, published, replaced, d.removed)
-			files, err = sink.Write(ctx, path, b.job.Table, options, sink.Merge(b.job.Table, fresh, kept))
-			return err
+		w.rows, w.content = w.rows+f.Summary.Rows, w.content.Add(f.Summary.Content)
+	}
+	return w, nil
+}
+
+// staged are the files, which are of the table with that fingerprint.
+func (w written) staged(schema string) (files []*plan.Staged) {
+	for _, f := range w.files {
+		files = append(files, &plan.Staged{
+			Path: f.Path, Schema: schema, Rows: f.Summary.Rows, Content: f.Summary.Content, Size: f.Size, CRC32C: f.CRC32C,
+			Days: &state.Days{First: f.FirstDay, Last: f.LastDay},
 		})
 	}
-	if err != nil {
-		return file, err
-	}
-	file = files[0]
-	partition, err := sink.ParsePartition(b.job.Table, d.path)
-	if err != nil {
-		return file, err
-	}
-	return file, b.session.prove(ctx, b.job.Table, partition, file)
+	return files
 }
 
 // prove has a Parquet reader that shares no code with the writer read the file.
@@ -455,12 +460,12 @@ func (s *Session) prove(ctx context.Context, table schemas.Table, partition sink
 	return nil
 }
 
-// withPublished reads a partition's published rows.
-func (b *builder) withPublished(ctx context.Context, d *draft, use func(sink.Rows) error) error {
+// published are a partition's published rows.
+func (b *builder) published(ctx context.Context, d *draft) sink.Rows {
 	if d.in == formerly {
-		return use(b.former.Rows(d.path))
+		return b.former.Rows(d.path)
 	}
-	return readPublished(ctx, b.session.stores[d.in], d.old.Object, b.job.Table, b.dir, use)
+	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Table, b.dir)
 }
 
 // parallel calls f for every item, on as many cores as there are.

@@ -147,11 +147,9 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if err != nil {
 		return o, err
 	}
-	partition, err := sink.ParsePartition(table, path)
-	if err != nil { // an older prospector has left it
+	if _, err := sink.ParsePartition(table, path); err != nil { // an older prospector has left it
 		return o, e.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply first, which completes it, and then erase.")
 	}
-	store := e.stores[from]
 	rows, err := e.count(ctx, from, published, table, e.prospect)
 	if err != nil || rows == 0 {
 		return o, err
@@ -161,35 +159,38 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if o.Rows.After == 0 {
 		return o, nil
 	}
-	options := sink.WriteOptions{Job: e.owned.Table, Compression: string(jobs.Snappy)}
+	options := sink.WriteOptions{Job: e.owned.Table, Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
 	if declared, ok := e.declared(e.block.Address); ok {
-		options.Compression = string(declared.Compression)
+		options.Compression, options.TargetSize = string(declared.Compression), declared.TargetFileSize
 	}
-	var files []sink.File
-	err = readPublished(ctx, store, published.Object, table, e.dir, func(all sink.Rows) (err error) {
-		files, err = sink.Write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), table, options,
-			transform.WithoutProspect(table, all, e.prospect))
-		return err
-	})
-	if err != nil {
-		return o, err
+	all := readPublished(ctx, e.stores[from], published.Files, table, e.dir)
+	w, err := e.write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), path, table, options, transform.WithoutProspect(table, all, e.prospect))
+	if err == nil && w.rows != o.Rows.After {
+		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
 	}
-	file := files[0]
-	if err = e.prove(ctx, table, partition, file); err == nil && file.Summary.Rows != o.Rows.After {
-		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, file.Summary.Rows)
-	}
-	o.Content, o.Staged = file.Summary.Content, stagedFile(file, published.Schema)
+	o.Content, o.Staged = w.content, w.staged(published.Schema)
 	return o, err
 }
 
-// count has the second reader count a prospect's rows in a published file.
-func (s *Session) count(ctx context.Context, in string, published state.Partition, table schemas.Table, prospect string) (int64, error) {
-	r, err := openPublished(ctx, s.stores[in], published.Object, s.stageDir())
+// count has the second reader count a prospect's rows in a published partition.
+func (s *Session) count(ctx context.Context, in string, published state.Partition, table schemas.Table, prospect string) (rows int64, err error) {
+	for _, f := range published.Files {
+		n, err := s.countIn(ctx, in, f, table, prospect)
+		if err != nil {
+			return 0, err
+		}
+		rows += n
+	}
+	return rows, nil
+}
+
+func (s *Session) countIn(ctx context.Context, in string, f state.File, table schemas.Table, prospect string) (int64, error) {
+	r, err := openPublished(ctx, s.stores[in], f.Object, s.stageDir())
 	if err != nil {
-		return 0, fmt.Errorf("reading the published file %s: %w", s.stores[in].URI(published.Object.Key), err)
+		return 0, fmt.Errorf("reading the published file %s: %w", s.stores[in].URI(f.Key), err)
 	}
 	defer r.Close()
-	return verify.Count(ctx, r, published.Object.Size, table, "prospect_id", prospect)
+	return verify.Count(ctx, r, f.Size, table, "prospect_id", prospect)
 }
 
 // listWithout stages the last list of prospects without the one, or gives nil
@@ -271,9 +272,9 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, err
 				}
 				rows, err := s.count(ctx, in, published, table, prospect)
 				if err == nil && rows > 0 {
-					err = fmt.Errorf("%d rows of the prospect are still in %s: this is a bug of prospector", rows, s.stores[in].URI(published.Object.Key))
+					err = fmt.Errorf("%d rows of the prospect are still in %s: this is a bug of prospector", rows, s.stores[in].URI(plan.TablePrefix(owned.Table)+path))
 				}
-				files.Add(1)
+				files.Add(int64(len(published.Files)))
 				return err
 			})
 			if err == nil {

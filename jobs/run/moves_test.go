@@ -77,12 +77,14 @@ func TestMovesKilled(t *testing.T) {
 		"along a chain, the other way":  {[]string{moving(11, 3), moving(12, 2)}, []string{moving(11, 2), moving(12, 1)}},
 		"from the first to the last":    {[]string{moving(11, 1), moving(12, 1)}, []string{moving(11, 3), moving(12, 2)}},
 	} {
-		for _, again := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, again %t", name, again), func(t *testing.T) {
+		for i := range 4 {
+			again, target := i < 2, int64(i%2) // of a byte: each row has a file of its own
+			t.Run(fmt.Sprintf("%s, again %t, files of %d bytes", name, again, target), func(t *testing.T) {
 				t.Parallel()
 				ended := false
 				for lives := int64(1); !ended; lives++ {
 					h := newMortalHouse(t)
+					h.job().TargetFileSize = target
 					h.events(append(stay, test.before...)...)
 					if err := h.run(1<<40, true); err != nil {
 						t.Fatal(err)
@@ -188,6 +190,7 @@ func TestMovesSettle(t *testing.T) {
 				second := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(m.dir, "two")}
 				m.job().Sinks = append(m.job().Sinks, second)
 			}
+			m.job().TargetFileSize = int64(seed % 3) // of 1 or 2 bytes: each row has a file of its own
 			for i := range m.day {
 				m.day[i] = 1 + m.rng.IntN(3)
 			}
@@ -250,7 +253,7 @@ func (m *movers) disturbed(repartition bool) {
 		}
 		m.job().Table = table
 	}
-	lives := int64(8 + m.rng.IntN(30))
+	lives := int64(8 + m.rng.IntN(30+30*int(min(1, m.job().TargetFileSize))))
 	err := m.run(lives, m.rng.IntN(2) == 0)
 	m.log = append(m.log, fmt.Sprintf("run of %d operations, %+v: %v", lives, m.options, err))
 	m.options = PlanOptions{}

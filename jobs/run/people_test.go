@@ -265,6 +265,12 @@ func TestUnexpectedFails(t *testing.T) {
 
 // After erase, nothing that prospector keeps has a byte of the prospect.
 func TestErase(t *testing.T) {
+	for name, target := range map[string]int64{"a file a partition": 0, "a file a row": 1} {
+		t.Run(name, func(t *testing.T) { erase(t, target) })
+	}
+}
+
+func erase(t *testing.T, target int64) {
 	const id, mail, words = "prospect-ALICE-4711", "alice.liddell@example.com", "down the rabbit hole"
 	message := func(day int, kind string) string {
 		return fmt.Sprintf(`{"type":%q,"createdAt":"2022-01-%02dT10:00:00Z","data":{"from":%q,"body":%q,"note":%[4]q}}`, kind, day, mail, words)
@@ -274,6 +280,7 @@ func TestErase(t *testing.T) {
 		"bob": {on(1, "b"), `{"type":"SMS_MESSAGE","data":{"body":"no time"}}`},
 	}
 	h := newHouse(t)
+	h.job().TargetFileSize = target
 	h.job().Compression = jobs.Uncompressed // so that bytes can be searched
 	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Kind: "local", Path: filepath.Join(h.dir, "copy")})
 	traces := func() (found []string) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/apache/arrow/go/v15/arrow"
+
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -15,30 +17,51 @@ import (
 )
 
 // publishedIn is what a partition holds already, and the first of the sinks in
-// which it was found whole.
+// which it was found whole; or where none has it so, the one in which most of it
+// is left.
 func publishedIn(sinks []string, prior map[string]*plan.Refreshed, path string) (sink string, p state.Partition, ok bool) {
 	for _, sink := range sinks {
 		if p, ok := prior[sink].Partitions[path]; ok {
 			return sink, p, true
 		}
 	}
-	return "", state.Partition{}, false
+	for _, at := range sinks {
+		if left := prior[at].Sound(path); left.Rows > p.Rows {
+			sink, p, ok = at, left, true
+		}
+	}
+	return sink, p, ok
 }
 
-// readPublished reads the rows of a published file.
-func readPublished(ctx context.Context, from store.Store, object state.Object, table schemas.Table, dir string, use func(sink.Rows) error) error {
-	err := func() error {
-		r, err := openPublished(ctx, from, object, dir)
-		if err != nil {
-			return err
+// readPublished gives the rows of published files, one after the other. Each is
+// opened when it is its turn.
+func readPublished(ctx context.Context, from store.Store, files []state.File, table schemas.Table, dir string) sink.Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		for _, f := range files {
+			if !readFile(ctx, from, f, table, dir, yield) {
+				return
+			}
 		}
-		defer r.Close()
-		return use(sink.Read(ctx, r, object.Size, table))
-	}()
-	if err != nil {
-		return fmt.Errorf("reading the published file %s: %w", from.URI(object.Key), err)
 	}
-	return nil
+}
+
+// readFile reports whether more is wanted.
+func readFile(ctx context.Context, from store.Store, f state.File, table schemas.Table, dir string, yield func(arrow.Record, error) bool) bool {
+	r, err := openPublished(ctx, from, f.Object, dir)
+	if err != nil {
+		yield(nil, fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err))
+		return false
+	}
+	defer r.Close()
+	for batch, err := range sink.Read(ctx, r, f.Size, table) {
+		if err != nil {
+			err = fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
+		}
+		if !yield(batch, err) || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 type randomReader interface {

@@ -123,31 +123,30 @@ func (r *rewriting) read(ctx context.Context, from, path string, published state
 	if err != nil {
 		return err
 	}
-	return readPublished(ctx, r.stores[from], published.Object, table, r.stageDir(), func(rows sink.Rows) error {
-		if r.cut {
-			ids, err := transform.CollectIDs(table, rows)
-			if err != nil {
-				return err
-			}
-			rows = transform.Without(table, rows, maps.Clone(r.seen))
-			maps.Copy(r.seen, ids)
+	rows := readPublished(ctx, r.stores[from], published.Files, table, r.stageDir())
+	if r.cut {
+		ids, err := transform.CollectIDs(table, rows)
+		if err != nil {
+			return err
 		}
-		for batch, err := range conformed(rows, table, partition, r.job.Table) {
-			if err == nil {
-				err = r.stage.Add(batch)
-			}
-			if err != nil {
-				return err
-			}
+		rows = transform.Without(table, rows, maps.Clone(r.seen))
+		maps.Copy(r.seen, ids)
+	}
+	for batch, err := range conformed(rows, table, partition, r.job.Table) {
+		if err == nil {
+			err = r.stage.Add(batch)
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// outdated reports whether a sink has a file of another table.
+// outdated reports whether a sink has a file of another table that can be read.
 func outdated(found *plan.Refreshed, schema string) bool {
-	for _, p := range found.Partitions {
-		if p.Schema != schema {
+	for _, path := range plan.Partitions(map[string]*plan.Refreshed{"": found}) {
+		if p := found.Sound(path); len(p.Files) > 0 && p.Schema != schema {
 			return true
 		}
 	}
@@ -195,6 +194,18 @@ func keyList(t schemas.Table) string {
 	return `["` + strings.Join(t.Keys(), `", "`) + `"]`
 }
 
+// outlive notes that an object of a partition only waits to be deleted.
+func (a *applying) outlive(partition string, w plan.Write) {
+	s := a.owned.Sink(w.Sink)
+	if s.Obsolete == nil {
+		s.Obsolete = make(map[string]state.Object)
+	}
+	s.Obsolete[w.Key] = state.Object{Key: w.Key, Generation: w.Generation} // it may be a damaged one
+	if f, ok := s.Partitions[partition].File(w.Key); ok && f.Generation == w.Generation {
+		s.Obsolete[w.Key] = f.Object
+	}
+}
+
 // retire takes the partitions of the former table out of the state's table, once
 // their rows are in the new one: their objects only wait to be deleted.
 func (a *applying) retire() {
@@ -204,15 +215,10 @@ func (a *applying) retire() {
 			continue
 		}
 		for _, w := range c.Writes {
-			s := a.owned.Sink(w.Sink)
-			object := s.Partitions[c.Partition].Object
-			if object.Key == "" { // it was damaged
-				object = state.Object{Key: w.Key, Generation: w.Generation}
-			}
-			if s.Obsolete == nil {
-				s.Obsolete = make(map[string]state.Object)
-			}
-			s.Obsolete[w.Key] = object
+			a.outlive(c.Partition, w)
+		}
+		for _, sink := range c.Sinks() {
+			s := a.owned.Sink(sink)
 			delete(s.Partitions, c.Partition)
 			delete(s.Pending.Partitions, c.Partition)
 		}

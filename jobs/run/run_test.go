@@ -35,7 +35,10 @@ type house struct {
 	// observed is what the last session reported.
 	observed observer
 	prepare  func(*Session)
-	options  PlanOptions
+	// parts says that partitions may be in several files, and that in which does
+	// not matter.
+	parts   bool
+	options PlanOptions
 }
 
 func newHouse(t testing.TB) *house {
@@ -132,12 +135,15 @@ func (h *house) apply() *plan.Plan {
 	return p
 }
 
-// lake is what the job's files hold, by key: the digest that Write has noted in
+// lake is what the job's files hold, by key or partition: the digest that Write has noted in
 // the file is recomputed from its rows.
 func (h *house) lake(root string) map[string]schemas.Digest {
 	h.Helper()
 	out := make(map[string]schemas.Digest)
 	h.eachFile(root, func(key string, batch arrow.Record) {
+		if h.parts {
+			key = filepath.Dir(key)
+		}
 		for _, d := range schemas.RowDigests(h.job().Table.Columns, batch) {
 			out[key] = out[key].Add(d)
 		}
@@ -207,7 +213,7 @@ func (h *house) fromScratch() map[string]schemas.Digest {
 	other := newHouse(h)
 	other.stores = h.stores
 	other.config.Jobs[0].Source, other.config.Jobs[0].Prospects = h.job().Source, h.job().Prospects
-	other.config.Jobs[0].Table = h.job().Table
+	other.config.Jobs[0].Table, other.config.Jobs[0].TargetFileSize, other.parts = h.job().Table, h.job().TargetFileSize, h.parts
 	other.apply()
 	return other.lake(other.root())
 }

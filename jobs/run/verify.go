@@ -64,9 +64,9 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 		}
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.Rows, v.found.Bytes+f.Object.Size
+		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.Rows, v.found.Bytes+f.Size
 		if problem != "" {
-			v.add(f.job, f.sink, f.Object.Key, problem)
+			v.add(f.job, f.sink, f.Key, problem)
 		}
 		done++
 		progress(done, len(v.files))
@@ -93,7 +93,7 @@ type published struct {
 	job, sink string
 	table     schemas.Table
 	path      string
-	state.Partition
+	state.File
 }
 
 func (v *verifying) add(job, sink, key, problem string) {
@@ -108,19 +108,25 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 		}
 		of := owned.Sinks[address]
 		known := make(map[string]bool)
-		add := func(path string, p state.Partition) {
-			known[p.Object.Key] = true
-			v.files = append(v.files, published{job, address, owned.Schemas[p.Schema], path, p})
+		add := func(path, schema string, f state.File) {
+			known[f.Key] = true
+			v.files = append(v.files, published{job, address, owned.Schemas[schema], path, f})
 		}
 		for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
-			add(path, of.Partitions[path])
+			p := of.Partitions[path]
+			for _, f := range p.Files {
+				add(path, p.Schema, f)
+			}
+			if p.Incomplete {
+				v.add(job, address, plan.TablePrefix(owned.Table)+path, "Files of this partition were deleted or damaged. The next apply repairs it, as far as the source has their rows.")
+			}
 		}
 		if q := of.Quarantine; q != nil {
-			add("", state.Partition{Object: q.Object})
+			add("", "", state.File{Object: q.Object})
 		}
 		for key := range of.Obsolete {
 			known[key] = true
-			v.add(job, address, key, "A rewrite that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
+			v.add(job, address, key, "An apply that was interrupted has left it: its rows stand in other files, too. The next apply deletes it.")
 		}
 		if of.Pending != nil {
 			problem := "An apply was interrupted: the next one completes what it has begun."
@@ -146,15 +152,15 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 // judge reads a file, and says what is wrong with it, or "".
 func (v *verifying) judge(ctx context.Context, f published) (problem string, err error) {
 	from := v.stores[f.sink]
-	object, err := from.Stat(ctx, f.Object.Key)
+	object, err := from.Stat(ctx, f.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist):
 		return "It is gone.", nil
 	case err != nil:
 		return "", err
-	case object.Size != f.Object.Size || object.CRC32C != f.Object.CRC32C:
+	case object.Size != f.Size || object.CRC32C != f.CRC32C:
 		return fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
-			object.Size, object.CRC32C, f.Object.Size, f.Object.CRC32C), nil
+			object.Size, object.CRC32C, f.Size, f.CRC32C), nil
 	case f.path == "": // the quarantine, which is no Parquet
 		return "", nil
 	case len(f.table.Columns) == 0:
@@ -166,10 +172,10 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	}
 	r, err := openPublished(ctx, from, f.Object, v.stageDir())
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", from.URI(f.Object.Key), err)
+		return "", fmt.Errorf("reading %s: %w", from.URI(f.Key), err)
 	}
 	defer r.Close()
-	err = verify.Published(ctx, r, f.Object.Size, f.table, partition, f.Rows, f.Content)
+	err = verify.Published(ctx, r, f.Size, f.table, partition, f.Rows, f.Content)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

@@ -118,9 +118,10 @@ func TestUntouchedPartitions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sink.Partitions[path] = state.Partition{Rows: 1, Content: schemas.Digest{Lo: uint64(i)}, Days: &state.Days{First: 18628, Last: 18990}, Object: state.Object{
-			Key: object.Key, Size: object.Size, CRC32C: object.CRC32C, Generation: object.Generation,
-		}}
+		sink.Partitions[path] = state.Partition{Rows: 1, Content: schemas.Digest{Lo: uint64(i)}, Days: &state.Days{First: 18628, Last: 18990}, Files: []state.File{{
+			Rows: 1, Content: schemas.Digest{Lo: uint64(i)},
+			Object: state.Object{Key: object.Key, Size: object.Size, CRC32C: object.CRC32C, Generation: object.Generation},
+		}}}
 	}
 	if err := backend.Write(t.Context(), s); err != nil {
 		t.Fatal(err)

@@ -111,6 +111,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.job().Prospects = nil
 	w.partition()
 	w.job().DeleteForeign = seed%2 == 0
+	if w.parts = seed%3 > 0; w.parts {
+		w.target()
+	}
 	w.config.Sinks = w.job().Sinks
 	inner := w.stores["local"]
 	w.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
@@ -134,6 +137,12 @@ func (w *world) partition() {
 	}
 	w.job().Table = table
 	w.did("configuration: partitioned by %v", keys)
+}
+
+// target has files of some size.
+func (w *world) target() {
+	w.job().TargetFileSize = []int64{0, 1 << 10, 3 << 10, 9 << 10}[w.rng.IntN(4)]
+	w.did("configuration: files of %d bytes", w.job().TargetFileSize)
 }
 
 // columns are sets of columns that a table may have beside the built-in ones.
@@ -185,7 +194,10 @@ func (w *world) source() {
 // happens changes the source, or is what outsiders do to the lake.
 func (w *world) happens() {
 	files := w.files()
-	switch pick := w.rng.IntN(10); {
+	switch pick := w.rng.IntN(12); {
+	case pick > 9 && w.parts:
+		w.target()
+	case pick > 9:
 	case pick == 9:
 		w.declare()
 	case pick == 8:
@@ -361,7 +373,7 @@ func TestEveryWorldSettles(t *testing.T) {
 	if testing.Short() {
 		worlds = 10
 	}
-	var killed, stale, applied atomic.Int64
+	var killed, stale, applied, parts atomic.Int64
 	t.Run("worlds", func(t *testing.T) {
 		for seed := range worlds {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -372,6 +384,9 @@ func TestEveryWorldSettles(t *testing.T) {
 						w.happens()
 					}
 					lives := int64(1 + w.rng.IntN(28))
+					if w.job().TargetFileSize > 0 { // there are more operations
+						lives += w.rng.Int64N(14)
+					}
 					if w.chance(3) {
 						lives = 1 << 40
 					}
@@ -389,11 +404,14 @@ func TestEveryWorldSettles(t *testing.T) {
 					}
 				}
 				w.settled()
+				if slices.ContainsFunc(w.files(), func(file string) bool { return strings.Contains(file, "part-00001-") }) {
+					parts.Add(1)
+				}
 			})
 		}
 	})
-	t.Logf("%d runs were killed, %d plans were stale, %d runs ended well", killed.Load(), stale.Load(), applied.Load())
-	if n := int64(worlds); killed.Load() < n || stale.Load() < n/10 || applied.Load() < n {
+	t.Logf("%d runs were killed, %d plans were stale, %d runs ended well; %d worlds have partitions of several files", killed.Load(), stale.Load(), applied.Load(), parts.Load())
+	if n := int64(worlds); killed.Load() < n || stale.Load() < n/10 || applied.Load() < n || parts.Load() < n/10 {
 		t.Error("the test hardly tests")
 	}
 }

@@ -98,7 +98,7 @@ func TestReadDamaged(t *testing.T) {
 	}{
 		{"cut off", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
-		{"newer", `{"version":4}`, []string{"newer version", "format 4"}},
+		{"newer", `{"version":5}`, []string{"newer version", "format 5"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := statePath(t)

@@ -12,7 +12,7 @@ import (
 
 // Version is the version of the file format that this program writes. It reads
 // every version up to it.
-const Version = 3
+const Version = 4
 
 // ErrNewer says that a newer prospector has written the state.
 var ErrNewer = errors.New("the state was written by a newer version of prospector")
@@ -22,15 +22,88 @@ var ErrNewer = errors.New("the state was written by a newer version of prospecto
 // the rest: before a shared type changes, its present form moves to the versions
 // that have it. Field order is the order in the file.
 
-// fileV3 is the file as it is written. Job, Sink and what they hold are the
+// fileV4 is the file as it is written. Job, Sink and what they hold are the
 // values of this package; but a partition names its schema only where it is not
 // the job's.
-type fileV3 struct {
+type fileV4 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
 	Lineage string          `json:"lineage"`
 	Erasing bool            `json:"erasing,omitempty"`
 	Jobs    map[string]*Job `json:"jobs"`
+}
+
+// fileV3 knows one file a partition.
+type fileV3 struct {
+	Version int               `json:"version"`
+	Serial  int64             `json:"serial"`
+	Lineage string            `json:"lineage"`
+	Erasing bool              `json:"erasing,omitempty"`
+	Jobs    map[string]*jobV3 `json:"jobs"`
+}
+
+type jobV3 struct {
+	Table          string                   `json:"table"`
+	Schema         string                   `json:"schema"`
+	Schemas        map[string]schemas.Table `json:"schemas,omitempty"`
+	Survey         *schemas.Survey          `json:"survey,omitempty"`
+	Prospects      *ProspectList            `json:"prospects,omitempty"`
+	PreventDestroy bool                     `json:"prevent_destroy,omitempty"`
+	Sinks          map[string]*sinkV3       `json:"sinks"`
+}
+
+type sinkV3 struct {
+	URI        string                 `json:"uri"`
+	Partitions map[string]partitionV3 `json:"partitions"`
+	Quarantine *Quarantine            `json:"quarantine,omitempty"`
+	Pending    *pendingV3             `json:"pending,omitempty"`
+	Obsolete   map[string]Object      `json:"obsolete,omitempty"`
+}
+
+type pendingV3 struct {
+	Partitions map[string]partitionV3 `json:"partitions,omitempty"`
+	Quarantine *Quarantine            `json:"quarantine,omitempty"`
+}
+
+type partitionV3 struct {
+	Schema  string         `json:"schema,omitempty"`
+	Rows    int64          `json:"rows"`
+	Content schemas.Digest `json:"content"`
+	Object  Object         `json:"object"`
+	Days    *Days          `json:"days,omitempty"`
+}
+
+func (f fileV3) upgrade() fileV4 {
+	out := fileV4{Version: 4, Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: make(map[string]*Job, len(f.Jobs))}
+	for address, j := range f.Jobs {
+		if j == nil {
+			j = &jobV3{}
+		}
+		job := &Job{
+			Table: j.Table, Schema: j.Schema, Schemas: j.Schemas, Survey: j.Survey, Prospects: j.Prospects,
+			PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks)),
+		}
+		for address, s := range j.Sinks {
+			if s == nil {
+				s = &sinkV3{}
+			}
+			sink := &Sink{URI: s.URI, Partitions: upgradeV3(s.Partitions), Quarantine: s.Quarantine, Obsolete: s.Obsolete}
+			if s.Pending != nil {
+				sink.Pending = &Pending{upgradeV3(s.Pending.Partitions), s.Pending.Quarantine}
+			}
+			job.Sinks[address] = sink
+		}
+		out.Jobs[address] = job
+	}
+	return out
+}
+
+func upgradeV3(partitions map[string]partitionV3) map[string]Partition {
+	out := make(map[string]Partition, len(partitions))
+	for path, p := range partitions {
+		out[path] = Partition{Schema: p.Schema, Rows: p.Rows, Content: p.Content, Files: []File{{p.Rows, p.Content, p.Object}}, Days: p.Days}
+	}
+	return out
 }
 
 // fileV2 knows only the built-in table, partitioned in some way: of that, all
@@ -43,20 +116,20 @@ type fileV2 struct {
 }
 
 type jobV2 struct {
-	Table          string           `json:"table"`
-	Schema         string           `json:"schema"`
-	Prospects      *ProspectList    `json:"prospects,omitempty"`
-	PreventDestroy bool             `json:"prevent_destroy,omitempty"`
-	Sinks          map[string]*Sink `json:"sinks"`
+	Table          string             `json:"table"`
+	Schema         string             `json:"schema"`
+	Prospects      *ProspectList      `json:"prospects,omitempty"`
+	PreventDestroy bool               `json:"prevent_destroy,omitempty"`
+	Sinks          map[string]*sinkV3 `json:"sinks"`
 }
 
 func (f fileV2) upgrade() fileV3 {
-	out := fileV3{Version: 3, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*Job, len(f.Jobs))}
+	out := fileV3{Version: 3, Serial: f.Serial, Lineage: f.Lineage, Jobs: make(map[string]*jobV3, len(f.Jobs))}
 	for address, j := range f.Jobs {
 		if j == nil {
 			j = &jobV2{}
 		}
-		job := &Job{Table: j.Table, Schema: j.Schema, Prospects: j.Prospects, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks}
+		job := &jobV3{Table: j.Table, Schema: j.Schema, Prospects: j.Prospects, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks}
 		if t, ok := schemas.BuiltinOf(j.Schema); ok {
 			job.Schemas = map[string]schemas.Table{j.Schema: t}
 		}
@@ -75,8 +148,8 @@ type fileV1 struct {
 }
 
 type jobV1 struct {
-	Schema string           `json:"schema"`
-	Sinks  map[string]*Sink `json:"sinks"`
+	Schema string             `json:"schema"`
+	Sinks  map[string]*sinkV3 `json:"sinks"`
 }
 
 func (f fileV1) upgrade() fileV2 {
@@ -101,7 +174,7 @@ func Encode(s *State) ([]byte, error) {
 			}
 		})
 	}
-	b, err := json.MarshalIndent(fileV3{Version, s.Serial, s.Lineage, s.Erasing, short.Jobs}, "", "  ")
+	b, err := json.MarshalIndent(fileV4{Version, s.Serial, s.Lineage, s.Erasing, short.Jobs}, "", "  ")
 	return append(b, '\n'), err
 }
 
@@ -130,21 +203,25 @@ func Decode(b []byte) (*State, error) {
 	if err := json.Unmarshal(b, &sniff); err != nil {
 		return nil, fmt.Errorf("the state is not JSON: %w", err)
 	}
-	var f fileV3
+	var f fileV4
 	var err error
 	switch version := sniff.Version; {
 	case version > Version:
 		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
-	case version == 3:
+	case version == 4:
 		err = strictly(b, &f)
+	case version == 3:
+		var old fileV3
+		err = strictly(b, &old)
+		f = old.upgrade()
 	case version == 2:
 		var old fileV2
 		err = strictly(b, &old)
-		f = old.upgrade()
+		f = old.upgrade().upgrade()
 	case version == 1:
 		var old fileV1
 		err = strictly(b, &old)
-		f = old.upgrade().upgrade()
+		f = old.upgrade().upgrade().upgrade()
 	default:
 		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
 	}
@@ -167,7 +244,7 @@ func strictly(b []byte, into any) error {
 
 // state is the value of the file, with empty maps and structs to write into
 // where the file has null.
-func (f fileV3) state() *State {
+func (f fileV4) state() *State {
 	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {
 		job := s.Job(address)

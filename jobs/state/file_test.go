@@ -22,6 +22,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // same compares what states say: an empty map says no more than none.
 var same = cmpopts.EquateEmpty()
 
+// inFiles is a partition in more than one file.
+const inFiles = "event_type=SMS_MESSAGE/event_date=2022-01-15"
+
 // full has every field of the format.
 func full() *state.State {
 	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
@@ -43,11 +46,19 @@ func full() *state.State {
 	older := lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"]
 	older.Schema = former.Fingerprint()
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = older
+	many := partition(10, 6)
+	many.Files = []state.File{
+		{Rows: 6, Content: schemas.Digest{Hi: 2, Lo: 3}, Object: object(7)},
+		{Rows: 4, Content: schemas.Digest{Hi: 3, Lo: ^uint64(9)}, Object: object(8)},
+	}
+	many.Days = &state.Days{First: 19006, Last: 19007}
+	lake.Partitions[inFiles] = many
+	lake.Obsolete = map[string]state.Object{object(9).Key: object(9)}
 	lake.Quarantine = quarantine(3, 3)
 	lake.Pending = &state.Pending{
 		Partitions: map[string]state.Partition{
 			"event_type=SMS_MESSAGE/event_date=2022-01-13": partition(72, 4),
-			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Schema: job.Schema, Object: state.Object{Key: "prospect_events/2.parquet"}},
+			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Schema: job.Schema, Files: []state.File{{Object: state.Object{Key: "prospect_events/2.parquet"}}}},
 		},
 		Quarantine: quarantine(4, 5),
 	}
@@ -66,7 +77,11 @@ func table(path string) schemas.Table {
 }
 
 func partition(rows int64, seed uint64) state.Partition {
-	return state.Partition{Schema: schemas.KnockEvents().Fingerprint(), Rows: rows, Content: schemas.Digest{Hi: seed, Lo: ^seed}, Object: object(seed)}
+	content := schemas.Digest{Hi: seed, Lo: ^seed}
+	return state.Partition{
+		Schema: schemas.KnockEvents().Fingerprint(), Rows: rows, Content: content,
+		Files: []state.File{{Rows: rows, Content: content, Object: object(seed)}},
+	}
 }
 
 func quarantine(events int64, seed uint64) *state.Quarantine {
@@ -80,10 +95,20 @@ func object(seed uint64) state.Object {
 	}
 }
 
+// fullV3 is what the file of format 3 that has every field says: each partition
+// is one file.
+func fullV3() *state.State {
+	s := full()
+	lake := s.Job("job.prospect_events").Sink("sink.local.lake")
+	delete(lake.Partitions, inFiles)
+	lake.Obsolete = nil
+	return s
+}
+
 // fullV2 is what the file of format 2 that has every field says: of the built-in
 // table alone.
 func fullV2() *state.State {
-	s := full()
+	s := fullV3()
 	s.Erasing = false
 	job := s.Job("job.prospect_events")
 	job.Schemas, job.Survey = map[string]schemas.Table{job.Schema: schemas.KnockEvents()}, nil
@@ -115,7 +140,7 @@ func golden(t *testing.T, name string) string {
 // What a format is does not change: states that are out there must be read. That
 // is why older formats have no -update.
 func TestOlderFormats(t *testing.T) {
-	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2()} {
+	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2(), "v3.json": fullV3()} {
 		t.Run(name, func(t *testing.T) {
 			read, err := state.Decode([]byte(golden(t, name)))
 			if err != nil {
@@ -158,29 +183,29 @@ func TestFormatsAreNotMixed(t *testing.T) {
 	}
 }
 
-func TestFormat3(t *testing.T) {
+func TestFormat4(t *testing.T) {
 	got := encode(t, full())
 	if *update {
-		if err := os.WriteFile(filepath.Join("testdata", "v3.json"), []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "v4.json"), []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := golden(t, "v3.json")
+	want := golden(t, "v4.json")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the file is not that of v3.json (-want +got):\n%s", diff)
+		t.Errorf("the file is not that of v4.json (-want +got):\n%s", diff)
 	}
 	read, err := state.Decode([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), read, same); diff != "" {
-		t.Errorf("v3.json is read as another state (-want +got):\n%s", diff)
+		t.Errorf("v4.json is read as another state (-want +got):\n%s", diff)
 	}
 }
 
 // file is a file of the present format whose jobs are that text; fileV1, of
 // format 1.
-func file(jobs string) string   { return `{"version":3,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+func file(jobs string) string   { return `{"version":4,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 func fileV1(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -200,11 +225,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"unknown field", `{"version":1,"serial":1,"lineage":"x","jobs":{},"checkpoints":{}}`, `"checkpoints"`},
 		{"unknown field, deep", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"row":1}}}}}}`), `"row"`},
 		{"unknown field of format 1", fileV1(`{"job.a":{"table":"a","sinks":{}}}`), `"table"`},
-		{"jobs of another type", file(`[]`), "format 3"},
+		{"jobs of another type", file(`[]`), "format 4"},
 		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
-		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 3"},
-		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"object":{"crc32c":4294967296}}}}}}}`), "format 3"},
+		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 4"},
+		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"files":[{"crc32c":4294967296}]}}}}}}`), "format 4"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
@@ -221,11 +246,11 @@ func TestDecodeRefuses(t *testing.T) {
 // A newer file is known as one whatever else has changed in it.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
-		`{"version":4,"serial":1,"lineage":"x","jobs":{}}`,
-		`{"version":4,"jobs":["of another shape"],"new":null}`,
+		`{"version":5,"serial":1,"lineage":"x","jobs":{}}`,
+		`{"version":5,"jobs":["of another shape"],"new":null}`,
 	} {
 		_, err := state.Decode([]byte(file))
-		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 4") {
+		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 5") {
 			t.Errorf("%s gives %v", file, err)
 		}
 	}
@@ -266,17 +291,21 @@ func arbitrary(rng *rand.Rand) *state.State {
 		return string(out)
 	}
 	somePartition := func() state.Partition {
-		return state.Partition{
-			Schema: text() + "s", Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
-			Object: state.Object{Key: text(), Size: rng.Int64(), CRC32C: rng.Uint32(), Generation: text()},
+		p := state.Partition{Schema: text() + "s", Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}}
+		for range rng.IntN(4) {
+			p.Files = append(p.Files, state.File{
+				Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
+				Object: state.Object{Key: text(), Size: rng.Int64(), CRC32C: rng.Uint32(), Generation: text()},
+			})
 		}
+		return p
 	}
 	someQuarantine := func() *state.Quarantine {
 		if rng.IntN(2) == 0 {
 			return nil
 		}
 		p := somePartition()
-		return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Object}
+		return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: object(rng.Uint64N(9))}
 	}
 	s := state.New()
 	s.Serial = 1 + rng.Int64N(1<<62)
@@ -352,7 +381,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(file(jobs)))
 		f.Add([]byte(fileV1(jobs)))
 	}
-	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"version":4}`, `{"Version":1,"version":0}`} {
+	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"version":4}`, `{"version":5}`, `{"Version":1,"version":0}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -82,23 +82,67 @@ type Sink struct {
 	// above. It is what lets the next run tell an interrupted apply from a
 	// change made by somebody else.
 	Pending *Pending `json:"pending,omitempty"`
-	// Obsolete are objects, by key, whose rows are in other partitions now,
-	// since the table is partitioned otherwise. They wait to be deleted.
+	// Obsolete are objects, by key, that are in no partition: their rows stand in
+	// the files that have taken their place, or an interrupted apply has left
+	// them. They wait to be deleted.
 	Obsolete map[string]Object `json:"obsolete,omitempty"`
 }
 
-// Partition is one published partition.
+// Partition is one published partition. A pending one without rows is to be
+// deleted, and its files have but their keys.
 type Partition struct {
-	// Schema is the fingerprint of the table that the file is of.
+	// Schema is the fingerprint of the table that its files are of.
 	Schema string `json:"schema,omitempty"`
-	Rows   int64  `json:"rows"`
-	// Content is the digest of its rows, equal wherever they are the same.
+	Rows   int64  `json:"rows"` // of all files
+	// Content is the digest of its rows, equal wherever they are the same. It is
+	// the sum of its files' digests.
 	Content schemas.Digest `json:"content"`
-	Object  Object         `json:"object"`
+	// Files have the rows, in the order of the files.
+	Files []File `json:"files"`
+	// Incomplete says that somebody else has deleted or damaged others of its
+	// files, and that no apply has made it whole since.
+	Incomplete bool `json:"incomplete,omitempty"`
 	// Days is the range of its rows' schemas.IdentityDays; nil when it is not
 	// known. An event that is new elsewhere, on a day that is not among them,
 	// has not left this partition, so it need not be read for that.
 	Days *Days `json:"days,omitempty"`
+}
+
+// File is one of a partition's files.
+type File struct {
+	Rows    int64          `json:"rows"`
+	Content schemas.Digest `json:"content"` // of its rows
+	Object
+}
+
+// Size is how many bytes its files have.
+func (p Partition) Size() (bytes int64) {
+	for _, f := range p.Files {
+		bytes += f.Size
+	}
+	return bytes
+}
+
+// File finds the file with that key.
+func (p Partition) File(key string) (File, bool) {
+	i := slices.IndexFunc(p.Files, func(f File) bool { return f.Key == key })
+	if i < 0 {
+		return File{}, false
+	}
+	return p.Files[i], true
+}
+
+// Only is the partition with those of its files that keep wants, and no more rows
+// than they have. Its days may be too many.
+func (p Partition) Only(keep func(File) bool) Partition {
+	files := p.Files
+	p.Rows, p.Content, p.Files = 0, schemas.Digest{}, nil
+	for _, f := range files {
+		if keep(f) {
+			p.Rows, p.Content, p.Files = p.Rows+f.Rows, p.Content.Add(f.Content), append(p.Files, f)
+		}
+	}
+	return p
 }
 
 // Days is a range of days since 1970-01-01, both inclusive.
@@ -199,15 +243,24 @@ func (s *State) Clone() *State {
 		}
 		for address, s := range j.Sinks {
 			sink := *s
-			sink.Partitions = maps.Clone(s.Partitions)
+			sink.Partitions = clonePartitions(s.Partitions)
 			sink.Quarantine = s.Quarantine.clone()
 			sink.Obsolete = maps.Clone(s.Obsolete)
 			if s.Pending != nil {
-				sink.Pending = &Pending{maps.Clone(s.Pending.Partitions), s.Pending.Quarantine.clone()}
+				sink.Pending = &Pending{clonePartitions(s.Pending.Partitions), s.Pending.Quarantine.clone()}
 			}
 			job.Sinks[address] = &sink
 		}
 		out.Jobs[address] = job
+	}
+	return out
+}
+
+func clonePartitions(partitions map[string]Partition) map[string]Partition {
+	out := maps.Clone(partitions)
+	for path, p := range out {
+		p.Files = slices.Clone(p.Files)
+		out[path] = p
 	}
 	return out
 }

@@ -57,10 +57,12 @@ func TestCloneIsIndependent(t *testing.T) {
 			s.Job("job.prospect_events").Sink("sink.gcs.lake").Partitions["p"] = partition(1, 1)
 		}},
 		{"a partition", func(s *state.State) { lake(s).Partitions[path] = partition(1, 1) }},
+		{"a partition's file", func(s *state.State) { lake(s).Partitions[path].Files[0].Generation = "" }},
 		{"a partition less", func(s *state.State) { delete(lake(s).Partitions, path) }},
 		{"quarantine", func(s *state.State) { lake(s).Quarantine.Object.Generation = "" }},
 		{"no quarantine", func(s *state.State) { lake(s).Quarantine = nil }},
 		{"a pending partition", func(s *state.State) { lake(s).Pending.Partitions[path] = partition(1, 1) }},
+		{"a pending partition's file", func(s *state.State) { lake(s).Pending.Partitions[path].Files[0].Generation = "" }},
 		{"pending quarantine", func(s *state.State) { lake(s).Pending.Quarantine.Object.Generation = "" }},
 		{"no pending quarantine", func(s *state.State) { lake(s).Pending.Quarantine = nil }},
 		{"no pending", func(s *state.State) { lake(s).Pending = nil }},

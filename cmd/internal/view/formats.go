@@ -14,7 +14,7 @@ import (
 )
 
 // DocumentVersion is the version of what show -json and output -json print.
-const DocumentVersion = "1.1"
+const DocumentVersion = "1.2"
 
 // The kinds of things that a plan changes.
 const (
@@ -88,7 +88,7 @@ func changesOf(p *plan.Plan) []change {
 		}
 		for _, w := range j.Obsolete {
 			out = append(out, change{
-				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by a rewrite that was interrupted",
+				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by an apply that was interrupted",
 				Files: 1, Writes: writesOf([]plan.Write{w}),
 			})
 		}
@@ -244,10 +244,18 @@ func sinkOf(job, address string, s *state.Sink) object {
 	partitions := []object{}
 	for _, path := range slices.SortedFunc(maps.Keys(s.Partitions), cmp.Compare) {
 		p := s.Partitions[path]
-		partitions = append(partitions, object{
+		files := []object{}
+		for _, f := range p.Files {
+			files = append(files, object{"key": f.Key, "rows": f.Rows, "content": f.Content, "bytes": f.Size, "crc32c": f.CRC32C})
+		}
+		of := object{
 			"address": partitionAddress(job, path), "partition": path, "rows": p.Rows, "content": p.Content,
-			"key": p.Object.Key, "bytes": p.Object.Size, "crc32c": p.Object.CRC32C,
-		})
+			"bytes": p.Size(), "files": files, "incomplete": p.Incomplete,
+		}
+		if len(p.Files) == 1 { // as it was before there could be several
+			of["key"], of["crc32c"] = p.Files[0].Key, p.Files[0].CRC32C
+		}
+		partitions = append(partitions, of)
 	}
 	out := object{"address": address, "uri": s.URI, "partitions": partitions, "interrupted": s.Pending != nil}
 	if q := s.Quarantine; q != nil {

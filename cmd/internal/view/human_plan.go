@@ -276,7 +276,7 @@ func (v *Human) changeLines(j plan.Job) []string {
 		lines = append(lines, [2]string{v.symbol(q.Action()) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
 	}
 	for _, w := range j.Obsolete {
-		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "left by a rewrite that was interrupted"})
+		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "left by an apply that was interrupted"})
 	}
 	for _, w := range j.Foreign {
 		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "not prospector's"})

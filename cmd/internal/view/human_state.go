@@ -33,7 +33,7 @@ func (v *Human) sink(address string, s *state.Sink) {
 	var rows, bytes int64
 	width := 0
 	for path, p := range s.Partitions {
-		rows, bytes = rows+p.Rows, bytes+p.Object.Size
+		rows, bytes = rows+p.Rows, bytes+p.Size()
 		width = max(width, len(path))
 	}
 	v.Printf("\n%s\n  %s\n  %s, %s, %s\n", address, s.URI, plural(len(s.Partitions), "partition"), plural(rows, "row"), size(bytes))
@@ -42,11 +42,22 @@ func (v *Human) sink(address string, s *state.Sink) {
 	}
 	for _, path := range slices.Sorted(maps.Keys(s.Partitions)) {
 		p := s.Partitions[path]
-		v.Printf("    %s%s  %12s  %10s\n", path, strings.Repeat(" ", width-len(path)), plural(p.Rows, "row"), size(p.Object.Size))
+		v.Printf("    %s%s  %12s  %10s%s\n", path, strings.Repeat(" ", width-len(path)), plural(p.Rows, "row"), size(p.Size()), inFiles(p))
 	}
 	if q := s.Quarantine; q != nil {
 		v.Printf("  quarantine: %s in %s\n", plural(q.Events, "event"), q.Object.Key)
 	}
+}
+
+// inFiles says in how many files a partition is, unless it is in one and whole.
+func inFiles(p state.Partition) (text string) {
+	if len(p.Files) != 1 {
+		text = "  in " + plural(len(p.Files), "file")
+	}
+	if p.Incomplete {
+		text += "  incomplete"
+	}
+	return text
 }
 
 // Resource prints what the state says of a job or a partition, and whether it
@@ -78,8 +89,10 @@ func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
 				v.Printf("%s\n", v.paint("# "+a.String(), bold))
 			}
 			found = true
-			v.Printf("\n%s\n  uri        = %q\n  rows       = %d\n  bytes      = %d\n  content    = %q\n  crc32c     = \"%08x\"\n  generation = %q\n",
-				sink, tableRoot(job.Sinks[sink].URI, job.Table)+p.Object.Key, p.Rows, p.Object.Size, p.Content.String(), p.Object.CRC32C, p.Object.Generation)
+			for _, f := range p.Files {
+				v.Printf("\n%s\n  uri        = %q\n  rows       = %d\n  bytes      = %d\n  content    = %q\n  crc32c     = \"%08x\"\n  generation = %q\n",
+					sink, tableRoot(job.Sinks[sink].URI, job.Table)+f.Key, f.Rows, f.Size, f.Content.String(), f.CRC32C, f.Generation)
+			}
 		}
 	}
 	return found
