@@ -32,7 +32,7 @@ func (w *world) attempt(outsiders bool) error {
 // settle is an undisturbed run. What is in its way, a person moves first.
 func (w *world) settle() {
 	r := w.plan()
-	if inTheWay := r.inTheWay(); len(inTheWay) > 0 {
+	for inTheWay := r.inTheWay(); len(inTheWay) > 0; inTheWay = r.inTheWay() { // of other files each time, perhaps
 		for _, d := range inTheWay {
 			delete(w.held[d.Sink], d.Key)
 			w.did("person: moves %s of %s out of the way", d.Key, d.Sink)

@@ -174,7 +174,7 @@ func (w *world) plan() *run {
 		r.Drift = append(r.Drift, r.prior[sink].Drift...)
 	}
 	paths := plan.Partitions(r.prior)
-	for path := range w.desired {
+	for _, path := range slices.Sorted(maps.Keys(w.desired)) {
 		if !slices.Contains(paths, path) {
 			paths = append(paths, path)
 		}

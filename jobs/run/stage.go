@@ -108,7 +108,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := b.release(); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read))
+	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read), out.Advice())
 	w.Observer.Staged(job.Address)
 	return out, nil
 }

@@ -96,7 +96,7 @@ func fakeState() *state.State {
 			Sinks: map[string]*state.Sink{
 				"sink.gcs.lake": {URI: "gs://lake/events"},
 				"sink.local.lake": {
-					URI:        "file:///lake/events",
+					URI: "file:///lake/events",
 					Partitions: map[string]state.Partition{
 						fakePartition:            {Rows: 6, Content: fakeContent, Files: []state.File{{Rows: 6, Content: fakeContent, Object: object}}},
 						"event_month=2022-03-01": {Rows: 6, Content: fakeContent, Incomplete: true, Files: []state.File{{Rows: 2, Content: fakeContent, Object: object}, {Rows: 4, Content: fakeContent, Object: object}}},
