@@ -19,6 +19,8 @@ type Outcome struct {
 	// the fingerprint of the table that its files are to be of.
 	Content schemas.Digest
 	Schema  string
+	// Given is what the state is to say of those that the source has given.
+	Given *state.Given
 	// Staged are the files with those rows, in their order, where any sink needs
 	// them.
 	Staged []*Staged
@@ -68,7 +70,7 @@ func Needs(sink *state.Sink, o Outcome) bool {
 func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
 	changes := make([]Change, 0, len(outcomes))
 	for _, o := range outcomes {
-		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Staged: o.Staged, Step: o.Step}
+		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Given: o.Given, Staged: o.Staged, Step: o.Step}
 		published := false
 		for i, address := range sinks {
 			have := prior[address].Sound(o.Partition)
@@ -179,7 +181,7 @@ func (j *Job) Intended(c Change, sink string) state.Partition {
 		}
 		return p
 	}
-	p := state.Partition{Schema: c.Staged[0].Schema}
+	p := state.Partition{Schema: c.Staged[0].Schema, Given: c.Given}
 	written := make(map[string]bool)
 	for _, w := range c.Writes {
 		written[w.Key] = written[w.Key] || w.Sink == sink

@@ -205,6 +205,8 @@ type Change struct {
 	Partition string `json:"partition"`
 	Action    Action `json:"action"`
 	Rows      Rows   `json:"rows"`
+	// Given are those of its rows that the source has given, if not all.
+	Given *state.Given `json:"given,omitempty"`
 	// Before and After are its size in bytes in the first sink.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`

@@ -212,6 +212,13 @@ func (a *applying) intend(ctx context.Context) error {
 				delete(s.Pending.Partitions, c.Partition)
 			}
 		}
+		for _, address := range p.Sinks {
+			s := owned.Sink(address)
+			if same, ok := s.Partitions[c.Partition]; ok && !slices.Contains(c.Sinks(), address) {
+				same.Given = c.Given
+				s.Partitions[c.Partition] = same
+			}
+		}
 		for _, sink := range c.Sinks() {
 			pending(sink).Partitions[c.Partition] = p.Intended(c, sink)
 		}

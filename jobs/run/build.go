@@ -93,6 +93,21 @@ func (d *draft) rows() plan.Rows {
 	return r
 }
 
+// given are the rows of the partition that the source has given, if not all.
+func (d *draft) given(all schemas.Digest) *state.Given {
+	if d.staged.Rows == 0 || d.staged.Content == all {
+		return nil
+	}
+	return &state.Given{Rows: d.staged.Rows, Content: d.staged.Content}
+}
+
+// asBefore reports whether the source gives what it gave the last time, which is
+// a part of what is published.
+func (d *draft) asBefore() bool {
+	given := d.old.Given
+	return d.in != "" && given != nil && given.Rows == d.staged.Rows && given.Content == d.staged.Content
+}
+
 // build compares what is staged with what is published, and makes the files that
 // any sink needs. It reads only published partitions whose rows are not, by their
 // digest, exactly the new ones.
@@ -242,14 +257,14 @@ func interrupted(drafts []*draft) bool {
 	return slices.ContainsFunc(drafts, func(d *draft) bool { return d.unfinished })
 }
 
-// compareAll compares every draft. A partition without new rows is only read when
-// an event that is new in another one may have left it, when its rows may be gone,
-// or after an interrupted apply.
+// compareAll compares every draft. A partition without new rows, or with those of
+// the last time, is only read when an event that is new in another one may have
+// left it, when its rows may be gone, or after an interrupted apply.
 func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	var fresh, idle []*draft
 	for _, d := range drafts {
 		switch {
-		case d.staged.Rows > 0:
+		case d.staged.Rows > 0 && !d.asBefore():
 			fresh = append(fresh, d)
 		case !d.gone:
 			idle = append(idle, d)
@@ -276,6 +291,9 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		maps.Copy(added, days)
 	}
 	days := slices.Sorted(maps.Keys(added))
+	for _, d := range idle { // unless it is compared
+		d.diff.Unchanged = d.staged.Rows
+	}
 	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
 }
 
@@ -380,7 +398,7 @@ func settle(drafts []*draft, moved map[transform.ID]string) {
 func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
 	o := plan.Outcome{
 		Partition: d.path, Rows: d.rows(), Content: d.old.Content, Schema: b.schema,
-		Replace: b.replace.has(d.path), Step: b.steps[d.path],
+		Replace: b.replace.has(d.path), Step: b.steps[d.path], Given: d.given(d.old.Content),
 	}
 	if o.Rows.After == 0 {
 		return o, nil
@@ -407,7 +425,7 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 	if err != nil {
 		return o, fmt.Errorf("%s, partition %s: %w", b.job.Address, d.path, err)
 	}
-	o.Content, o.Staged = w.content, w.staged(b.schema)
+	o.Content, o.Staged, o.Given = w.content, w.staged(b.schema), d.given(w.content)
 	return o, nil
 }
 

@@ -155,6 +155,51 @@ func TestUntouchedPartitions(t *testing.T) {
 	}
 }
 
+// A prospect is read no more, and its rows stay. That is found out once, by
+// reading the files that they are in; while the source gives the same, and nothing
+// that could have left them, they are not read again.
+func TestRowsNobodyGives(t *testing.T) {
+	h := newHouse(t)
+	var opened, asked atomic.Int64
+	inner := h.stores["local"]
+	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+		lake, err := inner(ctx, s)
+		return counting{lake, &opened, &asked}, err
+	}
+	sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
+	prospects := slices.Collect(sim.ProspectIDs())
+	h.apply()
+	night := func(prospects []string) (summary plan.Summary, files int64) {
+		t.Helper()
+		h.ask(h.job().Source.Endpoint, prospects...)
+		opened.Store(0)
+		return h.apply().Summary(), opened.Load()
+	}
+	for i, want := range []struct {
+		prospects []string
+		reads     bool
+	}{
+		{prospects[1:], true}, {prospects[1:], false}, {prospects[2:], true}, {prospects[2:], false},
+		{prospects, false}, // all that the files have
+		{prospects[1:], true},
+	} {
+		summary, files := night(want.prospects)
+		if summary != (plan.Summary{}) || (files > 0) != want.reads {
+			t.Errorf("night %d: %+v, and %d files were read", i, summary, files)
+		}
+	}
+
+	// Later the prospect is back, and some of its events have moved meanwhile.
+	h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
+	if summary, _ := night(prospects[1:]); summary.Change == 0 {
+		t.Fatal("nothing has changed: the test does not test")
+	}
+	night(prospects)
+	if diff := cmp.Diff(h.fromScratch(), h.lake(h.root())); diff != "" {
+		t.Errorf("the lake is not that of an export from scratch:\n%s", diff)
+	}
+}
+
 // failing is a backend that fails to write, from the nth time on.
 type failing struct {
 	*state.Local

@@ -100,13 +100,14 @@ type world struct {
 	log    []string
 	night  int
 	listed int // prospects that are in the list
+	most   int // that ever were
 	life   *life
 	saved  string // a plan that waits to be applied
 	copies map[string][]byte
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{house: newHouse(t), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), night: 3, listed: 6, life: new(life), copies: make(map[string][]byte)}
+	w := &world{house: newHouse(t), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), night: 3, listed: 6, most: 6, life: new(life), copies: make(map[string][]byte)}
 	w.job().Source.Simulator = &jobs.Simulator{}
 	w.job().Prospects = nil
 	w.partition()
@@ -207,7 +208,10 @@ func (w *world) happens() {
 		w.did("source: night %d", w.night)
 		w.source()
 	case pick == 2:
-		w.listed = min(w.listed+1, 10)
+		if w.listed = min(w.most+1, 10); w.chance(2) { // or the list has lost some
+			w.listed = 1 + w.rng.IntN(w.most)
+		}
+		w.most = max(w.most, w.listed)
 		w.did("source: %d prospects are listed", w.listed)
 		w.source()
 	case pick == 3:
@@ -340,6 +344,8 @@ func (w *world) plan(lives int64) (*plan.Plan, error) {
 // makes, and the next one nothing to do.
 func (w *world) settled() {
 	w.saved = ""
+	w.listed = w.most // whose rows are in the lake
+	w.source()
 	if err := w.undisturbed(); err != nil {
 		w.Fatalf("world %d: an undisturbed apply fails: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
 	}
@@ -383,7 +389,7 @@ func TestEveryWorldSettles(t *testing.T) {
 					for range w.rng.IntN(3) {
 						w.happens()
 					}
-					lives := int64(1 + w.rng.IntN(28))
+					lives := int64(1 + w.rng.IntN(24))
 					if w.job().TargetFileSize > 0 { // there are more operations
 						lives += w.rng.Int64N(14)
 					}

@@ -106,6 +106,17 @@ type Partition struct {
 	// known. An event that is new elsewhere, on a day that is not among them,
 	// has not left this partition, so it need not be read for that.
 	Days *Days `json:"days,omitempty"`
+	// Given are those of its rows that the source gave when it was last asked, if
+	// that was not all of them: a prospect could not be read, or the source no
+	// longer has an event. While it gives the same, nothing changes, and the
+	// partition need not be read to find that out.
+	Given *Given `json:"given,omitempty"`
+}
+
+// Given tells some rows of a partition.
+type Given struct {
+	Rows    int64          `json:"rows"`
+	Content schemas.Digest `json:"content"`
 }
 
 // File is one of a partition's files.
@@ -141,6 +152,9 @@ func (p Partition) Only(keep func(File) bool) Partition {
 		if keep(f) {
 			p.Rows, p.Content, p.Files = p.Rows+f.Rows, p.Content.Add(f.Content), append(p.Files, f)
 		}
+	}
+	if len(p.Files) < len(files) {
+		p.Given = nil
 	}
 	return p
 }
