@@ -248,6 +248,7 @@ type fold struct {
 	action      plan.Action
 	first, last string
 	partitions  int
+	files       int // that they are to have
 	rows        plan.Rows
 	bytes       int64
 	sinks       []string // that are written
@@ -295,6 +296,7 @@ func (v *Human) changeLines(j plan.Job) []string {
 func (f *fold) add(c plan.Change) {
 	f.last = c.Partition
 	f.partitions++
+	f.files += len(c.Staged)
 	f.rows.Added += c.Rows.Added
 	f.rows.Changed += c.Rows.Changed
 	f.rows.Removed += c.Rows.Removed
@@ -325,7 +327,7 @@ func (f *fold) effect(rewrite *plan.Rewrite) string {
 	}
 	switch {
 	case f.action == plan.Create:
-		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+		parts = append(parts, plural(f.rows.After, "row"), f.size())
 	case f.action == plan.Delete:
 		fate := " gone"
 		if rewrite != nil && rewrite.Repartitions() {
@@ -333,16 +335,24 @@ func (f *fold) effect(rewrite *plan.Rewrite) string {
 		}
 		parts = append(parts, plural(f.rows.Before, "row")+fate)
 	case f.action == plan.Replace:
-		parts = append(parts, plural(f.rows.After, "row"), size(f.bytes))
+		parts = append(parts, plural(f.rows.After, "row"), f.size())
 	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0 && rewrite != nil:
-		parts = append(parts, plural(f.rows.After, "row")+" written anew", size(f.bytes))
+		parts = append(parts, plural(f.rows.After, "row")+" written anew", f.size())
 	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0: // a sink lacks it
-		parts = append(parts, fmt.Sprintf("the same %s into %s", plural(f.rows.After, "row"), strings.Join(f.sinks, " and ")), size(f.bytes))
+		parts = append(parts, fmt.Sprintf("the same %s into %s", plural(f.rows.After, "row"), strings.Join(f.sinks, " and ")), f.size())
 	default:
 		parts = append(parts, fmt.Sprintf("%s added, %s changed, %s removed, %s in all",
-			count(f.rows.Added), count(f.rows.Changed), count(f.rows.Removed), count(f.rows.After)), size(f.bytes))
+			count(f.rows.Added), count(f.rows.Changed), count(f.rows.Removed), count(f.rows.After)), f.size())
 	}
 	return strings.Join(parts, ", ")
+}
+
+// size is in how many files it is, too, where partitions have several.
+func (f *fold) size() string {
+	if f.files > f.partitions {
+		return fmt.Sprintf("%s in %s", size(f.bytes), plural(f.files, "file"))
+	}
+	return size(f.bytes)
 }
 
 func parent(path string) string { return path[:strings.LastIndex(path, "/")+1] }
