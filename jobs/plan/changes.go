@@ -289,8 +289,8 @@ func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed
 	return q
 }
 
-// DeleteObsolete is what deletes the files that a rewrite has left, but for those
-// whose place the job's changes take.
+// DeleteObsolete is what deletes the files that are in no partition any more, but
+// for those whose place the job's changes take.
 func (j *Job) DeleteObsolete() (writes []Write) {
 	taken := j.Writes()
 	for _, sink := range j.Sinks {

@@ -88,6 +88,10 @@ func TestRefreshParts(t *testing.T) {
 		{name: "fewer files, not begun", published: "A@1 B@2 C@3", pending: "A@1 B@2", seen: []string{"=", "=", "="},
 			kept: inParts("A@1 B@2 C@3"), unfinished: true},
 		{name: "fewer files, done", published: "A@1 B@2 C@3", pending: "A@1 B@2", seen: []string{"=", "=", ""}, kept: inParts("A@1 B@2"), adopted: 1},
+		{name: "fewer files, half-done", published: "A@1 B@2 C@3 D@4", pending: "A@1 B@2", seen: []string{"=", "=", "", "="},
+			kept: nth("A@1 B@2 C@3 D@4", 0, 1, 3), unfinished: true},
+		{name: "fewer files, half-done, and another one deleted", published: "A@1 B@2 C@3 D@4", pending: "A@1 B@2", seen: []string{"=", "", "", "="},
+			broken: nth("A@1 B@2 C@3 D@4", 0, 3), drift: []plan.DriftKind{plan.Deleted}, unfinished: true, lost: 1},
 		{name: "one file more, done", published: "A@1 B@2", pending: "A@1 B@2 C", seen: []string{"=", "=", "", "", "="},
 			kept: inParts("A@1 B@2 C@7"), adopted: 1},
 

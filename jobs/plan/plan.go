@@ -85,7 +85,7 @@ type Job struct {
 	// Left are places at which the job has published, and that the state is to
 	// forget, since a sink or the table's name is another.
 	Left []string `json:"left,omitempty"`
-	// Obsolete are the deletions of files that a rewrite has left.
+	// Obsolete are the deletions of files that an interrupted apply has left.
 	Obsolete []Write `json:"obsolete,omitempty"`
 	// Foreign are the deletions of objects that are not prospector's.
 	Foreign []Write `json:"foreign,omitempty"`

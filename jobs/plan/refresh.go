@@ -234,12 +234,12 @@ func (r *refreshing) partitions() {
 		switch {
 		case !published:
 			r.created(path, next)
-		case pending && next.Rows == 0:
-			r.deleted(path, p, next)
-		case pending && !alike(p, next):
-			r.updated(path, p, next)
-		default:
+		case !pending || alike(p, next):
 			r.published(path, p, next)
+		case whole(next.Only(func(f state.File) bool { return inBoth(f, next, p) }), next) || next.Rows == 0:
+			r.shrunk(path, p, next)
+		default:
+			r.updated(path, p, next)
 		}
 	}
 }
@@ -256,13 +256,11 @@ func (r *refreshing) published(path string, p, twin state.Partition) {
 // updated looks at a partition whose files others were to replace. The new ones
 // are written first and the old ones deleted last. So it is the new one once all
 // of its files are there, and until then the old one; the other files are what
-// is left over. Where no file of the new one had to be written, it is begun only
-// when one of the old files is gone.
+// is left over.
 func (r *refreshing) updated(path string, p, next state.Partition) {
 	now, then := r.sound(p, next), r.sound(next, p)
-	had := func(f state.File) bool { return inBoth(f, next, p) }
 	switch {
-	case whole(then, next) && (!whole(now, p) || len(next.Only(had).Files) < len(next.Files)):
+	case whole(then, next):
 		r.adopt(path, then)
 		r.leftover(p, next)
 		return
@@ -277,21 +275,23 @@ func (r *refreshing) updated(path string, p, next state.Partition) {
 	}
 }
 
-// deleted looks at a partition whose files were all to go.
-func (r *refreshing) deleted(path string, p, next state.Partition) {
-	there := p.Only(func(f state.File) bool { return r.has(f.Key) })
-	switch now := r.sound(there, next); {
-	case len(there.Files) == 0:
-		r.adopt(path, next)
+// shrunk looks at a partition of which files, or all, were only to go. Whether that
+// was begun cannot be told, and what is in them may be on its way elsewhere: so
+// those that are there still count, until they are all gone.
+func (r *refreshing) shrunk(path string, p, next state.Partition) {
+	there := p.Only(func(f state.File) bool { return r.has(f.Key) || inBoth(f, p, next) })
+	now := r.sound(there, next)
+	switch {
+	case len(now.Files) == len(there.Files) && now.Rows == next.Rows:
+		r.adopt(path, r.sound(next, p))
 		return
-	case whole(now, there): // those that it has are all there is to tell of it
+	case whole(now, there):
 		r.Partitions[path] = now
-		r.Unfinished[path] = next
 	default:
 		r.broken(path, there, next)
-		if len(now.Files) > 0 {
-			r.Unfinished[path] = next
-		}
+	}
+	if len(now.Files) > 0 {
+		r.Unfinished[path] = next
 	}
 }
 

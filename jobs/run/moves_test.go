@@ -69,13 +69,16 @@ func moving(created, happens int) string {
 // again or not.
 func TestMovesKilled(t *testing.T) {
 	stay := []string{moving(1, 1), moving(2, 2), moving(3, 3)}
+	const late = `{"type":"T","createdAt":"2022-01-11T00:00:00Z","eventTime":"2022-01-01T23:00:00Z"}`
 	for name, test := range map[string]struct{ before, after []string }{
 		"out of a partition that stays": {[]string{moving(11, 1)}, []string{moving(11, 2)}},
 		"out of one that ends":          {[]string{moving(11, 9)}, []string{moving(11, 2)}},
 		"into one that begins":          {[]string{moving(11, 1)}, []string{moving(11, 9)}},
 		"along a chain":                 {[]string{moving(11, 1), moving(12, 2)}, []string{moving(11, 2), moving(12, 3)}},
 		"along a chain, the other way":  {[]string{moving(11, 3), moving(12, 2)}, []string{moving(11, 2), moving(12, 1)}},
-		"from the first to the last":    {[]string{moving(11, 1), moving(12, 1)}, []string{moving(11, 3), moving(12, 2)}},
+		// The files of the others stay as they are, so that none is written.
+		"the last of three files":    {[]string{moving(12, 1), late}, []string{moving(12, 1), moving(11, 2)}},
+		"from the first to the last": {[]string{moving(11, 1), moving(12, 1)}, []string{moving(11, 3), moving(12, 2)}},
 	} {
 		for i := range 4 {
 			again, target := i < 2, int64(i%2) // of a byte: each row has a file of its own

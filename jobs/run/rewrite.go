@@ -21,7 +21,7 @@ import (
 // always are, those that new rows replace or are added to.
 //
 // A file of the new table takes the place of the old one, and the state says of
-// each of which table it is. Where the partition keys change, it has another
+// each partition of which table it is. Where the partition keys change, it has another
 // place: then the new files are all published before any old one is deleted, so
 // that an apply that is killed in between has lost nothing; the state calls the
 // table the old one until then.
@@ -69,7 +69,10 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 		return err != nil
 	})
 	paths, r.cut = append(paths, made...), r.cut || len(made) > 0
-	rewrite.Files = int64(len(paths))
+	for _, path := range paths {
+		_, p, _ := publishedIn(into.Sinks, into.Prior, path)
+		rewrite.Files += int64(len(p.Files))
+	}
 	if err := r.readAll(ctx, into, paths); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package state
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -121,6 +123,7 @@ func (j *Job) forget(partition string) (forgotten bool) {
 			delete(sink.Partitions, partition)
 			forgotten = true
 		}
+		maps.DeleteFunc(sink.Obsolete, func(key string, _ Object) bool { return path.Dir(key) == j.Table+"/"+partition })
 		p := sink.Pending
 		if p == nil {
 			continue

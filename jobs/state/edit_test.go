@@ -139,10 +139,12 @@ func TestForget(t *testing.T) {
 }
 
 // A forgotten partition is not pending either, or the next run would find it
-// half-published.
+// half-published; nor is what is left over of it deleted.
 func TestForgetPending(t *testing.T) {
 	s := state.New()
+	s.Job("job.a").Table = "a"
 	sink := s.Job("job.a").Sink("sink.b")
+	sink.Obsolete = map[string]state.Object{"a/" + thursday + "/part-00000-x.parquet": {}, "a/" + friday + "/part-00000-x.parquet": {}}
 	sink.Pending = &state.Pending{Partitions: map[string]state.Partition{thursday: partition(1, 1), friday: partition(1, 1)}}
 	for i, path := range []string{thursday, friday} {
 		if err := s.Forget(`job.a.partition["` + path + `"]`); err != nil {
@@ -150,6 +152,9 @@ func TestForgetPending(t *testing.T) {
 		}
 		if left := sink.Pending != nil; left != (i == 0) {
 			t.Errorf("after %d partitions, %+v is pending", i+1, sink.Pending)
+		}
+		if len(sink.Obsolete) != 1-i {
+			t.Errorf("after %d partitions, %v wait to be deleted", i+1, sink.Obsolete)
 		}
 	}
 }
