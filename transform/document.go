@@ -27,40 +27,44 @@ var (
 )
 
 // document is a JSON text taken apart: where its values stand, in the order in
-// which they begin. Nothing is made of a value that nobody asks for. A text has
-// less than 2 GiB.
+// which they begin, and of which shapes its objects are. Nothing is made of a value
+// that nobody asks for. A text has less than 2 GiB.
 type document struct {
 	text      []byte
 	tokens    []token
+	shapes    shapes
 	unescaped []byte // texts of strings that were asked for and have escapes
 	half      bool   // some string has half of a surrogate pair
 	room      int    // for so many values more
 	err       error
 }
 
-// token is a value, or the key of the value behind it. It has no pointer, which
-// spares the garbage collector the looking.
+// token is a value. It has no pointer, which spares the garbage collector the
+// looking.
 type token struct {
 	start, end int32 // in the text, quotes and brackets included
 	next       int32 // the first token behind it and all that is inside
+	shape      int32 // of an object, among the document's
 	kind       kind  // aNumber of every number
 	escaped    bool  // a string with a backslash
 }
 
-// value is a value of a document, or a key; it lives until the next parse.
+// value is a value of a document; it lives until the next parse.
 type value struct {
 	in *document
 	at int32
 }
 
-// parse takes a text apart, of which it keeps a copy. The grammar is checked to
-// the letter (RFC 8259), and every string must be Unicode. The error is errNotJSON,
-// errTooMany when there are more values than most, errTooDeep or errNotUnicode.
+// parse takes a text apart, which must stay as it is until the next parse. The
+// grammar is checked to the letter (RFC 8259), and every string must be Unicode.
+// The error is errNotJSON, errTooMany when there are more values than most,
+// errTooDeep or errNotUnicode.
 func (d *document) parse(text []byte, most int) (value, error) {
-	d.text = append(d.text[:0], text...)
+	d.text = text
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
+	d.shapes.trim()
 	d.half, d.room, d.err = false, most, errNotJSON
-	if end := d.value(d.space(0), 1); end < 0 || d.space(end) < len(text) {
+	if end := d.value(d.space(0), 1, d.shapes.outermost()); end < 0 || d.space(end) < len(text) {
 		return value{}, d.err
 	}
 	if d.half || !utf8.Valid(d.text) {
@@ -72,7 +76,8 @@ func (d *document) parse(text []byte, most int) (value, error) {
 // The methods below expect what they are named after at a place of the text, and
 // give the place behind it, or -1 when it is not there.
 
-func (d *document) value(i, depth int) int {
+// value expects what belongs to the last key of a shape.
+func (d *document) value(i, depth int, of *shape) int {
 	switch d.room--; {
 	case i >= len(d.text):
 		return -1
@@ -85,11 +90,12 @@ func (d *document) value(i, depth int) int {
 	}
 	switch d.text[i] {
 	case '"':
-		return d.string(i)
+		end, escaped := d.quoted(i)
+		return d.add(i, end, aString, escaped)
 	case '{':
-		return d.inside(i, depth, anObject, '}')
+		return d.inside(i, depth, anObject, '}', d.shapes.inside(of))
 	case '[':
-		return d.inside(i, depth, anArray, ']')
+		return d.inside(i, depth, anArray, ']', of)
 	case 't':
 		return d.word(i, "true", aBool)
 	case 'f':
@@ -100,9 +106,13 @@ func (d *document) value(i, depth int) int {
 	return d.number(i)
 }
 
-// add notes a value that has none inside. It is written field by field, since to
-// make a token and copy it took a tenth of the time of flattening.
+// add notes a value that has none inside, and gives its end; -1 is none. It is
+// written field by field, since to make a token and copy it took a tenth of the
+// time of flattening.
 func (d *document) add(start, end int, kind kind, escaped bool) int {
+	if end < 0 {
+		return end
+	}
 	at := len(d.tokens)
 	if at == cap(d.tokens) {
 		d.tokens = slices.Grow(d.tokens, 1)
@@ -114,24 +124,17 @@ func (d *document) add(start, end int, kind kind, escaped bool) int {
 	return end
 }
 
-func (d *document) inside(i, depth int, kind kind, closing byte) int {
+func (d *document) inside(i, depth int, kind kind, closing byte, shape *shape) int {
 	at := len(d.tokens)
 	d.add(i, i, kind, false)
 	i = d.space(i + 1)
 	for more := !d.has(i, closing); more; {
 		if kind == anObject {
-			if !d.has(i, '"') {
+			if shape, i = d.key(shape, i); i < 0 {
 				return -1
 			}
-			if i = d.string(i); i < 0 {
-				return -1
-			}
-			if i = d.space(i); !d.has(i, ':') {
-				return -1
-			}
-			i = d.space(i + 1)
 		}
-		if i = d.value(i, depth+1); i < 0 {
+		if i = d.value(i, depth+1, shape); i < 0 {
 			return -1
 		}
 		i = d.space(i)
@@ -141,8 +144,46 @@ func (d *document) inside(i, depth int, kind kind, closing byte) int {
 			return -1
 		}
 	}
-	d.tokens[at].end, d.tokens[at].next = int32(i+1), int32(len(d.tokens))
+	t := &d.tokens[at]
+	t.end, t.next = int32(i+1), int32(len(d.tokens))
+	if kind == anObject {
+		t.shape = shape.id
+		if !shape.closed {
+			shape.close()
+		}
+	}
 	return i + 1
+}
+
+// key takes the next key of an object that is of a shape until there, and gives
+// the shape with that key and the place of the key's value.
+func (d *document) key(of *shape, i int) (*shape, int) {
+	rest := d.text[i:]
+	for _, s := range of.longer {
+		if len(rest) >= len(s.text) && string(rest[:len(s.text)]) == string(s.text) {
+			return s, d.space(i + len(s.text))
+		}
+	}
+	if !d.has(i, '"') {
+		return nil, -1
+	}
+	end, escaped := d.quoted(i)
+	if end < 0 {
+		return nil, -1
+	}
+	colon := d.space(end)
+	if !d.has(colon, ':') {
+		return nil, -1
+	}
+	text := slices.Clone(d.text[i:d.space(colon+1)])
+	key := text[1 : end-i-1]
+	switch {
+	case d.half: // this text is refused
+		return d.shapes.add(of, key, text), i + len(text)
+	case escaped:
+		key = appendUnescaped(nil, key)
+	}
+	return d.shapes.add(of, key, text), i + len(text)
 }
 
 func (d *document) has(i int, c byte) bool { return i < len(d.text) && d.text[i] == c }
@@ -156,19 +197,19 @@ func (d *document) space(i int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
-func (d *document) string(start int) int {
-	escaped := false
+// quoted is for strings, and keys; escaped tells of a backslash.
+func (d *document) quoted(start int) (end int, escaped bool) {
 	for i := start + 1; ; {
 		i += plain(d.text[i:])
 		switch {
 		case i >= len(d.text) || d.text[i] < ' ':
-			return -1
+			return -1, escaped
 		case d.text[i] == '"':
-			return d.add(start, i+1, aString, escaped)
+			return i + 1, escaped
 		}
 		escaped = true
 		if i++; i >= len(d.text) {
-			return -1
+			return -1, escaped
 		}
 		switch d.text[i] {
 		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
@@ -176,7 +217,7 @@ func (d *document) string(start int) int {
 		case 'u':
 			unit := codeUnit(d.text[i:])
 			if unit < 0 {
-				return -1
+				return -1, escaped
 			}
 			i += len("uXXXX")
 			if utf16.IsSurrogate(unit) {
@@ -187,7 +228,7 @@ func (d *document) string(start int) int {
 				i += len(`\uXXXX`)
 			}
 		default:
-			return -1
+			return -1, escaped
 		}
 	}
 }
@@ -259,6 +300,9 @@ func (v value) token() *token { return &v.in.tokens[v.at] }
 
 func (v value) kind() kind { return v.token().kind }
 
+// shape is that of an object.
+func (v value) shape() *shape { return v.in.shapes.all[v.token().shape] }
+
 // raw is the value as it stands in its text.
 func (v value) raw() []byte {
 	t := v.token()
@@ -280,16 +324,19 @@ func (v value) string() []byte {
 // hasMore reports whether there is any value inside.
 func (v value) hasMore() bool { return v.token().next > v.at+1 }
 
-// fields gives the keys and values of an object; none of another value.
-func (v value) fields() iter.Seq2[value, value] {
-	return func(yield func(key, field value) bool) {
+// fields gives the keys and values of an object, as they came; none of another
+// value.
+func (v value) fields() iter.Seq2[[]byte, value] {
+	return func(yield func(key []byte, field value) bool) {
 		if v.kind() != anObject {
 			return
 		}
-		for at, end := v.at+1, v.token().next; at < end; at = v.in.tokens[at+1].next {
-			if !yield(value{v.in, at}, value{v.in, at + 1}) {
+		shape, at := v.shape(), v.at+1
+		for _, place := range shape.places {
+			if !yield(shape.fields[place].key, value{v.in, at}) {
 				return
 			}
+			at = v.in.tokens[at].next
 		}
 	}
 }
@@ -311,7 +358,7 @@ func (v value) elements() iter.Seq[value] {
 // get gives the first value of a key of an object.
 func (v value) get(key string) (value, bool) {
 	for k, field := range v.fields() {
-		if string(k.string()) == key {
+		if string(k) == key {
 			return field, true
 		}
 	}
@@ -321,7 +368,7 @@ func (v value) get(key string) (value, bool) {
 // count is how often an object has a key.
 func (v value) count(key string) (n int) {
 	for k := range v.fields() {
-		if string(k.string()) == key {
+		if string(k) == key {
 			n++
 		}
 	}

@@ -21,17 +21,16 @@ func partOf(v value) (part, error) {
 		text, err := appendCanonical(nil, v)
 		return part{text: text}, err
 	}
+	if v.shape().twice {
+		return part{}, errDuplicateKey
+	}
 	object := make(draft)
 	for key, field := range v.fields() {
 		p, err := partOf(field)
 		if err != nil {
 			return part{}, err
 		}
-		key := string(key.string())
-		if _, twice := object[key]; twice {
-			return part{}, errDuplicateKey
-		}
-		object[key] = p
+		object[string(key)] = p
 	}
 	return part{object: object}, nil
 }

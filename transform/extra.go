@@ -46,7 +46,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		}
 		before, wasEmpty := len(dst), empty
 		separate()
-		dst = append(appendString(dst, field.key), ':')
+		dst = append(dst, field.label...)
 		if child != nil && child.open {
 			value := len(dst)
 			if dst, err = e.appendLeft(dst, child); err != nil {

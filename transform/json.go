@@ -3,31 +3,13 @@ package transform
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
+// A key that stands twice is an error: readers of JSON disagree on what it means,
+// so no row would be right.
 var errDuplicateKey = errors.New("an object has the same key twice")
-
-// entry is one key of a JSON object, and where the table looks for it.
-type entry struct {
-	key   []byte
-	value value
-	node  *node // nil when no column has a path through the key
-}
-
-// sortEntries puts an object's keys in byte order. A key that stands twice is an
-// error: readers of JSON disagree on what it means, so no row would be right.
-func sortEntries(entries []entry) error {
-	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
-	for i := 1; i < len(entries); i++ {
-		if bytes.Equal(entries[i-1].key, entries[i].key) {
-			return errDuplicateKey
-		}
-	}
-	return nil
-}
 
 // has reports whether the object at a place has a key.
 func (n *node) has(key string) bool {
@@ -44,17 +26,26 @@ func (n *node) has(key string) bool {
 func appendCanonical(dst []byte, v value) (_ []byte, err error) {
 	switch v.kind() {
 	case anObject:
-		fields, err := sortedFields(v)
-		if err != nil {
-			return dst, err
+		shape := v.shape()
+		if shape.twice {
+			return dst, errDuplicateKey
+		}
+		var few [16]int32
+		fields := few[:]
+		if len(shape.fields) > len(few) {
+			fields = make([]int32, len(shape.fields))
+		}
+		at := v.at + 1
+		for _, place := range shape.places {
+			fields[place] = at
+			at = v.in.tokens[at].next
 		}
 		dst = append(dst, '{')
-		for i, f := range fields {
+		for i, f := range shape.fields {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, f.key), ':')
-			if dst, err = appendCanonical(dst, f.value); err != nil {
+			if dst, err = appendCanonical(append(dst, f.label...), value{v.in, fields[i]}); err != nil {
 				return dst, err
 			}
 		}
@@ -77,14 +68,6 @@ func appendCanonical(dst []byte, v value) (_ []byte, err error) {
 		}
 	}
 	return append(dst, v.raw()...), nil
-}
-
-func sortedFields(object value) ([]entry, error) {
-	var fields []entry
-	for key, field := range object.fields() {
-		fields = append(fields, entry{key: key.string(), value: field})
-	}
-	return fields, sortEntries(fields)
 }
 
 // appendString writes a JSON string, escaping what RFC 8259 demands.

@@ -28,7 +28,9 @@ type node struct {
 	// What the event at hand has here.
 	entries []entry
 	open    bool // an object whose fields were looked at one by one
-	shape   shape
+	view    *view
+	views   []*view // of the shapes that objects had here
+	left    []entry // where a policy holds below
 }
 
 // compile makes the tree of the paths that hold for events of a type: those of

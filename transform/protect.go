@@ -35,7 +35,7 @@ func protections(t schemas.Table) (all []protection) {
 // sees them: a protected value is a text, or no field at all. A null stays, as
 // there is nothing to protect.
 func (e *event) protect(n *node) error {
-	left := n.entries[:0]
+	left := n.left[:0]
 	for _, field := range n.entries {
 		policy := field.policy()
 		if policy == "" {
@@ -54,7 +54,7 @@ func (e *event) protect(n *node) error {
 		}
 		left = append(left, field)
 	}
-	n.entries = left
+	n.entries, n.left = left, left
 	return nil
 }
 

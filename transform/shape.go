@@ -1,81 +1,179 @@
 package transform
 
 import (
-	"cmp"
+	"bytes"
 	"slices"
 )
 
 // A source writes the objects at one place with the same keys in the same order,
-// mostly. So a node remembers the shape of the last one, and looks neither for
-// the places of an object of that shape, nor sorts its keys again: a fifth of the
-// time that flattening takes.
+// mostly. So what follows from an object's keys alone is found once, and kept with
+// its shape: where they are in order, whether one stands twice, and which places
+// of a table are below them. A key that comes as it came before is told by
+// comparing its bytes.
+
+// shape is the keys that objects have: those of a shorter shape, and one more.
 type shape struct {
-	slots []slot // in the order in which the fields came
-	keys  []byte // of all slots
+	before *shape // nil where there are no keys
+	field         // the last key
+	text   []byte // that key as it was written, and all up to its value
+	id     int32  // among the shapes of a document
+	keys   int
+	bytes  int      // of all the texts
+	longer []*shape // some that begin with this one
+	inside *shape   // of the objects that belong to the last key, their beginning
+
+	// As soon as there is an object of this shape:
+	closed bool
+	fields []field // in the order of their keys
+	places []int32 // where among the fields each one is, in the order in which they came
+	twice  bool    // a key stands twice
 }
 
-// slot is where a field of a shape belongs.
-type slot struct {
-	end   int // of its key in keys, which begins where the one before ends
-	at    int // among the sorted fields
-	below *node
+// field is a key of a shape, and how it is written as canonical JSON, with the
+// colon.
+type field struct{ key, label []byte }
+
+// shapes are those of a document. That two are equal does not matter, but for the
+// time it takes. So few are kept that keys which are data do no harm.
+type shapes struct {
+	all   []*shape // by id
+	bytes int      // what they take, roughly
 }
 
-// maxSlots bounds what is remembered of an object with data as keys.
-const maxSlots = 64
+const (
+	maxShapes = 1 << 20 // bytes of the shapes that are kept for the next document
+	maxShape  = 1 << 11 // bytes of the keys of one that is looked for
+	maxLonger = 8       // shapes that are looked for behind another one
+	maxViews  = 4       // of a node
+)
+
+// outermost stands for the key of a whole document.
+func (s *shapes) outermost() *shape {
+	if len(s.all) == 0 {
+		s.all = append(s.all, &shape{})
+	}
+	return s.all[0]
+}
+
+// inside is the shape with which an object begins that is the value of the last key
+// of a shape, or in it.
+func (s *shapes) inside(of *shape) *shape {
+	if of.inside == nil {
+		of.inside = s.keep(&shape{})
+	}
+	return of.inside
+}
+
+func (s *shapes) keep(made *shape) *shape {
+	made.id = int32(len(s.all))
+	s.all = append(s.all, made)
+	s.bytes += 256 + len(made.text)
+	return made
+}
+
+// trim is called between documents.
+func (s *shapes) trim() {
+	if s.bytes > maxShapes {
+		*s = shapes{}
+	}
+}
+
+// add makes a shape of another one and the key that a text begins with.
+func (s *shapes) add(before *shape, key, text []byte) *shape {
+	longer := s.keep(&shape{
+		before: before, field: field{key: key}, text: text,
+		keys: before.keys + 1, bytes: before.bytes + len(text),
+	})
+	if plain := len(key) + len(`"":`); len(text) >= plain && text[plain-1] == ':' && bytes.IndexByte(text[:plain], '\\') < 0 {
+		longer.label = text[:plain]
+	} else {
+		longer.label = append(appendString(nil, key), ':')
+	}
+	switch {
+	case longer.bytes > maxShape:
+	case len(before.longer) < maxLonger:
+		before.longer = append(before.longer, longer)
+	default:
+		before.longer[longer.id%maxLonger] = longer
+	}
+	return longer
+}
+
+// close finds what follows from all the keys.
+func (s *shape) close() {
+	came := make([]field, s.keys)
+	order := make([]int32, s.keys)
+	for k := s; k.keys > 0; k = k.before {
+		came[k.keys-1], order[k.keys-1] = k.field, int32(k.keys-1)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(came[a].key, came[b].key) })
+	s.fields, s.places = make([]field, s.keys), make([]int32, s.keys)
+	for place, i := range order {
+		s.fields[place], s.places[i] = came[i], int32(place)
+		s.twice = s.twice || place > 0 && bytes.Equal(came[i].key, s.fields[place-1].key)
+	}
+	s.closed = true
+}
+
+// view is a shape as a node sees it, with the fields of the object at hand.
+type view struct {
+	of      *shape
+	entries []entry // in the order of their keys
+}
+
+// entry is a field of an object, and where the table looks for it.
+type entry struct {
+	field
+	node  *node // nil when no column has a path through the key
+	value value
+}
 
 // look takes the fields of an object at n into n.entries, in the order of their
 // keys.
 func (n *node) look(object value) error {
-	if n.recall(object) {
-		return nil
+	shape := object.shape()
+	if shape.twice {
+		return errDuplicateKey
 	}
-	n.shape.slots = n.shape.slots[:0]
-	n.entries = n.entries[:0]
-	for key, field := range object.fields() {
-		key := key.string()
-		n.entries = append(n.entries, entry{key: key, value: field, node: n.child(key)})
+	if n.view == nil || n.view.of != shape {
+		n.view = n.viewOf(shape)
 	}
-	if err := sortEntries(n.entries); err != nil || len(n.entries) > maxSlots {
-		return err
-	}
-	var indexes [maxSlots]int
-	came := indexes[:len(n.entries)] // in this order
-	for i := range came {
-		came[i] = i
-	}
-	slices.SortFunc(came, func(a, b int) int { return cmp.Compare(n.entries[a].value.at, n.entries[b].value.at) })
-	n.shape.keys = n.shape.keys[:0]
-	for _, at := range came {
-		n.shape.keys = append(n.shape.keys, n.entries[at].key...)
-		n.shape.slots = append(n.shape.slots, slot{end: len(n.shape.keys), at: at, below: n.entries[at].node})
+	n.entries = n.view.entries
+	at := object.at + 1
+	for _, place := range shape.places {
+		v := &n.entries[place].value
+		if v.in != object.in { // the garbage collector minds pointers that are written
+			v.in = object.in
+		}
+		v.at = at
+		at = object.in.tokens[at].next
 	}
 	return nil
 }
 
-// recall is look at an object of the shape that n remembers; false of any other.
-func (n *node) recall(object value) bool {
-	s := &n.shape
-	n.entries = n.entries[:len(s.slots)]
-	seen, start := 0, 0
-	for key, field := range object.fields() {
-		if seen == len(s.slots) {
-			return false
+func (n *node) viewOf(shape *shape) *view {
+	for _, w := range n.views {
+		if w.of == shape {
+			return w
 		}
-		slot, key := &s.slots[seen], key.string()
-		if string(s.keys[start:slot.end]) != string(key) {
-			return false
-		}
-		e := &n.entries[slot.at]
-		e.key, e.value, e.node = key, field, slot.below
-		seen, start = seen+1, slot.end
 	}
-	return seen > 0 && seen == len(s.slots)
+	w := &view{of: shape, entries: make([]entry, len(shape.fields))}
+	for i, f := range shape.fields {
+		w.entries[i] = entry{field: f, node: n.child(f.key)}
+	}
+	switch {
+	case shape.bytes > maxShape:
+	case len(n.views) < maxViews:
+		n.views = append(n.views, w)
+	default:
+		n.views[shape.id%maxViews] = w
+	}
+	return w
 }
 
 // forget lets go of all that an event had at n and below.
 func (n *node) forget() {
-	n.entries, n.shape, n.standIn = nil, shape{}, document{}
+	n.entries, n.view, n.views, n.left, n.standIn = nil, nil, nil, nil, document{}
 	for _, c := range n.children {
 		c.forget()
 	}

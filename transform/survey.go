@@ -94,7 +94,7 @@ func (t *tree) value(p *place, v value) {
 		return
 	}
 	for key, field := range v.fields() {
-		t.field(p, key.string(), field)
+		t.field(p, key, field)
 	}
 }
 
