@@ -46,7 +46,7 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 		protections: protected,
 		trees:       make(map[string]*tree),
 		event: event{
-			columns: columns, cells: make([]cell, len(columns)),
+			columns: columns, taken: make([]taken, len(columns)),
 			discard: table.UnknownField == schemas.Discard,
 			key:     table.HashKey,
 		},
@@ -63,6 +63,7 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 
 func (b *builder) startBatch(like []*column) {
 	b.batch = make([]*column, len(b.columns))
+	b.event.batch = b.batch
 	for i, c := range b.columns {
 		if like == nil {
 			b.batch[i] = newColumn(c, nil)
@@ -100,10 +101,18 @@ type flat struct {
 	recorded  int64 // createdAt, or eventTime where there is none
 }
 
-// flatten takes an event apart, so that append can make a row of it. An error,
-// which has nothing of the event's content, says why it is no row; with an
-// *Unexpected the tree is given all the same.
-func (b *builder) flatten(v value) (_ flat, err error) {
+// flatten takes an event apart, and gives the columns its values; append makes a
+// row of it. An error, which has nothing of the event's content, says why it is no
+// row; with an *Unexpected the tree is given all the same.
+func (b *builder) flatten(v value) (f flat, err error) {
+	b.event.reset(b.rows())
+	if f, err = b.takeApart(v); err != nil {
+		b.event.undo()
+	}
+	return f, err
+}
+
+func (b *builder) takeApart(v value) (_ flat, err error) {
 	if v.kind() != anObject {
 		return flat{}, errNotObject
 	}
@@ -117,7 +126,7 @@ func (b *builder) flatten(v value) (_ flat, err error) {
 	}
 	e := &b.event
 	t := b.tree(name)
-	e.reset(t.root)
+	e.root = t.root
 	if err := e.gather(e.root, v); err != nil {
 		return flat{}, err
 	}
@@ -127,14 +136,14 @@ func (b *builder) flatten(v value) (_ flat, err error) {
 	if unexpected := e.unexpected(&b.table, name); unexpected != nil {
 		return flat{tree: t}, unexpected
 	}
-	happened, recorded := &e.cells[b.timeAt], &e.cells[b.createdAt]
-	if happened.node == nil {
+	happened, recorded := e.takenBy(b.timeAt), e.takenBy(b.createdAt)
+	if happened == nil {
 		happened = recorded
 	}
-	if recorded.node == nil {
+	if recorded == nil {
 		recorded = happened
 	}
-	if happened.node == nil {
+	if happened == nil {
 		return flat{}, errors.New("no usable time: neither eventTime nor createdAt is a time")
 	}
 	b.extra, err = e.appendExtra(b.extra[:0])
@@ -155,23 +164,13 @@ func (b *builder) tree(eventType []byte) *tree {
 	return t
 }
 
-// append makes a row of the event that was flattened last, all but its id.
+// append makes a row of the event that was flattened last, with what no column
+// took, all but its id.
 func (b *builder) append(prospect []byte, day int32) {
-	row := b.rows()
-	for i := range b.event.cells {
-		if cell := &b.event.cells[i]; cell.node != nil {
-			c := b.batch[i]
-			c.pad(row)
-			if c.isText {
-				c.appendString(cell.str)
-			} else {
-				c.appendInt(cell.int)
-			}
-		}
-	}
 	if len(b.extra) > 0 {
-		b.batch[b.extraAt].pad(row)
-		b.batch[b.extraAt].appendString(b.extra)
+		extra := b.batch[b.extraAt]
+		extra.pad(b.event.row)
+		extra.appendString(b.extra)
 	}
 	b.batch[b.dayAt].appendInt(int64(day))
 	b.batch[b.prospectAt].appendString(prospect)

@@ -24,6 +24,13 @@ const (
 	exact
 )
 
+// cell is what a column has of a value.
+type cell struct {
+	str   []byte
+	int   int64 // an integer, microseconds, days, a float's bits, or 0 and 1
+	naive bool  // a time without an offset
+}
+
 // coerce gives what a column of that type has of a value: text in str, anything
 // else in int as Arrow has it (a float's bits, 0 or 1 for a bool). Nothing is
 // guessed or rounded: a value that the type cannot tell is a mismatch.

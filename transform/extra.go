@@ -40,7 +40,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		}
 		child := field.node
 		if child != nil && child.column >= 0 && !child.open {
-			if c := &e.cells[child.column]; c.node == child && c.exact {
+			if t := e.takenBy(child.column); t != nil && t.rank == child.rank && t.exact {
 				continue
 			}
 		}
@@ -74,8 +74,8 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 func (e *event) appendFrom(dst []byte) []byte {
 	dst = append(appendString(dst, []byte(fromKey)), ':')
 	var moved []int
-	for i, c := range e.cells {
-		if c.node != nil && c.node.rank > 0 {
+	for i := range e.taken {
+		if t := e.takenBy(i); t != nil && t.rank > 0 {
 			moved = append(moved, i)
 		}
 	}
@@ -85,7 +85,7 @@ func (e *event) appendFrom(dst []byte) []byte {
 	for i, column := range moved {
 		dst = append(dst, "{,"[min(i, 1)])
 		dst = append(appendString(dst, []byte(e.columns[column].Name)), ':')
-		dst = appendString(dst, []byte(e.cells[column].node.path))
+		dst = appendString(dst, []byte(e.columns[column].From[e.taken[column].rank]))
 	}
 	return append(dst, '}')
 }

@@ -119,8 +119,16 @@ func (d *decimal) int64() (int64, bool) {
 
 // isInteger reports whether a number is written as an integer, and fits.
 func isInteger(text []byte) bool {
+	for _, c := range text {
+		if c == '.' || c|0x20 == 'e' {
+			return false
+		}
+	}
+	if len(text) <= 18 { // as all of these do
+		return true
+	}
 	d, ok := parseDecimal(text)
-	if !ok || len(d.fraction) > 0 || bytes.ContainsAny(text, "eE") {
+	if !ok {
 		return false
 	}
 	_, fits := d.int64()

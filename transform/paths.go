@@ -95,34 +95,51 @@ func (n *node) child(key []byte) *node {
 	return nil
 }
 
-// cell is the value that a column takes from the event at hand.
-type cell struct {
-	node  *node // of which place; nil: of none, there is no value
-	str   []byte
-	int   int64 // an integer, microseconds, days, a float's bits, or 0 and 1
-	naive bool  // a time without an offset
-	exact bool  // the column tells all that the value told
-}
-
 // event is one event being flattened. It is reused from event to event.
 type event struct {
 	columns []schemas.Column
+	batch   []*column // which take its values, as the row of that number
+	row     int
 	discard bool // fields that no column takes are in no row
 	key     schemas.Key
-	cells   []cell // parallel to columns
-	scratch []byte // of cells' texts
+
+	number  int // of the event, from 1
+	taken   []taken
+	scratch []byte // of texts that were not in the event
 	misfits []misfit
+	unknown []unknown
 	left    int // values that no column took, or that say more than it
 	moved   int // values that did not come from their column's first path
-	unknown int // fields that no column takes
 	naive   int // times without an offset
 	root    *node
 }
 
-func (e *event) reset(root *node) {
-	e.root, e.left, e.unknown, e.moved, e.naive = root, 0, 0, 0, 0
-	e.scratch, e.misfits = e.scratch[:0], e.misfits[:0]
-	clear(e.cells)
+// taken is what a column took of an event.
+type taken struct {
+	number int   // of that event
+	rank   int   // of the value's path
+	int    int64 // as in cell
+	exact  bool  // the column tells all that the value told
+}
+
+// unknown is a field that no column takes.
+type unknown struct {
+	in    *node
+	field *entry
+}
+
+func (e *event) reset(row int) {
+	e.number++
+	e.row, e.left, e.moved, e.naive = row, 0, 0, 0
+	e.scratch, e.misfits, e.unknown = e.scratch[:0], e.misfits[:0], e.unknown[:0]
+}
+
+// takenBy gives what a column took of the event at hand, or nil.
+func (e *event) takenBy(column int) *taken {
+	if t := &e.taken[column]; t.number == e.number {
+		return t
+	}
+	return nil
 }
 
 // gather offers every field below n to the columns.
@@ -146,7 +163,7 @@ func (e *event) gather(n *node, object value) error {
 			}
 		}
 		if field.unknown() {
-			e.unknown++
+			e.unknown = append(e.unknown, unknown{n, field})
 			if !e.discard {
 				e.left++
 			}
@@ -189,35 +206,49 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 	if at.column < 0 || len(at.children) > 0 && !at.whole && v.kind() == anObject {
 		return false, nil // it is empty, and columns take what is inside
 	}
-	c := cell{node: at}
+	var c cell
 	outcome, err := c.coerce(e.columns[at.column].Type, v, &e.scratch)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, err
-	}
-	switch outcome {
-	case mismatch:
+	case outcome == mismatch:
 		e.misfits = append(e.misfits, misfit{at, kindOf(v)})
 		return false, nil
-	case none:
+	case outcome == none:
 		return false, nil
 	}
-	c.exact = outcome == exact
 	if c.naive {
 		e.naive++
 	}
-	old := &e.cells[at.column]
-	if old.node != nil {
-		if old.node.rank < at.rank {
+	column, now := e.batch[at.column], &e.taken[at.column]
+	if now.number == e.number {
+		if now.rank < at.rank {
 			return false, nil
 		}
-		if old.exact {
+		if now.exact {
 			e.left++ // it was told by the column until now
 		}
 		e.moved-- // of two paths, it had the later one
+		column.cut(e.row)
 	}
 	if at.rank > 0 {
 		e.moved++
 	}
-	old.node, old.str, old.int, old.exact = at, c.str, c.int, c.exact
-	return c.exact, nil
+	now.number, now.rank, now.int, now.exact = e.number, at.rank, c.int, outcome == exact
+	column.pad(e.row)
+	if column.isText {
+		column.appendString(c.str)
+	} else {
+		column.appendInt(c.int)
+	}
+	return now.exact, nil
+}
+
+// undo takes back from the columns what they took of the event at hand.
+func (e *event) undo() {
+	for i := range e.taken {
+		if e.takenBy(i) != nil {
+			e.batch[i].cut(e.row)
+		}
+	}
 }

@@ -124,7 +124,8 @@ type view struct {
 // entry is a field of an object, and where the table looks for it.
 type entry struct {
 	field
-	node  *node // nil when no column has a path through the key
+	node  *node  // nil when no column has a path through the key
+	place *place // in the survey, if that is known
 	value value
 }
 

@@ -39,23 +39,14 @@ func (t *tree) count(e *event) {
 	for _, m := range e.misfits {
 		m.at.mismatched[m.kind]++
 	}
-	if e.unknown > 0 {
-		t.known(t.root)
-	}
-}
-
-// known looks through the fields of an object that has a place of a column below
-// it.
-func (t *tree) known(n *node) {
-	for i := range n.entries {
-		switch field := &n.entries[i]; {
-		case field.node != nil && field.node.open:
-			t.known(field.node)
-		case !field.unknown():
-		case field.node != nil:
-			t.value(t.placeOf(field.node), field.value)
+	for _, u := range e.unknown {
+		switch f := u.field; {
+		case f.node != nil:
+			t.value(t.placeOf(f.node), f.value)
+		case f.place != nil:
+			t.value(f.place, f.value)
 		default:
-			t.field(t.placeOf(n), field.key, field.value)
+			f.place = t.field(t.placeOf(u.in), f.key, f.value)
 		}
 	}
 }
@@ -67,16 +58,17 @@ func (t *tree) placeOf(n *node) *place {
 	return n.unmapped
 }
 
-// field counts a field of an unmapped object, or an unmapped field of any.
-func (t *tree) field(of *place, key []byte, v value) {
+// field counts a field of an unmapped object, or an unmapped field of any, and
+// gives its place, if it has one.
+func (t *tree) field(of *place, key []byte, v value) *place {
 	if v.kind() == noKind {
-		return
+		return nil
 	}
 	p := of.children[string(key)]
 	if p == nil {
 		if t.places >= maxPlaces || of.depth >= maxDepth || !schemas.FieldName.Match(key) {
 			t.fold(of)
-			return
+			return nil
 		}
 		if of.children == nil {
 			of.children = make(map[string]*place)
@@ -86,15 +78,18 @@ func (t *tree) field(of *place, key []byte, v value) {
 		t.places++
 	}
 	t.value(p, v)
+	return p
 }
 
 func (t *tree) value(p *place, v value) {
-	if v.kind() != anObject || !v.hasMore() {
-		p.tally[kindOf(v)]++
-		return
-	}
-	for key, field := range v.fields() {
-		t.field(p, key, field)
+	switch kind := kindOf(v); {
+	case kind == noKind:
+	case kind != anObject || !v.hasMore():
+		p.tally[kind]++
+	default:
+		for key, field := range v.fields() {
+			t.field(p, key, field)
+		}
 	}
 }
 

@@ -92,9 +92,11 @@ func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 		c := e.columns[m.at.column]
 		return &Unexpected{Mismatch, string(eventType), m.at.path, m.kind.String(), c.Name, c.Type, t.Mismatch}
 	}
-	if t.UnknownField == schemas.Fail && e.unknown > 0 {
-		if path, kind, ok := e.root.firstUnknown(); ok {
-			return &Unexpected{What: UnknownField, EventType: string(eventType), Path: path, Kind: kind.String(), handling: schemas.Fail}
+	if t.UnknownField == schemas.Fail {
+		for _, u := range e.unknown {
+			if path, kind := u.where(); kind != noKind {
+				return &Unexpected{What: UnknownField, EventType: string(eventType), Path: path, Kind: kind.String(), handling: schemas.Fail}
+			}
 		}
 	}
 	return nil
@@ -102,24 +104,14 @@ func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 
 func refuses(h schemas.Handling) bool { return h == schemas.Quarantine || h == schemas.Fail }
 
-// firstUnknown finds a field below n that no column takes. A null is none: there
-// is nothing to take. Where a key is no name and might be data, it is the object
-// that has the key.
-func (n *node) firstUnknown() (path string, kind kind, ok bool) {
-	for _, field := range n.entries {
-		switch {
-		case field.node != nil && field.node.open:
-			if path, kind, ok = field.node.firstUnknown(); ok {
-				return path, kind, ok
-			}
-		case !field.unknown() || field.value.kind() == noKind:
-		case !schemas.FieldName.Match(field.key):
-			return n.name(), anObject, true
-		default:
-			return join(n.path, string(field.key)), kindOf(field.value), true
-		}
+// where gives the field's path and kind; noKind of a null, as there is nothing to
+// take. Where the key is no name and might be data, it is the object that has it.
+func (u unknown) where() (path string, kind kind) {
+	kind = kindOf(u.field.value)
+	if kind != noKind && !schemas.FieldName.Match(u.field.key) {
+		return u.in.name(), anObject
 	}
-	return "", noKind, false
+	return join(u.in.path, string(u.field.key)), kind
 }
 
 // name is the path of a place, or the words for the event itself.
