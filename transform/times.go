@@ -11,42 +11,40 @@ import "time"
 // digit was lost. naive says that there was no offset.
 func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 	const layout = "2006-01-02T15:04:05"
-	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':' {
+	if len(s) < len(layout) {
 		return 0, false, false, false
 	}
-	if c := s[10]; c != 'T' && c != 't' && c != ' ' {
-		return 0, false, false, false
-	}
-	century, ok1 := twoDigits(s[0:])
-	years, ok2 := twoDigits(s[2:])
-	month, ok3 := twoDigits(s[5:])
-	day, ok4 := twoDigits(s[8:])
-	hour, ok5 := twoDigits(s[11:])
-	minute, ok6 := twoDigits(s[14:])
-	second, ok7 := twoDigits(s[17:])
+	c, s := (*[len(layout)]byte)(s), s[len(layout):]
+	century, bad1 := pair(c[0], c[1])
+	years, bad2 := pair(c[2], c[3])
+	month, bad3 := pair(c[5], c[6])
+	day, bad4 := pair(c[8], c[9])
+	hour, bad5 := pair(c[11], c[12])
+	minute, bad6 := pair(c[14], c[15])
+	second, bad7 := pair(c[17], c[18])
 	year := century*100 + years
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) ||
-		year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
+	if bad1|bad2|bad3|bad4|bad5|bad6|bad7 != 0 ||
+		c[4] != '-' || c[7] != '-' || c[10]|0x20 != 't' && c[10] != ' ' || c[13] != ':' || c[16] != ':' ||
+		year < 1 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) ||
 		hour > 23 || minute > 59 || second > 59 {
 		return 0, false, false, false
 	}
-	s = s[len(layout):]
 
 	exact = true
 	fraction := 0
 	if len(s) > 0 && (s[0] == '.' || s[0] == ',') {
 		digits := 0
-		for s = s[1:]; len(s) > 0 && isDigit(s[0]); s = s[1:] {
+		for s = s[1:]; digits < len(s) && isDigit(s[digits]); digits++ {
 			if digits < 6 {
-				fraction = fraction*10 + int(s[0]-'0')
-			} else if s[0] != '0' {
+				fraction = fraction*10 + int(s[digits]-'0')
+			} else if s[digits] != '0' {
 				exact = false
 			}
-			digits++
 		}
 		if digits == 0 {
 			return 0, false, false, false
 		}
+		s = s[digits:]
 		for ; digits < 6; digits++ {
 			fraction *= 10
 		}
@@ -54,9 +52,10 @@ func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 
 	offset := 0 // seconds east of UTC
 	switch {
+	case string(s) == "+00:00" || string(s) == "Z":
 	case len(s) == 0:
 		exact, naive = false, true
-	case len(s) == 1 && (s[0] == 'Z' || s[0] == 'z'):
+	case string(s) == "z":
 	case s[0] == '+' || s[0] == '-':
 		offset, ok = parseOffset(s)
 		if !ok {
@@ -68,11 +67,21 @@ func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 	default:
 		return 0, false, false, false
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC).Unix() - int64(offset)
+	t := int64(daysSince1970(year, month, day)*24*60*60 + (hour*60+minute)*60 + second - offset)
 	if t < minSeconds || t > maxSeconds {
 		return 0, false, false, false
 	}
 	return t*1e6 + int64(fraction), exact, naive, true
+}
+
+// daysSince1970 counts the days of the Gregorian calendar, the year beginning with
+// March, so that a leap day is its last.
+func daysSince1970(year, month, day int) int {
+	if month < 3 {
+		year, month = year-1, month+12
+	}
+	const march0 = 719_468 // days from 0000-03-01 to 1970-01-01
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - march0
 }
 
 // What BigQuery's TIMESTAMP can hold: years 1 to 9999.
@@ -110,10 +119,18 @@ func parseOffset(s []byte) (seconds int, ok bool) {
 }
 
 func twoDigits(s []byte) (int, bool) {
-	if len(s) < 2 || !isDigit(s[0]) || !isDigit(s[1]) {
+	if len(s) < 2 {
 		return 0, false
 	}
-	return int(s[0]-'0')*10 + int(s[1]-'0'), true
+	n, bad := pair(s[0], s[1])
+	return n, bad == 0
+}
+
+// pair is a number of two digits; bad is not 0 if one of them is none.
+func pair(tens, ones byte) (n int, bad uint) {
+	tens, ones = tens-'0', ones-'0'
+	const above = 0x100 - 10 // what is above 9 has the bit 0x100 with it
+	return int(tens)*10 + int(ones), ((uint(tens) + above) | (uint(ones) + above)) & 0x100
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -100,3 +100,12 @@ func TestDayOf(t *testing.T) {
 		}
 	}
 }
+
+func TestDaysSince1970(t *testing.T) {
+	for at := time.Unix(minSeconds, 0).UTC(); at.Unix() <= maxSeconds; at = at.Add(24 * time.Hour) {
+		year, month, day := at.Date()
+		if got, want := daysSince1970(year, int(month), day), int(dayOf(at.UnixMicro())); got != want {
+			t.Fatalf("%s is day %d, not %d", at, got, want)
+		}
+	}
+}
