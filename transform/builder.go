@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -41,12 +42,17 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 	named := func(name string) int {
 		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
 	}
+	byName := make([]int, len(columns))
+	for i := range byName {
+		byName[i] = i
+	}
+	slices.SortFunc(byName, func(a, b int) int { return strings.Compare(columns[a].Name, columns[b].Name) })
 	b := &builder{
 		table: table, columns: columns, schema: schemas.Arrow(columns),
 		protections: protected,
 		trees:       make(map[string]*tree),
 		event: event{
-			columns: columns, taken: make([]taken, len(columns)),
+			columns: columns, byName: byName, taken: make([]taken, len(columns)),
 			discard: table.UnknownField == schemas.Discard,
 			key:     table.HashKey,
 		},

@@ -39,15 +39,17 @@ type cell struct {
 // the value cannot be rebuilt by any reader: a key stands twice.
 func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err error) {
 	kind := v.kind()
-	if kind == noKind {
+	switch {
+	case kind == noKind:
 		return none, nil
-	}
-	if kind == aString && to != schemas.JSON {
-		text := v.string()
-		if len(text) == 0 && to != schemas.String {
-			return none, nil
+	case kind == aString && to == schemas.String:
+		c.str = v.string()
+		return exact, nil
+	case kind == aString && to != schemas.JSON:
+		if text := v.string(); len(text) > 0 {
+			return c.coerceText(to, text), nil
 		}
-		return c.coerceText(to, text), nil
+		return none, nil
 	}
 	switch to {
 	case schemas.JSON:
@@ -81,12 +83,9 @@ func (c *cell) setBool(v bool) {
 	}
 }
 
-// coerceText is coerce of a text, which is not empty unless a string is wanted.
+// coerceText is coerce of a text that is not empty, to anything but text.
 func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
 	switch to {
-	case schemas.String:
-		c.str = text
-		return exact
 	case schemas.Timestamp:
 		micros, told, naive, ok := parseTime(text)
 		c.int, c.naive = micros, naive

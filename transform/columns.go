@@ -1,8 +1,11 @@
 package transform
 
 import (
+	"slices"
+
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/bitutil"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"prospector/schemas"
@@ -15,8 +18,8 @@ import (
 type column struct {
 	schemas.Column
 	isText bool
-	rows   int    // the last ones may be missing; they are NULL
-	valid  []byte // bitmap
+	rows   int   // the last ones may be missing; they are NULL
+	nulls  []run // the NULLs among those that are there
 	// Text: the bytes, and where each value ends, after a leading 0.
 	data []byte
 	ends []int32
@@ -24,10 +27,12 @@ type column struct {
 	ints []int64
 }
 
+// run is so many rows one after another: most columns have long ones of NULLs.
+type run struct{ from, to int }
+
 func newColumn(c schemas.Column, like *column) *column {
 	out := &column{Column: c, isText: c.Type.IsText()}
 	if like != nil { // batches are alike: as much room as the last one took
-		out.valid = make([]byte, 0, cap(like.valid))
 		out.data = make([]byte, 0, min(len(like.data)+len(like.data)/8, batchBytes))
 		out.ends = make([]int32, 0, cap(like.ends))
 		out.ints = make([]int64, 0, cap(like.ints))
@@ -40,39 +45,51 @@ func newColumn(c schemas.Column, like *column) *column {
 
 // pad appends NULLs up to so many rows.
 func (c *column) pad(rows int) {
-	for c.rows < rows {
+	if c.rows >= rows {
+		return
+	}
+	c.nulls = append(c.nulls, run{c.rows, rows})
+	for ; c.rows < rows; c.rows++ {
 		if c.isText {
 			c.ends = append(c.ends, int32(len(c.data)))
 		} else {
 			c.ints = append(c.ints, 0)
 		}
-		c.mark(0)
 	}
-}
-
-// mark counts a row; valid is 1, or 0 of a NULL.
-func (c *column) mark(valid byte) {
-	if c.rows&7 == 0 {
-		c.valid = append(c.valid, valid)
-	} else {
-		c.valid[len(c.valid)-1] |= valid << (c.rows & 7)
-	}
-	c.rows++
 }
 
 func (c *column) isValid(row int) bool {
-	return row < c.rows && c.valid[row>>3]&(1<<(row&7)) != 0
+	_, null := slices.BinarySearchFunc(c.nulls, row, func(r run, row int) int {
+		switch {
+		case r.to <= row:
+			return -1
+		case r.from > row:
+			return 1
+		}
+		return 0
+	})
+	return row < c.rows && !null
+}
+
+// validity is Arrow's bitmap of the rows that are not NULL.
+func (c *column) validity() []byte {
+	bits := make([]byte, bitutil.BytesForBits(int64(c.rows)))
+	bitutil.SetBitsTo(bits, 0, int64(c.rows), true)
+	for _, r := range c.nulls {
+		bitutil.SetBitsTo(bits, int64(r.from), int64(r.to-r.from), false)
+	}
+	return bits
 }
 
 func (c *column) appendString(s []byte) {
 	c.data = append(c.data, s...)
 	c.ends = append(c.ends, int32(len(c.data)))
-	c.mark(1)
+	c.rows++
 }
 
 func (c *column) appendInt(v int64) {
 	c.ints = append(c.ints, v)
-	c.mark(1)
+	c.rows++
 }
 
 // cut leaves so many rows.
@@ -81,9 +98,12 @@ func (c *column) cut(rows int) {
 		return
 	}
 	c.rows = rows
-	c.valid = c.valid[:(rows+7)/8]
-	if rows&7 > 0 {
-		c.valid[rows>>3] &= 1<<(rows&7) - 1
+	for n := len(c.nulls); n > 0 && c.nulls[n-1].to > rows; n-- {
+		if last := &c.nulls[n-1]; last.from < rows {
+			last.to = rows
+			break
+		}
+		c.nulls = c.nulls[:n-1]
 	}
 	if c.isText {
 		c.ends = c.ends[:rows+1]
@@ -107,7 +127,7 @@ func (c *column) digest(row int) schemas.Digest {
 
 // array hands the column's memory over to Arrow.
 func (c *column) array(dt arrow.DataType) arrow.Array {
-	validity := memory.NewBufferBytes(c.valid)
+	validity := memory.NewBufferBytes(c.validity())
 	var buffers []*memory.Buffer
 	switch c.Type {
 	case schemas.String, schemas.JSON:
@@ -119,7 +139,7 @@ func (c *column) array(dt arrow.DataType) arrow.Array {
 		}
 		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(days))}
 	case schemas.Bool:
-		bits := make([]byte, len(c.valid))
+		bits := make([]byte, bitutil.BytesForBits(int64(c.rows)))
 		for i, v := range c.ints {
 			bits[i>>3] |= byte(v) << (i & 7)
 		}

@@ -34,7 +34,7 @@ type document struct {
 	tokens    []token
 	shapes    shapes
 	unescaped []byte // texts of strings that were asked for and have escapes
-	half      bool   // some string has half of a surrogate pair
+	odd       bool   // some string is not Unicode
 	room      int    // for so many values more
 	err       error
 }
@@ -63,11 +63,11 @@ func (d *document) parse(text []byte, most int) (value, error) {
 	d.text = text
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
 	d.shapes.trim()
-	d.half, d.room, d.err = false, most, errNotJSON
+	d.odd, d.room, d.err = false, most, errNotJSON
 	if end := d.value(d.space(0), 1, d.shapes.outermost()); end < 0 || d.space(end) < len(text) {
 		return value{}, d.err
 	}
-	if d.half || !utf8.Valid(d.text) {
+	if d.odd {
 		return value{}, errNotUnicode
 	}
 	return value{d, 0}, nil
@@ -177,13 +177,15 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	}
 	text := slices.Clone(d.text[i:d.space(colon+1)])
 	key := text[1 : end-i-1]
-	switch {
-	case d.half: // this text is refused
+	if d.odd { // this document is refused, and no other one is to pass with such a key
 		return d.shapes.add(of, key, text), i + len(text)
-	case escaped:
+	}
+	if escaped {
 		key = appendUnescaped(nil, key)
 	}
-	return d.shapes.add(of, key, text), i + len(text)
+	longer := d.shapes.add(of, key, text)
+	of.remember(longer)
+	return longer, i + len(text)
 }
 
 func (d *document) has(i int, c byte) bool { return i < len(d.text) && d.text[i] == c }
@@ -200,7 +202,11 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 // quoted is for strings, and keys; escaped tells of a backslash.
 func (d *document) quoted(start int) (end int, escaped bool) {
 	for i := start + 1; ; {
-		i += plain(d.text[i:])
+		n, isASCII := plain(d.text[i:])
+		if !isASCII && !utf8.Valid(d.text[i:i+n]) {
+			d.odd = true
+		}
+		i += n
 		switch {
 		case i >= len(d.text) || d.text[i] < ' ':
 			return -1, escaped
@@ -222,7 +228,7 @@ func (d *document) quoted(start int) (end int, escaped bool) {
 			i += len("uXXXX")
 			if utf16.IsSurrogate(unit) {
 				if !d.has(i, '\\') || utf16.DecodeRune(unit, codeUnit(d.text[i+1:])) == utf8.RuneError {
-					d.half = true
+					d.odd = true
 					continue
 				}
 				i += len(`\uXXXX`)
@@ -234,23 +240,25 @@ func (d *document) quoted(start int) (end int, escaped bool) {
 }
 
 // plain is how many bytes stand for themselves in a string before one that does
-// not: a quote, a backslash, or one below a space.
-func plain(s []byte) int {
+// not: a quote, a backslash, or one below a space. It is ASCII for sure, or not.
+func plain(s []byte) (n int, isASCII bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	i := 0
+	i, all := 0, uint64(0)
 	for ; i+8 <= len(s); i += 8 {
 		w := binary.LittleEndian.Uint64(s[i:])
+		all |= w
 		// With bit 1 turned, a quote is a space, and what is below a space stays
 		// there. The lowest bit that is left is the top of the first such byte:
 		// borrows reach only higher ones.
 		low, escape := w^ones*2, w^ones*'\\'
 		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
-			return i + bits.TrailingZeros64(stop)/8
+			return i + bits.TrailingZeros64(stop)/8, all&tops == 0
 		}
 	}
 	for ; i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\'; i++ {
+		all |= uint64(s[i])
 	}
-	return i
+	return i, all&tops == 0
 }
 
 func (d *document) word(i int, word string, kind kind) int {
@@ -313,12 +321,16 @@ func (v value) raw() []byte {
 func (v value) string() []byte {
 	t := v.token()
 	s := v.in.text[t.start+1 : t.end-1]
-	if !t.escaped {
-		return s
+	if t.escaped {
+		return v.in.unescape(s)
 	}
-	start := len(v.in.unescaped)
-	v.in.unescaped = appendUnescaped(v.in.unescaped, s)
-	return v.in.unescaped[start:len(v.in.unescaped):len(v.in.unescaped)]
+	return s
+}
+
+func (d *document) unescape(s []byte) []byte {
+	start := len(d.unescaped)
+	d.unescaped = appendUnescaped(d.unescaped, s)
+	return d.unescaped[start:len(d.unescaped):len(d.unescaped)]
 }
 
 // hasMore reports whether there is any value inside.

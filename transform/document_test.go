@@ -39,6 +39,21 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// A key is told from others by what came before, but not once it was refused.
+func TestParseAgain(t *testing.T) {
+	for _, key := range []string{`"\ud83d"`, "\"\xff\"", `"a\u12"`, `"a`} {
+		var d document
+		for range 3 {
+			if _, err := d.parse([]byte(`{"a":{`+key+`:1}}`), 10); err == nil {
+				t.Errorf("the key %s passes", key)
+			}
+			if _, err := d.parse([]byte(`{"a":{"b":1}}`), 10); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // FuzzDocument holds the parser, and what is written of its values, against the
 // standard library.
 func FuzzDocument(f *testing.F) {

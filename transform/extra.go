@@ -1,10 +1,5 @@
 package transform
 
-import (
-	"bytes"
-	"slices"
-)
-
 // fromKey is the key of extra_json that says which path a column's value came
 // from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
 // Without it an event could not be rebuilt from its row.
@@ -28,14 +23,14 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 	}
 	dst = append(dst, '{')
 	moved := n == e.root && e.moved > 0
-	for i := range n.entries {
-		field := &n.entries[i]
+	for i := range n.view.entries {
+		field := &n.view.entries[i]
 		if moved && string(field.key) > fromKey {
 			separate()
 			dst = e.appendFrom(dst)
 			moved = false
 		}
-		if e.discard && field.unknown() {
+		if field.dropped() || e.discard && field.unknown() {
 			continue
 		}
 		child := field.node
@@ -73,19 +68,13 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 
 func (e *event) appendFrom(dst []byte) []byte {
 	dst = append(appendString(dst, []byte(fromKey)), ':')
-	var moved []int
-	for i := range e.taken {
+	separator := byte('{')
+	for _, i := range e.byName {
 		if t := e.takenBy(i); t != nil && t.rank > 0 {
-			moved = append(moved, i)
+			dst = append(appendString(append(dst, separator), []byte(e.columns[i].Name)), ':')
+			dst = appendString(dst, []byte(e.columns[i].From[t.rank]))
+			separator = ','
 		}
-	}
-	slices.SortFunc(moved, func(a, b int) int {
-		return bytes.Compare([]byte(e.columns[a].Name), []byte(e.columns[b].Name))
-	})
-	for i, column := range moved {
-		dst = append(dst, "{,"[min(i, 1)])
-		dst = append(appendString(dst, []byte(e.columns[column].Name)), ':')
-		dst = appendString(dst, []byte(e.columns[column].From[e.taken[column].rank]))
 	}
 	return append(dst, '}')
 }

@@ -13,8 +13,8 @@ var errDuplicateKey = errors.New("an object has the same key twice")
 
 // has reports whether the object at a place has a key.
 func (n *node) has(key string) bool {
-	for i := range n.entries {
-		if string(n.entries[i].key) == key {
+	for i := range n.view.entries {
+		if f := &n.view.entries[i]; string(f.key) == key && !f.dropped() {
 			return true
 		}
 	}
@@ -75,7 +75,7 @@ func appendString(dst, s []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	for {
-		n := plain(s)
+		n, _ := plain(s)
 		dst = append(dst, s[:n]...)
 		if n == len(s) {
 			return append(dst, '"')

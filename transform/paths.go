@@ -26,11 +26,9 @@ type node struct {
 	unmapped   *place
 
 	// What the event at hand has here.
-	entries []entry
-	open    bool // an object whose fields were looked at one by one
-	view    *view
-	views   []*view // of the shapes that objects had here
-	left    []entry // where a policy holds below
+	open  bool // an object whose fields were looked at one by one
+	view  *view
+	views []*view // of the shapes that objects had here
 }
 
 // compile makes the tree of the paths that hold for events of a type: those of
@@ -98,7 +96,8 @@ func (n *node) child(key []byte) *node {
 // event is one event being flattened. It is reused from event to event.
 type event struct {
 	columns []schemas.Column
-	batch   []*column // which take its values, as the row of that number
+	byName  []int     // the columns in the order of their names
+	batch   []*column // that take its values, as the row of that number
 	row     int
 	discard bool // fields that no column takes are in no row
 	key     schemas.Key
@@ -152,8 +151,11 @@ func (e *event) gather(n *node, object value) error {
 			return err
 		}
 	}
-	for i := range n.entries {
-		field := &n.entries[i]
+	for i := range n.view.entries {
+		field := &n.view.entries[i]
+		if field.dropped() {
+			continue
+		}
 		if child := field.node; child != nil {
 			if child.open = child.opens(field.value); child.open {
 				if err := e.gather(child, field.value); err != nil {

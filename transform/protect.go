@@ -35,14 +35,14 @@ func protections(t schemas.Table) (all []protection) {
 // sees them: a protected value is a text, or no field at all. A null stays, as
 // there is nothing to protect.
 func (e *event) protect(n *node) error {
-	left := n.left[:0]
-	for _, field := range n.entries {
+	for i := range n.view.entries {
+		field := &n.view.entries[i]
 		policy := field.policy()
-		if policy == "" {
-			left = append(left, field)
+		switch policy {
+		case "":
 			continue
-		}
-		if policy == schemas.Drop {
+		case schemas.Drop:
+			field.value = value{}
 			continue
 		}
 		text, err := e.protected(policy, field.value)
@@ -52,9 +52,7 @@ func (e *event) protect(n *node) error {
 		if field.value, err = field.node.standIn.parse(appendString(nil, text), 1); err != nil {
 			return fmt.Errorf("a protected value is no text: %w: this is a bug of prospector", err)
 		}
-		left = append(left, field)
 	}
-	n.entries, n.left = left, left
 	return nil
 }
 

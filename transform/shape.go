@@ -89,14 +89,18 @@ func (s *shapes) add(before *shape, key, text []byte) *shape {
 	} else {
 		longer.label = append(appendString(nil, key), ':')
 	}
+	return longer
+}
+
+// remember has a longer shape looked for when an object begins like this one.
+func (s *shape) remember(longer *shape) {
 	switch {
 	case longer.bytes > maxShape:
-	case len(before.longer) < maxLonger:
-		before.longer = append(before.longer, longer)
+	case len(s.longer) < maxLonger:
+		s.longer = append(s.longer, longer)
 	default:
-		before.longer[longer.id%maxLonger] = longer
+		s.longer[longer.id%maxLonger] = longer
 	}
-	return longer
 }
 
 // close finds what follows from all the keys.
@@ -126,11 +130,12 @@ type entry struct {
 	field
 	node  *node  // nil when no column has a path through the key
 	place *place // in the survey, if that is known
-	value value
+	value value  // of no document, if a policy dropped it
 }
 
-// look takes the fields of an object at n into n.entries, in the order of their
-// keys.
+func (f *entry) dropped() bool { return f.value.in == nil }
+
+// look takes the fields of an object at n into n.view.
 func (n *node) look(object value) error {
 	shape := object.shape()
 	if shape.twice {
@@ -139,15 +144,15 @@ func (n *node) look(object value) error {
 	if n.view == nil || n.view.of != shape {
 		n.view = n.viewOf(shape)
 	}
-	n.entries = n.view.entries
+	entries, tokens := n.view.entries, object.in.tokens
 	at := object.at + 1
 	for _, place := range shape.places {
-		v := &n.entries[place].value
+		v := &entries[place].value
 		if v.in != object.in { // the garbage collector minds pointers that are written
 			v.in = object.in
 		}
 		v.at = at
-		at = object.in.tokens[at].next
+		at = tokens[at].next
 	}
 	return nil
 }
@@ -174,7 +179,7 @@ func (n *node) viewOf(shape *shape) *view {
 
 // forget lets go of all that an event had at n and below.
 func (n *node) forget() {
-	n.entries, n.view, n.views, n.left, n.standIn = nil, nil, nil, nil, document{}
+	n.view, n.views, n.standIn = nil, nil, document{}
 	for _, c := range n.children {
 		c.forget()
 	}
