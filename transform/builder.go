@@ -122,8 +122,8 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 	if v.kind() != anObject {
 		return flat{}, errNotObject
 	}
-	kind, ok := v.get("type")
-	if !ok || kind.kind() != aString {
+	kind, types := v.get("type")
+	if types == 0 || kind.kind() != aString {
 		return flat{}, errors.New("an event without a type")
 	}
 	name := kind.string()

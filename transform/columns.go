@@ -16,15 +16,15 @@ import (
 // identity needs. NULLs are appended when the next value comes: most columns take
 // nothing of most events.
 type column struct {
-	schemas.Column
+	rows   int // the last ones may be missing; they are NULL
 	isText bool
-	rows   int   // the last ones may be missing; they are NULL
-	nulls  []run // the NULLs among those that are there
 	// Text: the bytes, and where each value ends, after a leading 0.
 	data []byte
 	ends []int32
 	// Any other type: see cell.
-	ints []int64
+	ints  []int64
+	nulls []run // the NULLs among the rows that are there
+	schemas.Column
 }
 
 // run is so many rows one after another: most columns have long ones of NULLs.
@@ -34,8 +34,8 @@ func newColumn(c schemas.Column, like *column) *column {
 	out := &column{Column: c, isText: c.Type.IsText()}
 	if like != nil { // batches are alike: as much room as the last one took
 		out.data = make([]byte, 0, min(len(like.data)+len(like.data)/8, batchBytes))
-		out.ends = make([]int32, 0, cap(like.ends))
-		out.ints = make([]int64, 0, cap(like.ints))
+		out.ends = make([]int32, 0, len(like.ends)+len(like.ends)/8)
+		out.ints = make([]int64, 0, len(like.ints)+len(like.ints)/8)
 	}
 	if out.isText {
 		out.ends = append(out.ends, 0)

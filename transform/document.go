@@ -367,22 +367,15 @@ func (v value) elements() iter.Seq[value] {
 	}
 }
 
-// get gives the first value of a key of an object.
-func (v value) get(key string) (value, bool) {
+// get gives the first value of a key of an object, and how often the object has
+// the key.
+func (v value) get(key string) (first value, times int) {
 	for k, field := range v.fields() {
 		if string(k) == key {
-			return field, true
+			if times++; times == 1 {
+				first = field
+			}
 		}
 	}
-	return value{}, false
-}
-
-// count is how often an object has a key.
-func (v value) count(key string) (n int) {
-	for k := range v.fields() {
-		if string(k) == key {
-			n++
-		}
-	}
-	return n
+	return first, times
 }

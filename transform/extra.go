@@ -35,7 +35,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		}
 		child := field.node
 		if child != nil && child.column >= 0 && !child.open {
-			if t := e.takenBy(child.column); t != nil && t.rank == child.rank && t.exact {
+			if t := e.takenBy(int(child.column)); t != nil && t.rank == child.rank && t.exact {
 				continue
 			}
 		}

@@ -52,12 +52,13 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 	if err != nil {
 		return f.edgeByEdge(body, cursor) // one event may be to blame
 	}
-	if page.count("edges") > 1 {
-		return errTwoEdges
-	}
-	edges, ok := page.get("edges")
-	if !ok {
+	edges, lists := page.get("edges")
+	switch lists {
+	case 0:
 		return nil
+	case 1:
+	default:
+		return errTwoEdges
 	}
 	i := 0
 	for edge := range edges.elements() {
@@ -135,8 +136,8 @@ func (f *Flattener) refuse(r Rejected, edge []byte, reason error) error {
 
 // add makes a row of an edge. The error says why that cannot be.
 func (f *Flattener) add(edge value) error {
-	node, ok := edge.get("node")
-	if !ok || edge.count("node") > 1 {
+	node, nodes := edge.get("node")
+	if nodes != 1 {
 		return errNotOneNode
 	}
 	row, err := f.flatten(node)

@@ -9,26 +9,27 @@ import (
 // node is a place in an event that columns take values from, or that has such
 // places below it: the paths of a table as a tree.
 type node struct {
-	key      string
+	// What every event needs comes first, so that it is in one cache line.
 	children []*node
-	column   int  // index of the column that takes a value here, or -1
-	rank     int  // which of the column's paths this is
-	whole    bool // an object is one value here, and is never opened
-	path     string
-	depth    int            // how many keys the path has
-	policy   schemas.Policy // of values here, or ""
-	standIn  document       // what stands for a protected value
-	guards   bool           // a policy holds for some place below
+	view     *view        // of the object that the event at hand has here
+	column   int32        // index of the column that takes a value here, or -1
+	rank     int32        // which of the column's paths this is
+	to       schemas.Type // of the column
+	whole    bool         // an object is one value here, and is never opened
+	open     bool         // the event at hand has an object here whose fields were looked at one by one
+	guards   bool         // a policy holds for some place below
+
+	key     string
+	path    string
+	depth   int            // how many keys the path has
+	policy  schemas.Policy // of values here, or ""
+	standIn document       // what stands for a protected value
+	views   []*view        // of the shapes that objects had here
 
 	// What events have had here: values that are not of the column's type, and
 	// fields that no column takes (nil until there are some).
 	mismatched tally
 	unmapped   *place
-
-	// What the event at hand has here.
-	open  bool // an object whose fields were looked at one by one
-	view  *view
-	views []*view // of the shapes that objects had here
 }
 
 // compile makes the tree of the paths that hold for events of a type: those of
@@ -41,7 +42,8 @@ func compile(columns []schemas.Column, protected []protection, eventType string)
 		}
 		for rank, path := range c.From {
 			_, at := root.grow(path)
-			at.column, at.rank, at.whole = i, rank, c.Type == schemas.JSON
+			at.column, at.rank = int32(i), int32(rank)
+			at.to, at.whole = c.Type, c.Type == schemas.JSON
 		}
 	}
 	for _, p := range protected {
@@ -116,8 +118,8 @@ type event struct {
 // taken is what a column took of an event.
 type taken struct {
 	number int   // of that event
-	rank   int   // of the value's path
 	int    int64 // as in cell
+	rank   int32 // of the value's path
 	exact  bool  // the column tells all that the value told
 }
 
@@ -156,7 +158,7 @@ func (e *event) gather(n *node, object value) error {
 		if field.dropped() {
 			continue
 		}
-		if child := field.node; child != nil {
+		if child := field.node; child != nil && len(child.children) > 0 {
 			if child.open = child.opens(field.value); child.open {
 				if err := e.gather(child, field.value); err != nil {
 					return err
@@ -182,10 +184,10 @@ func (e *event) gather(n *node, object value) error {
 	return nil
 }
 
-// opens reports whether a value at n is an object that is looked into: it has
-// fields, and there are places below n.
+// opens reports whether a value at n, which has places below it, is an object that
+// is looked into.
 func (n *node) opens(v value) bool {
-	return len(n.children) > 0 && !n.whole && v.kind() == anObject && v.hasMore()
+	return !n.whole && v.kind() == anObject && v.hasMore()
 }
 
 // unknown reports whether no column takes anything at the field's place or below
@@ -209,7 +211,7 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		return false, nil // it is empty, and columns take what is inside
 	}
 	var c cell
-	outcome, err := c.coerce(e.columns[at.column].Type, v, &e.scratch)
+	outcome, err := c.coerce(at.to, v, &e.scratch)
 	switch {
 	case err != nil:
 		return false, err

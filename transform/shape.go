@@ -13,20 +13,21 @@ import (
 
 // shape is the keys that objects have: those of a shorter shape, and one more.
 type shape struct {
-	before *shape // nil where there are no keys
-	field         // the last key
-	text   []byte // that key as it was written, and all up to its value
-	id     int32  // among the shapes of a document
-	keys   int
-	bytes  int      // of all the texts
+	text   []byte   // the last key as it was written, and all up to its value
 	longer []*shape // some that begin with this one
-	inside *shape   // of the objects that belong to the last key, their beginning
+	inside *shape   // with which objects begin that belong to the last key
+	id     int32    // among the shapes of a document
 
 	// As soon as there is an object of this shape:
 	closed bool
-	fields []field // in the order of their keys
-	places []int32 // where among the fields each one is, in the order in which they came
 	twice  bool    // a key stands twice
+	places []int32 // where among the fields each one is, in the order in which they came
+	fields []field // in the order of their keys
+
+	before *shape // nil where there are no keys
+	field         // the last key
+	keys   int
+	bytes  int // of all the texts
 }
 
 // field is a key of a shape, and how it is written as canonical JSON, with the
@@ -127,10 +128,10 @@ type view struct {
 
 // entry is a field of an object, and where the table looks for it.
 type entry struct {
-	field
-	node  *node  // nil when no column has a path through the key
+	value value // of no document, if a policy dropped it
+	node  *node // nil when no column has a path through the key
+	*field
 	place *place // in the survey, if that is known
-	value value  // of no document, if a policy dropped it
 }
 
 func (f *entry) dropped() bool { return f.value.in == nil }
@@ -164,7 +165,8 @@ func (n *node) viewOf(shape *shape) *view {
 		}
 	}
 	w := &view{of: shape, entries: make([]entry, len(shape.fields))}
-	for i, f := range shape.fields {
+	for i := range shape.fields {
+		f := &shape.fields[i]
 		w.entries[i] = entry{field: f, node: n.child(f.key)}
 	}
 	switch {
