@@ -7,7 +7,7 @@ const fromKey = "$from"
 
 // appendExtra writes what no column told as one JSON object, or nothing.
 func (e *event) appendExtra(dst []byte) ([]byte, error) {
-	if e.left == 0 && e.moved == 0 {
+	if e.root.view.told && e.moved == 0 {
 		return dst, nil
 	}
 	return e.appendLeft(dst, e.root)
@@ -30,25 +30,14 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 			dst = e.appendFrom(dst)
 			moved = false
 		}
-		if field.dropped() || e.discard && field.unknown() {
+		if field.told {
 			continue
 		}
-		child := field.node
-		if child != nil && child.column >= 0 && !child.open {
-			if t := e.takenBy(int(child.column)); t != nil && t.rank == child.rank && t.exact {
-				continue
-			}
-		}
-		before, wasEmpty := len(dst), empty
 		separate()
 		dst = append(dst, field.label...)
-		if child != nil && child.open {
-			value := len(dst)
+		if child := field.node; child != nil && child.open {
 			if dst, err = e.appendLeft(dst, child); err != nil {
 				return dst, err
-			}
-			if len(dst) == value { // all of it was told
-				dst, empty = dst[:before], wasEmpty
 			}
 			continue
 		}

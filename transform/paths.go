@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 
 	"prospector/schemas"
@@ -109,7 +110,6 @@ type event struct {
 	scratch []byte // of texts that were not in the event
 	misfits []misfit
 	unknown []unknown
-	left    int // values that no column took, or that say more than it
 	moved   int // values that did not come from their column's first path
 	naive   int // times without an offset
 	root    *node
@@ -131,7 +131,7 @@ type unknown struct {
 
 func (e *event) reset(row int) {
 	e.number++
-	e.row, e.left, e.moved, e.naive = row, 0, 0, 0
+	e.row, e.moved, e.naive = row, 0, 0
 	e.scratch, e.misfits, e.unknown = e.scratch[:0], e.misfits[:0], e.unknown[:0]
 }
 
@@ -153,35 +153,40 @@ func (e *event) gather(n *node, object value) error {
 			return err
 		}
 	}
+	n.view.told = true
 	for i := range n.view.entries {
 		field := &n.view.entries[i]
-		if field.dropped() {
-			continue
-		}
-		if child := field.node; child != nil && len(child.children) > 0 {
-			if child.open = child.opens(field.value); child.open {
-				if err := e.gather(child, field.value); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		if field.unknown() {
-			e.unknown = append(e.unknown, unknown{n, field})
-			if !e.discard {
-				e.left++
-			}
-			continue
-		}
-		told, err := e.offer(field.node, field.value)
+		told, err := e.take(n, field)
 		if err != nil {
 			return err
 		}
-		if !told {
-			e.left++
+		if field.told = told; !told {
+			n.view.told = false
 		}
 	}
 	return nil
+}
+
+// take offers a field of an object at n to the columns, and so all that is inside.
+// It reports whether nothing of it is left for extra_json.
+func (e *event) take(n *node, field *entry) (told bool, err error) {
+	child := field.node
+	if field.dropped() {
+		return true, nil
+	}
+	if child != nil && len(child.children) > 0 {
+		if child.open = child.opens(field.value); child.open {
+			if err := e.gather(child, field.value); err != nil {
+				return false, err
+			}
+			return child.view.told, nil
+		}
+	}
+	if field.unknown() {
+		e.unknown = append(e.unknown, unknown{n, field})
+		return e.discard, nil
+	}
+	return e.offer(child, field.value)
 }
 
 // opens reports whether a value at n, which has places below it, is an object that
@@ -230,7 +235,7 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 			return false, nil
 		}
 		if now.exact {
-			e.left++ // it was told by the column until now
+			e.untell(e.columns[at.column].From[now.rank])
 		}
 		e.moved-- // of two paths, it had the later one
 		column.cut(e.row)
@@ -246,6 +251,16 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		column.appendInt(c.int)
 	}
 	return now.exact, nil
+}
+
+// untell notes that the field at a path, which was told, is left for extra_json.
+func (e *event) untell(path string) {
+	n := e.root
+	for key := range strings.SplitSeq(path, ".") {
+		i, _ := slices.BinarySearchFunc(n.view.entries, key, func(f entry, key string) int { return strings.Compare(string(f.key), key) })
+		n.view.told, n.view.entries[i].told = false, false
+		n = n.view.entries[i].node
+	}
 }
 
 // undo takes back from the columns what they took of the event at hand.

@@ -124,12 +124,14 @@ func (s *shape) close() {
 type view struct {
 	of      *shape
 	entries []entry // in the order of their keys
+	told    bool    // extra_json has nothing of them
 }
 
 // entry is a field of an object, and where the table looks for it.
 type entry struct {
 	value value // of no document, if a policy dropped it
 	node  *node // nil when no column has a path through the key
+	told  bool  // extra_json has nothing of it
 	*field
 	place *place // in the survey, if that is known
 }
