@@ -90,8 +90,11 @@ func (d *document) value(i, depth int, of *shape) int {
 	}
 	switch d.text[i] {
 	case '"':
-		end, escaped := d.quoted(i)
-		return d.add(i, end, aString, escaped)
+		end := d.plain(i + 1)
+		if d.has(end, '"') {
+			return d.add(i, end+1, aString, false)
+		}
+		return d.add(i, d.escapes(end), aString, true)
 	case '{':
 		return d.inside(i, depth, anObject, '}', d.shapes.inside(of))
 	case '[':
@@ -167,7 +170,12 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	if !d.has(i, '"') {
 		return nil, -1
 	}
-	end, escaped := d.quoted(i)
+	end, escaped := d.plain(i+1), false
+	if escaped = !d.has(end, '"'); escaped {
+		end = d.escapes(end)
+	} else {
+		end++
+	}
 	if end < 0 {
 		return nil, -1
 	}
@@ -199,31 +207,28 @@ func (d *document) space(i int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
-// quoted is for strings, and keys; escaped tells of a backslash.
-func (d *document) quoted(start int) (end int, escaped bool) {
-	for i := start + 1; ; {
-		n, isASCII := plain(d.text[i:])
-		if !isASCII && !utf8.Valid(d.text[i:i+n]) {
-			d.odd = true
+// plain expects what stands for itself in a string, which may be nothing.
+func (d *document) plain(i int) int {
+	n, isASCII := plain(d.text[i:])
+	if !isASCII && !utf8.Valid(d.text[i:i+n]) {
+		d.odd = true
+	}
+	return i + n
+}
+
+// escapes expects the rest of a string, which begins with a backslash.
+func (d *document) escapes(i int) int {
+	for ; !d.has(i, '"'); i = d.plain(i) {
+		if !d.has(i, '\\') || i+1 == len(d.text) {
+			return -1
 		}
-		i += n
-		switch {
-		case i >= len(d.text) || d.text[i] < ' ':
-			return -1, escaped
-		case d.text[i] == '"':
-			return i + 1, escaped
-		}
-		escaped = true
-		if i++; i >= len(d.text) {
-			return -1, escaped
-		}
-		switch d.text[i] {
+		switch i++; d.text[i] {
 		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 			i++
 		case 'u':
 			unit := codeUnit(d.text[i:])
 			if unit < 0 {
-				return -1, escaped
+				return -1
 			}
 			i += len("uXXXX")
 			if utf16.IsSurrogate(unit) {
@@ -234,9 +239,10 @@ func (d *document) quoted(start int) (end int, escaped bool) {
 				i += len(`\uXXXX`)
 			}
 		default:
-			return -1, escaped
+			return -1
 		}
 	}
+	return i + 1
 }
 
 // plain is how many bytes stand for themselves in a string before one that does

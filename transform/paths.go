@@ -216,6 +216,10 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		return false, nil // it is empty, and columns take what is inside
 	}
 	var c cell
+	if v.kind() == aString && at.to == schemas.String { // as most are
+		c.str = v.string()
+		return e.give(at, &c, true), nil
+	}
 	outcome, err := c.coerce(at.to, v, &e.scratch)
 	switch {
 	case err != nil:
@@ -226,13 +230,19 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 	case outcome == none:
 		return false, nil
 	}
+	return e.give(at, &c, outcome == exact), nil
+}
+
+// give gives what was at a place to its column, unless that has something from an
+// earlier path. It reports whether the column now tells all of it.
+func (e *event) give(at *node, c *cell, exact bool) (told bool) {
 	if c.naive {
 		e.naive++
 	}
 	column, now := e.batch[at.column], &e.taken[at.column]
 	if now.number == e.number {
 		if now.rank < at.rank {
-			return false, nil
+			return false
 		}
 		if now.exact {
 			e.untell(e.columns[at.column].From[now.rank])
@@ -243,14 +253,14 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 	if at.rank > 0 {
 		e.moved++
 	}
-	now.number, now.rank, now.int, now.exact = e.number, at.rank, c.int, outcome == exact
+	now.number, now.rank, now.int, now.exact = e.number, at.rank, c.int, exact
 	column.pad(e.row)
 	if column.isText {
 		column.appendString(c.str)
 	} else {
 		column.appendInt(c.int)
 	}
-	return now.exact, nil
+	return exact
 }
 
 // untell notes that the field at a path, which was told, is left for extra_json.
