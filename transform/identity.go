@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
+	"hash/maphash"
 	"slices"
 	"strconv"
 
@@ -23,13 +25,17 @@ import (
 // key is the first 120 bits of SHA-256("PROSPECT\nTYPE\nMICROSECONDS").
 type key [15]byte
 
-func keyOf(prospect string, eventType []byte, recorded int64) key {
-	b := make([]byte, 0, 256)
-	b = append(append(b, prospect...), '\n')
-	b = append(append(b, eventType...), '\n')
-	b = strconv.AppendInt(b, recorded, 10)
-	h := sha256.Sum256(b)
-	return key(h[:])
+func (s *identities) keyOf(prospect string, eventType []byte, recorded int64) (k key) {
+	s.text = append(append(s.text[:0], prospect...), '\n')
+	s.text = append(append(s.text, eventType...), '\n')
+	s.text = strconv.AppendInt(s.text, recorded, 10)
+	if s.sha == nil {
+		s.sha = sha256.New()
+	}
+	s.sha.Reset()
+	s.sha.Write(s.text)
+	s.text = s.sha.Sum(s.text[:0])
+	return key(s.text)
 }
 
 // numbered is the key of the nth of the events that share k, the first being 0.
@@ -45,10 +51,12 @@ func (k key) numbered(n int) key {
 // read and gets its id when settle is called, because rows that share a key are
 // ranked among each other.
 type identities struct {
-	base  int // the batch row of rows[0]
+	sha   hash.Hash
+	text  []byte // that is hashed
+	base  int    // the batch row of rows[0]
 	rows  []identified
-	last  map[key]int32 // index in rows of the last row with the key
-	tied  []key         // keys that several rows share
+	last  index // of the last row with each key
+	tied  []key // keys that several rows share
 	known map[content]struct{}
 	// left counts rows that are in an earlier batch already: of prospects with
 	// more events than fit in one.
@@ -70,6 +78,46 @@ type content struct {
 	digest schemas.Digest
 }
 
+// index finds the last row with a key: a hash table of numbers of rows from 1 on,
+// which is cleared for every prospect. A map took 2 % of the time of flattening more.
+type index struct {
+	seed  maphash.Seed
+	slots []int32 // a power of two; 0 where there is none
+}
+
+// of gives the slot of a key, where its row may be put if it has none; rows are
+// those that were put so far.
+func (x *index) of(k key, rows []identified) *int32 {
+	if 2*len(rows) >= len(x.slots) {
+		x.grow(rows)
+	}
+	last := len(x.slots) - 1
+	for i := int(maphash.Bytes(x.seed, k[:])) & last; ; i = (i + 1) & last {
+		if row := x.slots[i]; row == 0 || rows[row-1].key == k {
+			return &x.slots[i]
+		}
+	}
+}
+
+func (x *index) grow(rows []identified) {
+	if x.slots == nil {
+		x.seed = maphash.MakeSeed()
+	}
+	x.slots = make([]int32, max(64, 2*len(x.slots)))
+	for i := range rows {
+		*x.of(rows[i].key, rows) = int32(i) + 1
+	}
+}
+
+// clear takes the time of the room that there is, so that not much is kept.
+func (x *index) clear() {
+	if len(x.slots) > 1<<12 {
+		x.slots = nil
+		return
+	}
+	clear(x.slots)
+}
+
 // begin starts a prospect whose first row will be that row of the batch.
 func (s *identities) begin(base int) {
 	s.left = nil
@@ -82,11 +130,7 @@ func (s *identities) begin(base int) {
 // restart goes on with the same prospect in another batch.
 func (s *identities) restart(base int) {
 	s.base, s.rows, s.tied = base, s.rows[:0], s.tied[:0]
-	if s.last == nil || len(s.last) > 1<<12 { // clearing costs what the map has ever held
-		s.last = make(map[key]int32)
-	} else {
-		clear(s.last)
-	}
+	s.last.clear()
 }
 
 // add notes the next row of the batch. It reports false when the same event,
@@ -94,9 +138,10 @@ func (s *identities) restart(base int) {
 func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Digest) bool {
 	row := int32(len(s.rows))
 	added := identified{key: k, prev: -1, time: time}
-	prev, seen := s.last[k]
-	if seen || s.left[k] > 0 {
-		if seen {
+	last := s.last.of(k, s.rows)
+	prev := *last - 1
+	if prev >= 0 || s.left[k] > 0 {
+		if prev >= 0 {
 			added.prev = prev
 			s.know(&s.rows[prev], digest(s.base+int(prev)))
 		}
@@ -107,7 +152,7 @@ func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Di
 		s.know(&added, added.digest)
 		s.tied = append(s.tied, k)
 	}
-	s.last[k] = row
+	*last = row + 1
 	s.rows = append(s.rows, added)
 	return true
 }
@@ -139,7 +184,7 @@ func (s *identities) settle(assign func(id []byte)) (tied int) {
 // rankRows numbers the rows that share a key.
 func (s *identities) rankRows(k key) int {
 	var rows []int32
-	for i := s.last[k]; i >= 0; i = s.rows[i].prev {
+	for i := *s.last.of(k, s.rows) - 1; i >= 0; i = s.rows[i].prev {
 		rows = append(rows, i)
 	}
 	slices.SortFunc(rows, func(a, b int32) int {

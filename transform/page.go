@@ -154,7 +154,7 @@ func (f *Flattener) add(edge value) error {
 		f.whole = append(f.whole, schemas.HashValuesOf("event").String(string(f.text)))
 	}
 	f.append([]byte(f.prospect), dayOf(row.happened))
-	if !f.ids.add(keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.content) {
+	if !f.ids.add(f.ids.keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.content) {
 		f.books.Duplicates++
 		f.cut()
 		if f.partial {
