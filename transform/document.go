@@ -376,12 +376,20 @@ func (v value) elements() iter.Seq[value] {
 // get gives the first value of a key of an object, and how often the object has
 // the key.
 func (v value) get(key string) (first value, times int) {
-	for k, field := range v.fields() {
-		if string(k) == key {
+	if v.kind() != anObject {
+		return value{}, 0
+	}
+	shape, at := v.shape(), v.at+1
+	for _, place := range shape.places {
+		if string(shape.fields[place].key) == key {
 			if times++; times == 1 {
-				first = field
+				first = value{v.in, at}
+			}
+			if !shape.twice {
+				break
 			}
 		}
+		at = v.in.tokens[at].next
 	}
 	return first, times
 }

@@ -172,11 +172,11 @@ func (s *identities) settle(assign func(id []byte)) (tied int) {
 	for _, k := range slices.Compact(s.tied) {
 		tied += s.rankRows(k)
 	}
-	var id [20]byte
+	id := make([]byte, 0, 64)
 	for i := range s.rows {
 		k := s.rows[i].key.numbered(int(s.rows[i].rank))
-		base64.RawURLEncoding.Encode(id[:], k[:])
-		assign(id[:])
+		id = base64.RawURLEncoding.AppendEncode(id[:0], k[:])
+		assign(id)
 	}
 	return tied
 }

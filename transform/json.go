@@ -67,7 +67,7 @@ func appendCanonical(dst []byte, v value) (_ []byte, err error) {
 			return appendString(dst, v.string()), nil
 		}
 	}
-	return append(dst, v.raw()...), nil
+	return appendShort(dst, v.raw()), nil
 }
 
 // appendString writes a JSON string, escaping what RFC 8259 demands.

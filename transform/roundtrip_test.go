@@ -252,6 +252,54 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// What a flattener remembers of the events that came before changes nothing: an
+// event among others, some of which are no JSON, becomes what it becomes alone.
+func TestWhatCameBefore(t *testing.T) {
+	discarding := everyType(t)
+	discarding.UnknownField = schemas.Discard
+	for name, table := range map[string]schemas.Table{
+		"built-in": schemas.KnockEvents(), "every type": everyType(t), "fields that are dropped": discarding,
+		"values that are protected": protecting(t, secret, everyPolicy),
+	} {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(5, 6))
+			prospects := make(map[string][]string)
+			var want result
+			for i := range 3000 {
+				node := oddEvent(rng, oddTimes)
+				switch rng.IntN(20) {
+				case 0:
+					node = strings.Replace(node, ":", " : ", 1+rng.IntN(3))
+				case 1:
+					node = strings.Replace(node, `"a"`, `"\ud83d"`, 1)
+				case 2:
+					node = strings.Replace(node, `"data"`, `"d\u0061ta"`, 1)
+				case 3:
+					node = strings.Replace(node, `"body"`, "\"\xff\"", 1)
+				}
+				id := fmt.Sprintf("%04d", i)
+				prospects[id] = []string{page(node)}
+				alone := flattenBy(t, table, map[string][]string{id: {page(node)}})
+				want.rows, want.rejected = append(want.rows, alone.rows...), append(want.rejected, alone.rejected...)
+				want.books.Add(alone.books)
+			}
+			got := flattenBy(t, table, prospects)
+			if len(want.rows) < 500 || len(want.rejected) < 500 {
+				t.Fatalf("there are %d rows and %d rejected events: the test does not test", len(want.rows), len(want.rejected))
+			}
+			if diff := cmp.Diff(want.rows, got.rows); diff != "" {
+				t.Errorf("other rows (-alone +among others):\n%s", diff)
+			}
+			if diff := cmp.Diff(want.rejected, got.rejected); diff != "" {
+				t.Errorf("others are rejected (-alone +among others):\n%s", diff)
+			}
+			if got.books != want.books {
+				t.Errorf("the books are %+v, not %+v", got.books, want.books)
+			}
+		})
+	}
+}
+
 // Bringing rows into another table makes what that table would have made of the
 // events.
 func TestConform(t *testing.T) {
