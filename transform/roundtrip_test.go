@@ -265,8 +265,18 @@ func TestWhatCameBefore(t *testing.T) {
 			rng := rand.New(rand.NewPCG(5, 6))
 			prospects := make(map[string][]string)
 			var want result
+			kinds := make([]string, 50) // whose keys come again, with other values
+			for i := range kinds {
+				kinds[i] = oddEvent(rng, oddTimes)
+			}
 			for i := range 3000 {
-				node := oddEvent(rng, oddTimes)
+				node := kinds[rng.IntN(len(kinds))]
+				for range rng.IntN(4) {
+					other := strings.Replace(node, ": "+oddValues[rng.IntN(len(oddValues))], ": "+oddValues[rng.IntN(len(oddValues))], 1)
+					if json.Valid([]byte(other)) {
+						node = other
+					}
+				}
 				switch rng.IntN(20) {
 				case 0:
 					node = strings.Replace(node, ":", " : ", 1+rng.IntN(3))
