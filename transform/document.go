@@ -170,8 +170,9 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	if !d.has(i, '"') {
 		return nil, -1
 	}
-	end, escaped := d.plain(i+1), false
-	if escaped = !d.has(end, '"'); escaped {
+	end := d.plain(i + 1)
+	escaped := !d.has(end, '"')
+	if escaped {
 		end = d.escapes(end)
 	} else {
 		end++

@@ -38,7 +38,7 @@ func (f *Flattener) Page(body []byte, cursor string) error {
 
 // letGo gives back what a large page took to parse.
 func (f *Flattener) letGo(body []byte) {
-	if len(body) > maxKeptBytes || cap(f.page.tokens) > maxKeptTokens {
+	if len(body) > maxKeptBytes || cap(f.page.tokens) > maxKeptTokens || f.page.shapes.bytes > maxShapes {
 		f.page, f.event.scratch, f.extra, f.text = document{}, nil, nil, nil
 		for _, t := range f.trees {
 			t.root.forget()

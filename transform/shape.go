@@ -13,9 +13,10 @@ import (
 
 // shape is the keys that objects have: those of a shorter shape, and one more.
 type shape struct {
+	// What parsing needs comes first, so that it is in one cache line.
 	text   []byte   // the last key as it was written, and all up to its value
-	longer []*shape // some that begin with this one
-	inside *shape   // with which objects begin that belong to the last key
+	longer []*shape // some that begin with this one, which the next object may be of
+	inside *shape   // without keys: how objects begin that are the last key's value, or in it
 	id     int32    // among the shapes of a document
 
 	// As soon as there is an object of this shape:
