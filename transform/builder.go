@@ -63,26 +63,22 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 		timeAt:     named("event_time"),
 		createdAt:  named("created_at"),
 	}
-	b.startBatch(nil)
+	b.startBatch()
 	return b
 }
 
-func (b *builder) startBatch(like []*column) {
+func (b *builder) startBatch() {
 	b.batch = make([]*column, len(b.columns))
 	b.event.batch = b.batch
 	for i, c := range b.columns {
-		if like == nil {
-			b.batch[i] = newColumn(c, nil)
-		} else {
-			b.batch[i] = newColumn(c, like[i])
-		}
+		b.batch[i] = newColumn(c)
 	}
 }
 
 // rows counts the rows of the batch at hand; the ids may not be there yet.
 func (b *builder) rows() int { return b.batch[b.prospectAt].rows }
 
-// record hands out the batch at hand, and starts the next one.
+// record is the batch at hand. It is there until its columns restart.
 func (b *builder) record() arrow.Record {
 	rows := b.rows()
 	arrays := make([]arrow.Array, len(b.batch))
@@ -90,7 +86,6 @@ func (b *builder) record() arrow.Record {
 		c.pad(rows)
 		arrays[i] = c.array(b.schema.Field(i).Type)
 	}
-	b.startBatch(b.batch)
 	return array.NewRecord(b.schema, arrays, int64(rows))
 }
 

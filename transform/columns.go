@@ -30,17 +30,21 @@ type column struct {
 // run is so many rows one after another: most columns have long ones of NULLs.
 type run struct{ from, to int }
 
-func newColumn(c schemas.Column, like *column) *column {
+func newColumn(c schemas.Column) *column {
 	out := &column{Column: c, isText: c.Type.IsText()}
-	if like != nil { // batches are alike: as much room as the last one took
-		out.data = make([]byte, 0, min(len(like.data)+len(like.data)/8, batchBytes))
-		out.ends = make([]int32, 0, len(like.ends)+len(like.ends)/8)
-		out.ints = make([]int64, 0, len(like.ints)+len(like.ints)/8)
-	}
 	if out.isText {
 		out.ends = append(out.ends, 0)
 	}
 	return out
+}
+
+// restart takes all rows away, and keeps the memory for the next ones, unless some
+// of them were very large.
+func (c *column) restart() {
+	if cap(c.data) > 2*batchBytes {
+		c.data = nil
+	}
+	c.cut(0)
 }
 
 // pad appends NULLs up to so many rows.
@@ -138,7 +142,7 @@ func (c *column) digest(row int) schemas.Digest {
 	}
 }
 
-// array hands the column's memory over to Arrow.
+// array is Arrow's view of the column, whose memory it has.
 func (c *column) array(dt arrow.DataType) arrow.Array {
 	validity := memory.NewBufferBytes(c.validity())
 	var buffers []*memory.Buffer

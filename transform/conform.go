@@ -87,7 +87,9 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 		c.to.append([]byte(prospects.Value(row)), int32(days.Value(row)))
 		c.to.batch[c.to.idAt].appendString([]byte(ids.Value(row)))
 	}
-	return c.to.record(), nil
+	out := c.to.record()
+	c.to.startBatch()
+	return out, nil
 }
 
 func (c *conformer) flatten(event draft) error {

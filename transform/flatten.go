@@ -67,9 +67,9 @@ const (
 // Flattener makes record batches of the events of one prospect after another:
 // Begin, its Pages in order, End; Flush at last. It is for one goroutine.
 //
-// Batches have the columns of schemas.Table.RowColumns and belong to the
-// receiver; their memory is Go's, so that releasing them is optional. A row
-// number is stable between batches of one prospect alone.
+// Batches have the columns of schemas.Table.RowColumns. Their memory is used again
+// once emit has returned. A row number is stable between batches of one prospect
+// alone.
 type Flattener struct {
 	*builder
 	emit   func(arrow.Record) error
@@ -122,10 +122,13 @@ func (f *Flattener) Flush() error {
 	if f.rows() == 0 {
 		return nil
 	}
-	batch := f.record()
+	err := f.emit(f.record())
 	f.whole = f.whole[:0]
 	f.ids.restart(0)
-	return f.emit(batch)
+	for _, c := range f.batch {
+		c.restart()
+	}
+	return err
 }
 
 func (f *Flattener) full(times int) bool {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
@@ -30,6 +31,20 @@ type result struct {
 	batches  []arrow.Record
 }
 
+// copied gives a batch memory of its own: a flattener uses that of its batches
+// again.
+func copied(batch arrow.Record) arrow.Record {
+	columns := make([]arrow.Array, batch.NumCols())
+	for i, c := range batch.Columns() {
+		var buffers []*memory.Buffer
+		for _, b := range c.Data().Buffers() {
+			buffers = append(buffers, memory.NewBufferBytes(slices.Clone(b.Bytes())))
+		}
+		columns[i] = array.MakeFromData(array.NewData(c.DataType(), c.Len(), buffers, nil, c.NullN(), c.Data().Offset()))
+	}
+	return array.NewRecord(batch.Schema(), columns, batch.NumRows())
+}
+
 // flatten runs the pages of one prospect after another through a flattener of the
 // built-in table.
 func flatten(t testing.TB, prospects map[string][]string) result {
@@ -42,6 +57,7 @@ func flattenBy(t testing.TB, table schemas.Table, prospects map[string][]string)
 	var r result
 	f := transform.NewFlattener(table,
 		func(batch arrow.Record) error {
+			batch = copied(batch)
 			r.batches = append(r.batches, batch)
 			r.rows = append(r.rows, rowsOf(table.RowColumns(), batch)...)
 			return nil

@@ -77,7 +77,10 @@ func TestUnexpected(t *testing.T) {
 			var rows []map[string]any
 			var reasons []string
 			f := transform.NewFlattener(table,
-				func(batch arrow.Record) error { rows = append(rows, rowsOf(table.RowColumns(), batch)...); return nil },
+				func(batch arrow.Record) error {
+					rows = append(rows, rowsOf(table.RowColumns(), copied(batch))...)
+					return nil
+				},
 				func(r transform.Rejected) error { reasons = append(reasons, r.Reason); return nil })
 			f.Begin("1")
 			err := f.Page([]byte(page(test.event)), "")
