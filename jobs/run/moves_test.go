@@ -85,7 +85,7 @@ func TestMovesKilled(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, again %t, files of %d bytes", name, again, target), func(t *testing.T) {
 				t.Parallel()
 				ended := false
-				for lives := int64(1); !ended; lives++ {
+				for lives := int64(1); !ended; lives += 1 + 2*target {
 					h := newMortalHouse(t)
 					h.job().TargetFileSize = target
 					h.events(append(stay, test.before...)...)
