@@ -22,8 +22,8 @@ type Configuration struct {
 	// Dir is the working directory; relative paths below are resolved already.
 	Dir     string
 	Backend Backend
-	// MemoryLimit is how many bytes of memory a run is to stay below, as far as
-	// it is Go's; 0 is DefaultMemoryLimit.
+	// MemoryLimit is how many bytes of memory a run is to keep to, as far as it is
+	// Go's; 0 is DefaultMemoryLimit. Rows of megabytes may take more.
 	MemoryLimit int64
 	Jobs        []Job     // ascending by address
 	Sinks       []Sink    // all that are declared, used by a job or not; ascending by address
@@ -36,7 +36,7 @@ type Configuration struct {
 	Lock schemas.Lock
 }
 
-// DefaultMemoryLimit keeps the whole process below 512 MiB.
+// DefaultMemoryLimit keeps the whole process below 512 MiB with usual rows.
 const DefaultMemoryLimit = 384 << 20
 
 // Backend is where the state is kept.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sort"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/parquet"
@@ -117,6 +118,20 @@ func (w *parquetWriter) finish(entries [][2]string) error {
 	if err != nil {
 		return err
 	}
+	for _, group := range footer.RowGroups {
+		group.TotalByteSize = 0 // before compression, by the format; the library sums what was written
+		for _, c := range group.Columns {
+			group.TotalByteSize += c.MetaData.TotalUncompressedSize
+			// What the pages are encoded by comes out of a map. The dictionary first.
+			stats := c.MetaData.EncodingStats
+			sort.Slice(stats, func(i, j int) bool {
+				if stats[i].PageType != stats[j].PageType {
+					return stats[i].PageType > stats[j].PageType
+				}
+				return stats[i].Encoding < stats[j].Encoding
+			})
+		}
+	}
 	start := w.out.size
 	if _, err := footer.WriteTo(w.out, nil); err != nil {
 		return err
@@ -131,8 +146,9 @@ type pages struct {
 	file.PageWriter // nil: its Reset, which nobody calls, cannot be written outside the library
 	writer          *parquetWriter
 	metadata        *metadata.ColumnChunkMetaDataBuilder
-	buffer          bytes.Buffer
-	info            metadata.ChunkMetaInfo // offsets are in buffer
+	pages           [][]byte               // headers and pages
+	size            int64                  // of pages, in bytes
+	info            metadata.ChunkMetaInfo // offsets are in pages
 	dictionaries    map[parquet.Encoding]int32
 	data            map[parquet.Encoding]int32
 }
@@ -152,7 +168,7 @@ func (p *pages) Compress(_ *bytes.Buffer, page []byte) []byte {
 // WriteDataPage takes a page, which is compressed already.
 func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 	if p.data == nil {
-		p.info.DataPageOffset, p.data = int64(p.buffer.Len()), make(map[parquet.Encoding]int32)
+		p.info.DataPageOffset, p.data = p.size, make(map[parquet.Encoding]int32)
 	}
 	p.data[parquet.Encoding(page.Encoding())]++
 	p.info.NumValues += int64(page.NumValues())
@@ -161,7 +177,7 @@ func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 
 // WriteDictionaryPage takes the column's dictionary, which is not compressed.
 func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
-	p.info.DictPageOffset = int64(p.buffer.Len())
+	p.info.DictPageOffset = p.size
 	p.dictionaries = map[parquet.Encoding]int32{parquet.Encoding(page.Encoding()): 1}
 	data := page.Data()
 	if p.HasCompressor() {
@@ -172,11 +188,12 @@ func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
 
 func (p *pages) add(kind pageKind, page file.Page, uncompressed int, data []byte) (int64, error) {
 	header := pageHeader(kind, uncompressed, len(data), int(page.NumValues()), int(page.Encoding()))
-	p.buffer.Write(header)
-	p.buffer.Write(data)
+	written := int64(len(header) + len(data))
+	p.pages = append(p.pages, header, bytes.Clone(data))
+	p.size += written
 	p.info.UncompressedSize += int64(len(header) + uncompressed)
-	p.info.CompressedSize += int64(len(header) + len(data))
-	return int64(len(header) + len(data)), nil
+	p.info.CompressedSize += written
+	return written, nil
 }
 
 // Close puts the pages into the file.
@@ -186,13 +203,15 @@ func (p *pages) Close(hasDictionary, fellBack bool) error {
 		p.info.DictPageOffset += p.writer.out.size
 	}
 	p.info.IndexPageOffset = -1 // there is none
-	if len(p.data) > 1 {
-		p.data = nil // the library would write them in the order of a map
-	}
 	err := p.metadata.Finish(p.info, hasDictionary, fellBack,
 		metadata.EncodingStats{DictEncodingStats: p.dictionaries, DataEncodingStats: p.data}, nil)
-	_, writeErr := p.buffer.WriteTo(p.writer.out)
-	return errors.Join(err, writeErr)
+	for _, page := range p.pages {
+		if _, writeErr := p.writer.out.Write(page); writeErr != nil {
+			return errors.Join(err, writeErr)
+		}
+	}
+	p.pages = nil
+	return err
 }
 
 type pageKind byte

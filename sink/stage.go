@@ -29,6 +29,7 @@ type Stage struct {
 	order   order
 	limit   int64
 	size    atomic.Int64  // bytes that the partitions hold
+	taken   atomic.Int64  // of these, what is being spilled
 	relieve chan struct{} // has a token of each goroutine that may spill at once
 	spill   *spill
 	rows    *unpacker
@@ -62,6 +63,9 @@ type partition struct {
 	sorted bool    // packed is
 	runs   [][]int // in the spill
 }
+
+// partitionBytes is about what a partition takes beside its rows.
+const partitionBytes = 512
 
 // Staged is what one partition gets.
 type Staged struct {
@@ -156,6 +160,7 @@ func (s *Stage) partition(eventType string, day int32) *partition {
 	if !ok {
 		p = &partition{Staged: Staged{Partition: of}}
 		s.byPath[of.Path] = p
+		s.size.Add(partitionBytes)
 	}
 	s.byDay[rowDay{eventType, day}] = p
 	return p
@@ -197,7 +202,7 @@ func (s *Stage) Rows(path string) Rows {
 // makeRoom spills the largest partitions until an eighth of the memory is free.
 // That few keeps the others growing, so that runs are long and few.
 func (s *Stage) makeRoom() error {
-	over := s.size.Load() - s.limit
+	over := s.size.Load() - s.taken.Load() - s.limit
 	if over < 0 {
 		return nil // somebody has, meanwhile
 	}
@@ -205,6 +210,7 @@ func (s *Stage) makeRoom() error {
 		p.mu.Lock()
 		taken := p.packed
 		p.packed = packed{}
+		s.taken.Add(taken.size)
 		p.mu.Unlock()
 		if len(taken.rows) == 0 {
 			continue // somebody else was faster
@@ -218,6 +224,7 @@ func (s *Stage) makeRoom() error {
 		p.runs = append(p.runs, run)
 		p.mu.Unlock()
 		s.size.Add(-taken.size)
+		s.taken.Add(-taken.size)
 	}
 	return nil
 }

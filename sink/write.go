@@ -24,7 +24,8 @@ const (
 	MetadataContent = "prospector.content" // schemas.Digest of the rows
 )
 
-// A row group is closed when it has this many rows or bytes of encoded values.
+// A row group is closed when it has this many rows, or bytes of values before they
+// are encoded.
 const (
 	rowGroupRows  = 128 << 10
 	rowGroupBytes = 64 << 20
@@ -144,12 +145,7 @@ type writer struct {
 // path is that of the file that is being written.
 func (w *writer) path() string { return fmt.Sprintf("%s-%05d.parquet", w.stem, len(w.files)) }
 
-func (w *writer) write(ctx context.Context, rows Rows) (err error) {
-	defer func() { // v15 panics on pages over 2 GB
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the Parquet library failed: %v", p)
-		}
-	}()
+func (w *writer) write(ctx context.Context, rows Rows) error {
 	for batch, err := range rows {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -157,22 +153,43 @@ func (w *writer) write(ctx context.Context, rows Rows) (err error) {
 		if err == nil && !batch.Schema().Equal(w.schema) {
 			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
 		}
-		if err == nil && w.part == nil {
-			err = w.begin(batch)
-		}
-		for err == nil && batch.NumRows() > 0 {
-			batch, err = w.add(ctx, batch)
+		if err == nil {
+			err = guarded(func() error { return w.addAll(ctx, batch) })
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if w.part == nil { // there are no rows
-		if err := w.begin(array.NewRecordBuilder(memory.DefaultAllocator, w.schema).NewRecord()); err != nil {
-			return err
+	return guarded(func() error {
+		if w.part == nil { // there are no rows
+			if err := w.begin(array.NewRecordBuilder(memory.DefaultAllocator, w.schema).NewRecord()); err != nil {
+				return err
+			}
 		}
+		return w.end()
+	})
+}
+
+// guarded makes an error of a panic of the Parquet library: v15 panics on pages
+// over 2 GB.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the Parquet library failed: %v", p)
+		}
+	}()
+	return f()
+}
+
+// addAll writes a batch, to more than one file if need be.
+func (w *writer) addAll(ctx context.Context, batch arrow.Record) (err error) {
+	if w.part == nil {
+		err = w.begin(batch)
 	}
-	return w.end()
+	for err == nil && batch.NumRows() > 0 {
+		batch, err = w.add(ctx, batch)
+	}
+	return err
 }
 
 // add writes as many of a batch's rows as the open row group has room for, and

@@ -352,6 +352,14 @@ func TestFileSettings(t *testing.T) {
 					t.Errorf("%s has statistics: %t (%v)", c.Name, has, err)
 				}
 
+				// Readers skip a row group by its dictionary alone when the metadata
+				// knows of no other pages.
+				told, found := make(map[parquet.Encoding]bool), make(map[parquet.Encoding]bool)
+				for _, s := range chunk.EncodingStats() {
+					if s.PageType == 0 { // of data
+						told[s.Encoding] = true
+					}
+				}
 				pages, err := r.RowGroup(0).GetColumnPageReader(i)
 				if err != nil {
 					t.Fatal(err)
@@ -360,6 +368,7 @@ func TestFileSettings(t *testing.T) {
 					switch page := pages.Page().(type) {
 					case *file.DictionaryPage:
 					case *file.DataPageV1:
+						found[parquet.Encoding(page.Encoding())] = true
 						fellBack = fellBack || c.Name == "description" && parquet.Encoding(page.Encoding()) == parquet.Encodings.Plain
 					default:
 						t.Errorf("%s has a page of type %T", c.Name, page)
@@ -367,6 +376,9 @@ func TestFileSettings(t *testing.T) {
 				}
 				if err := pages.Err(); err != nil {
 					t.Error(err)
+				}
+				if diff := cmp.Diff(found, told); diff != "" {
+					t.Errorf("the metadata of %s tells of other encodings (-pages +metadata):\n%s", c.Name, diff)
 				}
 			}
 			if !fellBack {

@@ -149,7 +149,7 @@ func (b *builder) build(ctx context.Context) error {
 	for i, d := range drafts {
 		at[d] = i
 	}
-	return parallel(ctx, drafts, func(ctx context.Context, d *draft) error {
+	return parallel(ctx, b.session.width(), drafts, func(ctx context.Context, d *draft) error {
 		o, err := b.outcome(ctx, d, at[d])
 		b.outcomes[at[d]] = o
 		return err
@@ -271,7 +271,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		}
 	}
 	compare := func(drafts []*draft) error {
-		return parallel(ctx, drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
+		return parallel(ctx, b.session.width(), drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
 	}
 	if err := compare(fresh); err != nil || len(idle) == 0 {
 		return err
@@ -486,10 +486,17 @@ func (b *builder) published(ctx context.Context, d *draft) sink.Rows {
 	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Table, b.dir)
 }
 
-// parallel calls f for every item, on as many cores as there are.
-func parallel[T any](ctx context.Context, items []T, f func(context.Context, T) error) error {
+// width is how many partitions are worked on at once: one a core, as far as the
+// memory goes, since each has a row group in the making.
+func (s *Session) width() int {
+	const each = 96 << 20
+	return max(1, min(runtime.GOMAXPROCS(0), int(s.memoryLimit()/each)))
+}
+
+// parallel calls f for every item, so many at once.
+func parallel[T any](ctx context.Context, width int, items []T, f func(context.Context, T) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(width)
 	for _, item := range items {
 		group.Go(func() error {
 			if err := context.Cause(groupCtx); err != nil {

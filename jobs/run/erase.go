@@ -79,7 +79,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		numbers[path] = i
 	}
 	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Prior, sinks: out.Sinks, dir: dir}
-	err := parallel(ctx, paths, func(ctx context.Context, path string) (err error) {
+	err := parallel(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
 		outcomes[numbers[path]], err = e.outcome(ctx, path, numbers[path])
 		return err
 	})
@@ -264,7 +264,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, err
 	for _, address := range s.state.Addresses() {
 		owned := s.state.Jobs[address]
 		for _, in := range slices.Sorted(maps.Keys(owned.Sinks)) {
-			err := parallel(ctx, slices.Sorted(maps.Keys(owned.Sinks[in].Partitions)), func(ctx context.Context, path string) error {
+			err := parallel(ctx, s.width(), slices.Sorted(maps.Keys(owned.Sinks[in].Partitions)), func(ctx context.Context, path string) error {
 				published := owned.Sinks[in].Partitions[path]
 				table, err := tableOf(jobs.Block{Address: address}, owned, published.Schema)
 				if err != nil {

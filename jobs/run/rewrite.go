@@ -107,7 +107,7 @@ func (r *rewriting) readAll(ctx context.Context, into *plan.Job, paths []string)
 		return r.read(ctx, from, path, published)
 	}
 	if !r.cut {
-		return parallel(ctx, paths, read)
+		return parallel(ctx, r.width(), paths, read)
 	}
 	for _, path := range paths {
 		if err := read(ctx, path); err != nil {

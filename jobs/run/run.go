@@ -180,8 +180,10 @@ func fileName(address string) string { return url.PathEscape(address) }
 // rowMemory is how many bytes of rows a job may hold in memory. The rest of the
 // limit is for pages, batches and files in the making, and for what the garbage
 // collector has not found yet.
-func (s *Session) rowMemory() int64 {
-	return cmp.Or(s.Config.MemoryLimit, jobs.DefaultMemoryLimit) * 2 / 5
+func (s *Session) rowMemory() int64 { return s.memoryLimit() * 2 / 5 }
+
+func (s *Session) memoryLimit() int64 {
+	return cmp.Or(s.Config.MemoryLimit, jobs.DefaultMemoryLimit)
 }
 
 // State is what the session knows prospector to own.

@@ -57,7 +57,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 	}
 	done := 0
 	progress(0, len(v.files))
-	err := parallel(ctx, v.files, func(ctx context.Context, f published) error {
+	err := parallel(ctx, v.width(), v.files, func(ctx context.Context, f published) error {
 		problem, err := v.judge(ctx, f)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -83,7 +84,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 // hurry. What the user's environment says goes before.
 func boundMemory(limit int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limit)
+		debug.SetMemoryLimit(cmp.Or(limit, jobs.DefaultMemoryLimit))
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
