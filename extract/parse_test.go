@@ -197,7 +197,9 @@ func somePage(events int, cursor string) []byte {
 }
 
 func BenchmarkParsePage(b *testing.B) {
-	body := somePage(100, "MQ==")
+	const events = 100
+	body := somePage(events, "MQ==")
+	perSecond := func(b *testing.B) { b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s") }
 	b.Run("this", func(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
@@ -206,6 +208,7 @@ func BenchmarkParsePage(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+		perSecond(b)
 	})
 	b.Run("fastjson", func(b *testing.B) {
 		b.SetBytes(int64(len(body)))
@@ -216,5 +219,6 @@ func BenchmarkParsePage(b *testing.B) {
 				b.Fatal("not valid")
 			}
 		}
+		perSecond(b)
 	})
 }

@@ -81,7 +81,7 @@ func BenchmarkStage(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+				b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			})
 		}
 	}
@@ -125,8 +125,8 @@ func BenchmarkWrite(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-			b.ReportMetric(float64(files[0].Size)/benchRows, "file-B/row")
+			b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(files[0].Size)/benchRows, "file-B/event")
 		})
 	}
 }
@@ -143,5 +143,5 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -70,23 +70,26 @@ func BenchmarkAppend(b *testing.B) {
 			frame, err := appendRecord(nil, record{kind: pageKind, prospect: "a", page: Page{Number: 1, Body: bodies[0]}})
 			must(b, err)
 			b.ReportMetric(float64(len(bodies[0]))/float64(len(frame)), "ratio")
+			b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
 }
 
 // BenchmarkOpen resumes a run of many prospects with one page each.
 func BenchmarkOpen(b *testing.B) {
-	const prospects = 200_000
+	const prospects, events = 200_000, 4
 	dir := b.TempDir()
 	j, err := Open(dir, "binding", time.Hour, clock(noon))
 	must(b, err)
 	body := benchPage(1)[:2000]
 	for i := range prospects {
 		id := fmt.Sprint(47_000_000 + i)
-		must(b, j.Append(Page{Prospect: id, Number: 1, Events: 4, Body: body}))
+		must(b, j.Append(Page{Prospect: id, Number: 1, Events: events, Body: body}))
 		must(b, j.Finish(id, "complete"))
 	}
 	must(b, j.Close())
+	b.SetBytes(int64(prospects * len(body)))
+	b.ReportAllocs()
 	var before, after runtime.MemStats
 	for b.Loop() {
 		b.StopTimer()
@@ -106,4 +109,5 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/prospects, "B/prospect")
 	b.ReportMetric(prospects*float64(b.N)/b.Elapsed().Seconds(), "prospects/s")
+	b.ReportMetric(prospects*events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -14,6 +14,7 @@ import (
 func BenchmarkApply(b *testing.B) {
 	const events = 1_000_000
 	var bytes int64
+	b.ReportAllocs()
 	for b.Loop() {
 		h := newHouse(b)
 		h.simulate(knocksim.Options{Seed: 1, Prospects: 25_000, Events: events})
@@ -24,9 +25,8 @@ func BenchmarkApply(b *testing.B) {
 		}
 		bytes = h.observed.progress.Bytes
 	}
-	seconds := b.Elapsed().Seconds() / float64(b.N)
-	b.ReportMetric(events/seconds, "events/s")
-	b.ReportMetric(float64(bytes)/1e6/seconds, "MB/s")
+	b.SetBytes(bytes)
+	b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(peakMiB(b), "peak-MiB")
 }
 

@@ -30,7 +30,7 @@ func BenchmarkCheck(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
 }

@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"jobs/run":    {"*"},
 
 	// The programs. Nobody imports them.
+	"cmd/bench":            {"*", "cmd/internal/cli"},
 	"cmd/knocksim":         {"extract/knocksim"},
 	"cmd/prospector":       {"*", "cmd/internal/cli"},
 	"cmd/internal/cli":     {"*", "cmd/internal/view"},
@@ -59,7 +60,7 @@ var only = map[string][]string{
 	"github.com/hashicorp/hcl": {"jobs/config", "schemas"},
 	// The second reader shares no code with the writer.
 	"github.com/xitongsys/parquet-go":            {"sink/verify", "extract/prospect"},
-	"github.com/apache/arrow/go/v15/parquet":     {"sink"},
+	"github.com/apache/arrow/go/v15/parquet":     {"sink", "cmd/bench"},
 	"cloud.google.com/go/storage":                {"sink/store/gcs"},
 	"github.com/hashicorp/cli":                   {"cmd/internal/cli"},
 	"github.com/fsouza/fake-gcs-server":          {},

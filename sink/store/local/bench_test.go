@@ -27,6 +27,7 @@ func BenchmarkPut(b *testing.B) {
 		b.Run(name+"/one after another", func(b *testing.B) {
 			s := open(b, b.TempDir())
 			b.SetBytes(content.Size)
+			b.ReportAllocs()
 			i := int64(0)
 			for b.Loop() {
 				put(b, s, i)
@@ -36,6 +37,7 @@ func BenchmarkPut(b *testing.B) {
 		b.Run(name+"/8 writers", func(b *testing.B) {
 			s := open(b, b.TempDir())
 			b.SetBytes(content.Size)
+			b.ReportAllocs()
 			b.SetParallelism(4) // on two processors
 			var i atomic.Int64
 			b.RunParallel(func(pb *testing.PB) {
@@ -47,6 +49,7 @@ func BenchmarkPut(b *testing.B) {
 		b.Run(name+"/bare write", func(b *testing.B) {
 			root := b.TempDir()
 			b.SetBytes(content.Size)
+			b.ReportAllocs()
 			i := int64(0)
 			for b.Loop() {
 				path := filepath.Join(root, key(i))

@@ -1,0 +1,231 @@
+// Bench measures prospector against its peers: the same work, on the same pages,
+// in the same run. Run it with -help.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) == 2 && os.Args[1] == workCommand {
+		os.Exit(work(ctx, os.Stdin, os.Stdout, os.Stderr))
+	}
+	// The second signal is not ours: it ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const usage = `Usage: go run ./cmd/bench [flags]
+
+Measures the export of simulated events, from pages of JSON to a published,
+partitioned and verified lake of Parquet, and the same work by others:
+
+  naive    a loop in Go, encoding/json and Arrow, on one core
+  duckdb   one COPY of a query, as quick as we could make it
+  pyarrow  Python's json and pyarrow's data set writer
+  dlt      a pipeline of dlt's
+
+The last three need Python with these packages; one that is missing is left out.
+What each has made is compared first, value by value: no ratio is shown of a result
+that is another one. Each piece of work is done by a process of its own, so that
+processor time and peak memory are its own; runs alternate, and the best counts.
+Then it says which budgets are met.
+
+  go run ./cmd/bench
+  go run ./cmd/bench -events 10M -peers duckdb
+  go run ./cmd/bench -python venv/bin/python -markdown
+
+The default takes some minutes; 10M events take many, and 12 GB of disk.
+GOMAXPROCS is for the peers as well: GOMAXPROCS=2 measures with two threads each.
+
+Flags:
+`
+
+// options are what the flags say.
+type options struct {
+	worlds         []world
+	peers          []string
+	python, dir    string
+	needPython     bool // it was named, so it is to be there
+	compression    string
+	runs           int
+	json, markdown bool
+	guard          bool
+}
+
+// command does everything but exit. It gives the exit code: 0, 1 when something
+// failed or a bound of the guard is broken, 2 when the flags make no sense.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	ok, err := o.run(ctx, stdout, stderr)
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "Interrupted: nothing is printed, and nothing left in -dir.")
+		return 1
+	case err != nil:
+		fmt.Fprintln(stderr, err)
+	}
+	if err != nil || !ok {
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
+	events := flags.String("events", "100k,1M", "`numbers` of events to export, separated by commas")
+	names := flags.String("peers", peerNames(), "`names` of the peers, separated by commas")
+	flags.StringVar(&o.python, "python", "python3", "the `program` that runs the peers that are written in Python")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "where a temporary `directory` is made; the disk is part of what is measured")
+	flags.StringVar(&o.compression, "compression", "snappy", "`codec` of the Parquet files: snappy or zstd")
+	flags.IntVar(&o.runs, "runs", 3, "`number` of runs, of which the best counts; pyarrow and dlt have one")
+	flags.BoolVar(&o.json, "json", false, "print the figures as JSON")
+	flags.BoolVar(&o.markdown, "markdown", false, "print the tables as Markdown")
+	flags.BoolVar(&o.guard, "guard", false, "judge ratios by wide bounds, and exit with 1 if one is broken; by default with -events "+short(guardEvents)+" -peers naive,duckdb -runs 2")
+	if err := flags.Parse(args); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			err = errors.New("see go run ./cmd/bench -help") // what is wrong was printed
+		}
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("bench takes flags only, not %q; see go run ./cmd/bench -help", flags.Arg(0))
+	}
+	if o.guard && !given(flags, "events") {
+		*events = short(guardEvents)
+	}
+	if o.guard && !given(flags, "peers") {
+		*names = "naive,duckdb"
+	}
+	if o.guard && !given(flags, "runs") {
+		o.runs = 2
+	}
+	o.needPython = given(flags, "python")
+	if o.guard && o.json {
+		return o, errors.New("-guard and -json: the guard prints text")
+	}
+	for text := range strings.SplitSeq(*events, ",") {
+		n, err := parseCount(strings.TrimSpace(text))
+		if err != nil {
+			return o, fmt.Errorf("-events: %w", err)
+		}
+		o.worlds = append(o.worlds, newWorld(n))
+	}
+	slices.SortFunc(o.worlds, func(a, b world) int { return a.Events - b.Events })
+	o.worlds = slices.Compact(o.worlds)
+	for name := range strings.SplitSeq(*names, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			o.peers = append(o.peers, name)
+		}
+	}
+	for _, name := range o.peers {
+		if !slices.ContainsFunc(peers, func(p peer) bool { return p.name == name }) {
+			return o, fmt.Errorf("-peers: there is no peer %q; the peers are %s", name, peerNames())
+		}
+	}
+	if !slices.Contains([]string{"snappy", "zstd"}, o.compression) {
+		return o, fmt.Errorf("-compression: %q is not measured; give snappy or zstd", o.compression)
+	}
+	if o.runs < 1 {
+		return o, fmt.Errorf("-runs: %d is none; give at least 1", o.runs)
+	}
+	return o, nil
+}
+
+func given(flags *flag.FlagSet, name string) (given bool) {
+	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}
+
+// run measures and prints. It gives false when a bound of the guard is broken.
+func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, err error) {
+	if err := roomFor(o.dir, o.worlds[len(o.worlds)-1]); err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp(o.dir, "prospector-bench-")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := bench{dir: dir, compression: o.compression, runs: o.runs, progress: stderr}
+	r := report{Machine: thisMachine(), Date: today(time.Now()), Compression: o.compression, Runs: o.runs}
+	if b.python, err = newPython(o.python, dir+"/peers"); err != nil {
+		return false, err
+	}
+	for _, p := range peers {
+		if !slices.Contains(o.peers, p.name) {
+			continue
+		}
+		if p.module != "" {
+			if p.version, err = b.python.version(ctx, p.module); err != nil {
+				if o.guard && o.needPython { // lest nothing is guarded, and nobody notices
+					return false, fmt.Errorf("the guard needs %s, which %s cannot run: %w", p.name, o.python, err)
+				}
+				r.Skipped = append(r.Skipped, fmt.Sprintf("%s, which %s cannot run: %v", p.name, o.python, err))
+				continue
+			}
+		}
+		b.peers = append(b.peers, p)
+	}
+	others := watchOthers()
+	focus := focusOf(o.worlds)
+	for _, w := range o.worlds {
+		c, err := b.compare(ctx, w, w == focus)
+		if err != nil {
+			return false, err
+		}
+		r.Comparisons = append(r.Comparisons, c)
+	}
+	r.Others = others.share()
+	if o.guard {
+		if err := r.write(stdout, o.markdown); err != nil {
+			return false, err
+		}
+		return guard(stdout, r.Comparisons[len(r.Comparisons)-1]), nil
+	}
+	r.Budgets = budgets(r.Comparisons, focus, o.compression)
+	if o.json {
+		return true, r.writeJSON(stdout)
+	}
+	return true, r.write(stdout, o.markdown)
+}
+
+// bytesPerEvent is what the pages, the journal, the stage and two tables of an
+// event take on disk, with something to spare.
+const bytesPerEvent = 1200
+
+// roomFor is an error when the disk has too little room.
+func roomFor(dir string, w world) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return fmt.Errorf("looking for room in %s: %w", dir, err)
+	}
+	free, need := uint64(disk.Bavail)*uint64(disk.Bsize), uint64(w.Events)*bytesPerEvent
+	if free < need {
+		return fmt.Errorf("%s events need %d MB in %s, and %d MB are free: make room, or say -dir", count(w.Events), need/1e6, dir, free/1e6)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Work is done in a process of its own, so that its memory and its processor
+// time are its own. The processes of this program are told what to do on their
+// standard input, and those of the peers by arguments; both say on standard
+// output what it has taken.
+
+// cost is what a piece of work has taken.
+type cost struct {
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+	PeakBytes  int64   `json:"peak_bytes"` // the most memory that was resident
+}
+
+// best is the least time of two runs, and the most memory.
+func (c cost) best(other cost) cost {
+	return cost{
+		Seconds:    min(c.Seconds, other.Seconds),
+		CPUSeconds: min(c.CPUSeconds, other.CPUSeconds),
+		PeakBytes:  max(c.PeakBytes, other.PeakBytes),
+	}
+}
+
+// stopwatch measures this process.
+type stopwatch struct {
+	started time.Time
+	cpu     time.Duration
+}
+
+func start() stopwatch { return stopwatch{time.Now(), cpuTime()} }
+
+func (s stopwatch) stop() cost {
+	return cost{
+		Seconds:    time.Since(s.started).Seconds(),
+		CPUSeconds: (cpuTime() - s.cpu).Seconds(),
+		PeakBytes:  peakBytes(),
+	}
+}
+
+func resources() syscall.Rusage {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // which cannot fail on oneself
+	return u
+}
+
+func cpuTime() time.Duration {
+	u := resources()
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// peakBytes is the most memory that was resident. The kernel's Maxrss counts
+// what the parent had when it started this process, so it is only second best.
+func peakBytes() int64 {
+	if status, err := os.ReadFile("/proc/self/status"); err == nil {
+		for line := range strings.Lines(string(status)) {
+			var kib int64
+			if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+				return kib << 10
+			}
+		}
+	}
+	u := resources()
+	if runtime.GOOS == "darwin" {
+		return u.Maxrss
+	}
+	return u.Maxrss << 10
+}
+
+// workCommand is the argument by which this program is told that it is a process
+// for one piece of work.
+const workCommand = "work"
+
+// runWork has the task done by another process of this program.
+func runWork(ctx context.Context, t task, into any) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	input, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	c := exec.CommandContext(ctx, self, workCommand)
+	c.Stdin = bytes.NewReader(input)
+	c.Env = os.Environ()
+	if t.Cores > 0 {
+		c.Env = append(c.Env, fmt.Sprint("GOMAXPROCS=", t.Cores))
+	}
+	return lastLine(c, into)
+}
+
+// lastLine runs a command and reads the JSON that its output ends with.
+func lastLine(c *exec.Cmd, into any) error {
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		if text := bytes.TrimSpace(errs.Bytes()); len(text) > 0 {
+			lines := bytes.Split(text, []byte("\n"))
+			return fmt.Errorf("%w: %s", err, lines[len(lines)-1])
+		}
+		return err
+	}
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	return json.Unmarshal(lines[len(lines)-1], into)
+}
+
+// work does the task that is on stdin.
+func work(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) int {
+	var t task
+	err := json.NewDecoder(bufio.NewReader(stdin)).Decode(&t)
+	var out any
+	if err == nil {
+		out, err = t.do(ctx)
+	}
+	if err == nil {
+		err = json.NewEncoder(stdout).Encode(out)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// size is what a directory holds of Parquet.
+type size struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+func sizeOf(dir string) (s size, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".parquet" {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		s.Files++
+		s.Bytes += info.Size()
+		return nil
+	})
+	if err == nil && s.Files == 0 {
+		err = errors.New("no Parquet file was written")
+	}
+	return s, err
+}
