@@ -84,7 +84,7 @@ func (r report) write(w io.Writer, markdown bool) error {
 			count(c.World.Events), count(c.World.Prospects), megabytes(c.JSONBytes), r.Compression)
 		c.grid().write(&b, markdown)
 	}
-	if r.Others > 0.05 {
+	if r.Others > 0.1 { // the kernel's own threads are among them
 		paragraph("Others used %.0f %% of the machine meanwhile, so these figures are not worth much: measure on an idle one.", r.Others*100)
 	}
 	for _, skipped := range r.Skipped {
