@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
 // RowColumns are the columns of a row on its way to the lake: those of the
@@ -46,6 +47,38 @@ func Arrow(columns []Column) *arrow.Schema {
 		}
 	}
 	return arrow.NewSchema(fields, nil)
+}
+
+// NewArray makes an Arrow array of a column's rows, whose memory it has. valid is the
+// bitmap of those that are not NULL, and nulls how many are, or
+// array.UnknownNullCount. A text is the bytes between two ends, of which there is
+// one more than rows; of any other type a value is a word: an integer, microseconds,
+// days, a float's bits, or 0 and 1.
+func NewArray(of Type, dt arrow.DataType, rows, nulls int, valid []byte, words []int64, ends []int32, texts []byte) arrow.Array {
+	buffers := []*memory.Buffer{memory.NewBufferBytes(valid)}
+	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
+	switch of {
+	case String, JSON:
+		add(arrow.Int32Traits.CastToBytes(ends))
+		add(texts)
+	case Date:
+		days := make([]int32, len(words))
+		for i, v := range words {
+			days[i] = int32(v)
+		}
+		add(arrow.Int32Traits.CastToBytes(days))
+	case Bool:
+		bits := make([]byte, len(valid))
+		for i, v := range words {
+			bits[i>>3] |= byte(v) << (i & 7)
+		}
+		add(bits)
+	default: // 64 bits
+		add(arrow.Int64Traits.CastToBytes(words))
+	}
+	data := array.NewData(dt, rows, buffers, nil, nulls, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
 }
 
 // SumValues adds to each row's sum the digest of its value in that column, and

@@ -5,7 +5,6 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"prospector/schemas"
 )
@@ -147,30 +146,7 @@ func (c *column) appendFrom(s *source, row int) {
 
 // array hands the column's memory over to Arrow.
 func (c *column) array(dt arrow.DataType) arrow.Array {
-	buffers := []*memory.Buffer{memory.NewBufferBytes(c.valid)}
-	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
-	switch c.of.Type {
-	case schemas.String, schemas.JSON:
-		add(arrow.Int32Traits.CastToBytes(c.ends))
-		add(c.texts)
-	case schemas.Date:
-		days := make([]int32, len(c.words))
-		for i, v := range c.words {
-			days[i] = int32(v)
-		}
-		add(arrow.Int32Traits.CastToBytes(days))
-	case schemas.Bool:
-		bits := make([]byte, len(c.valid))
-		for i, v := range c.words {
-			bits[i>>3] |= byte(v) << (i & 7)
-		}
-		add(bits)
-	default: // 64 bits
-		add(arrow.Int64Traits.CastToBytes(c.words))
-	}
-	data := array.NewData(dt, c.rows, buffers, nil, c.nulls, 0)
-	defer data.Release()
-	return array.MakeFromData(data)
+	return schemas.NewArray(c.of.Type, dt, c.rows, c.nulls, c.valid, c.words, c.ends, c.texts)
 }
 
 // recordOf makes a batch of columns that have all their rows.

@@ -28,7 +28,8 @@ type Stage struct {
 	table   schemas.Table
 	order   order
 	limit   int64
-	size    atomic.Int64  // bytes that the partitions hold
+	room    atomic.Int64  // what the limit leaves for rows, in bytes
+	size    atomic.Int64  // bytes of the rows in memory
 	taken   atomic.Int64  // of these, what is being spilled
 	relieve chan struct{} // has a token of each goroutine that may spill at once
 	spill   *spill
@@ -78,7 +79,7 @@ type Staged struct {
 // spills into dir, which need not exist yet.
 func NewStage(table schemas.Table, dir string, limit int64) *Stage {
 	schema := schemas.Arrow(table.Columns)
-	return &Stage{
+	s := &Stage{
 		table: table, order: orderOf(table), limit: limit,
 		relieve: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		spill:   &spill{path: filepath.Join(dir, "spill.arrow"), schema: schema},
@@ -86,6 +87,8 @@ func NewStage(table schemas.Table, dir string, limit int64) *Stage {
 		byDay:   make(map[rowDay]*partition), byPath: make(map[string]*partition),
 		facts: Facts{Nulls: make(map[string]int64)},
 	}
+	s.room.Store(limit)
+	return s
 }
 
 // Add takes the rows of a batch, in any order, with the columns of
@@ -103,7 +106,7 @@ func (s *Stage) Add(batch arrow.Record) error {
 		grown += p.packed.size - before
 		p.mu.Unlock()
 	}
-	if s.size.Add(grown) < s.limit {
+	if s.size.Add(grown) < s.room.Load() {
 		return nil
 	}
 	// Who brings more than there is room for makes room, which is what keeps
@@ -160,7 +163,8 @@ func (s *Stage) partition(eventType string, day int32) *partition {
 	if !ok {
 		p = &partition{Staged: Staged{Partition: of}}
 		s.byPath[of.Path] = p
-		s.size.Add(partitionBytes)
+		// Half is for rows in any case: they would be spilled a few at a time.
+		s.room.Store(max(s.limit/2, s.limit-int64(len(s.byPath))*partitionBytes))
 	}
 	s.byDay[rowDay{eventType, day}] = p
 	return p
@@ -199,14 +203,15 @@ func (s *Stage) Rows(path string) Rows {
 	return Merge(s.table, streams...)
 }
 
-// makeRoom spills the largest partitions until an eighth of the memory is free.
+// makeRoom spills the largest partitions until an eighth of the room is free.
 // That few keeps the others growing, so that runs are long and few.
 func (s *Stage) makeRoom() error {
-	over := s.size.Load() - s.taken.Load() - s.limit
+	room := s.room.Load()
+	over := s.size.Load() - s.taken.Load() - room
 	if over < 0 {
 		return nil // somebody has, meanwhile
 	}
-	for _, p := range s.largest(over + s.limit/8) {
+	for _, p := range s.largest(over + room/8) {
 		p.mu.Lock()
 		taken := p.packed
 		p.packed = packed{}

@@ -6,7 +6,6 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"prospector/schemas"
 )
@@ -144,27 +143,5 @@ func (c *column) digest(row int) schemas.Digest {
 
 // array is Arrow's view of the column, whose memory it has.
 func (c *column) array(dt arrow.DataType) arrow.Array {
-	validity := memory.NewBufferBytes(c.validity())
-	var buffers []*memory.Buffer
-	switch c.Type {
-	case schemas.String, schemas.JSON:
-		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.ends)), memory.NewBufferBytes(c.data)}
-	case schemas.Date:
-		days := make([]int32, len(c.ints))
-		for i, v := range c.ints {
-			days[i] = int32(v)
-		}
-		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(days))}
-	case schemas.Bool:
-		bits := make([]byte, bitutil.BytesForBits(int64(c.rows)))
-		for i, v := range c.ints {
-			bits[i>>3] |= byte(v) << (i & 7)
-		}
-		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(bits)}
-	default: // 64 bits
-		buffers = []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c.ints))}
-	}
-	data := array.NewData(dt, c.rows, buffers, nil, array.UnknownNullCount, 0)
-	defer data.Release()
-	return array.MakeFromData(data)
+	return schemas.NewArray(c.Type, dt, c.rows, array.UnknownNullCount, c.validity(), c.ints, c.ends, c.data)
 }
