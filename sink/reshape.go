@@ -16,28 +16,34 @@ import (
 // columns, but for where they are: what is not in the file is a key of its
 // partition. They may be the same table.
 func Reshape(rows Rows, from schemas.Table, partition Partition, to schemas.Table) Rows {
-	columns := to.RowColumns()
-	schema := schemas.Arrow(columns)
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
-			if err != nil {
-				yield(nil, err)
-				return
+			if err == nil {
+				batch, err = ReshapeBatch(batch, from, partition, to)
 			}
-			arrays := make([]arrow.Array, len(columns))
-			for i, c := range columns {
-				if at := slices.IndexFunc(from.Columns, func(o schemas.Column) bool { return o.Name == c.Name }); at >= 0 {
-					arrays[i] = batch.Column(at)
-				} else if arrays[i], err = partition.constant(c, int(batch.NumRows())); err != nil {
-					yield(nil, err)
-					return
-				}
-			}
-			if !yield(array.NewRecord(schema, arrays, batch.NumRows()), nil) {
+			if !yield(batch, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// ReshapeBatch does to one batch what Reshape does to all.
+func ReshapeBatch(batch arrow.Record, from schemas.Table, partition Partition, to schemas.Table) (arrow.Record, error) {
+	columns := to.RowColumns()
+	arrays := make([]arrow.Array, len(columns))
+	for i, c := range columns {
+		at := slices.IndexFunc(from.Columns, func(o schemas.Column) bool { return o.Name == c.Name })
+		if at >= 0 {
+			arrays[i] = batch.Column(at)
+			continue
+		}
+		var err error
+		if arrays[i], err = partition.constant(c, int(batch.NumRows())); err != nil {
+			return nil, err
+		}
+	}
+	return array.NewRecord(schemas.Arrow(columns), arrays, batch.NumRows()), nil
 }
 
 // constant is a column of n times the partition's key.

@@ -62,68 +62,69 @@ func CollectDays(table schemas.Table, rows Rows) (Days, error) {
 }
 
 // Compare says what the new rows of a partition change in its published rows.
-// whole reports whether a prospect was read whole; nil is for never. It holds the
-// ids of the new rows in memory, some 80 bytes each.
-func Compare(table schemas.Table, incoming, published Rows, whole func(prospect string) bool) (Diff, error) {
+// whole reports whether a prospect was read whole; nil is for never. keep is given
+// the Missing rows, in their order; nil is for nobody. Compare holds the ids of the
+// new rows in memory, some 80 bytes each.
+func Compare(table schemas.Table, incoming, published Rows, whole func(prospect string) bool, keep func(arrow.Record) error) (Diff, error) {
 	type row struct {
 		content   schemas.Digest
 		day       int32
 		published bool
 	}
 	fresh := make(map[ID]row)
-	err := eachRow(table, incoming, func(id ID, content schemas.Digest, day int32, _ string) error {
-		if _, twice := fresh[id]; twice {
-			return fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
+	for batch, err := range incoming {
+		if err != nil {
+			return Diff{}, err
 		}
-		fresh[id] = row{content: content, day: day}
-		return nil
-	})
-	if err != nil {
-		return Diff{}, err
+		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
+		for i, id := range batchIDs(table, batch) {
+			if _, twice := fresh[id]; twice {
+				return Diff{}, fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
+			}
+			fresh[id] = row{content: contents[i], day: days[i]}
+		}
 	}
 	d := Diff{Missing: make(IDs), Gone: make(IDs), AddedDays: make(Days)}
-	err = eachRow(table, published, func(id ID, content schemas.Digest, _ int32, prospect string) error {
-		now, replaced := fresh[id]
-		if !replaced {
-			d.Missing[id] = struct{}{}
-			if whole != nil && whole(prospect) {
-				d.Gone[id] = struct{}{}
+	at := prospectAt(table)
+	for batch, err := range published {
+		if err != nil {
+			return d, err
+		}
+		contents, ids := schemas.RowDigests(table.Columns, batch), batchIDs(table, batch)
+		prospects := batch.Column(at).(*array.String)
+		for i, id := range ids {
+			now, replaced := fresh[id]
+			switch {
+			case !replaced:
+				d.Missing[id] = struct{}{}
+				if whole != nil && whole(prospects.Value(i)) {
+					d.Gone[id] = struct{}{}
+				}
+				continue
+			case now.content == contents[i]:
+				d.Unchanged++
+			default:
+				d.Changed++
 			}
-			return nil
+			now.published = true
+			fresh[id] = now
 		}
-		if now.content == content {
-			d.Unchanged++
-		} else {
-			d.Changed++
+		if keep == nil {
+			continue
 		}
-		now.published = true
-		fresh[id] = now
-		return nil
-	})
+		for missing := range without(batch, func(row int) bool { _, replaced := fresh[ids[row]]; return replaced }) {
+			if err := keep(missing); err != nil {
+				return d, err
+			}
+		}
+	}
 	for _, r := range fresh {
 		if !r.published {
 			d.Added++
 			d.AddedDays[r.day] = struct{}{}
 		}
 	}
-	return d, err
-}
-
-func eachRow(table schemas.Table, rows Rows, visit func(id ID, content schemas.Digest, day int32, prospect string) error) error {
-	at := prospectAt(table)
-	for batch, err := range rows {
-		if err != nil {
-			return err
-		}
-		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
-		prospects := batch.Column(at).(*array.String)
-		for i, id := range batchIDs(table, batch) {
-			if err := visit(id, contents[i], days[i], prospects.Value(i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return d, nil
 }
 
 // CollectIDs reads the ids of rows.
@@ -183,21 +184,31 @@ func filter(rows Rows, drop func(arrow.Record) func(row int) bool) Rows {
 				yield(nil, err)
 				return
 			}
-			drop, n := drop(batch), int(batch.NumRows())
-			for from := 0; from < n; {
-				if drop(from) {
-					from++
-					continue
-				}
-				to := from + 1
-				for to < n && !drop(to) {
-					to++
-				}
-				if !yield(batch.NewSlice(int64(from), int64(to)), nil) {
+			for left := range without(batch, drop(batch)) {
+				if !yield(left, nil) {
 					return
 				}
-				from = to
 			}
+		}
+	}
+}
+
+// without gives the stretches of a batch that have none of the rows to drop.
+func without(batch arrow.Record, drop func(row int) bool) iter.Seq[arrow.Record] {
+	return func(yield func(arrow.Record) bool) {
+		for from, n := 0, int(batch.NumRows()); from < n; {
+			if drop(from) {
+				from++
+				continue
+			}
+			to := from + 1
+			for to < n && !drop(to) {
+				to++
+			}
+			if !yield(batch.NewSlice(int64(from), int64(to))) {
+				return
+			}
+			from = to
 		}
 	}
 }

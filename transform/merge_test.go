@@ -97,6 +97,17 @@ func idsOf(t testing.TB, ids string) transform.IDs {
 	return set
 }
 
+// idsOfBatches are the ids of rows: "a b".
+func idsOfBatches(batches []arrow.Record) string {
+	var ids []string
+	for _, b := range batches {
+		for _, r := range rowsOf(schemas.KnockEvents().Columns, b) {
+			ids = append(ids, r["event_id"].(string))
+		}
+	}
+	return strings.Join(ids, " ")
+}
+
 func TestCompare(t *testing.T) {
 	for _, test := range []struct {
 		name                      string
@@ -116,9 +127,16 @@ func TestCompare(t *testing.T) {
 		{"empty batches", []string{"", "a1", ""}, []string{"", "a1"}, 0, 0, 1, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
+			var kept []arrow.Record
+			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, func(rows arrow.Record) error {
+				kept = append(kept, rows)
+				return nil
+			})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.missing, idsOfBatches(kept)); diff != "" {
+				t.Errorf("other rows are to be kept (-want +got):\n%s", diff)
 			}
 			want := transform.Diff{
 				Added: test.added, Changed: test.changed, Unchanged: test.unchanged,
@@ -133,7 +151,7 @@ func TestCompare(t *testing.T) {
 		})
 	}
 	// Of what is missing, that is gone whose prospect was read whole.
-	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) bool { return prospect == "early" })
+	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) bool { return prospect == "early" }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +168,7 @@ func TestCompare(t *testing.T) {
 		{"an id twice", []string{"a1 b1", "a2"}, nil, "the same event_id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
+			_, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q", err, test.want)
 			}
@@ -269,8 +287,12 @@ func TestMergingIsReplacingByID(t *testing.T) {
 		}
 
 		missing, diffs := make(transform.IDs), make(map[string]transform.Diff)
+		unreplaced := make(map[string][]arrow.Record)
 		for _, p := range []string{"p0", "p1", "p2"} {
-			d, err := transform.Compare(table, batches(incoming[p]), batches(published[p]), nil)
+			d, err := transform.Compare(table, batches(incoming[p]), batches(published[p]), nil, func(rows arrow.Record) error {
+				unreplaced[p] = append(unreplaced[p], rows)
+				return nil
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,6 +322,17 @@ func TestMergingIsReplacingByID(t *testing.T) {
 			kept, err := versionsOf(transform.Without(table, batches(published[p]), replaced, moved))
 			if err != nil {
 				t.Fatal(err)
+			}
+			// Compare has given the same, read once.
+			again, err := versionsOf(transform.Without(table, func(yield func(arrow.Record, error) bool) {
+				for _, b := range unreplaced[p] {
+					if !yield(b, nil) {
+						return
+					}
+				}
+			}, moved))
+			if err != nil || !slices.Equal(kept, again) {
+				t.Fatalf("to be kept are %q (%v), and not %q", again, err, kept)
 			}
 			if !slices.IsSorted(kept) {
 				t.Fatalf("the kept rows are in another order: %q", kept)

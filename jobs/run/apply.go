@@ -441,7 +441,8 @@ func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) er
 }
 
 // write makes one change in one sink, on the condition that the object there is
-// still the one that was seen, and reads back that it arrived.
+// still the one that was seen. That what arrived is what the second reader has
+// proved is Put's duty, by its checksum.
 func (a *applying) write(ctx context.Context, w plan.Write, staged *plan.Staged, mediaType string) (state.Object, error) {
 	to := a.session.stores[w.Sink]
 	cond := store.IfAbsent()
@@ -460,16 +461,12 @@ func (a *applying) write(ctx context.Context, w plan.Write, staged *plan.Staged,
 		return state.Object{}, err
 	}
 	defer f.Close()
-	_, err = to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, cond)
+	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, cond)
+	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
+		err = fmt.Errorf("writing %s: %w", to.URI(w.Key), store.ErrCorrupt)
+	}
 	if err != nil {
 		return state.Object{}, err
-	}
-	o, err := to.Stat(ctx, w.Key)
-	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
-		err = store.ErrCorrupt
-	}
-	if err != nil {
-		return state.Object{}, fmt.Errorf("reading back %s: %w", to.URI(w.Key), err)
 	}
 	return state.Object{Key: o.Key, Size: o.Size, CRC32C: o.CRC32C, Generation: o.Generation}, nil
 }

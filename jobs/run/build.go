@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
 
 	"prospector/jobs"
@@ -32,7 +33,10 @@ type builder struct {
 	// former has the published rows when the table is another one now; else it
 	// is nil, and the published files have them.
 	former *sink.Stage
-	dir    string
+	// kept has, of the partitions that were compared, the published rows that no
+	// new row replaces, so that a published file is read once.
+	kept *sink.Stage
+	dir  string
 	// whole reports whether a prospect was read whole, when rows that it does
 	// not have any more are to be deleted; else it is nil.
 	whole func(prospect string) bool
@@ -78,7 +82,10 @@ type draft struct {
 	// may have published them elsewhere already.
 	unfinished bool
 	diff       transform.Diff
-	removed    transform.IDs // published rows whose events are in another partition now, or gone
+	// kept says that the published rows that no new row replaces are in the
+	// builder's kept.
+	kept    bool
+	removed transform.IDs // published rows whose events are in another partition now, or gone
 }
 
 func (d *draft) rows() plan.Rows {
@@ -158,7 +165,7 @@ func (b *builder) build(ctx context.Context) error {
 
 // release lets go of the rows, which are in the files now.
 func (b *builder) release() error {
-	err := b.staging.Close()
+	err := errors.Join(b.staging.Close(), b.kept.Close())
 	if b.former != nil {
 		err = errors.Join(err, b.former.Close())
 	}
@@ -316,9 +323,30 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 		d.diff.Unchanged = d.staged.Rows
 		return nil
 	}
+	var keep func(arrow.Record) error
+	// What gets no new row is seldom written; a former table is in a stage already.
+	if d.staged.Rows > 0 && b.former == nil {
+		d.kept = true
+		keep = func(rows arrow.Record) error {
+			rows, err := sink.ReshapeBatch(rows, b.job.Table, d.staged.Partition, b.job.Table)
+			if err != nil {
+				return err
+			}
+			return b.kept.Add(rows)
+		}
+	}
 	var err error
-	d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.whole)
+	d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.whole, keep)
 	return err
+}
+
+// keeps gives the published rows of a draft that stay.
+func (b *builder) keeps(ctx context.Context, d *draft) (sink.Rows, error) {
+	if d.kept {
+		return transform.Without(b.job.Table, b.kept.Rows(d.path), d.removed), nil
+	}
+	replaced, err := transform.CollectIDs(b.job.Table, b.staging.Rows(d.path))
+	return transform.Without(b.job.Table, b.published(ctx, d), replaced, d.removed), err
 }
 
 // findMoved finds the published rows whose events are in another partition now,
@@ -411,11 +439,11 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 	}
 	rows := b.staging.Rows(d.path)
 	if d.in != "" {
-		replaced, err := transform.CollectIDs(b.job.Table, rows)
+		kept, err := b.keeps(ctx, d)
 		if err != nil {
 			return o, err
 		}
-		rows = sink.Merge(b.job.Table, rows, transform.Without(b.job.Table, b.published(ctx, d), replaced, d.removed))
+		rows = sink.Merge(b.job.Table, rows, kept)
 	}
 	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
 	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Table, options, rows)

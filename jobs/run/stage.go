@@ -44,8 +44,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if former != nil {
 		limit /= 2
 	}
-	staging := sink.NewStage(job.Table, dir, limit)
-	w.stages = append(w.stages, staging)
+	// Of most partitions, all rows come again.
+	kept := sink.NewStage(job.Table, filepath.Join(dir, "kept"), limit/8)
+	staging := sink.NewStage(job.Table, dir, limit-limit/8)
+	w.stages = append(w.stages, staging, kept)
 	rejected, err := w.publishedQuarantine(ctx, out)
 	if err != nil {
 		return out, err
@@ -64,7 +66,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 
 	target := w.options.target(job.Address)
 	b := &builder{
-		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, dir: dir,
+		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, kept: kept, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
 	}
 	if job.DeleteMissing {

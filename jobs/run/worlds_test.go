@@ -389,9 +389,9 @@ func TestEveryWorldSettles(t *testing.T) {
 					for range w.rng.IntN(3) {
 						w.happens()
 					}
-					lives := int64(1 + w.rng.IntN(24))
+					lives := int64(1 + w.rng.IntN(16))
 					if w.job().TargetFileSize > 0 { // there are more operations
-						lives += w.rng.Int64N(14)
+						lives += w.rng.Int64N(10)
 					}
 					if w.chance(3) {
 						lives = 1 << 40
