@@ -121,7 +121,7 @@ func BenchmarkWrite(b *testing.B) {
 			var files []File
 			for b.Loop() {
 				var err error
-				if files, err = Write(context.Background(), filepath.Join(b.TempDir(), "f"), table, WriteOptions{Compression: codec}, stream(nil, batches...)); err != nil {
+				if files, err = Write(context.Background(), filepath.Join(b.TempDir(), "f"), table, WriteOptions{Compression: codec}, streamOf(nil, batches...)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -133,7 +133,7 @@ func BenchmarkWrite(b *testing.B) {
 
 func BenchmarkRead(b *testing.B) {
 	table, batches, size := sorted(b)
-	_, data := written(b, table, "snappy", stream(nil, batches...))
+	_, data := written(b, table, "snappy", streamOf(nil, batches...))
 	b.ReportAllocs()
 	b.SetBytes(size)
 	for b.Loop() {

@@ -1,8 +1,6 @@
 package sink
 
 import (
-	"math"
-
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
@@ -156,27 +154,4 @@ func recordOf(schema *arrow.Schema, columns []*column) arrow.Record {
 		arrays[i] = c.array(schema.Field(i).Type)
 	}
 	return array.NewRecord(schema, arrays, int64(columns[0].rows))
-}
-
-// rowRef is a row of one of several batches.
-type rowRef struct{ batch, row int32 }
-
-// gather copies rows of several batches into one batch of those columns, which
-// are the batches' first ones.
-func gather(columns []schemas.Column, schema *arrow.Schema, batches [][]source, rows []rowRef) arrow.Record {
-	out := make([]*column, len(columns))
-	for c := range columns {
-		size := 0
-		if columns[c].Type.IsText() {
-			for _, r := range rows {
-				s := &batches[r.batch][c]
-				size += int(s.ends[r.row+1] - s.ends[r.row])
-			}
-		}
-		out[c] = newColumn(columns[c], len(rows), min(size, math.MaxInt32))
-		for _, r := range rows {
-			out[c].appendFrom(&batches[r.batch][c], int(r.row))
-		}
-	}
-	return recordOf(schema, out)
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"iter"
@@ -15,22 +16,53 @@ func Merge(table schemas.Table, streams ...Rows) Rows {
 	if len(streams) == 1 {
 		return streams[0]
 	}
-	return func(yield func(arrow.Record, error) bool) {
-		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), order: orderOf(table)}
-		defer m.stop()
-		for _, s := range streams {
-			if err := m.open(s); err != nil {
-				yield(nil, err)
-				return
-			}
+	return merge(table, func() (all []stream) {
+		for _, rows := range streams {
+			all = append(all, newBatchStream(table, rows))
 		}
-		for len(m.heads) > 0 {
-			batch, err := m.chunk()
+		return all
+	})
+}
+
+// stream is a sequence of rows in their order, of which one is at hand once next
+// was called.
+type stream interface {
+	// next goes on to the next row, and reports whether there is one.
+	next() (bool, error)
+	// micros is the time by which the row is ordered first; prospect and id
+	// are what it is ordered by then.
+	micros() int64
+	prospect() []byte
+	id() []byte
+	// copyTo appends the row to columns, and gives about how many bytes it takes.
+	copyTo(columns []*column) int
+	// stop lets go of what the stream holds.
+	stop()
+}
+
+// merge makes batches of the rows of streams, which open makes.
+func merge(table schemas.Table, open func() []stream) Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), texts: make([]int, len(table.Columns))}
+		streams := open()
+		defer func() {
+			for _, s := range streams {
+				s.stop()
+			}
+		}()
+		for _, s := range streams {
+			more, err := s.next()
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !yield(batch, nil) {
+			if more {
+				heap.Push(&m, head{s.micros(), s})
+			}
+		}
+		for len(m.heads) > 0 {
+			batch, err := m.chunk()
+			if !yield(batch, err) || err != nil {
 				return
 			}
 		}
@@ -41,84 +73,44 @@ func Merge(table schemas.Table, streams ...Rows) Rows {
 type merger struct {
 	columns []schemas.Column
 	schema  *arrow.Schema
-	order   order
-	heads   []*head
-	batches [][]source // those that the chunk being made takes rows from
-	stops   []func()
+	heads   []head
+	// What the last chunk took, to make as much room at once for the next one:
+	// rows, and bytes of text by column.
+	rows  int
+	texts []int
 }
 
-// head is the next row of a stream.
+// head is a stream, and the time of its row.
 type head struct {
-	next   func() (arrow.Record, error, bool)
-	batch  []source
-	rows   int // of batch
-	row    int
-	micros int64 // of the row
-	at     int32 // index of batch in merger.batches, or -1
-}
-
-func (m *merger) open(rows Rows) error {
-	next, stop := iter.Pull2(rows)
-	m.stops = append(m.stops, stop)
-	h := &head{next: next}
-	if more, err := m.load(h); err != nil || !more {
-		return err
-	}
-	heap.Push(m, h)
-	return nil
-}
-
-// load goes on to the stream's next batch that has rows.
-func (m *merger) load(h *head) (bool, error) {
-	for {
-		batch, err, more := h.next()
-		if !more || err != nil {
-			return false, err
-		}
-		if batch.NumRows() > 0 {
-			h.batch, h.rows, h.row, h.at = sourcesOf(m.columns, batch), int(batch.NumRows()), 0, -1
-			h.micros = m.order.micros(h.batch, 0)
-			return true, nil
-		}
-	}
+	micros int64
+	stream
 }
 
 // chunk merges the next rows into a batch.
 func (m *merger) chunk() (arrow.Record, error) {
-	m.batches = m.batches[:0]
-	for _, h := range m.heads {
-		h.at = -1
+	out := make([]*column, len(m.columns))
+	for i, c := range m.columns {
+		out[i] = newColumn(c, m.rows, m.texts[i]+m.texts[i]/8)
 	}
-	var rows []rowRef
-	for size := 0; len(rows) < chunkRows && size < chunkBytes && len(m.heads) > 0; {
-		h := m.heads[0]
-		if h.at < 0 {
-			h.at = int32(len(m.batches))
-			m.batches = append(m.batches, h.batch)
-		}
-		rows = append(rows, rowRef{h.at, int32(h.row)})
-		size += rowSize(h.batch, h.row)
-		if h.row++; h.row < h.rows {
-			h.micros = m.order.micros(h.batch, h.row)
-			heap.Fix(m, 0)
-			continue
-		}
-		switch more, err := m.load(h); {
+	for rows, size := 0, 0; rows < chunkRows && size < chunkBytes && len(m.heads) > 0; rows++ {
+		h := &m.heads[0]
+		size += h.copyTo(out)
+		more, err := h.next()
+		switch {
 		case err != nil:
 			return nil, err
-		case more:
-			heap.Fix(m, 0)
-		default:
+		case !more:
 			heap.Pop(m)
+		default:
+			h.micros = h.stream.micros()
+			heap.Fix(m, 0)
 		}
 	}
-	return gather(m.columns, m.schema, m.batches, rows), nil
-}
-
-func (m *merger) stop() {
-	for _, stop := range m.stops {
-		stop()
+	m.rows = out[0].rows
+	for i, c := range out {
+		m.texts[i] = len(c.texts)
 	}
+	return recordOf(m.schema, out), nil
 }
 
 // The heap.
@@ -127,14 +119,82 @@ func (m *merger) Len() int { return len(m.heads) }
 func (m *merger) Less(i, j int) bool {
 	a, b := m.heads[i], m.heads[j]
 	if a.micros != b.micros {
-		return cmp.Less(a.micros, b.micros)
+		return a.micros < b.micros
 	}
-	return m.order.compareTies(a.batch, a.row, b.batch, b.row) < 0
+	return cmp.Or(bytes.Compare(a.prospect(), b.prospect()), bytes.Compare(a.id(), b.id())) < 0
 }
 func (m *merger) Swap(i, j int) { m.heads[i], m.heads[j] = m.heads[j], m.heads[i] }
-func (m *merger) Push(h any)    { m.heads = append(m.heads, h.(*head)) }
+func (m *merger) Push(h any)    { m.heads = append(m.heads, h.(head)) }
 func (m *merger) Pop() any {
 	last := m.heads[len(m.heads)-1]
 	m.heads = m.heads[:len(m.heads)-1]
 	return last
+}
+
+// batchStream is a stream of the rows of batches.
+type batchStream struct {
+	columns []schemas.Column
+	order   order
+	pull    func() (arrow.Record, error, bool)
+	end     func()
+	batch   []source
+	rows    int // of batch
+	row     int
+}
+
+func newBatchStream(table schemas.Table, rows Rows) *batchStream {
+	pull, end := iter.Pull2(rows)
+	return &batchStream{columns: table.Columns, order: orderOf(table), pull: pull, end: end}
+}
+
+func (s *batchStream) next() (bool, error) {
+	for s.row++; s.row >= s.rows; {
+		batch, err, more := s.pull()
+		if !more || err != nil {
+			return false, err
+		}
+		s.batch, s.rows, s.row = sourcesOf(s.columns, batch), int(batch.NumRows()), 0
+	}
+	return true, nil
+}
+
+func (s *batchStream) micros() int64    { return s.order.micros(s.batch, s.row) }
+func (s *batchStream) prospect() []byte { return s.batch[s.order.prospect].text(s.row) }
+func (s *batchStream) id() []byte       { return s.batch[s.order.id].text(s.row) }
+func (s *batchStream) stop()            { s.end() }
+
+func (s *batchStream) copyTo(columns []*column) int {
+	size := 8 * len(columns)
+	for i, c := range columns {
+		from := &s.batch[i]
+		c.appendFrom(from, s.row)
+		if from.ends != nil {
+			size += int(from.ends[s.row+1] - from.ends[s.row])
+		}
+	}
+	return size
+}
+
+// packedStream is a stream of packed rows, of which fetch gives one after the
+// other; an end is nil.
+type packedStream struct {
+	layout *layout
+	fetch  func() (micros int64, row []byte, err error)
+	time   int64
+	row    []byte
+}
+
+func (s *packedStream) next() (more bool, err error) {
+	s.time, s.row, err = s.fetch()
+	return s.row != nil, err
+}
+
+func (s *packedStream) micros() int64    { return s.time }
+func (s *packedStream) prospect() []byte { return s.layout.text(s.row, s.layout.order.prospect) }
+func (s *packedStream) id() []byte       { return s.layout.text(s.row, s.layout.order.id) }
+func (s *packedStream) stop()            {}
+
+func (s *packedStream) copyTo(columns []*column) int {
+	s.layout.unpack(s.row, columns)
+	return len(s.row)
 }

@@ -30,21 +30,21 @@ func TestMerge(t *testing.T) {
 		want    arrow.Record
 	}{
 		{"no stream", nil, at()},
-		{"one", []Rows{stream(nil, at(1, 2), at(3))}, at(1, 2, 3)},
-		{"two", []Rows{stream(nil, at(1, 4), at(5)), stream(nil, at(2), at(3, 6))}, at(1, 2, 3, 4, 5, 6)},
-		{"one after the other", []Rows{stream(nil, at(3, 4)), stream(nil, at(1, 2))}, at(1, 2, 3, 4)},
-		{"empty streams", []Rows{stream(nil), stream(nil, at(1)), stream(nil)}, at(1)},
-		{"only empty streams", []Rows{stream(nil), stream(nil)}, at()},
-		{"empty batches", []Rows{stream(nil, at(), at(), at(1), at(), at(3), at()), stream(nil, at(), at(2))}, at(1, 2, 3)},
-		{"only empty batches", []Rows{stream(nil, at(), at()), stream(nil, at())}, at()},
-		{"slices", []Rows{stream(nil, at(0, 1, 4, 9).NewSlice(1, 3)), stream(nil, at(0, 2, 3).NewSlice(1, 3))}, at(1, 2, 3, 4)},
-		{"before 1970", []Rows{stream(nil, at(-1)), stream(nil, at(-2, 0))}, at(-2, -1, 0)},
-		{"the time of creation stands in", []Rows{stream(nil, key(nil, int64(2), "p", "i")), stream(nil, key(int64(1), int64(9), "p", "i"))},
+		{"one", []Rows{streamOf(nil, at(1, 2), at(3))}, at(1, 2, 3)},
+		{"two", []Rows{streamOf(nil, at(1, 4), at(5)), streamOf(nil, at(2), at(3, 6))}, at(1, 2, 3, 4, 5, 6)},
+		{"one after the other", []Rows{streamOf(nil, at(3, 4)), streamOf(nil, at(1, 2))}, at(1, 2, 3, 4)},
+		{"empty streams", []Rows{streamOf(nil), streamOf(nil, at(1)), streamOf(nil)}, at(1)},
+		{"only empty streams", []Rows{streamOf(nil), streamOf(nil)}, at()},
+		{"empty batches", []Rows{streamOf(nil, at(), at(), at(1), at(), at(3), at()), streamOf(nil, at(), at(2))}, at(1, 2, 3)},
+		{"only empty batches", []Rows{streamOf(nil, at(), at()), streamOf(nil, at())}, at()},
+		{"slices", []Rows{streamOf(nil, at(0, 1, 4, 9).NewSlice(1, 3)), streamOf(nil, at(0, 2, 3).NewSlice(1, 3))}, at(1, 2, 3, 4)},
+		{"before 1970", []Rows{streamOf(nil, at(-1)), streamOf(nil, at(-2, 0))}, at(-2, -1, 0)},
+		{"the time of creation stands in", []Rows{streamOf(nil, key(nil, int64(2), "p", "i")), streamOf(nil, key(int64(1), int64(9), "p", "i"))},
 			batchOf(table.Columns, []row{
 				{"event_id": "i", "prospect_id": "p", "event_time": int64(1), "created_at": int64(9)},
 				{"event_id": "i", "prospect_id": "p", "created_at": int64(2)},
 			})},
-		{"prospect, then id", []Rows{stream(nil, key(int64(1), nil, "b", "1")), stream(nil, key(int64(1), nil, "a", "2")), stream(nil, key(int64(1), nil, "a", "1"))},
+		{"prospect, then id", []Rows{streamOf(nil, key(int64(1), nil, "b", "1")), streamOf(nil, key(int64(1), nil, "a", "2")), streamOf(nil, key(int64(1), nil, "a", "1"))},
 			batchOf(table.Columns, []row{
 				{"event_id": "1", "prospect_id": "a", "event_time": int64(1)},
 				{"event_id": "2", "prospect_id": "a", "event_time": int64(1)},
@@ -75,7 +75,7 @@ func TestMergeIsSortedUnion(t *testing.T) {
 		var streams []Rows
 		for _, part := range parts {
 			sortRows(part)
-			streams = append(streams, stream(nil, cut(rng, table.Columns, part)...))
+			streams = append(streams, streamOf(nil, cut(rng, table.Columns, part)...))
 		}
 		got := mustCollect(t, Merge(table, streams...))
 		sortRows(rows)
@@ -146,12 +146,12 @@ func TestMergePassesErrors(t *testing.T) {
 		name    string
 		streams []Rows
 	}{
-		{"one stream", []Rows{stream(errStream, batch(1))}},
-		{"at once", []Rows{stream(nil, batch(1)), stream(errStream), stream(nil, batch(2))}},
-		{"in the middle", []Rows{stream(nil, batch(1, 9)), stream(errStream, batch(2, 3))}},
-		{"after an empty batch", []Rows{stream(nil, batch(1, 9)), stream(errStream, batch())}},
-		{"at the end", []Rows{stream(nil, batch(1, 2)), stream(errStream, batch(3))}},
-		{"all", []Rows{stream(errStream, batch(1)), stream(errStream, batch(2))}},
+		{"one stream", []Rows{streamOf(errStream, batch(1))}},
+		{"at once", []Rows{streamOf(nil, batch(1)), streamOf(errStream), streamOf(nil, batch(2))}},
+		{"in the middle", []Rows{streamOf(nil, batch(1, 9)), streamOf(errStream, batch(2, 3))}},
+		{"after an empty batch", []Rows{streamOf(nil, batch(1, 9)), streamOf(errStream, batch())}},
+		{"at the end", []Rows{streamOf(nil, batch(1, 2)), streamOf(errStream, batch(3))}},
+		{"all", []Rows{streamOf(errStream, batch(1)), streamOf(errStream, batch(2))}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			watches := make([]watched, len(test.streams))

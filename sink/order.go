@@ -1,8 +1,6 @@
 package sink
 
 import (
-	"bytes"
-	"cmp"
 	"iter"
 	"slices"
 
@@ -40,22 +38,4 @@ func (o order) micros(row []source, i int) int64 {
 		return row[o.time].word(i)
 	}
 	return row[o.created].word(i)
-}
-
-// compareTies orders rows of one time.
-func (o order) compareTies(a []source, i int, b []source, j int) int {
-	return cmp.Or(
-		bytes.Compare(a[o.prospect].text(i), b[o.prospect].text(j)),
-		bytes.Compare(a[o.id].text(i), b[o.id].text(j)))
-}
-
-// rowSize is about how many bytes a row takes.
-func rowSize(columns []source, row int) int {
-	size := 8 * len(columns)
-	for i := range columns {
-		if c := &columns[i]; c.ends != nil {
-			size += int(c.ends[row+1] - c.ends[row])
-		}
-	}
-	return size
 }

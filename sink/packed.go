@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/apache/arrow/go/v15/arrow"
-
 	"prospector/schemas"
 )
 
@@ -18,7 +16,6 @@ import (
 type packed struct {
 	blocks [][]byte
 	rows   []packedRow
-	texts  []int // bytes of all texts, by column
 	size   int64 // bytes of all that was allocated
 }
 
@@ -29,7 +26,11 @@ type packedRow struct {
 }
 
 // A row is a bitmap of its columns that are not NULL, and their values: 8 bytes,
-// or the length of a text, as a varint, and its bytes.
+// or the length of a text, as a varint, and its bytes. Its own length stands
+// before it.
+
+// lengthBytes is what the length of a row takes.
+const lengthBytes = 4
 
 // Blocks grow with the partition, so that thousands of small ones take little.
 const (
@@ -40,7 +41,7 @@ const (
 // add appends a row of a batch.
 func (p *packed) add(micros int64, columns []source, row int) {
 	bitmap := (len(columns) + 7) / 8
-	most := bitmap + len(columns)*binary.MaxVarintLen64
+	most := lengthBytes + bitmap + len(columns)*binary.MaxVarintLen64
 	for i := range columns {
 		if c := &columns[i]; c.ends != nil {
 			most += int(c.ends[row+1] - c.ends[row])
@@ -53,59 +54,79 @@ func (p *packed) add(micros int64, columns []source, row int) {
 		p.size += int64(cap(block))
 		last++
 	}
-	if p.texts == nil {
-		p.texts = make([]int, len(columns))
-	}
 	b := p.blocks[last]
 	at := len(b)
-	b = b[:at+bitmap]
-	clear(b[at:])
+	b = b[:at+lengthBytes+bitmap]
+	valid := b[at+lengthBytes:]
+	clear(valid)
 	for i := range columns {
 		c := &columns[i]
 		if !c.isValid(row) {
 			continue
 		}
-		b[at+i>>3] |= 1 << (i & 7)
+		valid[i>>3] |= 1 << (i & 7)
 		if c.ends == nil {
 			b = binary.LittleEndian.AppendUint64(b, uint64(c.word(row)))
 		} else {
 			text := c.text(row)
-			p.texts[i] += len(text)
 			b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 		}
 	}
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-lengthBytes))
 	p.blocks[last] = b
 	had := cap(p.rows)
 	p.rows = append(p.rows, packedRow{micros, uint32(last), uint32(at)})
 	p.size += int64(cap(p.rows)-had) * 16
 }
 
-// unpacker reads rows of a table's files back.
-type unpacker struct {
-	columns []schemas.Column
-	schema  *arrow.Schema
-	order   order
+func (p *packed) row(r packedRow) []byte {
+	b := p.blocks[r.block][r.at:]
+	return b[lengthBytes : lengthBytes+binary.LittleEndian.Uint32(b)]
 }
 
-func (u *unpacker) sort(p *packed) {
+// sort brings the rows into order.
+func (p *packed) sort(l *layout) {
 	slices.SortFunc(p.rows, func(a, b packedRow) int {
 		if a.micros != b.micros {
 			return cmp.Compare(a.micros, b.micros)
 		}
-		rowA, rowB := p.blocks[a.block][a.at:], p.blocks[b.block][b.at:]
-		return cmp.Or(
-			bytes.Compare(u.text(rowA, u.order.prospect), u.text(rowB, u.order.prospect)),
-			bytes.Compare(u.text(rowA, u.order.id), u.text(rowB, u.order.id)))
+		return l.compareTies(p.row(a), p.row(b))
 	})
 }
 
+// each gives one row after the other, and nil at the end.
+func (p *packed) each() func() (micros int64, row []byte, err error) {
+	left := p.rows
+	return func() (int64, []byte, error) {
+		if len(left) == 0 {
+			return 0, nil, nil
+		}
+		r := left[0]
+		left = left[1:]
+		return r.micros, p.row(r), nil
+	}
+}
+
+// layout reads the rows of a table's files back.
+type layout struct {
+	columns []schemas.Column
+	order   order
+}
+
+// compareTies orders rows of one time.
+func (l *layout) compareTies(a, b []byte) int {
+	return cmp.Or(
+		bytes.Compare(l.text(a, l.order.prospect), l.text(b, l.order.prospect)),
+		bytes.Compare(l.text(a, l.order.id), l.text(b, l.order.id)))
+}
+
 // text is a row's text in a column, empty of NULL.
-func (u *unpacker) text(row []byte, column int) []byte {
-	values := row[(len(u.columns)+7)/8:]
+func (l *layout) text(row []byte, column int) []byte {
+	values := row[(len(l.columns)+7)/8:]
 	for i := range column + 1 {
 		var text []byte
 		if row[i>>3]&(1<<(i&7)) != 0 {
-			text, values = u.next(values, i)
+			text, values = l.next(values, i)
 		}
 		if i == column {
 			return text
@@ -115,8 +136,8 @@ func (u *unpacker) text(row []byte, column int) []byte {
 }
 
 // next cuts a column's value off, which is a text or 8 bytes.
-func (u *unpacker) next(values []byte, column int) (value, rest []byte) {
-	if !u.columns[column].Type.IsText() {
+func (l *layout) next(values []byte, column int) (value, rest []byte) {
+	if !l.columns[column].Type.IsText() {
 		return values[:8], values[8:]
 	}
 	length, n := binary.Uvarint(values)
@@ -124,31 +145,8 @@ func (u *unpacker) next(values []byte, column int) (value, rest []byte) {
 	return values[:length], values[length:]
 }
 
-// batches gives sorted rows, in batches of about so many bytes and at most
-// chunkRows.
-func (u *unpacker) batches(p *packed, bytes int) Rows {
-	return func(yield func(arrow.Record, error) bool) {
-		for left := p.rows; len(left) > 0; {
-			// As much room as that many average rows take.
-			size := min(chunkRows, len(left), 1+int(int64(len(p.rows))*int64(bytes)/p.size))
-			out := make([]*column, len(u.columns))
-			for i, c := range u.columns {
-				out[i] = newColumn(c, size, p.texts[i]*size/len(p.rows))
-			}
-			count := 0
-			for taken := 0; count < min(chunkRows, len(left)) && taken < bytes; count++ {
-				taken += u.unpack(p.blocks[left[count].block][left[count].at:], out)
-			}
-			left = left[count:]
-			if !yield(recordOf(u.schema, out), nil) {
-				return
-			}
-		}
-	}
-}
-
-// unpack appends a row to the columns. It gives how many bytes the row takes.
-func (u *unpacker) unpack(row []byte, to []*column) int {
+// unpack appends a row to the columns.
+func (l *layout) unpack(row []byte, to []*column) {
 	values := row[(len(to)+7)/8:]
 	for i, c := range to {
 		if row[i>>3]&(1<<(i&7)) == 0 {
@@ -156,11 +154,10 @@ func (u *unpacker) unpack(row []byte, to []*column) int {
 			continue
 		}
 		var value []byte
-		if value, values = u.next(values, i); c.ends != nil {
+		if value, values = l.next(values, i); c.ends != nil {
 			c.appendText(value)
 		} else {
 			c.appendWord(int64(binary.LittleEndian.Uint64(value)))
 		}
 	}
-	return len(row) - len(values)
 }

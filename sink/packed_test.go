@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"prospector/schemas"
 )
 
 // Rows of any size, also far larger than a block, come back as they were, sorted,
@@ -34,25 +32,12 @@ func TestPacked(t *testing.T) {
 	if p.size != size {
 		t.Errorf("it takes %d bytes, and says %d", size, p.size)
 	}
-	u := &unpacker{table.Columns, schemas.Arrow(table.Columns), o}
-	u.sort(&p)
+	l := &layout{table.Columns, o}
+	p.sort(l)
 	want := only(table.Columns, rows)
 	sortRows(want)
-	for _, bytes := range []int{1, 10_000, 1 << 30} {
-		batches := 0
-		var got []row
-		for batch, err := range u.batches(&p, bytes) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			batches++
-			got = append(got, rowsOf(batch)...)
-		}
-		if !cmp.Equal(want, got) {
-			t.Errorf("in batches of %d bytes there are other rows (-want +got):\n%s", bytes, cmp.Diff(want, got))
-		}
-		if bytes == 1 && batches != len(rows) || bytes == 1<<30 && batches != 1 {
-			t.Errorf("of %d bytes there are %d batches", bytes, batches)
-		}
+	got := mustCollect(t, merge(table, func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
+	if !cmp.Equal(want, got) {
+		t.Errorf("there are other rows (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }

@@ -36,7 +36,7 @@ func TestReadOtherColumns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			other := table
 			other.Columns = test.change(slices.Clone(table.Columns))
-			_, data := written(t, other, "snappy", stream(nil, batchOf(other.Columns, rows)))
+			_, data := written(t, other, "snappy", streamOf(nil, batchOf(other.Columns, rows)))
 			got, err := collect(read(data, table))
 			if !errors.Is(err, ErrSchema) || len(got) > 0 {
 				t.Errorf("%d rows are read, and the error is %v", len(got), err)
@@ -114,7 +114,7 @@ func aFile(t testing.TB, codec string) (schemas.Table, []row, []byte) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	rows := only(table.Columns, someRows(rng, 60))
 	sortRows(rows)
-	_, data := written(t, table, codec, stream(nil, cut(rng, table.Columns, rows)...))
+	_, data := written(t, table, codec, streamOf(nil, cut(rng, table.Columns, rows)...))
 	return table, rows, data
 }
 

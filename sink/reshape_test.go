@@ -75,7 +75,7 @@ func TestReshapeToItself(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := mustCollect(t, Reshape(stream(nil, batchOf(table.Columns, rows)), table, p, table))
+				got := mustCollect(t, Reshape(streamOf(nil, batchOf(table.Columns, rows)), table, p, table))
 				if diff := cmp.Diff(rows, got); diff != "" {
 					t.Errorf("%s has other rows (-want +got):\n%s", path, diff)
 				}

@@ -118,8 +118,8 @@ func mustCollect(t testing.TB, rows Rows) []row {
 	return all
 }
 
-// stream gives batches, and then the error if there is one.
-func stream(err error, batches ...arrow.Record) Rows {
+// streamOf gives batches, and then the error if there is one.
+func streamOf(err error, batches ...arrow.Record) Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, b := range batches {
 			if !yield(b, nil) {

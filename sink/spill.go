@@ -10,7 +10,9 @@ import (
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
 // spillBytes is about how large a batch of a spill is: all runs of a partition are
@@ -18,10 +20,11 @@ import (
 const spillBytes = 256 << 10
 
 // spill is an Arrow IPC file of runs: sorted rows of one partition, batch after
-// batch. It is made when the first run comes, and first it is written, then read.
+// batch. The rows are packed as they are in memory, with the time by which they
+// are ordered first. It is made when the first run comes, and first it is written,
+// then read.
 type spill struct {
-	path   string
-	schema *arrow.Schema
+	path string
 
 	mu     sync.Mutex
 	file   *os.File
@@ -32,20 +35,44 @@ type spill struct {
 	err    error
 }
 
-// add writes a run. Its rows are made batch by batch; runs that are written at
-// once may be interleaved, so the batches are not one behind the other.
-func (s *spill) add(rows Rows) (batches []int, err error) {
-	for batch, err := range rows {
-		var at int
-		if err == nil {
-			at, err = s.write(batch)
+var spillSchema = arrow.NewSchema([]arrow.Field{
+	{Name: "micros", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "row", Type: arrow.BinaryTypes.Binary},
+}, nil)
+
+// add writes a run of sorted rows. Runs that are written at once may be
+// interleaved, so its batches are not one behind the other.
+func (s *spill) add(p *packed) (batches []int, err error) {
+	for left := p.rows; len(left) > 0; {
+		micros, ends, rows := make([]int64, 0, len(left)), make([]int32, 1, len(left)+1), make([]byte, 0, spillBytes)
+		for len(rows) < spillBytes && len(micros) < len(left) {
+			r := left[len(micros)]
+			rows = append(rows, p.row(r)...)
+			micros, ends = append(micros, r.micros), append(ends, int32(len(rows)))
 		}
+		left = left[len(micros):]
+		at, err := s.write(spilled(micros, ends, rows))
 		if err != nil {
 			return nil, fmt.Errorf("spilling staged rows to %s: %w", s.path, err)
 		}
 		batches = append(batches, at)
 	}
 	return batches, nil
+}
+
+// spilled makes a batch of packed rows.
+func spilled(micros []int64, ends []int32, rows []byte) arrow.Record {
+	column := func(i int, buffers ...[]byte) arrow.Array {
+		in := []*memory.Buffer{nil} // nothing is NULL
+		for _, b := range buffers {
+			in = append(in, memory.NewBufferBytes(b))
+		}
+		return array.MakeFromData(array.NewData(spillSchema.Field(i).Type, len(micros), in, nil, 0, 0))
+	}
+	return array.NewRecord(spillSchema, []arrow.Array{
+		column(0, arrow.Int64Traits.CastToBytes(micros)),
+		column(1, arrow.Int32Traits.CastToBytes(ends), rows),
+	}, int64(len(micros)))
 }
 
 func (s *spill) write(batch arrow.Record) (at int, err error) {
@@ -71,22 +98,29 @@ func (s *spill) create() (err error) {
 		return err
 	}
 	s.out = &spillOutput{buf: bufio.NewWriterSize(s.file, 256<<10)}
-	s.writer, err = ipc.NewFileWriter(s.out, ipc.WithSchema(s.schema))
+	s.writer, err = ipc.NewFileWriter(s.out, ipc.WithSchema(spillSchema))
 	return err
 }
 
-// rows reads a run back. From the first call on nothing is added.
-func (s *spill) rows(batches []int) Rows {
-	return func(yield func(arrow.Record, error) bool) {
-		for _, i := range batches {
-			batch, err := s.read(i)
+// rows reads a run back. From the first call of what it gives on, nothing is added.
+func (s *spill) rows(run []int) func() (micros int64, row []byte, err error) {
+	var times []int64
+	var rows *array.Binary
+	at := 0
+	return func() (int64, []byte, error) {
+		for at == len(times) {
+			if len(run) == 0 {
+				return 0, nil, nil
+			}
+			batch, err := s.read(run[0])
 			if err != nil {
-				err = fmt.Errorf("reading spilled rows back from %s: %w", s.path, err)
+				return 0, nil, fmt.Errorf("reading spilled rows back from %s: %w", s.path, err)
 			}
-			if !yield(batch, err) || err != nil {
-				return
-			}
+			run, at = run[1:], 0
+			times, rows = batch.Column(0).(*array.Int64).Int64Values(), batch.Column(1).(*array.Binary)
 		}
+		at++
+		return times[at-1], rows.Value(at - 1), nil
 	}
 }
 

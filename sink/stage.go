@@ -26,14 +26,13 @@ import (
 // no more is added.
 type Stage struct {
 	table   schemas.Table
-	order   order
 	limit   int64
 	room    atomic.Int64  // what the limit leaves for rows, in bytes
 	size    atomic.Int64  // bytes of the rows in memory
 	taken   atomic.Int64  // of these, what is being spilled
 	relieve chan struct{} // has a token of each goroutine that may spill at once
 	spill   *spill
-	rows    *unpacker
+	layout  layout
 
 	mu     sync.Mutex
 	byDay  map[rowDay]*partition
@@ -78,12 +77,10 @@ type Staged struct {
 // NewStage makes an empty Stage that holds about limit bytes in memory, and
 // spills into dir, which need not exist yet.
 func NewStage(table schemas.Table, dir string, limit int64) *Stage {
-	schema := schemas.Arrow(table.Columns)
 	s := &Stage{
-		table: table, order: orderOf(table), limit: limit,
+		table: table, layout: layout{table.Columns, orderOf(table)}, limit: limit,
 		relieve: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		spill:   &spill{path: filepath.Join(dir, "spill.arrow"), schema: schema},
-		rows:    &unpacker{table.Columns, schema, orderOf(table)},
+		spill:   &spill{path: filepath.Join(dir, "spill.arrow")},
 		byDay:   make(map[rowDay]*partition), byPath: make(map[string]*partition),
 		facts: Facts{Nulls: make(map[string]int64)},
 	}
@@ -102,7 +99,7 @@ func (s *Stage) Add(batch arrow.Record) error {
 		p.Rows++
 		p.Content = p.Content.Add(contents[row])
 		before := p.packed.size
-		p.packed.add(s.order.micros(columns, row), columns, row)
+		p.packed.add(s.layout.order.micros(columns, row), columns, row)
 		grown += p.packed.size - before
 		p.mu.Unlock()
 	}
@@ -190,17 +187,15 @@ func (s *Stage) Rows(path string) Rows {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.sorted {
-		s.rows.sort(&p.packed)
+		p.packed.sort(&s.layout)
 		p.sorted = true
 	}
-	var streams []Rows
-	for _, run := range p.runs {
-		streams = append(streams, s.spill.rows(run))
-	}
-	if len(p.packed.rows) > 0 || len(streams) == 0 {
-		streams = append(streams, s.rows.batches(&p.packed, chunkBytes))
-	}
-	return Merge(s.table, streams...)
+	return merge(s.table, func() (streams []stream) {
+		for _, run := range p.runs {
+			streams = append(streams, &packedStream{layout: &s.layout, fetch: s.spill.rows(run)})
+		}
+		return append(streams, &packedStream{layout: &s.layout, fetch: p.packed.each()})
+	})
 }
 
 // makeRoom spills the largest partitions until an eighth of the room is free.
@@ -220,8 +215,8 @@ func (s *Stage) makeRoom() error {
 		if len(taken.rows) == 0 {
 			continue // somebody else was faster
 		}
-		s.rows.sort(&taken)
-		run, err := s.spill.add(s.rows.batches(&taken, spillBytes))
+		taken.sort(&s.layout)
+		run, err := s.spill.add(&taken)
 		if err != nil {
 			return err
 		}

@@ -103,7 +103,7 @@ func TestWriteAndRead(t *testing.T) {
 					table := partitioned(t, strings.Fields(keys)...)
 					rows := only(table.Columns, someRows(rng, n))
 					sortRows(rows)
-					f, data := written(t, table, codec, stream(nil, cut(rng, table.Columns, rows)...))
+					f, data := written(t, table, codec, streamOf(nil, cut(rng, table.Columns, rows)...))
 					if diff := cmp.Diff(summaryOf(table, rows), f.Summary); diff != "" {
 						t.Errorf("the summary is another one (-want +got):\n%s", diff)
 					}
@@ -139,7 +139,7 @@ func TestWriteNulls(t *testing.T) {
 		{"event_id": "1", "prospect_id": "p", "created_at": int64(-1), "description": ""},
 		{"event_id": "2", "prospect_id": "p", "created_at": int64(0), "description": "x"},
 	}
-	f, data := written(t, table, "snappy", stream(nil, batchOf(table.Columns, rows)))
+	f, data := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows)))
 	if got := mustCollect(t, read(data, table)); !cmp.Equal(rows, got) {
 		t.Errorf("other rows are read: %v", got)
 	}
@@ -231,7 +231,7 @@ func TestTargetSize(t *testing.T) {
 	table := everyType()
 	rows := only(table.Columns, someRows(rng, 3000))
 	sortRows(rows)
-	whole, _ := written(t, table, "snappy", stream(nil, cut(rng, table.Columns, rows)...))
+	whole, _ := written(t, table, "snappy", streamOf(nil, cut(rng, table.Columns, rows)...))
 	for _, test := range []struct {
 		name   string
 		target int64
@@ -247,7 +247,7 @@ func TestTargetSize(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := WriteOptions{Job: "j", Compression: "snappy", TargetSize: test.target}
-			files, all := writtenIn(t, table, o, stream(nil, cut(rng, table.Columns, test.rows)...))
+			files, all := writtenIn(t, table, o, streamOf(nil, cut(rng, table.Columns, test.rows)...))
 			var got []row
 			content := schemas.Digest{}
 			for i, f := range files {
@@ -306,7 +306,7 @@ func TestFileSettings(t *testing.T) {
 				}
 				r["source_title"] = fmt.Sprint("title ", i) // which never repeats
 			}
-			_, data := written(t, table, codec, stream(nil, batchOf(table.Columns, rows)))
+			_, data := written(t, table, codec, streamOf(nil, batchOf(table.Columns, rows)))
 			r := footer(t, data)
 			schema := r.MetaData().Schema
 			if schema.NumColumns() != len(table.Columns) {
@@ -402,9 +402,9 @@ func TestWriteIsRepeatable(t *testing.T) {
 			r["description"] = fmt.Sprint(i, strings.Repeat("long ", 1000))
 		}
 	}
-	_, want := written(t, table, "snappy", stream(nil, batchOf(table.Columns, rows)))
+	_, want := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows)))
 	for range 20 {
-		if _, got := written(t, table, "snappy", stream(nil, batchOf(table.Columns, rows))); !bytes.Equal(want, got) {
+		if _, got := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows))); !bytes.Equal(want, got) {
 			t.Fatal("two files of the same rows differ")
 		}
 	}
@@ -427,15 +427,15 @@ func TestWriteErrors(t *testing.T) {
 		want    error
 		text    string
 	}{
-		{name: "the stream breaks at once", rows: stream(errStream), want: errStream, text: "staging a Parquet file at "},
-		{name: "the stream breaks in the middle", rows: stream(errStream, batch, batch), want: errStream},
-		{name: "the stream breaks after some files", rows: stream(errStream, batch, batch), target: 4 << 10, want: errStream},
-		{name: "cancelled", ctx: cancelled, rows: stream(nil, batch), want: cause},
-		{name: "other columns", rows: stream(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema of the rows does not match"},
-		{name: "unknown compression", codec: "lzo", rows: stream(nil, batch), text: `no compression "lzo"`},
-		{name: "no such directory", rows: stream(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
+		{name: "the stream breaks at once", rows: streamOf(errStream), want: errStream, text: "staging a Parquet file at "},
+		{name: "the stream breaks in the middle", rows: streamOf(errStream, batch, batch), want: errStream},
+		{name: "the stream breaks after some files", rows: streamOf(errStream, batch, batch), target: 4 << 10, want: errStream},
+		{name: "cancelled", ctx: cancelled, rows: streamOf(nil, batch), want: cause},
+		{name: "other columns", rows: streamOf(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema of the rows does not match"},
+		{name: "unknown compression", codec: "lzo", rows: streamOf(nil, batch), text: `no compression "lzo"`},
+		{name: "no such directory", rows: streamOf(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
 			prepare: func(path string) error { return os.Remove(filepath.Dir(path)) }},
-		{name: "the path is a directory", rows: stream(nil, batch), want: syscall.EISDIR,
+		{name: "the path is a directory", rows: streamOf(nil, batch), want: syscall.EISDIR,
 			prepare: func(path string) error { return os.Mkdir(path, 0o700) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
