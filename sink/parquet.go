@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"sort"
@@ -27,6 +26,7 @@ type parquetWriter struct {
 	metadata   *metadata.FileMetaDataBuilder
 	codec      compress.Codec
 	compressed []byte // the last page
+	scratch    scratch
 	groups     int16
 	group      *rowGroup // the open one, or nil
 }
@@ -35,7 +35,7 @@ type parquetWriter struct {
 // compressed, since a file has them column by column.
 type rowGroup struct {
 	metadata *metadata.RowGroupMetaDataBuilder
-	columns  []file.ColumnChunkWriter
+	columns  []*chunk
 	rows     int
 }
 
@@ -60,24 +60,17 @@ func newParquetWriter(out *output, columns *arrow.Schema, properties *parquet.Wr
 }
 
 // write adds the rows of a batch to the open row group.
-func (w *parquetWriter) write(ctx context.Context, batch arrow.Record) error {
+func (w *parquetWriter) write(batch arrow.Record) error {
 	if w.group == nil {
 		w.group = &rowGroup{metadata: w.metadata.AppendRowGroup()}
 		for range w.schema.NumColumns() {
 			m := w.group.metadata.NextColumnChunk()
-			w.group.columns = append(w.group.columns, file.NewColumnChunkWriter(m, &pages{writer: w, metadata: m}, w.properties))
+			to := file.NewColumnChunkWriter(m, &pages{writer: w, metadata: m}, w.properties)
+			w.group.columns = append(w.group.columns, newChunk(to, w.properties.DictionaryEnabledFor(m.Descr().Path())))
 		}
 	}
-	levels := make([]int16, batch.NumRows()) // of definition: 0 is NULL
 	for i, values := range batch.Columns() {
-		nulls := values.NullN() > 0
-		for row := range levels {
-			levels[row] = 1
-			if nulls && values.IsNull(row) {
-				levels[row] = 0
-			}
-		}
-		if err := pqarrow.WriteArrowToColumn(ctx, w.group.columns[i], values, levels, nil, true); err != nil {
+		if err := w.group.columns[i].write(values, &w.scratch); err != nil {
 			return err
 		}
 	}

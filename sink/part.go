@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"hash"
 	"hash/crc32"
@@ -51,8 +50,8 @@ func valueBytes(batch arrow.Record, n int) int64 {
 	return int64(bytes)
 }
 
-func (p *part) add(ctx context.Context, batch arrow.Record) error {
-	if err := p.parquet.write(ctx, batch); err != nil {
+func (p *part) add(batch arrow.Record) error {
+	if err := p.parquet.write(batch); err != nil {
 		return err
 	}
 	p.summarise(batch)

@@ -154,7 +154,7 @@ func (w *writer) write(ctx context.Context, rows Rows) error {
 			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
 		}
 		if err == nil {
-			err = guarded(func() error { return w.addAll(ctx, batch) })
+			err = guarded(func() error { return w.addAll(batch) })
 		}
 		if err != nil {
 			return err
@@ -182,19 +182,19 @@ func guarded(f func() error) (err error) {
 }
 
 // addAll writes a batch, to more than one file if need be.
-func (w *writer) addAll(ctx context.Context, batch arrow.Record) (err error) {
+func (w *writer) addAll(batch arrow.Record) (err error) {
 	if w.part == nil {
 		err = w.begin(batch)
 	}
 	for err == nil && batch.NumRows() > 0 {
-		batch, err = w.add(ctx, batch)
+		batch, err = w.add(batch)
 	}
 	return err
 }
 
 // add writes as many of a batch's rows as the open row group has room for, and
 // gives the others. The next file begins only when there are rows for it.
-func (w *writer) add(ctx context.Context, batch arrow.Record) (left arrow.Record, err error) {
+func (w *writer) add(batch arrow.Record) (left arrow.Record, err error) {
 	if w.part.out.size >= w.target && w.part.summary.Rows > 0 {
 		if err := w.end(); err != nil {
 			return nil, err
@@ -204,7 +204,7 @@ func (w *writer) add(ctx context.Context, batch arrow.Record) (left arrow.Record
 		}
 	}
 	n := w.part.room(batch)
-	err = w.part.add(ctx, batch.NewSlice(0, n))
+	err = w.part.add(batch.NewSlice(0, n))
 	return batch.NewSlice(n, batch.NumRows()), err
 }
 

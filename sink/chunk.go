@@ -1,0 +1,149 @@
+package sink
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+)
+
+// chunk is a column of a row group that is being written. It does what pqarrow
+// does, without its arrays of every value, and knows a dictionary's values: the
+// library's own table of them allocates for each that is looked up.
+type chunk struct {
+	file.ColumnChunkWriter
+	codes map[string]int32 // by the dictionary's value; nil when there is none
+}
+
+func newChunk(to file.ColumnChunkWriter, dictionary bool) *chunk {
+	c := &chunk{ColumnChunkWriter: to}
+	if _, texts := to.(*file.ByteArrayColumnChunkWriter); texts && dictionary {
+		c.codes = make(map[string]int32)
+	}
+	return c
+}
+
+// scratch is memory that columns are written with, one after the other.
+type scratch struct {
+	levels  []int16 // of definition: 0 is NULL
+	texts   []parquet.ByteArray
+	words   []int64
+	days    []int32
+	bits    []bool
+	doubles []float64
+	codes   []int32
+}
+
+// write adds a column of a batch.
+func (c *chunk) write(values arrow.Array, with *scratch) error {
+	from := sourceOf(values)
+	// Pages are ended between these.
+	step := int(c.Properties().WriteBatchSize())
+	for start := 0; start < values.Len(); start += step {
+		end := min(start+step, values.Len())
+		with.levels = with.levels[:0]
+		for row := start; row < end; row++ {
+			level := int16(0)
+			if from.isValid(row) {
+				level = 1
+			}
+			with.levels = append(with.levels, level)
+		}
+		if err := c.writeRows(&from, start, with); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRows adds the rows from start on that with has the levels of.
+func (c *chunk) writeRows(from *source, start int, with *scratch) (err error) {
+	levels := with.levels
+	switch to := c.ColumnChunkWriter.(type) {
+	case *file.ByteArrayColumnChunkWriter:
+		with.texts = with.texts[:0]
+		for i, level := range levels {
+			if level > 0 {
+				with.texts = append(with.texts, from.text(start+i))
+			}
+		}
+		if c.codes != nil && c.known(with) {
+			return c.writeCodes(with)
+		}
+		_, err = to.WriteBatch(with.texts, levels, nil)
+	case *file.Int64ColumnChunkWriter:
+		with.words = pick(with.words, levels, func(i int) int64 { return from.word(start + i) })
+		_, err = to.WriteBatch(with.words, levels, nil)
+	case *file.Int32ColumnChunkWriter:
+		with.days = pick(with.days, levels, func(i int) int32 { return int32(from.word(start + i)) })
+		_, err = to.WriteBatch(with.days, levels, nil)
+	case *file.BooleanColumnChunkWriter:
+		with.bits = pick(with.bits, levels, func(i int) bool { return from.word(start+i) != 0 })
+		_, err = to.WriteBatch(with.bits, levels, nil)
+	case *file.Float64ColumnChunkWriter:
+		with.doubles = pick(with.doubles, levels, func(i int) float64 { return math.Float64frombits(uint64(from.word(start + i))) })
+		_, err = to.WriteBatch(with.doubles, levels, nil)
+	default:
+		err = fmt.Errorf("column %s has the type %s, which no table has", c.Descr().Name(), c.Type())
+	}
+	return err
+}
+
+// pick gives the values of the rows that are not NULL, in the memory of into.
+func pick[T any](into []T, levels []int16, value func(i int) T) []T {
+	into = into[:0]
+	for i, level := range levels {
+		if level > 0 {
+			into = append(into, value(i))
+		}
+	}
+	return into
+}
+
+// known looks up the codes of texts, and reports whether all are in the dictionary
+// already. Those that are not have the next codes, as the library will number them
+// when it is given them.
+func (c *chunk) known(with *scratch) bool {
+	if _, dictionary := c.CurrentEncoder().(interface{ PutIndices(arrow.Array) error }); !dictionary {
+		c.codes = nil // it became too large
+		return false
+	}
+	known := true
+	with.codes = with.codes[:0]
+	for _, text := range with.texts {
+		code, ok := c.codes[string(text)]
+		if !ok {
+			known, code = false, int32(len(c.codes))
+			c.codes[string(text)] = code
+		}
+		with.codes = append(with.codes, code)
+	}
+	return known
+}
+
+// writeCodes adds rows whose texts are all in the dictionary.
+func (c *chunk) writeCodes(with *scratch) error {
+	if stats := c.PageStatistics(); stats != nil { // they are of what is new otherwise
+		stats.IncNulls(int64(len(with.levels) - len(with.codes)))
+		stats.IncNumValues(int64(len(with.codes)))
+	}
+	// An array has a place for each NULL.
+	valid := make([]byte, (len(with.levels)+7)/8)
+	spaced, next := make([]int32, len(with.levels)), 0
+	for i, level := range with.levels {
+		if level > 0 {
+			valid[i>>3] |= 1 << (i & 7)
+			spaced[i] = with.codes[next]
+			next++
+		}
+	}
+	data := array.NewData(arrow.PrimitiveTypes.Int32, len(spaced), []*memory.Buffer{
+		memory.NewBufferBytes(valid), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(spaced)),
+	}, nil, len(with.levels)-next, 0)
+	defer data.Release()
+	return c.WriteDictIndices(array.MakeFromData(data), with.levels, nil)
+}
