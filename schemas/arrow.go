@@ -84,11 +84,21 @@ func NewArray(of Type, dt arrow.DataType, rows, nulls int, valid []byte, words [
 // SumValues adds to each row's sum the digest of its value in that column, and
 // gives the sum over the column and its number of NULLs.
 func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nulls int64) {
+	if nulls = int64(values.NullN()); int(nulls) == values.Len() { // as columns of other kinds of events are
+		return sum, nulls
+	}
 	h := HashValuesOf(column)
+	if texts, ok := values.(*array.String); ok { // as most columns are
+		for i := range rows {
+			if nulls == 0 || texts.IsValid(i) {
+				d := h.String(texts.Value(i))
+				sum, rows[i] = sum.Add(d), rows[i].Add(d)
+			}
+		}
+		return sum, nulls
+	}
 	var digest func(i int) Digest
 	switch values := values.(type) {
-	case *array.String:
-		digest = func(i int) Digest { return h.String(values.Value(i)) }
 	case *array.Int64:
 		digest = func(i int) Digest { return h.Int64(values.Value(i)) }
 	case *array.Float64:
@@ -102,14 +112,11 @@ func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nu
 	default:
 		panic(fmt.Sprintf("column %s: no digest for Arrow type %s", column, values.DataType()))
 	}
-	for i := range values.Len() {
-		if values.IsNull(i) {
-			nulls++
-			continue
+	for i := range rows {
+		if nulls == 0 || values.IsValid(i) {
+			d := digest(i)
+			sum, rows[i] = sum.Add(d), rows[i].Add(d)
 		}
-		d := digest(i)
-		sum = sum.Add(d)
-		rows[i] = rows[i].Add(d)
 	}
 	return sum, nulls
 }

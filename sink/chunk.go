@@ -36,6 +36,8 @@ type scratch struct {
 	bits    []bool
 	doubles []float64
 	codes   []int32
+	spaced  []int32 // codes, with a place for each NULL
+	valid   []byte  // bitmap of spaced
 }
 
 // write adds a column of a batch.
@@ -131,18 +133,19 @@ func (c *chunk) writeCodes(with *scratch) error {
 		stats.IncNulls(int64(len(with.levels) - len(with.codes)))
 		stats.IncNumValues(int64(len(with.codes)))
 	}
-	// An array has a place for each NULL.
-	valid := make([]byte, (len(with.levels)+7)/8)
-	spaced, next := make([]int32, len(with.levels)), 0
+	with.spaced, with.valid = with.spaced[:0], append(with.valid[:0], make([]byte, (len(with.levels)+7)/8)...)
+	next := 0
 	for i, level := range with.levels {
+		code := int32(0)
 		if level > 0 {
-			valid[i>>3] |= 1 << (i & 7)
-			spaced[i] = with.codes[next]
+			with.valid[i>>3] |= 1 << (i & 7)
+			code = with.codes[next]
 			next++
 		}
+		with.spaced = append(with.spaced, code)
 	}
-	data := array.NewData(arrow.PrimitiveTypes.Int32, len(spaced), []*memory.Buffer{
-		memory.NewBufferBytes(valid), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(spaced)),
+	data := array.NewData(arrow.PrimitiveTypes.Int32, len(with.spaced), []*memory.Buffer{
+		memory.NewBufferBytes(with.valid), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(with.spaced)),
 	}, nil, len(with.levels)-next, 0)
 	defer data.Release()
 	return c.WriteDictIndices(array.MakeFromData(data), with.levels, nil)

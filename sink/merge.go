@@ -16,7 +16,7 @@ func Merge(table schemas.Table, streams ...Rows) Rows {
 	if len(streams) == 1 {
 		return streams[0]
 	}
-	return merge(table, func() (all []stream) {
+	return merge(table, extent{}, func() (all []stream) {
 		for _, rows := range streams {
 			all = append(all, newBatchStream(table, rows))
 		}
@@ -40,10 +40,11 @@ type stream interface {
 	stop()
 }
 
-// merge makes batches of the rows of streams, which open makes.
-func merge(table schemas.Table, open func() []stream) Rows {
+// merge makes batches of the rows of streams, which open makes. The first is
+// expected to be of such an extent.
+func merge(table schemas.Table, first extent, open func() []stream) Rows {
 	return func(yield func(arrow.Record, error) bool) {
-		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), texts: make([]int, len(table.Columns))}
+		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), extent: first}
 		streams := open()
 		defer func() {
 			for _, s := range streams {
@@ -74,8 +75,12 @@ type merger struct {
 	columns []schemas.Column
 	schema  *arrow.Schema
 	heads   []head
-	// What the last chunk took, to make as much room at once for the next one:
-	// rows, and bytes of text by column.
+	extent  extent // of the last chunk, as the next one will be about as large
+}
+
+// extent is the room that rows take: how many they are, and the bytes of their
+// texts by column. The zero value is one that is not known.
+type extent struct {
 	rows  int
 	texts []int
 }
@@ -88,9 +93,12 @@ type head struct {
 
 // chunk merges the next rows into a batch.
 func (m *merger) chunk() (arrow.Record, error) {
+	if m.extent.texts == nil {
+		m.extent.texts = make([]int, len(m.columns))
+	}
 	out := make([]*column, len(m.columns))
 	for i, c := range m.columns {
-		out[i] = newColumn(c, m.rows, m.texts[i]+m.texts[i]/8)
+		out[i] = newColumn(c, m.extent.rows, m.extent.texts[i]+m.extent.texts[i]/8)
 	}
 	for rows, size := 0, 0; rows < chunkRows && size < chunkBytes && len(m.heads) > 0; rows++ {
 		h := &m.heads[0]
@@ -106,9 +114,9 @@ func (m *merger) chunk() (arrow.Record, error) {
 			heap.Fix(m, 0)
 		}
 	}
-	m.rows = out[0].rows
+	m.extent.rows = out[0].rows
 	for i, c := range out {
-		m.texts[i] = len(c.texts)
+		m.extent.texts[i] = len(c.texts)
 	}
 	return recordOf(m.schema, out), nil
 }

@@ -16,6 +16,7 @@ import (
 type packed struct {
 	blocks [][]byte
 	rows   []packedRow
+	texts  []int // bytes of all texts, by column
 	size   int64 // bytes of all that was allocated
 }
 
@@ -54,6 +55,9 @@ func (p *packed) add(micros int64, columns []source, row int) {
 		p.size += int64(cap(block))
 		last++
 	}
+	if p.texts == nil {
+		p.texts = make([]int, len(columns))
+	}
 	b := p.blocks[last]
 	at := len(b)
 	b = b[:at+lengthBytes+bitmap]
@@ -69,6 +73,7 @@ func (p *packed) add(micros int64, columns []source, row int) {
 			b = binary.LittleEndian.AppendUint64(b, uint64(c.word(row)))
 		} else {
 			text := c.text(row)
+			p.texts[i] += len(text)
 			b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 		}
 	}
@@ -77,6 +82,20 @@ func (p *packed) add(micros int64, columns []source, row int) {
 	had := cap(p.rows)
 	p.rows = append(p.rows, packedRow{micros, uint32(last), uint32(at)})
 	p.size += int64(cap(p.rows)-had) * 16
+}
+
+// extent is what about so many rows like these take in columns, and no more than
+// a chunk.
+func (p *packed) extent(rows int64) (e extent) {
+	n := int64(len(p.rows))
+	if n == 0 {
+		return e
+	}
+	e.rows = int(min(rows, chunkRows, 1+n*chunkBytes/p.size))
+	for _, bytes := range p.texts {
+		e.texts = append(e.texts, int(int64(bytes)*int64(e.rows)/n))
+	}
+	return e
 }
 
 func (p *packed) row(r packedRow) []byte {

@@ -36,7 +36,7 @@ func TestPacked(t *testing.T) {
 	p.sort(l)
 	want := only(table.Columns, rows)
 	sortRows(want)
-	got := mustCollect(t, merge(table, func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
+	got := mustCollect(t, merge(table, p.extent(1000), func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
 	if !cmp.Equal(want, got) {
 		t.Errorf("there are other rows (-want +got):\n%s", cmp.Diff(want, got))
 	}

@@ -43,15 +43,17 @@ var spillSchema = arrow.NewSchema([]arrow.Field{
 // add writes a run of sorted rows. Runs that are written at once may be
 // interleaved, so its batches are not one behind the other.
 func (s *spill) add(p *packed) (batches []int, err error) {
+	b := rowBuffers.Get().(*rowBuffer)
+	defer rowBuffers.Put(b)
 	for left := p.rows; len(left) > 0; {
-		micros, ends, rows := make([]int64, 0, len(left)), make([]int32, 1, len(left)+1), make([]byte, 0, spillBytes)
-		for len(rows) < spillBytes && len(micros) < len(left) {
-			r := left[len(micros)]
-			rows = append(rows, p.row(r)...)
-			micros, ends = append(micros, r.micros), append(ends, int32(len(rows)))
+		b.micros, b.ends, b.rows = b.micros[:0], append(b.ends[:0], 0), b.rows[:0]
+		for len(b.rows) < spillBytes && len(b.micros) < len(left) {
+			r := left[len(b.micros)]
+			b.rows = append(b.rows, p.row(r)...)
+			b.micros, b.ends = append(b.micros, r.micros), append(b.ends, int32(len(b.rows)))
 		}
-		left = left[len(micros):]
-		at, err := s.write(spilled(micros, ends, rows))
+		left = left[len(b.micros):]
+		at, err := s.write(b.batch())
 		if err != nil {
 			return nil, fmt.Errorf("spilling staged rows to %s: %w", s.path, err)
 		}
@@ -60,19 +62,28 @@ func (s *spill) add(p *packed) (batches []int, err error) {
 	return batches, nil
 }
 
-// spilled makes a batch of packed rows.
-func spilled(micros []int64, ends []int32, rows []byte) arrow.Record {
+// rowBuffer is a batch of packed rows that is being made.
+type rowBuffer struct {
+	micros []int64
+	ends   []int32 // of rows, after a leading 0
+	rows   []byte
+}
+
+// The library is done with a batch when it has written it.
+var rowBuffers = sync.Pool{New: func() any { return new(rowBuffer) }}
+
+func (b *rowBuffer) batch() arrow.Record {
 	column := func(i int, buffers ...[]byte) arrow.Array {
 		in := []*memory.Buffer{nil} // nothing is NULL
 		for _, b := range buffers {
 			in = append(in, memory.NewBufferBytes(b))
 		}
-		return array.MakeFromData(array.NewData(spillSchema.Field(i).Type, len(micros), in, nil, 0, 0))
+		return array.MakeFromData(array.NewData(spillSchema.Field(i).Type, len(b.micros), in, nil, 0, 0))
 	}
 	return array.NewRecord(spillSchema, []arrow.Array{
-		column(0, arrow.Int64Traits.CastToBytes(micros)),
-		column(1, arrow.Int32Traits.CastToBytes(ends), rows),
-	}, int64(len(micros)))
+		column(0, arrow.Int64Traits.CastToBytes(b.micros)),
+		column(1, arrow.Int32Traits.CastToBytes(b.ends), b.rows),
+	}, int64(len(b.micros)))
 }
 
 func (s *spill) write(batch arrow.Record) (at int, err error) {

@@ -190,7 +190,7 @@ func (s *Stage) Rows(path string) Rows {
 		p.packed.sort(&s.layout)
 		p.sorted = true
 	}
-	return merge(s.table, func() (streams []stream) {
+	return merge(s.table, p.packed.extent(p.Rows), func() (streams []stream) {
 		for _, run := range p.runs {
 			streams = append(streams, &packedStream{layout: &s.layout, fetch: s.spill.rows(run)})
 		}
