@@ -8,6 +8,7 @@ import (
 	"os"
 	"sort"
 	"strconv"
+	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -71,7 +72,7 @@ func (p *part) finish(job string) (File, error) {
 		{MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
 		{MetadataContent, p.summary.Content.String()},
 	})
-	if err := errors.Join(err, p.out.flush(), p.file.Close()); err != nil {
+	if err := errors.Join(err, p.out.close(), p.file.Close()); err != nil {
 		return File{}, err
 	}
 	return File{
@@ -129,8 +130,13 @@ type output struct {
 	err  error
 }
 
+// outputBuffers are used again, for a file may be much smaller than one.
+var outputBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 256<<10) }}
+
 func newOutput(f *os.File) *output {
-	return &output{buf: bufio.NewWriterSize(f, 256<<10), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	buf := outputBuffers.Get().(*bufio.Writer)
+	buf.Reset(f)
+	return &output{buf: buf, crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -144,9 +150,12 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (o *output) flush() error {
+// close writes what is left. Nothing is written to the output afterwards.
+func (o *output) close() error {
 	if o.err == nil {
 		o.err = o.buf.Flush()
 	}
+	outputBuffers.Put(o.buf)
+	o.buf = nil
 	return o.err
 }

@@ -121,7 +121,7 @@ func properties(table schemas.Table, codec compress.Compression, first arrow.Rec
 // takes a column of NULLs to repeat.
 func repeats(values *array.String) bool {
 	const enough = 512
-	seen, distinct := 0, make(map[string]struct{}, enough)
+	seen, distinct := 0, make(map[string]struct{}, min(enough, values.Len()-values.NullN()))
 	for i := 0; i < values.Len() && seen < enough; i++ {
 		if values.IsValid(i) {
 			seen++
