@@ -33,32 +33,31 @@ func parsePage(body []byte) (pageInfo, error) {
 		edges, info         field
 		hasNextPage, cursor field
 	)
-	s := scanner{text: body}
-	s.space()
-	ok := s.object(func(key string) bool {
+	s := scanner(body)
+	end, ok := s.object(s.space(0), 0, func(key string, i int) (int, bool) {
 		switch key {
 		case "edges":
-			return edges.read(&s, &page.events)
+			return edges.read(s, i, &page.events)
 		case "pageInfo":
-			return info.read(&s, nil)
+			return info.read(s, i, nil)
 		}
-		return s.value()
+		return s.value(i, 1, nil)
 	})
-	if s.space(); !ok || s.at < len(body) {
-		return page, fmt.Errorf("from byte %d of %d on it is not a JSON object, or nested too deeply", s.at, len(body))
+	if end = s.space(end); !ok || end < len(body) {
+		return page, fmt.Errorf("from byte %d of %d on it is not a JSON object, or nested too deeply", end, len(body))
 	}
 	if info.kind() != '{' {
 		return page, errors.New("it has no pageInfo object")
 	}
-	s = scanner{text: info.raw}
-	s.object(func(key string) bool {
+	s = info.raw
+	s.object(0, 0, func(key string, i int) (int, bool) {
 		switch key {
 		case "hasNextPage":
-			return hasNextPage.read(&s, nil)
+			return hasNextPage.read(s, i, nil)
 		case "endCursor":
-			return cursor.read(&s, nil)
+			return cursor.read(s, i, nil)
 		}
-		return s.value()
+		return s.value(i, 1, nil)
 	})
 	if edges.count > 1 || info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
 		return page, errors.New("edges, pageInfo, hasNextPage or endCursor stands twice")
@@ -90,13 +89,13 @@ type field struct {
 	count int // how often it was read
 }
 
-// read moves s over the value; n is as in valueCounting.
-func (f *field) read(s *scanner, n *int) bool {
-	start := s.at
-	ok := s.valueCounting(n)
-	f.raw = s.text[start:s.at]
+// read takes the value at a place, which is inside of one other, and gives the place
+// behind it; n and ok are as of scanner.value.
+func (f *field) read(s scanner, i int, n *int) (end int, ok bool) {
+	end, ok = s.value(i, 1, n)
+	f.raw = s[i:end]
 	f.count++
-	return ok
+	return end, ok
 }
 
 // kind is the first byte of the value, which tells its type. A missing value is

@@ -135,8 +135,8 @@ func TestStrings(t *testing.T) {
 			for c := range 256 {
 				text := []byte(`"` + strings.Repeat("é", length)[:length] + `"`)
 				text[1+at] = byte(c)
-				s := scanner{text: text}
-				if got, want := s.string() && s.at == len(text), json.Valid(text); got != want {
+				end, ok := scanner(text).string(0)
+				if got, want := ok && end == len(text), json.Valid(text); got != want {
 					t.Errorf("%q is valid: %v, want %v", text, got, want)
 				}
 			}
@@ -158,11 +158,9 @@ func FuzzParsePage(f *testing.F) {
 	var parser fastjson.Parser
 	f.Fuzz(func(t *testing.T, body []byte) {
 		page, err := parsePage(body)
-		s := scanner{text: body}
-		s.space()
-		scanned := s.value()
-		s.space()
-		scanned = scanned && s.at == len(body)
+		s := scanner(body)
+		end, scanned := s.value(s.space(0), 0, nil)
+		scanned = scanned && s.space(end) == len(body)
 		if valid := json.Valid(body); scanned && !valid {
 			t.Fatalf("%q is taken for JSON", body)
 		} else if valid && !scanned && strings.Count(string(body), "[")+strings.Count(string(body), "{") < maxDepth {

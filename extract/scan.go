@@ -9,227 +9,214 @@ import (
 // first. Package transform takes no more of an event.
 const maxDepth = 300
 
-// scanner walks over one JSON text and checks its grammar (RFC 8259) to the
+// scanner walks over its JSON text and checks the grammar (RFC 8259) to the
 // letter, except that strings may hold invalid UTF-8. It builds nothing: a page
 // is bounded in bytes, but its values in memory may need fifty times as much.
 //
-// Its methods expect what they are named after at the scanner's place, and move
-// beyond it. They report false at the first byte that cannot be.
-type scanner struct {
-	text  []byte
-	at    int
-	depth int
-}
+// Its methods expect what they are named after at a place of the text, and give the
+// place behind it. Where that is not there, they give the place of the first byte
+// that cannot be, and false. Places are handed on from one to the other and kept
+// nowhere, since every page that is read goes through here byte by byte.
+type scanner []byte
 
-// peek is the byte at the scanner's place, or 0 at the end, which no JSON begins
-// with.
-func (s *scanner) peek() byte {
-	if s.at < len(s.text) {
-		return s.text[s.at]
+// peek is the byte at a place, or 0 at the end, which no JSON begins with.
+func (s scanner) peek(i int) byte {
+	if i < len(s) {
+		return s[i]
 	}
 	return 0
 }
 
-func (s *scanner) space() {
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
-		case ' ', '\t', '\n', '\r':
-			s.at++
-		default:
-			return
-		}
+func (s scanner) space(i int) int {
+	for i < len(s) && s[i] <= ' ' && isSpace(s[i]) {
+		i++
 	}
+	return i
 }
 
-func (s *scanner) accept(c byte) bool {
-	if s.peek() != c {
-		return false
-	}
-	s.at++
-	return true
-}
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-func (s *scanner) value() bool { return s.valueCounting(nil) }
-
-// valueCounting is value; when that is an array, its length goes to n.
-func (s *scanner) valueCounting(n *int) bool {
-	if s.depth+1 > maxDepth {
-		return false
+// value is inside of so many others. When it is an array, its length goes to n,
+// unless that is nil.
+func (s scanner) value(i, depth int, n *int) (int, bool) {
+	if depth >= maxDepth {
+		return i, false
 	}
-	switch s.peek() {
-	case '{':
-		return s.object(nil)
-	case '[':
-		return s.array(n)
+	switch s.peek(i) {
 	case '"':
-		return s.string()
+		return s.string(i)
+	case '{':
+		return s.object(i, depth, nil)
+	case '[':
+		return s.array(i, depth, n)
 	case 't':
-		return s.word("true")
+		return s.word(i, "true")
 	case 'f':
-		return s.word("false")
+		return s.word(i, "false")
 	case 'n':
-		return s.word("null")
+		return s.word(i, "null")
 	}
-	return s.number()
+	return s.number(i)
 }
 
-// object calls member, unless it is nil, with each key; member must move over the
-// value.
-func (s *scanner) object(member func(key string) bool) bool {
-	if !s.accept('{') {
-		return false
+// object calls member, unless it is nil, with each key and the place of its value,
+// over which it must move.
+func (s scanner) object(i, depth int, member func(key string, i int) (int, bool)) (_ int, ok bool) {
+	if s.peek(i) != '{' {
+		return i, false
 	}
-	s.depth++
-	defer func() { s.depth-- }()
-	if s.space(); s.accept('}') {
-		return true
+	if i = s.space(i + 1); s.peek(i) == '}' {
+		return i + 1, true
 	}
 	for {
-		start := s.at
-		if !s.string() {
-			return false
+		start := i
+		if i, ok = s.string(i); !ok {
+			return i, false
 		}
-		key := s.text[start:s.at]
-		if s.space(); !s.accept(':') {
-			return false
+		end := i
+		if i = s.space(i); s.peek(i) != ':' {
+			return i, false
 		}
-		s.space()
+		i = s.space(i + 1)
 		if member == nil {
-			if !s.value() {
-				return false
-			}
-		} else if !member(unquote(key)) {
-			return false
+			i, ok = s.value(i, depth+1, nil)
+		} else {
+			i, ok = member(unquote(s[start:end]), i)
 		}
-		s.space()
-		if s.accept('}') {
-			return true
+		if !ok {
+			return i, false
 		}
-		if !s.accept(',') {
-			return false
+		i = s.space(i)
+		switch s.peek(i) {
+		case ',':
+			i = s.space(i + 1)
+		case '}':
+			return i + 1, true
+		default:
+			return i, false
 		}
-		s.space()
 	}
 }
 
 // array counts the elements into n, unless it is nil.
-func (s *scanner) array(n *int) bool {
-	if !s.accept('[') {
-		return false
-	}
-	s.depth++
-	defer func() { s.depth-- }()
-	if s.space(); s.accept(']') {
-		return true
+func (s scanner) array(i, depth int, n *int) (_ int, ok bool) {
+	if i = s.space(i + 1); s.peek(i) == ']' {
+		return i + 1, true
 	}
 	for {
-		if !s.value() {
-			return false
+		if i, ok = s.value(i, depth+1, nil); !ok {
+			return i, false
 		}
 		if n != nil {
 			*n++
 		}
-		s.space()
-		if s.accept(']') {
-			return true
-		}
-		if !s.accept(',') {
-			return false
-		}
-		s.space()
-	}
-}
-
-func (s *scanner) string() bool {
-	if !s.accept('"') {
-		return false
-	}
-	for {
-		s.plain()
-		switch c := s.peek(); {
-		case c == '"':
-			s.at++
-			return true
-		case c == '\\':
-			s.at++
-			if !s.escape() {
-				return false
-			}
-		case c < ' ': // the end of the text included
-			return false
+		i = s.space(i)
+		switch s.peek(i) {
+		case ',':
+			i = s.space(i + 1)
+		case ']':
+			return i + 1, true
 		default:
-			s.at++
+			return i, false
 		}
 	}
 }
 
-// plain moves over what stands for itself in a string, eight bytes at a time and
-// as long as there are eight.
-func (s *scanner) plain() {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for s.at+8 <= len(s.text) {
-		w := binary.LittleEndian.Uint64(s.text[s.at:])
-		quote, escape := w^ones*'"', w^ones*'\\'
-		// The lowest bit that stays is the top of the first byte that is a
-		// quote, a backslash or below a space. Borrows reach only higher ones.
-		if stop := ((w-ones*' ')&^w | (quote-ones)&^quote | (escape-ones)&^escape) & tops; stop != 0 {
-			s.at += bits.TrailingZeros64(stop) / 8
-			return
-		}
-		s.at += 8
+func (s scanner) string(i int) (_ int, ok bool) {
+	if s.peek(i) != '"' {
+		return i, false
 	}
-}
-
-func (s *scanner) escape() bool {
-	switch s.peek() {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		s.at++
-		return true
-	case 'u':
-		s.at++
-		for range 4 {
-			c := s.peek()
-			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
-				return false
+	for i++; ; {
+		i = s.plain(i)
+		switch s.peek(i) {
+		case '"':
+			return i + 1, true
+		case '\\':
+			if i, ok = s.escape(i + 1); !ok {
+				return i, false
 			}
-			s.at++
+		default: // the end of the text included
+			return i, false
 		}
-		return true
 	}
-	return false
 }
 
-func (s *scanner) number() bool {
-	s.accept('-')
-	if !s.accept('0') && !s.digits() {
-		return false
-	}
-	if s.accept('.') && !s.digits() {
-		return false
-	}
-	if s.accept('e') || s.accept('E') {
-		if !s.accept('+') {
-			s.accept('-')
+// plain is what stands for itself in a string, which may be nothing. It is read
+// eight bytes at a time, as long as there are eight.
+func (s scanner) plain(i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		w := binary.LittleEndian.Uint64(s[i:])
+		// With bit 1 turned, a quote is a space, and what is below a space stays
+		// there. The lowest bit that is left is the top of the first byte that is
+		// one of them or a backslash: borrows reach only higher ones.
+		low, escape := w^ones*2, w^ones*'\\'
+		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
+			return i + bits.TrailingZeros64(stop)/8
 		}
-		return s.digits()
 	}
-	return true
+	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+		i++
+	}
+	return i
 }
 
-// digits moves over at least one digit.
-func (s *scanner) digits() bool {
-	start := s.at
-	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
-		s.at++
+// escape is what follows a backslash.
+func (s scanner) escape(i int) (int, bool) {
+	switch s.peek(i) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 1, true
+	case 'u':
+		i++
+		for range 4 {
+			c := s.peek(i)
+			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+				return i, false
+			}
+			i++
+		}
+		return i, true
 	}
-	return s.at > start
+	return i, false
 }
 
-func (s *scanner) word(w string) bool {
-	end := s.at + len(w)
-	if end > len(s.text) || string(s.text[s.at:end]) != w {
-		return false
+func (s scanner) number(i int) (_ int, ok bool) {
+	if s.peek(i) == '-' {
+		i++
 	}
-	s.at = end
-	return true
+	if s.peek(i) == '0' {
+		i++
+	} else if i, ok = s.digits(i); !ok {
+		return i, false
+	}
+	if s.peek(i) == '.' {
+		if i, ok = s.digits(i + 1); !ok {
+			return i, false
+		}
+	}
+	if c := s.peek(i); c != 'e' && c != 'E' {
+		return i, true
+	}
+	i++
+	if c := s.peek(i); c == '+' || c == '-' {
+		i++
+	}
+	return s.digits(i)
+}
+
+// digits are at least one.
+func (s scanner) digits(i int) (int, bool) {
+	start := i
+	for i < len(s) && s[i]-'0' <= 9 {
+		i++
+	}
+	return i, i > start
+}
+
+func (s scanner) word(i int, w string) (int, bool) {
+	end := i + len(w)
+	if end > len(s) || string(s[i:end]) != w {
+		return i, false
+	}
+	return end, true
 }
