@@ -145,20 +145,21 @@ func (s scanner) string(i int) (_ int, ok bool) {
 // eight bytes at a time, as long as there are eight.
 func (s scanner) plain(i int) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(s); i += 8 {
-		w := binary.LittleEndian.Uint64(s[i:])
+	rest, n := s[i:], 0
+	for ; n <= len(rest)-8; n += 8 { // written so, no bounds are checked
+		w := binary.LittleEndian.Uint64(rest[n : n+8])
 		// With bit 1 turned, a quote is a space, and what is below a space stays
 		// there. The lowest bit that is left is the top of the first byte that is
 		// one of them or a backslash: borrows reach only higher ones.
 		low, escape := w^ones*2, w^ones*'\\'
 		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
-			return i + bits.TrailingZeros64(stop)/8
+			return i + n + bits.TrailingZeros64(stop)/8
 		}
 	}
-	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
-		i++
+	for n < len(rest) && rest[n] >= ' ' && rest[n] != '"' && rest[n] != '\\' {
+		n++
 	}
-	return i
+	return i + n
 }
 
 // escape is what follows a backslash.
