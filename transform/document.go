@@ -251,8 +251,8 @@ func (d *document) escapes(i int) int {
 func plain(s []byte) (n int, isASCII bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i, all := 0, uint64(0)
-	for ; i+8 <= len(s); i += 8 {
-		w := binary.LittleEndian.Uint64(s[i:])
+	for ; i <= len(s)-8; i += 8 { // written so, no bounds are checked
+		w := binary.LittleEndian.Uint64(s[i : i+8])
 		all |= w
 		// With bit 1 turned, a quote is a space, and what is below a space stays
 		// there. The lowest bit that is left is the top of the first such byte:
