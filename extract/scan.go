@@ -98,7 +98,7 @@ func (s scanner) object(i, depth int, member func(key string, i int) (int, bool)
 	}
 }
 
-// array counts the elements into n, unless it is nil.
+// array, whose bracket value has seen, counts the elements into n, unless it is nil.
 func (s scanner) array(i, depth int, n *int) (_ int, ok bool) {
 	if i = s.space(i + 1); s.peek(i) == ']' {
 		return i + 1, true
