@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"hash"
 	"hash/maphash"
 	"slices"
 	"strconv"
@@ -25,17 +24,12 @@ import (
 // key is the first 120 bits of SHA-256("PROSPECT\nTYPE\nMICROSECONDS").
 type key [15]byte
 
-func (s *identities) keyOf(prospect string, eventType []byte, recorded int64) (k key) {
+func (s *identities) keyOf(prospect string, eventType []byte, recorded int64) key {
 	s.text = append(append(s.text[:0], prospect...), '\n')
 	s.text = append(append(s.text, eventType...), '\n')
 	s.text = strconv.AppendInt(s.text, recorded, 10)
-	if s.sha == nil {
-		s.sha = sha256.New()
-	}
-	s.sha.Reset()
-	s.sha.Write(s.text)
-	s.text = s.sha.Sum(s.text[:0])
-	return key(s.text)
+	h := sha256.Sum256(s.text)
+	return key(h[:])
 }
 
 // numbered is the key of the nth of the events that share k, the first being 0.
@@ -51,7 +45,6 @@ func (k key) numbered(n int) key {
 // read and gets its id when settle is called, because rows that share a key are
 // ranked among each other.
 type identities struct {
-	sha   hash.Hash
 	text  []byte // that is hashed
 	base  int    // the batch row of rows[0]
 	rows  []identified
