@@ -29,7 +29,9 @@ func sourceOf(values arrow.Array) source {
 	}
 	switch values := values.(type) {
 	case *array.String:
-		if s.ends = values.ValueOffsets(); data.Buffers()[2] != nil {
+		s.ends = values.ValueOffsets()
+		// An empty text is not nil, which the Parquet library takes for no value.
+		if s.texts = []byte{}; data.Buffers()[2] != nil && data.Buffers()[2].Len() > 0 {
 			s.texts = data.Buffers()[2].Bytes()
 		}
 	case *array.Int64:

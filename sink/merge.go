@@ -34,7 +34,8 @@ type stream interface {
 	micros() int64
 	prospect() []byte
 	id() []byte
-	// copyTo appends the row to columns, and gives about how many bytes it takes.
+	// copyTo appends the row to columns, and gives about how many bytes it takes
+	// there.
 	copyTo(columns []*column) int
 	// stop lets go of what the stream holds.
 	stop()
@@ -116,7 +117,7 @@ func (m *merger) chunk() (arrow.Record, error) {
 	}
 	m.extent.rows = out[0].rows
 	for i, c := range out {
-		m.extent.texts[i] = len(c.texts)
+		m.extent.texts[i] = min(len(c.texts), chunkBytes) // one text may be far larger
 	}
 	return recordOf(m.schema, out), nil
 }
@@ -203,6 +204,5 @@ func (s *packedStream) id() []byte       { return s.layout.text(s.row, s.layout.
 func (s *packedStream) stop()            {}
 
 func (s *packedStream) copyTo(columns []*column) int {
-	s.layout.unpack(s.row, columns)
-	return len(s.row)
+	return 8*len(columns) + s.layout.unpack(s.row, columns)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -206,5 +208,49 @@ func TestMergeStopsEarly(t *testing.T) {
 				t.Errorf("after %d batches, stream %d: %+v", batches, i, w)
 			}
 		}
+	}
+}
+
+// A batch takes about chunkBytes in columns, however little its rows take when they
+// are packed, and one that follows a huge row makes no room for another.
+func TestMergeBoundsBatches(t *testing.T) {
+	table := everyType()
+	var rows []row
+	for i := range 50_000 {
+		rows = append(rows, row{"event_id": "i", "prospect_id": "p", "event_time": int64(i)})
+	}
+	rows[100]["message_body"] = strings.Repeat("x", 8*chunkBytes)
+	s := NewStage(table, t.TempDir(), chunkBytes)
+	defer s.Close()
+	for part := range slices.Chunk(only(table.RowColumns(), rows), 1000) {
+		if err := s.Add(batchOf(table.RowColumns(), part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Spilled() == 0 {
+		t.Error("nothing was spilled: the test does not test")
+	}
+	batches := 0
+	for _, p := range s.Partitions() {
+		huge := 0
+		for batch, err := range s.Rows(p.Partition.Path) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			batches++
+			most := int64(chunkBytes + 1000)
+			if huge++; huge == 1 {
+				most += 8 * chunkBytes
+			}
+			if size := valueBytes(batch, int(batch.NumRows())); size > most {
+				t.Errorf("batch %d has %d bytes of values", huge, size)
+			}
+			if size := batchSize(batch); huge > 1 && size > 4*chunkBytes {
+				t.Errorf("batch %d takes %d bytes", huge, size)
+			}
+		}
+	}
+	if batches < 5 {
+		t.Errorf("there are %d batches", batches)
 	}
 }

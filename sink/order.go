@@ -15,8 +15,8 @@ import (
 type Rows = iter.Seq2[arrow.Record, error]
 
 // A batch of a stream ends with the row that brings it to so many rows or bytes.
-// Streams that are merged hold one such batch each, so these bound memory when
-// texts are long, and keep a column far from the 2 GiB that its offsets reach.
+// Streams that are merged hold one batch each, so these bound memory when texts
+// are long, and keep a column far from the 2 GiB that its offsets reach.
 const (
 	chunkRows  = 16 << 10
 	chunkBytes = 1 << 20

@@ -164,8 +164,8 @@ func (l *layout) next(values []byte, column int) (value, rest []byte) {
 	return values[:length], values[length:]
 }
 
-// unpack appends a row to the columns.
-func (l *layout) unpack(row []byte, to []*column) {
+// unpack appends a row to the columns, and gives how many bytes its texts have.
+func (l *layout) unpack(row []byte, to []*column) (texts int) {
 	values := row[(len(to)+7)/8:]
 	for i, c := range to {
 		if row[i>>3]&(1<<(i&7)) == 0 {
@@ -175,8 +175,10 @@ func (l *layout) unpack(row []byte, to []*column) {
 		var value []byte
 		if value, values = l.next(values, i); c.ends != nil {
 			c.appendText(value)
+			texts += len(value)
 		} else {
 			c.appendWord(int64(binary.LittleEndian.Uint64(value)))
 		}
 	}
+	return texts
 }

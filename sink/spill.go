@@ -44,7 +44,11 @@ var spillSchema = arrow.NewSchema([]arrow.Field{
 // interleaved, so its batches are not one behind the other.
 func (s *spill) add(p *packed) (batches []int, err error) {
 	b := rowBuffers.Get().(*rowBuffer)
-	defer rowBuffers.Put(b)
+	defer func() {
+		if cap(b.rows) <= 2*spillBytes { // one row may be far larger
+			rowBuffers.Put(b)
+		}
+	}()
 	for left := p.rows; len(left) > 0; {
 		b.micros, b.ends, b.rows = b.micros[:0], append(b.ends[:0], 0), b.rows[:0]
 		for len(b.rows) < spillBytes && len(b.micros) < len(left) {
@@ -135,7 +139,7 @@ func (s *spill) rows(run []int) func() (micros int64, row []byte, err error) {
 	}
 }
 
-func (s *spill) read(i int) (arrow.Record, error) {
+func (s *spill) read(i int) (batch arrow.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reader == nil && s.err == nil {
@@ -144,7 +148,11 @@ func (s *spill) read(i int) (arrow.Record, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	return s.reader.RecordAt(i)
+	err = guarded(func() error {
+		batch, err = s.reader.RecordAt(i)
+		return err
+	})
+	return batch, err
 }
 
 // finish makes the file readable.

@@ -147,6 +147,9 @@ func (s *Stage) note(batch arrow.Record, times *array.Timestamp) {
 	}
 }
 
+// Full reports whether what is added now is going to be spilled.
+func (s *Stage) Full() bool { return s.size.Load() >= s.room.Load()*7/8 }
+
 // Facts are those of the rows so far. It is called when no batch is being added.
 func (s *Stage) Facts() Facts { return s.facts }
 

@@ -170,12 +170,12 @@ func (w *writer) write(ctx context.Context, rows Rows) error {
 	})
 }
 
-// guarded makes an error of a panic of the Parquet library: v15 panics on pages
-// over 2 GB.
+// guarded makes an error of a panic of the Arrow library: v15 panics on pages over
+// 2 GB, and on what it reads if that is damaged.
 func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the Parquet library failed: %v", p)
+			err = fmt.Errorf("the Arrow library failed: %v", p)
 		}
 	}()
 	return f()

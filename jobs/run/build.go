@@ -33,8 +33,9 @@ type builder struct {
 	// former has the published rows when the table is another one now; else it
 	// is nil, and the published files have them.
 	former *sink.Stage
-	// kept has, of the partitions that were compared, the published rows that no
-	// new row replaces, so that a published file is read once.
+	// kept has, of partitions that were compared, the published rows that no new
+	// row replaces, so that a published file is read once. They are few where the
+	// source gives all events; what does not fit in memory is read again.
 	kept *sink.Stage
 	dir  string
 	// whole reports whether a prospect was read whole, when rows that it does
@@ -82,7 +83,7 @@ type draft struct {
 	// may have published them elsewhere already.
 	unfinished bool
 	diff       transform.Diff
-	// kept says that the published rows that no new row replaces are in the
+	// kept says that the published rows that no new row replaces are all in the
 	// builder's kept.
 	kept    bool
 	removed transform.IDs // published rows whose events are in another partition now, or gone
@@ -328,6 +329,9 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 	if d.staged.Rows > 0 && b.former == nil {
 		d.kept = true
 		keep = func(rows arrow.Record) error {
+			if d.kept = d.kept && !b.kept.Full(); !d.kept {
+				return nil
+			}
 			rows, err := sink.ReshapeBatch(rows, b.job.Table, d.staged.Partition, b.job.Table)
 			if err != nil {
 				return err

@@ -395,3 +395,24 @@ func TestQuarantineObeysPolicies(t *testing.T) {
 		}
 	}
 }
+
+// Files are written of what was read, also where a text is empty throughout the
+// first rows.
+func TestEraseBesideEmptyTexts(t *testing.T) {
+	h := newHouse(t)
+	var bob []string
+	for i := range 600 {
+		description := ""
+		if i >= 300 {
+			description = "zebra"
+		}
+		bob = append(bob, fmt.Sprintf(`{"type":"T","createdAt":"2022-01-13T%02d:%02d:00Z","description":%q}`, i/60, i%60, description))
+	}
+	h.people(map[string][]string{"bob": bob, "alice": {`{"type":"T","createdAt":"2022-01-13T23:00:00Z"}`}})
+	h.apply()
+	h.options = PlanOptions{Mode: plan.Erase, Prospect: "alice"}
+	h.apply()
+	if rows := h.rows(); len(rows) != 600 {
+		t.Errorf("there are %d rows", len(rows))
+	}
+}

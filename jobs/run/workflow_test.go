@@ -200,6 +200,52 @@ func TestRowsNobodyGives(t *testing.T) {
 	}
 }
 
+// Rows of prospects that are not read any more stay in the partitions to which
+// others bring new ones. Their files are read once, and twice where what they keep
+// does not fit in memory; the lake is the same.
+func TestKeptRows(t *testing.T) {
+	var lakes []map[string]schemas.Digest
+	for _, test := range []struct {
+		limit int64
+		reads int64 // of a file
+	}{{0, 1}, {1, 2}} {
+		h := newHouse(t)
+		var opened, asked atomic.Int64
+		inner := h.stores["local"]
+		h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+			lake, err := inner(ctx, s)
+			return counting{lake, &opened, &asked}, err
+		}
+		sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
+		prospects := slices.Collect(sim.ProspectIDs())
+		h.apply()
+		before := len(h.rows())
+		h.ask(h.job().Source.Endpoint, prospects[:20]...)
+		h.apply() // finds out which rows nobody gives
+		h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
+		h.ask(h.job().Source.Endpoint, prospects[:20]...)
+		h.limit = test.limit
+		opened.Store(0)
+		p := h.apply()
+		compared := int64(0) // partitions that had rows, and are written
+		for _, c := range p.Jobs[0].Changes {
+			if c.Action == plan.Update && c.Rows.Added+c.Rows.Changed > 0 {
+				compared++
+			}
+		}
+		if compared < 5 || opened.Load() < test.reads*compared || opened.Load() > test.reads*compared+10 {
+			t.Errorf("with a limit of %d, %d files were opened for %d partitions", test.limit, opened.Load(), compared)
+		}
+		if rows := len(h.rows()); rows <= before {
+			t.Errorf("there were %d rows, and now %d", before, rows)
+		}
+		lakes = append(lakes, h.lake(h.root()))
+	}
+	if diff := cmp.Diff(lakes[0], lakes[1]); diff != "" {
+		t.Errorf("the lakes differ:\n%s", diff)
+	}
+}
+
 // failing is a backend that fails to write, from the nth time on.
 type failing struct {
 	*state.Local
