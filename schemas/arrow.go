@@ -88,17 +88,10 @@ func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nu
 		return sum, nulls
 	}
 	h := HashValuesOf(column)
-	if texts, ok := values.(*array.String); ok { // as most columns are
-		for i := range rows {
-			if nulls == 0 || texts.IsValid(i) {
-				d := h.String(texts.Value(i))
-				sum, rows[i] = sum.Add(d), rows[i].Add(d)
-			}
-		}
-		return sum, nulls
-	}
 	var digest func(i int) Digest
 	switch values := values.(type) {
+	case *array.String:
+		digest = func(i int) Digest { return h.String(values.Value(i)) }
 	case *array.Int64:
 		digest = func(i int) Digest { return h.Int64(values.Value(i)) }
 	case *array.Float64:

@@ -35,7 +35,7 @@ type parquetWriter struct {
 // compressed, since a file has them column by column.
 type rowGroup struct {
 	metadata *metadata.RowGroupMetaDataBuilder
-	columns  []*chunk
+	columns  []*columnChunk
 	rows     int
 }
 
@@ -66,7 +66,7 @@ func (w *parquetWriter) write(batch arrow.Record) error {
 		for range w.schema.NumColumns() {
 			m := w.group.metadata.NextColumnChunk()
 			to := file.NewColumnChunkWriter(m, &pages{writer: w, metadata: m}, w.properties)
-			w.group.columns = append(w.group.columns, newChunk(to, w.properties.DictionaryEnabledFor(m.Descr().Path())))
+			w.group.columns = append(w.group.columns, newColumnChunk(to, w.properties.DictionaryEnabledFor(m.Descr().Path())))
 		}
 	}
 	for i, values := range batch.Columns() {

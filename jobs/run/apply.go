@@ -441,8 +441,8 @@ func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) er
 }
 
 // write makes one change in one sink, on the condition that the object there is
-// still the one that was seen. It is Put that compares what it has written with
-// the checksum of what the second reader has proved.
+// still the one that was seen. Put compares what it writes with the checksum of
+// what the second reader has proved, and what it then describes must be that.
 func (a *applying) write(ctx context.Context, w plan.Write, staged *plan.Staged, mediaType string) (state.Object, error) {
 	to := a.session.stores[w.Sink]
 	cond := store.IfAbsent()

@@ -44,7 +44,8 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if former != nil {
 		limit /= 2
 	}
-	// Of most partitions, all rows come again.
+	// An eighth is for published rows that stay beside new ones. They are few, as
+	// most prospects give all of their events again.
 	kept := sink.NewStage(job.Table, filepath.Join(dir, "kept"), limit/8)
 	staging := sink.NewStage(job.Table, dir, limit-limit/8)
 	w.stages = append(w.stages, staging, kept)

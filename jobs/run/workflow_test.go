@@ -84,6 +84,16 @@ func (c counting) Stat(ctx context.Context, key string) (store.Object, error) {
 	return c.Store.Stat(ctx, key)
 }
 
+// countOpened counts how often a file of the lake is opened, from now on.
+func (h *house) countOpened() *atomic.Int64 {
+	opened, inner := new(atomic.Int64), h.stores["local"]
+	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+		lake, err := inner(ctx, s)
+		return counting{lake, opened, new(atomic.Int64)}, err
+	}
+	return opened
+}
+
 // keeping is a store that its sessions do not close.
 type keeping struct{ store.Store }
 
@@ -160,12 +170,7 @@ func TestUntouchedPartitions(t *testing.T) {
 // that could have left them, they are not read again.
 func TestRowsNobodyGives(t *testing.T) {
 	h := newHouse(t)
-	var opened, asked atomic.Int64
-	inner := h.stores["local"]
-	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
-		lake, err := inner(ctx, s)
-		return counting{lake, &opened, &asked}, err
-	}
+	opened := h.countOpened()
 	sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
 	prospects := slices.Collect(sim.ProspectIDs())
 	h.apply()
@@ -210,12 +215,7 @@ func TestKeptRows(t *testing.T) {
 		reads int64 // of a file
 	}{{0, 1}, {1, 2}} {
 		h := newHouse(t)
-		var opened, asked atomic.Int64
-		inner := h.stores["local"]
-		h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
-			lake, err := inner(ctx, s)
-			return counting{lake, &opened, &asked}, err
-		}
+		opened := h.countOpened()
 		sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
 		prospects := slices.Collect(sim.ProspectIDs())
 		h.apply()

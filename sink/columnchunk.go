@@ -11,16 +11,16 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/file"
 )
 
-// chunk is a column of a row group that is being written. It does what pqarrow
+// columnChunk is a column of a row group that is being written. It does what pqarrow
 // does, without its arrays of every value, and knows a dictionary's values: the
 // library's own table of them allocates for each that is looked up.
-type chunk struct {
+type columnChunk struct {
 	file.ColumnChunkWriter
 	codes map[string]int32 // by the dictionary's value; nil when there is none
 }
 
-func newChunk(to file.ColumnChunkWriter, dictionary bool) *chunk {
-	c := &chunk{ColumnChunkWriter: to}
+func newColumnChunk(to file.ColumnChunkWriter, dictionary bool) *columnChunk {
+	c := &columnChunk{ColumnChunkWriter: to}
 	if _, texts := to.(*file.ByteArrayColumnChunkWriter); texts && dictionary {
 		c.codes = make(map[string]int32)
 	}
@@ -41,7 +41,7 @@ type scratch struct {
 }
 
 // write adds a column of a batch.
-func (c *chunk) write(values arrow.Array, with *scratch) error {
+func (c *columnChunk) write(values arrow.Array, with *scratch) error {
 	from := sourceOf(values)
 	// Pages are ended between these.
 	step := int(c.Properties().WriteBatchSize())
@@ -63,7 +63,7 @@ func (c *chunk) write(values arrow.Array, with *scratch) error {
 }
 
 // writeRows adds the rows from start on that with has the levels of.
-func (c *chunk) writeRows(from *source, start int, with *scratch) (err error) {
+func (c *columnChunk) writeRows(from *source, start int, with *scratch) (err error) {
 	levels := with.levels
 	switch to := c.ColumnChunkWriter.(type) {
 	case *file.ByteArrayColumnChunkWriter:
@@ -109,7 +109,7 @@ func pick[T any](into []T, levels []int16, value func(i int) T) []T {
 // known looks up the codes of texts, and reports whether all are in the dictionary
 // already. Those that are not have the next codes, as the library will number them
 // when it is given them.
-func (c *chunk) known(with *scratch) bool {
+func (c *columnChunk) known(with *scratch) bool {
 	if _, dictionary := c.CurrentEncoder().(interface{ PutIndices(arrow.Array) error }); !dictionary {
 		c.codes = nil // it became too large
 		return false
@@ -128,7 +128,7 @@ func (c *chunk) known(with *scratch) bool {
 }
 
 // writeCodes adds rows whose texts are all in the dictionary.
-func (c *chunk) writeCodes(with *scratch) error {
+func (c *columnChunk) writeCodes(with *scratch) error {
 	if stats := c.PageStatistics(); stats != nil { // they are of what is new otherwise
 		stats.IncNulls(int64(len(with.levels) - len(with.codes)))
 		stats.IncNumValues(int64(len(with.codes)))
