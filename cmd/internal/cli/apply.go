@@ -224,6 +224,7 @@ func (e *env) apply(c *command, p *planning, args []string) int {
 // the plan, and records the run. A plan that was saved, and so is not new, was
 // shown and approved before.
 func (e *env) makeSo(ctx context.Context, s *run.Session, p *planning, v view.Operation, make func() (*plan.Plan, error), isNew bool) (made *plan.Plan, err error) {
+	ignoreClosedPipe()
 	err = func() (err error) {
 		if made, err = make(); err != nil {
 			return err
@@ -267,6 +268,10 @@ var questions = map[plan.Mode]string{
 // ask asks a question. Only "yes" is a yes; anything else is errDeclined.
 func (e *env) ask(ctx context.Context, question string) error {
 	e.view.Printf("\n%s\n\n  Enter a value: ", question)
+	if e.out.failure() != nil {
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "Nothing was changed",
+			Detail: "What the question is about could not be printed, so an answer would not count."}
+	}
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(e.Stdin).ReadString('\n')

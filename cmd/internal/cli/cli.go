@@ -11,10 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/cli"
@@ -42,7 +40,8 @@ type Deps struct {
 // Run runs the program with its arguments, without its name, and gives its exit
 // code.
 func Run(d Deps, args []string) int {
-	e := &env{Deps: d, dir: ".", stopped: make(chan struct{})}
+	e := &env{Deps: d, dir: ".", stopped: make(chan struct{}), out: &output{to: d.Stdout}}
+	e.Stdout = e.out
 	args, err := e.globalOptions(args)
 	if err == nil {
 		var info os.FileInfo
@@ -60,7 +59,7 @@ func Run(d Deps, args []string) int {
 	// The command is not waited for when the user will not: a second
 	// interrupt ends the program wherever it is.
 	ended := make(chan int, 1)
-	go func() { ended <- e.run(args) }()
+	go func() { ended <- e.exit(e.run(args)) }()
 	select {
 	case code := <-ended:
 		return code
@@ -142,6 +141,7 @@ type env struct {
 	// diagnoser is who tells of problems: the view, unless the command was
 	// asked for JSON.
 	diagnoser view.Diagnoser
+	out       *output // what Stdout is
 	// stopped is closed by the second interrupt.
 	stopped chan struct{}
 }
@@ -167,7 +167,7 @@ func (e *env) globalOptions(args []string) ([]string, error) {
 
 func (e *env) streams() view.Streams {
 	s := view.Streams{Out: e.Stdout, Err: e.Stderr, Automation: e.getenv("PROSPECTOR_IN_AUTOMATION") != ""}
-	if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := e.out.to.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		s.Terminal, s.Color = e.getenv("TERM") != "dumb", e.getenv("NO_COLOR") == ""
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			s.Width = w
@@ -248,6 +248,9 @@ func (e *env) failed(err error) int {
 			ds = jobs.Diagnostics{interrupted}
 		}
 	}
+	if e.out.failure() != nil { // -json could not report it
+		e.diagnoser = e.view
+	}
 	e.diagnoser.Diagnostics(ds)
 	return 1
 }
@@ -256,31 +259,6 @@ func (e *env) failed(err error) int {
 func (c *command) usage(format string, args ...any) int {
 	fmt.Fprintf(c.env.Stderr, "Error: %s: %s\n\nFor its options: prospector %s -help\n", c.name, fmt.Sprintf(format, args...), c.name)
 	return 1
-}
-
-// interruptible gives a context that the first interrupt ends; the second one
-// ends the program.
-func (e *env) interruptible() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		defer signal.Stop(signals)
-		select {
-		case <-signals:
-			cancel()
-			go e.diagnoser.Interrupting() // which waits, where nobody reads it
-		case <-done:
-			return
-		}
-		select {
-		case <-signals:
-			close(e.stopped)
-		case <-done:
-		}
-	}()
-	return ctx, func() { close(done); cancel() }
 }
 
 // resolve makes a path of the command line relative to -chdir, as the command's

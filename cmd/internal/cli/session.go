@@ -159,6 +159,7 @@ func (e *env) editing(v *variables, l locking, operation string, f func(context.
 		if err != nil {
 			return lockedDiagnostic(err)
 		}
+		ignoreClosedPipe()
 		return errors.Join(f(ctx, backend), backend.Unlock())
 	})
 }
