@@ -12,11 +12,15 @@ import (
 	"path"
 	"strings"
 
+	"prospector/internal/terminal"
 	"prospector/schemas"
 )
 
 // ErrLocation says that the engine cannot read a table where this one is.
 var ErrLocation = errors.New("the table is out of the engine's reach")
+
+// ErrDataset says that a text does not name a BigQuery data set.
+var ErrDataset = errors.New("not a BigQuery data set")
 
 // Options say which table is meant and where it is.
 type Options struct {
@@ -26,7 +30,8 @@ type Options struct {
 	// URI is where the table's partitions begin, as a store names it:
 	// gs://bucket/prefix/job, or file:///lake/job with percent-encoding.
 	URI string
-	// Dataset is BigQuery's "project.dataset"; a placeholder stands for "".
+	// Dataset is BigQuery's "project.dataset", as CheckDataset accepts it; a
+	// placeholder stands for "".
 	Dataset string
 	// RequireFilter makes BigQuery refuse queries that would read every
 	// partition.
@@ -46,6 +51,9 @@ func BigQuery(o Options) (string, error) {
 	}
 	if o.Dataset == "" {
 		o.Dataset = "project.dataset"
+	}
+	if err := CheckDataset(o.Dataset); err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	b.WriteString(o.note())
@@ -200,10 +208,10 @@ func bucketPath(uri string) (string, error) {
 			"  sink \"gcs\" \"lake\" {\n    bucket = \"my-bucket\"\n  }", ErrLocation, uri)
 	}
 	rest = strings.TrimRight(rest, "/")
-	if rest == "" || strings.ContainsAny(rest, "*\n\r") || strings.Contains(rest, "//") {
-		return "", fmt.Errorf("%w: %q does not name a bucket, or has an asterisk, a line break or an empty segment", ErrLocation, uri)
+	if rest == "" || strings.Contains(rest, "*") || strings.Contains(rest, "//") {
+		return "", fmt.Errorf("%w: %q does not name a bucket, or has an asterisk or an empty segment", ErrLocation, uri)
 	}
-	return "gs://" + rest, nil
+	return "gs://" + rest, checkPrintable(rest)
 }
 
 // localPath gives the absolute path that a file:// URI names.
@@ -212,7 +220,15 @@ func localPath(uri string) (string, error) {
 	if err != nil || u.Scheme != "file" || u.Host != "" || !path.IsAbs(u.Path) {
 		return "", fmt.Errorf("%w: %q is not the file:// URI of an absolute path", ErrLocation, uri)
 	}
-	return strings.TrimRight(u.Path, "/"), nil
+	return strings.TrimRight(u.Path, "/"), checkPrintable(u.Path)
+}
+
+// checkPrintable refuses a path whose characters a statement would not show.
+func checkPrintable(path string) error {
+	if terminal.Program(path) != path || strings.ContainsAny(path, "\n\t") {
+		return fmt.Errorf("%w: the path %q has a line break, a control character or an invisible one; move the lake", ErrLocation, path)
+	}
+	return nil
 }
 
 // described puts a column's description, as a comment, at the end of its line.
@@ -220,7 +236,7 @@ func described(line string, c schemas.Column) string {
 	if c.Description == "" {
 		return line
 	}
-	return strings.TrimRight(line, "\n") + " -- " + strings.Join(strings.Fields(c.Description), " ") + "\n"
+	return strings.TrimRight(line, "\n") + " -- " + terminal.Program(strings.Join(strings.Fields(c.Description), " ")) + "\n"
 }
 
 func separator(i, n int) string {

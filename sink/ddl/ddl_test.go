@@ -125,6 +125,12 @@ func TestOutOfReach(t *testing.T) {
 		{"DuckDB on another store", "memory://lake/t", DuckDB, "DuckDB reads file:// and gs://"},
 		{"DuckDB on a relative path", "file://lake/t", DuckDB, "absolute path"},
 		{"DuckDB on a path with a backslash", "file:///lake%5C/t", DuckDB, "backslash"},
+		{"BigQuery with a line break", "gs://bucket/a\nb", BigQuery, "line break"},
+		{"BigQuery with a control character", "gs://bucket/a\x1bb", BigQuery, "control character"},
+		{"DuckDB with a control character", "file:///lake/%1Bc", DuckDB, "control character"},
+		{"DuckDB with a right-to-left override", "file:///lake/%E2%80%AE", DuckDB, "invisible"},
+		{"Spark with a line separator", "file:///lake/%E2%80%A8", Spark, "line break"},
+		{"Spark with half a character", "file:///lake/%E6", Spark, "control character"},
 		{"DuckDB on a broken URI", "file:///lake/%zz", DuckDB, "absolute path"},
 		{"Spark on another store", "memory://lake/t", Spark, "Spark reads file:// and gs://"},
 		{"Spark on a relative path", "file://lake/t", Spark, "absolute path"},
@@ -137,5 +143,47 @@ func TestOutOfReach(t *testing.T) {
 				t.Errorf("got %q, %v; want ErrLocation with %q", sql, err, test.want)
 			}
 		})
+	}
+}
+
+func TestDataset(t *testing.T) {
+	for _, name := range []string{"acme.crm", "acme-lake-2.Knock_2", "crm", "example.com:acme.crm"} {
+		sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t", Dataset: name})
+		if err != nil || !strings.Contains(sql, "`"+name+".t`") {
+			t.Errorf("%s: %v\n%s", name, err, sql)
+		}
+	}
+	for _, name := range []string{
+		"acme`.crm", "acme.crm`; DROP TABLE x; --", "acme.'crm'", `acme."crm"`, "acme.crm;", "acme.crm\n", "acme.crm\x1b[31m", "acme.crm.t", "acme.", ".crm", ".",
+		"acme crm", "acme.crm-2", "acme.données", "acme/crm", `acme\.crm`, "acme.crm\u202e", "acme.crm\xff", "Acme.crm", "acme:crm:x", "-acme.crm", strings.Repeat("x", 1025),
+	} {
+		if sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t", Dataset: name}); !errors.Is(err, ErrDataset) || sql != "" {
+			t.Errorf("%q: got %v\n%s", name, err, sql)
+		}
+	}
+}
+
+// Whatever a description says, it stays in its string or in its comment.
+func TestHostileDescription(t *testing.T) {
+	hostile := "x\n); DROP TABLE t; --\r\x1b[2J\u2028*/ '\\' `\x00\u0085\u202e\xff\t"
+	table := schemas.KnockEvents()
+	table.Description = hostile
+	table.Columns[0].Description = hostile
+	for _, write := range []func(Options) (string, error){BigQuery, DuckDB, Spark} {
+		clean, err := write(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sql, err := write(Options{Table: table, Name: "t", URI: "gs://bucket/t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		more := strings.Count(sql, "\n") - strings.Count(clean, "\n")
+		if strings.Contains(sql, "description = ") && !strings.Contains(clean, "description = ") {
+			more-- // the line of the option
+		}
+		if more != 0 || strings.ContainsAny(sql, "\x1b\r\x00\t\u0085\u2028\u202e") {
+			t.Errorf("got\n%q", sql)
+		}
 	}
 }

@@ -1,9 +1,12 @@
 package ddl
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
+	"prospector/internal/terminal"
 	"prospector/schemas"
 )
 
@@ -44,12 +47,34 @@ func bigQueryName(name string) string {
 	return name
 }
 
-// GoogleSQL has the same escapes between quotes and between backticks.
-var googleEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\n", `\n`, "\r", `\r`)
+// The parts of a data set's name. A project may belong to a domain, as in
+// example.com:project. A data set has at most 1,024 letters, digits and
+// underscores (https://cloud.google.com/bigquery/docs/datasets#dataset-naming);
+// a project, 6 to 30 lower-case letters, digits and hyphens
+// (https://cloud.google.com/resource-manager/docs/creating-managing-projects),
+// of which only the characters are checked.
+var datasetName = regexp.MustCompile(`^([a-z0-9][a-z0-9.-]*:)?([a-z][a-z0-9-]*\.)?[A-Za-z0-9_]+$`)
 
-func backticks(name string) string { return "`" + googleEscapes.Replace(name) + "`" }
+// CheckDataset returns nil if the text names a BigQuery data set: dataset,
+// project.dataset or domain:project.dataset. Otherwise it returns ErrDataset.
+func CheckDataset(name string) error {
+	if dataset := name[strings.LastIndexByte(name, '.')+1:]; len(dataset) > 1024 || !datasetName.MatchString(name) {
+		return fmt.Errorf("%q is %w: write project.dataset; a project has lower-case letters, digits and hyphens, and a data set letters, digits and underscores", name, ErrDataset)
+	}
+	return nil
+}
 
-func bigQueryString(s string) string { return "'" + googleEscapes.Replace(s) + "'" }
+// GoogleSQL has the same escapes between quotes and between backticks. Those of
+// other characters are Go's.
+var googleEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
+func googleEscape(s string) string {
+	return terminal.Program(googleEscapes.Replace(strings.ToValidUTF8(s, "\ufffd")))
+}
+
+func backticks(name string) string { return "`" + googleEscape(name) + "`" }
+
+func bigQueryString(s string) string { return "'" + googleEscape(s) + "'" }
 
 // DuckDB has no escapes but the quote itself, doubled.
 func doubleQuotes(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

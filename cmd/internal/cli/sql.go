@@ -36,6 +36,11 @@ asks nobody.`,
 			if dialect != "bigquery" && (dataset != "" || filter) {
 				return c.usage("-dataset and -require-filter are for -dialect=bigquery")
 			}
+			if dataset != "" {
+				if err := ddl.CheckDataset(dataset); err != nil {
+					return c.usage("-dataset=%s", err)
+				}
+			}
 			config, ok := e.load(&v)
 			if !ok {
 				return 1

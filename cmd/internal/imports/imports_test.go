@@ -19,6 +19,9 @@ import (
 var allowed = map[string][]string{
 	"schemas": {}, // what a table is, for everybody
 
+	// Helpers that no stage owns.
+	"internal/terminal": {},
+
 	// The stages.
 	"extract":          {},
 	"extract/prospect": {},
@@ -27,7 +30,7 @@ var allowed = map[string][]string{
 	"transform":        {"schemas"},
 	"sink":             {"schemas", "sink/store"},
 	"sink/verify":      {"schemas", "sink", "sink/store"}, // of sink, plain types alone
-	"sink/ddl":         {"schemas"},
+	"sink/ddl":         {"schemas", "internal/terminal"},
 
 	// Where objects are.
 	"sink/store":           {},

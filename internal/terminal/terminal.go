@@ -1,0 +1,127 @@
+// Package terminal makes text from outside safe to print: names and messages
+// that a server, a file system, a state or an event chose.
+//
+// Safe text moves no cursor, changes no color, hides nothing and begins no line
+// of its own. What is printable stays unchanged, in every script; the rest is
+// written as Go escapes it: \x1b, \n, \u202e.
+//
+// The package does not quote: a backslash stays as it is, so that escaping text
+// twice is the same as escaping it once.
+package terminal
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxLine is how many bytes of a line are printed. It is the longest path that
+// Linux opens.
+const MaxLine = 4096
+
+// Line escapes text that is printed within a line.
+func Line(s string) string { return shorten(escape(s, "")) }
+
+// Lines escapes text that may have several lines, and tabs.
+func Lines(s string) string {
+	if !strings.Contains(s, "\n") {
+		return shorten(escape(s, "\t"))
+	}
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = shorten(escape(line, "\t"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Program escapes a text for programs, of any length: it may have lines and
+// tabs, and is not shortened.
+func Program(s string) string { return escape(s, "\n\t") }
+
+// JSON escapes a JSON document without changing its values: everything that is
+// not printable is in strings there, apart from white space.
+func JSON(document []byte) []byte {
+	text := string(document)
+	i := strings.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !printable(r) })
+	if i < 0 {
+		return document
+	}
+	b := append([]byte(nil), document[:i]...)
+	for _, r := range text[i:] {
+		switch {
+		case r < 0x7f || printable(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xffff:
+			high, low := surrogates(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
+}
+
+func surrogates(r rune) (high, low rune) {
+	r -= 0x10000
+	return 0xd800 + r>>10, 0xdc00 + r&0x3ff
+}
+
+// printable reports whether a character shows on a terminal, and is there alone.
+func printable(r rune) bool {
+	if r < utf8.RuneSelf {
+		return ' ' <= r && r < 0x7f
+	}
+	return (unicode.IsPrint(r) || unicode.Is(unicode.Zs, r)) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// escape escapes what is not printable, apart from the characters in keep.
+func escape(s, keep string) string {
+	var b strings.Builder
+	start := 0 // of what is not yet in b
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		invalid := r == utf8.RuneError && n == 1
+		if !invalid && (printable(r) || strings.ContainsRune(keep, r)) {
+			i += n
+			continue
+		}
+		b.WriteString(s[start:i])
+		switch {
+		case invalid:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < utf8.RuneSelf:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += n
+		start = i
+	}
+	if start == 0 {
+		return s
+	}
+	b.WriteString(s[start:])
+	return b.String()
+}
+
+// shorten cuts a line that nobody reads to its end.
+func shorten(line string) string {
+	const slack = 64 // more than what is appended, so that a line is cut once
+	if len(line) <= MaxLine+slack {
+		return line
+	}
+	end := MaxLine
+	for !utf8.RuneStart(line[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", line[:end], len(line))
+}
