@@ -63,6 +63,9 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	if err := out.checkPaths(columns); err != nil {
 		return Table{}, err
 	}
+	if err := out.checkSpellings(columns); err != nil {
+		return Table{}, err
+	}
 	if problem := checkPatterns(out.EventTypes); problem != "" {
 		return Table{}, &DeclarationError{"", "event_types", problem}
 	}
@@ -179,6 +182,49 @@ func (t Table) checkPaths(columns []Column) error {
 		}
 	}
 	return nil
+}
+
+// checkSpellings refuses columns that would take a protected value under a path
+// that differs from the protected one only in case. Policies match regardless of
+// case, so the column would not get what it asks for. Only Declare checks this:
+// lock files of older versions may have such columns.
+func (t Table) checkSpellings(columns []Column) error {
+	for _, c := range slices.Backward(columns) {
+		for _, o := range t.Columns {
+			if o.Name == c.Name || c.Policy == "" && o.Policy == "" {
+				continue
+			}
+			for _, path := range c.From {
+				for _, other := range o.From {
+					if problem := spelling(c, path, o, other); problem != "" {
+						return &DeclarationError{c.Name, "from", problem}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// spelling says why a column cannot have a path because of another column's, or
+// gives "".
+func spelling(c Column, path string, o Column, other string) string {
+	const policies = "and policies match regardless of case"
+	switch {
+	case c.Policy != o.Policy && sameName(path, other):
+		return fmt.Sprintf("%s differs from %s of the column %s at most in case, %s, so both columns need the same policy", path, other, o.Name, policies)
+	case inside(path, other) && (o.Policy != "" || c.Policy != "" && o.Type == JSON):
+		return fmt.Sprintf("%s is inside of %s, which the column %s takes as a whole, %s", path, other, o.Name, policies)
+	case inside(other, path) && (c.Policy != "" || o.Policy != "" && c.Type == JSON):
+		return fmt.Sprintf("%s includes %s, which the column %s takes, %s", path, other, o.Name, policies)
+	}
+	return ""
+}
+
+// inside reports whether a path leads into what is at another one, in whatever case.
+func inside(path, of string) bool {
+	keys, outer := strings.Split(path, "."), strings.Split(of, ".")
+	return len(keys) > len(outer) && sameName(strings.Join(keys[:len(outer)], "."), of)
 }
 
 // whole reports whether a column takes, or protects, objects as a whole.

@@ -94,6 +94,18 @@ func TestDeclareRefuses(t *testing.T) {
 			with(text("a", "x"), func(c *Column) { c.When, c.Policy = []string{"A"}, Redact }),
 			with(text("b", "x"), func(c *Column) { c.When = []string{"B"} }),
 		}, "b", "policy", "both need the same policy"},
+		{"another policy in another case", []Column{
+			with(text("a", "x.y"), func(c *Column) { c.Policy = Redact }), text("b", "X.Y"),
+		}, "b", "from", "X.Y differs from x.y of the column a at most in case"},
+		{"a protected value inside of another case", []Column{
+			with(text("a", "x.y"), func(c *Column) { c.Policy = Redact }), {Name: "b", Type: JSON, From: []string{"X"}},
+		}, "b", "from", "X includes x.y, which the column a takes"},
+		{"what is inside of a protected value in another case", []Column{
+			with(text("a", "x"), func(c *Column) { c.Policy = Redact }), text("b", "X.y"),
+		}, "b", "from", "X.y is inside of x, which the column a takes as a whole"},
+		{"a policy around another case", []Column{
+			text("a", "X.y"), with(text("b", "x"), func(c *Column) { c.Policy = Redact }),
+		}, "b", "from", "x includes X.y"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := KnockEvents().Declare(test.columns...)
@@ -132,6 +144,15 @@ func TestDeclareAccepts(t *testing.T) {
 		{"a text, and an object in its place", []Column{
 			{Name: "a", Type: String, From: []string{"x"}},
 			{Name: "b", Type: String, From: []string{"x.y"}},
+		}},
+		{"paths that differ in case, unprotected", []Column{
+			{Name: "a", Type: JSON, From: []string{"x"}},
+			{Name: "b", Type: String, From: []string{"X.y"}},
+			{Name: "c", Type: String, From: []string{"X.Y"}},
+		}},
+		{"paths that differ in case, with the same policy", []Column{
+			{Name: "a", Type: String, From: []string{"x.y"}, Policy: Mask},
+			{Name: "b", Type: String, From: []string{"X.y"}, Policy: Mask},
 		}},
 		{"a path that another gives up", []Column{
 			{Name: "a", Type: String, From: []string{"data.text"}},

@@ -10,7 +10,8 @@ import (
 )
 
 // Policy says how a column's values are protected: in the column, and at the
-// column's paths inside extra_json, whatever the event's type.
+// column's paths inside extra_json, whatever the event's type and in whatever case
+// the keys are written.
 type Policy string
 
 // The policies.
@@ -25,12 +26,14 @@ const (
 func Policies() []Policy { return []Policy{Drop, Hash, Mask, Redact} }
 
 // Protection identifies how the table protects values: 16 hexadecimal digits, or
-// "" when it does not.
+// "" when it does not. It includes how paths match, so that events that were
+// protected by exact paths alone do not count as protected.
 func (t Table) Protection() string {
 	if !t.Protects() {
 		return ""
 	}
 	h := sha256.New()
+	fmt.Fprintln(h, "regardless of case")
 	for _, c := range t.Columns {
 		if c.Policy != "" {
 			fmt.Fprintf(h, "%q %q\n", c.From, c.Policy)

@@ -55,23 +55,21 @@ func (d draft) set(path string, p part) bool {
 	return inner.object.set(rest, p)
 }
 
-// remove removes the field at a path, unless it is null, and the objects that
-// have nothing else.
+// remove removes the fields at a path, in whatever case its keys are written,
+// unless they are null, and the objects that have nothing else.
 func (d draft) remove(path string) {
-	key, rest, deeper := strings.Cut(path, ".")
-	inner, there := d[key]
-	if !there || string(inner.text) == "null" {
-		return
-	}
-	if deeper {
-		if len(inner.object) == 0 {
-			return
+	first, rest, deeper := strings.Cut(path, ".")
+	for key, inner := range d {
+		switch {
+		case !strings.EqualFold(key, first) || string(inner.text) == "null":
+		case !deeper:
+			delete(d, key)
+		case len(inner.object) > 0:
+			if inner.object.remove(rest); len(inner.object) == 0 {
+				delete(d, key)
+			}
 		}
-		if inner.object.remove(rest); len(inner.object) > 0 {
-			return
-		}
 	}
-	delete(d, key)
 }
 
 // appendTo writes the object as appendCanonical does.

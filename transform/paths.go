@@ -20,12 +20,17 @@ type node struct {
 	open     bool         // the event at hand has an object here whose fields were looked at one by one
 	guards   bool         // a policy holds for some place below
 
-	key     string
-	path    string
-	depth   int            // how many keys the path has
-	policy  schemas.Policy // of values here, or ""
-	standIn document       // what stands for a protected value
-	views   []*view        // of the shapes that objects had here
+	key   string
+	above *node // nil of the event itself
+	path  string
+	depth int    // how many keys the path has
+	guard *guard // what is protected here and below, or nil
+	// respelled says that no path leads here: the key is one of a protected path
+	// in another case. Columns take nothing here.
+	respelled bool
+	policy    schemas.Policy // of values here, or ""
+	standIn   document       // what stands for a protected value
+	views     []*view        // of the shapes that objects had here
 
 	// What events have had here: values that are not of the column's type, and
 	// fields that no column takes (nil until there are some).
@@ -36,7 +41,7 @@ type node struct {
 // compile makes the tree of the paths that hold for events of a type: those of
 // its columns, and those of every protected value.
 func compile(columns []schemas.Column, protected []protection, eventType string) *node {
-	root := newNode(nil)
+	root := &node{column: -1}
 	for i, c := range columns {
 		if !c.Applies(eventType) {
 			continue
@@ -48,42 +53,57 @@ func compile(columns []schemas.Column, protected []protection, eventType string)
 		}
 	}
 	for _, p := range protected {
-		_, at := root.grow(p.path)
-		at.policy, at.whole = p.policy, true
-		root.guard(p.path)
+		root.grow(p.path)
 	}
+	root.protectBy(newGuard(protected))
 	return root
 }
 
-// guard has the places above a protected one look after it.
-func (n *node) guard(path string) {
-	n.guards = true
-	if key, rest, deeper := strings.Cut(path, "."); deeper {
-		n.child([]byte(key)).guard(rest)
+// protectBy applies a guard to n and to the places below it.
+func (n *node) protectBy(g *guard) {
+	if g == nil {
+		return
 	}
+	n.guard, n.policy, n.guards = g, g.policy, len(g.below) > 0
+	n.whole = n.whole || g.policy != ""
+	for _, c := range n.children {
+		c.protectBy(g.at(c.key))
+	}
+}
+
+// respell gives a new node for a key that no path has, but that is a protected
+// key in another case; or nil. The view of an object keeps it: two such keys of
+// one object have two nodes.
+func (n *node) respell(key []byte) *node {
+	if n.guard == nil {
+		return nil
+	}
+	g := n.guard.at(string(key))
+	if g == nil {
+		return nil
+	}
+	made := newNode(n, string(key))
+	made.respelled = true
+	made.protectBy(g)
+	return made
 }
 
 // grow gives the node at a path, which is made if there is none, and the one
 // above it.
 func (n *node) grow(path string) (above, at *node) {
 	at = n
-	keys := strings.Split(path, ".")
-	for depth, key := range keys {
+	for key := range strings.SplitSeq(path, ".") {
 		above = at
 		if at = above.child([]byte(key)); at == nil {
-			at = newNode(keys[:depth+1])
+			at = newNode(above, key)
 			above.children = append(above.children, at)
 		}
 	}
 	return above, at
 }
 
-func newNode(path []string) *node {
-	n := &node{column: -1, path: strings.Join(path, "."), depth: len(path)}
-	if len(path) > 0 {
-		n.key = path[len(path)-1]
-	}
-	return n
+func newNode(above *node, key string) *node {
+	return &node{column: -1, above: above, key: key, path: join(above.path, key), depth: above.depth + 1}
 }
 
 // child finds the node below n; there are so few that a map would be slower.
@@ -174,7 +194,7 @@ func (e *event) take(n *node, field *entry) (told bool, err error) {
 	if field.dropped() {
 		return true, nil
 	}
-	if child != nil && len(child.children) > 0 {
+	if child != nil && (len(child.children) > 0 || child.guards) {
 		if child.open = child.opens(field.value); child.open {
 			if err := e.gather(child, field.value); err != nil {
 				return false, err
@@ -204,6 +224,8 @@ func (f *entry) unknown() bool {
 		return true
 	case f.node.column >= 0 || f.node.open:
 		return false
+	case f.node.respelled:
+		return true
 	}
 	return f.value.kind() != noKind && f.value.kind() != anObject
 }

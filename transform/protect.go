@@ -2,12 +2,14 @@ package transform
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"prospector/schemas"
 )
 
-// protection is how the value at a path is protected, in events of every type
-// and wherever the value lands.
+// protection is how the value at a path is protected, in events of every type, in
+// whatever case the keys are written, and wherever the value lands.
 type protection struct {
 	path   string
 	policy schemas.Policy
@@ -29,6 +31,43 @@ func protections(t schemas.Table) (all []protection) {
 		}
 	}
 	return all
+}
+
+// guard is a key of protected paths, with what is protected at its place and below.
+// A guard matches keys regardless of case, so that a value does not escape its
+// policy when the source writes "Body" instead of "body".
+type guard struct {
+	key    string
+	policy schemas.Policy // "" where only places below are protected
+	below  []*guard
+}
+
+// newGuard makes the guard of whole events.
+func newGuard(protected []protection) *guard {
+	root := &guard{}
+	for _, p := range protected {
+		g := root
+		for key := range strings.SplitSeq(p.path, ".") {
+			next := g.at(key)
+			if next == nil {
+				next = &guard{key: key}
+				g.below = append(g.below, next)
+			}
+			g = next
+		}
+		g.policy = p.policy
+	}
+	return root
+}
+
+// at gives the guard of a key, or nil.
+func (g *guard) at(key string) *guard {
+	for _, b := range g.below {
+		if strings.EqualFold(b.key, key) {
+			return b
+		}
+	}
+	return nil
 }
 
 // protect applies the policies to the fields of an object, before anything else
@@ -124,22 +163,43 @@ func (b *builder) appendProtected(dst []byte, v value) (_ []byte, err error) {
 
 // reprotect says how published values become those of another table: what is
 // left to protect, as what is protected alike is not protected twice, and the
-// paths whose values are protected otherwise than they should be, and go.
+// paths whose values are protected otherwise than they should be, and go. Paths
+// that differ only in case are one.
 func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
 	was, is := make(map[string]protection), make(map[string]protection)
 	for _, p := range protections(from) {
-		was[p.path] = p
+		place := foldedPath(p.path)
+		if o, twice := was[place]; twice && !o.same(p) {
+			p.policy = "several" // an older version had one for each spelling
+		}
+		was[place] = p
 	}
 	for _, p := range protections(to) {
-		if is[p.path] = p; was[p.path] != p {
+		place := foldedPath(p.path)
+		if is[place] = p; !p.same(was[place]) {
 			apply = append(apply, p)
 		}
 	}
-	for path, p := range was {
-		now := is[path]
-		if now != p && now.policy != schemas.Redact && now.policy != schemas.Drop {
-			remove = append(remove, path)
+	for place, p := range was {
+		now := is[place]
+		if !now.same(p) && now.policy != schemas.Redact && now.policy != schemas.Drop {
+			remove = append(remove, p.path)
 		}
 	}
 	return apply, remove
+}
+
+// same reports whether two protections make the same of a value.
+func (p protection) same(o protection) bool { return p.policy == o.policy && p.key == o.key }
+
+// foldedPath gives the same text for paths that strings.EqualFold takes for equal:
+// each rune becomes the least of those that differ from it only in case.
+func foldedPath(path string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {
+			least = min(least, o)
+		}
+		return least
+	}, path)
 }

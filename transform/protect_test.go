@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -141,11 +142,12 @@ func TestNothingProtectedLeaves(t *testing.T) {
 		for _, c := range table.Columns {
 			for _, path := range c.From {
 				if key, ok := strings.CutPrefix(path, "data."); ok && c.Policy != "" && rng.IntN(3) == 0 {
-					data = append(data, fmt.Sprintf("%q:%s", key, values[rng.IntN(len(values))]))
+					data = append(data, fmt.Sprintf("%q:%s", respelled(rng, key), values[rng.IntN(len(values))]))
 				}
 			}
 		}
-		fields := []string{`"data":{` + strings.Join(data, ",") + `}`, `"code":` + values[rng.IntN(len(values))], `"x":1`}
+		fields := []string{fmt.Sprintf("%q:{%s}", respelled(rng, "data"), strings.Join(data, ",")),
+			fmt.Sprintf("%q:%s", respelled(rng, "code"), values[rng.IntN(len(values))]), `"x":1`}
 		for _, field := range []string{at, `"type":"APPOINTMENT_CREATED"`} {
 			if rng.IntN(4) > 0 { // without it there is no row
 				fields = append(fields, field)
@@ -168,6 +170,19 @@ func TestNothingProtectedLeaves(t *testing.T) {
 			t.Fatalf("policies change ids: %s", event)
 		}
 	}
+}
+
+// respelled is a key as it is, mostly, or with letters in another case.
+func respelled(rng *rand.Rand, key string) string {
+	if rng.IntN(3) > 0 {
+		return key
+	}
+	return strings.Map(func(r rune) rune {
+		for range rng.IntN(3) {
+			r = unicode.SimpleFold(r)
+		}
+		return r
+	}, key)
 }
 
 // Published values that are protected are never taken for what they were.
@@ -285,4 +300,118 @@ func TestProtectedInAnotherShape(t *testing.T) {
 			t.Errorf("of %s there is left %v", data, got)
 		}
 	}
+}
+
+// A policy holds for a path in whatever case its keys are written. Only the exact
+// path gives its column a value.
+func TestPoliciesMatchRegardlessOfCase(t *testing.T) {
+	table := protecting(t, secret, everyPolicy)
+	nested, err := schemas.Core().Declare(
+		schemas.Column{Name: "name", Type: schemas.String, From: []string{"guest.name"}, Policy: schemas.Redact},
+		schemas.Column{Name: "sky", Type: schemas.String, From: []string{"guest.sky.mask"}, Policy: schemas.Mask},
+		schemas.Column{Name: "upper", Type: schemas.String, From: []string{"Guest.size"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		table schemas.Table
+		event string
+		body  any // of the column message_body
+		extra string
+	}{
+		{"the last key", table, `"data":{"Body":"SECRET"}`, nil, `{"data":{"Body":"[redacted]"}}`},
+		{"the first key", table, `"Data":{"body":"SECRET","n":1}`, nil, `{"Data":{"body":"[redacted]","n":1}}`},
+		{"every key", table, `"DATA":{"BODY":"SECRET"}`, nil, `{"DATA":{"BODY":"[redacted]"}}`},
+		{"several spellings", table, `"data":{"body":"SECRET","Body":"SECRET","BODY":"SECRET"}`, "[redacted]", `{"data":{"BODY":"[redacted]","Body":"[redacted]"}}`},
+		{"several spellings of an object", table, `"Data":{"body":"SECRET","a":1},"DATA":{"Body":"SECRET","b":2},"data":{"c":3}`, nil,
+			`{"DATA":{"Body":"[redacted]","b":2},"Data":{"a":1,"body":"[redacted]"},"data":{"c":3}}`},
+		{"a key that is written with escapes", table, `"data":{"\u0042ody":"SECRET"}`, nil, `{"data":{"Body":"[redacted]"}}`},
+		{"a value of another shape", table, `"data":{"Body":{"a":["SECRET"]}}`, nil, `{"data":{"Body":"[redacted]"}}`},
+		{"a text above", table, `"Data":"SECRET"`, nil, `{"Data":"[redacted]"}`},
+		{"a list above", table, `"Data":[{"body":"SECRET"}]`, nil, `{"Data":"[redacted]"}`},
+		{"nothing above", table, `"Data":{},"DATA":null`, nil, `{"DATA":null,"Data":{}}`},
+		{"null", table, `"data":{"Body":null}`, nil, `{"data":{"Body":null}}`},
+		{"dropped", table, `"data":{"Subject":"SECRET","x":1}`, nil, `{"data":{"x":1}}`},
+		{"hashed", table, `"data":{"FROM":"Jane"}`, nil, `{"data":{"FROM":"` + hashed(secret, "Jane") + `"}}`},
+		{"of a column for other event types", table, `"Code":7,"data":{"CODE":"1234"}`, nil, `{"Code":"` + hashed(secret, "7") + `","data":{"CODE":"` + hashed(secret, "1234") + `"}}`},
+		{"letters that fold to ASCII", nested, `"gueſt":{"\u017fky":{"mas\u212a":"SECRET"}}`, nil, "{\"gueſt\":{\"ſky\":{\"mas\u212a\":\"S***\"}}}"},
+		{"an object that a column takes from in another case", nested, `"Guest":{"Name":"SECRET","size":"x"}`, nil, `{"Guest":{"Name":"[redacted]"}}`},
+		{"similar names", table, `"data":{"bodies":"a","Bod":"b"},"Dataset":{"body":"c"}`, nil, `{"Dataset":{"body":"c"},"data":{"Bod":"b","bodies":"a"}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := flattenBy(t, test.table, map[string][]string{"1": {page(`{"type":"T",` + at + `,` + test.event + `}`)}})
+			if len(r.rows) != 1 {
+				t.Fatalf("no row: %+v", r.rejected)
+			}
+			if got := r.rows[0]["extra_json"]; got != test.extra {
+				t.Errorf("extra_json is %v, not %s", got, test.extra)
+			}
+			if got := r.rows[0]["message_body"]; got != test.body {
+				t.Errorf("message_body is %v, not %v", got, test.body)
+			}
+			r = flattenBy(t, test.table, map[string][]string{"1": {page(`{` + test.event + `}`)}})
+			if len(r.rejected) != 1 || strings.Contains(string(r.rejected[0].Raw), "SECRET") || r.rejected[0].Raw == nil {
+				t.Errorf("in quarantine there is %+v", r.rejected)
+			}
+		})
+	}
+}
+
+// What the survey has of fields in another case does not depend on policies, apart
+// from the kinds of protected values.
+func TestSurveyOfOtherSpellings(t *testing.T) {
+	node := `{"type":"T",` + at + `,"Data":{"Body":"a","x":{"y":1},"z":{}},"DATA":{"deep":[]},"data":{"Body":"b"},"SOURCE":{"title":"x"}}`
+	plain, protected := surveyOf(t, schemas.KnockEvents(), node), surveyOf(t, protecting(t, secret, everyPolicy), node)
+	if diff := cmp.Diff(listed(plain.Unmapped), listed(protected.Unmapped)); diff != "" {
+		t.Errorf("(-without policies +with them):\n%s", diff)
+	}
+	dropping := protecting(t, secret, everyPolicy)
+	dropping.UnknownField = schemas.Discard
+	r := flattenBy(t, dropping, map[string][]string{"1": {page(node)}})
+	if extra := r.rows[0]["extra_json"]; extra != nil {
+		t.Errorf("although fields are dropped, there is left %v", extra)
+	}
+}
+
+// Published values in another case are protected, and removed, like all others.
+func TestConformPoliciesRegardlessOfCase(t *testing.T) {
+	policy := func(p schemas.Policy) schemas.Table {
+		return protecting(t, secret, map[string]schemas.Policy{"message_from": p})
+	}
+	for _, test := range []struct {
+		name     string
+		from, to schemas.Policy
+		want     any
+	}{
+		{"newly masked", "", schemas.Mask, `{"DATA":{"From":"J***","x":1},"data":{"FROM":"J***"}}`},
+		{"masked alike", schemas.Mask, schemas.Mask, `{"DATA":{"From":"J***","x":1},"data":{"FROM":"J***"}}`},
+		{"hashed alike", schemas.Hash, schemas.Hash, `{"DATA":{"From":"` + hashed(secret, "Jane") + `","x":1},"data":{"FROM":"` + hashed(secret, "Joe") + `"}}`},
+		{"hashed, then masked", schemas.Hash, schemas.Mask, `{"DATA":{"x":1}}`},
+		{"masked, then as it comes", schemas.Mask, "", `{"DATA":{"x":1}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			from, to := policy(test.from), policy(test.to)
+			r := flattenBy(t, from, map[string][]string{"1": {page(`{"type":"T",` + at + `,"DATA":{"From":"Jane","x":1},"data":{"FROM":"Joe"}}`)}})
+			if got := r.conform(t, from, to)[0]["extra_json"]; got != test.want {
+				t.Errorf("extra_json is %v, not %v", got, test.want)
+			}
+		})
+	}
+	t.Run("a path that is now written in another case", func(t *testing.T) {
+		spelled := func(path string) schemas.Table {
+			table, err := schemas.Core().Declare(schemas.Column{Name: "c", Type: schemas.String, From: []string{path}, Policy: schemas.Mask})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return table
+		}
+		from, to := spelled("data.code"), spelled("data.Code")
+		r := flattenBy(t, from, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":{"Code":"Jane","code":"Joe"}}`)}})
+		row := r.conform(t, from, to)[0]
+		if row["c"] != "J***" || row["extra_json"] != `{"data":{"code":"J***"}}` {
+			t.Errorf("the row is %v", row)
+		}
+	})
 }

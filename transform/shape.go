@@ -170,7 +170,11 @@ func (n *node) viewOf(shape *shape) *view {
 	w := &view{of: shape, entries: make([]entry, len(shape.fields))}
 	for i := range shape.fields {
 		f := &shape.fields[i]
-		w.entries[i] = entry{field: f, node: n.child(f.key)}
+		at := n.child(f.key)
+		if at == nil {
+			at = n.respell(f.key)
+		}
+		w.entries[i] = entry{field: f, node: at}
 	}
 	switch {
 	case shape.bytes > maxShape:

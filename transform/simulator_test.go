@@ -87,7 +87,14 @@ func TestConformSimulated(t *testing.T) {
 // BenchmarkFlatten flattens the simulator's pages on one goroutine, as a worker
 // of an apply does with the one flattener that it has: parsing, identity, batches,
 // books and survey. Its budget is 600,000 events/s on a core.
-func BenchmarkFlatten(b *testing.B) {
+func BenchmarkFlatten(b *testing.B) { benchmarkFlatten(b, schemas.KnockEvents()) }
+
+// BenchmarkFlattenProtected does the same with policies for some columns.
+func BenchmarkFlattenProtected(b *testing.B) {
+	benchmarkFlatten(b, protecting(b, secret, everyPolicy))
+}
+
+func benchmarkFlatten(b *testing.B, table schemas.Table) {
 	byProspect := simulated(b, 1000, 40_000)
 	type read struct {
 		prospect string
@@ -106,7 +113,7 @@ func BenchmarkFlatten(b *testing.B) {
 	}
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
-	f := transform.NewFlattener(schemas.KnockEvents(), func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
+	f := transform.NewFlattener(table, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
 	for b.Loop() {
 		for _, r := range reads {
 			f.Begin(r.prospect)

@@ -41,19 +41,32 @@ func (t *tree) count(e *event) {
 	}
 	for _, u := range e.unknown {
 		switch f := u.field; {
-		case f.node != nil:
+		case f.node != nil && !f.node.respelled:
 			t.value(t.placeOf(f.node), f.value)
 		case f.place != nil:
 			t.value(f.place, f.value)
 		default:
-			f.place = t.field(t.placeOf(u.in), f.key, f.value)
+			if in := t.placeOf(u.in); in != nil {
+				f.place = t.field(in, f.key, f.value)
+			}
 		}
 	}
 }
 
+// placeOf gives the place that stands for a node; nil if there is no room for it.
 func (t *tree) placeOf(n *node) *place {
-	if n.unmapped == nil {
+	switch {
+	case n.unmapped != nil:
+	case !n.respelled:
 		n.unmapped = &place{depth: n.depth}
+	default: // its parent's place has it among the fields that no path leads to
+		above := t.placeOf(n.above)
+		if above == nil {
+			return nil
+		}
+		if n.unmapped = t.below(above, []byte(n.key)); n.unmapped == nil {
+			t.fold(above)
+		}
 	}
 	return n.unmapped
 }
@@ -64,12 +77,19 @@ func (t *tree) field(of *place, key []byte, v value) *place {
 	if v.kind() == noKind {
 		return nil
 	}
-	p := of.children[string(key)]
+	p := t.below(of, key)
 	if p == nil {
-		if t.places >= maxPlaces || of.depth >= maxDepth || !schemas.FieldName.Match(key) {
-			t.fold(of)
-			return nil
-		}
+		t.fold(of)
+		return nil
+	}
+	t.value(p, v)
+	return p
+}
+
+// below gives the place of a key, which is made if there is room for it.
+func (t *tree) below(of *place, key []byte) *place {
+	p := of.children[string(key)]
+	if p == nil && t.places < maxPlaces && of.depth < maxDepth && schemas.FieldName.Match(key) {
 		if of.children == nil {
 			of.children = make(map[string]*place)
 		}
@@ -77,7 +97,6 @@ func (t *tree) field(of *place, key []byte, v value) *place {
 		of.children[string(key)] = p
 		t.places++
 	}
-	t.value(p, v)
 	return p
 }
 
