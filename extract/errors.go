@@ -1,8 +1,6 @@
 package extract
 
 import (
-	"compress/flate"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,16 +17,21 @@ import (
 var (
 	// ErrUnauthorized: 401. The key is wrong, for every prospect.
 	ErrUnauthorized = errors.New("the API key is not accepted")
-	// ErrForbidden: 403. The prospect is somebody else's; or the key is wrong,
-	// as some gateways say it, and then every prospect will get this.
+	// ErrForbidden: 403. The prospect belongs to another account; or a gateway
+	// reports a wrong key in this way, and then every prospect gets this.
 	ErrForbidden = errors.New("the API key may not read this")
-	// ErrNotFound: 404 or 410. There is no such prospect, or no longer.
+	// ErrNotFound: 404 or 410 for the first page. There is no such prospect, or no
+	// longer; or a gateway does not know the API.
 	ErrNotFound = errors.New("there is no such prospect")
+	// ErrExpired: 404 or 410 for a later page. The API knew the prospect when it
+	// sent the page before, so it is the cursor that is gone.
+	ErrExpired = errors.New("the cursor of the page is no longer valid")
 	// ErrRefused: any other answer that another attempt would not change, a
 	// redirect among them; or an id that no URL can hold.
 	ErrRefused = errors.New("the request is refused")
-	// ErrBadPage: an answer that is not JSON, or not a page. It comes inside
-	// an ErrExhausted.
+	// ErrBadPage: a 200 that is not a page of events. Where another attempt may
+	// succeed, it comes inside an ErrExhausted: the answer ends early, reports an
+	// error or has no edges. Otherwise there was one attempt.
 	ErrBadPage = errors.New("the answer is not a page of events")
 	// ErrTooLarge: an answer beyond Options.MaxPageBytes.
 	ErrTooLarge = errors.New("the answer is too large")
@@ -40,12 +43,25 @@ var (
 	ErrExhausted = errors.New("no attempt succeeded")
 )
 
-// advice says what to do next, in the words of the configuration.
+// advice returns what to do next, in the words of the configuration.
+func (e *Error) advice() string {
+	var foreign notJSON
+	switch {
+	case errors.As(e.Err, &foreign):
+		return foreign.advice()
+	case e.Kind == ErrExhausted && errors.Is(e.Err, ErrBadPage):
+		return "run again later; if it remains, ask the operator of the API"
+	}
+	return advice[e.Kind]
+}
+
 var advice = map[error]string{
 	ErrUnauthorized: "check api_key and endpoint",
 	ErrForbidden:    "check that the prospect belongs to the account of api_key",
 	ErrNotFound:     "check the id, or take it off the list of prospects",
+	ErrExpired:      "run again, which reads the prospect from its first page",
 	ErrRefused:      "check endpoint and page_size",
+	ErrBadPage:      "check endpoint; if it is right, report this to the operator of the API",
 	ErrTooLarge:     "ask for smaller pages with page_size",
 	ErrLoop:         "report it to the operator of the API; what was read before is sound",
 	ErrThrottled:    "run again later, or lower requests_per_second",
@@ -57,6 +73,20 @@ var advice = map[error]string{
 // ErrThrottled.
 func WholeRun(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrThrottled)
+}
+
+// OfEndpoint reports whether err is more likely about the endpoint than about the
+// prospect: the API is down, or something else answers in its place. One such error
+// means little, but many in a row mean that a run should end. ErrForbidden and
+// ErrNotFound are not among them: they cost one request each, and a list may well
+// have many such prospects in a row.
+func OfEndpoint(err error) bool {
+	for _, kind := range []error{ErrExhausted, ErrBadPage, ErrTooLarge, ErrRefused} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // Error is why a page could not be read. It holds neither the key nor anything
@@ -81,7 +111,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if next := advice[e.Kind]; next != "" {
+	if next := e.advice(); next != "" {
 		b.WriteString("; " + next)
 	}
 	return b.String()
@@ -90,9 +120,15 @@ func (e *Error) Error() string {
 // Unwrap gives the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// statusError is the cause when the API answered with another status than 200.
-func statusError(status int) error {
-	return fmt.Errorf("the API answered %s", strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status))))
+// statusError is the cause when the API answered with another status than 200. It
+// names a content type that is not the API's: then a gateway or a proxy may have
+// answered.
+func statusError(r *http.Response) error {
+	status := strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode)))
+	if format := contentType(r.Header); format == "text/html" || strings.Contains(format, "xml") {
+		return fmt.Errorf("the endpoint answered %s with %s", status, format)
+	}
+	return fmt.Errorf("the API answered %s", status)
 }
 
 // networkError gives what the network or net/http reported in words that are
@@ -103,15 +139,12 @@ func networkError(err error, timeout time.Duration) error {
 		operation *net.OpError
 		lookup    *net.DNSError
 		unproven  *tls.CertificateVerificationError
-		corrupt   flate.CorruptInputError
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no complete answer within %s", timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the connection ended before the answer did")
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
-		return errors.New("the answer's compression is damaged")
 	case errors.As(err, &lookup):
 		return lookup
 	case errors.As(err, &unproven):

@@ -131,9 +131,10 @@ func New(o Options) (*Client, error) {
 		options:  o,
 		endpoint: strings.TrimRight(endpoint.String(), "/"),
 		header: http.Header{
-			"Accept":       {"application/json"},
-			"Content-Type": {"application/json"}, // as the vendor's examples do
-			"User-Agent":   {o.UserAgent},
+			"Accept":          {"application/json"},
+			"Accept-Encoding": {"gzip"},
+			"Content-Type":    {"application/json"}, // as the vendor's examples do
+			"User-Agent":      {o.UserAgent},
 		},
 	}
 	if o.APIKey != "" {
@@ -143,12 +144,13 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// newTransport keeps one connection alive for every worker there may be. It asks
-// for gzip and unpacks it by itself.
+// newTransport keeps one connection alive for every worker there may be. It leaves
+// compression to the Client: see unpack.
 func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 1024
 	t.MaxResponseHeaderBytes = 1 << 20
+	t.DisableCompression = true
 	return t
 }
 

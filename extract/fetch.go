@@ -56,7 +56,7 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 		if e.Attempts > 1 {
 			c.stats.retries.Add(1)
 		}
-		page, f := c.attempt(ctx, c.url(prospect, at.Cursor))
+		page, f := c.attempt(ctx, prospect, at)
 		if f == nil {
 			page.Number, page.Cursor = at.Number, at.Cursor
 			c.stats.pages.Add(1)
@@ -97,10 +97,10 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 //
 // It uses the transport without an http.Client around it: that would follow
 // redirects, and take the key along.
-func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
+func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Page, *failure) {
 	ctx, cancel := c.outlasting(ctx)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(prospect, at.Cursor), nil)
 	if err != nil { // cannot be: every part is escaped
 		return Page{}, &failure{kind: ErrRefused, cause: errors.New("the URL cannot be built")}
 	}
@@ -111,35 +111,58 @@ func (c *Client) attempt(ctx context.Context, address string) (Page, *failure) {
 		return Page{}, &failure{cause: networkError(err, c.options.Timeout)}
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		// A body that is read to its end leaves a connection for the next request.
-		_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
-		return Page{}, refusal(response)
+	switch response.StatusCode {
+	case http.StatusOK:
+		return c.page(response)
+	case http.StatusNoContent:
+		return Page{Body: []byte(noContent)}, nil
 	}
+	// A body that is read to its end leaves a connection for the next request.
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+	return Page{}, refusal(response, at)
+}
 
-	scratch := scratches.Get().(*[]byte)
-	defer func() {
-		if cap(*scratch) <= maxScratch {
-			scratches.Put(scratch)
-		}
-	}()
-	*scratch, err = readAll((*scratch)[:0], response, c.options.MaxPageBytes)
-	switch {
-	case errors.Is(err, ErrTooLarge):
-		return Page{}, &failure{kind: ErrTooLarge, status: response.StatusCode,
-			cause: fmt.Errorf("it is over %d bytes", c.options.MaxPageBytes)}
-	case err != nil:
+// page reads the body of an answer. Only the body decides whether it is a page:
+// the headers, which proxies and frameworks often get wrong, serve the error.
+func (c *Client) page(response *http.Response) (Page, *failure) {
+	scratch, spare := scratches.Get().(*[]byte), scratches.Get().(*[]byte)
+	defer release(scratch)
+	defer release(spare)
+	var err error
+	*scratch, err = readAll((*scratch)[:0], response.Body, response.ContentLength, c.options.MaxPageBytes)
+	if err != nil && !errors.Is(err, ErrTooLarge) {
 		return Page{}, &failure{cause: networkError(err, c.options.Timeout), status: response.StatusCode}
 	}
-	info, err := parsePage(*scratch)
-	if err != nil {
-		return Page{}, &failure{cause: fmt.Errorf("%w: %w", ErrBadPage, err), status: response.StatusCode}
+	size := len(*scratch)
+	if err == nil {
+		*scratch, *spare, err = unpack(*scratch, *spare, c.options.MaxPageBytes)
 	}
-	page := Page{Events: info.events, Body: bytes.Clone(*scratch), more: info.more}
+	if err != nil {
+		return Page{}, c.unusable(err, response, size)
+	}
+	body := withoutMark(*scratch)
+	info, err := parsePage(body)
+	if err != nil {
+		return Page{}, c.unusable(err, response, size)
+	}
+	page := Page{Events: info.events, Body: bytes.Clone(body), more: info.more}
 	if info.more {
 		page.Next = info.cursor
 	}
 	return page, nil
+}
+
+// unusable sorts the answers that are 200, but no page.
+func (c *Client) unusable(err error, r *http.Response, size int) *failure {
+	f := &failure{status: r.StatusCode, kind: ErrBadPage, cause: described(err, r, size)}
+	var passing transient
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		f.kind, f.cause = ErrTooLarge, fmt.Errorf("it is over %s", bytesOf(int(c.options.MaxPageBytes)))
+	case errors.As(err, &passing):
+		f.kind, f.cause = nil, fmt.Errorf("%w: %w", ErrBadPage, f.cause)
+	}
+	return f
 }
 
 // outlasting gives the context of one request: it ends with Timeout, or with
@@ -157,28 +180,40 @@ func (c *Client) outlasting(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-// refusal sorts the answers that are not 200.
-func refusal(r *http.Response) *failure {
-	f := &failure{status: r.StatusCode, cause: statusError(r.StatusCode)}
+// refusal sorts the answers that are neither 200 nor 204. Those that another
+// attempt may change have no kind.
+func refusal(r *http.Response, at Position) *failure {
+	f := &failure{status: r.StatusCode, cause: statusError(r), kind: ErrRefused}
 	switch status := r.StatusCode; {
 	case status == http.StatusUnauthorized:
 		f.kind = ErrUnauthorized
 	case status == http.StatusForbidden:
 		f.kind = ErrForbidden
 	case status == http.StatusNotFound, status == http.StatusGone:
-		f.kind = ErrNotFound
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests,
-		status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported:
-		f.after = retryAfter(r.Header, time.Now())
+		if f.kind = ErrNotFound; at.Cursor != "" { // the API knew the prospect a page ago
+			f.kind = ErrExpired
+		}
+	case passes(status):
+		f.kind, f.after = nil, retryAfter(r.Header, time.Now())
 	case status/100 == 3:
-		f.kind = ErrRefused
 		if to, err := r.Location(); err == nil {
 			f.cause = fmt.Errorf("%w, a redirect to the host %q, and the key goes nowhere but to the endpoint", f.cause, to.Host)
 		}
-	default:
-		f.kind = ErrRefused
 	}
 	return f
+}
+
+// passes reports whether a status is about a moment: the same request may succeed
+// soon.
+func passes(status int) bool {
+	switch status {
+	case http.StatusAccepted, http.StatusRequestTimeout, http.StatusConflict, http.StatusLocked,
+		http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusNetworkAuthenticationRequired:
+		return false
+	}
+	return status/100 == 5
 }
 
 // Pages are read into buffers that stay, and copied once their size is known and
@@ -190,19 +225,26 @@ var scratches = sync.Pool{New: func() any { return new([]byte) }}
 // Content-Length before the bytes have come.
 const maxScratch = 1 << 20
 
-// readAll appends the body to b. It gives ErrTooLarge once that is longer than
-// limit, and has then read at most one byte more.
-func readAll(b []byte, r *http.Response, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
+func release(scratch *[]byte) {
+	if cap(*scratch) <= maxScratch {
+		scratches.Put(scratch)
+	}
+}
+
+// readAll appends what r has, which is announced to be that long (-1 for unknown),
+// to b. It returns ErrTooLarge once that is longer than limit, and has then read at
+// most one byte more.
+func readAll(b []byte, r io.Reader, announced, limit int64) ([]byte, error) {
+	if announced > limit {
 		return b, ErrTooLarge
 	}
 	// One byte more than announced, so that the last Read can see the end.
-	b = slices.Grow(b, int(max(512, min(r.ContentLength, maxScratch)+1)))
+	b = slices.Grow(b, int(max(512, min(announced, maxScratch)+1)))
 	for {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, len(b))
 		}
-		n, err := r.Body.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
+		n, err := r.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
 		b = b[:len(b)+n]
 		switch {
 		case int64(len(b)) > limit:

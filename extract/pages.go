@@ -6,15 +6,16 @@ import (
 	"iter"
 )
 
-// Page is one page of a prospect's events, as the API sent it.
+// Page is one page of a prospect's events, as the API sent it, but without
+// compression and without a byte-order mark.
 type Page struct {
 	Number int    // 0-based within the prospect
 	Cursor string // that was asked for; "" for the first page
 	Next   string // cursor of the page after it; "" when this is the last
 	Events int    // length of edges
-	// Body is valid JSON: an object with a pageInfo object, with an edges array
-	// unless there are no events, neither of them twice, at most 300 levels
-	// deep. Text in it may be invalid UTF-8. It belongs to the receiver.
+	// Body is valid JSON: an object with a pageInfo object, with edges, which is an
+	// array or null (see Silent), neither of them twice, at most 300 levels deep.
+	// Text in it may be invalid UTF-8. It belongs to the receiver.
 	Body []byte
 
 	more bool // it says that there is a page after it

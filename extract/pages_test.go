@@ -130,7 +130,8 @@ func TestPages(t *testing.T) {
 		{name: "hasNextPage never said, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
 		{name: "more, no cursor", answers: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "no endCursor"},
 		{name: "empty, more, no cursor", answers: map[string]string{"": page(0, `"hasNextPage":true`)}, events: []int{0}, kind: ErrLoop, why: "no endCursor"},
-		{name: "not a page", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no pageInfo"},
+		{name: "not a page", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no edges, but message"},
+		{name: "no pageInfo", answers: map[string]string{"": `{"edges":[]}`}, kind: ErrBadPage, why: "no pageInfo"},
 		{name: "a refused cursor", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2}, kind: ErrRefused, why: "400 Bad Request"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

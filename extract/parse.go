@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 )
 
 // pageInfo is what the cursor loop needs of a page.
@@ -18,8 +17,10 @@ type pageInfo struct {
 // quote nothing of the body. What the API leaves open is decided so that no event
 // is lost in silence:
 //
-//   - edges that is null or missing is an empty page; any other non-array is an
-//     error;
+//   - edges that is null is an empty page, which is Silent; any other non-array is
+//     an error;
+//   - an object without edges, or with a report of errors beside them, is an error
+//     that another attempt may not meet: see transient;
 //   - hasNextPage that is null or missing counts as true when the page has both
 //     events and a cursor, else as false: at worst one request too many. Any
 //     other non-boolean is an error;
@@ -32,6 +33,7 @@ func parsePage(body []byte) (pageInfo, error) {
 		page                pageInfo
 		edges, info         field
 		hasNextPage, cursor field
+		top                 members
 	)
 	s := scanner(body)
 	end, ok := s.object(s.space(0), 0, func(key string, i int) (int, bool) {
@@ -41,10 +43,13 @@ func parsePage(body []byte) (pageInfo, error) {
 		case "pageInfo":
 			return info.read(s, i, nil)
 		}
-		return s.value(i, 1, nil)
+		return top.read(s, key, i)
 	})
 	if end = s.space(end); !ok || end < len(body) {
-		return page, fmt.Errorf("from byte %d of %d on it is not a JSON object, or nested too deeply", end, len(body))
+		return page, notAnObject(body, end)
+	}
+	if err := top.fault(edges.count > 0); err != nil {
+		return page, err
 	}
 	if info.kind() != '{' {
 		return page, errors.New("it has no pageInfo object")

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -48,7 +49,6 @@ var pages = []struct {
 	{"empty, cursor empty", `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty, cursor missing", `{"edges":[],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
 	{"edges null", `{"edges":null,"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
-	{"edges missing", `{"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty with more", `{"edges":[],"pageInfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{0, true, "C"}, ""},
 	{"edges null with more", `{"edges":null,"pageInfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{0, true, "C"}, ""},
 	{"empty pageInfo", `{"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
@@ -77,7 +77,11 @@ var pages = []struct {
 	{"no pageInfo", `{"edges":[1]}`, pageInfo{}, "no pageInfo"},
 	{"pageInfo null", `{"edges":[1],"pageInfo":null}`, pageInfo{}, "no pageInfo"},
 	{"pageInfo an array", `{"edges":[1],"pageInfo":[]}`, pageInfo{}, "no pageInfo"},
-	{"error envelope", `{"message":"Internal server error"}`, pageInfo{}, "no pageInfo"},
+	{"error envelope", `{"message":"Internal server error"}`, pageInfo{}, "no edges, but message"},
+	{"edges missing", `{"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "no edges"},
+	{"edges missing beside personal keys", `{"secret@example.com":1,"status":500,"requestId":"secret","pageInfo":{}}`, pageInfo{}, "no edges, but status, requestId"},
+	{"another edges", `{"Edges":[],"pageInfo":{}}`, pageInfo{}, "no edges, but Edges"},
+	{"in data", `{"data":{"edges":[],"pageInfo":{"hasNextPage":false}}}`, pageInfo{}, "no edges, but data"},
 	{"edges an object", `{"edges":{},"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "edges is not an array"},
 	{"edges a string", `{"edges":"[]","pageInfo":{"hasNextPage":false}}`, pageInfo{}, "edges is not an array"},
 	{"edges twice", `{"edges":[1],"edges":[2],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "twice"},
@@ -85,17 +89,20 @@ var pages = []struct {
 	{"hasNextPage twice", `{"edges":[1],"pageInfo":{"hasNextPage":true,"endCursor":"C","hasNextPage":false}}`, pageInfo{}, "twice"},
 	{"cursor twice", `{"edges":[1],"pageInfo":{"hasNextPage":true,"endCursor":"C","endCursor":"D"}}`, pageInfo{}, "twice"},
 
-	{"nothing", ``, pageInfo{}, "byte 0 of 0"},
-	{"HTML", `<html>secret</html>`, pageInfo{}, "not a JSON object"},
-	{"an array", `[]`, pageInfo{}, "not a JSON object"},
-	{"null", `null`, pageInfo{}, "not a JSON object"},
+	{"nothing", ``, pageInfo{}, "is empty"},
+	{"white space only", " \r\n", pageInfo{}, "is empty"},
+	{"HTML", `<html>secret</html>`, pageInfo{}, "answers HTML"},
+	{"an array", `[]`, pageInfo{}, "not an object"},
+	{"null", `null`, pageInfo{}, "not an object"},
 	{"two objects", `{"pageInfo":{}}{"pageInfo":{}}`, pageInfo{}, "byte 15 of 30"},
 	{"trailing text", `{"pageInfo":{}} secret`, pageInfo{}, "byte 16 of 22"},
-	{"truncated", documented[:600], pageInfo{}, "byte 600 of 600"},
-	{"truncated in an escape", `{"a":"\`, pageInfo{}, "byte 7 of 7"},
-	{"truncated in a \\u", `{"a":"\u00`, pageInfo{}, "not a JSON object"},
+	{"truncated", documented[:600], pageInfo{}, "ends early: after 600 bytes"},
+	{"truncated in an escape", `{"a":"\`, pageInfo{}, "ends early: after 7 bytes"},
+	{"truncated in a \\u", `{"a":"\u00`, pageInfo{}, "ends early"},
+	{"truncated in a word", `{"a":nu`, pageInfo{}, "ends early"},
+	{"truncated in a number", `{"a":-`, pageInfo{}, "ends early"},
 	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "nested too deeply"},
-	{"deep but allowed", `{"a":` + strings.Repeat("[", 299) + strings.Repeat("]", 299) + `,"pageInfo":{}}`, pageInfo{}, ""},
+	{"deep but allowed", `{"a":` + strings.Repeat("[", 299) + strings.Repeat("]", 299) + `,"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
 	{"too deep by one", `{"a":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
 	{"scalar too deep by one", `{"a":` + strings.Repeat("[", 299) + "1" + strings.Repeat("]", 299) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
 }
@@ -119,11 +126,61 @@ func TestParsePage(t *testing.T) {
 	}
 }
 
-// TestTruncated: no beginning of a page passes for a page.
+// TestTruncated: no beginning of a page is a page, and each is worth another
+// attempt.
 func TestTruncated(t *testing.T) {
 	for n := range documented {
-		if got, err := parsePage([]byte(documented[:n])); err == nil {
-			t.Errorf("the first %d bytes are taken for a page: %+v", n, got)
+		got, err := parsePage([]byte(documented[:n]))
+		if passing := new(transient); !errors.As(err, passing) {
+			t.Errorf("the first %d bytes give %+v, %v", n, got, err)
+		}
+	}
+}
+
+// TestReportedErrors: a body that reports an error is not a page, whatever else it
+// has; a key for errors without one does not matter.
+func TestReportedErrors(t *testing.T) {
+	for _, key := range []string{"errors", "error", "errorMessage", "error_message", "errorMessages", "Errors", "ERROR", "exception", "fault", `err\u006fr`} {
+		for _, value := range []string{`[{"message":"secret"}]`, `{"message":"secret"}`, `"secret"`, `true`, `500`, `-1`, `[null]`, `" "`} {
+			for _, body := range []string{
+				`{"%s":%s}`, `{"%s":%s,"edges":null,"pageInfo":{"hasNextPage":false}}`, `{"edges":[{"node":{}}],"pageInfo":{"hasNextPage":true,"endCursor":"C"},"%s":%s}`,
+			} {
+				body = fmt.Sprintf(body, key, value)
+				_, err := parsePage([]byte(body))
+				if passing := new(transient); !errors.As(err, passing) || !strings.Contains(err.Error(), "reports an error") || strings.Contains(err.Error(), "secret") {
+					t.Errorf("%s gives %v", body, err)
+				}
+			}
+		}
+		for _, value := range []string{`null`, `[]`, `[ ]`, `{}`, "{\n}", `""`, `false`, `0`, `-0`, `0.0`, `0e5`} {
+			body := fmt.Sprintf(`{"edges":[1],"%s":%s,"pageInfo":{"hasNextPage":false}}`, key, value)
+			if got, err := parsePage([]byte(body)); err != nil || got.events != 1 {
+				t.Errorf("%s gives %+v, %v", body, got, err)
+			}
+		}
+	}
+	// Only members of the page itself report errors.
+	for _, body := range []string{
+		`{"edges":[{"node":{"error":"secret"}}],"pageInfo":{"errors":["secret"]}}`, `{"edges":[1],"pageInfo":{},"errorless":1,"message":"secret"}`,
+	} {
+		if _, err := parsePage([]byte(body)); err != nil {
+			t.Errorf("%s gives %v", body, err)
+		}
+	}
+}
+
+func TestSilent(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"edges":[],"pageInfo":{"hasNextPage":false}}`:       false,
+		`{"pageInfo":{"hasNextPage":false},"edges":null}`:     true,
+		` {"edges" : null , "pageInfo":{"hasNextPage":true}}`: true,
+		noContent: true,
+	} {
+		if got := Silent([]byte(body)); got != want {
+			t.Errorf("Silent is %v for %s", got, body)
+		}
+		if _, err := parsePage([]byte(body)); err != nil {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }
@@ -151,9 +208,9 @@ func FuzzParsePage(f *testing.F) {
 			f.Add([]byte(c.body))
 		}
 	}
-	f.Add([]byte(`{"pageInfo":{},"n":[0,-0,1.5,-12e+3,0.1E-9,true,false,null,"\ud800\b"]}`))
+	f.Add([]byte(`{"edges":[],"pageInfo":{},"n":[0,-0,1.5,-12e+3,0.1E-9,true,false,null,"\ud800\b"]}`))
 	for _, bad := range []string{`01`, `1.`, `.5`, `+1`, `1e`, `-`, `NaN`, `"a` + "\n" + `b"`, `"\x"`, `"\u12g4"`, `[1,]`, `[,1]`, `{"a":1,}`, `{a:1}`, `{"a"}`, `truE`, `"12345678` + "\x1f" + `"`} {
-		f.Add([]byte(`{"pageInfo":{},"bad":` + bad + `}`))
+		f.Add([]byte(`{"edges":[],"pageInfo":{},"bad":` + bad + `}`))
 	}
 	var parser fastjson.Parser
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -1,0 +1,200 @@
+package extract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// transient is a fault of a page that another attempt may not meet.
+type transient struct{ error }
+
+func (t transient) Unwrap() error { return t.error }
+
+// notAnObject explains why a body is not one JSON object. The body is invalid
+// from byte end on. The error quotes nothing of it.
+func notAnObject(body []byte, end int) error {
+	s := scanner(body)
+	start := s.space(0)
+	switch {
+	case start == len(s):
+		return transient{errors.New("the answer is empty")}
+	case s[start] == '{' && s.cutShort(end):
+		return transient{fmt.Errorf("the answer ends early: after %s its JSON is incomplete", bytesOf(len(body)))}
+	case s[start] == '{':
+		return fmt.Errorf("the JSON of the answer is invalid, or nested too deeply, at byte %d of %d", end, len(body))
+	}
+	if end, ok := s.value(start, 0, nil); ok && s.space(end) == len(s) {
+		return transient{errors.New("the answer is JSON, but not an object, so it has no edges")}
+	}
+	return notJSON{formatOf(s[start:])}
+}
+
+// notJSON is an answer of another format, such as HTML.
+type notJSON struct{ format string }
+
+const (
+	wideText   = "UTF-16 or UTF-32 text"
+	binaryData = "binary data"
+)
+
+func (n notJSON) Error() string { return "the endpoint answers " + n.format }
+
+func (n notJSON) advice() string {
+	switch n.format {
+	case wideText:
+		return "check endpoint, and any proxy in between: JSON is exchanged in UTF-8"
+	case binaryData:
+		return "check endpoint, and any proxy in between: compression other than gzip, deflate and zstd is not supported"
+	}
+	return "check endpoint: a login page, a proxy or another service may answer in place of the API"
+}
+
+// cutShort reports whether the text, which is invalid from i on, may be the
+// beginning of valid JSON.
+func (s scanner) cutShort(i int) bool {
+	rest := string(s[i:])
+	return strings.HasPrefix("true", rest) || strings.HasPrefix("false", rest) || strings.HasPrefix("null", rest)
+}
+
+// formatOf names the format of a text that is not JSON.
+func formatOf(text []byte) string {
+	start := bytes.ToLower(text[:min(len(text), 1024)])
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text[:min(len(text), 2)], 0) >= 0:
+		return wideText
+	case start[0] == '<' && (bytes.Contains(start, []byte("<html")) || bytes.Contains(start, []byte("<!doctype html"))):
+		return "HTML"
+	case start[0] == '<':
+		return "XML or HTML"
+	case utf8.Valid(text) && !bytes.ContainsFunc(start, func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\r\n", r) }):
+		return "plain text"
+	}
+	return binaryData
+}
+
+// errorKeys are the top-level keys under which APIs report errors, in lower case.
+var errorKeys = []string{
+	"error", "errors", "error_message", "error_messages", "errormessage", "errormessages", "exception", "fault",
+}
+
+// members notes the members of a page that are neither edges nor pageInfo.
+type members struct {
+	report string   // the key that reports an error
+	names  []string // the first keys that are plain words
+}
+
+// read takes a member's value at i and gives the place behind it.
+func (m *members) read(s scanner, key string, i int) (end int, ok bool) {
+	end, ok = s.value(i, 1, nil)
+	if lower := strings.ToLower(key); ok && slices.Contains(errorKeys, lower) && !blank(s[i:end]) {
+		m.report = lower
+	}
+	if len(m.names) < 5 && isWord(key) {
+		m.names = append(m.names, key)
+	}
+	return end, ok
+}
+
+// fault is what the members say against taking their object for a page. Its text
+// has keys, but no values.
+func (m *members) fault(hasEdges bool) error {
+	switch {
+	case m.report != "":
+		return transient{fmt.Errorf("the answer reports an error under the key %q", m.report)}
+	case hasEdges:
+		return nil
+	case len(m.names) == 0:
+		return transient{errors.New("the answer has no edges")}
+	}
+	return transient{fmt.Errorf("the answer has no edges, but %s", strings.Join(m.names, ", "))}
+}
+
+// blank reports whether a value says nothing: null, false, 0 or empty.
+func blank(value []byte) bool {
+	switch s := scanner(value); value[0] {
+	case 'n', 'f':
+		return true
+	case '{', '[':
+		return s.space(1) == len(s)-1
+	case '"':
+		return len(s) == len(`""`)
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		n, _ := strconv.ParseFloat(string(value), 64)
+		return n == 0
+	}
+	return false
+}
+
+// isWord reports whether a key looks like a field's name, so that an error may
+// show it. Other keys can be data.
+func isWord(key string) bool {
+	return key != "" && len(key) <= 30 && !strings.ContainsFunc(key, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_')
+	})
+}
+
+// Silent reports whether the body of a page without events does not say that
+// there are none: its edges are null, or it stands for a 204. Such a page is no
+// evidence that earlier events are gone.
+func Silent(body []byte) bool {
+	var edges field
+	s := scanner(body)
+	s.object(s.space(0), 0, func(key string, i int) (int, bool) {
+		if key == "edges" {
+			return edges.read(s, i, nil)
+		}
+		return s.value(i, 1, nil)
+	})
+	return edges.kind() != '['
+}
+
+// noContent is the body of the page that a 204 stands for.
+const noContent = `{"edges":null,"pageInfo":{"hasNextPage":false}}`
+
+// described gives an error about an answer the facts that help to find out what
+// has sent it.
+func described(err error, r *http.Response, size int) error {
+	facts := fmt.Sprintf("status %d, %s", r.StatusCode, contentType(r.Header))
+	if encoding := token(r.Header.Get("Content-Encoding")); encoding != "" {
+		facts += ", encoding " + encoding
+	}
+	return fmt.Errorf("%w (%s, %s)", err, facts, bytesOf(size))
+}
+
+// contentType is the media type of an answer, without its parameters.
+func contentType(h http.Header) string {
+	value, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	if value = token(value); value == "" {
+		return "no content type"
+	}
+	return value
+}
+
+// token is a short header value that is safe to show, or "".
+func token(value string) string {
+	value = strings.ToLower(strings.TrimSpace(value))
+	if len(value) > 60 || strings.ContainsFunc(value, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("/+-., ", r))
+	}) {
+		return ""
+	}
+	return value
+}
+
+// bytesOf writes a size: "1,234 bytes".
+func bytesOf(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits + " bytes"
+}
