@@ -12,20 +12,22 @@ const (
 	redacted = "[redacted]"
 )
 
-// mask replaces what tells people apart, so that a reader still sees what kind of
-// text it was:
+// mask replaces what identifies a person, so that a reader still sees what kind
+// of text it was:
 //
-//   - a text that is a telephone number keeps its last four digits; of every other
-//     digit there is an asterisk, and what stands between digits stays;
-//   - any other text is masked word by word, blanks staying as they are: a
-//     telephone number as above; an e-mail address keeps the first letter or digit
-//     before the @, and its domain, with the brackets, quotes and punctuation
-//     around it; any other word keeps its first letter, if it has more than one
-//     letter or digit. "***" stands for all the rest, however long it was.
+//   - a text that is a telephone number keeps its last four digits. An asterisk
+//     replaces every other digit, and the characters between digits stay;
+//   - any other text is masked word by word, and blanks stay. A telephone number
+//     is masked as above. An e-mail address keeps the first letter or digit before
+//     the @, its domain, and the brackets, quotes and punctuation around it. Any
+//     other word that has more than one letter or digit keeps its first letter.
+//     "***" replaces the rest, whatever its length.
 //
 // A telephone number has 7 to 15 digits (ITU-T E.164 allows 15), and apart from
-// them nothing but blanks and + - . / ( ). An e-mail address has one @, with
-// letters, digits, hyphens and at least one dot behind it.
+// them only blanks and + - . / ( ). A number in which a date, a social security
+// number, a payment card or an IP address can be recognized is none (identifying.go).
+// An e-mail address has one @, followed by letters, digits, hyphens and at least
+// one dot.
 func mask(text string) string {
 	if isPhone(text) {
 		return maskPhone(text)
@@ -94,7 +96,7 @@ func isPhone(s string) bool {
 			return false
 		}
 	}
-	return 7 <= digits && digits <= 15
+	return 7 <= digits && digits <= 15 && !isIdentifying(s)
 }
 
 func maskPhone(s string) string {
