@@ -134,7 +134,8 @@ func onTexts(f func(s, part string) bool) function.Function {
 	})
 }
 
-// environment is env(name) or env(name, default).
+// environment is env(name) or env(name, default). It is sensitive if a sensitive
+// variable is set from it.
 func (l *loader) environment() function.Function {
 	return function.New(&function.Spec{
 		Params:   []function.Parameter{text("name")},
@@ -146,7 +147,7 @@ func (l *loader) environment() function.Function {
 			}
 			name := args[0].AsString()
 			if value, ok := l.env[name]; ok {
-				return cty.StringVal(value), nil
+				return l.secrets.guard(name, value), nil
 			}
 			if len(args) == 2 {
 				return args[1], nil
@@ -169,7 +170,7 @@ func (l *loader) file() function.Function {
 			if !utf8.Valid(src) {
 				return cty.NilVal, function.NewArgErrorf(0, "the file is not text in UTF-8")
 			}
-			return cty.StringVal(string(src)), nil
+			return l.secrets.guard("", string(src)), nil
 		},
 	})
 }

@@ -120,7 +120,8 @@ type loader struct {
 	nodes     map[string]*node
 	active    []string // addresses of the nodes in evaluation, outermost first
 
-	unread    bool                  // whether a file of variables is broken
+	unread    bool // whether a file of variables is broken
+	secrets   secretValues
 	assigned  map[string]assignment // by variable
 	sources   map[string]jobs.Source
 	prospects map[string]jobs.Prospects
@@ -146,6 +147,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 		text:      map[string][]byte{},
 		nodes:     map[string]*node{},
 		assigned:  map[string]assignment{},
+		secrets:   secretValues{variables: map[string]bool{}},
 		sources:   map[string]jobs.Source{},
 		prospects: map[string]jobs.Prospects{},
 		sinks:     map[string]jobs.Sink{},
@@ -262,6 +264,10 @@ func (l *loader) declare(b *hcl.Block) {
 	address := strings.Join(append([]string{root}, b.Labels...), ".")
 	if !l.checkLabels(b, address) {
 		return
+	}
+	if b.Type == "variable" && isSensitiveVariable(b.Body) {
+		l.secrets.variables[b.Labels[0]] = true
+		l.secrets.add(b.Labels[0], defaultOf(b.Body))
 	}
 	decode := map[string]func(*hcl.Block, string) cty.Value{
 		"variable":  l.variable,

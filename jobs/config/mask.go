@@ -5,7 +5,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // A diagnostic shows a line of the source, and the line may hold a secret that
@@ -45,10 +44,7 @@ func maskConfiguration(src []byte, body *hclsyntax.Body, broken bool) []byte {
 		if b.Type != "variable" || b.Body.Attributes["default"] == nil {
 			continue
 		}
-		if s := b.Body.Attributes["sensitive"]; s != nil {
-			if v, _ := s.Expr.Value(nil); v.RawEquals(cty.False) {
-				continue // anything but false: rather hide too much
-			}
+		if isSensitiveVariable(b.Body) {
 			r := b.Body.Attributes["default"].Expr.Range()
 			overwrite(out, r.Start.Byte, r.End.Byte)
 		}

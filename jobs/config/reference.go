@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"prospector/jobs"
@@ -70,7 +69,7 @@ type prepared struct {
 // prepare resolves an expression's references. It gives false when there is a
 // problem, which is now reported. Secret says that nothing may be quoted.
 func (l *loader) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
-	p := prepared{l: l, expr: expr, address: address, roots: tree{}, secret: secret || callsSensitive(expr), known: true}
+	p := prepared{l: l, expr: expr, address: address, roots: tree{}, secret: secret || l.callsSensitive(expr), known: true}
 	ok := true
 	for _, t := range expr.Variables() {
 		path, v := l.resolve(t, address, secret, local)
@@ -134,17 +133,6 @@ func (s scope) known() bool {
 		}
 	}
 	return true
-}
-
-func callsSensitive(expr hcl.Expression) (found bool) {
-	if e, ok := expr.(hclsyntax.Expression); ok {
-		hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
-			call, ok := n.(*hclsyntax.FunctionCallExpr)
-			found = found || ok && call.Name == "sensitive"
-			return nil
-		})
-	}
-	return found
 }
 
 // kind is one root of references.

@@ -38,7 +38,7 @@ func (l *loader) assign(o Options) {
 	for _, address := range sortedKeys(l.nodes) {
 		name, ok := strings.CutPrefix(address, "var.")
 		if text, set := l.env[variablePrefix+name]; ok && set {
-			l.assigned[name] = assignment{from: variablePrefix + name, text: text}
+			l.set(name, assignment{from: variablePrefix + name, text: text})
 		}
 	}
 	if _, err := os.Stat(filepath.Join(l.dir, variableFile)); !errors.Is(err, fs.ErrNotExist) {
@@ -63,9 +63,14 @@ func (l *loader) assign(o Options) {
 		case l.nodes["var."+name] == nil:
 			l.failNowhere("Value for undeclared variable", fmt.Sprintf("A -var option sets %q, but %s", name, l.undeclared(name)))
 		default:
-			l.assigned[name] = assignment{from: "-var", text: text}
+			l.set(name, assignment{from: "-var", text: text})
 		}
 	}
+}
+
+func (l *loader) set(variable string, a assignment) {
+	l.assigned[variable] = a
+	l.secrets.add(variable, a)
 }
 
 func (l *loader) undeclared(name string) string {
@@ -100,7 +105,7 @@ func (l *loader) readVariables(file string) {
 		if diags.HasErrors() {
 			v = cty.DynamicVal
 		}
-		l.assigned[name] = assignment{from: file, value: v, at: attr.NameRange}
+		l.set(name, assignment{from: file, value: v, at: attr.NameRange})
 	}
 }
 

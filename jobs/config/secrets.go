@@ -1,0 +1,121 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// The value of a sensitive variable comes from outside, and env and file read
+// what is outside. So a text that they read is sensitive if it holds such a
+// value, whatever its name.
+
+// shortestSecret is how long a value must be, in bytes, for a text to be
+// sensitive that holds it: a shorter one is found in texts by chance.
+const shortestSecret = 6
+
+// secretValues are what the sensitive variables are set from.
+type secretValues struct {
+	variables map[string]bool // the names of those that are declared
+	values    []string
+}
+
+// add remembers a value that is assigned to a variable, or its default.
+func (s *secretValues) add(variable string, a assignment) {
+	if !s.variables[variable] {
+		return
+	}
+	s.addText(a.text)
+	if a.value == cty.NilVal || !a.value.IsWhollyKnown() {
+		return
+	}
+	_ = cty.Walk(a.value, func(_ cty.Path, v cty.Value) (bool, error) {
+		if v.Type() == cty.String && !v.IsNull() {
+			s.addText(v.AsString())
+		}
+		return true, nil
+	})
+}
+
+func (s *secretValues) addText(text string) {
+	if text = strings.TrimSpace(text); len(text) >= shortestSecret {
+		s.values = append(s.values, text)
+	}
+}
+
+// guard gives a text that was read outside. It is sensitive if it is, or holds,
+// the value of a sensitive variable.
+func (s *secretValues) guard(environment, text string) cty.Value {
+	v := cty.StringVal(text)
+	if name, ok := strings.CutPrefix(environment, variablePrefix); ok && s.variables[name] {
+		return v.Mark(sensitive)
+	}
+	for _, secret := range s.values {
+		if strings.Contains(text, secret) {
+			return v.Mark(sensitive)
+		}
+	}
+	return v
+}
+
+// isSensitiveVariable reports whether a variable block says that it is. In doubt
+// it is.
+func isSensitiveVariable(body hcl.Body) bool {
+	b, ok := body.(*hclsyntax.Body)
+	if !ok || b.Attributes["sensitive"] == nil {
+		return false
+	}
+	v, _ := b.Attributes["sensitive"].Expr.Value(nil)
+	return !v.RawEquals(cty.False)
+}
+
+// defaultOf is a variable's default as an assignment.
+func defaultOf(body hcl.Body) assignment {
+	if b, ok := body.(*hclsyntax.Body); ok && b.Attributes["default"] != nil {
+		if v, diags := b.Attributes["default"].Expr.Value(nil); !diags.HasErrors() {
+			return assignment{value: v}
+		}
+	}
+	return assignment{}
+}
+
+// callsSensitive reports whether an expression calls sensitive, or reads a secret
+// with env or file: then nothing of it may be quoted.
+func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
+	e, ok := expr.(hclsyntax.Expression)
+	if !ok {
+		return false
+	}
+	hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
+			switch call.Name {
+			case "sensitive":
+				found = true
+			case "env", "file":
+				found = found || l.readsSecret(call)
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// readsSecret reports whether a call reads a secret. It may, if its arguments
+// are not constant.
+func (l *loader) readsSecret(call *hclsyntax.FunctionCallExpr) bool {
+	if len(l.secrets.variables) == 0 {
+		return false
+	}
+	args := make([]cty.Value, len(call.Args))
+	for i, arg := range call.Args {
+		v, diags := arg.Value(nil)
+		if diags.HasErrors() {
+			return true
+		}
+		args[i] = v
+	}
+	v, err := l.functions[call.Name].Call(args)
+	return err == nil && v.IsMarked()
+}
