@@ -16,11 +16,12 @@ import (
 // library's own table of them allocates for each that is looked up.
 type columnChunk struct {
 	file.ColumnChunkWriter
+	pages *pages           // that the library writes to
 	codes map[string]int32 // by the dictionary's value; nil when there is none
 }
 
-func newColumnChunk(to file.ColumnChunkWriter, dictionary bool) *columnChunk {
-	c := &columnChunk{ColumnChunkWriter: to}
+func newColumnChunk(to file.ColumnChunkWriter, pages *pages, dictionary bool) *columnChunk {
+	c := &columnChunk{ColumnChunkWriter: to, pages: pages}
 	if _, texts := to.(*file.ByteArrayColumnChunkWriter); texts && dictionary {
 		c.codes = make(map[string]int32)
 	}
@@ -104,6 +105,18 @@ func pick[T any](into []T, levels []int16, value func(i int) T) []T {
 		}
 	}
 	return into
+}
+
+// waiting gives the least and the most bytes that the values and the dictionary
+// take which are in no page yet. Codes that repeat take next to nothing.
+func (c *columnChunk) waiting() (least, most int64) {
+	encoder := c.CurrentEncoder()
+	values := encoder.EstimatedDataEncodedSize()
+	if d, ok := encoder.(interface{ DictEncodedSize() int }); ok {
+		dictionary := int64(d.DictEncodedSize())
+		return dictionary, dictionary + values
+	}
+	return values, values
 }
 
 // known looks up the codes of texts, and reports whether all are in the dictionary

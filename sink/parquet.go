@@ -65,8 +65,9 @@ func (w *parquetWriter) write(batch arrow.Record) error {
 		w.group = &rowGroup{metadata: w.metadata.AppendRowGroup()}
 		for range w.schema.NumColumns() {
 			m := w.group.metadata.NextColumnChunk()
-			to := file.NewColumnChunkWriter(m, &pages{writer: w, metadata: m}, w.properties)
-			w.group.columns = append(w.group.columns, newColumnChunk(to, w.properties.DictionaryEnabledFor(m.Descr().Path())))
+			pages := &pages{writer: w, metadata: m}
+			to := file.NewColumnChunkWriter(m, pages, w.properties)
+			w.group.columns = append(w.group.columns, newColumnChunk(to, pages, w.properties.DictionaryEnabledFor(m.Descr().Path())))
 		}
 	}
 	for i, values := range batch.Columns() {
@@ -76,6 +77,19 @@ func (w *parquetWriter) write(batch arrow.Record) error {
 	}
 	w.group.rows += int(batch.NumRows())
 	return nil
+}
+
+// open gives how many bytes the open row group takes: at least so many before
+// compression, and about so many after it.
+func (w *parquetWriter) open() (encoded, compressed int64) {
+	if w.group == nil {
+		return 0, 0
+	}
+	for _, c := range w.group.columns {
+		least, most := c.waiting()
+		encoded, compressed = encoded+c.pages.encoded+least, compressed+c.pages.compressed+most
+	}
+	return encoded, compressed
 }
 
 // endGroup ends the open row group; the next one begins when rows come.
@@ -111,11 +125,29 @@ func (w *parquetWriter) finish(entries [][2]string) error {
 	if err != nil {
 		return err
 	}
+	correct(footer)
+	start := w.out.size
+	if _, err := footer.WriteTo(w.out, nil); err != nil {
+		return err
+	}
+	end := binary.LittleEndian.AppendUint32(nil, uint32(w.out.size-start))
+	_, err = w.out.Write(append(end, magic...))
+	return err
+}
+
+// correct changes what the library gets wrong in a footer.
+func correct(footer *metadata.FileMetaData) {
+	// The root is no field, so it has no repetition. Readers that look at it take
+	// a repeated root for a list.
+	footer.FileMetaData.Schema[0].RepetitionType = nil
 	for _, group := range footer.RowGroups {
 		group.TotalByteSize = 0 // before compression, by the format; the library sums what was written
 		for _, c := range group.Columns {
 			group.TotalByteSize += c.MetaData.TotalUncompressedSize
-			// What the pages are encoded by comes out of a map. The dictionary first.
+			if s := c.MetaData.Statistics; s != nil {
+				s.DistinctCount = nil // the library does not count, and writes 0
+			}
+			// The encodings of pages come out of a map. The dictionary is first.
 			stats := c.MetaData.EncodingStats
 			sort.Slice(stats, func(i, j int) bool {
 				if stats[i].PageType != stats[j].PageType {
@@ -125,13 +157,6 @@ func (w *parquetWriter) finish(entries [][2]string) error {
 			})
 		}
 	}
-	start := w.out.size
-	if _, err := footer.WriteTo(w.out, nil); err != nil {
-		return err
-	}
-	end := binary.LittleEndian.AppendUint32(nil, uint32(w.out.size-start))
-	_, err = w.out.Write(append(end, magic...))
-	return err
 }
 
 // pages are those of one column of a row group: what the library writes them to.
@@ -144,13 +169,26 @@ type pages struct {
 	info            metadata.ChunkMetaInfo // offsets are in pages
 	dictionaries    map[parquet.Encoding]int32
 	data            map[parquet.Encoding]int32
+	// The bytes of all pages so far, which the library may still keep to itself,
+	// before and after compression.
+	encoded, compressed int64
 }
 
-// HasCompressor reports whether pages are compressed.
-func (p *pages) HasCompressor() bool { return p.writer.codec != nil }
+// HasCompressor makes the library give every page to Compress.
+func (p *pages) HasCompressor() bool { return true }
 
-// Compress compresses a page. What it gives is good until the next call.
+// Compress compresses a page, if the file is compressed. The result is valid
+// until the next call.
 func (p *pages) Compress(_ *bytes.Buffer, page []byte) []byte {
+	p.encoded += int64(len(page))
+	if p.writer.codec != nil {
+		page = p.compress(page)
+	}
+	p.compressed += int64(len(page))
+	return page
+}
+
+func (p *pages) compress(page []byte) []byte {
 	w := p.writer
 	if most := int(w.codec.CompressBound(int64(len(page)))); cap(w.compressed) < most {
 		w.compressed = make([]byte, most)
@@ -172,11 +210,7 @@ func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
 	p.info.DictPageOffset = p.size
 	p.dictionaries = map[parquet.Encoding]int32{parquet.Encoding(page.Encoding()): 1}
-	data := page.Data()
-	if p.HasCompressor() {
-		data = p.Compress(nil, data)
-	}
-	return p.add(dictionaryPage, page, len(page.Data()), data)
+	return p.add(dictionaryPage, page, len(page.Data()), p.Compress(nil, page.Data()))
 }
 
 func (p *pages) add(kind pageKind, page file.Page, uncompressed int, data []byte) (int64, error) {

@@ -33,11 +33,30 @@ type part struct {
 	first, last int32
 }
 
-// room is how many rows of a batch the row group takes: it ends with the row that
-// brings it to as many bytes as a file should have.
+// room is how many rows of a batch the row group takes before full is asked again:
+// up to the row that may bring the file to its target.
 func (p *part) room(batch arrow.Record) int64 {
-	most := min(rowGroupRows-p.rows, batch.NumRows())
-	return int64(1 + sort.Search(int(most-1), func(n int) bool { return p.bytes+valueBytes(batch, n+1) >= p.target }))
+	const step = 16 << 10
+	most := rowGroupRows - p.rows
+	if most <= 0 {
+		most = min(step, maxRowGroupRows-p.rows)
+	}
+	most = min(most, batch.NumRows())
+	_, compressed := p.parquet.open()
+	left := p.target - p.out.size - compressed
+	return int64(1 + sort.Search(int(most-1), func(n int) bool { return valueBytes(batch, n+1) >= left }))
+}
+
+// full reports whether the open row group ends.
+func (p *part) full() bool {
+	encoded, compressed := p.parquet.open()
+	switch {
+	case p.out.size+compressed >= p.target:
+		return true // and so does the file
+	case encoded < rowGroupEncoded:
+		return p.rows >= maxRowGroupRows || p.bytes >= maxRowGroupBytes
+	}
+	return p.rows >= rowGroupRows || p.bytes >= rowGroupBytes
 }
 
 // valueBytes is about how many bytes the first n rows of a batch take.
@@ -57,7 +76,7 @@ func (p *part) add(batch arrow.Record) error {
 	}
 	p.summarise(batch)
 	p.rows, p.bytes = p.rows+batch.NumRows(), p.bytes+valueBytes(batch, int(batch.NumRows()))
-	if p.rows < rowGroupRows && p.bytes < min(p.target, rowGroupBytes) {
+	if !p.full() {
 		return nil
 	}
 	p.rows, p.bytes = 0, 0

@@ -24,20 +24,30 @@ const (
 	MetadataContent = "prospector.content" // schemas.Digest of the rows
 )
 
-// A row group is closed when it has this many rows, or bytes of values before they
-// are encoded.
+// A row group ends when it has rowGroupRows rows, or rowGroupBytes of values
+// before they are encoded; but not before it has rowGroupEncoded bytes of encoded
+// columns, which readers want of one read (LAKE_CONTRACT.md). Rows that take next
+// to nothing end it at maxRowGroupRows or maxRowGroupBytes, which bounds what it
+// takes in a reader's memory.
 const (
-	rowGroupRows  = 128 << 10
-	rowGroupBytes = 64 << 20
+	rowGroupRows    = 128 << 10
+	rowGroupBytes   = 64 << 20
+	rowGroupEncoded = 16 << 20
+
+	maxRowGroupRows  = 8 * rowGroupRows
+	maxRowGroupBytes = 4 * rowGroupBytes
 )
 
 // WriteOptions say how files are written.
 type WriteOptions struct {
 	Job         string
 	Compression string // "snappy", "zstd", "gzip" or "none"
+	// CreatedBy names the writer in the footer: "application version X (build Y)".
+	// Readers work around the faults of old versions by it.
+	CreatedBy string
 	// TargetSize is the size in bytes at which a file ends and the next one
-	// begins; 0 is none. A file is larger by less than a row group, which has
-	// no more than so many bytes of values.
+	// begins; 0 is none. A file is larger by less than a row group, which ends
+	// where its file should.
 	TargetSize int64
 }
 
@@ -61,7 +71,7 @@ func Write(ctx context.Context, stem string, table schemas.Table, o WriteOptions
 		return nil, fmt.Errorf("writing %s: there is no compression %q", stem, o.Compression)
 	}
 	w := &writer{
-		stem: stem, table: table, job: o.Job, target: o.TargetSize,
+		stem: stem, table: table, job: o.Job, createdBy: o.CreatedBy, target: o.TargetSize,
 		codec: codec, schema: schemas.Arrow(table.Columns),
 	}
 	if w.target == 0 {
@@ -96,16 +106,16 @@ var codecs = map[string]compress.Compression{
 // whose values hardly repeat have no dictionary: it would save little, and costs
 // more than all else that is done with a value. Personal data, what is protected
 // and JSON have no statistics, which would put values into the footer.
-func properties(table schemas.Table, codec compress.Compression, first arrow.Record) *parquet.WriterProperties {
+func (w *writer) properties(first arrow.Record) *parquet.WriterProperties {
 	p := []parquet.WriterProperty{
-		parquet.WithCreatedBy("prospector"),
+		parquet.WithCreatedBy(w.createdBy),
 		parquet.WithVersion(parquet.V2_4),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
-		parquet.WithCompression(codec),
+		parquet.WithCompression(w.codec),
 		parquet.WithDictionaryDefault(true),
 		parquet.WithStats(true),
 	}
-	for i, c := range table.Columns {
+	for i, c := range w.table.Columns {
 		if c.PII || c.Policy != "" || c.Type == schemas.JSON {
 			p = append(p, parquet.WithStatsFor(c.Name, false))
 		}
@@ -133,13 +143,13 @@ func repeats(values *array.String) bool {
 
 // writer makes the files of one partition.
 type writer struct {
-	stem, job string
-	table     schemas.Table
-	target    int64
-	codec     compress.Compression
-	schema    *arrow.Schema
-	files     []File // those that are finished
-	part      *part  // the one that is being written, or nil
+	stem, job, createdBy string
+	table                schemas.Table
+	target               int64
+	codec                compress.Compression
+	schema               *arrow.Schema
+	files                []File // those that are finished
+	part                 *part  // the one that is being written, or nil
 }
 
 // path is that of the file that is being written.
@@ -218,7 +228,7 @@ func (w *writer) begin(batch arrow.Record) error {
 	for _, c := range w.table.Columns {
 		w.part.summary.Columns = append(w.part.summary.Columns, ColumnSummary{Name: c.Name})
 	}
-	w.part.parquet, err = newParquetWriter(w.part.out, w.schema, properties(w.table, w.codec, batch), w.codec)
+	w.part.parquet, err = newParquetWriter(w.part.out, w.schema, w.properties(batch), w.codec)
 	return err
 }
 

@@ -52,7 +52,7 @@ func summaryOf(table schemas.Table, rows []row) Summary {
 // written writes rows to a new file, and gives its bytes too.
 func written(t testing.TB, table schemas.Table, codec string, rows Rows) (File, []byte) {
 	t.Helper()
-	files, all := writtenIn(t, table, WriteOptions{Job: "prospect_events", Compression: codec}, rows)
+	files, all := writtenIn(t, table, WriteOptions{Job: "prospect_events", Compression: codec, CreatedBy: "prospector version 1.2.3 (build abc)"}, rows)
 	if len(files) != 1 {
 		t.Fatalf("there are %d files", len(files))
 	}
@@ -182,6 +182,31 @@ func TestRowGroups(t *testing.T) {
 			}
 		}
 	}
+	// wide gives n rows in batches of b, of which rowGroupRows take 17 MiB.
+	wide := func(n, b int) Rows {
+		return func(yield func(arrow.Record, error) bool) {
+			for from := 0; from < n; from += b {
+				rows := make([]row, min(b, n-from))
+				for i := range rows {
+					rows[i] = row{"event_id": fmt.Sprintf("%0120d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
+				}
+				if !yield(batchOf(table.Columns, rows), nil) {
+					return
+				}
+			}
+		}
+	}
+	alike := func(n int, id string) Rows { // of which a row takes 4 bytes and its id
+		const size = 1 << 14
+		batch := batchOf(table.Columns, slices.Repeat([]row{{"event_id": id}}, size))
+		return func(yield func(arrow.Record, error) bool) {
+			for left := n; left > 0; left -= size {
+				if !yield(batch.NewSlice(0, int64(min(left, size))), nil) {
+					return
+				}
+			}
+		}
+	}
 	for _, test := range []struct {
 		name         string
 		rows         Rows
@@ -189,11 +214,14 @@ func TestRowGroups(t *testing.T) {
 		most, atMost int64 // rows of a group, bytes of a group
 	}{
 		{"few rows", many(table, 1000, 100, nil), 1000, 1, rowGroupRows, rowGroupBytes},
-		{"exactly full", many(table, rowGroupRows, 1<<14, nil), rowGroupRows, 1, rowGroupRows, rowGroupBytes},
-		{"one row more", many(table, rowGroupRows+1, 1<<14, nil), rowGroupRows + 1, 2, rowGroupRows, rowGroupBytes},
-		{"batches that do not fit evenly", many(table, 300_000, 10_007, nil), 300_000, 3, rowGroupRows, rowGroupBytes},
-		{"batches larger than a group", many(table, 300_000, 300_000, nil), 300_000, 3, rowGroupRows, rowGroupBytes},
+		{"exactly full", wide(rowGroupRows, 1<<14), rowGroupRows, 1, rowGroupRows, rowGroupBytes},
+		{"one row more", wide(rowGroupRows+1, 1<<14), rowGroupRows + 1, 2, rowGroupRows, rowGroupBytes},
+		{"batches that do not fit evenly", wide(300_000, 10_007), 300_000, 3, rowGroupRows, rowGroupBytes},
+		{"batches larger than a group", wide(300_000, 300_000), 300_000, 3, rowGroupRows, rowGroupBytes},
 		{"long texts", long, 150, 3, 70, rowGroupBytes + 3<<20},
+		{"rows that take little", alike(300_000, "12345678901234567890"), 300_000, 1, maxRowGroupRows, rowGroupEncoded},
+		{"rows that take little, and more of them", alike(800_000, "12345678901234567890"), 800_000, 2, maxRowGroupRows, rowGroupEncoded + 1<<20},
+		{"rows that take next to nothing", alike(maxRowGroupRows+1, ""), maxRowGroupRows + 1, 2, maxRowGroupRows, rowGroupEncoded},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, data := written(t, table, "none", test.rows)
@@ -205,6 +233,9 @@ func TestRowGroups(t *testing.T) {
 				g := metadata.RowGroup(i)
 				if g.NumRows() == 0 || g.NumRows() > test.most || g.TotalByteSize() > test.atMost {
 					t.Errorf("row group %d has %d rows and %d bytes", i, g.NumRows(), g.TotalByteSize())
+				}
+				if last := i == len(metadata.RowGroups)-1; !last && g.TotalByteSize() < rowGroupEncoded && g.NumRows() < maxRowGroupRows {
+					t.Errorf("row group %d of %d has only %d bytes", i, len(metadata.RowGroups), g.TotalByteSize())
 				}
 			}
 			n, content := int64(0), schemas.Digest{}
@@ -311,6 +342,26 @@ func TestFileSettings(t *testing.T) {
 			schema := r.MetaData().Schema
 			if schema.NumColumns() != len(table.Columns) {
 				t.Fatalf("the file has %d columns", schema.NumColumns())
+			}
+			if got := r.MetaData().GetCreatedBy(); got != "prospector version 1.2.3 (build abc)" {
+				t.Errorf("the writer is %q", got)
+			}
+			if root := r.MetaData().FileMetaData.Schema[0]; root.IsSetRepetitionType() {
+				t.Errorf("the root is %s", root.GetRepetitionType())
+			}
+			counted := false
+			for _, g := range r.MetaData().RowGroups {
+				for i, c := range g.Columns {
+					if s := c.MetaData.Statistics; s != nil {
+						counted = counted || s.IsSetNullCount()
+						if s.IsSetDistinctCount() {
+							t.Errorf("%s has %d distinct values", table.Columns[i].Name, s.GetDistinctCount())
+						}
+					}
+				}
+			}
+			if !counted {
+				t.Error("no column has statistics")
 			}
 			fellBack := false
 			for i, c := range table.Columns {

@@ -449,7 +449,7 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 		}
 		rows = sink.Merge(b.job.Table, rows, kept)
 	}
-	options := sink.WriteOptions{Job: b.job.Name, Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
+	options := sink.WriteOptions{Job: b.job.Name, CreatedBy: jobs.CreatedBy(), Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
 	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Table, options, rows)
 	if err == nil && (w.rows != o.Rows.After || unchanged && w.content != d.old.Content) {
 		err = fmt.Errorf("%d rows were to be written, but %d were; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)

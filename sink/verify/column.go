@@ -195,9 +195,10 @@ func (c *column) decodePlain(v *values, data []byte, n int) ([]byte, error) {
 	if len(data) < n*width {
 		return nil, unreadable("a page ends within its values")
 	}
+	bounded := c.bounds.any()
 	for i := range n {
 		x := readInt(data[i*width:], width)
-		if c.bounds.set && c.bounds.exclude(x) {
+		if bounded && c.bounds.exclude(x) {
 			c.misleading = true
 		}
 		v.digests = append(v.digests, c.hash.Int64(x))
@@ -225,9 +226,10 @@ func (c *column) decodeBools(v *values, n int) error {
 	if err := c.bits.read(bits); err != nil {
 		return err
 	}
+	bounded := c.bounds.any()
 	for _, bit := range bits {
 		x := int64(bit)
-		if c.bounds.set && c.bounds.exclude(x) {
+		if bounded && c.bounds.exclude(x) {
 			c.misleading = true
 		}
 		v.digests = append(v.digests, c.hash.Int64(x))
@@ -239,6 +241,7 @@ func (c *column) decodeBools(v *values, n int) error {
 }
 
 func (c *column) decodeTexts(v *values, data []byte, n int) ([]byte, error) {
+	bounded := c.bounds.any()
 	for range n {
 		if len(data) < 4 {
 			return nil, unreadable("a page ends within its values")
@@ -250,7 +253,7 @@ func (c *column) decodeTexts(v *values, data []byte, n int) ([]byte, error) {
 		}
 		text := unsafe.String(unsafe.SliceData(data), length)
 		data = data[length:]
-		if c.bounds.set && (text < c.bounds.lowText || text > c.bounds.highText) {
+		if bounded && c.bounds.excludeText(text) {
 			c.misleading = true
 		}
 		if !utf8.ValidString(text) {

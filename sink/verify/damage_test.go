@@ -262,6 +262,15 @@ func TestFooterThatLies(t *testing.T) {
 			s.Max = s.MaxValue
 		}, "answered: expected statistics between"},
 		{"statistics: NULLs", func(f *format.FileMetaData) { chunk(f, "event_time").Statistics.NullCount = number(0) }, "event_time: expected statistics that count its NULLs"},
+		{"no writer", func(f *format.FileMetaData) { f.CreatedBy = nil }, "expected created_by in the footer to be prospector version X (build Y)"},
+		{"another writer", func(f *format.FileMetaData) { name := "parquet-go version 15.0.2"; f.CreatedBy = &name }, `found "parquet-go version 15.0.2"`},
+		{"a repeated root", func(f *format.FileMetaData) {
+			f.Schema[0].RepetitionType = format.FieldRepetitionTypePtr(format.FieldRepetitionType_REPEATED)
+		}, "expected a root of the schema without a repetition, found REPEATED"},
+		{"a required root", func(f *format.FileMetaData) {
+			f.Schema[0].RepetitionType = format.FieldRepetitionTypePtr(format.FieldRepetitionType_REQUIRED)
+		}, "found REQUIRED"},
+		{"statistics: no distinct values", func(f *format.FileMetaData) { chunk(f, "description").Statistics.DistinctCount = number(0) }, "description: expected no count of distinct values, found 0 in row group 2"},
 		{"metadata: a key twice", func(f *format.FileMetaData) {
 			f.KeyValueMetadata = append(f.KeyValueMetadata, f.KeyValueMetadata[0])
 		}, "twice"},
@@ -327,7 +336,7 @@ func TestFooterThatLies(t *testing.T) {
 }
 
 // withFooter gives the file with its footer changed.
-func withFooter(t *testing.T, data []byte, change func(*format.FileMetaData)) []byte {
+func withFooter(t testing.TB, data []byte, change func(*format.FileMetaData)) []byte {
 	t.Helper()
 	footer, end, err := readFooter(context.Background(), bytes.NewReader(data), int64(len(data)))
 	if err != nil {

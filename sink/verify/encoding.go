@@ -102,10 +102,12 @@ func (h *hybrid) ended() bool {
 	return len(h.data) == 0 && (h.left == 0 || h.packed != nil && h.left < 8)
 }
 
-// bounds are what a column chunk's statistics say its values lie between.
+// bounds are what a column chunk's statistics say its values lie between. The
+// zero value excludes nothing.
 type bounds struct {
-	set                 bool
-	float               bool
+	low, high bool // which of the two there are
+	float     bool
+	// A bound that is missing is the lowest or highest number that there is.
 	lowInt, highInt     int64
 	lowFloat, highFloat float64
 	lowText, highText   string
@@ -122,38 +124,79 @@ func (b *bounds) exclude(x int64) bool {
 	return x < b.lowInt || x > b.highInt
 }
 
-// boundsOf reads the statistics, and reports whether they make sense. The older
-// of the two pairs, which some readers still use, must say the same.
-func boundsOf(s *parquet.Statistics, kind schemas.Type) (bounds, bool) {
+// excludeText reports whether a text is not within the bounds.
+func (b *bounds) excludeText(text string) bool {
+	return text < b.lowText || b.high && text > b.highText
+}
+
+// any reports whether there is a bound.
+func (b *bounds) any() bool { return b.low || b.high }
+
+// boundsOf reads the statistics, and reports whether they make sense. A writer
+// may leave out either bound, for any reason: a missing bound bounds nothing.
+// Some readers use the older pair of fields; where a bound is in both, they must
+// agree.
+func boundsOf(s *parquet.Statistics, kind schemas.Type) (b bounds, ok bool) {
 	if s == nil {
 		return bounds{}, true
 	}
-	if s.Min != nil && !bytes.Equal(s.Min, s.MinValue) || s.Max != nil && !bytes.Equal(s.Max, s.MaxValue) {
+	b = bounds{
+		float:  kind == schemas.Float64,
+		lowInt: math.MinInt64, highInt: math.MaxInt64, lowFloat: math.Inf(-1), highFloat: math.Inf(1),
+	}
+	low, ok := oneBound(s.MinValue, s.Min)
+	high, same := oneBound(s.MaxValue, s.Max)
+	if !ok || !same {
 		return bounds{}, false
 	}
-	if s.MinValue == nil && s.MaxValue == nil {
-		return bounds{}, true
-	}
-	b := bounds{set: true, float: kind == schemas.Float64}
-	if kind.IsText() {
-		b.lowText, b.highText = string(s.MinValue), string(s.MaxValue)
-		return b, true
-	}
-	if kind == schemas.Bool {
-		if len(s.MinValue) != 1 || len(s.MaxValue) != 1 || s.MinValue[0] > 1 || s.MaxValue[0] > 1 {
+	if low != nil {
+		b.low = true
+		if b.lowText, b.lowInt, ok = readBound(low, kind); !ok {
 			return bounds{}, false
 		}
-		b.lowInt, b.highInt = int64(s.MinValue[0]), int64(s.MaxValue[0])
-		return b, true
+		b.lowFloat = math.Float64frombits(uint64(b.lowInt))
 	}
-	width := widths[kind]
-	if len(s.MinValue) != width || len(s.MaxValue) != width {
-		return bounds{}, false
+	if high != nil {
+		b.high = true
+		if b.highText, b.highInt, ok = readBound(high, kind); !ok {
+			return bounds{}, false
+		}
+		b.highFloat = math.Float64frombits(uint64(b.highInt))
 	}
-	b.lowInt, b.highInt = readInt(s.MinValue, width), readInt(s.MaxValue, width)
-	b.lowFloat, b.highFloat = math.Float64frombits(uint64(b.lowInt)), math.Float64frombits(uint64(b.highInt))
-	// NaN bounds nothing.
-	return b, !b.float || b.lowFloat <= b.highFloat
+	return b, !b.inverted()
+}
+
+// inverted reports whether the lower bound is above the upper one.
+func (b *bounds) inverted() bool {
+	return b.lowInt > b.highInt && !b.float || b.lowFloat > b.highFloat || b.high && b.lowText > b.highText
+}
+
+// oneBound gives the bound that two fields hold, nil if neither is set, and
+// reports whether they agree.
+func oneBound(current, older []byte) (bound []byte, agree bool) {
+	if current == nil {
+		return older, true
+	}
+	return current, older == nil || bytes.Equal(current, older)
+}
+
+// readBound decodes a bound, and reports whether it is a value of that type. The
+// format forbids NaN, which has no place in the order of floats.
+func readBound(data []byte, kind schemas.Type) (text string, number int64, ok bool) {
+	switch width := widths[kind]; {
+	case kind.IsText():
+		return string(data), 0, true
+	case kind == schemas.Bool:
+		if len(data) != 1 || data[0] > 1 {
+			return "", 0, false
+		}
+		return "", int64(data[0]), true
+	case len(data) != width:
+		return "", 0, false
+	default:
+		number = readInt(data, width)
+		return "", number, kind != schemas.Float64 || !math.IsNaN(math.Float64frombits(uint64(number)))
+	}
 }
 
 // zstdDecoder is safe for concurrent use, and writes no more than it is given

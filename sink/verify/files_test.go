@@ -17,6 +17,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+	format "github.com/xitongsys/parquet-go/parquet"
 	librarysource "github.com/xitongsys/parquet-go/source"
 
 	"prospector/schemas"
@@ -113,7 +114,11 @@ type written struct {
 	column   string             // the one that field is asked for
 	version2 bool               // v2 data pages
 	store    bool               // Arrow's own schema in the metadata
+	former   bool               // the footer that the lake had before writers named their version
 }
+
+// createdBy is a writer that names its version.
+const createdBy = "prospector version 0.1.0 (build unknown)"
 
 var codecs = map[string]compress.Compression{
 	"":       compress.Codecs.Snappy,
@@ -165,7 +170,21 @@ func write(tb testing.TB, table schemas.Table, rows []row, how written) []byte {
 	if err := w.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	return out.Bytes()
+	return withFooter(tb, out.Bytes(), func(f *format.FileMetaData) {
+		if name := unversioned; how.former {
+			f.CreatedBy = &name
+			return
+		}
+		name := createdBy
+		f.CreatedBy, f.Schema[0].RepetitionType = &name, nil
+		for _, group := range f.RowGroups {
+			for _, c := range group.Columns {
+				if c.MetaData.Statistics != nil {
+					c.MetaData.Statistics.DistinctCount = nil
+				}
+			}
+		}
+	})
 }
 
 func fieldsOf(table schemas.Table, how written) []arrow.Field {

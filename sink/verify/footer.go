@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 
 	"github.com/apache/thrift/lib/go/thrift"
@@ -132,6 +133,35 @@ func checkSchema(elements []*parquet.SchemaElement, table schemas.Table) (wrong 
 			want, found := layouts[table.Columns[i].Type], layoutOf(leaves[i])
 			if want != found {
 				wrong = append(wrong, Finding{Column: table.Columns[i].Name, Expected: want, Found: found})
+			}
+		}
+	}
+	return wrong
+}
+
+// unversioned is how files name their writer that were published before writers
+// named their version. Other readers may misread their footers, this one does not.
+const unversioned = "prospector"
+
+var versioned = regexp.MustCompile(`^prospector version \S+ \(build [^()]+\)$`)
+
+// checkFooter lists what makes other readers misread a file (LAKE_CONTRACT.md,
+// "Footers").
+func checkFooter(f *parquet.FileMetaData) (wrong []Finding) {
+	createdBy := f.GetCreatedBy()
+	if createdBy == unversioned {
+		return nil
+	}
+	if !versioned.MatchString(createdBy) {
+		wrong = append(wrong, Finding{Expected: "created_by in the footer to be prospector version X (build Y)", Found: fmt.Sprintf("%.60q", createdBy)})
+	}
+	if root := f.Schema[0]; root.IsSetRepetitionType() {
+		wrong = append(wrong, Finding{Expected: "a root of the schema without a repetition", Found: root.GetRepetitionType().String()})
+	}
+	for g, group := range f.RowGroups {
+		for _, c := range group.Columns {
+			if s := c.MetaData.Statistics; s != nil && s.DistinctCount != nil {
+				wrong = append(wrong, Finding{Column: c.MetaData.PathInSchema[0], Expected: "no count of distinct values", Found: fmt.Sprintf("%d in row group %d", *s.DistinctCount, g+1)})
 			}
 		}
 	}

@@ -98,6 +98,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 		found.Faults = append(found.Faults, c.faults()...)
 	}
 	found.Faults = append(found.Faults, order.faults()...)
+	found.Faults = append(found.Faults, checkFooter(footer)...)
 	var wrong []Finding
 	found.Metadata, wrong = checkMetadata(footer.KeyValueMetadata, table, found.Summary)
 	found.Faults = append(found.Faults, wrong...)

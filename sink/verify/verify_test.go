@@ -70,6 +70,7 @@ func TestReadsWhatWasWritten(t *testing.T) {
 		{"chunk of rows and one", chunkRows + 1, written{group: 1000}},
 		{"dictionaries that overflow", many, written{group: 150_000}},
 		{"Arrow's schema in the metadata", 10, written{store: true}},
+		{"the footer of former files", 10, written{former: true}},
 	}...)
 	for i, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestAgreesWithTheWriter(t *testing.T) {
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
 		t.Run(codec, func(t *testing.T) {
 			files, err := sink.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
-				sink.WriteOptions{Job: "prospect_events", Compression: codec},
+				sink.WriteOptions{Job: "prospect_events", Compression: codec, CreatedBy: createdBy},
 				func(yield func(arrow.Record, error) bool) {
 					for batch := range slices.Chunk(rows, 3000) {
 						if !yield(recordOf(t, schema, batch), nil) {
