@@ -17,12 +17,14 @@ import (
 	"strings"
 	"time"
 
+	"prospector/internal/sealed"
 	"prospector/sink/store"
 )
 
 // FormatVersion is that of the records that this program writes. Another major
-// version is not read; another minor one has fields that are passed over.
-const FormatVersion = "1.0"
+// version is not read; another minor one has fields that are passed over. From
+// 1.1 on, records have a checksum.
+const FormatVersion = "1.1"
 
 const (
 	// Keep is how many records Append leaves: more than a year of nights.
@@ -133,11 +135,11 @@ func Append(ctx context.Context, files store.Store, prefix string, r Record) err
 	if !runID.MatchString(r.ID) {
 		return fmt.Errorf("recording a run: its ID %q is not one of at least 8 letters, digits and hyphens", r.ID)
 	}
-	b, err := json.MarshalIndent(trim(r), "", "  ")
+	b, err := encode(trim(r))
 	if err != nil {
 		return fmt.Errorf("recording run %s: %w", r.ID, err)
 	}
-	_, err = files.Put(ctx, keyOf(prefix, r), store.ContentOf(append(b, '\n'), "application/json"), store.IfAbsent())
+	_, err = files.Put(ctx, keyOf(prefix, r), store.ContentOf(b, "application/json"), store.IfAbsent())
 	if err != nil {
 		return fmt.Errorf("recording run %s: %w", r.ID, err)
 	}
@@ -147,9 +149,17 @@ func Append(ctx context.Context, files store.Store, prefix string, r Record) err
 	return nil
 }
 
+// encode returns the file of a record.
+func encode(r Record) ([]byte, error) {
+	r.FormatVersion = FormatVersion
+	return sealed.Marshal(struct {
+		Record
+		Checksum string `json:"checksum"`
+	}{Record: r})
+}
+
 // trim is the record as it is written. What r refers to stays as it is.
 func trim(r Record) Record {
-	r.FormatVersion = FormatVersion
 	r.Started, r.Ended = r.Started.UTC(), r.Ended.UTC()
 	r.Error, _, _ = strings.Cut(r.Error, "\n")
 	if len(r.Error) > maxError {
@@ -221,9 +231,9 @@ func Erase(ctx context.Context, files store.Store, prefix, prospect string) (era
 		if !found {
 			continue
 		}
-		b, err := json.MarshalIndent(r, "", "  ")
+		b, err := encode(r)
 		if err == nil {
-			_, err = files.Put(ctx, key, store.ContentOf(append(b, '\n'), "application/json"), store.Condition{})
+			_, err = files.Put(ctx, key, store.ContentOf(b, "application/json"), store.Condition{})
 		}
 		if err != nil {
 			return erased, fmt.Errorf("rewriting %s: %w", files.URI(key), err)
@@ -313,6 +323,9 @@ func decode(b []byte) (r Record, err error) {
 	major, _, _ := strings.Cut(FormatVersion, ".")
 	if got, _, _ := strings.Cut(sniff.FormatVersion, "."); got != major {
 		return r, fmt.Errorf("it has format %q, and this prospector reads %s.x; use the one that wrote it", sniff.FormatVersion, major)
+	}
+	if err := sealed.Verify(b); err != nil && (sniff.FormatVersion != "1.0" || !errors.Is(err, sealed.ErrMissing)) {
+		return r, fmt.Errorf("it is damaged: %w", err)
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
 		return Record{}, fmt.Errorf("it does not have format %s: %w", sniff.FormatVersion, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/internal/sealed"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
 	"prospector/sink/store/memory"
@@ -180,6 +182,9 @@ func TestListPassesOver(t *testing.T) {
 		{"of no version", `{}`, `format ""`},
 		{"of a newer version", `{"format_version":"2.0","jobs":"of another shape"}`, `format "2.0"`},
 		{"of wrong types", `{"format_version":"1.0","serial_after":"8"}`, "format 1.0"},
+		{"without a checksum", `{"format_version":"1.1"}`, "it has no checksum"},
+		{"changed", strings.Replace(encoded(t, at(3)), `"added": 1`, `"added": 2`, 1), "checksum does not match"},
+		{"changed, and said to be older", strings.Replace(encoded(t, at(3)), `"1.1"`, `"1.0"`, 1), "checksum does not match"},
 		{"huge", strings.Repeat(" ", maxRecord) + "{}", "16 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -201,12 +206,60 @@ func TestListPassesOver(t *testing.T) {
 	}
 	t.Run("a minor version has more fields", func(t *testing.T) {
 		files := memory.New()
-		put(t, files, prefix+"runs/20220113T150000Z-00000003.json", `{"format_version":"1.7","id":"x","new":[]}`)
+		text, err := sealed.Marshal(struct {
+			FormatVersion string `json:"format_version"`
+			ID            string `json:"id"`
+			New           []int  `json:"new"`
+			Checksum      string `json:"checksum"`
+		}{FormatVersion: "1.7", ID: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, files, prefix+"runs/20220113T150000Z-00000003.json", string(text))
 		records, err := List(t.Context(), files, prefix, 0)
 		if err != nil || len(records) != 1 || records[0].ID != "x" {
 			t.Errorf("List gives %+v and %v", records, err)
 		}
 	})
+}
+
+func encoded(t *testing.T, r Record) string {
+	t.Helper()
+	b, err := encode(trim(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Records of format 1.0, which have no checksum, are read.
+func TestOlderFormat(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "record-1.0.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(text)
+	want := full()
+	want.FormatVersion = "1.0"
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("another record is read (-want +got): %v\n%s", err, diff)
+	}
+}
+
+// A record of which a byte is damaged or the end is missing is passed over, or
+// says the same.
+func TestDamagedBytes(t *testing.T) {
+	intact := encoded(t, full())
+	rng := rand.New(rand.NewPCG(11, 3))
+	for i := range intact {
+		damaged := []byte(intact)
+		damaged[i] ^= byte(1 + rng.IntN(255))
+		for _, text := range [][]byte{damaged, []byte(intact[:i]), []byte(intact[:i] + intact[i+1:])} {
+			if r, err := decode(text); err == nil && !cmp.Equal(r, full()) {
+				t.Errorf("another record is read where byte %d is damaged: %+v", i, r)
+			}
+		}
+	}
 }
 
 func put(t *testing.T, files store.Store, key, text string) {

@@ -263,6 +263,43 @@ func TestUnexpectedFails(t *testing.T) {
 	}
 }
 
+// A list of prospects that is damaged or gone costs the comparison with it, and is
+// replaced.
+func TestDamagedList(t *testing.T) {
+	before, after := map[string][]string{"a": {on(1, "a")}}, map[string][]string{"a": {on(1, "a")}, "b": {on(1, "b")}}
+	for name, damage := range map[string]func(path string) error{
+		"intact":                  func(string) error { return nil },
+		"an ID less":              func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"another ID":              func(path string) error { return os.WriteFile(path, []byte("\"c\"\n"), 0o600) },
+		"cut off in the first ID": func(path string) error { return os.Truncate(path, 2) },
+		"gone":                    os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.people(before)
+			h.apply()
+			lists, err := filepath.Glob(filepath.Join(h.dir, "prospector.state.json.d", "prospects", "*"))
+			if err != nil || len(lists) != 1 {
+				t.Fatalf("the lists: %q, %v", lists, err)
+			}
+			if err := damage(lists[0]); err != nil {
+				t.Fatal(err)
+			}
+			h.people(after)
+			p := h.apply()
+			list, warned := p.Jobs[0].Reading.List, slices.ContainsFunc(p.Jobs[0].Warnings, func(d jobs.Diagnostic) bool {
+				return d.Summary == "The previous list of prospects cannot be read"
+			})
+			if intact := name == "intact"; warned == intact || list.Known != intact || intact != (list.Added == 1) {
+				t.Errorf("the list: %+v, warned: %t", list, warned)
+			}
+			if p := h.apply(); !p.Empty() || len(p.Jobs[0].Warnings) > 0 {
+				t.Errorf("the next plan: %+v, %v", p.Summary(), p.Jobs[0].Warnings)
+			}
+		})
+	}
+}
+
 // After erase, nothing that prospector keeps has a byte of the prospect.
 func TestErase(t *testing.T) {
 	for name, target := range map[string]int64{"a file a partition": 0, "a file a row": 1} {

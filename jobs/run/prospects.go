@@ -37,23 +37,24 @@ func (s *Session) loadProspects(from jobs.Prospects) (ids []string, twice int, e
 	return nil, 0, from.Diagnose(attribute, summary, err.Error()+".")
 }
 
-// The list of prospects that the last apply read is kept beside the state, a
-// JSON string a line, ascending. It only serves to tell how the list changes, so
-// one that is gone is no error.
+// The list of prospects that the last apply read is kept next to the state, one
+// JSON string a line, ascending. It only shows how the list changes, so a run goes
+// on without it.
 
 // prospectList compares a job's list of prospects with that of the last apply,
-// and writes it to path if it is another.
-func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string, path string) (*plan.List, error) {
+// and writes it to path if it has changed.
+func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string, path string) (list *plan.List, warnings jobs.Diagnostics, err error) {
 	ids = slices.Sorted(slices.Values(ids))
-	list := &plan.List{Count: int64(len(ids)), Digest: listDigest(ids)}
+	list = &plan.List{Count: int64(len(ids)), Digest: listDigest(ids)}
 	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Prospects != nil {
 		if owned.Prospects.Digest == list.Digest {
 			list.Known = true
-			return list, nil
+			return list, nil, nil
 		}
 		before, err := w.publishedList(ctx, *owned.Prospects)
 		if err != nil {
-			w.Logger.WarnContext(ctx, "the last list of prospects cannot be read, so what is new in this one is not told", "why", err)
+			warnings = jobs.Diagnostics{{Severity: jobs.Warning, Address: job.Address, Summary: "The previous list of prospects cannot be read",
+				Detail: fmt.Sprintf("So the plan does not show which prospects are new in the list: %s. The next apply replaces the list.", err)}}
 		} else {
 			list.Compare(before, ids)
 		}
@@ -62,7 +63,7 @@ func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string,
 	if err == nil {
 		list.Staged = staged.Staged
 	}
-	return list, err
+	return list, warnings, err
 }
 
 // stageList writes a sorted list of prospects to path.
@@ -102,6 +103,8 @@ func (s *Session) publishedList(ctx context.Context, of state.ProspectList) (ids
 	for d := json.NewDecoder(bufio.NewReader(r)); ; {
 		var id string
 		switch err := d.Decode(&id); {
+		case errors.Is(err, io.EOF) && listDigest(ids) != of.Digest:
+			return nil, fmt.Errorf("%s is damaged: it is not the list that the state names", beside.URI(of.Key))
 		case errors.Is(err, io.EOF):
 			return ids, nil
 		case err != nil:

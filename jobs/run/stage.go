@@ -33,9 +33,11 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return out, fmt.Errorf("making the staging directory: %w", err)
 	}
-	if out.Reading.List, err = w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl")); err != nil {
+	list, warnings, err := w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl"))
+	if err != nil {
 		return out, err
 	}
+	out.Warnings = append(out.Warnings, warnings...)
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {
 		return out, err
@@ -61,7 +63,6 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
 		return out, job.Source.Diagnose("endpoint", "No prospect could be read", exceptionList(read.Reading)+"\n\nNothing was published.")
 	}
-	list := out.Reading.List
 	out.Reading = read.Reading
 	out.Reading.List = list
 

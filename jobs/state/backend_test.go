@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/jobs"
 	"prospector/jobs/state"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
@@ -98,7 +100,7 @@ func TestReadDamaged(t *testing.T) {
 	}{
 		{"cut off", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
-		{"newer", `{"version":5}`, []string{"newer version", "format 5"}},
+		{"newer", `{"version":6}`, []string{"newer version", "format 6"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := statePath(t)
@@ -120,6 +122,55 @@ func TestReadDamaged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The error of a damaged state says whether its backup helps.
+func TestReadDamagedWithBackup(t *testing.T) {
+	damaged := strings.Replace(encode(t, owning("a", 4, 71)), `"rows": 71`, `"rows": 17`, 1)
+	for _, test := range []struct {
+		name, backup string
+		says         []string
+	}{
+		{"none", "", []string{"There is no backup at"}},
+		{"intact", encode(t, owning("a", 3, 1)), []string{"is intact: it has serial 3, written at 20", "state push -force"}},
+		{"of an older format", `{"version":1,"serial":2,"lineage":"x","jobs":{}}`, []string{"is intact: it has serial 2, "}},
+		{"damaged, too", damaged, []string{"cannot be used either", "checksum"}},
+		{"cut off", "{", []string{"cannot be used either", "not JSON"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := statePath(t)
+			overwrite(t, path, damaged)
+			if test.backup != "" {
+				overwrite(t, path+".backup", test.backup)
+			}
+			for _, b := range []reader{backend(t, path), state.NewRemote(openDir(t, path), filepath.Base(path), state.RemoteOptions{})} {
+				_, err := b.Read(t.Context())
+				if !errors.Is(err, state.ErrDamaged) {
+					t.Fatalf("the error is %v", err)
+				}
+				if d, ok := errors.AsType[jobs.Diagnostic](fmt.Errorf("wrapped: %w", err)); !ok || d.Summary != "The state is damaged" {
+					t.Errorf("its diagnostic is %+v", d)
+				}
+				for _, says := range append(test.says, "checksum does not match", path) {
+					if !strings.Contains(err.Error(), says) {
+						t.Errorf("the error does not say %q: %v", says, err)
+					}
+				}
+			}
+			if contents(t, path) != damaged || contents(t, path+".backup") != test.backup {
+				t.Error("a file was changed")
+			}
+		})
+	}
+}
+
+func openDir(t testing.TB, path string) store.Store {
+	t.Helper()
+	files, err := local.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // Every write raises the serial by one and keeps what was there as the backup.

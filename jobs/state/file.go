@@ -7,30 +7,50 @@ import (
 	"fmt"
 	"strings"
 
+	"prospector/internal/sealed"
 	"prospector/schemas"
 )
 
 // Version is the version of the file format that this program writes. It reads
 // every version up to it.
-const Version = 4
+const Version = 5
 
-// ErrNewer says that a newer prospector has written the state.
-var ErrNewer = errors.New("the state was written by a newer version of prospector")
+var (
+	// ErrNewer reports that a newer prospector has written the state.
+	ErrNewer = errors.New("the state was written by a newer version of prospector")
+	// ErrDamaged reports that a state is not as prospector wrote it: it was edited
+	// by hand, or its storage has damaged it.
+	ErrDamaged = errors.New("the state is not as prospector wrote it")
+)
 
 // Each version of the format has a type for its file, and the older ones an
 // upgrade to the next. A type owns what differs from the next version, and shares
 // the rest: before a shared type changes, its present form moves to the versions
 // that have it. Field order is the order in the file.
 
-// fileV4 is the file as it is written. Job, Sink and what they hold are the
+// fileV5 is the file as it is written. Job, Sink and what they hold are the
 // values of this package; but a partition names its schema only where it is not
-// the job's.
+// the job's. Package sealed defines the checksum.
+type fileV5 struct {
+	Version  int             `json:"version"`
+	Serial   int64           `json:"serial"`
+	Lineage  string          `json:"lineage"`
+	Checksum string          `json:"checksum"`
+	Erasing  bool            `json:"erasing,omitempty"`
+	Jobs     map[string]*Job `json:"jobs"`
+}
+
+// fileV4 has no checksum.
 type fileV4 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
 	Lineage string          `json:"lineage"`
 	Erasing bool            `json:"erasing,omitempty"`
 	Jobs    map[string]*Job `json:"jobs"`
+}
+
+func (f fileV4) upgrade() fileV5 {
+	return fileV5{Version: 5, Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: f.Jobs}
 }
 
 // fileV3 knows one file a partition.
@@ -174,8 +194,7 @@ func Encode(s *State) ([]byte, error) {
 			}
 		})
 	}
-	b, err := json.MarshalIndent(fileV4{Version, s.Serial, s.Lineage, s.Erasing, short.Jobs}, "", "  ")
-	return append(b, '\n'), err
+	return sealed.Marshal(fileV5{Version: Version, Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Jobs: short.Jobs})
 }
 
 // eachPartition changes the job's partitions, the published and the pending.
@@ -194,44 +213,68 @@ func (j *Job) eachPartition(change func(*Partition)) {
 	}
 }
 
-// Decode reads a file of any known version. What it gives has no nil maps, jobs
-// or sinks.
+// Decode reads a file of any known version. A file whose checksum does not match
+// is ErrDamaged. The state has no nil maps, jobs or sinks.
 func Decode(b []byte) (*State, error) {
+	s, intact, err := DecodeEdited(b)
+	if err == nil && intact != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, intact)
+	}
+	return s, err
+}
+
+// DecodeEdited reads a file as Decode does, and accepts one that was edited by
+// hand. intact is nil for a file that is as prospector wrote it, or whose format
+// has no checksum; otherwise it says what is wrong with the checksum.
+func DecodeEdited(b []byte) (s *State, intact, err error) {
 	var sniff struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(b, &sniff); err != nil {
-		return nil, fmt.Errorf("the state is not JSON: %w", err)
+		return nil, nil, fmt.Errorf("the state is not JSON: %w", err)
 	}
-	var f fileV4
-	var err error
-	switch version := sniff.Version; {
+	f, err := decodeVersion(sniff.Version, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.Lineage == "" || f.Serial < 1 {
+		return nil, nil, errors.New("the state has no lineage or serial: it is damaged")
+	}
+	if sniff.Version >= 5 {
+		intact = sealed.Verify(b)
+	}
+	return f.state(), intact, nil
+}
+
+func decodeVersion(version int, b []byte) (f fileV5, err error) {
+	switch {
 	case version > Version:
-		return nil, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
-	case version == 4:
+		return f, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
+	case version == 5:
 		err = strictly(b, &f)
+	case version == 4:
+		var old fileV4
+		err = strictly(b, &old)
+		f = old.upgrade()
 	case version == 3:
 		var old fileV3
 		err = strictly(b, &old)
-		f = old.upgrade()
+		f = old.upgrade().upgrade()
 	case version == 2:
 		var old fileV2
 		err = strictly(b, &old)
-		f = old.upgrade().upgrade()
+		f = old.upgrade().upgrade().upgrade()
 	case version == 1:
 		var old fileV1
 		err = strictly(b, &old)
-		f = old.upgrade().upgrade().upgrade()
+		f = old.upgrade().upgrade().upgrade().upgrade()
 	default:
-		return nil, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
+		return f, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the state does not have format %d: %w", sniff.Version, err)
+		return f, fmt.Errorf("the state does not have format %d: %w", version, err)
 	}
-	if f.Lineage == "" || f.Serial < 1 {
-		return nil, errors.New("the state has no lineage or serial: it is damaged")
-	}
-	return f.state(), nil
+	return f, nil
 }
 
 // strictly decodes a file whose every field is known: one that is not would be
@@ -244,7 +287,7 @@ func strictly(b []byte, into any) error {
 
 // state is the value of the file, with empty maps and structs to write into
 // where the file has null.
-func (f fileV4) state() *State {
+func (f fileV5) state() *State {
 	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {
 		job := s.Job(address)

@@ -1,18 +1,23 @@
 package state_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"prospector/internal/sealed"
 	"prospector/jobs/state"
 	"prospector/schemas"
 )
@@ -95,10 +100,13 @@ func object(seed uint64) state.Object {
 	}
 }
 
+// fullV4 is what the file of format 4 that has every field says.
+func fullV4() *state.State { return full() }
+
 // fullV3 is what the file of format 3 that has every field says: each partition
 // is one file.
 func fullV3() *state.State {
-	s := full()
+	s := fullV4()
 	lake := s.Job("job.prospect_events").Sink("sink.local.lake")
 	delete(lake.Partitions, inFiles)
 	lake.Obsolete = nil
@@ -140,7 +148,7 @@ func golden(t *testing.T, name string) string {
 // What a format is does not change: states that are out there must be read. That
 // is why older formats have no -update.
 func TestOlderFormats(t *testing.T) {
-	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2(), "v3.json": fullV3()} {
+	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2(), "v3.json": fullV3(), "v4.json": fullV4()} {
 		t.Run(name, func(t *testing.T) {
 			read, err := state.Decode([]byte(golden(t, name)))
 			if err != nil {
@@ -183,29 +191,42 @@ func TestFormatsAreNotMixed(t *testing.T) {
 	}
 }
 
-func TestFormat4(t *testing.T) {
+func TestFormat5(t *testing.T) {
 	got := encode(t, full())
 	if *update {
-		if err := os.WriteFile(filepath.Join("testdata", "v4.json"), []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "v5.json"), []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := golden(t, "v4.json")
+	want := golden(t, "v5.json")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the file is not that of v4.json (-want +got):\n%s", diff)
+		t.Errorf("the file is not that of v5.json (-want +got):\n%s", diff)
 	}
 	read, err := state.Decode([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), read, same); diff != "" {
-		t.Errorf("v4.json is read as another state (-want +got):\n%s", diff)
+		t.Errorf("v5.json is read as another state (-want +got):\n%s", diff)
 	}
 }
 
 // file is a file of the present format whose jobs are that text; fileV1, of
 // format 1.
-func file(jobs string) string   { return `{"version":4,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
+func file(jobs string) string {
+	b, err := sealed.Marshal(struct {
+		Version  int             `json:"version"`
+		Serial   int             `json:"serial"`
+		Lineage  string          `json:"lineage"`
+		Checksum string          `json:"checksum"`
+		Jobs     json.RawMessage `json:"jobs"`
+	}{Version: state.Version, Serial: 1, Lineage: "x", Jobs: json.RawMessage(jobs)})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 func fileV1(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -225,11 +246,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"unknown field", `{"version":1,"serial":1,"lineage":"x","jobs":{},"checkpoints":{}}`, `"checkpoints"`},
 		{"unknown field, deep", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"row":1}}}}}}`), `"row"`},
 		{"unknown field of format 1", fileV1(`{"job.a":{"table":"a","sinks":{}}}`), `"table"`},
-		{"jobs of another type", file(`[]`), "format 4"},
+		{"jobs of another type", file(`[]`), "format 5"},
 		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
-		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 4"},
-		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"files":[{"crc32c":4294967296}]}}}}}}`), "format 4"},
+		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 5"},
+		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"files":[{"crc32c":4294967296}]}}}}}}`), "format 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
@@ -243,14 +264,78 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// A file that is not as it was written is refused, unless it is one that a person
+// has edited and pushes.
+func TestChecksum(t *testing.T) {
+	intact := encode(t, full())
+	for _, test := range []struct{ name, file string }{
+		{"another number of rows", strings.Replace(intact, `"rows": 71`, `"rows": 72`, 1)},
+		{"a partition less", strings.Replace(intact, "2022-01-15", "2022-01-16", 1)},
+		{"no checksum", regexp.MustCompile(`\n  "checksum": "[^"]*",`).ReplaceAllString(intact, "")},
+		{"an empty checksum", regexp.MustCompile(`"checksum": "[^"]*"`).ReplaceAllString(intact, `"checksum": ""`)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.file == intact {
+				t.Fatal("nothing is changed")
+			}
+			if _, err := state.Decode([]byte(test.file)); !errors.Is(err, state.ErrDamaged) {
+				t.Errorf("Decode gives %v", err)
+			}
+			s, changed, err := state.DecodeEdited([]byte(test.file))
+			if err != nil || changed == nil {
+				t.Fatalf("DecodeEdited gives %v and %v", changed, err)
+			}
+			if _, err := state.Decode([]byte(encode(t, s))); err != nil {
+				t.Errorf("written again, it gives %v", err)
+			}
+		})
+	}
+	for _, name := range []string{"v1.json", "v2.json", "v3.json", "v4.json", "v5.json"} {
+		if _, changed, err := state.DecodeEdited([]byte(golden(t, name))); err != nil || changed != nil {
+			t.Errorf("%s: DecodeEdited gives %v and %v", name, changed, err)
+		}
+	}
+	if _, err := state.Decode([]byte(strings.ReplaceAll(intact, "\n", "\r\n"))); err != nil {
+		t.Errorf("with other white space: %v", err)
+	}
+}
+
+// Whatever byte is damaged, and wherever the file is cut off, it is refused or
+// says the same.
+func TestDamagedBytes(t *testing.T) {
+	intact := []byte(encode(t, full()))
+	rng := rand.New(rand.NewPCG(11, 3))
+	judge := func(what string, damaged []byte) {
+		s, err := state.Decode(damaged)
+		if err == nil && !cmp.Equal(full(), s, same) {
+			t.Errorf("%s: another state is read", what)
+		}
+	}
+	for i := 0; i < len(intact); i += 1 + rng.IntN(32) {
+		damaged := bytes.Clone(intact)
+		damaged[i] ^= byte(1 + rng.IntN(255))
+		judge(fmt.Sprintf("byte %d is %q", i, damaged[i]), damaged)
+		judge(fmt.Sprintf("cut off after %d bytes", i), intact[:i])
+		judge(fmt.Sprintf("without byte %d", i), slices.Concat(intact[:i], intact[i+1:]))
+	}
+	for range 200 {
+		from, n := rng.IntN(len(intact)), 1+rng.IntN(64)
+		until := min(from+n, len(intact))
+		damaged := bytes.Clone(intact)
+		clear(damaged[from:until])
+		judge(fmt.Sprintf("zeros from %d to %d", from, until), damaged)
+		judge(fmt.Sprintf("bytes %d to %d twice", from, until), slices.Concat(intact[:until], intact[from:]))
+	}
+}
+
 // A newer file is known as one whatever else has changed in it.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
-		`{"version":5,"serial":1,"lineage":"x","jobs":{}}`,
-		`{"version":5,"jobs":["of another shape"],"new":null}`,
+		`{"version":6,"serial":1,"lineage":"x","jobs":{}}`,
+		`{"version":6,"jobs":["of another shape"],"new":null}`,
 	} {
 		_, err := state.Decode([]byte(file))
-		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 5") {
+		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 6") {
 			t.Errorf("%s gives %v", file, err)
 		}
 	}
@@ -381,11 +466,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(file(jobs)))
 		f.Add([]byte(fileV1(jobs)))
 	}
-	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"version":4}`, `{"version":5}`, `{"Version":1,"version":0}`} {
+	for _, text := range []string{``, `null`, `[]`, `{"version":1}`, `{"version":2}`, `{"version":3}`, `{"version":4}`, `{"version":5}`, `{"version":6}`, `{"Version":1,"version":0}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := state.Decode(b)
+		s, _, err := state.DecodeEdited(b)
 		if err != nil {
 			return
 		}

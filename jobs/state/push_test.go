@@ -72,7 +72,7 @@ func TestPush(t *testing.T) {
 		{"of another lake, by force", encode(t, owning("a", 4, 1)), owning("b", 7, 1), true, nil, true},
 		{"over a damaged one", "{", owning("a", 7, 1), false, errAny, false},
 		{"over a damaged one, by force", "{", owning("a", 7, 1), true, nil, false},
-		{"over a newer format, by force", `{"version":5}`, owning("a", 7, 1), true, state.ErrNewer, false},
+		{"over a newer format, by force", `{"version":6}`, owning("a", 7, 1), true, state.ErrNewer, false},
 		{"one that was never written", encode(t, owning("a", 4, 1)), state.New(), true, errAny, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

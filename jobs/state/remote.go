@@ -270,7 +270,7 @@ func (r *Remote) Read(ctx context.Context) (*State, error) {
 	if err := r.unchanged(generation); err != nil {
 		return nil, fmt.Errorf("reading the state %s: %w", r.path, err)
 	}
-	s, err := r.decode(b, generation)
+	s, err := r.decode(ctx, b, generation)
 	if err != nil {
 		return nil, err
 	}

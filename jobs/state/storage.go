@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"prospector/jobs"
 	"prospector/sink/store"
 )
 
@@ -38,7 +40,7 @@ func (o *storage) Read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := o.decode(b, generation)
+	s, err := o.decode(ctx, b, generation)
 	if err != nil {
 		return nil, err
 	}
@@ -63,18 +65,83 @@ func (o *storage) load(ctx context.Context) (b []byte, generation string, err er
 	return b, entry.Generation, nil
 }
 
-func (o *storage) decode(b []byte, generation string) (*State, error) {
+func (o *storage) decode(ctx context.Context, b []byte, generation string) (*State, error) {
 	if generation == "" {
 		return New(), nil
 	}
 	s, err := Decode(b)
-	if errors.Is(err, ErrNewer) {
+	switch {
+	case errors.Is(err, ErrNewer):
 		return nil, fmt.Errorf("reading the state %s: %w", o.path, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the state %s: %w; the one before it is in %s.backup", o.path, err, o.path)
+	case err != nil:
+		return nil, &DamagedError{Path: o.path, Why: err, Backup: o.describeBackup(ctx)}
 	}
 	return s, nil
+}
+
+// DamagedError reports that a state cannot be used, and whether its backup can.
+type DamagedError struct {
+	Path   string
+	Why    error  // of Decode
+	Backup string // sentences
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("reading the state %s: %v. %s", e.Path, e.Why, e.Backup)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Why }
+
+// As makes the error a jobs.Diagnostic for those who look for one.
+func (e *DamagedError) As(target any) bool {
+	d, ok := target.(*jobs.Diagnostic)
+	if !ok {
+		return false
+	}
+	*d = jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is damaged",
+		Detail: fmt.Sprintf("Reading %s: %v.\n\n%s", e.Path, e.Why, e.Backup)}
+	if errors.Is(e.Why, ErrDamaged) {
+		d.Detail += "\n\nIf the file was edited by hand on purpose, push it instead:\n\n    prospector state push -force FILE"
+	}
+	return true
+}
+
+func (o *storage) backupKey() string { return o.key + ".backup" }
+
+// describeBackup says what the backup of a damaged state is good for.
+func (o *storage) describeBackup(ctx context.Context) string {
+	path := o.path + ".backup"
+	b, err := fetch(ctx, o.files, o.backupKey())
+	if errors.Is(err, store.ErrNotExist) {
+		return fmt.Sprintf("There is no backup at %s.", path)
+	}
+	var s *State
+	if err == nil {
+		s, err = Decode(b)
+	}
+	if err != nil {
+		return fmt.Sprintf("Its backup %s cannot be used either: %v.", path, err)
+	}
+	written := ""
+	if at, ok := o.written(ctx, o.backupKey()); ok {
+		written = ", written at " + at.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push it, or a copy of it on this machine:\n\n    prospector state push -force FILE", path, s.Serial, written)
+}
+
+// dated is a store that knows when an object was written.
+type dated interface {
+	Written(ctx context.Context, key string) (time.Time, error)
+}
+
+// written reports when an object was written, if its store knows.
+func (o *storage) written(ctx context.Context, key string) (at time.Time, ok bool) {
+	files, ok := o.files.(dated)
+	if !ok {
+		return at, false
+	}
+	at, err := files.Written(ctx, key)
+	return at, err == nil
 }
 
 // Write replaces the state that was read or written last, keeping that one as a
@@ -106,7 +173,7 @@ func (o *storage) push(ctx context.Context, s *State, force bool, current []byte
 	if s.Serial < 1 || s.Lineage == "" {
 		return errors.New("pushing a state: it has no lineage or serial, so no backend has written it")
 	}
-	before, err := o.decode(current, generation)
+	before, err := o.decode(ctx, current, generation)
 	damaged := err != nil
 	switch {
 	case damaged && (!force || errors.Is(err, ErrNewer)):
@@ -158,7 +225,7 @@ func (o *storage) backUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.files.Put(ctx, o.key+".backup", store.ContentOf(b, mediaType), store.Condition{})
+	_, err = o.files.Put(ctx, o.backupKey(), store.ContentOf(b, mediaType), store.Condition{})
 	return err
 }
 

@@ -198,9 +198,13 @@ func statePushCommand(e *env) *command {
 		args:     "FILE",
 		about: `Puts the state in FILE ("-" is standard input) in the place of the present one,
 which is kept as the backup. A state of another lineage, or with an older
-serial, is refused.`,
+serial, is refused.
+
+This is how to edit the state by hand: pull it, edit the file, raise its serial,
+and push it. The push computes the checksum of the edited state. A state file
+that is edited in place is refused, since its checksum does not match.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial.")
+			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial, or over a damaged state.")
 			l.register(fs)
 			v.register(fs)
 		},
@@ -212,12 +216,20 @@ serial, is refused.`,
 			if err != nil {
 				return e.failed(unreadable(err))
 			}
-			next, err := state.Decode(b)
+			next, changed, err := state.DecodeEdited(b)
 			if err != nil {
 				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a state", Detail: fmt.Sprintf("%s: %s.", args[0], err)})
 			}
+			if changed != nil {
+				e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The state was changed after prospector wrote it",
+					Detail: fmt.Sprintf("%s: %s. That is expected of a file that was edited by hand. If nobody edited it, the file is damaged: push its backup instead.", args[0], changed)}})
+			}
 			return e.editing(&v, l, "state push", func(ctx context.Context, backend run.Backend) error {
-				if err := backend.Push(ctx, next, force); err != nil {
+				err := backend.Push(ctx, next, force)
+				if _, damaged := errors.AsType[*state.DamagedError](err); damaged {
+					return err
+				}
+				if err != nil {
 					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not pushed", Detail: err.Error() + "."}
 				}
 				e.view.Printf("Pushed the state with serial %d.\n", next.Serial)

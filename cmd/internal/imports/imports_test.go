@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 
 	// Helpers that no stage owns.
 	"internal/terminal": {},
+	"internal/sealed":   {},
 
 	// The stages.
 	"extract":          {},
@@ -42,8 +43,8 @@ var allowed = map[string][]string{
 	// What is to be done, and doing it.
 	"jobs":        {"schemas"},
 	"jobs/config": {"jobs", "schemas"},
-	"jobs/state":  {"jobs", "schemas", "sink/store"},
-	"jobs/ledger": {"jobs", "sink/store"},
+	"jobs/state":  {"internal/sealed", "jobs", "schemas", "sink/store"},
+	"jobs/ledger": {"internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":   {"jobs", "jobs/state", "schemas"},
 	"jobs/run":    {"*"},
 

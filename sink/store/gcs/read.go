@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/iterator"
@@ -53,6 +54,17 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 		return store.Object{}, s.failure(ctx, describing, key, err)
 	}
 	return s.describe(attrs), nil
+}
+
+// Written reports when an object was written, or ErrNotExist.
+func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
+	ctx, cancel := s.deadline(ctx, 0)
+	defer cancel()
+	attrs, err := s.object(key).Attrs(ctx)
+	if err != nil {
+		return time.Time{}, s.failure(ctx, describing, key, err)
+	}
+	return attrs.Updated, nil
 }
 
 func (s *Store) describe(attrs *storage.ObjectAttrs) store.Object {

@@ -1,0 +1,86 @@
+// Package sealed writes JSON files with a checksum and verifies them, so that a
+// damaged file is refused and not taken for another one.
+//
+// A sealed file is one JSON object with the member "checksum". Its value is the
+// SHA-256 of the file as it is without insignificant white space and with an
+// empty checksum. The checksum therefore depends on the text of the file alone:
+// a program that does not know some of its members can still verify it.
+//
+// It protects against accidents. It does not protect against people, who can
+// compute it as well.
+package sealed
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+)
+
+var (
+	// ErrMissing reports that a file has no checksum.
+	ErrMissing = errors.New("it has no checksum")
+	// ErrMismatch reports that a file is not what was written.
+	ErrMismatch = errors.New("its checksum does not match its content")
+)
+
+const (
+	empty  = `"checksum":""`
+	prefix = "sha256:"
+)
+
+// Marshal returns the indented JSON of a value with its checksum filled in.
+// The value is a struct. Its field for the member "checksum" is empty and precedes
+// every other member of that name.
+func Marshal(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	before, after, found := bytes.Cut(text, []byte(empty))
+	if !found {
+		return nil, errors.New("sealing a JSON file: its type has no empty checksum")
+	}
+	sum := digest(before, after)
+	text = bytes.Join([][]byte{before, []byte(`"checksum":"` + sum + `"`), after}, nil)
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// Verify reports whether a file is as Marshal wrote it, white space aside. It
+// returns ErrMissing, ErrMismatch, or why the file is not a JSON object.
+func Verify(text []byte) error {
+	var file struct {
+		Checksum *string `json:"checksum"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return err
+	}
+	if file.Checksum == nil {
+		return ErrMissing
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return err
+	}
+	before, after, found := bytes.Cut(compact.Bytes(), []byte(`"checksum":"`+*file.Checksum+`"`))
+	if !found || digest(before, after) != *file.Checksum {
+		return ErrMismatch
+	}
+	return nil
+}
+
+// digest is the checksum of a file that has these bytes before and after its
+// checksum.
+func digest(before, after []byte) string {
+	h := sha256.New()
+	h.Write(before)
+	h.Write([]byte(empty))
+	h.Write(after)
+	return prefix + hex.EncodeToString(h.Sum(nil))
+}

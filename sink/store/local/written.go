@@ -1,0 +1,16 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Written reports when an object was written, or store.ErrNotExist.
+func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
+	f, info, err := s.open(ctx, key)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("describing %s: %w", s.URI(key), err)
+	}
+	return info.ModTime(), f.Close()
+}
