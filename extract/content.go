@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"prospector/internal/jsontext"
 )
 
 // transient is a fault of a page that another attempt may not meet.
@@ -19,17 +21,17 @@ func (t transient) Unwrap() error { return t.error }
 // notAnObject explains why a body is not one JSON object. The body is invalid
 // from byte end on. The error quotes nothing of it.
 func notAnObject(body []byte, end int) error {
-	s := scanner(body)
-	start := s.space(0)
+	s := jsontext.Scanner(body)
+	start := s.Space(0)
 	switch {
 	case start == len(s):
 		return transient{errors.New("the answer is empty")}
-	case s[start] == '{' && s.cutShort(end):
+	case s[start] == '{' && cutShort(body, end):
 		return transient{fmt.Errorf("the answer ends early: after %s its JSON is incomplete", bytesOf(len(body)))}
 	case s[start] == '{':
-		return fmt.Errorf("the JSON of the answer is invalid, or nested too deeply, at byte %d of %d", end, len(body))
+		return fmt.Errorf("the events of the answer cannot be told apart: its JSON is invalid, or nested too deeply, at byte %d of %d", end, len(body))
 	}
-	if end, ok := s.value(start, 0, nil); ok && s.space(end) == len(s) {
+	if jsontext.IsValid(body) {
 		return transient{errors.New("the answer is JSON, but not an object, so it has no edges")}
 	}
 	return notJSON{formatOf(s[start:])}
@@ -57,8 +59,8 @@ func (n notJSON) advice() string {
 
 // cutShort reports whether the text, which is invalid from i on, may be the
 // beginning of valid JSON.
-func (s scanner) cutShort(i int) bool {
-	rest := string(s[i:])
+func cutShort(text []byte, i int) bool {
+	rest := string(text[i:])
 	return strings.HasPrefix("true", rest) || strings.HasPrefix("false", rest) || strings.HasPrefix("null", rest)
 }
 
@@ -89,16 +91,14 @@ type members struct {
 	names  []string // the first keys that are plain words
 }
 
-// read takes a member's value at i and gives the place behind it.
-func (m *members) read(s scanner, key string, i int) (end int, ok bool) {
-	end, ok = s.value(i, 1, nil)
-	if lower := strings.ToLower(key); ok && slices.Contains(errorKeys, lower) && !blank(s[i:end]) {
+// note notes a member, whose value may be any text.
+func (m *members) note(key string, value []byte) {
+	if lower := strings.ToLower(key); slices.Contains(errorKeys, lower) && !blank(value) {
 		m.report = lower
 	}
 	if len(m.names) < 5 && isWord(key) {
 		m.names = append(m.names, key)
 	}
-	return end, ok
 }
 
 // fault is what the members say against taking their object for a page. Its text
@@ -117,11 +117,14 @@ func (m *members) fault(hasEdges bool) error {
 
 // blank reports whether a value says nothing: null, false, 0 or empty.
 func blank(value []byte) bool {
-	switch s := scanner(value); value[0] {
+	if !jsontext.IsValid(value) {
+		return false
+	}
+	switch s := jsontext.Scanner(value); value[0] {
 	case 'n', 'f':
 		return true
 	case '{', '[':
-		return s.space(1) == len(s)-1
+		return s.Space(1) == len(s)-1
 	case '"':
 		return len(s) == len(`""`)
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
@@ -143,15 +146,8 @@ func isWord(key string) bool {
 // there are none: its edges are null, or it stands for a 204. Such a page is no
 // evidence that earlier events are gone.
 func Silent(body []byte) bool {
-	var edges field
-	s := scanner(body)
-	s.object(s.space(0), 0, func(key string, i int) (int, bool) {
-		if key == "edges" {
-			return edges.read(s, i, nil)
-		}
-		return s.value(i, 1, nil)
-	})
-	return edges.kind() != '['
+	e, _, _ := openEnvelope(body)
+	return e.edges.kind() != '['
 }
 
 // noContent is the body of the page that a 204 stands for.

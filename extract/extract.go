@@ -4,8 +4,9 @@
 // and robust to what it leaves open; attempts, backoff and Retry-After; a rate
 // that is shared by everything that uses a Client; bounds on the size of an
 // answer, on its time and on the number of pages; a pool of workers over
-// prospects. A Page that it hands out is valid JSON and whole. What goes wrong
-// for one prospect is an *Error about that prospect.
+// prospects. A Page that it hands out is complete, and its events can be separated,
+// even if one of them is not valid JSON. What goes wrong for one prospect is an
+// *Error about that prospect.
 //
 // Not its duties: where prospect ids come from, keeping pages, and what an event
 // means. It never drops, reorders or changes an event.

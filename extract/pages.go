@@ -13,9 +13,11 @@ type Page struct {
 	Cursor string // that was asked for; "" for the first page
 	Next   string // cursor of the page after it; "" when this is the last
 	Events int    // length of edges
-	// Body is valid JSON: an object with a pageInfo object, with edges, which is an
-	// array or null (see Silent), neither of them twice, at most 300 levels deep.
-	// Text in it may be invalid UTF-8. It belongs to the receiver.
+	// Body is an object whose members jsontext.Members separates: pageInfo, an object
+	// that is valid JSON, and edges, which is null (see Silent) or an array that
+	// jsontext.Elements separates; neither is there twice. An edge may be any text:
+	// not valid JSON, invalid UTF-8, nested as deep as the size allows. Body
+	// belongs to the receiver.
 	Body []byte
 
 	more bool // it says that there is a page after it

@@ -1,9 +1,9 @@
 package extract
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
+
+	"prospector/internal/jsontext"
 )
 
 // pageInfo is what the cursor loop needs of a page.
@@ -14,8 +14,11 @@ type pageInfo struct {
 }
 
 // parsePage checks that body is a page, and reads what the loop needs. Its errors
-// quote nothing of the body. What the API leaves open is decided so that no event
-// is lost in silence:
+// quote nothing of the body.
+//
+// A page need not be valid JSON, as long as its edges can be separated: one bad
+// event costs no other. But the keys of the page and its pageInfo must be. What the
+// API leaves open is decided so that no event is lost silently:
 //
 //   - edges that is null is an empty page, which is Silent; any other non-array is
 //     an error;
@@ -27,47 +30,37 @@ type pageInfo struct {
 //   - endCursor may be a number, which is then sent back as it was written. null,
 //     "" and missing are no cursor. Another type is an error, unless the page is
 //     the last;
-//   - none of the four may stand twice: readers differ in which one they take.
+//   - none of the four may be there twice: readers differ in which one they take.
 func parsePage(body []byte) (pageInfo, error) {
-	var (
-		page                pageInfo
-		edges, info         field
-		hasNextPage, cursor field
-		top                 members
-	)
-	s := scanner(body)
-	end, ok := s.object(s.space(0), 0, func(key string, i int) (int, bool) {
-		switch key {
-		case "edges":
-			return edges.read(s, i, &page.events)
-		case "pageInfo":
-			return info.read(s, i, nil)
-		}
-		return top.read(s, key, i)
-	})
-	if end = s.space(end); !ok || end < len(body) {
+	var hasNextPage, cursor field
+	e, end, ok := openEnvelope(body)
+	page := pageInfo{events: e.events}
+	if !ok {
 		return page, notAnObject(body, end)
 	}
-	if err := top.fault(edges.count > 0); err != nil {
+	if err := e.others.fault(e.edges.count > 0); err != nil {
 		return page, err
 	}
-	if info.kind() != '{' {
+	if e.info.kind() != '{' {
 		return page, errors.New("it has no pageInfo object")
 	}
-	s = info.raw
-	s.object(0, 0, func(key string, i int) (int, bool) {
+	s := jsontext.Scanner(e.info.raw)
+	end, ok = s.Object(0, 0, func(key string, i int) (int, bool) {
 		switch key {
 		case "hasNextPage":
 			return hasNextPage.read(s, i, nil)
 		case "endCursor":
 			return cursor.read(s, i, nil)
 		}
-		return s.value(i, 1, nil)
+		return s.Value(i, 1, nil)
 	})
-	if edges.count > 1 || info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
+	if !ok || end < len(s) {
+		return page, errors.New("its pageInfo is not valid JSON")
+	}
+	if e.edges.count > 1 || e.info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
 		return page, errors.New("edges, pageInfo, hasNextPage or endCursor stands twice")
 	}
-	if k := edges.kind(); k != '[' && k != 'n' {
+	if k := e.edges.kind(); k != '[' && k != 'n' {
 		return page, errors.New("edges is not an array")
 	}
 
@@ -88,26 +81,99 @@ func parsePage(body []byte) (pageInfo, error) {
 	return page, nil
 }
 
+// envelope is what a page has around its events.
+type envelope struct {
+	edges, info field
+	others      members
+	events      int // length of edges
+}
+
+// openEnvelope takes a page apart. If it cannot, it returns the index of the first
+// byte that is not valid, and false.
+func openEnvelope(body []byte) (e envelope, end int, ok bool) {
+	if end, ok = e.scan(body); !ok {
+		e = envelope{}
+		ok = e.separate(body)
+	}
+	return e, end, ok
+}
+
+// scan takes a page apart that is valid JSON and not nested too deeply, as nearly
+// all are. If it is not, scan returns the index of the first byte that does not
+// fit, and false.
+func (e *envelope) scan(body []byte) (end int, ok bool) {
+	s := jsontext.Scanner(body)
+	end, ok = s.Object(s.Space(0), 0, func(key string, i int) (int, bool) {
+		switch key {
+		case "edges":
+			return e.edges.read(s, i, &e.events)
+		case "pageInfo":
+			return e.info.read(s, i, nil)
+		}
+		end, ok := s.Value(i, 1, nil)
+		e.others.note(key, s[i:end])
+		return end, ok
+	})
+	end = s.Space(end)
+	return end, ok && end == len(body)
+}
+
+// separate takes any other page apart, and reports whether that can be done. See
+// jsontext.Members.
+func (e *envelope) separate(body []byte) bool {
+	all, ok := jsontext.Members(body)
+	if !ok {
+		return false
+	}
+	for text, value := range all {
+		switch key := jsontext.Unquote(text); key {
+		case "edges":
+			e.edges.add(value)
+		case "pageInfo":
+			e.info.add(value)
+		default:
+			e.others.note(key, value)
+		}
+	}
+	if e.edges.kind() != '[' {
+		return e.edges.count == 0 || jsontext.IsValid(e.edges.raw)
+	}
+	edges, ok := jsontext.Elements(e.edges.raw)
+	if ok {
+		for range edges {
+			e.events++
+		}
+	}
+	return ok
+}
+
 // field is the raw value of an object's member.
 type field struct {
 	raw   []byte
 	count int // how often it was read
 }
 
-// read takes the value at a place, which is inside of one other, and gives the place
-// behind it; n and ok are as of scanner.value.
-func (f *field) read(s scanner, i int, n *int) (end int, ok bool) {
-	end, ok = s.value(i, 1, n)
-	f.raw = s[i:end]
-	f.count++
+// read reads the value at an index, which is inside one other; n and the results
+// are those of Scanner.Value.
+func (f *field) read(s jsontext.Scanner, i int, n *int) (end int, ok bool) {
+	end, ok = s.Value(i, 1, n)
+	f.add(s[i:end])
 	return end, ok
 }
 
-// kind is the first byte of the value, which tells its type. A missing value is
-// like null.
+func (f *field) add(raw []byte) {
+	f.raw = raw
+	f.count++
+}
+
+// kind is the first byte of the value, which determines its type; 0 is that of an
+// empty text. A missing value is like null.
 func (f *field) kind() byte {
-	if f.count == 0 {
+	switch {
+	case f.count == 0:
 		return 'n'
+	case len(f.raw) == 0:
+		return 0
 	}
 	return f.raw[0]
 }
@@ -116,22 +182,11 @@ func (f *field) kind() byte {
 func (f *field) cursor() (string, bool) {
 	switch k := f.kind(); {
 	case k == '"':
-		return unquote(f.raw), true
+		return jsontext.Unquote(f.raw), true
 	case k == '-' || '0' <= k && k <= '9':
 		return string(f.raw), true
 	case k == 'n':
 		return "", true
 	}
 	return "", false
-}
-
-// unquote gives the text of a raw, valid JSON string. Without escapes its bytes
-// stay as they are, valid UTF-8 or not.
-func unquote(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
-	}
-	var text string
-	_ = json.Unmarshal(raw, &text) // cannot fail
-	return text
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/valyala/fastjson"
+
+	"prospector/internal/jsontext"
 )
 
 // The response that the vendor documents.
@@ -32,6 +34,11 @@ const documented = `{
   ],
   "pageInfo": { "endCursor": "MQ==", "hasNextPage": true }
 }`
+
+// separable is a page with that node between two others.
+func separable(node string) string {
+	return `{"edges":[{"node":{"text":"],{\""}},{"node":` + node + `},{}],"pageInfo":{"endCursor":"C","hasNextPage":true}}`
+}
 
 var pages = []struct {
 	name, body string
@@ -101,10 +108,49 @@ var pages = []struct {
 	{"truncated in a \\u", `{"a":"\u00`, pageInfo{}, "ends early"},
 	{"truncated in a word", `{"a":nu`, pageInfo{}, "ends early"},
 	{"truncated in a number", `{"a":-`, pageInfo{}, "ends early"},
-	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "nested too deeply"},
+	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "cannot be told apart"},
 	{"deep but allowed", `{"a":` + strings.Repeat("[", 299) + strings.Repeat("]", 299) + `,"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
-	{"too deep by one", `{"a":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
-	{"scalar too deep by one", `{"a":` + strings.Repeat("[", 299) + "1" + strings.Repeat("]", 299) + `,"pageInfo":{}}`, pageInfo{}, "nested too deeply"},
+	// Pages that are not valid JSON, or nested too deeply, but whose edges can be
+	// separated.
+	{"too deep by one", `{"a":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `,"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
+	{"scalar too deep by one", `{"a":` + strings.Repeat("[", 299) + "1" + strings.Repeat("]", 299) + `,"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
+	{"an event nested a million deep", separable(`{"a":` + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + `}`), pageInfo{3, true, "C"}, ""},
+	{"not a number", separable(`{"a":NaN}`), pageInfo{3, true, "C"}, ""},
+	{"infinities", separable(`{"a":[Infinity,-Infinity]}`), pageInfo{3, true, "C"}, ""},
+	{"words of other languages", separable(`{"a":undefined,"b":None,"c":True,"d":nil}`), pageInfo{3, true, "C"}, ""},
+	{"numbers of other languages", separable(`{"a":[01,+1,.5,1.,0x1F,1_000]}`), pageInfo{3, true, "C"}, ""},
+	{"an unknown escape", separable(`{"a":"\x"}`), pageInfo{3, true, "C"}, ""},
+	{"a cut escape", separable(`{"a":"\u12"}`), pageInfo{3, true, "C"}, ""},
+	{"a cut escape before a quote", separable(`{"a":"\u12\"],"}`), pageInfo{3, true, "C"}, ""},
+	{"a raw line feed", separable("{\"a\":\"1\n2\"}"), pageInfo{3, true, "C"}, ""},
+	{"a NUL between values", separable("{\"a\":\x00}"), pageInfo{3, true, "C"}, ""},
+	{"trailing commas", separable(`{"a":[1,],}`), pageInfo{3, true, "C"}, ""},
+	{"a missing comma", separable(`{"a":1 "b":2}`), pageInfo{3, true, "C"}, ""},
+	{"a missing value", separable(`{"a":}`), pageInfo{3, true, "C"}, ""},
+	{"no node at all", separable(``), pageInfo{3, true, "C"}, ""},
+	{"comments", separable(`{/* one */"a":1 // another
+	}`), pageInfo{3, true, "C"}, ""},
+	{"keys without quotes", separable(`{a:1}`), pageInfo{3, true, "C"}, ""},
+	{"single quotes", separable(`{'a':'1'}`), pageInfo{3, true, "C"}, ""},
+	{"a bad key next to the node", `{"edges":[{"node":{},cursor:1},{}],"pageInfo":{}}`, pageInfo{2, false, ""}, ""},
+	{"a bad value next to edges", `{"took":NaN,"edges":[{}],"pageInfo":{}}`, pageInfo{1, false, ""}, ""},
+	{"a comma behind the last edge", `{"edges":[{},{},],"pageInfo":{}}`, pageInfo{2, false, ""}, ""},
+	{"an edge that is missing", `{"edges":[{},,{}],"pageInfo":{}}`, pageInfo{3, false, ""}, ""},
+	{"a comma behind the last member", `{"edges":[{}],"pageInfo":{},}`, pageInfo{1, false, ""}, ""},
+
+	// And those whose edges cannot be.
+	{"edges is a word", `{"edges":nan,"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
+	{"edges and more", `{"edges":[] [],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
+	{"a bad key next to edges", `{edges:[],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
+	{"a broken key next to edges", `{"\x":1,"edges":[],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
+	{"brackets that do not match", separable(`{"a":[}]`), pageInfo{}, "cannot be told apart"},
+	{"a string that does not end", separable(`{"a":"}`), pageInfo{}, "cannot be told apart"},
+	{"an event that does not end", separable(`{"a":1`), pageInfo{}, "cannot be told apart"},
+	{"bad pageInfo", `{"edges":[],"pageInfo":{"endCursor":"C","hasNextPage":True}}`, pageInfo{}, "pageInfo is not valid JSON"},
+	{"bad pageInfo and event", `{"edges":[NaN],"pageInfo":{"endCursor":"C","hasNextPage":false,}}`, pageInfo{}, "pageInfo is not valid JSON"},
+	{"pageInfo and more", `{"edges":[NaN],"pageInfo":{} {}}`, pageInfo{}, "pageInfo is not valid JSON"},
+	{"edges twice, and a bad event", `{"edges":[NaN],"edges":[],"pageInfo":{}}`, pageInfo{}, "twice"},
+	{"bad edges twice", `{"edges":nan,"edges":[],"pageInfo":{}}`, pageInfo{}, "twice"},
 }
 
 func TestParsePage(t *testing.T) {
@@ -152,6 +198,12 @@ func TestReportedErrors(t *testing.T) {
 				}
 			}
 		}
+		for _, value := range []string{`NaN`, ``, `"\x"`} { // not valid JSON
+			body := fmt.Sprintf(`{"edges":[1],"%s":%s,"pageInfo":{"hasNextPage":false}}`, key, value)
+			if _, err := parsePage([]byte(body)); err == nil || !strings.Contains(err.Error(), "reports an error") {
+				t.Errorf("%s gives %v", body, err)
+			}
+		}
 		for _, value := range []string{`null`, `[]`, `[ ]`, `{}`, "{\n}", `""`, `false`, `0`, `-0`, `0.0`, `0e5`} {
 			body := fmt.Sprintf(`{"edges":[1],"%s":%s,"pageInfo":{"hasNextPage":false}}`, key, value)
 			if got, err := parsePage([]byte(body)); err != nil || got.events != 1 {
@@ -172,6 +224,8 @@ func TestReportedErrors(t *testing.T) {
 func TestSilent(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"edges":[],"pageInfo":{"hasNextPage":false}}`:       false,
+		`{"took":NaN,"edges":[],"pageInfo":{}}`:               false,
+		`{"took":NaN,"edges":null,"pageInfo":{}}`:             true,
 		`{"pageInfo":{"hasNextPage":false},"edges":null}`:     true,
 		` {"edges" : null , "pageInfo":{"hasNextPage":true}}`: true,
 		noContent: true,
@@ -181,22 +235,6 @@ func TestSilent(t *testing.T) {
 		}
 		if _, err := parsePage([]byte(body)); err != nil {
 			t.Errorf("%s: %v", body, err)
-		}
-	}
-}
-
-// TestStrings: every byte at every place in a string, short and long.
-func TestStrings(t *testing.T) {
-	for _, length := range []int{1, 7, 8, 9, 30} {
-		for at := range length {
-			for c := range 256 {
-				text := []byte(`"` + strings.Repeat("é", length)[:length] + `"`)
-				text[1+at] = byte(c)
-				end, ok := scanner(text).string(0)
-				if got, want := ok && end == len(text), json.Valid(text); got != want {
-					t.Errorf("%q is valid: %v, want %v", text, got, want)
-				}
-			}
 		}
 	}
 }
@@ -215,15 +253,20 @@ func FuzzParsePage(f *testing.F) {
 	var parser fastjson.Parser
 	f.Fuzz(func(t *testing.T, body []byte) {
 		page, err := parsePage(body)
-		s := scanner(body)
-		end, scanned := s.value(s.space(0), 0, nil)
-		scanned = scanned && s.space(end) == len(body)
+		scanned := jsontext.IsValid(body)
 		if valid := json.Valid(body); scanned && !valid {
 			t.Fatalf("%q is taken for JSON", body)
-		} else if valid && !scanned && strings.Count(string(body), "[")+strings.Count(string(body), "{") < maxDepth {
+		} else if valid && !scanned && strings.Count(string(body), "[")+strings.Count(string(body), "{") < jsontext.MaxDepth {
 			t.Fatalf("%q is not taken for JSON", body)
 		}
 		if err != nil {
+			return
+		}
+		var e envelope
+		if ok := e.separate(body); !ok || e.events != page.events {
+			t.Errorf("%d events, but %d are separated (%v) in %q", page.events, e.events, ok, body)
+		}
+		if !scanned {
 			return
 		}
 		// What is a page here must be one further on, with as many events.

@@ -279,6 +279,93 @@ func TestRejected(t *testing.T) {
 	})
 }
 
+// One bad event costs no other, whatever is wrong with it.
+func TestBadNeighbour(t *testing.T) {
+	const notJSON, deep, many, twice, noNode = "not JSON", "nested more than 300 deep", "more than 250000 values", "same key twice", "without exactly one node"
+	in := func(value string) string { return `{"type":"T",` + at + `,"a":` + value + `}` }
+	nested := func(n int) string { return in(strings.Repeat("[", n) + strings.Repeat("]", n)) }
+	for _, test := range []struct{ name, node, reason string }{
+		{"not a number", in(`NaN`), notJSON},
+		{"not a number, in capitals", in(`NAN`), notJSON},
+		{"infinity", in(`Infinity`), notJSON},
+		{"minus infinity", in(`-Infinity`), notJSON},
+		{"undefined", in(`undefined`), notJSON},
+		{"words of Python", in(`[None,True,False]`), notJSON},
+		{"a leading zero", in(`01`), notJSON},
+		{"a leading plus", in(`+1`), notJSON},
+		{"a leading point", in(`.5`), notJSON},
+		{"a trailing point", in(`1.`), notJSON},
+		{"a hexadecimal number", in(`0x1F`), notJSON},
+		{"an unknown escape", in(`"\x41"`), notJSON},
+		{"a cut escape", in(`"\u12"`), notJSON},
+		{"a raw line feed", in("\"a\nb\""), notJSON},
+		{"a raw NUL", in("\"a\x00b\""), notJSON},
+		{"a comma behind the last field", `{"type":"T",` + at + `,}`, notJSON},
+		{"a comma behind the last element", in(`[1,]`), notJSON},
+		{"a missing comma", in(`[1 2]`), notJSON},
+		{"a missing colon", in(`{"b" 1}`), notJSON},
+		{"a missing value", in(``), notJSON},
+		{"single quotes", in(`'b'`), notJSON},
+		{"a key without quotes", in(`{b:1}`), notJSON},
+		{"comments", in(`1 /* one */`), notJSON},
+		{"no value", ``, notJSON},
+		{"a word", `NaN`, notJSON},
+		{"two values", `{} {}`, notJSON},
+		{"nested as deep as may be", nested(299), ""},
+		{"nested one deeper", nested(300), deep},
+		{"nested 400 deep", nested(400), deep},
+		{"nested a million deep", nested(1 << 20), deep},
+		{"too many values", in(`[0` + strings.Repeat(",0", 250_000) + `]`), many},
+		{"a key twice", in(`{"b":1,"b":2}`), twice},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := one(t, `{"type":"A",`+at+`}`, test.node, `{"type":"B",`+at+`,"description":"],[}{\""}`)
+			if test.reason == "" {
+				if len(r.rows) != 3 {
+					t.Fatalf("%d rows, rejected %+v", len(r.rows), r.rejected)
+				}
+				return
+			}
+			if len(r.rows) != 2 || len(r.rejected) != 1 {
+				t.Fatalf("%d rows and %d rejected events", len(r.rows), len(r.rejected))
+			}
+			if e := r.rejected[0]; e.Index != 1 || !strings.Contains(e.Reason, test.reason) || string(e.Raw) != strings.TrimSpace(test.node) {
+				t.Errorf("rejected is %.200q of edge %d because %s, not because of %q", e.Raw, e.Index, e.Reason, test.reason)
+			}
+		})
+	}
+	for _, test := range []struct {
+		name, edge, raw, reason string // no reason: the node is a row
+	}{
+		{"a bad field next to the node", `{"cursor":NaN,"node":{"type":"T",` + at + `}}`, "", ""},
+		{"a bad text next to the node", `{"cursor":"\x","node":{"type":"T",` + at + `}}`, "", ""},
+		{"a comma behind the node", `{"node":{"type":"T",` + at + `},}`, "", ""},
+		{"a bad key next to the node", `{cursor:1,"node":{"type":"T",` + at + `}}`, `{cursor:1,"node":{"type":"T",` + at + `}}`, noNode},
+		{"a broken key next to the node", `{"\x":1,"node":{}}`, `{"\x":1,"node":{}}`, noNode},
+		{"two bad nodes", `{"node":NaN,"node":{}}`, `{"node":NaN,"node":{}}`, noNode},
+		{"an edge that is a word", `undefined`, `undefined`, noNode},
+		{"two edges without a comma", `{"node":{}} {"node":{}}`, `{"node":{}} {"node":{}}`, noNode},
+		{"an edge that is missing", ` `, ``, noNode},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := `{"edges":[{"node":{"type":"A",` + at + `}},` + test.edge + `,{"node":{"type":"B",` + at + `}}],"pageInfo":{}}`
+			r := flatten(t, map[string][]string{"1": {body}})
+			if test.reason == "" {
+				if len(r.rows) != 3 {
+					t.Errorf("%d rows, rejected %+v", len(r.rows), r.rejected)
+				}
+				return
+			}
+			if len(r.rows) != 2 || len(r.rejected) != 1 {
+				t.Fatalf("%d rows and %d rejected events", len(r.rows), len(r.rejected))
+			}
+			if e := r.rejected[0]; e.Index != 1 || !strings.Contains(e.Reason, test.reason) || string(e.Raw) != test.raw {
+				t.Errorf("rejected is %q of edge %d because %s", e.Raw, e.Index, e.Reason)
+			}
+		})
+	}
+}
+
 func TestPageWithoutEvents(t *testing.T) {
 	for _, body := range []string{`{}`, `{"edges":null}`, `{"edges":[]}`, `{"edges":{}}`} {
 		if r := flatten(t, map[string][]string{"1": {body}}); r.books.Events != 0 {

@@ -25,6 +25,8 @@ var oddPages = []string{
 	page(`{"type":"T",`+at+`,"a":1,"a":2}`, `{"type":"T",`+at+`,"$from":{}}`, `{"type":"",`+at+`}`, `{"type":7,`+at+`}`),
 	page(`{"type":"T",` + at + `,"a":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `}`),
 	page(`{"type":"T",`+at+`}`, `{"type":"T",`+at+`}`, `{"type":"T",`+at+`,"description":"another"}`),
+	page(`{"type":"T",`+at+`,"a":NaN}`, `{"type":"T",`+at+`}`, `{"type":"T",`+at+`,"a":"\x"}`, ``, `{"type":"T",`+at+`,}`),
+	`{"edges":[{"cursor":NaN,"node":{"type":"T",` + at + `}},{"node":NaN,},,{"\x":1,"node":{}}],"took":+1}`, `{"edges":[1,],}`, `{"edges":[] []}`,
 }
 
 // Whatever a page holds, flattening ends without a panic, and of a page that is

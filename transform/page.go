@@ -1,10 +1,11 @@
 package transform
 
 import (
-	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 
+	"prospector/internal/jsontext"
 	"prospector/schemas"
 )
 
@@ -50,7 +51,7 @@ func (f *Flattener) letGo(body []byte) {
 func (f *Flattener) edges(body []byte, cursor string) error {
 	page, err := f.page.parse(body, maxValues)
 	if err != nil {
-		return f.edgeByEdge(body, cursor) // one event may be to blame
+		return f.edgeByEdge(body, cursor) // one event may be the reason
 	}
 	edges, lists := page.get("edges")
 	switch lists {
@@ -63,8 +64,15 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 	i := 0
 	for edge := range edges.elements() {
 		f.books.Events++
-		if reason := f.add(edge); reason != nil {
-			if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, edge.raw(), reason); err != nil {
+		reason := errNotOneNode
+		node, nodes := edge.get("node")
+		if nodes == 1 {
+			reason = f.add(node)
+		} else {
+			node = edge
+		}
+		if reason != nil {
+			if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, node.raw(), reason); err != nil {
 				return err
 			}
 		}
@@ -73,52 +81,94 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 	return nil
 }
 
-var errTwoEdges = errors.New("a page has edges twice")
+var (
+	errTwoEdges     = errors.New("a page has edges twice")
+	errNotSeparable = errors.New("the edges of a page cannot be separated")
+)
 
-// edgeByEdge does the same with little memory, whatever the page holds.
+// edgeByEdge does the same for each event on its own, with little memory. One that
+// is not valid JSON costs no other.
 func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
-	if !json.Valid(body) { // whose errors quote the text, which may be personal
-		return errors.New("a page is not valid JSON")
-	}
-	lists := 0
-	for key := range fieldsOf(body) {
-		if isKey(key, "edges") {
-			lists++
-		}
-	}
-	if lists > 1 {
-		return errTwoEdges
-	}
-	i := 0
-	for raw := range edgesOf(body) {
-		f.books.Events++
-		if reason := f.addText(raw); reason != nil {
-			if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, raw, reason); err != nil {
-				return err
-			}
-		}
-		i++
-	}
-	return nil
-}
-
-// addText is add of an edge that was not parsed yet.
-func (f *Flattener) addText(raw []byte) error {
-	edge, err := f.page.parse(raw, maxValues)
+	edges, err := separateEdges(body)
 	if err != nil {
 		return err
 	}
-	return f.add(edge)
+	i := 0
+	for edge := range edges {
+		f.books.Events++
+		node, reason := separateNode(edge)
+		if reason == nil {
+			reason = f.addText(node)
+		}
+		if reason != nil {
+			if err := f.refuse(Rejected{Prospect: f.prospect, Cursor: cursor, Index: i}, node, reason); err != nil {
+				return err
+			}
+		}
+		i++
+	}
+	return nil
 }
 
-// refuse hands out the event of an edge that is no row, or ends the run.
-func (f *Flattener) refuse(r Rejected, edge []byte, reason error) error {
+// separateEdges returns the text of each edge of a page.
+func separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
+	list, lists, ok := member(page, "edges")
+	switch {
+	case !ok:
+		return nil, errNotSeparable
+	case lists > 1:
+		return nil, errTwoEdges
+	case lists == 0 || jsontext.IsValid(list) && list[0] != '[':
+		return func(func([]byte) bool) {}, nil
+	}
+	if edges, ok = jsontext.Elements(list); !ok {
+		return nil, errNotSeparable
+	}
+	return edges, nil
+}
+
+// separateNode returns the text of an edge's node, or that of the edge if it has
+// not exactly one.
+func separateNode(edge []byte) ([]byte, error) {
+	if node, nodes, ok := member(edge, "node"); ok && nodes == 1 {
+		return node, nil
+	}
+	return edge, errNotOneNode
+}
+
+// member returns the last value of a key of an object, and how often the object has
+// the key. ok is false if the text is not an object whose members can be told
+// apart.
+func member(object []byte, key string) (value []byte, times int, ok bool) {
+	members, ok := jsontext.Members(object)
+	if !ok {
+		return nil, 0, false
+	}
+	for k, v := range members {
+		if jsontext.Unquote(k) == key {
+			value = v
+			times++
+		}
+	}
+	return value, times, true
+}
+
+// addText is add of a node that was not parsed yet.
+func (f *Flattener) addText(text []byte) error {
+	node, err := f.page.parse(text, maxValues)
+	if err != nil {
+		return err
+	}
+	return f.add(node)
+}
+
+// refuse hands out an event that is no row, or ends the run.
+func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 	var unexpected *Unexpected
 	if errors.As(reason, &unexpected) && unexpected.handling == schemas.Fail {
 		return reason
 	}
 	f.books.Quarantined++
-	node := nodeOf(edge)
 	r.Reason = reason.Error()
 	if !f.table.Protects() {
 		r.Raw = slices.Clone(node)
@@ -134,12 +184,8 @@ func (f *Flattener) refuse(r Rejected, edge []byte, reason error) error {
 	return f.reject(r)
 }
 
-// add makes a row of an edge. The error says why that cannot be.
-func (f *Flattener) add(edge value) error {
-	node, nodes := edge.get("node")
-	if nodes != 1 {
-		return errNotOneNode
-	}
+// add makes a row of a node. The error says why that cannot be.
+func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
 	if err != nil {
 		if row.tree != nil {

@@ -52,7 +52,8 @@ type Page struct {
 	Cursor, Next string
 	// Events is how many events the caller counted on the page.
 	Events int
-	// Body is the answer's body, uncompressed, of at most MaxBody bytes.
+	// Body is the answer's body, uncompressed, of at most MaxBody bytes. It need
+	// not be valid JSON.
 	Body []byte
 }
 

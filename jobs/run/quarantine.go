@@ -13,8 +13,8 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"unicode/utf8"
 
+	"prospector/internal/jsontext"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -52,7 +52,7 @@ type quarantined struct {
 	Cursor   string          `json:"cursor"` // of the page; "" for the first
 	Index    int             `json:"index"`  // of the edge on the page
 	Event    json.RawMessage `json:"event,omitempty"`
-	Raw      []byte          `json:"event_base64,omitempty"` // where it is not JSON in UTF-8
+	Raw      []byte          `json:"event_base64,omitempty"` // if some readers of JSON would refuse it
 	// Withheld is how many bytes the event has, where policies cannot be applied.
 	Withheld int `json:"event_withheld_bytes,omitempty"`
 	// Policies identifies those that were applied: schemas.Table.Protection.
@@ -126,7 +126,7 @@ func (q *quarantine) add(r transform.Rejected) error {
 	e := quarantined{Prospect: r.Prospect, Reason: r.Reason, Cursor: r.Cursor, Index: r.Index, Withheld: r.Withheld, Policies: q.protection}
 	if r.Raw == nil {
 		e.Event = nil
-	} else if utf8.Valid(r.Raw) && json.Valid(r.Raw) {
+	} else if jsontext.IsPortable(r.Raw) {
 		e.Event = r.Raw
 	} else {
 		e.Raw = r.Raw

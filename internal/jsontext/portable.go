@@ -1,0 +1,48 @@
+package jsontext
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// IsPortable reports whether every reader of JSON accepts a text: it is valid JSON
+// in UTF-8, nested at most MaxDepth deep, and no escape in it is half of a
+// surrogate pair.
+func IsPortable(text []byte) bool {
+	return IsValid(text) && utf8.Valid(text) && !hasLoneSurrogate(text)
+}
+
+// hasLoneSurrogate reports whether an escape of a valid text is half of a pair.
+func hasLoneSurrogate(text []byte) bool {
+	for {
+		n := bytes.IndexByte(text, '\\')
+		if n < 0 {
+			return false
+		}
+		text = text[n:]
+		unit := codeUnit(text)
+		if !utf16.IsSurrogate(unit) {
+			text = text[len(`\n`):]
+			continue
+		}
+		text = text[len(`\uXXXX`):]
+		if utf16.DecodeRune(unit, codeUnit(text)) == utf8.RuneError {
+			return true
+		}
+		text = text[len(`\uXXXX`):]
+	}
+}
+
+// codeUnit returns the unit that a text begins with, as in \u00e9, or -1.
+func codeUnit(text []byte) rune {
+	if len(text) < len(`\uXXXX`) || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
+}

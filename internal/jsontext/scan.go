@@ -1,0 +1,253 @@
+// Package jsontext takes JSON texts apart without building anything of them: a
+// page is bounded in bytes, but its values in memory may need fifty times as much.
+//
+// Its duties: a Scanner checks the grammar to the letter; Members and Elements
+// separate an object or an array, one level deep, even if a value in it is not
+// valid JSON; IsPortable reports whether every reader of JSON accepts a text.
+//
+// Not its duties: what a page or an event is, and what a value means.
+package jsontext
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"math/bits"
+)
+
+// MaxDepth is how deep a Scanner lets values be nested; the outermost counts as
+// one. Many readers of JSON stop at about as many.
+const MaxDepth = 300
+
+// Scanner walks over its JSON text and checks the grammar (RFC 8259) to the
+// letter, except that strings may hold invalid UTF-8.
+//
+// Its methods expect what they are named after at an index of the text, and return
+// the index behind it. If it is not there, they return the index of the first
+// byte that does not fit, and false. A Scanner keeps no index of its own, since
+// every page passes through it byte by byte.
+type Scanner []byte
+
+// peek is the byte at an index, or 0 at the end, which no JSON begins with.
+func (s Scanner) peek(i int) byte {
+	if i < len(s) {
+		return s[i]
+	}
+	return 0
+}
+
+// Space returns the index of the first byte, from i on, that is not white space.
+func (s Scanner) Space(i int) int {
+	for i < len(s) && s[i] <= ' ' && isSpace(s[i]) {
+		i++
+	}
+	return i
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// Value expects a value that is inside depth others. If it is an array, its length
+// is added to *n, unless n is nil.
+func (s Scanner) Value(i, depth int, n *int) (int, bool) {
+	if depth >= MaxDepth {
+		return i, false
+	}
+	switch s.peek(i) {
+	case '"':
+		return s.string(i)
+	case '{':
+		return s.Object(i, depth, nil)
+	case '[':
+		return s.array(i, depth, n)
+	case 't':
+		return s.word(i, "true")
+	case 'f':
+		return s.word(i, "false")
+	case 'n':
+		return s.word(i, "null")
+	}
+	return s.number(i)
+}
+
+// Object expects an object that is inside depth others. It calls member, unless
+// that is nil, with each key and the index of its value; member returns what
+// Value returns.
+func (s Scanner) Object(i, depth int, member func(key string, i int) (int, bool)) (_ int, ok bool) {
+	if s.peek(i) != '{' {
+		return i, false
+	}
+	if i = s.Space(i + 1); s.peek(i) == '}' {
+		return i + 1, true
+	}
+	for {
+		start := i
+		if i, ok = s.string(i); !ok {
+			return i, false
+		}
+		end := i
+		if i = s.Space(i); s.peek(i) != ':' {
+			return i, false
+		}
+		i = s.Space(i + 1)
+		if member == nil {
+			i, ok = s.Value(i, depth+1, nil)
+		} else {
+			i, ok = member(Unquote(s[start:end]), i)
+		}
+		if !ok {
+			return i, false
+		}
+		i = s.Space(i)
+		switch s.peek(i) {
+		case ',':
+			i = s.Space(i + 1)
+		case '}':
+			return i + 1, true
+		default:
+			return i, false
+		}
+	}
+}
+
+// array expects the rest of an array whose bracket Value has seen. It adds the
+// number of elements to *n, unless n is nil.
+func (s Scanner) array(i, depth int, n *int) (_ int, ok bool) {
+	if i = s.Space(i + 1); s.peek(i) == ']' {
+		return i + 1, true
+	}
+	for {
+		if i, ok = s.Value(i, depth+1, nil); !ok {
+			return i, false
+		}
+		if n != nil {
+			*n++
+		}
+		i = s.Space(i)
+		switch s.peek(i) {
+		case ',':
+			i = s.Space(i + 1)
+		case ']':
+			return i + 1, true
+		default:
+			return i, false
+		}
+	}
+}
+
+func (s Scanner) string(i int) (_ int, ok bool) {
+	if s.peek(i) != '"' {
+		return i, false
+	}
+	for i++; ; {
+		i = s.plain(i)
+		switch s.peek(i) {
+		case '"':
+			return i + 1, true
+		case '\\':
+			if i, ok = s.escape(i + 1); !ok {
+				return i, false
+			}
+		default: // the end of the text included
+			return i, false
+		}
+	}
+}
+
+// plain skips the bytes of a string that stand for themselves. It reads eight
+// bytes at a time, as long as there are eight.
+func (s Scanner) plain(i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	rest, n := s[i:], 0
+	for ; n <= len(rest)-8; n += 8 { // in this form, no bounds are checked
+		w := binary.LittleEndian.Uint64(rest[n : n+8])
+		// With bit 1 flipped, a quote is a space, and what is below a space stays
+		// there. The lowest bit that is left is the top of the first byte that is
+		// one of them or a backslash: borrows reach only higher ones.
+		low, escape := w^ones*2, w^ones*'\\'
+		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
+			return i + n + bits.TrailingZeros64(stop)/8
+		}
+	}
+	for n < len(rest) && rest[n] >= ' ' && rest[n] != '"' && rest[n] != '\\' {
+		n++
+	}
+	return i + n
+}
+
+// escape expects what follows a backslash.
+func (s Scanner) escape(i int) (int, bool) {
+	switch s.peek(i) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 1, true
+	case 'u':
+		i++
+		for range 4 {
+			c := s.peek(i)
+			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+				return i, false
+			}
+			i++
+		}
+		return i, true
+	}
+	return i, false
+}
+
+func (s Scanner) number(i int) (_ int, ok bool) {
+	if s.peek(i) == '-' {
+		i++
+	}
+	if s.peek(i) == '0' {
+		i++
+	} else if i, ok = s.digits(i); !ok {
+		return i, false
+	}
+	if s.peek(i) == '.' {
+		if i, ok = s.digits(i + 1); !ok {
+			return i, false
+		}
+	}
+	if c := s.peek(i); c != 'e' && c != 'E' {
+		return i, true
+	}
+	i++
+	if c := s.peek(i); c == '+' || c == '-' {
+		i++
+	}
+	return s.digits(i)
+}
+
+// digits expects at least one digit.
+func (s Scanner) digits(i int) (int, bool) {
+	start := i
+	for i < len(s) && s[i]-'0' <= 9 {
+		i++
+	}
+	return i, i > start
+}
+
+func (s Scanner) word(i int, w string) (int, bool) {
+	end := i + len(w)
+	if end > len(s) || string(s[i:end]) != w {
+		return i, false
+	}
+	return end, true
+}
+
+// IsValid reports whether a text is one JSON value, nested at most MaxDepth deep.
+func IsValid(text []byte) bool {
+	s := Scanner(text)
+	end, ok := s.Value(s.Space(0), 0, nil)
+	return ok && s.Space(end) == len(text)
+}
+
+// Unquote returns the text of a valid JSON string. Without escapes, its bytes stay
+// as they are, valid UTF-8 or not.
+func Unquote(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
+	var text string
+	_ = json.Unmarshal(raw, &text) // cannot fail
+	return text
+}

@@ -1,0 +1,57 @@
+package jsontext
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestStrings tries every byte at every place in a string, short and long.
+func TestStrings(t *testing.T) {
+	for _, length := range []int{1, 7, 8, 9, 30} {
+		for at := range length {
+			for c := range 256 {
+				text := []byte(`"` + strings.Repeat("é", length)[:length] + `"`)
+				text[1+at] = byte(c)
+				end, ok := Scanner(text).string(0)
+				if got, want := ok && end == len(text), json.Valid(text); got != want {
+					t.Errorf("%q is valid: %v, want %v", text, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestIsPortable(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, test := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"an object", ` {"a":[1,"\n\\é",null]} `, true},
+		{"a pair", `"\ud83d\uDE00"`, true},
+		{"two pairs", `"\ud83d\ude00\ud83d\ude00"`, true},
+		{"half of a pair", `"\ud83d"`, false},
+		{"the other half", `"\ude00"`, false},
+		{"halves in the wrong order", `"\ude00\ud83d"`, false},
+		{"a half, and another escape", `"\ud83d\n"`, false},
+		{"a half, and another character", `"\ud83d\u0041"`, false},
+		{"a half behind a pair", `"\ud83d\ude00\ud83d"`, false},
+		{"half of a pair in a key", `{"\ud83d":1}`, false},
+		{"an escaped backslash", `"\\ud83d"`, true},
+		{"an escaped backslash before a half", `"\\\ud83d"`, false},
+		{"invalid UTF-8", "\"\xff\"", false},
+		{"a surrogate in UTF-8", "\"\xed\xa0\xbd\"", false},
+		{"as deep as may be", nested(MaxDepth), true},
+		{"one deeper", nested(MaxDepth + 1), false},
+		{"not JSON", `{"a":NaN}`, false},
+		{"nothing", ``, false},
+		{"two values", `1 2`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := IsPortable([]byte(test.text)); got != test.want {
+				t.Errorf("IsPortable(%s) is %v", test.text, got)
+			}
+		})
+	}
+}

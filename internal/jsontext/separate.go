@@ -1,0 +1,175 @@
+package jsontext
+
+import "iter"
+
+// Members and Elements need valid JSON only at the level that they separate. Below
+// it, they ask for no more than is needed to find the end of a value: a string
+// ends at its first quote that no backslash precedes, brackets match, and all else
+// is passed over. So one value with a NaN, a broken escape, a raw line feed or a
+// million brackets never hides the values next to it.
+//
+// Both check the whole text before they return, in time that is linear in it, with
+// one bit of memory for each level of nesting. A comma before the closing bracket
+// separates nothing, as in JavaScript.
+
+// Members returns the keys, as they are written, and the values of an object. The
+// keys are valid JSON strings; a value may be any text, even an empty one. ok is
+// false if the text is not an object, or if its members cannot be told apart.
+func Members(text []byte) (members iter.Seq2[[]byte, []byte], ok bool) {
+	parts, ok := separate(text, '{')
+	if !ok {
+		return nil, false
+	}
+	for part := range parts {
+		if _, _, ok := member(part); !ok {
+			return nil, false
+		}
+	}
+	return func(yield func(key, value []byte) bool) {
+		for part := range parts {
+			if key, value, _ := member(part); !yield(key, value) {
+				return
+			}
+		}
+	}, true
+}
+
+// member separates a key from its value.
+func member(part []byte) (key, value []byte, ok bool) {
+	s := Scanner(part)
+	end, ok := s.string(0)
+	colon := s.Space(end)
+	if !ok || s.peek(colon) != ':' {
+		return nil, nil, false
+	}
+	return part[:end], part[s.Space(colon+1):], true
+}
+
+// Elements returns the elements of an array, each of which may be any text, even an
+// empty one. ok is false if the text is not an array, or if its elements cannot be
+// told apart.
+func Elements(text []byte) (elements iter.Seq[[]byte], ok bool) { return separate(text, '[') }
+
+// separate returns the texts between the commas of an object or array, without the
+// white space around them.
+func separate(text []byte, open byte) (iter.Seq[[]byte], bool) {
+	text = trim(text)
+	if len(text) == 0 || text[0] != open || skipBrackets(text) != len(text) {
+		return nil, false
+	}
+	return func(yield func([]byte) bool) {
+		for rest := text[1 : len(text)-1]; ; {
+			end := skipPart(rest)
+			part := trim(rest[:end])
+			if end == len(rest) {
+				if len(part) > 0 {
+					yield(part)
+				}
+				return
+			}
+			if !yield(part) {
+				return
+			}
+			rest = rest[end+1:]
+		}
+	}, true
+}
+
+// trim returns a text without the white space around it.
+func trim(text []byte) []byte {
+	for len(text) > 0 && isSpace(text[0]) {
+		text = text[1:]
+	}
+	for len(text) > 0 && isSpace(text[len(text)-1]) {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
+// skipPart returns the index of the first comma that is in no bracket and in no
+// string, or the length of the text, whose brackets match.
+func skipPart(text []byte) int {
+	for i := 0; i < len(text); {
+		switch text[i] {
+		case ',':
+			return i
+		case '"':
+			i = skipString(text, i)
+		case '[', '{':
+			i += skipBrackets(text[i:])
+		default:
+			i++
+		}
+	}
+	return len(text)
+}
+
+// skipBrackets returns the index behind the bracket that matches the one that a
+// text begins with, or -1 if it has no match.
+func skipBrackets(text []byte) int {
+	var open brackets
+	for i := 0; i < len(text); {
+		c := text[i]
+		switch c {
+		case '"':
+			if i = skipString(text, i); i < 0 {
+				return -1
+			}
+			continue
+		case '[', '{':
+			open.push(c == '{')
+		case ']', '}':
+			if open.pop() != (c == '}') {
+				return -1
+			}
+			if open.depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+	return -1
+}
+
+// skipString returns the index behind the string that begins at i, or -1 if it
+// does not end.
+func skipString(text []byte, i int) int {
+	for i++; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// brackets is a stack of brackets that are open, one bit each. The innermost 64 are
+// in a word of their own, as hardly any value is nested deeper.
+type brackets struct {
+	depth int
+	inner uint64 // 1 is a curly bracket
+	outer []uint64
+}
+
+func (b *brackets) push(curly bool) {
+	if b.depth > 0 && b.depth%64 == 0 {
+		b.outer = append(b.outer, b.inner)
+	}
+	if b.inner <<= 1; curly {
+		b.inner |= 1
+	}
+	b.depth++
+}
+
+// pop reports whether the innermost bracket is curly. At least one is open.
+func (b *brackets) pop() (curly bool) {
+	curly = b.inner&1 == 1
+	b.inner >>= 1
+	if b.depth--; b.depth > 0 && b.depth%64 == 0 {
+		last := len(b.outer) - 1
+		b.inner, b.outer = b.outer[last], b.outer[:last]
+	}
+	return curly
+}

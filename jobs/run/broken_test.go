@@ -1,0 +1,82 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"prospector/jobs/plan"
+)
+
+// Of three pages, the middle one has a bad event: it is quarantined, nothing else
+// is lost, no page is requested twice, and the second night changes nothing.
+func TestBadEvents(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, test := range []struct {
+		name, value string // of a field of the bad event
+		encoded     bool   // in base64
+	}{
+		{"not a number", `NaN`, true},
+		{"infinities", `[Infinity,-Infinity]`, true},
+		{"words and numbers of other languages", `[None,undefined,01,+1,.5,1.]`, true},
+		{"broken escapes", `["\x","\u12"]`, true},
+		{"raw control characters", "\"1\n2\x003\"", true},
+		{"trailing commas", `[1,{"a":2,},]`, true},
+		{"single quotes", `'x'`, true},
+		{"nested 400 deep", deep(400), true},
+		{"nested 10,000 deep", deep(9_999), true}, // encoding/json reads no more, and the line has two levels more
+		{"nested 100,000 deep", deep(100_000), true},
+		{"too many values", "[1" + strings.Repeat(",1", 250_000) + "]", false},
+		{"a key twice", `{"a":1,"a":2}`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHouse(t)
+			var requests atomic.Int64
+			bad := `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","a":` + test.value + `}`
+			pages := map[string][]string{
+				"": {on(1, "a"), on(1, "b")}, "2": {on(2, "c"), bad, on(2, "],[")}, "3": {on(3, "d")},
+			}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				after := r.URL.Query().Get("after")
+				next := map[string]string{"": "2", "2": "3", "3": ""}[after]
+				io.WriteString(w, `{"edges":[{"node":`+strings.Join(pages[after], `},{"node":`)+fmt.Sprintf(`}],"pageInfo":{"endCursor":%q,"hasNextPage":%t}}`, next, next != ""))
+			}))
+			t.Cleanup(server.Close)
+			h.ask(server.URL, "1")
+			for night := range 2 {
+				p := h.apply()
+				if got, want := h.bodies(), []string{"],[", "a", "b", "c", "d"}; !slices.Equal(got, want) {
+					t.Fatalf("the lake has %q, not %q", got, want)
+				}
+				if n := requests.Swap(0); n != 3 {
+					t.Errorf("%d requests, not 3", n)
+				}
+				if s := p.Summary(); night == 1 && s != (plan.Summary{}) {
+					t.Errorf("the second night has changes: %+v", s)
+				}
+			}
+			var line struct {
+				Event json.RawMessage
+				Raw   []byte `json:"event_base64"`
+			}
+			if err := json.Unmarshal([]byte(readAll(t, filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl"))), &line); err != nil {
+				t.Fatal(err)
+			}
+			kept := []byte(line.Event)
+			if test.encoded {
+				kept = line.Raw
+			}
+			if string(kept) != bad {
+				t.Errorf("the quarantine has %.200q, not %.200q", kept, bad)
+			}
+		})
+	}
+}
