@@ -22,12 +22,13 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
+	"prospector/internal/nolink"
 )
 
 var (
@@ -87,7 +88,8 @@ type Recovery struct {
 // one prospect by one goroutine at a time.
 type Journal struct {
 	dir      string
-	lock     *flock.Flock
+	files    *nolink.Dir // which is dir
+	lock     *os.File
 	header   header // of the next segment
 	now      func() time.Time
 	limit    int64 // of a segment, in bytes
@@ -108,7 +110,8 @@ const syncInterval = 5 * time.Second
 // if it began less than maxAge ago (or, as clocks may be wrong, before now by as
 // much); otherwise it is deleted. A maxAge of 0 always begins anew.
 //
-// The journal is locked for other processes until Close or Remove. Open gives
+// The directory is private, and neither it nor what is in it may be a symbolic
+// link. The journal is locked for other processes until Close or Remove. Open gives
 // ErrLocked when another has it, and never an error because of what the journal's
 // files hold.
 func Open(dir, binding string, maxAge time.Duration, now func() time.Time) (*Journal, error) {
@@ -123,24 +126,31 @@ func open(dir, binding string, maxAge time.Duration, now func() time.Time) (_ *J
 	if len(binding) > maxBinding {
 		return nil, fmt.Errorf("its binding has %d bytes, and at most %d fit", len(binding), maxBinding)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	files, err := nolink.MakePrivate(filepath.Dir(dir), filepath.Base(dir))
+	if err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
-	if ok, err := lock.TryLock(); err != nil {
+	defer func() {
+		if err != nil {
+			files.Close()
+		}
+	}()
+	lock, err := files.TryLock("lock")
+	if err != nil {
 		return nil, err
-	} else if !ok {
+	}
+	if lock == nil {
 		return nil, fmt.Errorf("%w by another process; wait until it has ended, or stop it", ErrLocked)
 	}
 	defer func() {
 		if err != nil {
-			lock.Unlock()
+			lock.Close()
 		}
 	}()
 
 	start := now()
 	j := &Journal{
-		dir: dir, lock: lock, now: now, limit: segmentSize, synced: start,
+		dir: dir, files: files, lock: lock, now: now, limit: segmentSize, synced: start,
 		header: header{number: 1, created: start, binding: binding},
 	}
 	if err := j.recover(maxAge); err != nil {
@@ -250,7 +260,7 @@ func (j *Journal) roll() error {
 	if err := j.closeSegment(); err != nil {
 		return err
 	}
-	out, err := os.OpenFile(segmentPath(j.dir, j.header.number), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := j.files.Create(segmentName(j.header.number))
 	if err != nil {
 		return err
 	}
@@ -261,7 +271,7 @@ func (j *Journal) roll() error {
 	}
 	j.size = int64(n)
 	j.header.number++
-	return syncDir(j.dir)
+	return j.files.Sync()
 }
 
 func (j *Journal) closeSegment() error {
@@ -325,9 +335,9 @@ func (j *Journal) Remove() error {
 	if errors.Is(j.failed, ErrClosed) {
 		return fmt.Errorf("removing the journal in %s: %w", j.dir, ErrClosed)
 	}
-	numbers, err := segmentsIn(j.dir)
+	numbers, err := segmentsIn(j.files)
 	if err == nil {
-		err = removeSegments(j.dir, numbers)
+		err = removeSegments(j.files, numbers)
 	}
 	if e := j.release(); err == nil {
 		err = e
@@ -342,8 +352,10 @@ func (j *Journal) release() error {
 	j.failed = ErrClosed
 	err := j.closeSegment()
 	j.index.close()
-	if e := j.lock.Unlock(); err == nil {
-		err = e
+	for _, f := range []io.Closer{j.lock, j.files} {
+		if e := f.Close(); err == nil {
+			err = e
+		}
 	}
 	return err
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"prospector/internal/nolink"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -278,7 +280,7 @@ func TestDiscard(t *testing.T) {
 			if got := j.Recovered().Discarded; !strings.Contains(got, tt.reason) || (got == "") != (tt.reason == "") {
 				t.Errorf("reason %q, want one with %q", got, tt.reason)
 			}
-			if numbers, err := segmentsIn(dir); err != nil || (len(numbers) > 0) != tt.kept {
+			if numbers, err := segmentsAt(dir); err != nil || (len(numbers) > 0) != tt.kept {
 				t.Errorf("segments %v are left, %v", numbers, err)
 			}
 			if _, err := os.Stat(bystander); err != nil {
@@ -338,7 +340,7 @@ func TestRemove(t *testing.T) {
 	j := mustOpen(t, dir)
 	must(t, j.Append(Page{Prospect: "a", Number: 1}))
 	must(t, j.Remove())
-	if numbers, err := segmentsIn(dir); err != nil || len(numbers) > 0 {
+	if numbers, err := segmentsAt(dir); err != nil || len(numbers) > 0 {
 		t.Errorf("segments %v are left, %v", numbers, err)
 	}
 	if err := j.Append(Page{Prospect: "a", Number: 1}); !errors.Is(err, ErrClosed) {
@@ -446,7 +448,7 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 	group.Wait()
 	must(t, j.Close())
-	if numbers, _ := segmentsIn(dir); len(numbers) < 5 {
+	if numbers, _ := segmentsAt(dir); len(numbers) < 5 {
 		t.Errorf("only the segments %v were written", numbers)
 	}
 
@@ -475,4 +477,13 @@ func TestConcurrentAppends(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+func segmentsAt(path string) ([]uint32, error) {
+	dir, err := nolink.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return segmentsIn(dir)
 }

@@ -14,7 +14,7 @@ import (
 // first byte that is not part of a whole record, and deletes what follows. New
 // records never go to a segment of an earlier run.
 func (j *Journal) recover(maxAge time.Duration) (err error) {
-	numbers, err := segmentsIn(j.dir)
+	numbers, err := segmentsIn(j.files)
 	if err != nil {
 		return err
 	}
@@ -40,11 +40,11 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 	// In this order: once the damage is cut off, nothing would tell that the
 	// later segments do not continue what is left.
 	for _, n := range numbers {
-		if info, err := os.Stat(segmentPath(j.dir, n)); err == nil && j.recovery.Discarded == "" {
-			j.recovery.Lost += info.Size()
+		if info, err := j.files.Lstat(segmentName(n)); err == nil && j.recovery.Discarded == "" {
+			j.recovery.Lost += info.Size
 		}
 	}
-	if err := removeSegments(j.dir, numbers); err != nil || end < 0 {
+	if err := removeSegments(j.files, numbers); err != nil || end < 0 {
 		return err
 	}
 	last := j.index.segments[len(j.index.segments)-1]
@@ -57,7 +57,7 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 // recoverSegment reports whether it kept any of the segment, and if it did not
 // keep all, where the rest begins; otherwise end is negative.
 func (j *Journal) recoverSegment(number uint32, maxAge time.Duration) (kept bool, end int64, err error) {
-	f, err := os.OpenFile(segmentPath(j.dir, number), os.O_RDWR, 0)
+	f, err := j.files.OpenFile(segmentName(number), os.O_RDWR, 0)
 	if err != nil {
 		return false, -1, err
 	}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"prospector/internal/nolink"
 )
 
 // A segment is a file of records behind a header:
@@ -148,21 +150,24 @@ func ended(err error) error {
 	return err
 }
 
+// segmentPath is the path of a segment, for messages.
 func segmentPath(dir string, number uint32) string {
-	return filepath.Join(dir, fmt.Sprintf("%08d.segment", number))
+	return filepath.Join(dir, segmentName(number))
 }
 
-var segmentName = regexp.MustCompile(`^([0-9]{8,10})\.segment$`)
+func segmentName(number uint32) string { return fmt.Sprintf("%08d.segment", number) }
+
+var segmentPattern = regexp.MustCompile(`^([0-9]{8,10})\.segment$`)
 
 // segmentsIn gives the numbers of the segments in dir, ascending.
-func segmentsIn(dir string) ([]uint32, error) {
-	entries, err := os.ReadDir(dir)
+func segmentsIn(dir *nolink.Dir) ([]uint32, error) {
+	entries, err := dir.Names()
 	if err != nil {
 		return nil, err
 	}
 	var numbers []uint32
 	for _, e := range entries {
-		if m := segmentName.FindStringSubmatch(e.Name()); m != nil {
+		if m := segmentPattern.FindStringSubmatch(e.Name()); m != nil {
 			if n, err := strconv.ParseUint(m[1], 10, 32); err == nil && n < math.MaxUint32 {
 				numbers = append(numbers, uint32(n))
 			}
@@ -173,24 +178,14 @@ func segmentsIn(dir string) ([]uint32, error) {
 }
 
 // removeSegments deletes segments durably.
-func removeSegments(dir string, numbers []uint32) error {
+func removeSegments(dir *nolink.Dir, numbers []uint32) error {
 	if len(numbers) == 0 {
 		return nil
 	}
 	for _, n := range numbers {
-		if err := os.Remove(segmentPath(dir, n)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := dir.Remove(segmentName(n)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes the creation and the deletion of files in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return dir.Sync()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,9 +67,9 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	}
 	out.Warnings = append(out.Warnings, w.driftWarnings(jobs.Job{Block: block}, out)...)
 
-	dir := filepath.Join(w.stageDir(), fileName(address))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return out, fmt.Errorf("making the staging directory: %w", err)
+	dir, err := w.makeStageDir(fileName(address))
+	if err != nil {
+		return out, err
 	}
 	paths := plan.Partitions(out.Prior)
 	outcomes := make([]plan.Outcome, len(paths))
@@ -79,7 +78,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		numbers[path] = i
 	}
 	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Prior, sinks: out.Sinks, dir: dir}
-	err := parallel(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
+	err = parallel(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
 		outcomes[numbers[path]], err = e.outcome(ctx, path, numbers[path])
 		return err
 	})
@@ -238,7 +237,7 @@ type Erased struct {
 // published file. It fails when there are any.
 func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, error) {
 	var e Erased
-	if err := os.RemoveAll(filepath.Join(s.DataDir, "journal")); err != nil {
+	if err := s.data.RemoveAll(journals); err != nil {
 		return e, fmt.Errorf("removing the journals of pages: %w", err)
 	}
 	beside, prefix := s.Backend.Beside()
@@ -257,8 +256,8 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, err
 			}
 		}
 	}
-	if err := os.MkdirAll(s.stageDir(), 0o700); err != nil { // for copies of remote files
-		return e, fmt.Errorf("making the staging directory: %w", err)
+	if _, err := s.makeStageDir(""); err != nil { // for copies of remote files
+		return e, err
 	}
 	var files atomic.Int64
 	for _, address := range s.state.Addresses() {

@@ -422,7 +422,7 @@ func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error)
 	}
 	opened, err := s.OpenSink(ctx, sink)
 	if err != nil {
-		return nil, sink.Unusable("Sink cannot be opened", err)
+		return nil, unusableSink(sink, "Sink cannot be opened", err)
 	}
 	s.stores[sink.Address] = opened
 	return opened, nil

@@ -75,8 +75,7 @@ var errSilent = errors.New("the API does not answer")
 
 // read pages through all events of every prospect, and stages their rows.
 func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
-	s.read = append(s.read, s.journalDir(job))
-	journal, err := spool.Open(s.journalDir(job), from.binding, journalAge, s.Now)
+	journal, err := s.openJournal(job, from.binding)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -63,15 +64,23 @@ func (s *Session) refresh(ctx context.Context, prior *state.State, address, tabl
 		}
 		seen, err := list(ctx, opened, table)
 		if err != nil {
-			return nil, nil, sink.Unusable("Sink cannot be listed", err)
+			return nil, nil, unusableSink(sink, "Sink cannot be listed", err)
 		}
 		sums, err := checksums(ctx, opened, plan.Suspects(before, seen))
 		if err != nil {
-			return nil, nil, sink.Unusable("Sink cannot be read", err)
+			return nil, nil, unusableSink(sink, "Sink cannot be read", err)
 		}
 		found[sink.Address] = plan.Refresh(sink.Address, table, before, seen, sums)
 	}
 	return found, left, nil
+}
+
+// unusableSink makes an error about a sink. A symbolic link has its own summary.
+func unusableSink(sink jobs.Sink, summary string, err error) error {
+	if link, ok := errors.AsType[*nolink.LinkError](err); ok {
+		summary, err = "The sink has a symbolic link", link
+	}
+	return sink.Unusable(summary, err)
 }
 
 func list(ctx context.Context, from store.Store, job string) (seen []plan.Seen, err error) {

@@ -18,10 +18,12 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
-	"os"
+	"path"
 	"path/filepath"
 	"time"
 
+	"prospector/extract/spool"
+	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -86,8 +88,11 @@ type Progress struct {
 type Options struct {
 	Config *jobs.Configuration
 	// DataDir is where the sessions of one state keep their own files, all of
-	// them disposable. Nothing else is kept there.
+	// them disposable. Nothing else is kept there. It is private to its user, and
+	// no symbolic link is followed from DataRoot on, which is the directory that
+	// the user has named; "" is the parent of DataDir.
 	DataDir   string
+	DataRoot  string
 	Backend   Backend
 	OpenSink  func(context.Context, jobs.Sink) (store.Store, error)
 	Observer  Observer
@@ -114,6 +119,7 @@ type Session struct {
 	Options
 	info   state.LockInfo // of this run
 	serial int64          // of the state as it was
+	data   *nolink.Dir    // DataDir
 	state  *state.State
 	stores map[string]store.Store  // by sink address
 	done   map[string]plan.Summary // what was published so far, by job address
@@ -121,7 +127,8 @@ type Session struct {
 	// verify is the second reader.
 	verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
 	// keepJournals is true until a plan is complete and, if it is applied,
-	// applied to its end; read are the journals that it has used.
+	// applied to its end; read are the journals that it has used, by their paths
+	// in the data directory.
 	keepJournals bool
 	read         []string
 }
@@ -159,18 +166,63 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 			}
 		}
 	}
-	if err := os.RemoveAll(filepath.Dir(s.stageDir())); err != nil {
+	if s.data, err = MakeDataDir(o.DataRoot, o.DataDir); err != nil {
+		return nil, nil, err
+	}
+	if err := s.data.RemoveAll(stages); err != nil {
 		return nil, nil, fmt.Errorf("clearing what an earlier run has staged: %w", err)
 	}
 	return ctx, s, nil
 }
 
-// stageDir is this run's own, lest one that comes back after it has lost its lock
-// takes away what its successor has staged.
-func (s *Session) stageDir() string { return filepath.Join(s.DataDir, "stage", s.info.ID) }
+// MakeDataDir makes and opens the data directory, as Options describes it.
+func MakeDataDir(root, dir string) (*nolink.Dir, error) {
+	root = cmp.Or(root, filepath.Dir(dir))
+	rel, err := filepath.Rel(root, dir)
+	var made *nolink.Dir
+	if err == nil {
+		made, err = nolink.MakePrivate(root, filepath.ToSlash(rel))
+	}
+	if link, ok := errors.AsType[*nolink.LinkError](err); ok {
+		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The data directory is a symbolic link",
+			Detail: link.Error() + ". To keep prospector's own files elsewhere, set PROSPECTOR_DATA_DIR to that directory."}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	return made, nil
+}
 
-func (s *Session) journalDir(job jobs.Job) string {
-	return filepath.Join(s.DataDir, "journal", fileName(job.Address))
+// The directories in the data directory.
+const (
+	stages   = "stage"
+	journals = "journal"
+)
+
+// stageDir is this run's own, so that a run which comes back after it has lost its
+// lock does not remove what its successor has staged.
+func (s *Session) stageDir() string { return filepath.Join(s.DataDir, stages, s.info.ID) }
+
+// makeStageDir makes a directory in stageDir, or that one with "", and gives its
+// path.
+func (s *Session) makeStageDir(name string) (string, error) {
+	made, err := s.data.Make(path.Join(stages, s.info.ID, name), true)
+	if err != nil {
+		return "", fmt.Errorf("making the staging directory: %w", err)
+	}
+	return filepath.Join(s.stageDir(), name), made.Close()
+}
+
+// openJournal opens the journal of a job's pages.
+func (s *Session) openJournal(job jobs.Job, binding string) (*spool.Journal, error) {
+	name := path.Join(journals, fileName(job.Address))
+	parent, err := s.data.Make(journals, true)
+	if err != nil {
+		return nil, fmt.Errorf("making the directory of page journals: %w", err)
+	}
+	parent.Close()
+	s.read = append(s.read, name)
+	return spool.Open(filepath.Join(s.DataDir, name), binding, journalAge, s.Now)
 }
 
 // fileName makes a file's name of an address: jobs may share the name of their
@@ -196,14 +248,15 @@ func (s *Session) Close() error {
 	for _, c := range s.stages {
 		errs = append(errs, c.Close())
 	}
-	if s.state != nil {
-		errs = append(errs, os.RemoveAll(s.stageDir()))
-		_ = os.Remove(filepath.Dir(s.stageDir())) // unless another run is there
-	}
-	if !s.keepJournals {
-		for _, dir := range s.read {
-			errs = append(errs, os.RemoveAll(dir))
+	if s.data != nil {
+		errs = append(errs, s.data.RemoveAll(path.Join(stages, s.info.ID)))
+		_ = s.data.RemoveDir(stages) // unless another run is there
+		if !s.keepJournals {
+			for _, dir := range s.read {
+				errs = append(errs, s.data.RemoveAll(dir))
+			}
 		}
+		errs = append(errs, s.data.Close())
 	}
 	for _, opened := range s.stores {
 		errs = append(errs, opened.Close())

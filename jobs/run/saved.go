@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/schemas"
@@ -23,15 +26,21 @@ func (s *Session) SavePlan(p *plan.Plan, path string) (err error) {
 			err = jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan could not be saved", Detail: fmt.Sprintf("Writing %s: %s.", path, err)}
 		}
 	}()
-	// A sibling that is renamed at the end: a plan that exists is whole. It
-	// holds events, so it is for its owner alone.
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	dir, name, err := planFile(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// A sibling that is renamed at the end: a plan that exists is complete. It
+	// holds events, so only its owner may read it.
+	temporary := "." + name + "." + rand.Text()
+	f, err := dir.Create(temporary)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = errors.Join(err, dir.Remove(temporary))
 		}
 	}()
 	err = plan.Save(f, p, func(path string) (io.ReadCloser, error) { return os.Open(path) })
@@ -41,7 +50,39 @@ func (s *Session) SavePlan(p *plan.Plan, path string) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return dir.Rename(temporary, dir, name)
+}
+
+// planFile opens the directory of a plan that is to be saved. The plan replaces a
+// file, but no symbolic link.
+func planFile(path string) (dir *nolink.Dir, name string, err error) {
+	if dir, err = nolink.Open(filepath.Dir(path)); err != nil {
+		return nil, "", err
+	}
+	name = filepath.Base(path)
+	if _, err := dir.Regular(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		dir.Close()
+		return nil, "", err
+	}
+	return dir, name, nil
+}
+
+// CanSavePlan gives the error that SavePlan would give for the path.
+func CanSavePlan(path string) error {
+	if strings.HasSuffix(path, string(filepath.Separator)) {
+		return errors.New("it is the name of a directory")
+	}
+	dir, name, err := planFile(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	probe := "." + name + "." + rand.Text()
+	f, err := dir.Create(probe)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), dir.Remove(probe))
 }
 
 // ReadPlan reads a saved plan, to be shown. Its staged files stay in it.
@@ -85,9 +126,9 @@ func (s *Session) LoadPlan(ctx context.Context, path string) (*plan.Plan, error)
 		if err := s.fresh(ctx, f.Plan); err != nil {
 			return err
 		}
-		dir := filepath.Join(s.stageDir(), "plan")
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making the staging directory: %w", err)
+		dir, err := s.makeStageDir("plan")
+		if err != nil {
+			return err
 		}
 		return f.Extract(func(number int) (io.WriteCloser, string, error) {
 			path := filepath.Join(dir, fmt.Sprintf("%05d", number))

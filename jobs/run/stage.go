@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,9 +28,9 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	defer from.close()
 
-	dir := filepath.Join(w.stageDir(), fileName(job.Address))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return out, fmt.Errorf("making the staging directory: %w", err)
+	dir, err := w.makeStageDir(fileName(job.Address))
+	if err != nil {
+		return out, err
 	}
 	list, warnings, err := w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl"))
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 
@@ -52,8 +51,8 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 			}
 		}
 	}
-	if err := os.MkdirAll(s.stageDir(), 0o700); err != nil { // for copies of remote files
-		return Verified{}, fmt.Errorf("making the staging directory: %w", err)
+	if _, err := s.makeStageDir(""); err != nil { // for copies of remote files
+		return Verified{}, err
 	}
 	done := 0
 	progress(0, len(v.files))

@@ -9,17 +9,20 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gofrs/flock"
-
+	"prospector/internal/nolink"
 	"prospector/sink/store"
 )
 
 // Local keeps the state in a file of this machine. Its lock is the operating
 // system's (flock), so it ends with the process that holds it, however it ends,
 // and not before.
+//
+// Neither the state nor a file next to it may be a symbolic link: see package
+// local.
 type Local struct {
 	storage
-	lock *flock.Flock
+	dir  *nolink.Dir // while the lock is held
+	lock *os.File
 }
 
 // NewLocal is the backend of the state file at path. files is a store rooted at
@@ -28,48 +31,68 @@ func NewLocal(files store.Store, path string) *Local {
 	return &Local{storage: storage{files: files, key: filepath.Base(path), path: path}}
 }
 
-func (l *Local) lockPath() string { return filepath.Join(filepath.Dir(l.path), "."+l.key+".lock") }
-func (l *Local) infoPath() string { return l.lockPath() + ".info" }
+func (l *Local) lockName() string { return "." + l.key + ".lock" }
+func (l *Local) infoName() string { return l.lockName() + ".info" }
+
+// openDir opens the directory of the state.
+func (l *Local) openDir() (*nolink.Dir, error) { return nolink.Open(filepath.Dir(l.path)) }
 
 // Lock takes the state for one run, or gives ErrLocked. The context that it gives
 // is ctx: such a lock is not lost.
 func (l *Local) Lock(ctx context.Context, info LockInfo) (context.Context, error) {
-	lock := flock.New(l.lockPath())
-	// A holder that is just beginning says who it is in a moment, and one that
-	// is just ending has gone then.
-	for attempt := 0; ; attempt++ {
-		locked, err := lock.TryLock()
-		if err != nil {
-			return nil, fmt.Errorf("locking the state %s: %w", l.path, err)
-		}
-		if locked {
-			break
-		}
-		if holder := l.holder(); holder.ID != "" || attempt == 50 {
-			return nil, &LockedError{holder}
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	dir, lock, err := l.take(ctx)
+	if err != nil {
+		return nil, err
 	}
 	info.Path = l.path
 	b, err := json.MarshalIndent(info, "", "  ")
 	if err == nil {
-		err = os.WriteFile(l.infoPath(), b, 0o600)
+		err = dir.WriteFile(l.infoName(), b)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking the state %s: %w", l.path, err), lock.Unlock())
+		return nil, errors.Join(fmt.Errorf("locking the state %s: %w", l.path, err), lock.Close(), dir.Close())
 	}
-	l.lock = lock
+	l.dir, l.lock = dir, lock
 	return ctx, nil
 }
 
-// holder is who says that it holds the lock.
-func (l *Local) holder() (info LockInfo) {
-	if b, err := os.ReadFile(l.infoPath()); err == nil {
-		_ = json.Unmarshal(b, &info) // half written: nothing to tell
+// take locks the lock's file, and gives it with its directory.
+func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error) {
+	dir, err := l.openDir()
+	if err != nil {
+		return nil, nil, fmt.Errorf("locking the state %s: %w", l.path, err)
+	}
+	defer func() {
+		if err != nil {
+			dir.Close()
+		}
+	}()
+	// A holder that is just beginning says who it is in a moment, and one that
+	// is just ending has gone then.
+	for attempt := 0; ; attempt++ {
+		lock, err := dir.TryLock(l.lockName())
+		if err != nil {
+			return nil, nil, fmt.Errorf("locking the state %s: %w", l.path, err)
+		}
+		if lock != nil {
+			return dir, lock, nil
+		}
+		if holder := l.holder(dir); holder.ID != "" || attempt == 50 {
+			return nil, nil, &LockedError{holder}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// holder is the run that says it holds the lock.
+func (l *Local) holder(dir *nolink.Dir) (info LockInfo) {
+	if f, err := dir.OpenFile(l.infoName(), os.O_RDONLY, 0); err == nil {
+		defer f.Close()
+		_ = json.NewDecoder(f).Decode(&info) // half written: the holder is not known
 	}
 	return info
 }
@@ -80,32 +103,40 @@ func (l *Local) Unlock() error {
 	if l.lock == nil {
 		return nil
 	}
-	err := errors.Join(l.removeInfo(), l.lock.Unlock())
-	l.lock = nil
+	err := errors.Join(l.removeInfo(l.dir), l.lock.Close(), l.dir.Close())
+	l.dir, l.lock = nil, nil
 	return err
 }
 
-func (l *Local) removeInfo() error {
-	if err := os.Remove(l.infoPath()); !errors.Is(err, os.ErrNotExist) {
+func (l *Local) removeInfo(dir *nolink.Dir) error {
+	if err := dir.Remove(l.infoName()); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
 // ForceUnlock always fails, and says what to do instead: a lock that a process
-// holds cannot be taken from it, and one that nobody holds hinders nobody.
+// holds cannot be taken from it, and one that no process holds hinders no run.
 func (l *Local) ForceUnlock(_ context.Context, _ string) error {
-	lock := flock.New(l.lockPath())
-	locked, err := lock.TryLock()
-	switch {
-	case err != nil:
-		return fmt.Errorf("unlocking the state %s: %w", l.path, err)
-	case !locked:
-		return fmt.Errorf("unlocking the state %s: %w: the operating system keeps this lock until that process ends, so end it instead", l.path, &LockedError{l.holder()})
-	}
-	// What a dead holder has said of itself would mislead people.
-	if err := errors.Join(l.removeInfo(), lock.Unlock()); err != nil {
+	if err := l.forceUnlock(); err != nil {
 		return fmt.Errorf("unlocking the state %s: %w", l.path, err)
 	}
 	return fmt.Errorf("unlocking the state %s: %w", l.path, ErrNotLocked)
+}
+
+func (l *Local) forceUnlock() error {
+	dir, err := l.openDir()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	lock, err := dir.TryLock(l.lockName())
+	switch {
+	case err != nil:
+		return err
+	case lock == nil:
+		return fmt.Errorf("%w: the operating system keeps this lock until that process ends, so end it instead", &LockedError{l.holder(dir)})
+	}
+	// What a dead holder has said of itself would mislead people.
+	return errors.Join(l.removeInfo(dir), lock.Close())
 }

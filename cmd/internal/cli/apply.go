@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"prospector/cmd/internal/view"
@@ -121,17 +119,7 @@ error, and 2 when something would.`,
 
 // canSave reports whether a file can be made there.
 func (e *env) canSave(path string) error {
-	err := func() error {
-		if strings.HasSuffix(path, string(filepath.Separator)) {
-			return errors.New("it is the name of a directory")
-		}
-		probe, err := os.CreateTemp(filepath.Dir(path), ".prospector-*")
-		if err != nil {
-			return err
-		}
-		return errors.Join(probe.Close(), os.Remove(probe.Name()))
-	}()
-	if err != nil {
+	if err := run.CanSavePlan(path); err != nil {
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan cannot be saved there", Detail: fmt.Sprintf("-out=%s: %s.", path, err)}
 	}
 	return nil

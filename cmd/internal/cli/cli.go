@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"prospector/cmd/internal/view"
+	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -215,30 +216,33 @@ func (e *env) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// dataDir is where the runs of a configuration keep their disposable files. One
-// that the user names may be shared, so each configuration has a directory of its
-// own in it.
-func (e *env) dataDir() string {
+// dataDir is where the runs of a configuration keep their disposable files, below
+// a root that the user names. PROSPECTOR_DATA_DIR may be shared, so each
+// configuration has a directory of its own in it.
+func (e *env) dataDir() (root, dir string) {
 	shared := e.getenv("PROSPECTOR_DATA_DIR")
 	if shared == "" {
-		return filepath.Join(e.dir, ".prospector")
+		return e.dir, filepath.Join(e.dir, ".prospector")
 	}
 	of := e.dir
 	if abs, err := filepath.Abs(e.dir); err == nil {
 		of = abs
 	}
 	sum := sha256.Sum256([]byte(of))
-	return filepath.Join(shared, "prospector", filepath.Base(of)+"-"+hex.EncodeToString(sum[:6]))
+	return shared, filepath.Join(shared, "prospector", filepath.Base(of)+"-"+hex.EncodeToString(sum[:6]))
 }
 
 // failed prints an error as diagnostics and gives the exit code.
 func (e *env) failed(err error) int {
 	ds := jobs.Diagnose(err, "The command failed")
 	_, told := errors.AsType[jobs.Diagnostic](err)
+	_, isLink := errors.AsType[*nolink.LinkError](err)
 	switch {
 	case errors.Is(err, state.ErrLockLost):
 		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "The lock on the state is lost",
 			Detail: err.Error() + ".\n\nAnother run may have taken it, so this one has stopped, and has not written the state. The next run finds out what was published."}}
+	case isLink && !told:
+		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "A symbolic link is in the way", Detail: err.Error() + "."}}
 	case errors.Is(err, context.Canceled):
 		interrupted := jobs.Diagnostic{Severity: jobs.Error, Summary: "Interrupted",
 			Detail: "Nothing is half-written. What was fetched is kept, and the next run goes on from there."}

@@ -3,10 +3,9 @@ package cli
 import (
 	"context"
 	"flag"
-	"fmt"
-	"os"
 
 	"prospector/jobs"
+	"prospector/jobs/run"
 	"prospector/jobs/state"
 )
 
@@ -52,9 +51,11 @@ table, so that asks for -upgrade. prospector schema diff shows what differs.`,
 
 // prepare makes and looks at what a run needs, and gives the state.
 func (e *env) prepare(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
-	if err := os.MkdirAll(e.dataDir(), 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+	data, err := run.MakeDataDir(e.dataDir())
+	if err != nil {
+		return nil, err
 	}
+	data.Close()
 	backend, err := e.backend(ctx, c.Backend)
 	if err != nil {
 		return nil, err

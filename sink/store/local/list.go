@@ -4,26 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
+	"prospector/internal/nolink"
 	"prospector/sink/store"
 )
 
 // List implements store.Store. It opens only directories that can hold a key
-// with that prefix, and reads no file.
+// with that prefix, and reads no file. Links among those keys are an error at the
+// end, once for all of them.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		dir := prefix[:strings.LastIndexByte(prefix, '/')+1]
 		if dir != "" && store.CheckKey(strings.TrimSuffix(dir, "/")) != nil {
 			return // no key begins so, and a path that does could leave the root
 		}
-		if err := s.walk(ctx, dir, prefix, yield); err != nil && err != errStopped {
+		w := walk{prefix: prefix, yield: yield}
+		err := w.below(ctx, s.root, dir)
+		if err == nil && w.link != nil {
+			err = w.link
+		}
+		if err != nil && err != errStopped {
 			yield(store.Entry{}, fmt.Errorf("listing %s: %w", s.URI(prefix), err))
 		}
 	}
@@ -32,19 +35,33 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, 
 // errStopped ends a walk whose receiver wants no more.
 var errStopped = errors.New("stopped")
 
-// walk yields the objects below dir, which is "" or ends with a slash.
-func (s *Store) walk(ctx context.Context, dir, prefix string, yield func(store.Entry, error) bool) error {
+// walk is one List.
+type walk struct {
+	prefix string
+	yield  func(store.Entry, error) bool
+	link   *nolink.LinkError // the first link that the walk has met
+}
+
+// below yields the objects in the directory at key, which is "" or ends with a
+// slash, below the root.
+func (w *walk) below(ctx context.Context, root *nolink.Dir, key string) error {
+	dir, err := root.Open(strings.TrimSuffix(key, "/"))
+	if err != nil {
+		return w.passed(err)
+	}
+	defer dir.Close()
+	return w.in(ctx, dir, key)
+}
+
+// in yields the objects in an open directory, whose keys begin with dir.
+func (w *walk) in(ctx context.Context, from *nolink.Dir, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if strings.HasPrefix(dir, temporaries+"/") {
 		return nil
 	}
-	entries, err := os.ReadDir(filepath.Join(s.root, dir))
-	gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-	if gone && dir != "" {
-		return nil
-	}
+	entries, err := from.Names()
 	if err != nil {
 		return err
 	}
@@ -61,27 +78,55 @@ func (s *Store) walk(ctx context.Context, dir, prefix string, yield func(store.E
 	slices.Sort(keys)
 
 	for _, key := range keys {
-		if strings.HasSuffix(key, "/") {
-			if strings.HasPrefix(key, prefix) || strings.HasPrefix(prefix, key) {
-				if err := s.walk(ctx, key, prefix, yield); err != nil {
-					return err
-				}
-			}
+		if !strings.HasPrefix(key, w.prefix) && !strings.HasPrefix(w.prefix, key) {
 			continue
 		}
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		info, err := lookUp(filepath.Join(s.root, key))
-		if errors.Is(err, store.ErrNotExist) {
-			continue // deleted meanwhile, or not a file
+		name, isDir := strings.CutSuffix(key[len(dir):], "/")
+		if isDir {
+			err = w.directory(ctx, from, name, key)
+		} else {
+			err = w.file(from, name, key)
 		}
 		if err != nil {
 			return err
 		}
-		if !yield(entryOf(key, info), nil) {
-			return errStopped
-		}
+	}
+	return nil
+}
+
+func (w *walk) directory(ctx context.Context, from *nolink.Dir, name, key string) error {
+	dir, err := from.Open(name)
+	if err != nil {
+		return w.passed(err)
+	}
+	defer dir.Close()
+	return w.in(ctx, dir, key)
+}
+
+func (w *walk) file(from *nolink.Dir, name, key string) error {
+	if !strings.HasPrefix(key, w.prefix) {
+		return nil
+	}
+	info, err := from.Regular(name)
+	if err != nil {
+		return w.passed(err)
+	}
+	if !w.yield(entryOf(key, info), nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// passed notes a link, and passes over what was deleted meanwhile or is no file.
+func (w *walk) passed(err error) error {
+	link, ok := errors.AsType[*nolink.LinkError](err)
+	switch {
+	case ok && w.link == nil:
+		w.link = link
+	case ok:
+		w.link.More++
+	case !errors.Is(notExist(err), store.ErrNotExist):
+		return err
 	}
 	return nil
 }

@@ -3,10 +3,31 @@
 //
 // A file appears, changes and disappears whole, whatever kills the process or
 // the machine: Put writes aside, checks, synchronises, and only then moves the
-// file to its name. Whatever else is found below the root is an object like any
-// other, with three exceptions: directories are none, .prospector/tmp/ holds
-// what is being written, and a symbolic link to a directory is not followed by
-// List (it could lead anywhere, in circles too). A link to a file is that file.
+// file to its name. Every file below the root is an object, except for those in
+// .prospector/tmp/, which holds what is being written.
+//
+// # Symbolic links
+//
+// The root may be a symbolic link, or be reached through links: its user chose
+// it. Below the root no link is ever followed, not even one that leads to another
+// place below the root, which would show the same rows twice. A link at a key, or
+// in place of a directory on the way to it, is a nolink.LinkError in every
+// operation, and so is one that List meets among the keys with its prefix. A
+// directory that is replaced by a link during an operation leads nowhere either:
+// package nolink opens one path element at a time. The same rule holds for all
+// that prospector keeps on this machine: the files next to a local state and the
+// data directory of a run.
+//
+// # Modes
+//
+// Objects whose keys begin with .prospector/ hold personal data: they are private,
+// files with the mode 0600 in directories with 0700, whatever the umask, and
+// directories that an earlier version has made with a wider mode are narrowed. In
+// a store of OpenPrivate that is true of every object. All other files and
+// directories have the modes that the umask allows, since the lake's readers may be
+// other users. The mode of the root is its user's.
+//
+// # Generations
 //
 // The generation of an object is its file's inode, size and modification time,
 // which List learns without reading it. Every Put makes a new file and gives it
@@ -35,21 +56,26 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"prospector/internal/nolink"
 	"prospector/sink/store"
 )
 
 const (
+	// ours is the directory below the root for what is not part of any table.
+	ours = ".prospector"
+
 	// temporaries is where files are written before they are moved to their
 	// names: below the root, since only within one file system is a move
 	// atomic, and away from the objects, since one stray file below a table's
 	// prefix makes every query of the table fail.
-	temporaries = ".prospector/tmp"
+	temporaries = ours + "/tmp"
 
 	// abandoned is the age after which a temporary file is a dead process's.
 	// Nothing else is needed to tell: should a living process be suspended for
@@ -57,14 +83,17 @@ const (
 	abandoned = 24 * time.Hour
 )
 
-// Store is a store.Store. Open makes one.
+// Store is a store.Store. Open and OpenPrivate make one.
 type Store struct {
-	root string // absolute
+	path    string // of the root, absolute
+	root    *nolink.Dir
+	private bool // every object, and not only those below ours
 
 	// mu makes checking a condition and acting on it one step, and guards what
 	// follows.
 	mu sync.Mutex
-	// durable are the directories known to survive a power cut.
+	// durable are the directories known to survive a power cut, by path below
+	// the root.
 	durable map[string]bool
 	// removals counts the directories that this Store has removed.
 	removals int
@@ -76,37 +105,53 @@ var _ store.Store = (*Store)(nil)
 
 // Open prepares the directory root, and makes it where it is missing. It removes
 // temporary files that a killed process left there more than a day ago.
-func Open(root string) (*Store, error) {
+func Open(root string) (*Store, error) { return open(root, false) }
+
+// OpenPrivate is Open for a store all of whose objects are private.
+func OpenPrivate(root string) (*Store, error) { return open(root, true) }
+
+func open(root string, private bool) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
-	s := &Store{root: root, durable: map[string]bool{root: true}}
+	s := &Store{path: root, private: private, durable: make(map[string]bool)}
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
 	return s, nil
 }
 
-func (s *Store) prepare() error {
-	if err := makeRoot(s.root); err != nil {
+func (s *Store) prepare() (err error) {
+	if err := makeRoot(s.path); err != nil {
 		return err
 	}
-	if info, err := os.Stat(s.root); err != nil {
-		return err
-	} else if !info.IsDir() {
+	s.root, err = nolink.Open(s.path)
+	if errors.Is(err, syscall.ENOTDIR) {
 		return errors.New("it is not a directory; name another path")
 	}
-	// Better to learn now than after an hour of work that it cannot be written.
-	f, err := s.createTemporary()
+	if err != nil {
+		return err
+	}
+	if err := s.probe(); err != nil {
+		s.root.Close()
+		return err
+	}
+	return nil
+}
+
+// probe sees that the store can be written: better to learn that now than after
+// an hour of work.
+func (s *Store) probe() error {
+	tmp, f, err := s.createTemporary(true)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return fmt.Errorf("it is not writable for this user; change its permissions or name another path: %w", err)
 	}
 	if err != nil {
 		return err
 	}
-	f.Close()
-	if err := os.Remove(f.Name()); err != nil {
+	defer tmp.Close()
+	if err := errors.Join(f.Close(), tmp.Remove(filepath.Base(f.Name()))); err != nil {
 		return err
 	}
 	return s.removeAbandoned(time.Now())
@@ -127,50 +172,66 @@ func makeRoot(dir string) error {
 	case err != nil:
 		return fmt.Errorf("it cannot be made: %w", err)
 	}
-	return syncDir(filepath.Dir(dir))
+	parent, err := nolink.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
-// createTemporary makes an empty file with the permissions that the umask
-// allows, for the lake's readers may be other users.
-func (s *Store) createTemporary() (*os.File, error) {
-	dir := filepath.Join(s.root, temporaries)
-	name := filepath.Join(dir, rand.Text())
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, err
-		}
-		return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+// isPrivate reports whether only this user may read the object, or use the
+// directory, at a path below the root.
+func (s *Store) isPrivate(path string) bool {
+	return s.private || path == ours || strings.HasPrefix(path, ours+"/")
+}
+
+// createTemporary makes an empty file in the directory that it also gives.
+func (s *Store) createTemporary(private bool) (dir *nolink.Dir, f *os.File, err error) {
+	if dir, err = s.root.Make(temporaries, true); err != nil {
+		return nil, nil, err
 	}
-	return f, err
+	name := rand.Text()
+	if private {
+		f, err = dir.Create(name)
+	} else {
+		f, err = dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, nil, err
+	}
+	return dir, f, nil
 }
 
 // Sweep removes what killed processes have left, however lately. A Put that is
 // under way, of this process or another, fails by it.
 func (s *Store) Sweep() error {
-	err := s.removeTemporaries(func(os.FileInfo) bool { return true })
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return s.removeTemporaries(func(nolink.Info) bool { return true })
 }
 
 func (s *Store) removeAbandoned(now time.Time) error {
-	return s.removeTemporaries(func(f os.FileInfo) bool { return now.Sub(f.ModTime()) >= abandoned })
+	return s.removeTemporaries(func(f nolink.Info) bool { return now.Sub(f.ModTime) >= abandoned })
 }
 
-func (s *Store) removeTemporaries(which func(os.FileInfo) bool) error {
-	dir := filepath.Join(s.root, temporaries)
-	entries, err := os.ReadDir(dir)
+func (s *Store) removeTemporaries(which func(nolink.Info) bool) error {
+	dir, err := s.root.Open(temporaries)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	entries, err := dir.Names()
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		info, err := e.Info()
+		info, err := dir.Lstat(e.Name())
 		if err != nil || !which(info) {
 			continue // gone already, or perhaps in use
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := dir.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing what a killed process left: %w", err)
 		}
 	}
@@ -180,18 +241,18 @@ func (s *Store) removeTemporaries(which func(os.FileInfo) bool) error {
 // URI implements store.Store: file:///lake/key, percent-encoded where a URI
 // must be.
 func (s *Store) URI(key string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.Join(s.root, key)}).String()
+	return (&url.URL{Scheme: "file", Path: filepath.Join(s.path, key)}).String()
 }
 
-// path is where the object with that key is, or would be.
-func (s *Store) path(ctx context.Context, key string) (string, error) {
+// split gives the directory of an object, below the root, and its name there.
+func split(ctx context.Context, key string) (dir, name string, err error) {
 	if err := store.CheckKey(key); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if strings.HasPrefix(key+"/", temporaries+"/") {
-		return "", fmt.Errorf("object keys below %s/ are reserved", temporaries)
+		return "", "", fmt.Errorf("object keys below %s/ are reserved", temporaries)
 	}
-	return filepath.Join(s.root, key), ctx.Err()
+	return path.Dir(key), path.Base(key), ctx.Err()
 }
 
 // Stat implements store.Store. It reads the whole file.
@@ -213,8 +274,8 @@ func (s *Store) stat(ctx context.Context, key string) (store.Object, error) {
 	if err != nil {
 		return store.Object{}, err
 	}
-	if size != info.Size() {
-		return store.Object{}, fmt.Errorf("its size went from %d to %d bytes while it was read; something writes it in place", info.Size(), size)
+	if size != info.Size {
+		return store.Object{}, fmt.Errorf("its size went from %d to %d bytes while it was read; something writes it in place", info.Size, size)
 	}
 	return store.Object{Entry: entryOf(key, info), CRC32C: crc}, nil
 }
@@ -228,47 +289,62 @@ func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func (s *Store) open(ctx context.Context, key string) (*os.File, fs.FileInfo, error) {
-	path, err := s.path(ctx, key)
+func (s *Store) open(ctx context.Context, key string) (*os.File, nolink.Info, error) {
+	rel, name, err := split(ctx, key)
 	if err != nil {
-		return nil, nil, err
+		return nil, nolink.Info{}, err
 	}
+	dir, err := s.root.Open(rel)
+	if err != nil {
+		return nil, nolink.Info{}, notExist(err)
+	}
+	defer dir.Close()
 	// First looked at, for opening a pipe would wait for its writer.
-	if _, err := lookUp(path); err != nil {
-		return nil, nil, err
+	if _, err := dir.Regular(name); err != nil {
+		return nil, nolink.Info{}, notExist(err)
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, store.ErrNotExist
-	}
+	f, err := dir.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, nolink.Info{}, notExist(err)
 	}
-	info, err := f.Stat()
+	info, err := nolink.Fstat(f)
 	if err != nil {
 		f.Close()
-		return nil, nil, err
+		return nil, nolink.Info{}, err
 	}
 	return f, info, nil
 }
 
 // Close implements store.Store.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error { return s.root.Close() }
 
-// lookUp describes the object at path, or gives store.ErrNotExist.
-func lookUp(path string) (fs.FileInfo, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !info.Mode().IsRegular() {
-		return nil, store.ErrNotExist
+// notExist gives store.ErrNotExist where no object can be.
+func notExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return store.ErrNotExist
 	}
-	return info, err
+	return err
 }
 
-func entryOf(key string, info fs.FileInfo) store.Entry {
-	inode := info.Sys().(*syscall.Stat_t).Ino
+// lookUp describes the object of that name in a directory below the root, or
+// gives store.ErrNotExist.
+func (s *Store) lookUp(rel, name string) (nolink.Info, error) {
+	dir, err := s.root.Open(rel)
+	if err != nil {
+		return nolink.Info{}, notExist(err)
+	}
+	defer dir.Close()
+	info, err := dir.Regular(name)
+	if err != nil {
+		return info, notExist(err)
+	}
+	return info, nil
+}
+
+func entryOf(key string, info nolink.Info) store.Entry {
 	return store.Entry{
 		Key:        key,
-		Size:       info.Size(),
-		Generation: fmt.Sprintf("%x-%x-%x", inode, info.Size(), info.ModTime().UnixNano()),
+		Size:       info.Size,
+		Generation: fmt.Sprintf("%x-%x-%x", info.Inode, info.Size, info.ModTime.UnixNano()),
 	}
 }

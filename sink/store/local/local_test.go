@@ -3,6 +3,7 @@ package local_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"prospector/internal/nolink"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
 	"prospector/sink/store/storetest"
@@ -153,26 +155,15 @@ func TestTemporaries(t *testing.T) {
 }
 
 func TestForeignFiles(t *testing.T) {
-	root, elsewhere := t.TempDir(), t.TempDir()
+	root := t.TempDir()
 	s := open(t, root)
-	write(t, filepath.Join(elsewhere, "target"), "linked")
 	write(t, filepath.Join(root, "_SUCCESS"), "")
-	for name, target := range map[string]string{"file": filepath.Join(elsewhere, "target"), "dir": elsewhere, "dangling": "nowhere", "circle": "."} {
-		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := os.MkdirAll(filepath.Join(root, "empty", "directory"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := keys(t, s, ""), []string{"_SUCCESS", "file"}; !slices.Equal(got, want) {
+	if got, want := keys(t, s, ""), []string{"_SUCCESS"}; !slices.Equal(got, want) {
 		t.Errorf("List gives %q, want %q", got, want)
 	}
-	o, err := s.Stat(t.Context(), "file")
-	if err != nil || o.Size != 6 || o.CRC32C != store.Checksum([]byte("linked")) {
-		t.Errorf("Stat of a link gives %+v, %v", o, err)
-	}
-
 	for _, cond := range []store.Condition{{}, store.IfAbsent()} {
 		_, err := s.Put(t.Context(), "empty", store.ContentOf(nil, ""), cond)
 		if err == nil || errors.Is(err, store.ErrCondition) {
@@ -182,11 +173,151 @@ func TestForeignFiles(t *testing.T) {
 	if _, err := s.Put(t.Context(), "_SUCCESS/a", store.ContentOf(nil, ""), store.Condition{}); err == nil {
 		t.Error("Put below a file succeeds")
 	}
+}
 
-	// What was a link becomes a file; the file that it named stays.
-	put(t, s, "file", "replaced")
-	if data, err := os.ReadFile(filepath.Join(elsewhere, "target")); string(data) != "linked" {
-		t.Errorf("the target of the link holds %q, %v", data, err)
+// No operation follows a link below the root: to a file or a directory, outside
+// of the root or below it, to itself or to nothing.
+func TestLinks(t *testing.T) {
+	outside := t.TempDir()
+	write(t, filepath.Join(outside, "a"), "precious")
+	for name, link := range map[string]struct{ at, target, key string }{
+		"file":                  {"t/p=1/a", filepath.Join(outside, "a"), "t/p=1/a"},
+		"file below the root":   {"t/p=1/a", "../p=2/a", "t/p=1/a"},
+		"partition":             {"t/p=1", outside, "t/p=1/a"},
+		"partition of the root": {"t/p=1", "p=2", "t/p=1/a"},
+		"table":                 {"t", outside, "t/a"},
+		"dangling":              {"t/p=1", "nowhere", "t/p=1/a"},
+		"dangling file":         {"t/p=1/a", "nowhere", "t/p=1/a"},
+		"circle":                {"t/p=1", ".", "t/p=1/a"},
+		"private directory":     {".prospector/quarantine", outside, ".prospector/quarantine/a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			s := open(t, root)
+			if link.at != "t" {
+				put(t, s, "t/p=2/a", "other")
+			}
+			path := filepath.Join(root, link.at)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.Symlink(link.target, path)); err != nil {
+				t.Fatal(err)
+			}
+			of := func(cond store.Condition) error {
+				_, err := s.Put(t.Context(), link.key, store.ContentOf([]byte("new"), ""), cond)
+				return err
+			}
+			_, stat := s.Stat(t.Context(), link.key)
+			_, read := s.Open(t.Context(), link.key)
+			var listed error
+			for _, err := range s.List(t.Context(), link.at[:1]) {
+				listed = errors.Join(listed, err)
+			}
+			for op, err := range map[string]error{
+				"Stat": stat, "Open": read, "List": listed, "Put": of(store.Condition{}),
+				"Put if absent": of(store.IfAbsent()), "Put if unchanged": of(store.IfGeneration("1-1-1")),
+				"Delete": s.Delete(t.Context(), link.key, store.Condition{}),
+			} {
+				if e, ok := errors.AsType[*nolink.LinkError](err); !ok || e.Path != path || e.Target != link.target {
+					t.Errorf("%s gives %v, want the link %s", op, err, path)
+				}
+			}
+			if target, err := os.Readlink(path); target != link.target {
+				t.Errorf("the link is %q, %v", target, err)
+			}
+			if data, err := os.ReadFile(filepath.Join(outside, "a")); string(data) != "precious" {
+				t.Errorf("the file outside holds %q, %v", data, err)
+			}
+		})
+	}
+	t.Run("List counts them", func(t *testing.T) {
+		root := t.TempDir()
+		s := open(t, root)
+		put(t, s, "t/a", "one")
+		for _, name := range []string{"b", "c", "d"} {
+			if err := os.Symlink(outside, filepath.Join(root, "t", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for e, err := range s.List(t.Context(), "t/") {
+			if err != nil {
+				got = append(got, err.Error())
+			} else {
+				got = append(got, e.Key)
+			}
+		}
+		if len(got) != 2 || got[0] != "t/a" || !strings.Contains(got[1], "t/b is a symbolic link to "+outside+", and there are 2 more") {
+			t.Errorf("List gives %q", got)
+		}
+	})
+	t.Run("temporaries", func(t *testing.T) {
+		for _, at := range []string{".prospector", ".prospector/tmp"} {
+			root := t.TempDir()
+			path := filepath.Join(root, at)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.Symlink(outside, path)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := local.Open(root); !strings.Contains(fmt.Sprint(err), path+" is a symbolic link") {
+				t.Errorf("Open with a link at %s gives %v", at, err)
+			}
+		}
+	})
+	t.Run("the root may be one", func(t *testing.T) {
+		root := filepath.Join(t.TempDir(), "lake")
+		if err := os.Symlink(t.TempDir(), root); err != nil {
+			t.Fatal(err)
+		}
+		put(t, open(t, root), "t/a", "one")
+		if got := keys(t, open(t, root), ""); !slices.Equal(got, []string{"t/a"}) {
+			t.Errorf("List gives %q", got)
+		}
+	})
+}
+
+// A directory that becomes a link while it is used leads nowhere.
+func TestSwappedForLink(t *testing.T) {
+	root, outside := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(outside, "a"), "precious")
+	s := open(t, root)
+	put(t, s, "t/p=1/a", "one")
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { // what nobody would do so often
+		at, aside := filepath.Join(root, "t", "p=1"), filepath.Join(root, "aside")
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if os.Rename(at, aside) == nil {
+				os.Symlink(outside, at)
+				os.Remove(at)
+				os.Rename(aside, at)
+			}
+		}
+	})
+	for range 300 {
+		s.Put(t.Context(), "t/p=1/a", store.ContentOf([]byte("two"), ""), store.Condition{})
+		s.Put(t.Context(), "t/p=1/b", store.ContentOf([]byte("two"), ""), store.IfAbsent())
+		s.Delete(t.Context(), "t/p=1/a", store.Condition{})
+		s.Delete(t.Context(), "t/p=1/b", store.Condition{})
+		if r, err := s.Open(t.Context(), "t/p=1/a"); err == nil {
+			if b, _ := io.ReadAll(r); string(b) == "precious" {
+				t.Error("Open follows a link")
+			}
+			r.Close()
+		}
+		for e := range s.List(t.Context(), "t/") {
+			if e.Size == int64(len("precious")) {
+				t.Error("List follows a link")
+			}
+		}
+	}
+	close(done)
+	wg.Wait()
+	entries, err := os.ReadDir(outside)
+	if data, _ := os.ReadFile(filepath.Join(outside, "a")); err != nil || len(entries) != 1 || string(data) != "precious" {
+		t.Errorf("outside are %v with %q, %v", entries, data, err)
 	}
 }
 

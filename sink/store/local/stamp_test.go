@@ -21,7 +21,7 @@ func TestEveryWriteHasItsTime(t *testing.T) {
 		if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("one"), ""), store.Condition{}); err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.Stat(s.root + "/a")
+		info, err := os.Stat(s.path + "/a")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
+	"prospector/internal/nolink"
 	"prospector/sink/store"
 )
 
@@ -26,49 +28,51 @@ func (s *Store) Put(ctx context.Context, key string, content store.Content, cond
 }
 
 func (s *Store) put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
-	path, err := s.path(ctx, key)
+	rel, name, err := split(ctx, key)
 	if err != nil {
 		return store.Object{}, err
 	}
 	// Asked again when it matters; asked now to spare the copying.
-	if err := check(path, cond); err != nil {
+	if err := check(func() (nolink.Info, error) { return s.lookUp(rel, name) }, cond); err != nil {
 		return store.Object{}, err
 	}
-	f, err := s.createTemporary()
+	tmp, f, err := s.createTemporary(s.isPrivate(key))
 	if err != nil {
 		return store.Object{}, err
 	}
-	defer os.Remove(f.Name()) // after a rename it is not there any more
-	info, err := s.fill(ctx, f, content)
+	defer tmp.Close()
+	temporary := filepath.Base(f.Name())
+	defer tmp.Remove(temporary) // after a rename it is not there any more
+	info, err := s.fill(ctx, tmp, f, content)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return store.Object{}, err
 	}
-	if err := s.install(ctx, f.Name(), path, cond); err != nil {
+	if err := s.install(ctx, tmp, temporary, rel, name, cond); err != nil {
 		return store.Object{}, err
 	}
 	return store.Object{Entry: entryOf(key, info), CRC32C: content.CRC32C}, nil
 }
 
-// fill writes content into f so that it survives a power cut, and describes it.
-// The description stays true when the file is moved.
-func (s *Store) fill(ctx context.Context, f *os.File, content store.Content) (fs.FileInfo, error) {
+// fill writes content into f, which is in the directory, so that it survives a
+// power cut, and describes it. The description stays true when the file is moved.
+func (s *Store) fill(ctx context.Context, dir *nolink.Dir, f *os.File, content store.Content) (info nolink.Info, err error) {
 	size, crc, err := transfer(ctx, f, io.LimitReader(content.Reader, content.Size+1))
 	if err != nil {
-		return nil, err
+		return info, err
 	}
 	if size != content.Size || crc != content.CRC32C {
-		return nil, fmt.Errorf("%w: announced were %d bytes with CRC32C %08x, read were %d with %08x",
+		return info, fmt.Errorf("%w: announced were %d bytes with CRC32C %08x, read were %d with %08x",
 			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
 	}
 	// The kernel's own time stamps are some milliseconds apart, and inodes are
 	// used again: without this two writes could have one generation.
-	if err := os.Chtimes(f.Name(), time.Time{}, s.stamp()); err != nil {
-		return nil, err
+	if err := dir.SetModTime(filepath.Base(f.Name()), s.stamp()); err != nil {
+		return info, err
 	}
 	if err := f.Sync(); err != nil {
-		return nil, err
+		return info, err
 	}
-	return f.Stat()
+	return nolink.Fstat(f)
 }
 
 // stamp is the current time, and later than any that it has given before.
@@ -86,48 +90,56 @@ func (s *Store) stamp() time.Time {
 // maxAttempts at moving a file into a directory that others keep removing.
 const maxAttempts = 100
 
-// install moves the finished file to path if cond holds, durably.
-func (s *Store) install(ctx context.Context, file, path string, cond store.Condition) error {
-	dir := filepath.Dir(path)
+// install moves the finished file to its name in the directory rel if cond holds,
+// durably.
+func (s *Store) install(ctx context.Context, tmp *nolink.Dir, file, rel, name string, cond store.Condition) error {
 	var err error
 	for range maxAttempts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err = s.makeDir(dir); err == nil {
-			err = s.move(file, path, cond)
+		var dir *nolink.Dir
+		if dir, err = s.makeDir(rel); err == nil {
+			if err = s.move(tmp, file, dir, name, cond); err == nil {
+				err = dir.Sync()
+			}
+			dir.Close()
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		s.forget(dir) // a Delete, here or in another process, has removed it as empty
+		s.forget(rel) // a Delete, here or in another process, has removed it as empty
 	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return err
 }
 
 // move is the one step in which an object appears.
-func (s *Store) move(file, path string, cond store.Condition) error {
+func (s *Store) move(tmp *nolink.Dir, file string, dir *nolink.Dir, name string, cond store.Condition) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cond.Absent() {
-		return link(file, path)
+		return link(tmp, file, dir, name)
 	}
-	if err := check(path, cond); err != nil {
+	seen, err := dir.Regular(name)
+	if _, isLink := errors.AsType[*nolink.LinkError](err); isLink {
+		return err // a rename would replace the link
+	}
+	if err := check(func() (nolink.Info, error) { return seen, notExist(err) }, cond); err != nil {
 		return err
 	}
-	return os.Rename(file, path)
+	return tmp.Rename(file, dir, name)
 }
 
 // link gives a file a second name, which unlike a rename never replaces.
-func link(file, path string) error {
-	err := os.Link(file, path)
+func link(tmp *nolink.Dir, file string, dir *nolink.Dir, name string) error {
+	err := tmp.Link(file, dir, name)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		switch _, err := dir.Regular(name); {
+		case errors.Is(err, fs.ErrNotExist):
 			return errors.New("something that is not a file has that name; remove it")
+		case err != nil:
+			return err
 		}
 		return store.ErrCondition
 	case errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM):
@@ -136,12 +148,13 @@ func link(file, path string) error {
 	return err
 }
 
-// check gives store.ErrCondition when cond is not true of the object at path.
-func check(path string, cond store.Condition) error {
+// check gives store.ErrCondition when cond is not true of the object that lookUp
+// describes, and the errors of lookUp but store.ErrNotExist.
+func check(lookUp func() (nolink.Info, error), cond store.Condition) error {
 	if cond == (store.Condition{}) {
 		return nil
 	}
-	info, err := lookUp(path)
+	info, err := lookUp()
 	switch {
 	case errors.Is(err, store.ErrNotExist) && cond.Absent():
 		return nil
@@ -151,39 +164,43 @@ func check(path string, cond store.Condition) error {
 	return err
 }
 
-// makeDir makes the directory and its parents below the root. Each is made
-// durable once, even when it was there: who made it may have died before that.
-func (s *Store) makeDir(dir string) error {
+// makeDir makes the directory and its parents below the root, and opens it. Each
+// is made durable once, even when it was there: who made it may have died before
+// that.
+func (s *Store) makeDir(rel string) (*nolink.Dir, error) {
 	s.mu.Lock()
-	durable, removals := s.durable[dir], s.removals
+	durable, removals := s.durable[rel], s.removals
 	s.mu.Unlock()
-	if durable {
-		return nil
+	if durable || rel == "." {
+		return s.root.Open(rel)
 	}
-	parent := filepath.Dir(dir)
-	if err := s.makeDir(parent); err != nil {
-		return err
+	parent, err := s.makeDir(path.Dir(rel))
+	if err != nil {
+		return nil, err
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	defer parent.Close()
+	dir, err := parent.Make(path.Base(rel), s.isPrivate(rel))
+	if err != nil {
+		return nil, err
 	}
-	if err := syncDir(parent); err != nil {
-		return err
+	if err := parent.Sync(); err != nil {
+		dir.Close()
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.removals == removals { // else it may be this one that was removed
-		s.durable[dir] = true
+		s.durable[rel] = true
 	}
-	return nil
+	return dir, nil
 }
 
 // forget makes makeDir look again at the directory and its parents.
-func (s *Store) forget(dir string) {
+func (s *Store) forget(rel string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for ; dir != s.root; dir = filepath.Dir(dir) {
-		delete(s.durable, dir)
+	for ; rel != "."; rel = path.Dir(rel) {
+		delete(s.durable, rel)
 	}
 }
 
@@ -193,11 +210,10 @@ func (s *Store) forget(dir string) {
 // deleted it may have been killed before it came to the directories. A Put that
 // had just made one of them makes it again.
 func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) error {
-	path, err := s.path(ctx, key)
+	rel, name, err := split(ctx, key)
 	if err == nil {
-		var dir string
-		if dir, err = s.remove(path, cond); err == nil {
-			err = syncDir(dir)
+		if rel, err = s.remove(rel, name, cond); err == nil {
+			err = s.sync(rel)
 		}
 	}
 	if err != nil {
@@ -207,53 +223,61 @@ func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) er
 }
 
 // remove gives the directory that must be synchronised for the removal to last.
-func (s *Store) remove(path string, cond store.Condition) (dir string, err error) {
+func (s *Store) remove(rel, name string, cond store.Condition) (left string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err = lookUp(path); err == nil {
-		err = check(path, cond)
-	}
+	dir, err := s.root.Open(rel)
 	if err == nil {
-		if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-			err = store.ErrNotExist
-		}
+		defer dir.Close()
+		err = removeFile(dir, name, cond)
 	}
-	if err != nil && !errors.Is(err, store.ErrNotExist) {
+	if err = notExist(err); err != nil && !errors.Is(err, store.ErrNotExist) {
 		return "", err
 	}
-	return s.prune(filepath.Dir(path)), err
+	return s.prune(rel), err
+}
+
+func removeFile(dir *nolink.Dir, name string, cond store.Condition) error {
+	info, err := dir.Regular(name)
+	if err != nil {
+		return err
+	}
+	if err := check(func() (nolink.Info, error) { return info, nil }, cond); err != nil {
+		return err
+	}
+	return dir.Remove(name)
 }
 
 // prune removes the directory and its parents as far as they are empty, and
 // gives the first that stays. The kernel refuses the others. The caller holds
 // the lock.
-func (s *Store) prune(dir string) string {
-	for dir != s.root {
-		if err := syscall.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *Store) prune(rel string) string {
+	for ; rel != "."; rel = path.Dir(rel) {
+		parent, err := s.root.Open(path.Dir(rel))
+		if err == nil {
+			err = parent.RemoveDir(path.Base(rel))
+			parent.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		delete(s.durable, dir)
+		delete(s.durable, rel)
 		s.removals++
-		dir = filepath.Dir(dir)
 	}
-	return dir
+	return rel
 }
 
-// syncDir makes what was created, renamed or removed in dir survive a power cut.
-// A directory that was removed meanwhile has nothing left that could.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
+// sync makes a removal from the directory durable. A directory that was removed
+// meanwhile has nothing left that could be lost.
+func (s *Store) sync(rel string) error {
+	dir, err := s.root.Open(rel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil // some network file systems cannot synchronise directories, and say so
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // buffers hold *[]byte: large enough that system calls do not show, small enough

@@ -12,5 +12,5 @@ func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("describing %s: %w", s.URI(key), err)
 	}
-	return info.ModTime(), f.Close()
+	return info.ModTime, f.Close()
 }
