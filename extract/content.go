@@ -25,14 +25,14 @@ func notAnObject(body []byte, end int) error {
 	start := s.Space(0)
 	switch {
 	case start == len(s):
-		return transient{errors.New("the answer is empty")}
+		return transient{errors.New("it is empty")}
 	case s[start] == '{' && cutShort(body, end):
-		return transient{fmt.Errorf("the answer ends early: after %s its JSON is incomplete", bytesOf(len(body)))}
+		return transient{fmt.Errorf("it ends early: after %s its JSON is incomplete", bytesOf(len(body)))}
 	case s[start] == '{':
-		return fmt.Errorf("the events of the answer cannot be told apart: its JSON is invalid, or nested too deeply, at byte %d of %d", end, len(body))
+		return fmt.Errorf("its events cannot be told apart: its JSON is invalid, or nested too deeply, at byte %d of %d", end, len(body))
 	}
 	if jsontext.IsValid(body) {
-		return transient{errors.New("the answer is JSON, but not an object, so it has no edges")}
+		return transient{errors.New("it is JSON, but not an object, so it has no edges")}
 	}
 	return notJSON{formatOf(s[start:])}
 }
@@ -106,13 +106,13 @@ func (m *members) note(key string, value []byte) {
 func (m *members) fault(hasEdges bool) error {
 	switch {
 	case m.report != "":
-		return transient{fmt.Errorf("the answer reports an error under the key %q", m.report)}
+		return transient{fmt.Errorf("it reports an error under the key %q", m.report)}
 	case hasEdges:
 		return nil
 	case len(m.names) == 0:
-		return transient{errors.New("the answer has no edges")}
+		return transient{errors.New("it has no edges")}
 	}
-	return transient{fmt.Errorf("the answer has no edges, but %s", strings.Join(m.names, ", "))}
+	return transient{fmt.Errorf("it has no edges, but %s", strings.Join(m.names, ", "))}
 }
 
 // blank reports whether a value says nothing: null, false, 0 or empty.

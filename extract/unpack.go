@@ -37,9 +37,9 @@ func unpack(body, spare []byte, limit int64) (unpacked, unused []byte, err error
 		case errors.Is(err, ErrTooLarge):
 			return body, spare, err
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-			return body, spare, transient{fmt.Errorf("the answer ends early: its %s data is incomplete", format)}
+			return body, spare, transient{fmt.Errorf("it ends early: its %s data is incomplete", format)}
 		case err != nil:
-			return body, spare, transient{fmt.Errorf("the answer's %s data is damaged", format)}
+			return body, spare, transient{fmt.Errorf("its %s data is damaged", format)}
 		}
 		body, spare = spare, body
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,18 +23,14 @@ import (
 // older ones would put yesterday into today's lake.
 const journalAge = 12 * time.Hour
 
-// The outcomes of a prospect, as the journal keeps them. What is not among them
-// is asked for again by the next run.
+// The outcomes of a prospect. The journal keeps complete alone: a refusal that it
+// replayed would outlive its cause, such as a wrong key or a misconfigured gateway.
 const (
 	complete  = "complete"
 	notFound  = "not_found"
 	forbidden = "forbidden"
-)
-
-// Those that it does not keep.
-const (
-	partial = "partial"
-	failed  = "failed"
+	partial   = "partial"
+	failed    = "failed"
 )
 
 // reading is what the source gave.
@@ -43,9 +40,9 @@ type reading struct {
 	books      transform.Books
 	survey     schemas.Survey
 	events     int64 // on the pages, as extract counts them
-	// whole are the prospects that were read to their end, and every event of
-	// which is a row: what else they have published is gone. It is nil when nobody
-	// needs to know.
+	// whole are the prospects that were read to their end, without a silent page,
+	// and every event of which is a row: what else they have published is gone. It
+	// is nil when nobody needs to know.
 	whole map[string]struct{}
 	plan.Reading
 }
@@ -62,16 +59,17 @@ type reader struct {
 	started time.Time
 	events  atomic.Int64
 
-	mu     sync.Mutex
-	silent int // prospects in a row for which no attempt succeeded
+	mu       sync.Mutex
+	failures int // prospects in a row for which the endpoint failed
 	*reading
 }
 
-// silence is how many prospects in a row may fail after all attempts before the
-// API is taken for down: to go on would cost minutes a prospect, all night.
-const silence = 50
+// maxFailures is how many prospects in a row may fail because of the endpoint
+// before it is taken for down, or misconfigured: to go on could cost minutes a
+// prospect, all night.
+const maxFailures = 50
 
-var errSilent = errors.New("the API does not answer")
+var errDown = fmt.Errorf("%d prospects in a row failed", maxFailures)
 
 // read pages through all events of every prospect, and stages their rows.
 func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
@@ -170,7 +168,7 @@ func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	w := r.workers[worker]
 	w.Begin(prospect)
 	quarantined := w.Books().Quarantined
-	pages, err := r.pages(ctx, w, prospect)
+	got, err := r.pages(ctx, w, prospect)
 	var ofProspect *extract.Error
 	if err != nil && (ctx.Err() != nil || extract.WholeRun(err) || !errors.As(err, &ofProspect)) {
 		return err
@@ -178,83 +176,84 @@ func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	if err := w.End(); err != nil {
 		return err
 	}
-	return r.note(prospect, pages, w.Books().Quarantined == quarantined, err)
+	got.allRows = w.Books().Quarantined == quarantined
+	return r.note(prospect, got, err)
 }
 
-// note records what became of a prospect. allRows says that none of its events
-// was quarantined.
-func (r *reader) note(prospect string, pages int, allRows bool, err error) error {
-	outcome := ""
+// visited is what was read of a prospect.
+type visited struct {
+	pages int
+	// silent says that some page has no events, but does not say that there are
+	// none: see extract.Silent. What the prospect has published may still exist.
+	silent  bool
+	allRows bool // no event was quarantined
+}
+
+// note records what became of a prospect.
+func (r *reader) note(prospect string, got visited, err error) error {
+	outcome := r.count(prospect, got, err)
 	r.mu.Lock()
+	if r.failures++; !extract.OfEndpoint(err) {
+		r.failures = 0
+	}
+	down := r.failures >= maxFailures
+	r.mu.Unlock()
+	switch {
+	case down:
+		return fmt.Errorf("%w; the last error: %w", errDown, err)
+	case outcome == complete:
+		return r.journal.Finish(prospect, complete)
+	}
+	return nil
+}
+
+// count adds a prospect to the coverage, and returns its outcome.
+func (r *reader) count(prospect string, got visited, err error) (outcome string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var n *int64
 	switch {
 	case err == nil:
-		outcome = complete
-		r.Complete++
-		if r.whole != nil && allRows {
+		outcome, n = complete, &r.Complete
+		if got.silent {
+			break
+		}
+		if r.whole != nil && got.allRows {
 			r.whole[prospect] = struct{}{}
 		}
 		r.quarantine.replace(prospect)
 	case errors.Is(err, extract.ErrNotFound):
-		outcome = notFound
-		r.NotFound++
+		outcome, n = notFound, &r.NotFound
+	case got.pages > 0:
+		outcome, n = partial, &r.Partial
 	case errors.Is(err, extract.ErrForbidden):
-		outcome = forbidden
-		r.Forbidden++
-	case pages > 0:
-		r.Partial++
+		outcome, n = forbidden, &r.Forbidden
 	default:
-		r.Failed++
+		outcome, n = failed, &r.Failed
 	}
+	*n++
 	if err != nil && len(r.Exceptions) < exceptionsKept {
-		told := outcome
-		if told == "" {
-			told = map[bool]string{true: partial, false: failed}[pages > 0]
-		}
-		r.Exceptions = append(r.Exceptions, plan.Exception{Prospect: prospect, Outcome: told, Reason: err.Error()})
+		r.Exceptions = append(r.Exceptions, plan.Exception{Prospect: prospect, Outcome: outcome, Reason: err.Error()})
 	}
-	if r.silent++; !errors.Is(err, extract.ErrExhausted) {
-		r.silent = 0
-	}
-	silent := r.silent
-	r.mu.Unlock()
-	if silent >= silence {
-		return fmt.Errorf("%w: %d prospects in a row failed, the last of them so: %w", errSilent, silent, err)
-	}
-	if outcome == "" {
-		return nil
-	}
-	return r.journal.Finish(prospect, outcome)
+	return outcome
 }
 
 // pages flattens the pages of a prospect: those that the journal has, then those
-// that are left to be fetched. It counts them.
-func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect string) (count int, err error) {
+// that are left to be fetched.
+func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect string) (got visited, err error) {
 	take := func(body []byte, cursor string, events int) error {
-		count++
+		got.pages++
+		got.silent = got.silent || events == 0 && extract.Silent(body)
 		r.events.Add(int64(events))
 		return w.Page(body, cursor)
 	}
-	replay := func() error {
-		for page, err := range r.journal.Pages(prospect) {
-			if err == nil {
-				err = take(page.Body, page.Cursor, page.Events)
-			}
-			if err != nil {
-				return fmt.Errorf("reading the journal of pages: %w", err)
-			}
-		}
-		return nil
+	kept, err := r.kept(prospect)
+	if err != nil {
+		return got, err
 	}
-
-	kept, _ := r.journal.Progress(prospect)
-	switch {
-	case kept.Outcome == notFound:
-		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrNotFound}
-	case kept.Outcome == forbidden:
-		return 0, &extract.Error{Prospect: prospect, Kind: extract.ErrForbidden}
-	case kept.Finished, kept.Pages > 0 && kept.Next == "": // all were read
-		err = replay()
-		return count, err
+	if kept.Finished || kept.Pages > 0 && kept.Next == "" { // all were read
+		err = r.replay(prospect, take)
+		return got, err
 	}
 	var from extract.Position
 	if kept.Next != "" {
@@ -265,18 +264,18 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 	page, err, more := next()
 	switch {
 	case kept.Pages == 0:
-	case errors.Is(err, extract.ErrRefused):
+	case errors.Is(err, extract.ErrRefused), errors.Is(err, extract.ErrExpired):
 		// The old cursor is no longer good, so what came before it is not
 		// joined with what comes now.
 		if err := r.journal.Restart(prospect); err != nil {
-			return 0, err
+			return got, err
 		}
 		stop()
 		next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
 		page, err, more = next()
 	default:
-		if err := replay(); err != nil {
-			return count, err
+		if err := r.replay(prospect, take); err != nil {
+			return got, err
 		}
 	}
 	for ; more; page, err, more = next() {
@@ -284,7 +283,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 			if page.Body != nil { // read, but not known to be the last; see Client.Pages
 				err = errors.Join(err, take(page.Body, page.Cursor, page.Events))
 			}
-			return count, err
+			return got, err
 		}
 		err := r.journal.Append(spool.Page{ // which counts from 1
 			Prospect: prospect, Number: page.Number + 1, Cursor: page.Cursor, Next: page.Next, Events: page.Events, Body: page.Body,
@@ -293,10 +292,54 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 			err = take(page.Body, page.Cursor, page.Events)
 		}
 		if err != nil {
-			return count, err
+			return got, err
 		}
 	}
-	return count, nil
+	return got, nil
+}
+
+// replay takes the pages that the journal has of a prospect.
+func (r *reader) replay(prospect string, take func(body []byte, cursor string, events int) error) error {
+	for page, err := range r.journal.Pages(prospect) {
+		if err == nil {
+			err = take(page.Body, page.Cursor, page.Events)
+		}
+		if err != nil {
+			return fmt.Errorf("reading the journal of pages: %w", err)
+		}
+	}
+	return nil
+}
+
+// kept is what the journal has of a prospect. A journal that has another outcome
+// than complete, as earlier versions wrote, starts again with the prospect.
+func (r *reader) kept(prospect string) (spool.Progress, error) {
+	kept, _ := r.journal.Progress(prospect)
+	if !kept.Finished || kept.Outcome == complete {
+		return kept, nil
+	}
+	return spool.Progress{}, r.journal.Restart(prospect)
+}
+
+// continuing says how to go on after a run that the source has ended.
+const continuing = "Nothing was published. Once the cause is removed, run the same command again: it requests only what is missing. " +
+	"Pages that were fetched with the same key and settings are kept for 12 hours; refusals are not."
+
+// noneRead is the error of a run for which the source has not answered about a
+// single prospect.
+func noneRead(job jobs.Job, r plan.Reading) error {
+	var counts []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{{r.Forbidden, "refused (403)"}, {r.NotFound, "not found (404 or 410)"}, {r.Failed, "failed"}} {
+		if c.n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return job.Source.Diagnose("endpoint", "No prospect could be read", fmt.Sprintf(
+		"Prospects: %s.\n\n%s\n\nCheck endpoint, api_key and the list of prospects. %s",
+		strings.Join(counts, ", "), exceptionList(r), continuing))
 }
 
 // readDiagnostic says what ended the reading of a job, and where to look.
@@ -310,12 +353,15 @@ func (s *Session) readDiagnostic(job jobs.Job, err error) error {
 		d.Address = job.Address
 		return d
 	case errors.Is(err, extract.ErrUnauthorized):
-		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".")
-	case errors.Is(err, errSilent):
-		return job.Source.Diagnose("endpoint", "The API does not answer", err.Error()+". What was fetched is kept for the next run.")
+		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+". "+continuing)
+	case errors.Is(err, errDown):
+		summary := "The API does not answer"
+		if !errors.Is(err, extract.ErrExhausted) || errors.Is(err, extract.ErrBadPage) {
+			summary = "The API does not answer with events"
+		}
+		return job.Source.Diagnose("endpoint", summary, err.Error()+". "+continuing)
 	case errors.Is(err, extract.ErrThrottled):
-		return job.Source.Diagnose("requests_per_second", "The API asks to come back later",
-			err.Error()+". What was fetched is kept for the next run.")
+		return job.Source.Diagnose("requests_per_second", "The API asks to come back later", err.Error()+". "+continuing)
 	}
 	return err
 }

@@ -84,10 +84,12 @@ func serve(ctx context.Context, sim *knocksim.Simulator) (url string, close func
 	}
 }
 
-// binding identifies what a page depends on, the prospect and the cursor aside.
+// binding identifies what a page depends on, the prospect and the cursor aside. It
+// is on disk, so it is a digest: it changes with the API key, which decides what
+// the API returns, and does not reveal it.
 func binding(job jobs.Job) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %d\n", job.Address, job.Source.Endpoint, job.Source.PageSize)
+	fmt.Fprintf(h, "%q %q %d %q\n", job.Address, job.Source.Endpoint, job.Source.PageSize, job.Source.APIKey.Reveal())
 	if sim := job.Source.Simulator; sim != nil {
 		fmt.Fprintf(h, "%d %d %d %s %t\n", sim.Seed, sim.Prospects, sim.Events, sim.AsOf.UTC(), sim.VendorChanges)
 	}

@@ -60,7 +60,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, err
 	}
 	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
-		return out, job.Source.Diagnose("endpoint", "No prospect could be read", exceptionList(read.Reading)+"\n\nNothing was published.")
+		return out, noneRead(job, read.Reading)
 	}
 	out.Reading = read.Reading
 	out.Reading.List = list
