@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -234,4 +236,51 @@ func TestGateway(t *testing.T) {
 		_, err := read(t.Context(), client, "47", Position{})
 		checkError(t, err, kind, "with text/html")
 	}
+}
+
+// TestInsecure: a certificate that is not trusted, and a server without TLS, are
+// asked once.
+func TestInsecure(t *testing.T) {
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request arrived") })
+	untrusted, plain := httptest.NewUnstartedServer(handler), httptest.NewServer(handler)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	defer plain.Close()
+	for endpoint, why := range map[string]string{
+		untrusted.URL: "certificate",
+		"https://" + strings.TrimPrefix(plain.URL, "http://"): "does not speak TLS",
+	} {
+		client, err := New(Options{Endpoint: endpoint, APIKey: testKey, Sleep: noSleep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		_, err = read(t.Context(), client, "47", Position{})
+		checkError(t, err, ErrInsecure, why)
+		if s := client.Stats(); s.Requests != 1 || !OfEndpoint(err) {
+			t.Errorf("%d requests, then %v", s.Requests, err)
+		}
+	}
+}
+
+// FuzzUnpack: whatever a body claims to be, it is bounded, and what cannot be
+// unpacked is worth another attempt.
+func FuzzUnpack(f *testing.F) {
+	body := page(2, `"hasNextPage":false`)
+	gzip := string(gzipped(body))
+	for _, seed := range []string{body, gzip, gzip[:20], string(gzipped(gzip)), deflated(body), deflated(body)[:9], zstandard(body), zstandard(body)[:9], "\x1f\x8b", "x\x9c", "x^", ""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		const limit = 1 << 16
+		got, _, err := unpack(body, nil, limit)
+		passing := new(transient)
+		switch {
+		case err == nil && len(got) > max(limit, len(body)):
+			t.Errorf("%d bytes become %d", len(body), len(got))
+		case err != nil && !errors.Is(err, ErrTooLarge) && !errors.As(err, passing):
+			t.Errorf("the error is %v", err)
+		}
+	})
 }

@@ -29,6 +29,9 @@ var (
 	// ErrRefused: any other answer that another attempt would not change, a
 	// redirect among them; or an id that no URL can hold.
 	ErrRefused = errors.New("the request is refused")
+	// ErrInsecure: the endpoint does not prove with a certificate that it is the
+	// one, or does not speak TLS.
+	ErrInsecure = errors.New("there is no secure connection to the endpoint")
 	// ErrBadPage: a 200 that is not a page of events. Where another attempt may
 	// succeed, it comes inside an ErrExhausted: the answer ends early, reports an
 	// error or has no edges. Otherwise there was one attempt.
@@ -61,6 +64,7 @@ var advice = map[error]string{
 	ErrNotFound:     "check the id, or take it off the list of prospects",
 	ErrExpired:      "run again, which reads the prospect from its first page",
 	ErrRefused:      "check endpoint and page_size",
+	ErrInsecure:     "check endpoint, the certificates of this machine, and any proxy in between",
 	ErrBadPage:      "check endpoint; if it is right, report this to the operator of the API",
 	ErrTooLarge:     "ask for smaller pages with page_size",
 	ErrLoop:         "report it to the operator of the API; what was read before is sound",
@@ -81,7 +85,7 @@ func WholeRun(err error) bool {
 // ErrNotFound are not among them: they cost one request each, and a list may well
 // have many such prospects in a row.
 func OfEndpoint(err error) bool {
-	for _, kind := range []error{ErrExhausted, ErrBadPage, ErrTooLarge, ErrRefused} {
+	for _, kind := range []error{ErrExhausted, ErrBadPage, ErrTooLarge, ErrRefused, ErrInsecure} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -131,6 +135,16 @@ func statusError(r *http.Response) error {
 	return fmt.Errorf("the API answered %s", status)
 }
 
+// insecure reports whether a request failed since TLS cannot be used with the
+// endpoint. Another attempt would not change that.
+func insecure(err error) bool {
+	var (
+		unproven *tls.CertificateVerificationError
+		noTLS    tls.RecordHeaderError
+	)
+	return errors.As(err, &unproven) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
 // networkError gives what the network or net/http reported in words that are
 // safe to show: for what it cannot understand, net/http quotes what arrived. It
 // wraps no context error, which would look like the end of the caller's context.
@@ -149,6 +163,8 @@ func networkError(err error, timeout time.Duration) error {
 		return lookup
 	case errors.As(err, &unproven):
 		return unproven
+	case insecure(err):
+		return errors.New("it does not speak TLS, which https needs")
 	case errors.As(err, &operation):
 		return operation
 	}

@@ -108,7 +108,11 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 	c.stats.requests.Add(1)
 	response, err := c.options.Transport.RoundTrip(request)
 	if err != nil {
-		return Page{}, &failure{cause: networkError(err, c.options.Timeout)}
+		f := &failure{cause: networkError(err, c.options.Timeout)}
+		if insecure(err) {
+			f.kind = ErrInsecure
+		}
+		return Page{}, f
 	}
 	defer response.Body.Close()
 	switch response.StatusCode {

@@ -353,15 +353,15 @@ func (s *Session) readDiagnostic(job jobs.Job, err error) error {
 		d.Address = job.Address
 		return d
 	case errors.Is(err, extract.ErrUnauthorized):
-		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+". "+continuing)
+		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".\n\n"+continuing)
 	case errors.Is(err, errDown):
 		summary := "The API does not answer"
 		if !errors.Is(err, extract.ErrExhausted) || errors.Is(err, extract.ErrBadPage) {
 			summary = "The API does not answer with events"
 		}
-		return job.Source.Diagnose("endpoint", summary, err.Error()+". "+continuing)
+		return job.Source.Diagnose("endpoint", summary, err.Error()+".\n\n"+continuing)
 	case errors.Is(err, extract.ErrThrottled):
-		return job.Source.Diagnose("requests_per_second", "The API asks to come back later", err.Error()+". "+continuing)
+		return job.Source.Diagnose("requests_per_second", "The API asks to come back later", err.Error()+".\n\n"+continuing)
 	}
 	return err
 }
