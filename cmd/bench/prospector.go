@@ -111,7 +111,7 @@ func (h *house) apply() (last summary, err error) {
 			files, err := local.Open(filepath.Dir(b.Path))
 			return state.NewLocal(files, b.Path), err
 		},
-		OpenDir: func(path string) (store.Store, error) { return local.Open(path) },
+		OpenDir: func(path string, _ bool) (store.Store, error) { return local.Open(path) },
 	}, []string{"-chdir=" + h.dir, "apply", "-auto-approve", "-json"})
 	problem := ""
 	for line := range bytes.Lines(stdout.Bytes()) {

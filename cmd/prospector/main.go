@@ -21,8 +21,15 @@ func main() {
 	os.Exit(cli.Run(cli.Deps{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		OpenSink: openSink, OpenBackend: openBackend,
-		OpenDir: func(path string) (store.Store, error) { return local.Open(path) },
+		OpenDir: openDir,
 	}, os.Args[1:]))
+}
+
+func openDir(path string, private bool) (store.Store, error) {
+	if private {
+		return local.OpenPrivate(path)
+	}
+	return local.Open(path)
 }
 
 func openSink(ctx context.Context, s jobs.Sink) (store.Store, error) {
@@ -41,7 +48,7 @@ const stateKey = "prospector.state.json"
 func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
 	switch b.Kind {
 	case "local":
-		files, err := local.Open(filepath.Dir(b.Path))
+		files, err := local.OpenPrivate(filepath.Dir(b.Path))
 		if err != nil {
 			return nil, err
 		}

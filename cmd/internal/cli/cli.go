@@ -34,8 +34,9 @@ type Deps struct {
 	Environ        []string
 	OpenSink       func(context.Context, jobs.Sink) (store.Store, error)
 	OpenBackend    func(context.Context, jobs.Backend) (run.Backend, error)
-	// OpenDir gives a store of a directory of this machine.
-	OpenDir func(path string) (store.Store, error)
+	// OpenDir gives a store of a directory of this machine. With private, only
+	// this user may read what is written to it.
+	OpenDir func(path string, private bool) (store.Store, error)
 }
 
 // Run runs the program with its arguments, without its name, and gives its exit

@@ -26,7 +26,7 @@ func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.S
 	if refused := replacements(c, s); !upgrade && len(refused) > 0 {
 		return refused
 	}
-	dir, err := e.OpenDir(c.Dir)
+	dir, err := e.OpenDir(c.Dir, false)
 	if err != nil {
 		return err
 	}

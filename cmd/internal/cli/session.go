@@ -55,7 +55,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	if err != nil {
 		return e.failed(err)
 	}
-	workDir, err := e.OpenDir(c.Dir)
+	workDir, err := e.OpenDir(c.Dir, true)
 	if err != nil {
 		return e.failed(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -445,5 +446,55 @@ func TestGeneration(t *testing.T) {
 			t.Fatalf("write %d has the generation %s of an earlier one", i, o.Generation)
 		}
 		seen[o.Generation] = true
+	}
+}
+
+// Private objects are for their owner alone, whatever the umask, and directories
+// that were wider are narrowed. Those of the lake are as the umask says, and the
+// root stays as its user has made it.
+func TestModes(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o077} {
+		for _, private := range []bool{false, true} {
+			t.Run(fmt.Sprintf("umask %03o, private store %t", umask, private), func(t *testing.T) {
+				before := syscall.Umask(0)
+				defer syscall.Umask(before)
+				root := filepath.Join(t.TempDir(), "root")
+				wide := []string{root, filepath.Join(root, ".prospector"), filepath.Join(root, ".prospector/quarantine"), filepath.Join(root, "state.d")}
+				for _, dir := range wide {
+					if err := os.Mkdir(dir, 0o775); err != nil {
+						t.Fatal(err)
+					}
+				}
+				syscall.Umask(umask)
+				opener := local.Open
+				if private {
+					opener = local.OpenPrivate
+				}
+				s, err := opener(root)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, key := range []string{"t/p=1/a", "state.d/runs/a", ".prospector/quarantine/a", ".prospector/damaged/t/a"} {
+					put(t, s, key, "one")
+				}
+				dir, file := 0o777&^os.FileMode(umask), 0o666&^os.FileMode(umask)
+				existing := os.FileMode(0o775)
+				if private {
+					dir, file, existing = 0o700, 0o600, 0o700
+				}
+				for path, want := range map[string]os.FileMode{
+					"": 0o775, "t": dir, "t/p=1": dir, "t/p=1/a": file,
+					"state.d": existing, "state.d/runs": dir, "state.d/runs/a": file,
+					".prospector": 0o700, ".prospector/tmp": 0o700,
+					".prospector/quarantine": 0o700, ".prospector/quarantine/a": 0o600,
+					".prospector/damaged": 0o700, ".prospector/damaged/t": 0o700, ".prospector/damaged/t/a": 0o600,
+				} {
+					info, err := os.Stat(filepath.Join(root, path))
+					if err != nil || info.Mode().Perm() != want {
+						t.Errorf("%q has the mode %v, want %v: %v", path, info.Mode().Perm(), want, err)
+					}
+				}
+			})
+		}
 	}
 }
