@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,6 +82,13 @@ func (d digester) job(j Job) {
 	}
 	if p := j.Prospects; p != nil {
 		d.line("prospects", d.relative(p.File), p.Column)
+		if p.Delimiter != "" || p.Header != nil || p.Encoding != "" {
+			header := "detected"
+			if p.Header != nil {
+				header = strconv.FormatBool(*p.Header)
+			}
+			d.line("written", p.Delimiter, header, p.Encoding)
+		}
 	}
 	for _, sink := range j.Sinks { // the first is the one that rows are merged with
 		d.sink(sink)

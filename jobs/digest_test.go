@@ -38,7 +38,7 @@ func everything(dir string) *Configuration {
 			Source: Source{Block: block("source.simulator.demo"), Endpoint: "https://example.com", APIKey: "hunter2", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
 				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5, VendorChanges: true}},
-			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id"},
+			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id", Header: new(bool)},
 			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
 			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true,
 		}},

@@ -162,11 +162,20 @@ type Simulator struct {
 	VendorChanges bool
 }
 
-// Prospects is a list of prospect ids in a file.
+// Prospects is a list of prospect IDs in a file.
 type Prospects struct {
 	Block
 	File   string // absolute path, or "-" for standard input
 	Column string // where the file has columns; "" when it is not named
+	// How the file is written; zero values are detected.
+	Delimiter string // one character
+	Header    *bool
+	Encoding  string // one of Encodings, or ""
+}
+
+// Encodings are those that lists of prospects can be in.
+func Encodings() []string {
+	return []string{"utf-8", "utf-16", "utf-16be", "windows-1252", "latin1", "macintosh"}
 }
 
 // Sink is a place for tables.

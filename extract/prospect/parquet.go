@@ -105,10 +105,10 @@ func (c *collector) parquetColumn(r *reader.ParquetReader, column string) (path 
 		return "", err
 	}
 	if same[paths[i]] > 1 {
-		return "", fmt.Errorf("%w: %q cannot be told from another column that is written almost the same; rename one", ErrColumn, names[i])
+		return "", fmt.Errorf("%w: %q cannot be distinguished from another column of almost the same name; rename one", ErrColumn, names[i])
 	}
 	if e := elements[i]; !holdsIDs(e) {
-		return "", fmt.Errorf("%w: %q is %s, and ids are STRING, INT64 or INT32", ErrColumn, names[i], describeType(e))
+		return "", fmt.Errorf("%w: %q is %s, and IDs are STRING, INT64 or INT32", ErrColumn, names[i], describeType(e))
 	}
 	return paths[i], nil
 }
@@ -141,7 +141,7 @@ func describeType(e *parquet.SchemaElement) string {
 	return text
 }
 
-// parquetFile is a file for the reader, which opens it anew for every column.
+// parquetFile is a file for the reader, which opens it again for every column.
 type parquetFile struct {
 	*io.SectionReader
 	file io.ReaderAt

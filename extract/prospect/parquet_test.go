@@ -71,7 +71,7 @@ func TestLoadParquet(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := file(t, "p.parquet", string(parquetBytes(t, tt.rows, tt.times, tt.fields...)))
-			got, err := Load(path, tt.column, nil)
+			got, err := Load(path, Options{Column: tt.column}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +89,7 @@ func TestLoadParquetOfManyBatches(t *testing.T) {
 		fmt.Fprintf(&rows, "{\"id\":\"%d\"}\n", i)
 	}
 	path := file(t, "p.parquet", string(parquetBytes(t, "["+strings.ReplaceAll(strings.TrimSpace(rows.String()), "\n", ",")+"]", 4, column("id", arrow.BinaryTypes.String))))
-	got, err := Load(path, "id", nil)
+	got, err := Load(path, Options{Column: "id"}, nil)
 	if err != nil || len(got.IDs) != each || got.Duplicates != 3*each {
 		t.Errorf("got %d ids, %d duplicates and error %v", len(got.IDs), got.Duplicates, err)
 	}
@@ -108,9 +108,9 @@ func TestLoadParquetRefuses(t *testing.T) {
 		{"no rows", "id", `[]`, []arrow.Field{column("id", text)}, ErrEmpty, ""},
 		{"no such column", "ids", `[{"id":"1"}]`, []arrow.Field{column("id", text)}, ErrColumn, `did you mean "id"?; it has "id"`},
 		{"column not named", "", `[{"id":"1"}]`, []arrow.Field{column("id", text), column("x", text)}, ErrColumn, `it has "id", "x"`},
-		{"names that collide", "id", `[{"id":"1","Id":"2"}]`, []arrow.Field{column("id", text), column("Id", text)}, ErrColumn, "cannot be told"},
-		{"null", "id", `[{"id":"1"},{"id":null}]`, []arrow.Field{column("id", text)}, ErrID, "row 2: unusable prospect id: it is NULL"},
-		{"empty", "id", `[{"id":"1"},{"id":""}]`, []arrow.Field{column("id", text)}, ErrID, "row 2: unusable prospect id: it is empty"},
+		{"names that collide", "id", `[{"id":"1","Id":"2"}]`, []arrow.Field{column("id", text), column("Id", text)}, ErrColumn, "cannot be distinguished"},
+		{"null", "id", `[{"id":"1"},{"id":null}]`, []arrow.Field{column("id", text)}, ErrID, "row 2: unusable prospect ID: it is NULL"},
+		{"empty", "id", `[{"id":"1"},{"id":""}]`, []arrow.Field{column("id", text)}, ErrID, "row 2: unusable prospect ID: it is empty"},
 		{"double", "id", `[{"id":1}]`, []arrow.Field{column("id", arrow.PrimitiveTypes.Float64)}, ErrColumn, `"id" is DOUBLE`},
 		{"date", "id", `[{"id":1}]`, []arrow.Field{column("id", arrow.FixedWidthTypes.Date32)}, ErrColumn, `"id" is INT32 (DATE)`},
 		{"unsigned", "id", `[{"id":1}]`, []arrow.Field{column("id", arrow.PrimitiveTypes.Uint64)}, ErrColumn, `"id" is INT64 (UINT_64)`},
@@ -120,7 +120,7 @@ func TestLoadParquetRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := file(t, "p.parquet", string(parquetBytes(t, tt.rows, 1, tt.fields...)))
-			_, err := Load(path, tt.column, nil)
+			_, err := Load(path, Options{Column: tt.column}, nil)
 			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), path) {
 				t.Errorf("error %v is not %v with %q", err, tt.kind, tt.text)
 			}
@@ -136,13 +136,13 @@ func TestDamagedParquet(t *testing.T) {
 		if err := os.WriteFile(path, whole[:length], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := Load(path, "id", nil); !errors.Is(err, ErrFormat) {
+		if list, err := Load(path, Options{Column: "id"}, nil); !errors.Is(err, ErrFormat) {
 			t.Fatalf("cut to %d of %d bytes: %q, %v", length, len(whole), list.IDs, err)
 		}
 		if err := os.WriteFile(path, whole[len(whole)-length:], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := Load(path, "id", nil); err == nil && len(list.IDs)+list.Duplicates < 6 {
+		if list, err := Load(path, Options{Column: "id"}, nil); err == nil && len(list.IDs)+list.Duplicates < 6 {
 			t.Fatalf("its last %d of %d bytes: %q", length, len(whole), list.IDs)
 		}
 	}

@@ -3,14 +3,12 @@ package prospect
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -32,29 +30,112 @@ func (c *collector) jsonLines(text io.Reader, column string) error {
 	return c.lines(text, maxJSONLine, func(number int, line []byte) error {
 		// The faults of encoding/json quote the input: they are not repeated.
 		if !utf8.Valid(line) {
-			return c.fault(number, ErrFormat, "it is not UTF-8; convert the file")
+			return c.fault(number, ErrFormat, notUTF8)
 		}
-		value := json.RawMessage(line)
-		if line[0] == '{' {
-			var object map[string]json.RawMessage
-			if json.Unmarshal(line, &object) != nil {
-				return c.fault(number, ErrFormat, "it is not one JSON value")
-			}
-			var ok bool
-			if value, ok = object[column]; !ok {
-				return c.at(number, missing(column, slices.Sorted(maps.Keys(object))))
-			}
-		}
-		id, err := jsonID(value)
-		if err != nil {
-			return c.at(number, err)
-		}
-		return c.add(number, id)
+		return c.addJSON(number, line, column)
 	})
 }
 
+const notUTF8 = `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`
+
+// json reads an array of values, or one value after another. A value's line is
+// that of its end.
+func (c *collector) json(text *bufio.Reader, column string) error {
+	counted := &lineCounter{in: text}
+	d := json.NewDecoder(counted)
+	broken := func(err error) error {
+		line := counted.at(d.InputOffset())
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			return c.fault(line, ErrFormat, "what follows is not JSON, or is cut off") // the error quotes the input
+		}
+		return c.broken(line, err)
+	}
+	isArray := firstByte(text) == '['
+	if isArray {
+		if _, err := d.Token(); err != nil {
+			return broken(err)
+		}
+	}
+	for !isArray || d.More() {
+		var value json.RawMessage
+		err := d.Decode(&value)
+		if !isArray && errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return broken(err)
+		}
+		line := counted.at(d.InputOffset())
+		if !utf8.Valid(value) {
+			return c.fault(line, ErrFormat, notUTF8)
+		}
+		if err := c.addJSON(line, value, column); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return broken(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return c.fault(counted.at(d.InputOffset()), ErrFormat, "something follows the array")
+	}
+	return nil
+}
+
+// addJSON takes the ID that a valid JSON value is, or that it has as a member.
+func (c *collector) addJSON(line int, value json.RawMessage, column string) error {
+	if value[0] == '{' {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil {
+			return c.fault(line, ErrFormat, "it is not one JSON value")
+		}
+		var ok bool
+		if value, ok = object[column]; !ok {
+			return c.at(line, missing(column, slices.Sorted(maps.Keys(object))))
+		}
+	}
+	id, err := jsonID(value)
+	if err != nil {
+		return c.at(line, err)
+	}
+	return c.add(line, id)
+}
+
+// lineCounter finds the lines of a text that is read ahead. One value of the text
+// is at most maxJSONLine long, more or less.
+type lineCounter struct {
+	in    io.Reader
+	read  int64
+	ended int64   // where the last value ended
+	ends  []int64 // of lines, after ended
+	line  int     // that ended is on, from 0
+}
+
+func (l *lineCounter) Read(p []byte) (int, error) {
+	if l.read-l.ended > 2*maxJSONLine {
+		return 0, fmt.Errorf("%w: a value is longer than %d bytes", ErrFormat, maxJSONLine)
+	}
+	n, err := l.in.Read(p)
+	for i, b := range p[:n] {
+		if b == '\n' {
+			l.ends = append(l.ends, l.read+int64(i))
+		}
+	}
+	l.read += int64(n)
+	return n, err
+}
+
+// at gives the line of an offset that is not before the last one, from 1.
+func (l *lineCounter) at(offset int64) int {
+	l.ended = offset
+	n, _ := slices.BinarySearch(l.ends, offset)
+	l.line, l.ends = l.line+n, l.ends[n:]
+	return l.line + 1
+}
+
 // jsonID gives a string's text, or the literal of a whole number: a number's
-// value would lose digits, and 1e5 or 1.0 has no one spelling as an id.
+// value would lose digits, and 1e5 or 1.0 has no one spelling as an ID.
 func jsonID(value []byte) (string, error) {
 	if !json.Valid(value) {
 		return "", fmt.Errorf("%w: it is not one JSON value", ErrFormat)
@@ -66,7 +147,7 @@ func jsonID(value []byte) (string, error) {
 		return id, err
 	case first == '-' || '0' <= first && first <= '9':
 		if bytes.ContainsAny(value, ".eE") {
-			return "", fmt.Errorf("%w: it is a number with a fraction or an exponent; write it as a string", ErrID)
+			return "", fmt.Errorf("%w: it is a number with a fraction or an exponent, as data frames make of IDs; write IDs as strings", ErrID)
 		}
 		return string(value), nil
 	case first == 'n':
@@ -97,57 +178,7 @@ func (c *collector) lines(text io.Reader, longest int, do func(number int, line 
 	return c.broken(number+1, scanner.Err())
 }
 
-func (c *collector) separated(text io.Reader, comma rune, column string) error {
-	r := csv.NewReader(text)
-	r.Comma = comma
-	r.ReuseRecord = true
-	line := 0
-	header, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil {
-		return c.csvFault(line, err)
-	}
-	columns := make([]string, len(header))
-	for i, name := range header {
-		columns[i] = strings.TrimSpace(name)
-		if !utf8.ValidString(name) {
-			return c.fault(1, ErrFormat, "it is not UTF-8; convert the file")
-		}
-	}
-	index, err := pick(column, columns)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
-	}
-	for {
-		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return c.csvFault(line, err)
-		}
-		line, _ = r.FieldPos(index)
-		if err := c.add(line, record[index]); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *collector) csvFault(line int, err error) error {
-	var parse *csv.ParseError
-	if !errors.As(err, &parse) {
-		return c.broken(line+1, err)
-	}
-	detail := parse.Err.Error() // one of the package's fixed texts
-	if errors.Is(err, csv.ErrFieldCount) {
-		detail = "it has not as many fields as the header"
-	}
-	return c.fault(parse.Line, ErrFormat, detail)
-}
-
-// broken is the failure of the reading itself, which may be that of gzip.
+// broken is the failure of the reading itself, which may be that of decompression.
 func (c *collector) broken(line int, err error) error {
 	if err == nil {
 		return nil

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -120,7 +122,7 @@ func loopback(host string) bool {
 }
 
 func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
-	b := l.open(hb, address, []string{"file", "column"})
+	b := l.open(hb, address, []string{"file", "column", "delimiter", "header", "encoding"})
 	b.require(map[string]string{"file": `a path such as "prospects.csv", or "-" for standard input`})
 	p := jobs.Prospects{Block: b.Block}
 	if v := b.values["file"]; b.given("file") && v.RawEquals(cty.StringVal("-")) {
@@ -129,6 +131,12 @@ func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 		b.path("file", &p.File)
 	}
 	b.text("column", &p.Column)
+	b.delimiter(&p.Delimiter)
+	if b.given("header") {
+		p.Header = new(bool)
+		b.bool("header", p.Header)
+	}
+	b.choice("encoding", jobs.Encodings(), &p.Encoding)
 	if b.failed {
 		return cty.DynamicVal
 	}
@@ -137,4 +145,25 @@ func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]),
 		"file": b.marked(cty.StringVal(p.File), "file"), "column": b.marked(cty.StringVal(p.Column), "column"),
 	})
+}
+
+// delimiter reads what separates the columns of a list.
+func (b *block) delimiter(into *string) {
+	const expected = `one character that separates columns, such as ";" or "\t"`
+	var text string
+	if !b.text("delimiter", &text) {
+		return
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	if size != len(text) || !separates(r) {
+		b.wrong("delimiter", expected, "")
+		return
+	}
+	*into = text
+}
+
+// separates reports whether a character can separate columns: no ID has it, and
+// CSV gives it no other meaning.
+func separates(r rune) bool {
+	return r == '\t' || unicode.IsGraphic(r) && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" \"-_", r) && r != utf8.RuneError
 }

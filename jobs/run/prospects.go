@@ -20,16 +20,22 @@ import (
 	"prospector/sink/store"
 )
 
-// loadProspects reads a list of prospects, and counts the ids that stand in it
-// again.
+// loadProspects reads a list of prospects, and counts the repeated IDs in it.
 func (s *Session) loadProspects(from jobs.Prospects) (ids []string, twice int, err error) {
-	list, err := prospect.Load(from.File, from.Column, s.Stdin)
+	options := prospect.Options{Column: from.Column, Header: from.Header, Encoding: from.Encoding}
+	for _, r := range from.Delimiter { // one at most
+		options.Delimiter = r
+	}
+	list, err := prospect.Load(from.File, options, s.Stdin)
 	if err == nil {
 		return list.IDs, list.Duplicates, nil
 	}
 	attribute, summary := "file", "Prospects cannot be read"
-	if errors.Is(err, prospect.ErrColumn) {
+	switch {
+	case errors.Is(err, prospect.ErrColumn):
 		attribute = "column"
+	case errors.Is(err, prospect.ErrHeader):
+		attribute = "header"
 	}
 	if errors.Is(err, prospect.ErrEmpty) {
 		summary = "No prospects"

@@ -1,0 +1,103 @@
+package prospect
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxLength is the length of the longest ID that is accepted, in bytes.
+const MaxLength = 256
+
+// check says why a trimmed text cannot be an ID and what to do, or returns "". It
+// quotes damaged numbers and nothing else, since anything else can be personal.
+//
+// The vendor documents one ID, the string "47569637", and no form. So letters of
+// any script, digits, and signs such as - _ . : / ~ are accepted; an ID becomes one
+// escaped segment of a URL's path. What is refused is what spreadsheets, other
+// programs or a wrong delimiter leave in a list.
+func check(id string) string {
+	switch {
+	case id == "":
+		return "it is empty"
+	case len(id) > MaxLength:
+		return fmt.Sprintf("it has %d bytes, and at most %d are accepted", len(id), MaxLength)
+	case !utf8.ValidString(id):
+		return `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`
+	}
+	if digits(id) { // as most are
+		return ""
+	}
+	if scientific.MatchString(id) {
+		return fmt.Sprintf("%s is a number that a spreadsheet has shortened, and the other digits of the ID are lost; export the list again with the column formatted as text", id)
+	}
+	if fraction.MatchString(id) {
+		return fmt.Sprintf("%s is a number with a fraction, as spreadsheets and data frames make of IDs; export the list again with the column formatted as text", id)
+	}
+	if problem := checkRunes(id); problem != "" {
+		return problem
+	}
+	switch {
+	case missingValues[strings.ToLower(id)]:
+		return "it is a word for a missing value; remove the row"
+	case id[0] == '+' && digits(id[1:]):
+		return "it begins with +, as telephone numbers do; remove the sign, or name the column of the IDs"
+	case !strings.ContainsFunc(id, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+		return "it has neither a letter nor a digit"
+	}
+	return ""
+}
+
+// digits reports whether a text has nothing but the digits 0 to 9.
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// What programs write of large numbers has a sign in its exponent. A text such as
+// 12e45 can be an ID in hexadecimal digits.
+var (
+	scientific = regexp.MustCompile(`^[+-]?(\d+([.,]\d*)?[eE][+-]\d+|\d+[.,]\d*[eE]\d+)$`)
+	fraction   = regexp.MustCompile(`^[+-]?(\d+\.\d*|\.\d+)$`)
+)
+
+var missingValues = map[string]bool{
+	"null": true, "none": true, "nil": true, "undefined": true, "nan": true, "na": true, "n/a": true, "<na>": true,
+	"#n/a": true, "#na": true, "#null!": true, "#ref!": true, "#value!": true, "#name?": true, "#num!": true, "#div/0!": true,
+	"-nan": true, "inf": true, "-inf": true, "infinity": true, "nat": true, "true": true, "false": true,
+}
+
+func checkRunes(id string) string {
+	for at, r := range id {
+		switch {
+		case r == utf8.RuneError:
+			return fmt.Sprintf("its byte %d begins U+FFFD, which a wrong conversion leaves behind", at+1)
+		case strings.ContainsRune(",;|\t", r):
+			return fmt.Sprintf("its byte %d is %q, which separates columns or thousands; if it separates columns, set delimiter = %[2]q", at+1, string(r))
+		case unicode.IsSpace(r) && r <= unicode.MaxLatin1 && unicode.IsGraphic(r):
+			return fmt.Sprintf("its byte %d is a blank; IDs have none inside", at+1)
+		case !unicode.IsGraphic(r):
+			return fmt.Sprintf("its byte %d begins the invisible character %U; remove it", at+1, r)
+		case unicode.IsSpace(r):
+			return fmt.Sprintf("its byte %d begins the blank %U; IDs have none inside", at+1, r)
+		case r == '\'' && at == 0:
+			return "it begins with an apostrophe, by which spreadsheets mark texts; remove it"
+		case strings.ContainsRune("\"'`“”‘’", r):
+			return fmt.Sprintf("its byte %d begins a quotation mark; remove it", at+1)
+		case strings.ContainsRune(`()[]{}<>\`, r):
+			return fmt.Sprintf("its byte %d is %q, which no ID has; export the list again", at+1, string(r))
+		case r == '@':
+			return fmt.Sprintf("its byte %d is @, as in an e-mail address; name the column of the IDs", at+1)
+		}
+	}
+	if id == "." || id == ".." {
+		return `"." and ".." would name another resource of the API`
+	}
+	return ""
+}

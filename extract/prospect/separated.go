@@ -1,0 +1,268 @@
+package prospect
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// records reads the records of a text with columns.
+type records struct {
+	*collector
+	csv     *csv.Reader
+	skipped int // lines before the first record
+	line    int // of the record that was read last
+	width   int // columns that a record may have a value in
+	index   int // of the column of the IDs
+}
+
+func (c *collector) separated(text *bufio.Reader, extension string, o Options) error {
+	r := &records{collector: c}
+	delimiter := o.Delimiter
+	if found := r.skipPreamble(text); found != 0 && delimiter == 0 {
+		delimiter = found
+	}
+	if delimiter == 0 {
+		delimiter = detectDelimiter(text, extension, o.Column)
+	}
+	r.csv = csv.NewReader(text)
+	r.csv.Comma, r.csv.FieldsPerRecord = delimiter, -1
+	r.csv.TrimLeadingSpace = !unicode.IsSpace(delimiter)
+	first, firstLine, err := r.next()
+	if err != nil {
+		return eof(err)
+	}
+	second, secondLine, err := r.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	header, err := r.columns(first, second, o)
+	if err != nil {
+		return err
+	}
+	if !header {
+		if err := r.take(firstLine, first); err != nil {
+			return err
+		}
+	}
+	if second == nil {
+		return nil
+	}
+	if err := r.take(secondLine, second); err != nil {
+		return err
+	}
+	r.csv.ReuseRecord = true
+	for {
+		record, line, err := r.next()
+		if err != nil {
+			return eof(err)
+		}
+		if err := r.take(line, record); err != nil {
+			return err
+		}
+	}
+}
+
+func eof(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// skipPreamble skips what may precede the first record: blank lines, comments, and
+// the line by which Excel declares a delimiter. It returns that delimiter, or 0.
+func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
+	for {
+		head, _ := text.Peek(sniffed)
+		end := bytes.IndexByte(head, '\n') + 1
+		line := bytes.TrimSpace(head[:end])
+		declares, isDeclaration := bytes.CutPrefix(bytes.ToLower(bytes.Trim(line, `"`)), []byte("sep="))
+		switch {
+		case end == 0:
+			return delimiter
+		case isDeclaration && utf8.RuneCount(declares) <= 1 && delimiter == 0:
+			if delimiter, _ = utf8.DecodeRune(declares); len(declares) == 0 {
+				delimiter = '\t' // which was trimmed
+			}
+		case len(line) > 0 && line[0] != '#':
+			return delimiter
+		}
+		text.Discard(end)
+		r.skipped++
+	}
+}
+
+// detectDelimiter gives the delimiter by which the first record has the column, or
+// that the record has most of.
+func detectDelimiter(text *bufio.Reader, extension, column string) rune {
+	candidates := []rune{',', ';', '\t', '|'}
+	if extension == ".tsv" {
+		candidates = []rune{'\t', ',', ';', '|'}
+	}
+	head, _ := text.Peek(sniffed)
+	best, most := candidates[0], 0
+	for _, delimiter := range candidates {
+		r := csv.NewReader(bytes.NewReader(head))
+		r.Comma, r.LazyQuotes, r.TrimLeadingSpace = delimiter, true, !unicode.IsSpace(delimiter)
+		fields, err := r.Read()
+		if err != nil {
+			continue
+		}
+		if column != "" && slices.ContainsFunc(fields, func(f string) bool { return strings.TrimSpace(f) == column }) {
+			return delimiter
+		}
+		if delimiter == candidates[0] && len(fields) > 1 {
+			most = len(head) // the usual one, unless another one has the column
+		}
+		if len(fields)-1 > most {
+			best, most = delimiter, len(fields)-1
+		}
+	}
+	return best
+}
+
+// next reads a record that is not empty. The error may be io.EOF.
+func (r *records) next() (record []string, line int, err error) {
+	for {
+		record, err = r.csv.Read()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				err = r.parseFault(err)
+			}
+			return nil, 0, err
+		}
+		line, _ = r.csv.FieldPos(0)
+		r.line = line + r.skipped
+		if slices.ContainsFunc(record, func(f string) bool { return strings.TrimSpace(f) != "" }) {
+			return record, r.line, nil
+		}
+	}
+}
+
+func (r *records) parseFault(err error) error {
+	var parse *csv.ParseError
+	if !errors.As(err, &parse) {
+		return r.broken(r.line+1, err)
+	}
+	detail := parse.Err.Error() // one of the package's fixed texts
+	return r.fault(parse.Line+r.skipped, ErrFormat, detail)
+}
+
+// take takes the ID of a record.
+func (r *records) take(line int, record []string) error {
+	if r.index >= len(record) {
+		return r.fault(line, ErrFormat, fmt.Sprintf("it has %d columns, and the IDs are in column %d", len(record), r.index+1))
+	}
+	for _, extra := range record[min(r.width, len(record)):] {
+		if strings.TrimSpace(extra) != "" {
+			return r.fault(line, ErrFormat, "it has more columns than the first line; quote values that have the delimiter inside")
+		}
+	}
+	id := strings.TrimSpace(record[r.index])
+	if strings.HasPrefix(id, "#") {
+		return r.fault(line, ErrID, "it begins with #; comments are allowed before the first record alone")
+	}
+	return r.add(line, id)
+}
+
+// columns finds the column of the IDs, and says whether the first record is a
+// header.
+func (r *records) columns(first, second []string, o Options) (header bool, err error) {
+	r.width = len(first)
+	names := make([]string, len(first))
+	for i, name := range first {
+		if !utf8.ValidString(name) {
+			return false, r.fault(1+r.skipped, ErrFormat, `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`)
+		}
+		names[i] = strings.TrimSpace(name)
+	}
+	fail := func(err error) error { return fmt.Errorf("%s: %w", r.name, err) }
+	if o.Header != nil && !*o.Header {
+		r.index, err = r.number(o.Column, names)
+		if err != nil {
+			return false, fail(err)
+		}
+		return false, nil
+	}
+	if r.index, err = pick(o.Column, names); err != nil {
+		if o.Header == nil && describe(names) == noHeader {
+			err = fmt.Errorf("%w; if it has none, set header = false, and column to the number of the column", err)
+		}
+		return false, fail(err)
+	}
+	if o.Header != nil || o.Column != "" {
+		return true, nil
+	}
+	below := ""
+	if r.index < len(second) {
+		below = strings.TrimSpace(second[r.index])
+	}
+	if header, err = detectHeader(names[r.index], below); err != nil {
+		err = r.at(1+r.skipped, err)
+	}
+	return header, err
+}
+
+// number reads the number of a column, from 1. The first record says how many
+// columns there are.
+func (r *records) number(column string, first []string) (index int, err error) {
+	if column == "" {
+		if index, err = pick("", first); err != nil {
+			return 0, fmt.Errorf(`%w: there are %d columns and no header; set column to the number of the one that holds the IDs, such as column = "1"`, ErrColumn, len(first))
+		}
+		return index, nil
+	}
+	n, err := strconv.Atoi(column)
+	if err != nil || n < 1 || n > len(first) {
+		return 0, fmt.Errorf("%w: without a header, column is a number from 1 to %d, not %q", ErrColumn, len(first), column)
+	}
+	return n - 1, nil
+}
+
+// detectHeader reports whether the only column's first value is a header. It
+// compares it with the value below.
+func detectHeader(first, below string) (bool, error) {
+	letters := func(s string) bool { return strings.ContainsFunc(s, unicode.IsLetter) }
+	digits := func(s string) bool { return strings.ContainsFunc(s, unicode.IsDigit) }
+	switch name := strings.ToLower(first); {
+	case looksLikeID(first):
+		return false, nil
+	case strings.HasSuffix(name, "id"), strings.HasSuffix(name, "ids"), strings.Contains(name, "prospect") && !digits(name):
+		return true, nil
+	case below == "", !isName(first), strings.ContainsFunc(first, unicode.IsSpace), letters(first) != letters(below):
+		return true, nil
+	case digits(first) && digits(below) && shape(first) == shape(below):
+		return false, nil
+	case !digits(first) && digits(below):
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: it could be the name of the column or an ID; set header = true or header = false", ErrHeader)
+}
+
+// shape is a text with a 9 for digits and an a for letters that follow each other.
+func shape(s string) string {
+	var b strings.Builder
+	last := rune(0)
+	for _, r := range s {
+		switch {
+		case unicode.IsDigit(r):
+			r = '9'
+		case unicode.IsLetter(r):
+			r = 'a'
+		}
+		if r != last {
+			b.WriteRune(r)
+		}
+		last = r
+	}
+	return b.String()
+}
