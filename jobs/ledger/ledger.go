@@ -98,6 +98,7 @@ type Books struct {
 	Unchanged   int64 `json:"unchanged"`
 	Duplicates  int64 `json:"duplicates"`
 	Quarantined int64 `json:"quarantined"`
+	Rejected    int64 `json:"rejected,omitempty"` // of partitions that were not published
 }
 
 // Coverage says how far the prospects were read.

@@ -65,6 +65,9 @@ type Job struct {
 	Rewrite *Rewrite `json:"rewrite,omitempty"`
 	// Refused is why the job must not be applied.
 	Refused jobs.Diagnostics `json:"refused,omitempty"`
+	// Rejected are partitions that stay as they are, since the second reader has
+	// rejected their staged files, or those of one that they change together with.
+	Rejected []Rejected `json:"rejected,omitempty"`
 	// Destroy says that the table is deleted from the Sinks, and Why.
 	Destroy bool   `json:"destroy,omitempty"`
 	Why     string `json:"why,omitempty"`
@@ -97,6 +100,12 @@ type Job struct {
 	// nothing was read.
 	Survey   *schemas.Survey  `json:"survey,omitempty"`
 	Warnings jobs.Diagnostics `json:"warnings,omitempty"`
+}
+
+// Rejected is a partition that cannot be published, and why.
+type Rejected struct {
+	Partition string          `json:"partition"` // its path
+	Problem   jobs.Diagnostic `json:"problem"`
 }
 
 // Rewrite is a change of a table's schema.
@@ -299,14 +308,16 @@ type Books struct {
 	Unchanged   int64 `json:"unchanged"`
 	Duplicates  int64 `json:"duplicates"`
 	Quarantined int64 `json:"quarantined"`
+	// Rejected are those of partitions that cannot be published.
+	Rejected int64 `json:"rejected,omitempty"`
 }
 
 // Check gives an error when the books do not balance; then nothing may be
 // published.
 func (b Books) Check() error {
-	if sum := b.Added + b.Changed + b.Unchanged + b.Duplicates + b.Quarantined; sum != b.Events {
-		return fmt.Errorf("the books do not balance: %d events were read, but %d added + %d changed + %d unchanged + %d duplicates + %d quarantined = %d; nothing was published, and this is a bug of prospector",
-			b.Events, b.Added, b.Changed, b.Unchanged, b.Duplicates, b.Quarantined, sum)
+	if sum := b.Added + b.Changed + b.Unchanged + b.Duplicates + b.Quarantined + b.Rejected; sum != b.Events {
+		return fmt.Errorf("the books do not balance: %d events were read, but %d added + %d changed + %d unchanged + %d duplicates + %d quarantined + %d rejected = %d; nothing was published, and this is a bug of prospector",
+			b.Events, b.Added, b.Changed, b.Unchanged, b.Duplicates, b.Quarantined, b.Rejected, sum)
 	}
 	return nil
 }
@@ -406,6 +417,23 @@ func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	for _, c := range p.Checks {
 		if !c.Passed && c.Severity == jobs.Error {
 			errs = append(errs, c.Problems...)
+		}
+	}
+	return errs
+}
+
+// Rejected is why partitions are not published though the plan is applied. Of many
+// in a job, the first are listed.
+func (p *Plan) Rejected() (errs jobs.Diagnostics) {
+	const most = 10
+	for _, j := range p.Jobs {
+		for _, r := range j.Rejected[:min(most, len(j.Rejected))] {
+			errs = append(errs, r.Problem)
+		}
+		if more := len(j.Rejected) - most; more > 0 {
+			errs = append(errs, jobs.Diagnostic{Severity: jobs.Error, Address: j.Address,
+				Summary: fmt.Sprintf("%d more partitions are not published", more),
+				Detail:  "The second reader rejects their staged files as well, or those of partitions that they change together with."})
 		}
 	}
 	return errs

@@ -23,7 +23,16 @@ import (
 // state records what is about to be published, the objects are written, and the
 // state records that they were. Wherever that is interrupted, the next session
 // finds every object either as it was or as it was to be, and knows both.
-func (s *Session) Apply(ctx context.Context, p *plan.Plan) (err error) {
+//
+// What the second reader has rejected is the error when all else is published.
+func (s *Session) Apply(ctx context.Context, p *plan.Plan) error {
+	if err := s.apply(ctx, p); err != nil {
+		return err
+	}
+	return p.Rejected().Err()
+}
+
+func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	defer func() {
 		err = withCause(ctx, err)
 		s.keepJournals = err != nil

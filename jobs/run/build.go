@@ -50,6 +50,8 @@ type builder struct {
 	outcomes []plan.Outcome
 	rows     plan.Rows
 	missing  plan.Missing
+	rejected []plan.Rejected
+	withheld int64 // staged rows of partitions that are not published
 	steps    map[string]int
 	known    map[string]bool // all partitions that there are or will be
 	warnings jobs.Diagnostics
@@ -87,6 +89,11 @@ type draft struct {
 	// builder's kept.
 	kept    bool
 	removed transform.IDs // published rows whose events are in another partition now, or gone
+	deleted int64         // those of them that are gone
+	// rejection is set when the second reader has rejected a file, and withheld
+	// when the partition stays as it is because of that or of another one.
+	rejection *rejection
+	withheld  bool
 }
 
 func (d *draft) rows() plan.Rows {
@@ -132,26 +139,31 @@ func (b *builder) build(ctx context.Context) error {
 		return err
 	}
 	b.widen(links)
-	moved := int64(0)
 	for _, d := range drafts {
-		moved += int64(len(d.removed))
 		if b.target.has(d.path) {
-			b.missing.Deleted += d.removeGone()
+			d.deleted = d.removeGone()
 		}
 	}
-	for _, d := range drafts {
-		if d.gone {
-			continue // its rows are counted where they are now
-		}
-		r := d.rows()
-		b.rows.Before, b.rows.After = b.rows.Before+r.Before, b.rows.After+r.After
-		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
-		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
-	}
-	// What has moved was removed where it was, and added where it is.
-	b.missing.Kept = b.rows.Before - b.rows.Changed - b.rows.Unchanged - moved - b.missing.Deleted
 	b.steps = plan.Steps(links)
-	drafts = slices.DeleteFunc(drafts, func(d *draft) bool { return !b.target.has(d.path) })
+	targets := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return !b.target.has(d.path) })
+	if err := b.outcomesOf(ctx, targets); err != nil {
+		return err
+	}
+	b.withhold(targets, links)
+	b.count(drafts)
+	for i, d := range targets {
+		if d.withheld {
+			b.outcomes[i].Partition = ""
+		}
+	}
+	b.outcomes = slices.DeleteFunc(b.outcomes, func(o plan.Outcome) bool { return o.Partition == "" })
+	return nil
+}
+
+// outcomesOf makes the outcomes of the drafts, in their order. A rejected file is
+// the affair of its partition alone, unless the table is rewritten, which is done
+// as a whole.
+func (b *builder) outcomesOf(ctx context.Context, drafts []*draft) error {
 	b.outcomes = make([]plan.Outcome, len(drafts))
 	at := make(map[*draft]int, len(drafts))
 	for i, d := range drafts {
@@ -160,8 +172,35 @@ func (b *builder) build(ctx context.Context) error {
 	return parallel(ctx, b.session.width(), drafts, func(ctx context.Context, d *draft) error {
 		o, err := b.outcome(ctx, d, at[d])
 		b.outcomes[at[d]] = o
-		return err
+		switch {
+		case !errors.As(err, &d.rejection):
+			return err
+		case b.former != nil:
+			return d.rejection.diagnose(b.job.Address, d.path, "Nothing was published, since a table is rewritten as a whole.")
+		}
+		return nil
 	})
+}
+
+// count adds up the rows of all partitions. Withheld ones stay as they are.
+func (b *builder) count(drafts []*draft) {
+	for _, d := range drafts {
+		r := d.rows()
+		switch {
+		case d.gone:
+			continue // its rows are counted where they are now
+		case d.withheld:
+			b.withheld += d.staged.Rows
+			b.rows.Before, b.rows.After = b.rows.Before+d.old.Rows, b.rows.After+d.old.Rows
+			continue
+		}
+		b.rows.Before, b.rows.After = b.rows.Before+r.Before, b.rows.After+r.After
+		b.rows.Added, b.rows.Changed = b.rows.Added+r.Added, b.rows.Changed+r.Changed
+		b.rows.Unchanged, b.rows.Removed = b.rows.Unchanged+r.Unchanged, b.rows.Removed+r.Removed
+		// What has moved was removed where it was, and added where it is.
+		b.missing.Deleted += d.deleted
+		b.missing.Kept += r.Before - r.Changed - r.Unchanged - r.Removed
+	}
 }
 
 // release lets go of the rows, which are in the files now.
@@ -505,7 +544,7 @@ func (s *Session) prove(ctx context.Context, table schemas.Table, partition sink
 	}
 	defer f.Close()
 	if err := s.verify(ctx, f, file.Size, table, partition, file.Summary); err != nil {
-		return fmt.Errorf("the second reader does not find in the staged file what was written, so it was not published: %w", err)
+		return s.reject(file, err)
 	}
 	return nil
 }

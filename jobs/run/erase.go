@@ -164,6 +164,10 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	}
 	all := readPublished(ctx, e.stores[from], published.Files, table, e.dir)
 	w, err := e.write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), path, table, options, transform.WithoutProspect(table, all, e.prospect))
+	var r *rejection
+	if errors.As(err, &r) {
+		return o, r.diagnose(e.block.Address, path, "Nothing was erased. Erase the same prospect again.")
+	}
 	if err == nil && w.rows != o.Rows.After {
 		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
 	}
@@ -241,6 +245,9 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, err
 		return e, fmt.Errorf("removing the journals of pages: %w", err)
 	}
 	beside, prefix := s.Backend.Beside()
+	if err := os.RemoveAll(s.rejectedDir()); err != nil {
+		return e, fmt.Errorf("removing rejected files: %w", err)
+	}
 	records, err := ledger.Erase(ctx, beside, prefix, prospect)
 	if err != nil {
 		return e, err

@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"prospector/extract/spool"
@@ -125,7 +126,9 @@ type Session struct {
 	done   map[string]plan.Summary // what was published so far, by job address
 	stages []io.Closer
 	// verify is the second reader.
-	verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
+	verify    func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
+	rejecting sync.Mutex
+	rejected  int // files that the second reader has rejected, behind rejecting
 	// keepJournals is true until a plan is complete and, if it is applied,
 	// applied to its end; read are the journals that it has used, by their paths
 	// in the data directory.

@@ -83,12 +83,16 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out.Changes = plan.Changes(job.Name, out.Sinks, out.Prior, b.outcomes)
 	out.Books = plan.Books{
 		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,
-		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged,
+		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged, Rejected: b.withheld,
 	}
+	out.Rejected = b.rejected
 	if err := out.Books.Check(); err != nil {
 		return out, err
 	}
-	if target.whole {
+	// With a rejected file, nothing is deleted beyond the partitions: what it has
+	// rows of may be in the quarantine or in a file that is left over.
+	whole := target.whole && len(out.Rejected) == 0
+	if whole {
 		out.Quarantine, err = rejected.change(job.Name, out.Sinks, out.Prior, filepath.Join(dir, "quarantine.jsonl"))
 		if err != nil {
 			return out, err
@@ -101,7 +105,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.inTheWay(job, out); err != nil {
 		return out, err
 	}
-	if target.whole {
+	if whole {
 		out.Obsolete = out.DeleteObsolete()
 		if job.DeleteForeign {
 			out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)

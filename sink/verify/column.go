@@ -46,11 +46,34 @@ type column struct {
 	// others. It is nil for the rest.
 	kept *kept
 
-	nulls                  int64
-	sum                    schemas.Digest
-	misleading, miscounted bool // statistics
-	notUTF8                bool
+	group int   // the number of the chunk's row group, from 1
+	rows  int64 // that were read
+
+	nulls int64
+	sum   schemas.Digest
+	// Where statistics mislead or miscount, and where text is not UTF-8, first.
+	misleading, miscounted, notUTF8 place
 }
+
+// place is where in a column something is found: in a row group, at or after a
+// row of the file, both from 1. The zero value is nowhere.
+type place struct {
+	group int
+	row   int64
+}
+
+func (p place) String() string {
+	return fmt.Sprintf("row group %d, at or after row %d", p.group, p.row)
+}
+
+// note sets a place to where the column is read, unless it is set.
+func (c *column) note(p *place) {
+	if p.group == 0 {
+		*p = c.place()
+	}
+}
+
+func (c *column) place() place { return place{c.group, c.rows + 1} }
 
 // values are those of a column that are not NULL, and their digests.
 type values struct {
@@ -131,6 +154,7 @@ func (c *column) readPage(rows []schemas.Digest, at int) error {
 	if c.kept != nil {
 		c.keepValues(levels, at)
 	}
+	c.rows += int64(len(rows))
 	c.nulls += int64(len(rows) - present)
 	c.chunkNulls += int64(len(rows) - present)
 	return nil
@@ -199,7 +223,7 @@ func (c *column) decodePlain(v *values, data []byte, n int) ([]byte, error) {
 	for i := range n {
 		x := readInt(data[i*width:], width)
 		if bounded && c.bounds.exclude(x) {
-			c.misleading = true
+			c.note(&c.misleading)
 		}
 		v.digests = append(v.digests, c.hash.Int64(x))
 		if c.kept != nil {
@@ -230,7 +254,7 @@ func (c *column) decodeBools(v *values, n int) error {
 	for _, bit := range bits {
 		x := int64(bit)
 		if bounded && c.bounds.exclude(x) {
-			c.misleading = true
+			c.note(&c.misleading)
 		}
 		v.digests = append(v.digests, c.hash.Int64(x))
 		if c.kept != nil {
@@ -254,10 +278,10 @@ func (c *column) decodeTexts(v *values, data []byte, n int) ([]byte, error) {
 		text := unsafe.String(unsafe.SliceData(data), length)
 		data = data[length:]
 		if bounded && c.bounds.excludeText(text) {
-			c.misleading = true
+			c.note(&c.misleading)
 		}
 		if !utf8.ValidString(text) {
-			c.notUTF8 = true
+			c.note(&c.notUTF8)
 		}
 		v.digests = append(v.digests, c.hash.String(text))
 		if c.kept != nil {
@@ -387,12 +411,13 @@ func (c *column) nextChunk() error {
 		return unreadable("it ends before its last row")
 	}
 	c.chunk, c.chunks = c.chunks[0], c.chunks[1:]
+	c.group++
 	c.left, c.chunkNulls, c.dictionary = c.chunk.NumValues, 0, nil
 	c.section = io.NewSectionReader(c.file, chunkStart(c.chunk), c.chunk.TotalCompressedSize)
 	c.pages = bufio.NewReaderSize(c.section, int(min(max(c.chunk.TotalCompressedSize, 4<<10), 32<<10)))
 	var ok bool
 	if c.bounds, ok = boundsOf(c.chunk.Statistics, c.kind); !ok {
-		c.misleading = true
+		c.note(&c.misleading)
 	}
 	return nil
 }
@@ -406,21 +431,20 @@ func (c *column) endChunk() error {
 		return unreadable("a column chunk holds more than its values")
 	}
 	if s := c.chunk.Statistics; s != nil && s.NullCount != nil && *s.NullCount != c.chunkNulls {
-		c.miscounted = true
+		c.note(&c.miscounted)
 	}
 	return nil
 }
 
 // faults are what is wrong with the column, whatever it should hold.
 func (c *column) faults() (wrong []Finding) {
-	if c.misleading {
-		wrong = append(wrong, Finding{c.name, "statistics between which all values lie, as readers skip files by them", "values beyond"})
+	add := func(at place, expected, found string) {
+		if at.group > 0 {
+			wrong = append(wrong, Finding{Column: c.name, Where: at.String(), Expected: expected, Found: found})
+		}
 	}
-	if c.miscounted {
-		wrong = append(wrong, Finding{c.name, "statistics that count its NULLs", "another count"})
-	}
-	if c.notUTF8 {
-		wrong = append(wrong, Finding{c.name, "text in UTF-8", "other bytes"})
-	}
+	add(c.misleading, "statistics between which all values lie, as readers skip files by them", "values beyond")
+	add(c.miscounted, "statistics that count its NULLs", "another count")
+	add(c.notUTF8, "text in UTF-8", "other bytes")
 	return wrong
 }

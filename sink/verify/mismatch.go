@@ -16,11 +16,15 @@ type Mismatch struct{ Findings []Finding }
 // value of any row.
 type Finding struct {
 	Column          string // "" when it is about the whole file
+	Where           string // the row group and row, where they are known
 	Expected, Found string
 }
 
 func (f Finding) String() string {
 	s := "expected " + f.Expected + ", found " + f.Found
+	if f.Where != "" {
+		s += ", in " + f.Where
+	}
 	if f.Column != "" {
 		s = f.Column + ": " + s
 	}
@@ -52,7 +56,7 @@ func compare(want, found sink.Summary) []Finding {
 			differs = append(differs, Finding{Column: w.Name, Expected: count(w.Nulls, "NULL"), Found: count(f.Nulls, "NULL")})
 		}
 		if w.Values != f.Values {
-			differs = append(differs, Finding{Column: w.Name, Expected: "the values that were written", Found: "other values"})
+			differs = append(differs, Finding{Column: w.Name, Expected: "the values that were written, with the digest " + w.Values.String(), Found: "other values, with " + f.Values.String()})
 		}
 	}
 	for _, bound := range []struct {
@@ -78,7 +82,7 @@ func compareRows(rows int64, content schemas.Digest, found sink.Summary) []Findi
 		differs = append(differs, Finding{Expected: count(rows, "row"), Found: count(found.Rows, "row")})
 	}
 	if content != found.Content {
-		differs = append(differs, Finding{Expected: "the rows that were written", Found: "other rows"})
+		differs = append(differs, Finding{Expected: "the rows that were written, with the digest " + content.String(), Found: "other rows, with " + found.Content.String()})
 	}
 	return differs
 }

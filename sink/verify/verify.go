@@ -77,7 +77,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 		clear(rows)
 		for _, c := range columns {
 			if err := c.read(ctx, rows); err != nil {
-				return found, fmt.Errorf("column %s: %w", c.name, err)
+				return found, fmt.Errorf("column %s, %s: %w", c.name, c.place(), err)
 			}
 		}
 		for _, row := range rows {

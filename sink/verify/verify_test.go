@@ -276,7 +276,7 @@ func TestFindsWhatIsWrong(t *testing.T) {
 		partition string
 		want      []string
 	}{
-		{name: "a row is lost", want: []string{"expected 300 rows, found 299 rows", "event_id: expected the values that were written, found other values", "expected the rows that were written"},
+		{name: "a row is lost", want: []string{"expected 300 rows, found 299 rows", "event_id: expected the values that were written, with the digest ", "expected the rows that were written"},
 			spoil: func(_ schemas.Table, rows []row) []row { return slices.Delete(rows, 7, 8) }},
 		{name: "a row is doubled", want: []string{"found 301 rows", "rows 8 and 9 out of order or the same event"},
 			spoil: func(_ schemas.Table, rows []row) []row { return slices.Insert(rows, 7, rows[7]) }},
@@ -289,7 +289,7 @@ func TestFindsWhatIsWrong(t *testing.T) {
 		{name: "a false is true", spoil: set("answered", 9, true), want: []string{"answered: expected the values that were written"}},
 		{name: "an empty string is NULL", spoil: set("message_subject", 9, nil), want: []string{"message_subject: expected"}},
 		{name: "a NULL is an empty string", spoil: set("appointment_tour_type", 9, ""), want: []string{"appointment_tour_type: expected 300 NULLs, found 299 NULLs"}},
-		{name: "two rows swap a value", want: []string{"expected the rows that were written, found other rows"},
+		{name: "two rows swap a value", want: []string{"expected the rows that were written, with the digest ", "found other rows, with "},
 			spoil: func(table schemas.Table, rows []row) []row {
 				c := indexOf(table, "message_body")
 				rows[1][c], rows[2][c] = "first", "second"
@@ -429,10 +429,10 @@ func TestPublished(t *testing.T) {
 		want      []string // the findings
 	}{
 		{"as published", told.Rows, told.Content, partition, nil},
-		{"other rows", told.Rows, schemas.Digest{Lo: 1}, partition, []string{"expected the rows that were written, found other rows"}},
+		{"other rows", told.Rows, schemas.Digest{Lo: 1}, partition, []string{"expected the rows that were written, with the digest 00000000000000000000000000000001, found other rows, with " + told.Content.String()}},
 		{"fewer rows than published", 301, told.Content, partition, []string{"expected 301 rows, found 300 rows"}},
 		{"another file's row count and content", 1, schemas.Digest{}, partition,
-			[]string{"expected 1 row, found 300 rows", "expected the rows that were written, found other rows"}},
+			[]string{"expected 1 row, found 300 rows", "expected the rows that were written, with the digest 00000000000000000000000000000000, found other rows, with " + told.Content.String()}},
 		{"of another partition", told.Rows, told.Content, tomorrow,
 			[]string{"expected only rows of event_type=SMS_MESSAGE/event_date=2022-01-14, found 300 rows of other days"}},
 	} {

@@ -108,6 +108,9 @@ error, and 2 when something would.`,
 				case !made.Empty() && !p.json:
 					e.view.Hint("\nNothing was changed. With -out=FILE the plan is saved, and prospector apply FILE\ndoes exactly this; prospector apply with the same options plans anew.\n")
 				}
+				if err := made.Rejected().Err(); err != nil {
+					return 1, err
+				}
 				if p.detailed && !made.Empty() {
 					return 2, nil
 				}

@@ -82,7 +82,7 @@ func (e *env) showPlan(path string, asJSON bool) int {
 
 func (e *env) showHuman(p *plan.Plan) {
 	e.view.Plan(p)
-	e.view.Diagnostics(p.Blocked())
+	e.view.Diagnostics(append(p.Blocked(), p.Rejected()...))
 }
 
 // document prints what was encoded, or passes the error on.

@@ -14,7 +14,7 @@ import (
 )
 
 // DocumentVersion is the version of what show -json and output -json print.
-const DocumentVersion = "1.2"
+const DocumentVersion = "1.3"
 
 // The kinds of things that a plan changes.
 const (
@@ -152,6 +152,13 @@ func readingsOf(p *plan.Plan) []object {
 				"requests_per_second": j.Reading.Rate, "least_seconds_at_rate": atRate(j.Reading),
 			},
 			"exceptions": append([]plan.Exception{}, j.Reading.Exceptions...),
+		}
+		if len(j.Rejected) > 0 {
+			rejected := []object{}
+			for _, p := range j.Rejected {
+				rejected = append(rejected, object{"address": partitionAddress(j.Address, p.Partition), "problem": p.Problem})
+			}
+			r["rejected"] = rejected
 		}
 		if j.Rewrite != nil {
 			r["rewrite"] = object{

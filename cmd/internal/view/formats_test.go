@@ -66,8 +66,9 @@ func fakePlan() *plan.Plan {
 					Exceptions: []plan.Exception{{Prospect: "1", Outcome: "not_found", Reason: "404"}},
 					List:       &plan.List{Count: 5, Digest: fakeDigest, Known: true, Added: 1, Removed: 1, AddedIDs: []string{"1"}, RemovedIDs: []string{"2"}},
 				},
-				Books:   plan.Books{Events: 7, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1},
-				Missing: plan.Missing{Kept: 2, Deleted: 1},
+				Rejected: []plan.Rejected{{Partition: "event_month=2022-04-01", Problem: fakeError}},
+				Books:    plan.Books{Events: 9, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1, Rejected: 2},
+				Missing:  plan.Missing{Kept: 2, Deleted: 1},
 				Survey: &schemas.Survey{
 					EventTypes: map[string]int64{"a": 1}, Unmapped: map[schemas.Field]int64{fakeField: 1},
 					Mismatched: map[schemas.Field]int64{fakeField: 2}, Further: 3,
@@ -357,10 +358,10 @@ func mutate(root any, try func(what string, mutant any)) {
 var (
 	// sometimes are the paths of members that are not always there, indices
 	// aside, and why those of a change, which may say it.
-	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|jobs\.survey|survey\.(unmapped|mismatched|further)|event_types\.a|` +
+	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|jobs\.rejected|books\.rejected|jobs\.survey|survey\.(unmapped|mismatched|further)|event_types\.a|` +
 		`(rewrite\.columns|changes)\.(column|before|after)|sinks\.quarantine|runs\.jobs\.exceptions(_omitted)?|` +
 		`jobs\.declared_by|jobs\.(columns|partition_by)\.(when|policy|pii|description))$|` +
-		`(diagnostic|problems|warnings)\.address$|^outputs\.[a-z]+$`)
+		`(diagnostic|problems?|warnings)\.address$|^outputs\.[a-z]+$`)
 	why       = regexp.MustCompile(`^changes?\.reason$`)
 	emptyText = regexp.MustCompile(`^(lock\.path|jobs\.schema|outputs\..*)$`)
 	anything  = regexp.MustCompile(`^outputs\.table\.value`)

@@ -21,6 +21,7 @@ func (v *Human) Plan(p *plan.Plan) {
 	if p.Empty() {
 		v.Printf("\n%s %s\n", v.paint("No changes.", bold, green), nothing(p))
 		for _, j := range p.Jobs {
+			v.rejected(j)
 			v.reading(j)
 		}
 		return
@@ -58,10 +59,22 @@ func (v *Human) Plan(p *plan.Plan) {
 		for _, line := range lines {
 			v.Printf("  %s\n", line)
 		}
+		v.rejected(j)
 		v.reading(j)
 	}
 	s := p.Summary()
 	v.Printf("\n%s %d to add, %d to change, %d to destroy.\n", v.paint("Plan:", bold), s.Add, s.Change, s.Destroy)
+}
+
+// rejected lists the first partitions that cannot be published.
+func (v *Human) rejected(j plan.Job) {
+	const most = 10
+	for _, r := range j.Rejected[:min(most, len(j.Rejected))] {
+		v.Printf("  %s %s cannot be published: %s\n", v.paint("!", bold, red), partitionAddress(j.Address, r.Partition), r.Problem.Summary)
+	}
+	if more := len(j.Rejected) - most; more > 0 {
+		v.Printf("    and %s\n", plural(more, "more partition"))
+	}
 }
 
 // rewrite tells how the schema of published files changes.
@@ -91,6 +104,8 @@ func nothing(p *plan.Plan) string {
 		return "There is nothing for the state to forget."
 	case p.Mode == plan.RefreshOnly:
 		return "The state agrees with the sinks."
+	case slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Rejected) > 0 }):
+		return "The lake holds everything that could be published."
 	case len(p.Targets) > 0:
 		return "What the plan is kept to is as the source gave it."
 	case incomplete > 0:
@@ -234,9 +249,13 @@ func (v *Human) warnings(p *plan.Plan) {
 }
 
 func books(b plan.Books) string {
-	return fmt.Sprintf("%s read = %s added + %s changed + %s unchanged + %s + %s quarantined",
+	text := fmt.Sprintf("%s read = %s added + %s changed + %s unchanged + %s + %s quarantined",
 		plural(b.Events, "event"), count(b.Added), count(b.Changed), count(b.Unchanged),
 		plural(b.Duplicates, "duplicate"), count(b.Quarantined))
+	if b.Rejected > 0 {
+		text += fmt.Sprintf(" + %s rejected", count(b.Rejected))
+	}
+	return text
 }
 
 // foldAbove is the number of changes up to which each has a line of its own.

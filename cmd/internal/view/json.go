@@ -16,7 +16,7 @@ import (
 
 // StreamVersion is the version of the lines that JSON prints. A new member or
 // type of line raises what follows the dot, any other change what precedes it.
-const StreamVersion = "1.1"
+const StreamVersion = "1.2"
 
 // JSON prints one object a line. Its methods may be called concurrently.
 type JSON struct {
