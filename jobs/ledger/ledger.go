@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -300,7 +299,7 @@ func read(ctx context.Context, files store.Store, key string) (Record, error) {
 		return Record{}, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	b, err := store.ReadAll(f, maxRecord)
 	if err != nil {
 		return Record{}, err
 	}

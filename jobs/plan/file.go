@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"prospector/jobs"
@@ -24,9 +26,11 @@ var ErrNotPlan = errors.New("not a saved plan")
 const (
 	planEntry   = "plan.json"
 	stagedEntry = "staged/%05d"
-	// maxPlan bounds what is read of a plan's JSON, at some 500 bytes a
-	// partition and sink.
-	maxPlan = 1 << 30
+	// maxPlan is the size in bytes of the largest plan that is read, which has some
+	// 500 bytes a partition and sink. maxRatio is how many times larger it may be
+	// than when it is compressed: ten times is usual.
+	maxPlan  = 1 << 30
+	maxRatio = 200
 )
 
 // fileV2 is the JSON in a saved plan.
@@ -115,7 +119,7 @@ func (p *Plan) clone() (*Plan, error) {
 type File struct {
 	// Plan's staged files have the names by which Open knows them.
 	Plan    *Plan
-	archive *zip.Reader
+	entries map[string]*zip.File
 }
 
 // Load reads a saved plan, but not yet its staged files. It gives ErrNotPlan for
@@ -125,14 +129,9 @@ func Load(r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
 	}
-	entry, err := archive.Open(planEntry)
+	text, err := readPlan(archive)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it has no %s", ErrNotPlan, planEntry)
-	}
-	defer entry.Close()
-	text, err := io.ReadAll(io.LimitReader(entry, maxPlan+1))
-	if err != nil || len(text) > maxPlan {
-		return nil, errors.Join(fmt.Errorf("%w: its %s cannot be read", ErrNotPlan, planEntry), err)
+		return nil, err
 	}
 	var sniff struct {
 		Version    int    `json:"version"`
@@ -154,7 +153,59 @@ func Load(r io.ReaderAt, size int64) (*File, error) {
 	if err := f.Plan.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
 	}
-	return &File{f.Plan, archive}, nil
+	out := &File{f.Plan, make(map[string]*zip.File)}
+	for _, entry := range archive.File {
+		out.entries[entry.Name] = entry
+	}
+	if err := out.checkSizes(size); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
+	}
+	return out, nil
+}
+
+// readPlan reads the plan's JSON. It inflates no more than the archive declares,
+// and that only when a plan may have it.
+func readPlan(archive *zip.Reader) ([]byte, error) {
+	i := slices.IndexFunc(archive.File, func(f *zip.File) bool { return f.Name == planEntry })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: it has no %s", ErrNotPlan, planEntry)
+	}
+	file := archive.File[i]
+	declared := file.UncompressedSize64
+	if declared > maxPlan || declared/maxRatio > file.CompressedSize64 {
+		return nil, fmt.Errorf("%w: its %s declares %d bytes, compressed to %d, which no plan has", ErrNotPlan, planEntry, declared, file.CompressedSize64)
+	}
+	entry, err := file.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: its %s cannot be read: %w", ErrNotPlan, planEntry, err)
+	}
+	defer entry.Close()
+	text, err := io.ReadAll(io.LimitReader(entry, int64(declared)+1))
+	if err != nil || uint64(len(text)) != declared {
+		return nil, errors.Join(fmt.Errorf("%w: its %s cannot be read", ErrNotPlan, planEntry), err)
+	}
+	return text, nil
+}
+
+// checkSizes compares the staged files with what the plan says of them. They are
+// not compressed, so that together they are no larger than the archive.
+func (f *File) checkSizes(archive int64) error {
+	left := archive
+	for _, s := range f.Plan.staged() {
+		entry := f.entries[s.Path]
+		switch {
+		case entry == nil:
+			return fmt.Errorf("it has no %.40q", s.Path)
+		case entry.Method != zip.Store:
+			return fmt.Errorf("its %s is compressed", s.Path)
+		case s.Size < 0 || entry.UncompressedSize64 != uint64(s.Size):
+			return fmt.Errorf("its %s has %d bytes, not %d", s.Path, entry.UncompressedSize64, s.Size)
+		}
+		if left -= s.Size; left < 0 {
+			return fmt.Errorf("its files have more than the %d bytes of the archive", archive)
+		}
+	}
+	return nil
 }
 
 // check finds what no saved plan has, so that those who carry one out need not.
@@ -168,6 +219,9 @@ func (p *Plan) check() error {
 		}
 		writes := [][]Write{j.Foreign, j.Obsolete}
 		for _, c := range j.Changes {
+			if slices.Contains(c.Staged, nil) {
+				return fmt.Errorf("%s has no file for partition %s", j.Address, c.Partition)
+			}
 			for _, w := range c.Writes {
 				if w.Action != Delete && (w.File < 0 || w.File >= len(c.Staged)) {
 					return fmt.Errorf("%s has no file for partition %s", j.Address, c.Partition)
@@ -192,6 +246,52 @@ func (p *Plan) check() error {
 	return nil
 }
 
+// CheckPlaces finds an object that the plan would write or delete, and that is not
+// where the plan's own objects are: the files of a partition in its directory, all
+// others under the table's prefix or in the place of its quarantine. valid judges
+// whether a key is one at all.
+func (p *Plan) CheckPlaces(valid func(key string) error) error {
+	for i := range p.Jobs {
+		j := &p.Jobs[i]
+		check := func(writes []Write, belongs func(key string) bool) error {
+			for _, w := range writes {
+				if err := valid(w.Key); err != nil {
+					return fmt.Errorf("%s: %w", j.Address, err)
+				}
+				if !belongs(w.Key) {
+					return fmt.Errorf("%s would change %q, which is not part of its table %s", j.Address, w.Key, j.Table)
+				}
+			}
+			return nil
+		}
+		under := func(dir string) func(string) bool {
+			return func(key string) bool { return strings.HasPrefix(key, dir) }
+		}
+		for _, c := range j.Changes {
+			keys := Keys(j.Table, c.Partition, c.Staged)
+			for _, w := range c.Writes {
+				if w.Action != Delete && w.Key != keys[w.File] {
+					return fmt.Errorf("%s would write %q, which is not a file of partition %s", j.Address, w.Key, c.Partition)
+				}
+			}
+			if err := check(c.Writes, under(TablePrefix(j.Table)+c.Partition+"/")); err != nil {
+				return err
+			}
+		}
+		table := under(TablePrefix(j.Table))
+		quarantine := func(key string) bool { return key == QuarantineKey(j.Table) }
+		either := func(key string) bool { return table(key) || quarantine(key) }
+		var q []Write
+		if j.Quarantine != nil {
+			q = j.Quarantine.Writes
+		}
+		if err := errors.Join(check(q, quarantine), check(j.Obsolete, either), check(j.Foreign, table)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Extract copies every staged file to what create makes for its number, and
 // has the plan name it by the path that create gives.
 func (f *File) Extract(create func(number int) (w io.WriteCloser, path string, err error)) error {
@@ -204,7 +304,7 @@ func (f *File) Extract(create func(number int) (w io.WriteCloser, path string, e
 }
 
 func (f *File) extract(number int, s *Staged, create func(int) (io.WriteCloser, string, error)) error {
-	from, err := f.archive.Open(s.Path)
+	from, err := f.entries[s.Path].Open()
 	if err != nil {
 		return err
 	}
@@ -213,7 +313,7 @@ func (f *File) extract(number int, s *Staged, create func(int) (io.WriteCloser, 
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(to, from)
+	n, err := io.Copy(to, io.LimitReader(from, s.Size+1))
 	if err == nil && n != s.Size {
 		err = fmt.Errorf("%w: the file has %d bytes, not %d", ErrNotPlan, n, s.Size)
 	}

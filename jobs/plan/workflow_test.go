@@ -1,9 +1,13 @@
 package plan_test
 
 import (
+	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +18,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 var both = map[string]*plan.Refreshed{
@@ -291,6 +296,157 @@ func TestLoadInconsistent(t *testing.T) {
 	}
 }
 
+// rezip copies an archive, whose entries edit may change.
+func rezip(t *testing.T, text []byte, edit func(header *zip.FileHeader, content []byte) []byte) []byte {
+	t.Helper()
+	from, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	to := zip.NewWriter(&out)
+	for _, f := range from.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := &zip.FileHeader{Name: f.Name, Method: f.Method}
+		content = edit(header, content)
+		w, err := to.CreateHeader(header)
+		if err == nil {
+			_, err = w.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// An archive is not inflated beyond what it declares, nor beyond what a plan has.
+func TestLoadBombs(t *testing.T) {
+	p, files := savedPlan()
+	whole := save(t, p, files)
+	declare := func(text []byte, size uint32) []byte { // of the plan, which is the last entry
+		text = bytes.Clone(text)
+		at := bytes.LastIndex(text, []byte("PK\x01\x02"))
+		binary.LittleEndian.PutUint32(text[at+24:], size)
+		return text
+	}
+	large := bytes.Repeat([]byte(" "), 64<<20)
+	for _, test := range []struct {
+		name string
+		text []byte
+		want string
+	}{
+		{"spaces after the plan", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			if h.Name == "plan.json" {
+				content = append(content, large...)
+			}
+			return content
+		}), "which no plan has"},
+		{"a plan that declares less than it has", declare(whole, 10), "cannot be read"},
+		{"a plan that declares more than it has", declare(whole, 2000), "cannot be read"},
+		{"a plan that declares more than any has", declare(whole, 2<<30), "which no plan has"},
+		{"a compressed file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			if h.Name == "staged/00000" {
+				h.Method, content = zip.Deflate, large
+			}
+			return content
+		}), "is compressed"},
+		{"a larger file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			if h.Name == "staged/00000" {
+				content = append(content, 'A')
+			}
+			return content
+		}), "has 5 bytes, not 4"},
+		{"a file that is null", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			if h.Name == "plan.json" {
+				content = bytes.Replace(content, []byte(`"staged":[{`), []byte(`"staged":[null,{`), 1)
+			}
+			return content
+		}), "has no file for partition"},
+		{"a missing file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			if h.Name == "staged/00000" {
+				h.Name = "staged/99999"
+			}
+			return content
+		}), "it has no"},
+		{"one file many times", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+			switch h.Name {
+			case "staged/00000":
+				content = bytes.Repeat([]byte("A"), 1<<20)
+			case "plan.json":
+				one := regexp.MustCompile(`\{"path":"staged/00000"[^{}]*(\{[^{}]*\})?[^{}]*\}`).Find(content)
+				big := bytes.Replace(one, []byte(`"size":4`), []byte(`"size":1048576`), 1)
+				content = bytes.Replace(content, one, bytes.Join([][]byte{big, big, big}, []byte(",")), 1)
+			}
+			return content
+		}), "have more than the"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := plan.Load(bytes.NewReader(test.text), int64(len(test.text)))
+			runtime.ReadMemStats(&after)
+			if !errors.Is(err, plan.ErrNotPlan) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+				t.Errorf("%d bytes were allocated", used)
+			}
+		})
+	}
+}
+
+// Every object of a plan is where the plan's own objects are.
+func TestCheckPlaces(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*plan.Job)
+		want  string // "" when it is right
+	}{
+		{"nothing", func(*plan.Job) {}, ""},
+		{"another table", func(j *plan.Job) { j.Changes[0].Writes[0].Key = "other/p=1/part-00000.parquet" }, "is not a file of partition"},
+		{"another partition", func(j *plan.Job) { j.Changes[0].Writes[0].Key = plan.Key(job, "p=2") }, "is not a file of partition"},
+		{"another name", func(j *plan.Job) { j.Changes[0].Writes[0].Key = job + "/p=1/x" }, "is not a file of partition"},
+		{"the state", func(j *plan.Job) { j.Changes[0].Writes[0].Key = "prospector.state.json" }, "is not a file of partition"},
+		{"a partition out of the table", func(j *plan.Job) {
+			j.Changes[0].Partition = "../other"
+			j.Changes[0].Writes[0].Key = plan.Key(job, "../other")
+		}, `has the segment ".."`},
+		{"a deletion of another table", func(j *plan.Job) { j.Changes[1].Writes[0].Key = "other/p=2/part-00000.parquet" }, "is not part of its table"},
+		{"a deletion of another partition", func(j *plan.Job) { j.Changes[1].Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
+		{"a table whose name begins alike", func(j *plan.Job) { j.Foreign[0].Key = job + "2/x" }, "is not part of its table"},
+		{"a foreign object elsewhere", func(j *plan.Job) { j.Foreign[0].Key = "x" }, "is not part of its table"},
+		{"a foreign object that no store can hold", func(j *plan.Job) { j.Foreign[0].Key = job + "/../x" }, `has the segment ".."`},
+		{"an absolute key", func(j *plan.Job) { j.Foreign[0].Key = "/etc/passwd" }, "segment"},
+		{"the quarantine is not foreign", func(j *plan.Job) { j.Foreign[0].Key = plan.QuarantineKey(job) }, "is not part of its table"},
+		{"an obsolete object elsewhere", func(j *plan.Job) {
+			j.Obsolete = []plan.Write{{Sink: lake, Action: plan.Delete, Key: "other/x"}}
+		}, "is not part of its table"},
+		{"another quarantine", func(j *plan.Job) { j.Quarantine.Writes[0].Key = plan.QuarantineKey("other") }, "is not part of its table"},
+		{"a quarantine in the table", func(j *plan.Job) { j.Quarantine.Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, _ := savedPlan()
+			p.Jobs[0].Foreign[0].Key = job + "/x"
+			test.spoil(&p.Jobs[0])
+			err := p.CheckPlaces(store.CheckKey)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	p, files := savedPlan()
 	f.Add(save(f, p, files))
@@ -303,6 +459,7 @@ func FuzzLoad(f *testing.F) {
 		loaded.Plan.Summary()
 		loaded.Plan.Empty()
 		loaded.Plan.Blocked()
+		_ = loaded.Plan.CheckPlaces(store.CheckKey)
 		_ = loaded.Extract(func(int) (io.WriteCloser, string, error) { return closer{new(bytes.Buffer)}, "", nil })
 	})
 }

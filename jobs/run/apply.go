@@ -40,6 +40,9 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err := p.Blocked().Err(); err != nil {
 		return err
 	}
+	if err := s.checkPlaces(p); err != nil {
+		return err
+	}
 	before, err := state.Encode(s.state)
 	if err != nil {
 		return err

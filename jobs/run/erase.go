@@ -245,7 +245,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, err
 		return e, fmt.Errorf("removing the journals of pages: %w", err)
 	}
 	beside, prefix := s.Backend.Beside()
-	if err := os.RemoveAll(s.rejectedDir()); err != nil {
+	if err := s.data.RemoveAll(rejects); err != nil {
 		return e, fmt.Errorf("removing rejected files: %w", err)
 	}
 	records, err := ledger.Erase(ctx, beside, prefix, prospect)

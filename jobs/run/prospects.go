@@ -106,7 +106,8 @@ func (s *Session) publishedList(ctx context.Context, of state.ProspectList) (ids
 		return nil, err
 	}
 	defer r.Close()
-	for d := json.NewDecoder(bufio.NewReader(r)); ; {
+	const most = 64 << 10 // bytes that an ID takes
+	for d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, of.Count*most))); ; {
 		var id string
 		switch err := d.Decode(&id); {
 		case errors.Is(err, io.EOF) && listDigest(ids) != of.Digest:

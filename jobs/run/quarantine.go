@@ -84,7 +84,8 @@ func openQuarantine(ctx context.Context, from store.Store, published *state.Quar
 		return nil, fmt.Errorf("reading the quarantine: %w", err)
 	}
 	defer r.Close()
-	for d := json.NewDecoder(bufio.NewReader(r)); ; {
+	// A line is no longer than the quarantine is by the state.
+	for d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, published.Object.Size))); ; {
 		var e quarantined
 		switch err := d.Decode(&e); {
 		case errors.Is(err, io.EOF):

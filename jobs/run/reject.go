@@ -3,7 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
-	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -37,34 +37,45 @@ func (s *Session) reject(file sink.File, cause error) error {
 	r := &rejection{file: file, cause: cause}
 	s.rejecting.Lock()
 	defer s.rejecting.Unlock()
-	dir := s.rejectedDir()
 	if s.rejected == 0 { // those of former runs
-		if err := os.RemoveAll(dir); err != nil {
+		if err := s.data.RemoveAll(rejects); err != nil {
 			return errors.Join(r, err)
 		}
 	}
 	if s.rejected++; s.rejected > told {
 		return r
 	}
-	// The names in the staging directory tell the job and the number of the partition.
-	name, err := filepath.Rel(s.stageDir(), file.Path)
-	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	kept := filepath.Join(dir, strings.ReplaceAll(name, string(filepath.Separator), "-"))
-	if err == nil {
-		err = os.Rename(file.Path, kept)
-	}
-	if err != nil {
+	if err := s.keepRejected(r); err != nil {
 		return errors.Join(r, fmt.Errorf("keeping the rejected file: %w", err))
 	}
-	r.kept = kept
 	return r
 }
 
-// rejectedDir has the files that the second reader has rejected in the last run
-// that had any. They hold events.
-func (s *Session) rejectedDir() string { return filepath.Join(s.DataDir, "rejected") }
+// keepRejected moves a file out of the staging directory. Its path there names the
+// job and the number of the partition, and so does its new name.
+func (s *Session) keepRejected(r *rejection) error {
+	rel, err := filepath.Rel(s.DataDir, r.file.Path)
+	if err != nil {
+		return err
+	}
+	rel = filepath.ToSlash(rel)
+	from, err := s.data.Open(path.Dir(rel))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := s.data.Make(rejects, true)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	name := strings.ReplaceAll(strings.TrimPrefix(rel, path.Join(stages, s.info.ID)+"/"), "/", "-")
+	if err := from.Rename(path.Base(rel), to, name); err != nil {
+		return err
+	}
+	r.kept = filepath.Join(s.DataDir, rejects, name)
+	return nil
+}
 
 // diagnose reports a rejected file of a partition, and what follows from it.
 func (r *rejection) diagnose(job, partition, consequence string) jobs.Diagnostic {

@@ -200,6 +200,7 @@ func MakeDataDir(root, dir string) (*nolink.Dir, error) {
 const (
 	stages   = "stage"
 	journals = "journal"
+	rejects  = "rejected" // the files that the second reader has rejected last
 )
 
 // stageDir is this run's own, so that a run which comes back after it has lost its

@@ -9,13 +9,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/state"
 	"prospector/schemas"
+	"prospector/sink"
+	"prospector/sink/store"
+	"prospector/sink/verify"
 )
 
 // SavePlan writes a plan of this session, and what it has staged, into a file
@@ -126,16 +131,137 @@ func (s *Session) LoadPlan(ctx context.Context, path string) (*plan.Plan, error)
 		if err := s.fresh(ctx, f.Plan); err != nil {
 			return err
 		}
+		if err := s.checkPlaces(f.Plan); err != nil {
+			return err
+		}
 		dir, err := s.makeStageDir("plan")
 		if err != nil {
 			return err
 		}
-		return f.Extract(func(number int) (io.WriteCloser, string, error) {
+		err = f.Extract(func(number int) (io.WriteCloser, string, error) {
 			path := filepath.Join(dir, fmt.Sprintf("%05d", number))
 			w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 			return w, path, err
 		})
+		if err != nil {
+			return err
+		}
+		return s.proveSaved(ctx, f.Plan)
 	})
+}
+
+// checkPlaces refuses a plan that would change objects, or use sinks, that are not
+// those of its jobs. It is asked before the first write.
+func (s *Session) checkPlaces(p *plan.Plan) error {
+	refuse := func(format string, args ...any) error {
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan would change what is not its own",
+			Detail: fmt.Sprintf(format, args...) + ".\n\nNothing was published. A saved plan that says so was altered: plan again. Otherwise this is a bug in prospector; please report it."}
+	}
+	if err := p.CheckPlaces(store.CheckKey); err != nil {
+		return refuse("%s", err)
+	}
+	for _, j := range p.Jobs {
+		tables, sinks := s.placesOf(p, j.Address)
+		if !tables[j.Table] {
+			return refuse("%s does not have a table %q", j.Address, j.Table)
+		}
+		for _, sink := range j.Sinks {
+			if !sinks[sink] {
+				return refuse("%s does not have the sink %s", j.Address, sink)
+			}
+		}
+		if l := j.Reading.List; l != nil && !digestText.MatchString(l.Digest) {
+			return refuse("%s has a list of prospects with the digest %.40q", j.Address, l.Digest)
+		}
+	}
+	return nil
+}
+
+var digestText = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// placesOf gives the tables and sinks that a job declares or that the state has
+// for it, under its former address too.
+func (s *Session) placesOf(p *plan.Plan, address string) (tables, sinks map[string]bool) {
+	tables, sinks = make(map[string]bool), make(map[string]bool)
+	if declared, ok := s.declared(address); ok {
+		tables[declared.Name] = true
+		for _, sink := range declared.Sinks {
+			sinks[sink.Address] = true
+		}
+	}
+	if owned := s.owned(p, address); owned != nil {
+		tables[owned.Table] = true
+		for sink := range owned.Sinks {
+			sinks[sink] = true
+		}
+	}
+	return tables, sinks
+}
+
+// owned is what the state has of a job of a plan, which it may have under another
+// address until the plan is applied; nil when it has nothing.
+func (s *Session) owned(p *plan.Plan, address string) *state.Job {
+	for _, m := range slices.Backward(p.Moved) {
+		if m.To == address && s.state.Jobs[m.From] != nil {
+			address = m.From
+		}
+	}
+	return s.state.Jobs[address]
+}
+
+// proveSaved has the second reader read the files of a saved plan, which were in
+// other hands since it read them last.
+func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
+	type part struct {
+		table     schemas.Table
+		partition sink.Partition
+		*plan.Staged
+	}
+	var parts []part
+	for _, j := range p.Jobs {
+		if j.Schema != "" && len(j.Changes) > 0 && (j.Declared == nil || j.Declared.Fingerprint() != j.Schema) {
+			return fmt.Errorf("%w: %s has another table than it says", plan.ErrNotPlan, j.Address)
+		}
+		for _, c := range j.Changes {
+			for _, f := range c.Staged {
+				table, err := s.stagedTable(p, j, f.Schema)
+				if err != nil {
+					return err
+				}
+				partition, err := sink.ParsePartition(table, c.Partition)
+				if err != nil {
+					return fmt.Errorf("%w: %w", plan.ErrNotPlan, err)
+				}
+				parts = append(parts, part{table, partition, f})
+			}
+		}
+	}
+	return parallel(ctx, s.width(), parts, func(ctx context.Context, part part) error {
+		f, err := os.Open(part.Path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		err = verify.Published(ctx, f, part.Size, part.table, part.partition, part.Rows, part.Content)
+		if err != nil {
+			return fmt.Errorf("its file of partition %s is not what was planned, and nothing was published: %w", part.partition.Path, err)
+		}
+		return nil
+	})
+}
+
+// stagedTable is the table of a staged file: the declared one, or that of the
+// published files, when a plan only takes rows out of them.
+func (s *Session) stagedTable(p *plan.Plan, j plan.Job, schema string) (schemas.Table, error) {
+	if declared, ok := s.declared(j.Address); ok && declared.Table.Fingerprint() == schema {
+		return declared.Table, nil
+	}
+	if owned := s.owned(p, j.Address); owned != nil {
+		if table, ok := owned.Schemas[schema]; ok {
+			return table, nil
+		}
+	}
+	return schemas.Table{}, fmt.Errorf("%w: %s has files of the schema %.40q, which is not known", plan.ErrNotPlan, j.Address, schema)
 }
 
 // stale says why a saved plan is not applied.

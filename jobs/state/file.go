@@ -15,6 +15,13 @@ import (
 // every version up to it.
 const Version = 5
 
+// MaxSize is the size in bytes of the largest state that is read, which has some
+// 500 bytes a partition and sink.
+const MaxSize = 512 << 20
+
+// maxLockInfo is the same of a lock.
+const maxLockInfo = 64 << 10
+
 var (
 	// ErrNewer reports that a newer prospector has written the state.
 	ErrNewer = errors.New("the state was written by a newer version of prospector")

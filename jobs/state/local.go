@@ -92,7 +92,9 @@ func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error)
 func (l *Local) holder(dir *nolink.Dir) (info LockInfo) {
 	if f, err := dir.OpenFile(l.infoName(), os.O_RDONLY, 0); err == nil {
 		defer f.Close()
-		_ = json.NewDecoder(f).Decode(&info) // half written: the holder is not known
+		if b, err := store.ReadAll(f, maxLockInfo); err == nil {
+			_ = json.Unmarshal(b, &info) // half written: the holder is not known
+		}
 	}
 	return info
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"prospector/jobs"
@@ -235,5 +234,9 @@ func fetch(ctx context.Context, files store.Store, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	b, err := store.ReadAll(r, MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", files.URI(key), err)
+	}
+	return b, nil
 }

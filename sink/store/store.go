@@ -136,6 +136,19 @@ func ContentOf(b []byte, mediaType string) Content {
 	return Content{Reader: bytes.NewReader(b), Size: int64(len(b)), CRC32C: Checksum(b), Type: mediaType}
 }
 
+// ErrTooLarge: an object has more bytes than it may have, and was not read.
+var ErrTooLarge = errors.New("object is too large")
+
+// ReadAll reads r to its end, or gives ErrTooLarge when that is more than most
+// bytes. Whoever decodes a small object reads it by this.
+func ReadAll(r io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(b)) > most {
+		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, most)
+	}
+	return b, err
+}
+
 // CheckKey refuses keys that some store could not hold, or could hold under
 // another name: empty, absolute, with empty, "." or ".." segments, backslashes
 // or control characters, of more than 1024 bytes or with a segment of more than

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 // stateCommand only has subcommands.
@@ -247,9 +247,18 @@ func unreadable(err error) error {
 
 func (e *env) readFile(name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(e.Stdin)
+		return store.ReadAll(e.Stdin, state.MaxSize)
 	}
-	return os.ReadFile(e.resolve(name))
+	f, err := os.Open(e.resolve(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := store.ReadAll(f, state.MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return b, nil
 }
 
 func forceUnlockCommand(e *env) *command {

@@ -1,0 +1,175 @@
+package run
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/jobs/plan"
+	"prospector/sink/store"
+)
+
+// savedNight saves the plan of the house's night.
+func (h *house) savedNight() (path string) {
+	h.Helper()
+	ctx, s, err := h.open(h.Context())
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer s.Close()
+	path = filepath.Join(h.dir, "night.plan")
+	p, err := s.Plan(ctx, PlanOptions{})
+	if err == nil {
+		err = s.SavePlan(p, path)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+	return path
+}
+
+// alter rewrites a saved plan: edit changes the plan and the staged files, by
+// their names. Sizes and checksums in the archive are right again.
+func alter(t *testing.T, path string, edit func(p *plan.Plan, files map[string][]byte)) {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string][]byte)
+	var names []string
+	for _, f := range archive.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[f.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, f.Name)
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var document map[string]json.RawMessage
+	var p plan.Plan
+	err = json.Unmarshal(files["plan.json"], &document)
+	if err == nil {
+		err = json.Unmarshal(document["plan"], &p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(&p, files)
+	for _, c := range p.Jobs[0].Changes {
+		for _, s := range c.Staged {
+			s.Size, s.CRC32C = int64(len(files[s.Path])), store.Checksum(files[s.Path])
+		}
+	}
+	if document["plan"], err = json.Marshal(p); err != nil {
+		t.Fatal(err)
+	}
+	if files["plan.json"], err = json.Marshal(document); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	for _, name := range names {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err == nil {
+			_, err = entry.Write(files[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was altered in a saved plan is found before anything is published, though
+// every size and checksum of the archive is right.
+func TestAlteredPlans(t *testing.T) {
+	first := func(p *plan.Plan) *plan.Change { return &p.Jobs[0].Changes[0] }
+	for _, test := range []struct {
+		name string
+		edit func(p *plan.Plan, files map[string][]byte)
+		want string // "" when the plan is applied
+	}{
+		{"nothing", func(*plan.Plan, map[string][]byte) {}, ""},
+		{"a bit of a value", func(p *plan.Plan, files map[string][]byte) {
+			file := files[first(p).Staged[0].Path]
+			file[bytes.Index(file, []byte(secretText))] ^= 1
+		}, "expected the rows that were written"},
+		{"a file that is no Parquet", func(p *plan.Plan, files map[string][]byte) {
+			files[first(p).Staged[0].Path] = []byte("hello")
+		}, "not a Parquet file"},
+		{"the files of two partitions are swapped", func(p *plan.Plan, files map[string][]byte) {
+			c := p.Jobs[0].Changes
+			c[0].Staged, c[1].Staged = c[1].Staged, c[0].Staged
+		}, "of other days"},
+		{"another count of rows", func(p *plan.Plan, files map[string][]byte) { first(p).Staged[0].Rows++ }, "expected 2 rows, found 1 row"},
+		{"another schema", func(p *plan.Plan, files map[string][]byte) {
+			first(p).Staged[0].Schema = strings.Repeat("0", 32)
+		}, "is not known"},
+		{"another table", func(p *plan.Plan, files map[string][]byte) {
+			p.Jobs[0].Declared.Columns = p.Jobs[0].Declared.Columns[1:]
+		}, "another table than it says"},
+		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Declared = nil }, "another table than it says"},
+		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change what is not its own"},
+		{"a key out of the lake", func(p *plan.Plan, files map[string][]byte) {
+			p.Jobs[0].Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}
+		}, "would change what is not its own"},
+		{"another table's name", func(p *plan.Plan, files map[string][]byte) {
+			j := &p.Jobs[0]
+			for i := range j.Changes {
+				for w := range j.Changes[i].Writes {
+					j.Changes[i].Writes[w].Key = strings.Replace(j.Changes[i].Writes[w].Key, j.Table, "other", 1)
+				}
+			}
+			j.Table = "other"
+		}, "does not have a table"},
+		{"a list of prospects elsewhere", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Reading.List.Digest = "../../x" }, "prospects"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.job().Compression = "none"
+			h.events(message("1", "01"), message("2", "02"))
+			path := h.savedNight()
+			alter(t, path, test.edit)
+			before := snapshot(t, h.root())
+			ctx, s, err := h.open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			p, err := s.LoadPlan(ctx, path)
+			switch {
+			case test.want == "" && err == nil:
+				err = s.Apply(ctx, p)
+				if err != nil || len(h.partitions()) != 2 {
+					t.Errorf("the apply ended with %v and %v", err, h.partitions())
+				}
+			case err == nil || !strings.Contains(err.Error(), test.want):
+				t.Errorf("got %v, want %q", err, test.want)
+			case strings.Contains(err.Error(), secretText):
+				t.Errorf("the report has a value of an event:\n%v", err)
+			default:
+				if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
+					t.Errorf("something was published:\n%s", diff)
+				}
+			}
+		})
+	}
+}
