@@ -80,6 +80,9 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: job.Address,
 			Detail: fmt.Sprintf("The table has no such partition, and would get none:\n\n  %s", strings.Join(missing, "\n  "))}
 	}
+	if err := w.noCaseTwins(job, b.known); err != nil {
+		return out, err
+	}
 	out.Changes = plan.Changes(job.Name, out.Sinks, out.Prior, b.outcomes)
 	out.Books = plan.Books{
 		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,

@@ -101,7 +101,10 @@ type Store struct {
 	lastWrite time.Time
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store      = (*Store)(nil)
+	_ store.CaseFolder = (*Store)(nil)
+)
 
 // Open prepares the directory root, and makes it where it is missing. It removes
 // temporary files that a killed process left there more than a day ago.
@@ -201,6 +204,25 @@ func (s *Store) createTemporary(private bool) (dir *nolink.Dir, f *os.File, err 
 		return nil, nil, err
 	}
 	return dir, f, nil
+}
+
+// FoldsCase reports whether the file system takes names for one that differ only in
+// the case of letters: it looks for a temporary file by another name.
+func (s *Store) FoldsCase() (folds bool, err error) {
+	tmp, f, err := s.createTemporary(true)
+	if err != nil {
+		return false, fmt.Errorf("probing the file system of %s: %w", s.path, err)
+	}
+	defer tmp.Close()
+	name := filepath.Base(f.Name()) // of capital letters and digits
+	_, err = tmp.Lstat(strings.ToLower(name))
+	if folds = err == nil; errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err = errors.Join(err, f.Close(), tmp.Remove(name)); err != nil {
+		return false, fmt.Errorf("probing the file system of %s: %w", s.path, err)
+	}
+	return folds, nil
 }
 
 // Sweep removes what killed processes have left, however lately. A Put that is
