@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -299,7 +300,7 @@ func read(ctx context.Context, files store.Store, key string) (Record, error) {
 		return Record{}, err
 	}
 	defer f.Close()
-	b, err := store.ReadAll(f, maxRecord)
+	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
 	if err != nil {
 		return Record{}, err
 	}
