@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -215,7 +216,12 @@ func TablePrefix(job string) string { return job + "/" }
 
 // QuarantineKey is the key of a job's quarantined events. It is outside of the
 // table's prefix, where a stray file would break readers.
-func QuarantineKey(job string) string { return ".prospector/quarantine/" + job + ".jsonl" }
+func QuarantineKey(job string) string { return quarantinePrefix + job + ".jsonl" }
+
+const quarantinePrefix = ".prospector/quarantine/"
+
+// IsQuarantine reports whether a key is that of a quarantine.
+func IsQuarantine(key string) bool { return strings.HasPrefix(key, quarantinePrefix) }
 
 // Partitions are the paths that any of the sinks holds, in whatever condition,
 // ascending.
@@ -269,6 +275,25 @@ func (j *Job) Unrestored() (rows int64) {
 		rows += n
 	}
 	return rows
+}
+
+// UnrestoredEvents counts the quarantined events of deleted and damaged objects
+// that no sink has any more, and that the quarantine does not have again after
+// the plan.
+func (j *Job) UnrestoredEvents() (events int64) {
+	for _, sink := range j.Sinks {
+		found := j.Prior[sink]
+		if found.Quarantine != nil || j.Quarantine == nil && found.Damaged[QuarantineKey(j.Table)] != "" {
+			return 0 // it is there, or not replaced yet
+		}
+		if q := found.BrokenQuarantine; q != nil {
+			events = max(events, q.Events)
+		}
+	}
+	if j.Quarantine != nil {
+		events -= j.Quarantine.After
+	}
+	return max(0, events)
 }
 
 // DestroyQuarantine is what deletes the quarantine from the sinks, or nil.

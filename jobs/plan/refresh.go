@@ -27,6 +27,11 @@ type Drift struct {
 	Sink string    `json:"sink"`
 	Key  string    `json:"key"`
 	Kind DriftKind `json:"kind"`
+	// Held counts the rows, or quarantined events, that the state says the object
+	// had, and Recovered those that could still be read from it. Refresh leaves
+	// both to its caller.
+	Held      int64 `json:"held,omitempty"`
+	Recovered int64 `json:"recovered,omitempty"`
 }
 
 // DriftKind says how an object differs.
@@ -57,6 +62,9 @@ type Refreshed struct {
 	Unfinished map[string]state.Partition `json:"unfinished,omitempty"`
 	// Lost counts the rows of files that are deleted or damaged, by partition.
 	Lost map[string]int64 `json:"lost,omitempty"`
+	// BrokenQuarantine is what the state says of a quarantine that is deleted or
+	// damaged. A damaged one stays in the state until it is replaced.
+	BrokenQuarantine *state.Quarantine `json:"broken_quarantine,omitempty"`
 	// Foreign are objects below the table that the state does not know, with
 	// their generations.
 	Foreign map[string]string `json:"foreign,omitempty"`
@@ -82,6 +90,9 @@ func (r *Refreshed) State() *state.Sink {
 	for path, p := range r.Broken {
 		p.Incomplete = true
 		s.Partitions[path] = p
+	}
+	if q := r.BrokenQuarantine; q != nil && r.Damaged[q.Object.Key] != "" {
+		s.Quarantine = q
 	}
 	s.Obsolete = maps.Clone(r.Obsolete)
 	if len(r.Unfinished) > 0 {
@@ -209,7 +220,7 @@ func (r *refreshing) drifted(key string) (damaged bool) {
 		kind = Modified
 		r.Damaged[key] = s.Generation
 	}
-	r.Drift = append(r.Drift, Drift{r.address, key, kind})
+	r.Drift = append(r.Drift, Drift{Sink: r.address, Key: key, Kind: kind})
 	return damaged
 }
 
@@ -419,10 +430,17 @@ func (r *refreshing) quarantine() {
 		r.Adopted++
 	case r.has(key):
 		r.drifted(key) // also one that the state does not know: the key is ours
+		if q == nil || q.Events == 0 {
+			q = next
+		}
+		if q != nil && q.Events > 0 {
+			r.BrokenQuarantine = q
+		}
 	case q != nil && next != nil && next.Events == 0:
 		r.Adopted++
 	case q != nil:
 		r.drifted(key)
+		r.BrokenQuarantine = q
 	}
 }
 
@@ -445,7 +463,7 @@ func (r *refreshing) foreign() {
 	for key, s := range r.at {
 		if _, ok := owned[key]; !ok && strings.HasPrefix(key, TablePrefix(r.table)) {
 			r.Foreign[key] = s.Generation
-			r.Drift = append(r.Drift, Drift{r.address, key, Foreign})
+			r.Drift = append(r.Drift, Drift{Sink: r.address, Key: key, Kind: Foreign})
 		}
 	}
 }
@@ -465,7 +483,7 @@ func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 			if after.generation == "" {
 				kind = Deleted
 			}
-			changed = append(changed, Drift{sink, key, kind})
+			changed = append(changed, Drift{Sink: sink, Key: key, Kind: kind})
 		}
 		for key, b := range before {
 			differ(key, b, after[key])

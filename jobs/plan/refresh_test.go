@@ -159,6 +159,9 @@ func TestRefresh(t *testing.T) {
 						want.Broken = map[string]state.Partition{day: partitionOf(key, was)}
 					}
 				}
+				if was := stdcmp.Or(test.published, strings.TrimPrefix(test.pending, "-")); was != "" && kind == "quarantine" && test.drift != "" {
+					want.BrokenQuarantine = quarantineOf(key, was)
+				}
 				if kind == "partition" && test.published != "" && test.drift != "" {
 					want.Lost = map[string]int64{day: 1}
 				}

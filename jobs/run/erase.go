@@ -89,7 +89,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	out.Changes = plan.Changes(owned.Table, out.Sinks, out.Prior, outcomes)
 	out.Obsolete = out.DeleteObsolete()
 
-	quarantined, err := w.publishedQuarantine(ctx, out)
+	quarantined, err := w.publishedQuarantine(ctx, &out)
 	if err != nil {
 		return out, err
 	}

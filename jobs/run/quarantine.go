@@ -63,19 +63,84 @@ type quarantined struct {
 // beyond recognition, and a person should look before anything is published.
 const quarantineLimit = 256 << 20
 
-// publishedQuarantine reads the quarantine from the first sink that has it whole.
-func (s *Session) publishedQuarantine(ctx context.Context, p plan.Job) (*quarantine, error) {
+// publishedQuarantine reads the quarantine from the first sink in which it is
+// intact. Where there is none, it takes what can be read of damaged ones, and
+// notes in the job's drift how many events that is.
+func (s *Session) publishedQuarantine(ctx context.Context, p *plan.Job) (*quarantine, error) {
 	for _, address := range p.Sinks {
 		if published := p.Prior[address].Quarantine; published != nil {
 			return openQuarantine(ctx, s.stores[address], published)
 		}
 	}
-	return openQuarantine(ctx, nil, nil)
+	q := newQuarantine()
+	key := plan.QuarantineKey(p.Table)
+	known := make(map[schemas.Digest]bool)
+	for i, d := range p.Drift {
+		if d.Key != key || d.Kind != plan.Modified {
+			continue
+		}
+		err := salvage(ctx, s.stores[d.Sink], key, func(e quarantined) {
+			p.Drift[i].Recovered++
+			if of := e.digest(); !known[of] { // it may be in several sinks
+				known[of] = true
+				q.old[e.Prospect] = append(q.old[e.Prospect], e)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+func newQuarantine() *quarantine {
+	return &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined)}
+}
+
+// salvage gives the events of a damaged quarantine that can still be read, each
+// once. The others, and an object that is gone, are no error. What it gives is not
+// proven: a byte may have changed within a value.
+func salvage(ctx context.Context, from store.Store, key string, found func(quarantined)) error {
+	r, err := from.Open(ctx, key)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the damaged quarantine: %w", err)
+	}
+	defer r.Close()
+	known := make(map[schemas.Digest]bool)
+	for in := bufio.NewReader(io.LimitReader(r, 2*quarantineLimit)); ; {
+		text, err := in.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("reading the damaged quarantine %s: %w", from.URI(key), err)
+		}
+		if e, ok := parseLine(text); ok {
+			if of := e.digest(); !known[of] {
+				known[of] = true
+				found(e)
+			}
+		}
+		if err != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// parseLine reads a line strictly, since one that is damaged may still be JSON.
+func parseLine(text []byte) (e quarantined, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(&e) != nil || e.Prospect == "" || e.Reason == "" || e.Index < 0 || e.Withheld < 0 {
+		return e, false
+	}
+	_, err := d.Token()
+	return e, errors.Is(err, io.EOF)
 }
 
 // openQuarantine reads the published quarantine, if there is one.
 func openQuarantine(ctx context.Context, from store.Store, published *state.Quarantine) (*quarantine, error) {
-	q := &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined)}
+	q := newQuarantine()
 	if published == nil {
 		return q, nil
 	}

@@ -29,6 +29,7 @@ func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs
 	for _, sink := range into.Sinks {
 		into.Drift = append(into.Drift, into.Prior[sink].Drift...)
 	}
+	noteHeld(into.Drift, w.prior.Jobs[into.Address])
 	if w.options.Mode == plan.RefreshOnly { // what is elsewhere stays as it is
 		into.Sinks = slices.DeleteFunc(into.Sinks, func(sink string) bool { return left[sink] != "" })
 		return nil
@@ -42,6 +43,27 @@ func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs
 		})
 	}
 	return nil
+}
+
+// noteHeld notes how many rows or events the state says drifted objects had.
+func noteHeld(drift []plan.Drift, owned *state.Job) {
+	if owned == nil || len(drift) == 0 {
+		return
+	}
+	held := make(map[plan.At]int64)
+	for sink, of := range owned.Sinks {
+		for _, p := range of.Partitions {
+			for _, f := range p.Files {
+				held[plan.At{Sink: sink, Key: f.Key}] = f.Rows
+			}
+		}
+		if q := of.Quarantine; q != nil {
+			held[plan.At{Sink: sink, Key: q.Object.Key}] = q.Events
+		}
+	}
+	for i, d := range drift {
+		drift[i].Held = held[plan.At{Sink: d.Sink, Key: d.Key}]
+	}
 }
 
 // refresh looks at what the sinks really hold of a job, by sink address, and
@@ -192,7 +214,34 @@ func remedy(p plan.Job, repaired, of int) string {
 	if lost := p.Unrestored(); lost > 0 && !p.Destroy {
 		effect += fmt.Sprintf(" %d of their rows cannot be restored, since the source does not give them any more.", lost)
 	}
+	if lost := p.UnrestoredEvents(); lost > 0 && !p.Destroy {
+		effect += fmt.Sprintf(" %s cannot be restored.", plural(lost, "quarantined event"))
+	}
 	return effect
+}
+
+// plural is a count of things.
+func plural(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// difference says how an object has changed and, of the quarantine, how many
+// events that concerns.
+func difference(d plan.Drift) string {
+	kind := string(d.Kind)
+	if d.Kind == plan.Foreign {
+		kind = "unknown"
+	}
+	switch {
+	case d.Held == 0 || !plan.IsQuarantine(d.Key):
+		return kind
+	case d.Kind == plan.Deleted || d.Recovered == 0:
+		return fmt.Sprintf("%s; it held %s", kind, plural(d.Held, "event"))
+	}
+	return fmt.Sprintf("%s; %d of its %s can still be read, but not proven", kind, min(d.Recovered, d.Held), plural(d.Held, "event"))
 }
 
 func (s *Session) driftList(drift []plan.Drift) string {
@@ -203,11 +252,7 @@ func (s *Session) driftList(drift []plan.Drift) string {
 			lines = append(lines, fmt.Sprintf("  … and %d more", len(drift)-most))
 			break
 		}
-		kind := string(d.Kind)
-		if d.Kind == plan.Foreign {
-			kind = "unknown"
-		}
-		lines = append(lines, fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), kind))
+		lines = append(lines, fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), difference(d)))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -50,7 +50,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	kept := sink.NewStage(job.Table, filepath.Join(dir, "kept"), limit/8)
 	staging := sink.NewStage(job.Table, dir, limit-limit/8)
 	w.stages = append(w.stages, staging, kept)
-	rejected, err := w.publishedQuarantine(ctx, out)
+	rejected, err := w.publishedQuarantine(ctx, &out)
 	if err != nil {
 		return out, err
 	}

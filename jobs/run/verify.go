@@ -63,7 +63,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 		}
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.Rows, v.found.Bytes+f.Size
+		v.found.Files, v.found.Rows, v.found.Bytes = v.found.Files+1, v.found.Rows+f.tableRows(), v.found.Bytes+f.Size
 		if problem != "" {
 			v.add(f.job, f.sink, f.Key, problem)
 		}
@@ -87,12 +87,21 @@ type verifying struct {
 	found Verified
 }
 
-// published is a file of a partition, or of a quarantine, whose path is "".
+// published is a file of a partition, or of a quarantine, whose path is "" and
+// whose rows are events.
 type published struct {
 	job, sink string
 	table     schemas.Table
 	path      string
 	state.File
+}
+
+// tableRows are its rows in the table.
+func (p published) tableRows() int64 {
+	if p.path == "" {
+		return 0
+	}
+	return p.Rows
 }
 
 func (v *verifying) add(job, sink, key, problem string) {
@@ -121,7 +130,7 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 			}
 		}
 		if q := of.Quarantine; q != nil {
-			add("", "", state.File{Object: q.Object})
+			add("", "", state.File{Rows: q.Events, Object: q.Object})
 		}
 		for key := range of.Obsolete {
 			known[key] = true
@@ -153,13 +162,21 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	from := v.stores[f.sink]
 	object, err := from.Stat(ctx, f.Key)
 	switch {
+	case errors.Is(err, store.ErrNotExist) && f.path == "":
+		return fmt.Sprintf("It is gone, with %s.", plural(f.Rows, "quarantined event")), nil
 	case errors.Is(err, store.ErrNotExist):
 		return "It is gone.", nil
 	case err != nil:
 		return "", err
 	case object.Size != f.Size || object.CRC32C != f.CRC32C:
-		return fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
-			object.Size, object.CRC32C, f.Size, f.CRC32C), nil
+		problem = fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, and the state says %d with %08x.",
+			object.Size, object.CRC32C, f.Size, f.CRC32C)
+		if f.path == "" {
+			left := int64(0)
+			err = salvage(ctx, from, f.Key, func(quarantined) { left++ })
+			problem += fmt.Sprintf(" %d of its %s can still be read.", min(left, f.Rows), plural(f.Rows, "event"))
+		}
+		return problem, err
 	case f.path == "": // the quarantine, which is no Parquet
 		return "", nil
 	case len(f.table.Columns) == 0:

@@ -127,7 +127,14 @@ func lockOf(holder state.LockInfo) object {
 }
 
 func driftOf(j plan.Job, d plan.Drift) object {
-	return object{"job": j.Address, "sink": d.Sink, "key": d.Key, "kind": d.Kind}
+	out := object{"job": j.Address, "sink": d.Sink, "key": d.Key, "kind": d.Kind}
+	if d.Held > 0 {
+		out["held"] = d.Held
+	}
+	if d.Recovered > 0 {
+		out["recovered"] = d.Recovered
+	}
+	return out
 }
 
 func checkOf(c plan.Check) object {
