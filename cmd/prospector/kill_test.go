@@ -115,11 +115,16 @@ func killAfter(t *testing.T, dir string, after time.Duration) int {
 	return 1
 }
 
-// content is the digest of every file of the table, and of its rows.
+// content is the digest of the rows of every file of the table prospect_events.
 func content(t *testing.T, dir string) map[string]schemas.Digest {
 	t.Helper()
+	return contentOf(t, dir, "prospect_events")
+}
+
+func contentOf(t *testing.T, dir, job string) map[string]schemas.Digest {
+	t.Helper()
 	out := make(map[string]schemas.Digest)
-	table, root := schemas.KnockEvents(), filepath.Join(dir, "lake", "prospect_events")
+	table, root := schemas.KnockEvents(), filepath.Join(dir, "lake", job)
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -226,7 +226,13 @@ func (s *Session) openJournal(job jobs.Job, binding string) (*spool.Journal, err
 	}
 	parent.Close()
 	s.read = append(s.read, name)
-	return spool.Open(filepath.Join(s.DataDir, name), binding, journalAge, s.Now)
+	dir := filepath.Join(s.DataDir, name)
+	j, err := spool.Open(dir, binding, journalAge, s.Now)
+	if err != nil && !errors.Is(err, spool.ErrLocked) {
+		return nil, job.Diagnose("", "The journal of pages cannot be used", fmt.Sprintf(
+			"%s.\n\nThe journal holds pages of an interrupted run, so that they are not requested again. Remove it if it cannot be repaired:\n\n    %s", err, dir))
+	}
+	return j, err
 }
 
 // fileName makes a file's name of an address: jobs may share the name of their
