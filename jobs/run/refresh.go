@@ -156,7 +156,7 @@ func (s *Session) inTheWay(job jobs.Job, p plan.Job) error {
 	return jobs.Diagnostic{
 		Severity: jobs.Error, Address: job.Address,
 		Summary: "Objects are in the way that the state does not know",
-		Detail: fmt.Sprintf("%s\n\nprospector would have to overwrite them, and cannot tell whose they are. If the state was lost, put it back (its backup stands beside it); otherwise move the objects away, or let the job write elsewhere. Nothing was published.",
+		Detail: fmt.Sprintf("%s\n\nThe plan would overwrite them, and they may not be prospector's. If the state is lost or old, restore it or its backup:\n\n    prospector state push -force FILE\n\nIf that does not help, move the objects away, or let the job write elsewhere. Nothing was published.",
 			s.driftList(inTheWay)),
 		Origin: &job.Origin,
 	}
