@@ -18,7 +18,8 @@ type Field struct {
 	EventType string `json:"event_type"`
 	Path      string `json:"path"` // as in Column.From
 	// Kind is string, number, bool, object or array; a null is of none. A number
-	// is an integer when it is written so and fits in 64 bits.
+	// is an integer when it is written so and fits in 64 bits. Of Survey.Mismatched,
+	// it is not_unicode if the column has all but bytes that are not Unicode.
 	Kind string `json:"kind"`
 }
 
@@ -30,7 +31,20 @@ const (
 	KindBool    = "bool"
 	KindObject  = "object"
 	KindArray   = "array"
+
+	KindNotUnicode = "not_unicode"
 )
+
+// DescribeKind returns a kind with its article, for messages.
+func DescribeKind(kind string) string {
+	switch kind {
+	case KindInteger, KindObject, KindArray:
+		return "an " + kind
+	case KindNotUnicode:
+		return "text that is not Unicode"
+	}
+	return "a " + kind
+}
 
 // Survey counts what the events of a run were beyond what their table expects.
 type Survey struct {

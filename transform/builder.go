@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -122,6 +123,9 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 		return flat{}, errors.New("an event without a type")
 	}
 	name := kind.string()
+	if kind.isBroken() { // as its column has it
+		name = bytes.ToValidUTF8(name, replacement)
+	}
 	if len(name) == 0 || len(name) > MaxTypeLength {
 		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
 	}

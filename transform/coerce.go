@@ -1,8 +1,10 @@
 package transform
 
 import (
+	"bytes"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"prospector/schemas"
 )
@@ -17,6 +19,9 @@ const (
 	// none: there is nothing to tell. The column is NULL and extra_json has the
 	// null or empty text, which is not the same as an absent field.
 	none
+	// repaired: some text of it is not Unicode. The column has U+FFFD in that
+	// place, extra_json has the bytes, and it is counted like a mismatch.
+	repaired
 	// kept: the column has it, and extra_json has it as well, since it was
 	// written in another way than the one by which it is rebuilt.
 	kept
@@ -44,7 +49,7 @@ func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err
 		return none, nil
 	case kind == aString && to == schemas.String:
 		c.str = v.string()
-		return exact, nil
+		return c.repair(v), nil
 	case kind == aString && to != schemas.JSON:
 		if text := v.string(); len(text) > 0 {
 			return c.coerceText(to, text), nil
@@ -56,7 +61,7 @@ func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err
 		start := len(*scratch)
 		*scratch, err = appendCanonical(*scratch, v)
 		c.str = (*scratch)[start:]
-		return exact, err
+		return c.repair(v), err
 	case schemas.String:
 		if kind == anObject || kind == anArray {
 			return mismatch, nil
@@ -74,6 +79,15 @@ func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err
 		}
 	}
 	return mismatch, nil
+}
+
+// repair replaces what is not Unicode in the text of a value.
+func (c *cell) repair(v value) outcome {
+	if !v.in.broken || utf8.Valid(c.str) {
+		return exact
+	}
+	c.str = bytes.ToValidUTF8(c.str, replacement)
+	return repaired
 }
 
 func (c *cell) setBool(v bool) {

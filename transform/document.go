@@ -9,6 +9,8 @@ import (
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"prospector/internal/jsontext"
 )
 
 // An event that has more values than this is no row, and a page that has more is
@@ -21,7 +23,7 @@ const maxNesting = 300
 
 var (
 	errNotJSON    = errors.New("a text that is not JSON")
-	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair")
+	errNotUnicode = errors.New("text that is not Unicode: invalid UTF-8, or half of a surrogate pair") // of a key
 	errTooMany    = fmt.Errorf("an event of more than %d values", maxValues)
 	errTooDeep    = fmt.Errorf("an event that is nested more than %d deep", maxNesting)
 )
@@ -34,7 +36,8 @@ type document struct {
 	tokens    []token
 	shapes    shapes
 	unescaped []byte // texts of strings that were asked for and have escapes
-	odd       bool   // some string is not Unicode
+	broken    bool   // some string, be it a key, is not Unicode
+	brokenKey bool   // some key is not
 	room      int    // for so many values more
 	err       error
 }
@@ -56,18 +59,18 @@ type value struct {
 }
 
 // parse takes a text apart, which must stay as it is until the next parse. The
-// grammar is checked to the letter (RFC 8259), and every string must be Unicode.
-// The error is errNotJSON, errTooMany when there are more values than most,
-// errTooDeep or errNotUnicode.
+// grammar is checked to the letter (RFC 8259), and every key must be Unicode; other
+// strings need not be, see value.isBroken. The error is errNotJSON, errTooMany if
+// there are more values than most, errTooDeep or errNotUnicode.
 func (d *document) parse(text []byte, most int) (value, error) {
 	d.text = text
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
 	d.shapes.trim()
-	d.odd, d.room, d.err = false, most, errNotJSON
+	d.broken, d.brokenKey, d.room, d.err = false, false, most, errNotJSON
 	if end := d.value(d.space(0), 1, d.shapes.outermost()); end < 0 || d.space(end) < len(text) {
 		return value{}, d.err
 	}
-	if d.odd {
+	if d.brokenKey {
 		return value{}, errNotUnicode
 	}
 	return value{d, 0}, nil
@@ -170,6 +173,8 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	if !d.has(i, '"') {
 		return nil, -1
 	}
+	before := d.broken
+	d.broken = false
 	end := d.plain(i + 1)
 	escaped := !d.has(end, '"')
 	if escaped {
@@ -186,9 +191,11 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	}
 	text := slices.Clone(d.text[i:d.space(colon+1)])
 	key := text[1 : end-i-1]
-	if d.odd { // this document is refused, and no other one is to pass with such a key
+	if d.broken { // this document is refused, and no other one may pass with such a key
+		d.brokenKey = true
 		return d.shapes.add(of, key, text), i + len(text)
 	}
+	d.broken = before
 	if escaped {
 		key = appendUnescaped(nil, key)
 	}
@@ -212,7 +219,7 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 func (d *document) plain(i int) int {
 	n, isASCII := plain(d.text[i:])
 	if !isASCII && !utf8.Valid(d.text[i:i+n]) {
-		d.odd = true
+		d.broken = true
 	}
 	return i + n
 }
@@ -234,7 +241,7 @@ func (d *document) escapes(i int) int {
 			i += len("uXXXX")
 			if utf16.IsSurrogate(unit) {
 				if !d.has(i, '\\') || utf16.DecodeRune(unit, codeUnit(d.text[i+1:])) == utf8.RuneError {
-					d.odd = true
+					d.broken = true
 					continue
 				}
 				i += len(`\uXXXX`)
@@ -324,7 +331,14 @@ func (v value) raw() []byte {
 	return v.in.text[t.start:t.end]
 }
 
-// string is the text of a string.
+// isBroken reports whether v is a string that is not Unicode: with invalid UTF-8,
+// or half of a surrogate pair.
+func (v value) isBroken() bool {
+	return v.in.broken && v.kind() == aString && !jsontext.IsUnicode(v.raw())
+}
+
+// string is the text of a string. If that is broken, it is not valid UTF-8: half of
+// a surrogate pair has the three bytes that UTF-8 would have for it (WTF-8).
 func (v value) string() []byte {
 	t := v.token()
 	s := v.in.text[t.start+1 : t.end-1]

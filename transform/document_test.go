@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"prospector/internal/jsontext"
 )
 
 func TestParseErrors(t *testing.T) {
@@ -21,12 +23,14 @@ func TestParseErrors(t *testing.T) {
 		{"one deeper", nested(maxNesting + 1), 1000, errTooDeep},
 		{"a scalar one deeper", strings.Replace(nested(maxNesting), "[]", "[0]", 1), 1000, errTooDeep},
 		{"both halves of a pair", `"\ud83d\ude00"`, 1, nil},
-		{"half of a pair", `"\ud83d"`, 1, errNotUnicode},
-		{"half of a pair, and another character", `"\ud83d\u0041"`, 1, errNotUnicode},
-		{"the second half first", `"\ude00\ud83d"`, 1, errNotUnicode},
+		{"half of a pair", `"\ud83d"`, 1, nil},
 		{"what is escaped is no half", `"\\ud83d"`, 1, nil},
 		{"half of a pair in a key", `{"\uD83D":1}`, 2, errNotUnicode},
-		{"a byte that is no UTF-8", "\"\xff\"", 1, errNotUnicode},
+		{"half of a pair in a key, behind a text with one", `["\ud83d",{"\uD83D":1}]`, 4, errNotUnicode},
+		{"half of a pair in a text, behind a key", `{"a":"\uD83D","b":1}`, 3, nil},
+		{"half of a pair in a key, before what is not JSON", `{"\uD83D":NaN}`, 3, errNotJSON},
+		{"a byte that is no UTF-8", "\"\xff\"", 1, nil},
+		{"a byte that is no UTF-8 in a key", "{\"\xff\":1}", 2, errNotUnicode},
 		{"nothing", "", 1, errNotJSON},
 		{"more than a value", "{} {}", 10, errNotJSON},
 	} {
@@ -34,6 +38,36 @@ func TestParseErrors(t *testing.T) {
 			var d document
 			if _, err := d.parse([]byte(test.text), test.most); !errors.Is(err, test.want) {
 				t.Errorf("the error is %v, not %v", err, test.want)
+			}
+		})
+	}
+}
+
+// A broken string has the bytes that its escapes would have in UTF-8.
+func TestBrokenStrings(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{ // "" is one that is intact
+		{"both halves of a pair", `"\ud83d\ude00"`, ""},
+		{"what is escaped is no half", `"\\ud83d"`, ""},
+		{"half of a pair", `"a\ud83d"`, "a\xed\xa0\xbd"},
+		{"half of a pair, and another character", `"\ud83d\u0041"`, "\xed\xa0\xbdA"},
+		{"half of a pair, and another escape", `"\ud83d\n"`, "\xed\xa0\xbd\n"},
+		{"the second half first", `"\ude00\ud83d"`, "\xed\xb8\x80\xed\xa0\xbd"},
+		{"a half before a pair", `"\ud83d\ud83d\ude00"`, "\xed\xa0\xbd😀"},
+		{"a half behind a pair", `"\ud83d\ude00\uDE00"`, "😀\xed\xb8\x80"},
+		{"the first and the last half", `"\ud800 \udfff"`, "\xed\xa0\x80 \xed\xbf\xbf"},
+		{"a byte that is no UTF-8", "\"\xff\"", "\xff"},
+		{"a byte that is no UTF-8, and an escape", "\"\xff\\n\"", "\xff\n"},
+		{"a half in UTF-8", "\"\xed\xa0\xbd\"", "\xed\xa0\xbd"},
+		{"half of a character", "\"\xf0\x9f\"", "\xf0\x9f"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var d document
+			v, err := d.parse([]byte(test.text), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if broken := v.isBroken(); broken != (test.want != "") || broken && string(v.string()) != test.want {
+				t.Errorf("it is broken: %v, and has %q, not %q", broken, v.string(), test.want)
 			}
 		})
 	}
@@ -60,6 +94,8 @@ func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		`{"b":[1,-0.5e+7,true],"a":{"":null}}`, " [ ] ", `{ "a" : "x" , "b" : { } }`, `"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83d\ud83d"`,
 		`01`, `1.`, `-`, `1e`, `[1,]`, `{"a":1,}`, `{"a"}`, `{a:1}`, `nul`, `"\x"`, `"\u12g4"`, "\"\n\"", `"12345678`, "\ufeff1", `"é12345678\\"`,
+		`{"$bytes":"7aC9"}`, `[{"$$bytes":"7aC9"},"\ud83d"]`, `{"$bytes":{"$bytes":"7aC9"}}`, `{"$bytes":"\ud83d"}`, `{"$bytes":"aGk="}`, `{"$bytes":"7aC9","a":1}`,
+		"{\"a\":\"\xff\"}", `{"\ud83d":"\ud83d"}`, `{"$bytes":"7aC\n9"}`, `{"$bytes":"7aA="}`, `{"$bytes":"7aB="}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -75,12 +111,16 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkForms(t, v)
 		canonical, err := appendCanonical(nil, v)
 		if errors.Is(err, errDuplicateKey) {
 			return
 		}
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
+		}
+		if d.broken { // the standard library has U+FFFD for each byte, or for each escape
+			return
 		}
 		var want, got any
 		decode(t, text, &want)
@@ -96,6 +136,31 @@ func FuzzDocument(f *testing.F) {
 			t.Errorf("%s became %s", canonical, same)
 		}
 	})
+}
+
+// checkForms writes a value as in extra_json, for any reader of JSON, and reads it
+// back.
+func checkForms(t *testing.T, v value) {
+	t.Helper()
+	plain, err := appendCanonical(nil, v)
+	if err != nil {
+		return
+	}
+	extra, err := appendJSON(nil, v, extraForm)
+	if err != nil || !json.Valid(extra) || !jsontext.IsUnicode(extra) {
+		t.Fatalf("%q became %q: %v", plain, extra, err)
+	}
+	var d document
+	again, err := d.parse(extra, maxValues)
+	if errors.Is(err, errTooDeep) || errors.Is(err, errTooMany) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := appendJSON(nil, again, eventForm); err != nil || string(back) != string(plain) {
+		t.Fatalf("%q became %q, and that %q: %v", plain, extra, back, err)
+	}
 }
 
 func decode(t *testing.T, text []byte, to any) {

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +15,10 @@ import (
 	"prospector/schemas"
 )
 
-// Event gives the event of a row as canonical JSON: keys sorted, no blanks, and
-// every value as it came, but for times that a column alone tells; those are
-// written as in 2022-01-13T19:27:37.866831+00:00. The columns are the batch's:
+// Event returns the event of a row as canonical JSON: keys sorted, no blanks, and
+// every value unchanged, except that times that only a column has are written as in
+// 2022-01-13T19:27:37.866831+00:00. Strings that are not Unicode have their bytes, so
+// that the result is not valid UTF-8. The columns are the batch's:
 // schemas.Table.RowColumns.
 //
 // An error says that the row's extra_json is not one that this package makes.
@@ -51,7 +53,7 @@ var errExtra = errors.New("extra_json is not as prospector writes it")
 func (r *rebuilder) event(batch arrow.Record, row int) (draft, error) {
 	event, moved := make(draft), draft(nil)
 	if extra := batch.Column(r.extraAt).(*array.String); extra.IsValid(row) {
-		p, err := r.part([]byte(extra.Value(row)))
+		p, err := r.extra([]byte(extra.Value(row)))
 		if err != nil || p.object == nil {
 			return nil, errExtra
 		}
@@ -78,6 +80,20 @@ func (r *rebuilder) event(batch arrow.Record, row int) (draft, error) {
 		}
 	}
 	return event, nil
+}
+
+// extra takes an extra_json apart.
+func (r *rebuilder) extra(text []byte) (part, error) {
+	if bytes.Contains(text, []byte(bytesKey+`":`)) {
+		v, err := r.parsed.parse(text, math.MaxInt)
+		if err != nil {
+			return part{}, err
+		}
+		if text, err = appendJSON(nil, v, eventForm); err != nil {
+			return part{}, err
+		}
+	}
+	return r.part(text)
 }
 
 func (r *rebuilder) part(text []byte) (part, error) {

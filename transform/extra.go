@@ -1,5 +1,7 @@
 package transform
 
+import "slices"
+
 // fromKey is the key of extra_json that says which path a column's value came
 // from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
 // Without it an event could not be rebuilt from its row.
@@ -14,13 +16,14 @@ func (e *event) appendExtra(dst []byte) ([]byte, error) {
 }
 
 func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
-	start, empty := len(dst), true
+	start, fields := len(dst), 0
 	separate := func() {
-		if !empty {
+		if fields > 0 {
 			dst = append(dst, ',')
 		}
-		empty = false
+		fields++
 	}
+	var last *entry
 	dst = append(dst, '{')
 	moved := n == e.root && e.moved > 0
 	for i := range n.view.entries {
@@ -34,6 +37,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 			continue
 		}
 		separate()
+		last = field
 		dst = append(dst, field.label...)
 		if child := field.node; child != nil && child.open {
 			if dst, err = e.appendLeft(dst, child); err != nil {
@@ -41,7 +45,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 			}
 			continue
 		}
-		if dst, err = appendCanonical(dst, field.value); err != nil {
+		if dst, err = appendJSON(dst, field.value, extraForm); err != nil {
 			return dst, err
 		}
 	}
@@ -49,8 +53,11 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		separate()
 		dst = e.appendFrom(dst)
 	}
-	if empty {
+	switch {
+	case fields == 0:
 		return dst[:start], nil
+	case fields == 1 && last != nil && isReserved(last.key) && isBytes(last.value):
+		dst = slices.Insert(dst, start+len(`{"`), '$') // as appendReserved does
 	}
 	return append(dst, '}'), nil
 }

@@ -220,6 +220,25 @@ func TestExtra(t *testing.T) {
 		{"not a time", `{"type":"T",` + at + `,"eventTime":"yesterday"}`,
 			map[string]any{"event_date": "2022-01-13"}, `{"eventTime":"yesterday"}`},
 		{"a time as a number", `{"type":"T",` + at + `,"eventTime":1642102057}`, nil, `{"eventTime":1642102057}`},
+		{"half an emoji", `{"type":"T",` + at + `,"data":{"body":"see you soon \ud83d"}}`,
+			map[string]any{"message_body": "see you soon \uFFFD"}, `{"data":{"body":{"$bytes":"c2VlIHlvdSBzb29uIO2gvQ=="}}}`},
+		{"invalid UTF-8", "{\"type\":\"T\"," + at + ",\"description\":\"a\xffb\"}",
+			map[string]any{"description": "a\uFFFDb"}, `{"description":{"$bytes":"Yf9i"}}`},
+		{"half an emoji at a second path", `{"type":"T",` + at + `,"data":{"text":"\ude00"}}`,
+			map[string]any{"message_body": "\uFFFD"}, `{"$from":{"message_body":"data.text"},"data":{"text":{"$bytes":"7biA"}}}`},
+		{"half an emoji without a column", `{"type":"T",` + at + `,"a":["\ud83d",{"b":"\ud83d"}],"c":"\ud83d"}`, nil,
+			`{"a":[{"$bytes":"7aC9"},{"b":{"$bytes":"7aC9"}}],"c":{"$bytes":"7aC9"}}`},
+		{"half an emoji for a time", `{"type":"T",` + at + `,"eventTime":"2022-01-13T19:27:37\ud83d"}`, nil,
+			`{"eventTime":{"$bytes":"MjAyMi0wMS0xM1QxOToyNzozN+2gvQ=="}}`},
+		{"half an emoji in the type", `{"type":"T\ud83d",` + at + `}`,
+			map[string]any{"event_type": "T\uFFFD"}, `{"type":{"$bytes":"VO2gvQ=="}}`},
+		{"an object like that of half an emoji", `{"type":"T",` + at + `,"a":{"$bytes":"7aC9"}}`, nil, `{"a":{"$$bytes":"7aC9"}}`},
+		{"an object like the one before", `{"type":"T",` + at + `,"a":[{"$$bytes":"7aC9"}]}`, nil, `{"a":[{"$$$bytes":"7aC9"}]}`},
+		{"an object that has such a field left", `{"type":"T",` + at + `,"data":{"body":"hi","$bytes":"7aC9"}}`,
+			map[string]any{"message_body": "hi"}, `{"data":{"$$bytes":"7aC9"}}`},
+		{"an event that has such a field left", `{"type":"T",` + at + `,"$bytes":"7aC9"}`, nil, `{"$$bytes":"7aC9"}`},
+		{"an object that is no half of an emoji", `{"type":"T",` + at + `,"a":{"$bytes":"aGk="},"b":{"$bytes":"7aC9","c":1},"d":{"$bytes":7},"e":{"$bytes":""}}`, nil,
+			`{"a":{"$bytes":"aGk="},"b":{"$bytes":"7aC9","c":1},"d":{"$bytes":7},"e":{"$bytes":""}}`},
 		{"escapes", `{"type":"T",` + at + `,"k\u00e9y":"a\"\\\u0001\n\ud83d\ude00\/"}`, nil, "{\"kéy\":\"a\\\"\\\\\\u0001\\n😀/\"}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -256,9 +275,8 @@ func TestRejected(t *testing.T) {
 		{"edge with two nodes", `{"edges":[{"node":{},"node":{}}]}`, "without exactly one node"},
 		{"a key twice", page(`{"type":"T",` + at + `,"a":1,"a":2}`), "same key twice"},
 		{"a key twice, deep", page(`{"type":"T",` + at + `,"x":[{"a":1,"b":0,"a":2}]}`), "same key twice"},
-		{"invalid UTF-8", page("{\"type\":\"T\"," + at + ",\"description\":\"\xff\"}"), "not Unicode"},
-		{"half a surrogate pair", page(`{"type":"T",` + at + `,"description":"\ud83d"}`), "not Unicode"},
-		{"surrogates reversed", page(`{"type":"T",` + at + `,"description":"\ude00\ud83d"}`), "not Unicode"},
+		{"invalid UTF-8 in a key", page("{\"type\":\"T\"," + at + ",\"data\":{\"\xff\":1}}"), "not Unicode"},
+		{"half a surrogate pair in a key", page(`{"type":"T",` + at + `,"\ud83d":1}`), "not Unicode"},
 		{"reserved key", page(`{"type":"T",` + at + `,"$from":{}}`), "$from"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -272,7 +290,7 @@ func TestRejected(t *testing.T) {
 		})
 	}
 	t.Run("the neighbours are kept", func(t *testing.T) {
-		r := one(t, `{"type":"A",`+at+`}`, "{\"type\":\"\xff\","+at+"}", `{"type":"B",`+at+`,"description":"\ud83d\ude00"}`)
+		r := one(t, `{"type":"A",`+at+`}`, "{\"type\":\"C\",\"\xff\":1,"+at+"}", `{"type":"B",`+at+`,"description":"\ud83d\ude00"}`)
 		if len(r.rows) != 2 || len(r.rejected) != 1 || r.rejected[0].Index != 1 {
 			t.Errorf("%d rows, rejected %+v", len(r.rows), r.rejected)
 		}

@@ -22,13 +22,20 @@ func (n *node) has(key string) bool {
 }
 
 // appendCanonical writes a value in one way: keys sorted, no blanks, nothing
-// escaped that need not be, numbers to the letter as they came.
-func appendCanonical(dst []byte, v value) (_ []byte, err error) {
+// escaped that need not be, numbers exactly as they are in the event, and broken
+// strings with their bytes, which are not valid UTF-8.
+func appendCanonical(dst []byte, v value) ([]byte, error) { return appendJSON(dst, v, plainForm) }
+
+// appendJSON is appendCanonical, with broken strings in a form.
+func appendJSON(dst []byte, v value, form form) (_ []byte, err error) {
 	switch v.kind() {
 	case anObject:
 		shape := v.shape()
 		if shape.twice {
 			return dst, errDuplicateKey
+		}
+		if shape.reserved && form != plainForm {
+			return appendReserved(dst, v, form)
 		}
 		var few [16]int32
 		fields := few[:]
@@ -45,7 +52,7 @@ func appendCanonical(dst []byte, v value) (_ []byte, err error) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			if dst, err = appendCanonical(append(dst, f.label...), value{v.in, fields[i]}); err != nil {
+			if dst, err = appendJSON(append(dst, f.label...), value{v.in, fields[i]}, form); err != nil {
 				return dst, err
 			}
 		}
@@ -57,12 +64,15 @@ func appendCanonical(dst []byte, v value) (_ []byte, err error) {
 			if len(dst) > first {
 				dst = append(dst, ',')
 			}
-			if dst, err = appendCanonical(dst, element); err != nil {
+			if dst, err = appendJSON(dst, element, form); err != nil {
 				return dst, err
 			}
 		}
 		return append(dst, ']'), nil
 	case aString:
+		if form == extraForm && v.isBroken() {
+			return appendBytes(dst, v.string()), nil
+		}
 		if v.token().escaped {
 			return appendString(dst, v.string()), nil
 		}
@@ -96,7 +106,8 @@ func appendString(dst, s []byte) []byte {
 	}
 }
 
-// appendUnescaped writes the text of a JSON string whose quotes are cut off.
+// appendUnescaped writes the text of a JSON string whose quotes are cut off; see
+// value.string.
 func appendUnescaped(dst, s []byte) []byte {
 	for {
 		n := bytes.IndexByte(s, '\\')
@@ -120,10 +131,19 @@ func appendUnescaped(dst, s []byte) []byte {
 		case 'u':
 			unit := codeUnit(s)
 			s = s[len("uXXXX"):]
-			if utf16.IsSurrogate(unit) {
-				unit, s = utf16.DecodeRune(unit, codeUnit(s[1:])), s[len(`\uXXXX`):]
+			if !utf16.IsSurrogate(unit) {
+				dst = utf8.AppendRune(dst, unit)
+				continue
 			}
-			dst = utf8.AppendRune(dst, unit)
+			pair := rune(utf8.RuneError)
+			if len(s) > 0 && s[0] == '\\' {
+				pair = utf16.DecodeRune(unit, codeUnit(s[1:]))
+			}
+			if pair == utf8.RuneError {
+				dst = append(dst, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0x3F, 0x80|byte(unit)&0x3F)
+				continue
+			}
+			dst, s = utf8.AppendRune(dst, pair), s[len(`\uXXXX`):]
 			continue
 		}
 		dst, s = append(dst, c), s[1:]

@@ -238,7 +238,7 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		return false, nil // it is empty, and columns take what is inside
 	}
 	var c cell
-	if v.kind() == aString && at.to == schemas.String { // as most are
+	if v.kind() == aString && at.to == schemas.String && !v.in.broken { // as most are
 		c.str = v.string()
 		return e.give(at, &c, true), nil
 	}
@@ -251,6 +251,8 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		return false, nil
 	case outcome == none:
 		return false, nil
+	case outcome == repaired:
+		e.misfits = append(e.misfits, misfit{at, notUnicode})
 	}
 	return e.give(at, &c, outcome == exact), nil
 }

@@ -75,6 +75,9 @@ func TestPolicies(t *testing.T) {
 		{"a type that the column does not apply to", `"data":{"code":"1234"},"code":7`, nil,
 			`{"code":"` + hash("7") + `","data":{"code":"` + hash("1234") + `"}}`},
 		{"a text where an object should be", `"data":"+12065550123"`, nil, `{"data":"[redacted]"}`},
+		{"texts that are not Unicode", `"data":{"from":"a\ud83d","to":"jane\ud83d@example.com b\ude00","subject":"\ud83d","body":"\ud83d","other":"\ud83d"}`,
+			map[string]any{"message_from": hash("a\xed\xa0\xbd"), "message_to": "j***@example.com ***", "message_body": "[redacted]"}, `{"data":{"other":{"$bytes":"7aC9"}}}`},
+		{"a text that is not Unicode where an object should be", `"data":"\ud83d"`, nil, `{"data":"[redacted]"}`},
 		{"nothing else is left of the object", `"data":{"subject":"a"}`, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -112,8 +115,12 @@ func TestProtectedQuarantine(t *testing.T) {
 		{"no object", page(`["jane"]`), ""},
 		{"a key twice", page(`{"type":"T",` + at + `,"data":{"to":"jane@example.com","to":1}}`), ""},
 		{"a key twice, deep", page(`{"type":"T",` + at + `,"a":[{"b":1,"b":1}]}`), ""},
-		{"not Unicode", page("{\"type\":\"T\"," + at + ",\"a\":\"\xff\"}"), ""},
-		{"half a surrogate pair", page(`{"type":"T",` + at + `,"a":"\ud83d"}`), ""},
+		{"a key that is not Unicode", page("{\"type\":\"T\"," + at + ",\"\xff\":\"jane\"}"), ""},
+		{"half a surrogate pair in a key", page(`{"type":"T",` + at + `,"\ud83d":"jane"}`), ""},
+		{"half a surrogate pair", page(`{"type":"T","a":"\ud83d","data":{"to":"jane\ud83d@example.com","from":null,"subject":"\ud83d","body":{"a":"\ud83d"}}}`),
+			`{"a":{"$bytes":"7aC9"},"data":{"body":"[redacted]","from":null,"to":"j***@example.com"},"type":"T"}`},
+		{"not JSON", page(`{"type":"T",` + at + `,"data":{"to":"jane@example.com","n":NaN}}`), ""},
+		{"nested too deeply", page(`{"type":"T",` + at + `,"data":{"to":"jane"},"n":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `}`), ""},
 		{"two nodes", `{"edges":[{"node":{"data":{"to":"jane"}},"node":{}}]}`, ""},
 		{"no node", `{"edges":[{"nod":{"data":{"to":"jane"}}}]}`, ""},
 	} {
@@ -136,7 +143,8 @@ func TestNothingProtectedLeaves(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	table := protecting(t, secret, everyPolicy)
 	const marker = "Secret"
-	values := []string{`"` + marker + `"`, `{"a":"` + marker + `"}`, `[["` + marker + `"],1]`, `null`, `7`}
+	const encoded = "U2VjcmV0" // the marker in base64
+	values := []string{`"` + marker + `\ud83d"`, `{"a":"` + marker + `\ud83d"}`, "[\"" + marker + "\xff\"]", `"` + marker + `"`, `{"a":"` + marker + `"}`, `[["` + marker + `"],1]`, `null`, `7`}
 	for range 3000 {
 		var data []string
 		for _, c := range table.Columns {
@@ -163,7 +171,7 @@ func TestNothingProtectedLeaves(t *testing.T) {
 		for _, rejected := range r.rejected {
 			left += rejected.Reason + string(rejected.Raw)
 		}
-		if strings.Contains(left, marker) {
+		if strings.Contains(left, marker) || strings.Contains(left, encoded) {
 			t.Fatalf("a protected value left: %s\nevent: %s", left, event)
 		}
 		if len(plain.rows) != len(r.rows) || len(r.rows) > 0 && plain.rows[0]["event_id"] != r.rows[0]["event_id"] {

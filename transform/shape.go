@@ -20,10 +20,11 @@ type shape struct {
 	id     int32    // among the shapes of a document
 
 	// As soon as there is an object of this shape:
-	closed bool
-	twice  bool    // a key stands twice
-	places []int32 // where among the fields each one is, in the order in which they came
-	fields []field // in the order of their keys
+	closed   bool
+	twice    bool    // a key stands twice
+	reserved bool    // the only key is one of isReserved
+	places   []int32 // where among the fields each one is, in the order in which they came
+	fields   []field // in the order of their keys
 
 	before *shape // nil where there are no keys
 	field         // the last key
@@ -118,6 +119,7 @@ func (s *shape) close() {
 		s.fields[place], s.places[i] = came[i], int32(place)
 		s.twice = s.twice || place > 0 && bytes.Equal(came[i].key, s.fields[place-1].key)
 	}
+	s.reserved = s.keys == 1 && isReserved(s.key)
 	s.closed = true
 }
 

@@ -32,17 +32,9 @@ func (u *Unexpected) Error() string {
 	case UnknownType:
 		return "a type that the table does not know"
 	case UnknownField:
-		return fmt.Sprintf("%s is %s, and no column takes it", u.Path, withArticle(u.Kind))
+		return fmt.Sprintf("%s is %s, and no column takes it", u.Path, schemas.DescribeKind(u.Kind))
 	}
-	return fmt.Sprintf("%s is %s, and the column %s is %s", u.Path, withArticle(u.Kind), u.Column, u.Type)
-}
-
-func withArticle(kind string) string {
-	switch kind {
-	case schemas.KindInteger, schemas.KindObject, schemas.KindArray:
-		return "an " + kind
-	}
-	return "a " + kind
+	return fmt.Sprintf("%s is %s, and the column %s is %s", u.Path, schemas.DescribeKind(u.Kind), u.Column, u.Type)
 }
 
 // misfit is a value that is not of the type of its place's column.
@@ -62,13 +54,14 @@ const (
 	aBool
 	anObject
 	anArray
+	notUnicode // a text, or a value with one in it; only of a misfit
 	kinds
 )
 
 // String is the kind as in schemas.Field.
 func (k kind) String() string {
 	return [kinds]string{
-		"", schemas.KindString, schemas.KindInteger, schemas.KindNumber, schemas.KindBool, schemas.KindObject, schemas.KindArray,
+		"", schemas.KindString, schemas.KindInteger, schemas.KindNumber, schemas.KindBool, schemas.KindObject, schemas.KindArray, schemas.KindNotUnicode,
 	}[k]
 }
 

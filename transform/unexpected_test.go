@@ -53,6 +53,12 @@ func TestUnexpected(t *testing.T) {
 			`{"agent":null,"data":{"segments":null},"source":{}}`, "", false},
 		{"an empty text is no mismatch", mismatch(schemas.Fail), event(`,"data":{"segments":""}`), `{"data":{"segments":""}}`, "", false},
 		{"an integer in quotes is no mismatch", mismatch(schemas.Fail), event(`,"data":{"segments":"2"}`), `{"data":{"segments":"2"}}`, "", false},
+		{"text that is not Unicode is kept", mismatch(schemas.Keep), event(`,"data":{"body":"\ud83d"}`), `{"data":{"body":{"$bytes":"7aC9"}}}`, "", false},
+		{"text that is not Unicode is rejected", mismatch(schemas.Quarantine), event(`,"data":{"body":"\ud83d"}`), "",
+			"data.body is text that is not Unicode, and the column message_body is string", false},
+		{"text that is not Unicode ends the run", mismatch(schemas.Fail), event(`,"data":{"body":"\ud83d"}`), "", "data.body is text that is not Unicode", true},
+		{"text that is not Unicode and has no column", mismatch(schemas.Fail), event(`,"data":{"mood":"\ud83d"}`), `{"data":{"mood":{"$bytes":"7aC9"}}}`, "", false},
+		{"a type that is not Unicode is rejected", mismatch(schemas.Quarantine), `{"type":"T\ud83d",` + at + `}`, "", "type is text that is not Unicode", false},
 		{"a mismatch at a second path", mismatch(schemas.Quarantine), event(`,"data":{"body":"a","text":{"b":1}}`), "", "data.text is an object", false},
 
 		{"a known type", unknownType(schemas.Fail), event(``), "", "", false},

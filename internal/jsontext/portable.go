@@ -7,12 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// IsPortable reports whether every reader of JSON accepts a text: it is valid JSON
-// in UTF-8, nested at most MaxDepth deep, and no escape in it is half of a
-// surrogate pair.
+// IsPortable reports whether every reader of JSON accepts a text: it is valid,
+// nested at most MaxDepth deep, and IsUnicode.
 func IsPortable(text []byte) bool {
-	return IsValid(text) && utf8.Valid(text) && !hasLoneSurrogate(text)
+	return IsValid(text) && IsUnicode(text)
 }
+
+// IsUnicode reports whether all strings in a valid text are Unicode: in UTF-8, and
+// without an escape that is half of a surrogate pair.
+func IsUnicode(text []byte) bool { return utf8.Valid(text) && !hasLoneSurrogate(text) }
 
 // hasLoneSurrogate reports whether an escape of a valid text is half of a pair.
 func hasLoneSurrogate(text []byte) bool {

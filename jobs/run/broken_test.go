@@ -12,7 +12,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"prospector/internal/jsontext"
+	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/schemas"
 )
 
 // Of three pages, the middle one has a bad event: it is quarantined, nothing else
@@ -78,5 +81,59 @@ func TestBadEvents(t *testing.T) {
 				t.Errorf("the quarantine has %.200q, not %.200q", kept, bad)
 			}
 		})
+	}
+}
+
+// Text that is not Unicode becomes a row, its prospect counts as read completely,
+// and a new schema changes nothing about it.
+func TestBrokenUnicode(t *testing.T) {
+	h := newHouse(t)
+	h.job().DeleteMissing = true
+	event := func(day int, value string) string {
+		return fmt.Sprintf(`{"type":"SMS_\ud83d","createdAt":"2022-01-%02dT10:00:00Z","data":{"body":%s,"mood":%s}}`, day, value, value)
+	}
+	gone := on(5, "gone")
+	h.people(map[string][]string{"1": {event(1, `"see you soon \ud83d"`), event(2, "\"\xff\""), on(3, "intact"), gone}})
+	p := h.apply()
+	if b := p.Jobs[0].Books; b.Added != 4 || b.Quarantined != 0 {
+		t.Fatalf("the books are %+v", b)
+	}
+	if !slices.ContainsFunc(p.Jobs[0].Warnings, func(d jobs.Diagnostic) bool {
+		return d.Summary == "There are texts that are not Unicode" && strings.Contains(d.Detail, "data.body of 2 SMS_\uFFFD is text that is not Unicode")
+	}) {
+		t.Errorf("the warnings are %+v", p.Jobs[0].Warnings)
+	}
+	want := h.rows()
+	for _, row := range want {
+		if extra := row["extra_json"]; strings.Contains(row["message_body"], "\uFFFD") && (!jsontext.IsPortable([]byte(extra)) || strings.Count(extra, `{"$bytes":`) != 3) {
+			t.Errorf("extra_json is %s", extra)
+		}
+	}
+	if got := h.bodies(); !slices.Equal(got, []string{"gone", "intact", "see you soon \uFFFD", "\uFFFD"}) {
+		t.Errorf("the lake has %q", got)
+	}
+	if s := h.apply().Summary(); s != (plan.Summary{}) {
+		t.Errorf("the second night has changes: %+v", s)
+	}
+
+	for _, column := range schemas.Infer(h.job().Table, p.Jobs[0].Survey.Unmapped) {
+		if strings.Contains(fmt.Sprint(column.Column.From), "$") {
+			t.Errorf("a column is proposed for %v", column.Column.From)
+		}
+	}
+	table, err := h.job().Table.Declare(schemas.Column{Name: "mood", Type: schemas.String, From: []string{"data.mood"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.job().Table = table
+	h.people(map[string][]string{"1": {event(1, `"see you soon \ud83d"`), event(2, "\"\xff\""), on(3, "intact")}})
+	h.apply()
+	if got := h.bodies(); !slices.Equal(got, []string{"intact", "see you soon \uFFFD", "\uFFFD"}) {
+		t.Errorf("the lake has %q: the prospect was not read completely", got)
+	}
+	for id, row := range h.rows() {
+		if row["extra_json"] != want[id]["extra_json"] || row["mood"] != "" && row["mood"] != want[id]["message_body"] {
+			t.Errorf("%v became %v", want[id], row)
+		}
 	}
 }

@@ -99,7 +99,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		warn("There are new event types", types, effect+" To expect them, name them in the schema's event_types.")
 	}
 	if lines := newFields(seen.Unmapped, known.Unmapped, func(f schemas.Field) string {
-		return fmt.Sprintf("%s %s", article(f.Kind), f.Kind)
+		return schemas.DescribeKind(f.Kind)
 	}); len(lines) > 0 && !first { // of a table's first events, all fields are new
 		remedy := "In events that become rows, they are kept in extra_json. Once this is applied, prospector schema infer proposes columns for them."
 		if job.Table.UnknownField == schemas.Discard {
@@ -107,8 +107,25 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		}
 		warn("There are new fields without a column", lines, remedy)
 	}
-	if lines := newFields(seen.Mismatched, known.Mismatched, func(f schemas.Field) string {
-		s := fmt.Sprintf("%s %s", article(f.Kind), f.Kind)
+	broken, mismatched := make(map[schemas.Field]int64), make(map[schemas.Field]int64)
+	for f, n := range seen.Mismatched {
+		if f.Kind == schemas.KindNotUnicode {
+			broken[f] = n
+		} else {
+			mismatched[f] = n
+		}
+	}
+	if lines := newFields(broken, known.Mismatched, func(f schemas.Field) string {
+		return schemas.DescribeKind(f.Kind)
+	}); len(lines) > 0 {
+		effect := "The column has U+FFFD where the text is broken, and extra_json has the original bytes."
+		if job.Table.Mismatch == schemas.Quarantine {
+			effect = `Their events are quarantined, as the schema says mismatch = "quarantine".`
+		}
+		warn("There are texts that are not Unicode", lines, effect)
+	}
+	if lines := newFields(mismatched, known.Mismatched, func(f schemas.Field) string {
+		s := schemas.DescribeKind(f.Kind)
 		if c, ok := job.Table.Taking(f.Path, f.EventType); ok {
 			s += fmt.Sprintf(", and the column %s is %s", c.Name, c.Type)
 		}
@@ -139,13 +156,6 @@ func newFields(seen, known map[schemas.Field]int64, is func(schemas.Field) strin
 		}
 	}
 	return lines
-}
-
-func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeio") {
-		return "an"
-	}
-	return "a"
 }
 
 // keep adds those counts of before that are still true and have no successor.

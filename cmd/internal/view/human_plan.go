@@ -188,18 +188,25 @@ func (v *Human) survey(s *schemas.Survey) {
 	if s == nil {
 		return
 	}
-	paths, values := make(map[string]bool), int64(0)
+	paths, values, broken := make(map[string]bool), int64(0), int64(0)
 	for f := range s.Unmapped {
 		paths[f.Path] = true
 	}
-	for _, n := range s.Mismatched {
-		values += n
+	for f, n := range s.Mismatched {
+		if f.Kind == schemas.KindNotUnicode {
+			broken += n
+		} else {
+			values += n
+		}
 	}
 	if len(paths) > 0 {
 		v.Printf("    %s without a column of their own: prospector schema infer\n", plural(len(paths), "field"))
 	}
 	if values > 0 {
 		v.Printf("    %s of another type than their column's: prospector schema infer\n", plural(values, "value"))
+	}
+	if broken > 0 {
+		v.Printf("    %s with text that is not Unicode: U+FFFD in the column, the bytes in extra_json\n", plural(broken, "value"))
 	}
 }
 
