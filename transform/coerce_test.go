@@ -30,6 +30,8 @@ var rules = []rule{
 	{"any but string, json", "an empty text", none, "NULL", []coercion{{`""`, ""}}},
 
 	{"string", "a text", exact, "the text", []coercion{{`""`, ""}, {`"a\u00e9\n"`, "aé\n"}, {`" 1"`, " 1"}}},
+	{"string", "a text that is not Unicode: half of a surrogate pair, invalid UTF-8", repaired, "the text, with U+FFFD where it is broken",
+		[]coercion{{`"a\ud83d"`, "a\uFFFD"}, {`"\ude00\n\u00e9"`, "\uFFFD\né"}, {"\"a\xffb\"", "a\uFFFDb"}}},
 	{"string", "a number, `true` or `false`", kept, "its text, as it came",
 		[]coercion{{`1.0`, "1.0"}, {`1e400`, "1e400"}, {`-0`, "-0"}, {`true`, "true"}, {`false`, "false"}}},
 	{"string", "an object or an array", mismatch, "NULL", []coercion{{`{}`, ""}, {`[]`, ""}, {`["a"]`, ""}}},
@@ -76,6 +78,8 @@ var rules = []rule{
 
 	{"json", "any but `null`, objects and arrays as a whole", exact, "its JSON text, with sorted keys and no blanks",
 		[]coercion{{`{ "b": [1.0, null], "a": "\u00e9" }`, `{"a":"é","b":[1.0,null]}`}, {`[]`, `[]`}, {`{}`, `{}`}, {`""`, `""`}, {`"a"`, `"a"`}, {`1e400`, `1e400`}, {`true`, `true`}}},
+	{"json", "a value with a text that is not Unicode", repaired, "the same, with U+FFFD where the text is broken",
+		[]coercion{{`"\ud83d"`, `"�"`}, {`{"b":["\ud83d"],"a":{"$bytes":"7aC9"}}`, `{"a":{"$bytes":"7aC9"},"b":["�"]}`}}},
 }
 
 func parsed(t *testing.T, text string) value {
@@ -108,7 +112,7 @@ func TestCoerce(t *testing.T) {
 					if err != nil || got != rule.outcome {
 						t.Fatalf("the outcome is %d, %v; not %d", got, err, rule.outcome)
 					}
-					if got == kept || got == exact {
+					if got == repaired || got == kept || got == exact {
 						if shown := c.show(to); shown != test.want {
 							t.Errorf("the column has %s, not %s", shown, test.want)
 						}
@@ -145,7 +149,7 @@ func TestReadmeTellsCoercion(t *testing.T) {
 	}
 	var rows strings.Builder
 	for _, r := range rules {
-		extra := map[outcome]string{exact: "", kept: "the original", none: "the original", mismatch: "the original; counted"}[r.outcome]
+		extra := map[outcome]string{exact: "", kept: "the original", none: "the original", mismatch: "the original; counted", repaired: "the original; counted"}[r.outcome]
 		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", r.column, r.value, r.holds, extra)
 	}
 	if !strings.Contains(string(readme), rows.String()) {
