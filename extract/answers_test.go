@@ -274,7 +274,7 @@ func FuzzUnpack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		const limit = 1 << 16
-		got, _, err := unpack(body, nil, limit)
+		got, _, err := unpack(body, nil, limit, func() error { return nil })
 		passing := new(transient)
 		switch {
 		case err == nil && len(got) > max(limit, len(body)):

@@ -146,16 +146,16 @@ func insecure(err error) bool {
 }
 
 // networkError gives what the network or net/http reported in words that are
-// safe to show: for what it cannot understand, net/http quotes what arrived. It
+// safe to show; ctx is the request's. For what it cannot understand, net/http quotes what arrived. It
 // wraps no context error, which would look like the end of the caller's context.
-func networkError(err error, timeout time.Duration) error {
+func networkError(ctx context.Context, err error, timeout time.Duration) error {
 	var (
 		operation *net.OpError
 		lookup    *net.DNSError
 		unproven  *tls.CertificateVerificationError
 	)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return fmt.Errorf("no complete answer within %s", timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the connection ended before the answer did")

@@ -82,6 +82,7 @@ type Client struct {
 	endpoint string // without a slash at its end
 	header   http.Header
 	pace     pace
+	turns    chan struct{} // of large pages
 	stats    counters
 }
 
@@ -130,6 +131,7 @@ func New(o Options) (*Client, error) {
 
 	c := &Client{
 		options:  o,
+		turns:    make(chan struct{}, 1),
 		endpoint: strings.TrimRight(endpoint.String(), "/"),
 		header: http.Header{
 			"Accept":          {"application/json"},

@@ -98,7 +98,7 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 // It uses the transport without an http.Client around it: that would follow
 // redirects, and take the key along.
 func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Page, *failure) {
-	ctx, cancel := c.outlasting(ctx)
+	ctx, clock, cancel := c.outlasting(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(prospect, at.Cursor), nil)
 	if err != nil { // cannot be: every part is escaped
@@ -108,7 +108,7 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 	c.stats.requests.Add(1)
 	response, err := c.options.Transport.RoundTrip(request)
 	if err != nil {
-		f := &failure{cause: networkError(err, c.options.Timeout)}
+		f := &failure{cause: networkError(ctx, err, c.options.Timeout)}
 		if insecure(err) {
 			f.kind = ErrInsecure
 		}
@@ -117,9 +117,15 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:
-		return c.page(response)
+		turn := &turn{of: c.turns, clock: clock}
+		page, f := c.page(ctx, response, turn)
+		if f != nil {
+			turn.end()
+		}
+		page.done = turn.end
+		return page, f
 	case http.StatusNoContent:
-		return Page{Body: []byte(noContent)}, nil
+		return Page{Body: []byte(noContent), done: func() {}}, nil
 	}
 	// A body that is read to its end leaves a connection for the next request.
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
@@ -127,19 +133,21 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 }
 
 // page reads the body of an answer. Only the body decides whether it is a page:
-// the headers, which proxies and frameworks often get wrong, serve the error.
-func (c *Client) page(response *http.Response) (Page, *failure) {
+// the headers, which proxies and frameworks often get wrong, serve the error. A
+// large page takes its turn.
+func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) (Page, *failure) {
 	scratch, spare := scratches.Get().(*[]byte), scratches.Get().(*[]byte)
 	defer release(scratch)
 	defer release(spare)
+	large := func() error { return turn.take(ctx) }
 	var err error
-	*scratch, err = readAll((*scratch)[:0], response.Body, response.ContentLength, c.options.MaxPageBytes)
+	*scratch, err = readAll((*scratch)[:0], response.Body, response.ContentLength, c.options.MaxPageBytes, large)
 	if err != nil && !errors.Is(err, ErrTooLarge) {
-		return Page{}, &failure{cause: networkError(err, c.options.Timeout), status: response.StatusCode}
+		return Page{}, &failure{cause: networkError(ctx, err, c.options.Timeout), status: response.StatusCode}
 	}
 	size := len(*scratch)
 	if err == nil {
-		*scratch, *spare, err = unpack(*scratch, *spare, c.options.MaxPageBytes)
+		*scratch, *spare, err = unpack(*scratch, *spare, c.options.MaxPageBytes, large)
 	}
 	if err != nil {
 		return Page{}, c.unusable(err, response, size)
@@ -149,7 +157,10 @@ func (c *Client) page(response *http.Response) (Page, *failure) {
 	if err != nil {
 		return Page{}, c.unusable(err, response, size)
 	}
-	page := Page{Events: info.events, Body: bytes.Clone(body), more: info.more}
+	page := Page{Events: info.events, Body: body, more: info.more}
+	if cap(*scratch) <= maxScratch || cap(*scratch) > len(body)+len(body)/8 { // else no other page uses it
+		page.Body = bytes.Clone(body)
+	}
 	if info.more {
 		page.Next = info.cursor
 	}
@@ -171,16 +182,18 @@ func (c *Client) unusable(err error, r *http.Response, size int) *failure {
 
 // outlasting gives the context of one request: it ends with Timeout, or with
 // Grace after ctx has ended, whichever comes first.
-func (c *Client) outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.options.Timeout)
+func (c *Client) outlasting(ctx context.Context) (context.Context, *clock, context.CancelFunc) {
+	request, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	timer := time.AfterFunc(c.options.Timeout, func() { cancel(context.DeadlineExceeded) })
 	stop := context.AfterFunc(ctx, func() {
-		grace := time.AfterFunc(c.options.Grace, cancel)
+		grace := time.AfterFunc(c.options.Grace, func() { cancel(context.Canceled) })
 		<-request.Done()
 		grace.Stop()
 	})
-	return request, func() {
+	return request, &clock{timer, c.options.Timeout}, func() {
 		stop()
-		cancel()
+		timer.Stop()
+		cancel(nil)
 	}
 }
 
@@ -237,8 +250,8 @@ func release(scratch *[]byte) {
 
 // readAll appends what r has, which is announced to be that long (-1 for unknown),
 // to b. It returns ErrTooLarge once that is longer than limit, and has then read at
-// most one byte more.
-func readAll(b []byte, r io.Reader, announced, limit int64) ([]byte, error) {
+// most one byte more. It calls large before b grows beyond largePage.
+func readAll(b []byte, r io.Reader, announced, limit int64, large func() error) ([]byte, error) {
 	if announced > limit {
 		return b, ErrTooLarge
 	}
@@ -246,13 +259,25 @@ func readAll(b []byte, r io.Reader, announced, limit int64) ([]byte, error) {
 	b = slices.Grow(b, int(max(512, min(announced, maxScratch)+1)))
 	for {
 		if len(b) == cap(b) {
-			b = slices.Grow(b, len(b))
+			more := int64(len(b))
+			if 2*more > largePage {
+				if err := large(); err != nil {
+					return b, err
+				}
+				if more = limit + 1 - more; announced >= 0 {
+					more = announced + 1 - int64(len(b))
+				}
+				more = max(1, min(more, max(int64(len(b)), announced)))
+			}
+			b = slices.Grow(b, int(more))
 		}
 		n, err := r.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
 		b = b[:len(b)+n]
 		switch {
 		case int64(len(b)) > limit:
 			return b, ErrTooLarge
+		case err == io.EOF && IsLarge(b): // it may fit in what Grow gave in excess
+			return b, large()
 		case err == io.EOF:
 			return b, nil
 		case err != nil:

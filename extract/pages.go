@@ -20,7 +20,8 @@ type Page struct {
 	// belongs to the receiver.
 	Body []byte
 
-	more bool // it says that there is a page after it
+	more bool   // it says that there is a page after it
+	done func() // ends its turn
 }
 
 // Position is where the reading of a prospect begins. The zero value is the
@@ -48,6 +49,10 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 // because it would be one too many, is handed out together with the ErrLoop: its events are
 // sound, but it is not the last. With any other error the Page is zero.
 //
+// Of pages over 4 MiB, a Client reads one at a time: the next one waits until what
+// ranges over this sequence asks for another page, or ends. Until then, it must not
+// wait for Turn.
+//
 // A cursor from before the position is not remembered; a loop then shows one
 // round later, and MaxPages counts from the start anyway.
 func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error] {
@@ -72,10 +77,13 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 						Prospect: prospect, Path: path(prospect), Page: page.Number,
 						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
 					})
+					page.done()
 					return
 				}
 			}
-			if !yield(page, nil) || !page.more {
+			more := yield(page, nil) && page.more
+			page.done()
+			if !more {
 				return
 			}
 			at = page.After()

@@ -21,8 +21,8 @@ const maxPackings = 3
 // body is returned unchanged. The error is ErrTooLarge when the result is longer
 // than limit, or transient.
 //
-// spare is memory to use. Both slices are memory of body and spare, or larger.
-func unpack(body, spare []byte, limit int64) (unpacked, unused []byte, err error) {
+// large is as in readAll. spare is memory to use. Both slices are memory of body and spare, or larger.
+func unpack(body, spare []byte, limit int64, large func() error) (unpacked, unused []byte, err error) {
 	for range maxPackings {
 		format, open := packing(body)
 		if open == nil {
@@ -30,7 +30,7 @@ func unpack(body, spare []byte, limit int64) (unpacked, unused []byte, err error
 		}
 		r, err := open(bytes.NewReader(body))
 		if err == nil {
-			spare, err = readAll(spare[:0], r, -1, limit)
+			spare, err = readAll(spare[:0], r, -1, limit, large)
 			r.Close()
 		}
 		switch {

@@ -252,7 +252,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 		return got, err
 	}
 	if kept.Finished || kept.Pages > 0 && kept.Next == "" { // all were read
-		err = r.replay(prospect, take)
+		err = r.replay(ctx, prospect, false, take)
 		return got, err
 	}
 	var from extract.Position
@@ -274,7 +274,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 		next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
 		page, err, more = next()
 	default:
-		if err := r.replay(prospect, take); err != nil {
+		if err := r.replay(ctx, prospect, extract.IsLarge(page.Body), take); err != nil {
 			return got, err
 		}
 	}
@@ -298,11 +298,17 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 	return got, nil
 }
 
-// replay takes the pages that the journal has of a prospect.
-func (r *reader) replay(prospect string, take func(body []byte, cursor string, events int) error) error {
+// replay takes the pages that the journal has of a prospect. A large one waits for
+// its turn, unless the caller has it.
+func (r *reader) replay(ctx context.Context, prospect string, hasTurn bool, take func(body []byte, cursor string, events int) error) error {
 	for page, err := range r.journal.Pages(prospect) {
+		done := func() {}
+		if err == nil && !hasTurn && extract.IsLarge(page.Body) {
+			done, err = r.client.Turn(ctx)
+		}
 		if err == nil {
 			err = take(page.Body, page.Cursor, page.Events)
+			done()
 		}
 		if err != nil {
 			return fmt.Errorf("reading the journal of pages: %w", err)
