@@ -174,7 +174,7 @@ func (v *Human) Proposals(p Proposals) {
 		v.Printf("\n# events: %d\n# event_types = [%s] would expect their type.\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
 	}
 	for _, f := range schemas.Counts(p.Survey.Mismatched) {
-		v.Printf("\n# events: %d\n# Of the type %q, with %s at %q, which its column does not take unchanged.\n", f.Events, f.EventType, schemas.DescribeKind(f.Kind), f.Path)
+		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
 	}
 	if p.Survey.Further > 0 {
 		v.Printf("\n# There are more fields that are not listed: %d.\n", p.Survey.Further)
