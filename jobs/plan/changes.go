@@ -223,6 +223,25 @@ const quarantinePrefix = ".prospector/quarantine/"
 // IsQuarantine reports whether a key is that of a quarantine.
 func IsQuarantine(key string) bool { return strings.HasPrefix(key, quarantinePrefix) }
 
+// DamagedKey is the key under which a damaged object of a table is kept. It names
+// the object's checksum, so that every kind of damage has its own copy.
+func DamagedKey(key string, crc uint32) string {
+	return fmt.Sprintf(".prospector/damaged/%s-%08x.parquet", strings.TrimSuffix(key, ".parquet"), crc)
+}
+
+// Damaged are the damaged objects of the table that the job's changes replace or
+// delete, in the order of the changes.
+func (j *Job) Damaged() (all []At) {
+	for _, c := range j.Changes {
+		for _, w := range c.Writes {
+			if w.Generation != "" && j.Prior[w.Sink].Damaged[w.Key] == w.Generation {
+				all = append(all, At{w.Sink, w.Key})
+			}
+		}
+	}
+	return all
+}
+
 // Partitions are the paths that any of the sinks holds, in whatever condition,
 // ascending.
 func Partitions(prior map[string]*Refreshed) []string {

@@ -90,6 +90,9 @@ type Job struct {
 	Left []string `json:"left,omitempty"`
 	// Obsolete are the deletions of files that an interrupted apply has left.
 	Obsolete []Write `json:"obsolete,omitempty"`
+	// Aside are the damaged objects that the plan replaces or deletes, and that
+	// apply copies before it does.
+	Aside []Copy `json:"aside,omitempty"`
 	// Foreign are the deletions of objects that are not prospector's.
 	Foreign []Write `json:"foreign,omitempty"`
 	Drift   []Drift `json:"drift,omitempty"`
@@ -194,6 +197,14 @@ type Check struct {
 	Passed   bool          `json:"passed"`
 	// Problems are the assertions that did not hold.
 	Problems jobs.Diagnostics `json:"problems,omitempty"`
+}
+
+// Copy keeps a damaged object under another key of its sink.
+type Copy struct {
+	Sink string `json:"sink"`
+	Key  string `json:"key"`
+	To   string `json:"to"`
+	Sum  Sum    `json:"sum"` // of the bytes that are copied
 }
 
 // Action is what happens to a partition.

@@ -294,6 +294,9 @@ func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine 
 // the state when it returns, also with an error; what it has not stays pending.
 // An interrupt lets finish what is in flight, and begins nothing more.
 func (a *applying) publish(ctx context.Context) error {
+	if err := a.keepDamaged(ctx); err != nil {
+		return err
+	}
 	if err := a.drop(ctx, a.plan.Foreign, "foreign file"); err != nil {
 		return err
 	}

@@ -228,14 +228,16 @@ func plural(n int64, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// difference says how an object has changed and, of the quarantine, how many
-// events that concerns.
-func difference(d plan.Drift) string {
+// difference says how an object has changed, where a damaged one is kept and, of
+// the quarantine, how many events that concerns.
+func (s *Session) difference(d plan.Drift) string {
 	kind := string(d.Kind)
 	if d.Kind == plan.Foreign {
 		kind = "unknown"
 	}
 	switch {
+	case d.KeptAs != "":
+		return fmt.Sprintf("%s; a copy is kept at %s", kind, s.stores[d.Sink].URI(d.KeptAs))
 	case d.Held == 0 || !plan.IsQuarantine(d.Key):
 		return kind
 	case d.Kind == plan.Deleted || d.Recovered == 0:
@@ -252,7 +254,7 @@ func (s *Session) driftList(drift []plan.Drift) string {
 			lines = append(lines, fmt.Sprintf("  … and %d more", len(drift)-most))
 			break
 		}
-		lines = append(lines, fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), difference(d)))
+		lines = append(lines, fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), s.difference(d)))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -114,6 +114,9 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 			out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)
 		}
 	}
+	if err := w.planCopies(ctx, &out); err != nil {
+		return out, err
+	}
 	w.results[job.Address] = result(b, staging, out, w.Now())
 	if err := b.release(); err != nil { // the next job needs the memory
 		return out, err

@@ -131,6 +131,9 @@ func driftOf(j plan.Job, d plan.Drift) object {
 	if d.Held > 0 {
 		out["held"] = d.Held
 	}
+	if d.KeptAs != "" {
+		out["kept_as"] = d.KeptAs
+	}
 	if d.Recovered > 0 {
 		out["recovered"] = d.Recovered
 	}
