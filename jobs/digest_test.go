@@ -40,7 +40,7 @@ func everything(dir string) *Configuration {
 				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5, VendorChanges: true}},
 			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id", Header: new(bool)},
 			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
-			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true,
+			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true, ExportErased: true,
 		}},
 		Sinks:   []Sink{sink("lake"), sink("second")},
 		Outputs: []Output{{Name: "table", Value: []any{"file://" + dir + "/lake/events"}}},

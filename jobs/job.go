@@ -121,6 +121,9 @@ type Job struct {
 	// DeleteForeign deletes files below the table that are not prospector's,
 	// instead of reporting them.
 	DeleteForeign bool
+	// ExportErased exports listed prospects that were erased, instead of skipping
+	// them.
+	ExportErased bool
 }
 
 // Compression is a Parquet codec.

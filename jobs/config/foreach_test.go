@@ -18,16 +18,17 @@ job "guarded" {
   sinks           = [sink.local.lake]
   table           = "events-2"
   on_foreign_file = "delete"
+  on_erased       = "export"
   lifecycle { prevent_destroy = var.production }
 }
 output "guarded" { value = job.guarded }
 `})
 	c := load(t, dir, Options{})
 	plain, guarded := c.Jobs[0], c.Jobs[1]
-	if plain.Name != "events" || plain.PreventDestroy || plain.DeleteForeign {
+	if plain.Name != "events" || plain.PreventDestroy || plain.DeleteForeign || plain.ExportErased {
 		t.Errorf("by default: %+v", plain)
 	}
-	if guarded.Name != "events-2" || guarded.Address != "job.guarded" || !guarded.PreventDestroy || !guarded.DeleteForeign {
+	if guarded.Name != "events-2" || guarded.Address != "job.guarded" || !guarded.PreventDestroy || !guarded.DeleteForeign || !guarded.ExportErased {
 		t.Errorf("guarded: %+v", guarded)
 	}
 	if d := cmp.Diff(map[string]any{

@@ -49,7 +49,7 @@ const (
 	mostFileSize  = 16 << 30
 )
 
-var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "target_file_size", "on_missing", "on_foreign_file"}
+var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "target_file_size", "on_missing", "on_foreign_file", "on_erased"}
 
 func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
 	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
@@ -94,6 +94,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	b.size("target_file_size", leastFileSize, mostFileSize, &j.TargetFileSize)
 	b.deletes("on_missing", &j.DeleteMissing)
 	b.deletes("on_foreign_file", &j.DeleteForeign)
+	b.chooses("on_erased", "skip", "export", &j.ExportErased)
 	if lifecycle := b.single(); lifecycle != nil {
 		inner := l.unopened(lifecycle, address, []string{"prevent_destroy"})
 		inner.evaluate(local, "prevent_destroy")
@@ -116,10 +117,14 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 }
 
 // deletes reads whether something is kept, which is the default, or deleted.
-func (b *block) deletes(name string, into *bool) {
-	way := "keep"
-	b.choice(name, []string{"keep", "delete"}, &way)
-	*into = way == "delete"
+func (b *block) deletes(name string, into *bool) { b.chooses(name, "keep", "delete", into) }
+
+// chooses reads which of two values an attribute has, and whether that is not the
+// default.
+func (b *block) chooses(name, byDefault, other string, into *bool) {
+	way := byDefault
+	b.choice(name, []string{byDefault, other}, &way)
+	*into = way == other
 }
 
 const badTableName = "Invalid table name"

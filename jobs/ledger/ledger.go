@@ -186,11 +186,17 @@ func keys(ctx context.Context, files store.Store, prefix string) (all []string, 
 		if err != nil {
 			return nil, err
 		}
-		if recordKey.MatchString(strings.TrimPrefix(entry.Key, runs(prefix))) {
+		if IsRecord(prefix, entry.Key) {
 			all = append(all, entry.Key)
 		}
 	}
 	return all, nil
+}
+
+// IsRecord reports whether a key is that of a record.
+func IsRecord(prefix, key string) bool {
+	name, ok := strings.CutPrefix(key, runs(prefix))
+	return ok && recordKey.MatchString(name)
 }
 
 func prune(ctx context.Context, files store.Store, prefix string) error {
@@ -207,7 +213,8 @@ func prune(ctx context.Context, files store.Store, prefix string) error {
 	return nil
 }
 
-// Erase takes a prospect's name out of the records. It gives how many had it.
+// Erase takes a prospect's name out of the records. It gives how many had it. A
+// record that cannot be read, and may name anybody, is removed.
 func Erase(ctx context.Context, files store.Store, prefix, prospect string) (erased int, err error) {
 	all, err := keys(ctx, files, prefix)
 	if err != nil {
@@ -216,6 +223,13 @@ func Erase(ctx context.Context, files store.Store, prefix, prospect string) (era
 	for _, key := range all {
 		r, err := read(ctx, files, key)
 		if errors.Is(err, store.ErrNotExist) {
+			continue
+		}
+		if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
+			if err := files.Delete(ctx, key, store.Condition{}); err != nil && !errors.Is(err, store.ErrNotExist) {
+				return erased, fmt.Errorf("removing %s, which cannot be read: %w", files.URI(key), err)
+			}
+			erased++
 			continue
 		}
 		if err != nil {
@@ -306,10 +320,19 @@ func read(ctx context.Context, files store.Store, key string) (Record, error) {
 	}
 	r, err := decode(b)
 	if err != nil {
-		return Record{}, fmt.Errorf("reading %s: %w", files.URI(key), err)
+		return Record{}, &unreadableError{files.URI(key), err}
 	}
 	return r, nil
 }
+
+// unreadableError reports that an object is no record, or a damaged one.
+type unreadableError struct {
+	uri string
+	why error
+}
+
+func (e *unreadableError) Error() string { return fmt.Sprintf("reading %s: %v", e.uri, e.why) }
+func (e *unreadableError) Unwrap() error { return e.why }
 
 func decode(b []byte) (r Record, err error) {
 	if len(b) > maxRecord {

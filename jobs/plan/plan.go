@@ -32,6 +32,8 @@ type Plan struct {
 	Jobs      []Job            `json:"jobs"`
 	Checks    []Check          `json:"checks,omitempty"`
 	Warnings  jobs.Diagnostics `json:"warnings,omitempty"`
+	// Prospect is the ID that an Erase removes. It is in no file.
+	Prospect string `json:"-"`
 }
 
 // Mode is what a plan is for.

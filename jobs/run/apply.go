@@ -48,6 +48,9 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 		return err
 	}
 	s.state.Erasing = s.state.Erasing || p.Mode == plan.Erase // until it is proved
+	if before, err = s.keepTombstones(ctx, p, before); err != nil {
+		return err
+	}
 	for _, m := range p.Moved {
 		if err := s.state.Move(m.From, m.To); err != nil {
 			return err

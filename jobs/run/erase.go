@@ -8,10 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"prospector/jobs"
-	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -20,17 +18,20 @@ import (
 	"prospector/transform"
 )
 
-// One prospect is erased from all that the state owns: the partitions and the
-// quarantine of every job, by a plan like any other; then, once that is applied,
-// from the journals, the lists of prospects, the record of runs and whatever a
-// killed run has left in a sink. Finally the second reader looks for it.
+// A prospect is erased in three steps. A plan like any other removes it from the
+// partitions and the quarantine of every job in the state, and from the lists of
+// prospects; its apply first writes a tombstone. Once that is applied, prove.go
+// removes the prospect from everything else in the inventory. Then it searches all
+// of it.
 
 // eraseAll plans to take a prospect out of every job that the state has, declared
 // or not.
 func (w *planning) eraseAll(ctx context.Context, p *plan.Plan) (err error) {
-	if p.Warnings, err = w.stillListed(); err != nil {
+	listed, err := w.stillListed()
+	if err != nil {
 		return err
 	}
+	p.Warnings = append(p.Warnings, listed...)
 	for _, address := range w.prior.Addresses() {
 		planned, err := w.erase(ctx, address)
 		if err != nil {
@@ -197,19 +198,23 @@ func (s *Session) countIn(ctx context.Context, in string, f state.File, table sc
 }
 
 // listWithout stages the last list of prospects without the one, or gives nil
-// when it is not there.
+// when it is not there. A list that cannot be read is removed later, as an object
+// that cannot be searched is.
 func (w *planning) listWithout(ctx context.Context, owned *state.Job, path string) (*plan.List, error) {
 	if owned.Prospects == nil {
 		return nil, nil
 	}
 	ids, err := w.publishedList(ctx, *owned.Prospects)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil || !slices.Contains(ids, w.options.Prospect) {
-		return nil, err
+		return nil, nil
 	}
 	return stageList(slices.DeleteFunc(ids, func(id string) bool { return id == w.options.Prospect }), path)
 }
 
-// stillListed warns of lists by which the next run would bring the prospect back.
+// stillListed warns of lists that name the prospect.
 func (w *planning) stillListed() (warnings jobs.Diagnostics, err error) {
 	for _, job := range w.Config.Jobs {
 		if job.Prospects == nil || job.Prospects.File == "-" {
@@ -220,123 +225,15 @@ func (w *planning) stillListed() (warnings jobs.Diagnostics, err error) {
 			return nil, err
 		}
 		if slices.Contains(ids, w.options.Prospect) {
+			effect := "Its tombstone keeps the next run from exporting it again."
+			if job.ExportErased {
+				effect = "The next run exports it again, since the job has on_erased = \"export\"."
+			}
 			d := job.Prospects.Diagnose("file", "The prospect is still listed", fmt.Sprintf(
-				"%s would be read and exported again by the next run. Take it out of %s.", job.Address, job.Prospects.File))
+				"%s names the prospect, and %s reads that list. Take the prospect out of the list. %s", job.Prospects.File, job.Address, effect))
 			d.Severity = jobs.Warning
 			warnings = append(warnings, d)
 		}
 	}
 	return warnings, nil
-}
-
-// Erased is what the second reader has found, or rather not, after a prospect was
-// erased.
-type Erased struct {
-	Files   int64 `json:"files"`   // that were read
-	Records int64 `json:"records"` // of runs, that named the prospect
-}
-
-// ProveErased takes a prospect out of what is kept beside the lake, after a plan
-// to erase it was applied, and has the second reader look for its rows in every
-// published file. It fails when there are any.
-func (s *Session) ProveErased(ctx context.Context, prospect string) (Erased, error) {
-	var e Erased
-	if err := s.data.RemoveAll(journals); err != nil {
-		return e, fmt.Errorf("removing the journals of pages: %w", err)
-	}
-	beside, prefix := s.Backend.Beside()
-	if err := s.data.RemoveAll(rejects); err != nil {
-		return e, fmt.Errorf("removing rejected files: %w", err)
-	}
-	records, err := ledger.Erase(ctx, beside, prefix, prospect)
-	if err != nil {
-		return e, err
-	}
-	e.Records = int64(records)
-	if err := s.dropStrayLists(ctx); err != nil {
-		return e, err
-	}
-	for _, opened := range s.stores {
-		if sweeper, ok := opened.(interface{ Sweep() error }); ok {
-			if err := sweeper.Sweep(); err != nil {
-				return e, err
-			}
-		}
-	}
-	if _, err := s.makeStageDir(""); err != nil { // for copies of remote files
-		return e, err
-	}
-	var files atomic.Int64
-	for _, address := range s.state.Addresses() {
-		owned := s.state.Jobs[address]
-		for _, in := range slices.Sorted(maps.Keys(owned.Sinks)) {
-			err := parallel(ctx, s.width(), slices.Sorted(maps.Keys(owned.Sinks[in].Partitions)), func(ctx context.Context, path string) error {
-				published := owned.Sinks[in].Partitions[path]
-				table, err := tableOf(jobs.Block{Address: address}, owned, published.Schema)
-				if err != nil {
-					return err
-				}
-				rows, err := s.count(ctx, in, published, table, prospect)
-				if err == nil && rows > 0 {
-					err = fmt.Errorf("%d rows of the prospect are still in %s: this is a bug of prospector", rows, s.stores[in].URI(plan.TablePrefix(owned.Table)+path))
-				}
-				files.Add(int64(len(published.Files)))
-				return err
-			})
-			if err == nil {
-				err = s.notQuarantined(ctx, in, owned.Sinks[in].Quarantine, prospect)
-			}
-			if err != nil {
-				return e, err
-			}
-		}
-	}
-	e.Files = files.Load()
-	before, err := state.Encode(s.state)
-	if err == nil {
-		s.state.Erasing = false
-		_, err = s.record(ctx, before)
-	}
-	return e, err
-}
-
-// eraseInterrupted is what a run finds that comes after an erase which was cut
-// short.
-const eraseInterrupted = "An erase was interrupted"
-
-func (s *Session) warnOfErase() (warnings jobs.Diagnostics) {
-	if !s.state.Erasing {
-		return nil
-	}
-	return jobs.Diagnostics{{Severity: jobs.Warning, Summary: eraseInterrupted,
-		Detail: "It may have erased its prospect from some files and not from others, and no other command completes it. Erase the same prospect again:\n\n    prospector erase -prospect=ID"}}
-}
-
-func (s *Session) notQuarantined(ctx context.Context, in string, published *state.Quarantine, prospect string) error {
-	q, err := openQuarantine(ctx, s.stores[in], published)
-	if err == nil && len(q.old[prospect]) > 0 {
-		err = errors.New("events of the prospect are still in the quarantine: this is a bug of prospector")
-	}
-	return err
-}
-
-// dropStrayLists deletes lists of prospects that no job of the state names, as a
-// killed run may have left them.
-func (s *Session) dropStrayLists(ctx context.Context) error {
-	beside, prefix := s.Backend.Beside()
-	named := make(map[string]bool)
-	for _, j := range s.state.Jobs {
-		if j.Prospects != nil {
-			named[j.Prospects.Key] = true
-		}
-	}
-	for entry, err := range beside.List(ctx, prefix+"prospects/") {
-		if err == nil && !named[entry.Key] {
-			s.dropList(ctx, &state.ProspectList{Key: entry.Key}, nil)
-		}
-		if err != nil {
-			return fmt.Errorf("listing the lists of prospects: %w", err)
-		}
-	}
-	return nil
 }

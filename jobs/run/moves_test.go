@@ -37,8 +37,9 @@ func newMortalHouse(t testing.TB) *mortalHouse {
 	return h
 }
 
-// run plans and applies, one object at a time.
-func (h *mortalHouse) run(lives int64, late bool) error {
+// session opens one of a process that lives to make so many operations, one object
+// at a time.
+func (h *mortalHouse) session(lives int64, late bool) (context.Context, *Session, error) {
 	h.life.left.Store(lives)
 	h.life.late = late
 	files, err := local.Open(h.dir)
@@ -47,10 +48,18 @@ func (h *mortalHouse) run(lives int64, late bool) error {
 	}
 	mine := mortal{files, h.life}
 	ctx, s, err := h.openWith(h.Context(), mine, state.NewLocal(mine, filepath.Join(h.dir, "prospector.state.json")))
+	if err == nil {
+		s.Parallelism = 1
+	}
+	return ctx, s, err
+}
+
+// run plans and applies.
+func (h *mortalHouse) run(lives int64, late bool) error {
+	ctx, s, err := h.session(lives, late)
 	if err != nil {
 		return err
 	}
-	s.Parallelism = 1
 	p, err := s.Plan(ctx, h.options)
 	if err == nil {
 		err = s.Apply(ctx, p)

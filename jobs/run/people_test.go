@@ -303,11 +303,11 @@ func TestDamagedList(t *testing.T) {
 // After erase, nothing that prospector keeps has a byte of the prospect.
 func TestErase(t *testing.T) {
 	for name, target := range map[string]int64{"a file a partition": 0, "a file a row": 1} {
-		t.Run(name, func(t *testing.T) { erase(t, target) })
+		t.Run(name, func(t *testing.T) { testErase(t, target) })
 	}
 }
 
-func erase(t *testing.T, target int64) {
+func testErase(t *testing.T, target int64) {
 	const id, mail, words = "prospect-ALICE-4711", "alice.liddell@example.com", "down the rabbit hole"
 	message := func(day int, kind string) string {
 		return fmt.Sprintf(`{"type":%q,"createdAt":"2022-01-%02dT10:00:00Z","data":{"from":%q,"body":%q,"note":%[4]q}}`, kind, day, mail, words)
@@ -362,14 +362,27 @@ func erase(t *testing.T, target int64) {
 	if _, err := run(PlanOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// What a run that was killed may have left.
-	for _, left := range []string{"lake/.prospector/tmp/X", ".prospector/journal/job.prospect_events/x", "prospector.state.json.d/prospects/job.prospect_events-0.jsonl"} {
-		path := filepath.Join(h.dir, left)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(id), 0o600)); err != nil {
-			t.Fatal(err)
-		}
+	// What killed runs may have left, damaged files, and what later versions may keep.
+	names := `{"of":"` + id + `"}` + "\n"
+	for left, text := range map[string]string{
+		"lake/.prospector/tmp/X":                                                   id,
+		".prospector/tmp/X":                                                        id,
+		".prospector/journal/job.prospect_events/x":                                id,
+		".prospector/stage/dead/00000":                                             id,
+		".prospector/later":                                                        "page of " + id,
+		"prospector.state.json.d/prospects/job.prospect_events-0.jsonl":            `"` + id + `"` + "\n",
+		"prospector.state.json.d/runs/20220113T120000Z-00000000.json":              names[:len(names)-2],
+		"prospector.state.json.d/later/a.jsonl":                                    names,
+		"lake/.prospector/damaged/prospect_events/event_type=T/part-00000.parquet": "PAR1\x00" + id + "\x00PAR1",
+		"copy/.prospector/later/a.jsonl":                                           names,
+	} {
+		h.leave(left, text)
 	}
-	if len(traces()) < 15 {
+	stays := []string{"prospector.state.json.d/later/b.jsonl", "lake/.prospector/later/b.jsonl", ".prospector/later-b"}
+	for _, left := range stays {
+		h.leave(left, `{"of":"bob"}`+"\n")
+	}
+	if len(traces()) < 22 {
 		t.Fatalf("there is too little to be erased: %q", traces())
 	}
 	others := h.bodies()
@@ -380,6 +393,11 @@ func erase(t *testing.T, target int64) {
 	}
 	if found := traces(); len(found) > 0 {
 		t.Errorf("there are traces:\n%s", strings.Join(found, "\n"))
+	}
+	for _, left := range stays {
+		if _, err := os.Stat(filepath.Join(h.dir, left)); err != nil {
+			t.Errorf("%s, which does not name the prospect: %v", left, err)
+		}
 	}
 	if s := p.Summary(); s != (plan.Summary{Change: 2, Destroy: 1}) { // a partition that Bob has rows in, the quarantine, one that he has not
 		t.Errorf("the plan: %+v", s)
@@ -399,6 +417,58 @@ func erase(t *testing.T, target int64) {
 	}
 	if p, err := run(PlanOptions{Mode: plan.Erase, Prospect: id}); err != nil || !p.Empty() || len(p.Warnings) > 0 {
 		t.Errorf("erased once more: %+v, %v, %v", p.Summary(), p.Warnings, err)
+	}
+}
+
+// leave puts a file into the working directory.
+func (h *house) leave(name, text string) {
+	h.Helper()
+	path := filepath.Join(h.dir, filepath.FromSlash(name))
+	h.must(errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)))
+}
+
+// The proof finds a prospect who is not erased, wherever that is. What only quotes
+// the ID is reported and is no failure.
+func TestProof(t *testing.T) {
+	const id = "prospect-4711"
+	h := newHouse(t)
+	prove := func() (Erased, error) {
+		ctx, s, err := h.open(t.Context())
+		h.must(err)
+		s.state.Erasing = true
+		found, err := s.ProveErased(ctx, id)
+		if (err != nil) != s.state.Erasing {
+			t.Errorf("with %v, erasing is %t", err, s.state.Erasing)
+		}
+		return found, errors.Join(err, s.Close())
+	}
+	refused := `{"type":"SMS_MESSAGE","data":{"body":"as prospect-4711 says"}}`
+	h.people(map[string][]string{"bob": {on(1, "b"), on(2, "ask prospect-4711."), refused}, "prospect-4711-b": {on(3, "c"), on(4, "not prospect-47111")}})
+	h.apply()
+	found, err := prove()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []string
+	for _, m := range found.Mentions {
+		places = append(places, fmt.Sprint(m.Place, " ", m.Count))
+	}
+	slices.Sort(places)
+	want := []string{"events that other prospects have in quarantine 1", "rows of other prospects, column message_body 1", "rows of other prospects, column prospect_id 1", "rows of other prospects, column prospect_id 1"}
+	if diff := cmp.Diff(want, places); diff != "" {
+		t.Errorf("other mentions are found (-want +got):\n%s", diff)
+	}
+	if found.Files == 0 || found.Objects == 0 || found.Removed > 0 {
+		t.Errorf("found is %+v", found)
+	}
+
+	h.people(map[string][]string{id: {on(1, "a"), refused}, "bob": {on(1, "b")}})
+	h.apply()
+	_, err = prove()
+	for _, says := range []string{"The prospect is not erased", "event_date=2022-01-01/part-00000.parquet: 1 rows of the prospect", "prospect_events.jsonl: 1 events of the prospect"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("the error does not say %q: %v", says, err)
+		}
 	}
 }
 

@@ -70,8 +70,13 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Jobs: []plan.Job{},
 	}
 	if o.Mode != plan.Erase {
-		p.Warnings = s.warnOfErase()
+		p.Warnings = warnOfErase(s.state)
 	}
+	warnings, err := s.readTombstones(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Warnings = append(p.Warnings, warnings...)
 	prior, err := s.moved(p)
 	if err != nil {
 		return nil, err
@@ -82,6 +87,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	}
 	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
 	if o.Mode == plan.Erase {
+		p.Prospect = o.Prospect
 		return p, w.eraseAll(ctx, p)
 	}
 	if err := w.noRivals(ctx); err != nil {

@@ -28,6 +28,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/jobs/tombstone"
 	"prospector/schemas"
 	"prospector/sink"
 	"prospector/sink/store"
@@ -134,6 +135,8 @@ type Session struct {
 	// in the data directory.
 	keepJournals bool
 	read         []string
+	// tombstones are those of the state and of every open sink, once they are read.
+	tombstones tombstone.Set
 }
 
 // Open locks and reads the state, and opens every sink. What an earlier, killed

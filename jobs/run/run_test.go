@@ -186,10 +186,13 @@ func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)
 func (h *house) root() string { return h.job().Sinks[0].Path }
 
 // rows are all rows of the lake, as text, by event id.
-func (h *house) rows() map[string]map[string]string {
+func (h *house) rows() map[string]map[string]string { return h.rowsIn(0) }
+
+// rowsIn are those of one of the job's sinks.
+func (h *house) rowsIn(sink int) map[string]map[string]string {
 	h.Helper()
 	out := make(map[string]map[string]string)
-	h.eachFile(h.root(), func(key string, batch arrow.Record) {
+	h.eachFile(h.job().Sinks[sink].Path, func(key string, batch arrow.Record) {
 		for i := range int(batch.NumRows()) {
 			row := map[string]string{"": key}
 			for c, field := range batch.Schema().Fields() {

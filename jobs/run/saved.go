@@ -291,6 +291,9 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.readTombstones(ctx); err != nil {
+		return err
+	}
 	s.renamedSinks(prior)
 	for _, j := range p.Jobs {
 		if err := s.sameProspects(j); err != nil {
@@ -349,6 +352,7 @@ func (s *Session) sameProspects(j plan.Job) error {
 	if err != nil {
 		return err
 	}
+	ids, _ = s.withoutErased(declared, ids)
 	slices.Sort(ids)
 	if listDigest(ids) != j.Reading.List.Digest {
 		return stale("the list of prospects %s is not what it was when %s was read.", from.File, j.Address)

@@ -16,8 +16,9 @@ import (
 type source struct {
 	client    *extract.Client
 	prospects []string
-	twice     int    // prospects that the list holds again
-	binding   string // what pages depend on: those of another binding are not mixed in
+	erased    []string // those of the list that were erased; prospects has them only if the job exports them
+	twice     int      // prospects that the list holds again
+	binding   string   // what pages depend on: those of another binding are not mixed in
 	close     func()
 }
 
@@ -56,6 +57,7 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 		}
 		key = knocksim.DefaultAPIKey
 	}
+	out.prospects, out.erased = s.withoutErased(job, out.prospects)
 	out.client, err = extract.New(extract.Options{
 		Endpoint: endpoint, APIKey: key,
 		PageSize: from.PageSize, Timeout: from.Timeout, MaxAttempts: from.MaxAttempts,

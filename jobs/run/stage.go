@@ -36,7 +36,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Warnings = append(out.Warnings, warnings...)
+	out.Warnings = slices.Concat(out.Warnings, warnings, erasedWarning(job, from.erased))
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {
 		return out, err

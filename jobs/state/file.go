@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"prospector/internal/sealed"
+	"prospector/jobs/tombstone"
 	"prospector/schemas"
 )
 
@@ -39,15 +40,16 @@ var (
 // values of this package; but a partition names its schema only where it is not
 // the job's. Package sealed defines the checksum.
 type fileV5 struct {
-	Version  int             `json:"version"`
-	Serial   int64           `json:"serial"`
-	Lineage  string          `json:"lineage"`
-	Checksum string          `json:"checksum"`
-	Erasing  bool            `json:"erasing,omitempty"`
-	Jobs     map[string]*Job `json:"jobs"`
+	Version    int             `json:"version"`
+	Serial     int64           `json:"serial"`
+	Lineage    string          `json:"lineage"`
+	Checksum   string          `json:"checksum"`
+	Erasing    bool            `json:"erasing,omitempty"`
+	Tombstones tombstone.Set   `json:"tombstones,omitempty"`
+	Jobs       map[string]*Job `json:"jobs"`
 }
 
-// fileV4 has no checksum.
+// fileV4 has no checksum and no tombstones.
 type fileV4 struct {
 	Version int             `json:"version"`
 	Serial  int64           `json:"serial"`
@@ -201,7 +203,7 @@ func Encode(s *State) ([]byte, error) {
 			}
 		})
 	}
-	return sealed.Marshal(fileV5{Version: Version, Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Jobs: short.Jobs})
+	return sealed.Marshal(fileV5{Version: Version, Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: short.Jobs})
 }
 
 // eachPartition changes the job's partitions, the published and the pending.
@@ -246,6 +248,9 @@ func DecodeEdited(b []byte) (s *State, intact, err error) {
 	}
 	if f.Lineage == "" || f.Serial < 1 {
 		return nil, nil, errors.New("the state has no lineage or serial: it is damaged")
+	}
+	if err := f.Tombstones.Check(); err != nil {
+		return nil, nil, fmt.Errorf("the state does not have format %d: %w", sniff.Version, err)
 	}
 	if sniff.Version >= 5 {
 		intact = sealed.Verify(b)
@@ -295,7 +300,7 @@ func strictly(b []byte, into any) error {
 // state is the value of the file, with empty maps and structs to write into
 // where the file has null.
 func (f fileV5) state() *State {
-	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: make(map[string]*Job, len(f.Jobs))}
+	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Tombstones: tombstone.Set(nil).Merge(f.Tombstones), Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {
 		job := s.Job(address)
 		if from == nil {

@@ -19,6 +19,7 @@ import (
 
 	"prospector/internal/sealed"
 	"prospector/jobs/state"
+	"prospector/jobs/tombstone"
 	"prospector/schemas"
 )
 
@@ -34,6 +35,7 @@ const inFiles = "event_type=SMS_MESSAGE/event_date=2022-01-15"
 func full() *state.State {
 	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
 	s.Erasing = true
+	s.Tombstones = tombstone.Set{{Lineage: s.Lineage, Key: bytes.Repeat([]byte{7}, 32), Hashes: []string{strings.Repeat("0a", 32), strings.Repeat("5c", 32)}}}
 	job := s.Job("job.prospect_events")
 	job.Table = "events_of_prospects"
 	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
@@ -101,7 +103,11 @@ func object(seed uint64) state.Object {
 }
 
 // fullV4 is what the file of format 4 that has every field says.
-func fullV4() *state.State { return full() }
+func fullV4() *state.State {
+	s := full()
+	s.Tombstones = nil
+	return s
+}
 
 // fullV3 is what the file of format 3 that has every field says: each partition
 // is one file.
@@ -249,6 +255,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"jobs of another type", file(`[]`), "format 5"},
 		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
+		{"tombstones without a key", strings.Replace(file(`{}`), `"jobs"`, `"tombstones":[{"lineage":"x"}],"jobs"`, 1), "key of tombstones"},
 		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 5"},
 		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"files":[{"crc32c":4294967296}]}}}}}}`), "format 5"},
 	} {
@@ -395,6 +402,9 @@ func arbitrary(rng *rand.Rand) *state.State {
 	s := state.New()
 	s.Serial = 1 + rng.Int64N(1<<62)
 	s.Erasing = rng.IntN(2) == 0
+	for range rng.IntN(3) {
+		s.Tombstones = s.Tombstones.Add(text()+"l", text())
+	}
 	for range rng.IntN(4) {
 		job := s.Job(text())
 		job.Table, job.Schema = text(), text()

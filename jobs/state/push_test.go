@@ -108,6 +108,22 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// A person who was erased stays erased, whatever state is pushed.
+func TestPushKeepsTombstones(t *testing.T) {
+	path := statePath(t)
+	current := owning("a", 4, 1)
+	current.Tombstones = current.Tombstones.Add("a", "alice")
+	overwrite(t, path, encode(t, current))
+	older := owning("a", 3, 1)
+	older.Tombstones = older.Tombstones.Add("a", "bob")
+	if err := backend(t, path).Push(t.Context(), older, true); err != nil {
+		t.Fatal(err)
+	}
+	if now := read(t, backend(t, path)); now.Serial != 3 || !now.Tombstones.Has("alice") || !now.Tombstones.Has("bob") {
+		t.Errorf("the state: serial %d, %d tombstones", now.Serial, now.Tombstones.Len())
+	}
+}
+
 var errAny = errors.New("any error")
 
 // What somebody else writes while a state is pushed is not lost.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"prospector/jobs/tombstone"
 	"prospector/schemas"
 )
 
@@ -33,6 +34,9 @@ type State struct {
 	// Erasing says that a prospect is being erased, or was until that was
 	// interrupted. It does not say who.
 	Erasing bool
+	// Tombstones are those of the prospects that were erased, here or by another
+	// state with a sink in common. They belong to no job, and stay when jobs go.
+	Tombstones tombstone.Set
 }
 
 // New is the state of an empty lake.
@@ -245,7 +249,7 @@ func (j *Job) ForgetSchemas() {
 
 // Clone is a deep copy.
 func (s *State) Clone() *State {
-	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Jobs: make(map[string]*Job, len(s.Jobs))}
+	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
 		job := &Job{
 			Table: j.Table, Schema: j.Schema, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes

@@ -159,7 +159,8 @@ func (o *storage) Write(ctx context.Context, s *State) error {
 // Push replaces the state by one that was pulled, or left by an apply that could
 // not write it, with its own lineage and serial. Unless force is set it gives the
 // errors of CheckPush. force also replaces a damaged state, of which no backup is
-// made: it would take the place of a good one.
+// made: it would take the place of a good one. The tombstones of the state that is
+// replaced are added to s.
 func (o *storage) Push(ctx context.Context, s *State, force bool) error {
 	b, generation, err := o.load(ctx)
 	if err != nil {
@@ -181,6 +182,9 @@ func (o *storage) push(ctx context.Context, s *State, force bool, current []byte
 		if err := CheckPush(before, s); err != nil {
 			return fmt.Errorf("replacing the state %s: %w", o.path, err)
 		}
+	}
+	if !damaged { // going back to an older state does not bring anybody back
+		s.Tombstones = before.Tombstones.Merge(s.Tombstones)
 	}
 	o.seen = generation
 	return o.replace(ctx, s, !damaged)

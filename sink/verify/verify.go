@@ -120,26 +120,56 @@ func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, 
 	if err != nil {
 		return 0, err
 	}
-	c := columns[at]
+	return columns[at].count(ctx, footer.NumRows, func(text string) bool { return text == value })
+}
+
+// Search gives the number of rows of a file whose text matches, by string or json
+// column; columns without such rows are left out. It fails as Read does.
+func Search(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, match func(text string) bool) (rows map[string]int64, err error) {
+	file := &source{r: r}
+	defer file.settle(&err)
+
+	footer, columns, err := open(ctx, file, size, table)
+	if err != nil {
+		return nil, err
+	}
+	rows = make(map[string]int64)
+	for _, c := range columns {
+		if !c.kind.IsText() {
+			continue
+		}
+		n, err := c.count(ctx, footer.NumRows, match)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			rows[c.name] = n
+		}
+	}
+	return rows, nil
+}
+
+// count reads the text column to its end, and counts the rows that match.
+func (c *column) count(ctx context.Context, of int64, match func(string) bool) (rows int64, err error) {
 	c.keep()
 	digests := make([]schemas.Digest, len(c.kept.valid))
-	for left := footer.NumRows; left > 0; {
+	for left := of; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("reading a Parquet file back: %w", err)
 		}
 		n := min(left, int64(len(digests)))
 		if err := c.read(ctx, digests[:n]); err != nil {
-			return 0, fmt.Errorf("column %s: %w", column, err)
+			return 0, fmt.Errorf("column %s: %w", c.name, err)
 		}
 		for i := range n {
-			if c.kept.valid[i] && c.kept.texts[i] == value {
+			if c.kept.valid[i] && match(c.kept.texts[i]) {
 				rows++
 			}
 		}
 		left -= n
 	}
 	if err := c.endChunk(); err != nil {
-		return 0, fmt.Errorf("column %s: %w", column, err)
+		return 0, fmt.Errorf("column %s: %w", c.name, err)
 	}
 	return rows, nil
 }

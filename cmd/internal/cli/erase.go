@@ -14,15 +14,21 @@ func eraseCommand(e *env) *command {
 	return &command{
 		synopsis: "Remove one person's events from everything",
 		about: `Removes the rows of one prospect from every partition of every job in the
-state, and from the quarantine, after asking for approval. Then it takes the
-prospect out of prospector's own files: the journals of pages, the last list of
-prospects, the record of runs. At last the second reader looks for the prospect
-in every published file, and it is an error if it finds any.
+state, and from the quarantine, after asking for approval. Then it removes the
+ID from everything that prospector keeps next to the state, in the sinks below
+.prospector/ and in the data directory. Objects there that cannot be searched,
+such as copies of damaged files, are deleted. Finally it searches all of that,
+and the second reader searches every published file. It is an error if anything
+is still the prospect's. Other places where the ID occurs, such as a message of
+another prospect, are listed.
 
-It does not ask the source, and cannot change it: take the prospect out of the
-list of prospects, or the next run exports it again. Nor does it know of plans
-that plan -out has saved, of copies of the lake, or of what the versions and
-backups of a bucket keep.`,
+A tombstone, which is a keyed hash of the ID, stays in the state and in every
+sink. While a list of prospects names an erased prospect, plans warn and skip
+it, unless the job has on_erased = "export".
+
+It does not ask the source, and cannot change it. It does not know plans that
+plan -out has saved, copies of the lake, or older versions and soft-deleted
+objects of a bucket: delete those yourself.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&p.Prospect, "prospect", "", "Erase the prospect with this `ID`. Required.")
 			fs.BoolVar(&p.approved, "auto-approve", false, "Do not ask before deleting.")

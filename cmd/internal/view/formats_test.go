@@ -146,7 +146,9 @@ func calls(v *JSON) map[string]func() {
 			v.Outputs([]jobs.Output{{Name: "key", Value: "hunter2", Sensitive: true}, {Name: "table", Value: []any{"file:///lake"}}})
 		},
 		"Validated": func() { v.Validated(nil, false); v.Validated(&jobs.Configuration{Jobs: make([]jobs.Job, 1)}, true) },
-		"Erased":    func() { v.Erased(run.Erased{Files: 2, Records: 1}) },
+		"Erased": func() {
+			v.Erased(run.Erased{Files: 2, Records: 1, Removed: 1, Objects: 5, Mentions: []run.Mention{{URI: "file:///lake/t/x.parquet", Place: "rows of other prospects, column message_body", Count: 1}}})
+		},
 		"Verifying": func() { v.Verifying(2, 2) },
 		"Verified": func() {
 			v.Verified(run.Verified{Files: 2, Rows: 6, Bytes: 20, Findings: []run.Finding{{Job: at, Sink: "sink.local.lake", URI: "file:///lake/junk", Problem: "It is gone."}}})

@@ -421,13 +421,29 @@ func (v *Human) Applied(p *plan.Plan) {
 	v.Printf("\n%s Partitions: %d added, %d changed, %d destroyed.\n", v.paint(done, bold, green), s.Add, s.Change, s.Destroy)
 }
 
-// Erased tells what the second reader has looked at.
+// Erased prints what was searched after an erase.
 func (v *Human) Erased(e run.Erased) {
 	v.Printf("The second reader has read %s, and found no row of the prospect.\n", plural(e.Files, "published file"))
+	v.Printf("A search of %s next to the state, in the sinks and in the data directory found nothing of the prospect.\n", plural(e.Objects, "other object"))
 	if e.Records > 0 {
 		v.Printf("The prospect's name was taken out of %s of runs.\n", plural(e.Records, "record"))
 	}
+	if e.Removed > 0 {
+		v.Printf("Removed, since they named the prospect or could not be searched: %s.\n", plural(e.Removed, "object"))
+	}
+	if len(e.Mentions) > 0 {
+		v.Printf("\nThe ID also occurs where it is not the prospect's own. Check whether it means the prospect:\n\n")
+		for _, m := range e.Mentions[:min(len(e.Mentions), maxMentions)] {
+			v.Printf("  %s: %s (%d)\n", m.URI, m.Place, m.Count)
+		}
+		if more := len(e.Mentions) - maxMentions; more > 0 {
+			v.Printf("  … and %d more\n", more)
+		}
+	}
 }
+
+// maxMentions is how many places Erased lists.
+const maxMentions = 20
 
 // Outputs prints the outputs of a configuration, below a headline.
 func (v *Human) Outputs(outputs []jobs.Output) {

@@ -197,7 +197,12 @@ func (v *JSON) Applied(p *plan.Plan) {
 
 // Erased is Operation's.
 func (v *JSON) Erased(e run.Erased) {
-	v.print("erasure", "info", "No published file has a row of the prospect", object{"files": e.Files, "records": e.Records})
+	mentions := e.Mentions
+	if mentions == nil {
+		mentions = []run.Mention{}
+	}
+	v.print("erasure", "info", "Nothing of the prospect was found",
+		object{"files": e.Files, "records": e.Records, "removed": e.Removed, "objects": e.Objects, "mentions": mentions})
 }
 
 // Outputs is Operation's.

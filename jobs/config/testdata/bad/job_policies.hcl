@@ -29,4 +29,5 @@ job "other" {
   sinks           = [sink.local.lake]
   table           = "same"
   on_foreign_file = "delte"
+  on_erased       = "exprot"
 }

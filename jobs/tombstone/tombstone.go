@@ -1,0 +1,91 @@
+// Package tombstone remembers prospects that were erased, without naming them, so
+// that a later list does not bring them back by accident.
+//
+// A tombstone is the HMAC-SHA-256 of a prospect's ID under a random key. The state
+// keeps the tombstones, and so does every sink: when the state is lost, the sinks
+// still know. Someone who has such a file can test whether an ID that they know
+// was erased, but cannot list the IDs.
+//
+// The package does not decide what happens to an erased prospect.
+package tombstone
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+)
+
+// Set holds tombstones, ascending by key. Its zero value is empty, and its methods
+// leave it as it is.
+type Set []Keyed
+
+// Keyed holds the tombstones under one key.
+type Keyed struct {
+	// Lineage is that of the state that made the key.
+	Lineage string `json:"lineage"`
+	Key     []byte `json:"key"` // 32 random bytes
+	// Hashes have 64 hexadecimal digits each, ascending.
+	Hashes []string `json:"hashes"`
+}
+
+const keySize = 32
+
+func (k Keyed) hash(prospect string) string {
+	h := hmac.New(sha256.New, k.Key)
+	h.Write([]byte(prospect))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (k Keyed) has(hash string) bool {
+	_, found := slices.BinarySearch(k.Hashes, hash)
+	return found
+}
+
+// Has reports whether the prospect was erased.
+func (s Set) Has(prospect string) bool {
+	return slices.ContainsFunc(s, func(k Keyed) bool { return k.has(k.hash(prospect)) })
+}
+
+// Add returns the set with a prospect's tombstone, under the key of the lineage. It
+// makes that key if there is none.
+func (s Set) Add(lineage, prospect string) Set {
+	i := slices.IndexFunc(s, func(k Keyed) bool { return k.Lineage == lineage })
+	var under Keyed
+	if i >= 0 {
+		under = s[i]
+	} else {
+		under = Keyed{Lineage: lineage, Key: make([]byte, keySize)}
+		rand.Read(under.Key) // which never fails
+	}
+	under.Hashes = []string{under.hash(prospect)}
+	return s.Merge(Set{under})
+}
+
+// Merge returns the tombstones of both sets.
+func (s Set) Merge(other Set) Set {
+	var out Set
+	for _, k := range slices.Concat(s, other) {
+		i, found := slices.BinarySearchFunc(out, k.Key, func(k Keyed, key []byte) int { return bytes.Compare(k.Key, key) })
+		if !found {
+			out = slices.Insert(out, i, Keyed{Lineage: k.Lineage, Key: k.Key})
+		}
+		hashes := slices.Concat(out[i].Hashes, k.Hashes)
+		slices.Sort(hashes)
+		out[i].Hashes = slices.Compact(hashes)
+	}
+	return out
+}
+
+// Contains reports whether every tombstone of the other set is in this one.
+func (s Set) Contains(other Set) bool { return s.Merge(other).Len() == s.Len() }
+
+// Len counts the tombstones.
+func (s Set) Len() (n int) {
+	for _, k := range s {
+		n += len(k.Hashes)
+	}
+	return n
+}
