@@ -414,6 +414,18 @@ func TestLockWhereNothingCanBeWritten(t *testing.T) {
 	}
 }
 
+// What cannot be a lock's file is named, with what to do about it.
+func TestLockIsADirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	if err := os.Mkdir(filepath.Join(filepath.Dir(path), ".state.json.lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := lock(t, state.NewLocal(nil, path), state.NewLockInfo("plan", noon))
+	if err == nil || !strings.Contains(err.Error(), "remove ") || !strings.Contains(err.Error(), ".state.json.lock") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLockInfo(t *testing.T) {
 	a, b := state.NewLockInfo("plan", noon), state.NewLockInfo("plan", noon)
 	if a.ID == "" || a.ID == b.ID {

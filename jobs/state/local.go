@@ -72,7 +72,7 @@ func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error)
 	for attempt := 0; ; attempt++ {
 		lock, err := dir.TryLock(l.lockName())
 		if err != nil {
-			return nil, nil, fmt.Errorf("locking the state %s: %w", l.path, err)
+			return nil, nil, fmt.Errorf("locking the state %s: %w; if no other run is in progress, remove %s", l.path, err, filepath.Join(filepath.Dir(l.path), l.lockName()))
 		}
 		if lock != nil {
 			return dir, lock, nil
