@@ -512,6 +512,35 @@ func TestCount(t *testing.T) {
 	})
 }
 
+// Search finds what matches in every text column, and no NULL.
+func TestSearch(t *testing.T) {
+	table := everyType()
+	rows := events(table, chunkRows+100, 1)
+	somebody := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
+	for name, match := range map[string]func(string) bool{
+		"a prospect": func(text string) bool { return text == somebody },
+		"the empty":  func(text string) bool { return text == "" },
+		"everything": func(string) bool { return true },
+		"nothing":    func(string) bool { return false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := make(map[string]int64)
+			for i, c := range table.Columns {
+				for _, r := range rows {
+					if text, ok := r[i].(string); ok && c.Type.IsText() && match(text) {
+						want[c.Name]++
+					}
+				}
+			}
+			data := write(t, table, rows, written{group: 700, page: 500})
+			got, err := Search(t.Context(), bytes.NewReader(data), int64(len(data)), table, match)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("other rows are found (-want +got): %v\n%s", err, diff)
+			}
+		})
+	}
+}
+
 // Count fails as Read does, but for what is wrong in other columns, which it does
 // not read.
 func TestCountErrors(t *testing.T) {
