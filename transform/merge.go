@@ -13,9 +13,9 @@ import (
 
 // The rule of merging: a new row replaces the published row with the same
 // event_id, in whatever partition that is. Nothing else leaves the lake, unless
-// the job asks for it: then a published row leaves whose prospect was read whole
-// without it. A prospect that could be read in part or not at all loses nothing
-// that is published.
+// the job asks for it: then a published row leaves when its prospect was read
+// completely without it. A prospect that was not read completely keeps all of its
+// published rows.
 
 // Rows is a stream of record batches that begin with the columns of a table's
 // files. The first error ends it.
@@ -40,8 +40,17 @@ type Diff struct {
 	// Missing are the published rows that no new row of the partition replaces.
 	// They stay, unless their event is now in another partition, or in Gone.
 	Missing IDs
-	// Gone are those of them whose prospects were read whole.
+	// Gone are the missing rows that leave the lake.
 	Gone IDs
+	// Types counts by event type. Its only key is "" when the partition's path
+	// names the type.
+	Types map[string]*TypeDiff
+}
+
+// Absence describes a prospect that has a published row and no new one for it.
+type Absence struct {
+	Complete bool // the prospect was read completely
+	Leaves   bool // its published rows without a new one leave the lake
 }
 
 // Days is a set of days since 1970-01-01.
@@ -62,42 +71,51 @@ func CollectDays(table schemas.Table, rows Rows) (Days, error) {
 }
 
 // Compare says what the new rows of a partition change in its published rows.
-// whole reports whether a prospect was read whole; nil is for never. keep is given
-// the Missing rows, in their order; nil is for nobody. Compare holds the ids of the
+// absent describes the prospect of a missing row; it may be nil. Compare gives keep
+// the Missing rows, in their order, unless keep is nil. Compare holds the ids of the
 // new rows in memory, some 80 bytes each.
-func Compare(table schemas.Table, incoming, published Rows, whole func(prospect string) bool, keep func(arrow.Record) error) (Diff, error) {
+func Compare(table schemas.Table, incoming, published Rows, absent func(prospect string) Absence, keep func(arrow.Record) error) (Diff, error) {
 	type row struct {
 		content   schemas.Digest
 		day       int32
 		published bool
 	}
 	fresh := make(map[ID]row)
+	types := newTypeTally(table)
 	for batch, err := range incoming {
 		if err != nil {
 			return Diff{}, err
 		}
 		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
-		for i, id := range batchIDs(table, batch) {
+		for i, id := range RowIDs(table, batch) {
 			if _, twice := fresh[id]; twice {
 				return Diff{}, fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
 			}
 			fresh[id] = row{content: contents[i], day: days[i]}
 		}
+		types.fill(batch, func(t *TypeDiff) *Filled { return &t.Incoming })
 	}
-	d := Diff{Missing: make(IDs), Gone: make(IDs), AddedDays: make(Days)}
+	d := Diff{Missing: make(IDs), Gone: make(IDs), AddedDays: make(Days), Types: types.byType}
 	at := prospectAt(table)
 	for batch, err := range published {
 		if err != nil {
 			return d, err
 		}
-		contents, ids := schemas.RowDigests(table.Columns, batch), batchIDs(table, batch)
-		prospects := batch.Column(at).(*array.String)
+		contents, ids := schemas.RowDigests(table.Columns, batch), RowIDs(table, batch)
+		prospects, typeOf, missing := batch.Column(at).(*array.String), types.of(batch), make([]bool, len(ids))
 		for i, id := range ids {
 			now, replaced := fresh[id]
 			switch {
 			case !replaced:
-				d.Missing[id] = struct{}{}
-				if whole != nil && whole(prospects.Value(i)) {
+				d.Missing[id], missing[i] = struct{}{}, true
+				if absent == nil {
+					continue
+				}
+				a := absent(prospects.Value(i))
+				if a.Complete {
+					typeOf(i).Absent++
+				}
+				if a.Leaves {
 					d.Gone[id] = struct{}{}
 				}
 				continue
@@ -109,11 +127,14 @@ func Compare(table schemas.Table, incoming, published Rows, whole func(prospect 
 			now.published = true
 			fresh[id] = now
 		}
+		for returned := range without(batch, func(row int) bool { return missing[row] }) {
+			types.fill(returned, func(t *TypeDiff) *Filled { return &t.Returned })
+		}
 		if keep == nil {
 			continue
 		}
-		for missing := range without(batch, func(row int) bool { _, replaced := fresh[ids[row]]; return replaced }) {
-			if err := keep(missing); err != nil {
+		for kept := range without(batch, func(row int) bool { return !missing[row] }) {
+			if err := keep(kept); err != nil {
 				return d, err
 			}
 		}
@@ -134,7 +155,7 @@ func CollectIDs(table schemas.Table, rows Rows) (IDs, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range batchIDs(table, batch) {
+		for _, id := range RowIDs(table, batch) {
 			ids[id] = struct{}{}
 		}
 	}
@@ -148,7 +169,7 @@ func (s IDs) Intersect(table schemas.Table, rows Rows) (IDs, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range batchIDs(table, batch) {
+		for _, id := range RowIDs(table, batch) {
 			if _, ok := s[id]; ok {
 				both[id] = struct{}{}
 			}
@@ -160,7 +181,7 @@ func (s IDs) Intersect(table schemas.Table, rows Rows) (IDs, error) {
 // Without gives the rows whose ids are in none of the sets, in the same order.
 func Without(table schemas.Table, rows Rows, sets ...IDs) Rows {
 	return filter(rows, func(batch arrow.Record) func(row int) bool {
-		ids := batchIDs(table, batch)
+		ids := RowIDs(table, batch)
 		return func(row int) bool {
 			return slices.ContainsFunc(sets, func(s IDs) bool { _, ok := s[ids[row]]; return ok })
 		}
@@ -217,7 +238,8 @@ func prospectAt(table schemas.Table) int {
 	return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Value == schemas.Prospect })
 }
 
-func batchIDs(table schemas.Table, batch arrow.Record) []ID {
+// RowIDs are the ids of a batch of rows.
+func RowIDs(table schemas.Table, batch arrow.Record) []ID {
 	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Value == schemas.Identity })
 	h := schemas.HashValuesOf(table.Columns[at].Name)
 	column := batch.Column(at).(*array.String)

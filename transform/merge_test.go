@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"prospector/schemas"
 	"prospector/transform"
@@ -145,13 +146,15 @@ func TestCompare(t *testing.T) {
 			for _, day := range test.days {
 				want.AddedDays[day] = struct{}{}
 			}
-			if diff := cmp.Diff(want, d); diff != "" {
+			if diff := cmp.Diff(want, d, cmpopts.IgnoreFields(transform.Diff{}, "Types")); diff != "" {
 				t.Errorf("the difference is another one (-want +got):\n%s", diff)
 			}
 		})
 	}
 	// Of what is missing, that is gone whose prospect was read whole.
-	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) bool { return prospect == "early" }, nil)
+	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) transform.Absence {
+		return transform.Absence{Complete: true, Leaves: prospect == "early"}
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,6 +368,78 @@ func TestWithoutProspect(t *testing.T) {
 		got, err := versionsOf(transform.WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("without %s, left are %q, %v", prospect, got, err)
+		}
+	}
+}
+
+// Compare counts by event type what was published, and what each side has in its
+// columns.
+func TestCompareCountsTypes(t *testing.T) {
+	absent := func(prospect string) transform.Absence { return transform.Absence{Complete: prospect == "early"} }
+	byDay, err := schemas.KnockEvents().PartitionedBy("event_date")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		table schemas.Table
+		key   string
+	}{
+		"the path has the type":     {schemas.KnockEvents(), ""},
+		"the columns have the type": {byDay, "SMS_MESSAGE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shaped := func(texts ...string) transform.Rows { return ofType("SMS_MESSAGE", test.table, streamOf(texts...)) }
+			d, err := transform.Compare(test.table, shaped("a1 d"), shaped("a1 b1", "c1 x1"), absent, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := d.Types[test.key]
+			if len(d.Types) != 1 || got == nil {
+				t.Fatalf("the types are %v", d.Types)
+			}
+			if got.Returned.Rows != 1 || got.Absent != 2 || got.Incoming.Rows != 2 {
+				t.Errorf("the counts are %+v", got)
+			}
+			filled, err := transform.Fill(test.table, shaped("a1 d"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got.Incoming, filled[test.key]); diff != "" {
+				t.Error(diff)
+			}
+			at := slices.IndexFunc(test.table.Columns, func(c schemas.Column) bool { return c.Name == "description" })
+			if got.Incoming.Values[at] != 1 || got.Returned.Values[at] != 1 || got.Incoming.Values[0] != 2 {
+				t.Errorf("the values are %v and %v", got.Incoming.Values, got.Returned.Values)
+			}
+		})
+	}
+}
+
+// ofType gives rows of the built-in table the columns of another one, in which every
+// event has that type.
+func ofType(eventType string, table schemas.Table, rows transform.Rows) transform.Rows {
+	from := schemas.KnockEvents().Columns
+	return func(yield func(arrow.Record, error) bool) {
+		for batch, err := range rows {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			var columns []arrow.Array
+			for _, c := range table.Columns {
+				if at := slices.IndexFunc(from, func(f schemas.Column) bool { return f.Name == c.Name }); at >= 0 {
+					columns = append(columns, batch.Column(at))
+					continue
+				}
+				types := array.NewStringBuilder(memory.DefaultAllocator)
+				for range batch.NumRows() {
+					types.Append(eventType)
+				}
+				columns = append(columns, types.NewArray())
+			}
+			if !yield(array.NewRecord(schemas.Arrow(table.Columns), columns, batch.NumRows()), nil) {
+				return
+			}
 		}
 	}
 }

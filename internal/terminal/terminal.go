@@ -21,16 +21,16 @@ import (
 const MaxLine = 4096
 
 // Line escapes text that is printed within a line.
-func Line(s string) string { return shortened(s, "") }
+func Line(s string) string { return shorten(escape(s, "")) }
 
 // Lines escapes text that may have several lines, and tabs.
 func Lines(s string) string {
 	if !strings.Contains(s, "\n") {
-		return shortened(s, "\t")
+		return shorten(escape(s, "\t"))
 	}
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
-		lines[i] = shortened(line, "\t")
+		lines[i] = shorten(escape(line, "\t"))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -113,26 +113,15 @@ func escape(s, keep string) string {
 	return b.String()
 }
 
-// shortened escapes a line, and cuts one that is too long to be read.
-func shortened(line, keep string) string {
+// shorten cuts a line that nobody reads to its end.
+func shorten(line string) string {
 	const slack = 64 // more than what is appended, so that a line is cut once
-	text := line
-	if len(line) > MaxLine+slack {
-		text = line[:boundary(line, MaxLine)]
+	if len(line) <= MaxLine+slack {
+		return line
 	}
-	text = escape(text, keep)
-	if len(text) > MaxLine+slack {
-		text = text[:boundary(text, MaxLine)]
-	} else if len(line) <= MaxLine+slack {
-		return text
+	end := MaxLine
+	for !utf8.RuneStart(line[end]) {
+		end--
 	}
-	return fmt.Sprintf("%s… (%d bytes)", text, len(line))
-}
-
-// boundary is where a character begins, at that byte or before it.
-func boundary(s string, at int) int {
-	for at > 0 && !utf8.RuneStart(s[at]) {
-		at--
-	}
-	return at
+	return fmt.Sprintf("%s… (%d bytes)", line[:end], len(line))
 }

@@ -58,6 +58,9 @@ func (p *Plan) staged() (files []*Staged) {
 		if j.Reading.List != nil {
 			add(j.Reading.List.Staged)
 		}
+		if j.Waiting != nil {
+			add(j.Waiting.Staged)
+		}
 	}
 	return files
 }

@@ -25,6 +25,8 @@ type Plan struct {
 	// Targets and Replace are what the user has named, as addresses.
 	Targets []string `json:"targets,omitempty"`
 	Replace []string `json:"replace,omitempty"`
+	// Accepted are the guards that the user has accepted.
+	Accepted []Guard `json:"accepted,omitempty"`
 	// Moved are jobs of the state that get another address, in this order.
 	Moved []Move `json:"moved,omitempty"`
 	// Forgotten are jobs that the state forgets; what they published stays.
@@ -101,6 +103,9 @@ type Job struct {
 	Reading Reading `json:"reading"`
 	Books   Books   `json:"books"`
 	Missing Missing `json:"missing"`
+	// Waiting are the prospects whose published rows wait for another empty read;
+	// nil when the state keeps what it has of them.
+	Waiting *Waiting `json:"waiting,omitempty"`
 	// Survey is what the events were beyond what the table expects; nil when
 	// nothing was read.
 	Survey   *schemas.Survey  `json:"survey,omitempty"`
@@ -337,8 +342,22 @@ func (b Books) Check() error {
 
 // Missing counts the published rows that the source did not return.
 type Missing struct {
-	Kept    int64 `json:"kept"`
-	Deleted int64 `json:"deleted"` // as their prospects were read whole
+	Kept int64 `json:"kept"`
+	// Waiting are those of the Kept rows whose prospects returned no event at all.
+	// They are deleted once a later read is empty, too.
+	Waiting int64 `json:"waiting,omitempty"`
+	Deleted int64 `json:"deleted"` // their prospects were read completely
+}
+
+// Waiting is the list of prospects that returned no event to a complete read, and
+// have published rows.
+type Waiting struct {
+	Count  int64  `json:"count"`
+	Digest string `json:"digest"`
+	// After is the earliest time at which another empty read deletes rows.
+	After time.Time `json:"after"`
+	// Staged is the list as a file; nil when the state has it, or Count is 0.
+	Staged *Staged `json:"staged,omitempty"`
 }
 
 // Summary counts a plan's changes.

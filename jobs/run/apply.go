@@ -94,7 +94,7 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 		}
 	}
 	a := &applying{session: s, plan: p, owned: s.state.Job(p.Address)}
-	formerList := a.owned.Prospects
+	formerList, formerEmpty := a.owned.Prospects, a.owned.Empty
 	if err := a.intend(ctx); err != nil {
 		return nil, err
 	}
@@ -123,6 +123,7 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 		return nil, errors.Join(published, s.rescue(stopping, recorded))
 	}
 	s.dropList(stopping, formerList, a.owned.Prospects)
+	s.dropList(stopping, formerEmpty, a.owned.Empty)
 	return after, published
 }
 
@@ -244,12 +245,34 @@ func (a *applying) intend(ctx context.Context) error {
 		}
 	}
 	a.tidy()
+	return a.publishLists(ctx)
+}
+
+// publishLists keeps the plan's lists of prospects next to the state, and names them
+// in it.
+func (a *applying) publishLists(ctx context.Context) error {
+	p, owned := a.plan, a.owned
 	if list := p.Reading.List; list != nil && list.Staged != nil {
-		kept, err := a.session.publishList(ctx, p.Address, list)
+		kept, err := a.session.publishList(ctx, allLists, p.Address, list.Digest, list.Staged)
 		if err != nil {
 			return err
 		}
 		owned.Prospects = kept
+	}
+	if w := p.Waiting; w != nil && w.Staged != nil {
+		kept, err := a.session.publishList(ctx, emptyLists, p.Address, w.Digest, w.Staged)
+		if err != nil {
+			return err
+		}
+		owned.Empty = kept
+	} else if w != nil && w.Count == 0 {
+		owned.Empty = nil
+	}
+	if c := p.Reading.Coverage; c.Prospects > 0 {
+		owned.Unavailable = nil
+		if c.NotFound+c.Forbidden > 0 {
+			owned.Unavailable = &state.Unavailable{NotFound: c.NotFound, Forbidden: c.Forbidden}
+		}
 	}
 	return nil
 }
@@ -278,7 +301,7 @@ func (a *applying) conclude() {
 	}
 	if len(a.owned.Sinks) == 0 {
 		delete(a.session.state.Jobs, a.plan.Address)
-		a.owned.Prospects = nil
+		a.owned.Prospects, a.owned.Empty = nil, nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
@@ -38,9 +39,13 @@ type builder struct {
 	// source gives all events; what does not fit in memory is read again.
 	kept *sink.Stage
 	dir  string
-	// whole reports whether a prospect was read whole, when rows that it does
-	// not have any more are to be deleted; else it is nil.
-	whole func(prospect string) bool
+	read *reading
+	// waiting are the prospects whose rows are deleted only after another empty read.
+	waiting *emptyList
+	// formerTypes are the event types that earlier runs have seen.
+	formerTypes map[string]int64
+	// rewrite is set when the published rows are of another table.
+	rewrite *plan.Rewrite
 	// target are the partitions that the plan is kept to, and replace those
 	// that are written anew.
 	target, replace selection
@@ -55,6 +60,10 @@ type builder struct {
 	steps    map[string]int
 	known    map[string]bool // all partitions that there are or will be
 	warnings jobs.Diagnostics
+	evidence plan.Evidence
+
+	mu    sync.Mutex
+	types map[string]*typeCount // what was compared, by event type
 }
 
 // unknownTargets are the partitions that were named and are none.
@@ -74,10 +83,12 @@ func (b *builder) sinks() []string { return addresses(b.job.Sinks) }
 
 // draft is a partition on its way to an outcome.
 type draft struct {
-	path   string
-	staged sink.Staged // zero Rows: no new ones
-	in     string      // the sink that has the published rows, "" for none
-	old    state.Partition
+	path string
+	// eventType is the type of its events, or "" when its path does not name it.
+	eventType string
+	staged    sink.Staged // zero Rows: no new ones
+	in        string      // the sink that has the published rows, "" for none
+	old       state.Partition
 	// gone says that the partition is of a table with other keys: it is not
 	// read, and its rows are in others now.
 	gone bool
@@ -94,6 +105,10 @@ type draft struct {
 	// when the partition stays as it is because of that or of another one.
 	rejection *rejection
 	withheld  bool
+	// compared says that the published and the new rows were compared one by one, and
+	// absent counts the published rows of completely read prospects that have no new one.
+	compared bool
+	absent   int64
 }
 
 func (d *draft) rows() plan.Rows {
@@ -110,7 +125,7 @@ func (d *draft) rows() plan.Rows {
 
 // given are the rows of the partition that the source has given, if not all.
 func (d *draft) given(all schemas.Digest) *state.Given {
-	if d.staged.Rows == 0 || d.staged.Content == all {
+	if d.staged.Content == all {
 		return nil
 	}
 	return &state.Given{Rows: d.staged.Rows, Content: d.staged.Content}
@@ -136,6 +151,9 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	links, err := b.findMoved(drafts)
 	if err != nil {
+		return err
+	}
+	if err := b.collectEvidence(ctx, drafts); err != nil {
 		return err
 	}
 	b.widen(links)
@@ -266,7 +284,7 @@ func (b *builder) drafts() (drafts []*draft) {
 	draftOf := func(path string) *draft {
 		d := at[path]
 		if d == nil {
-			d = &draft{path: path}
+			d = &draft{path: path, eventType: b.typeOf(path)}
 			at[path] = d
 			drafts = append(drafts, d)
 		}
@@ -323,7 +341,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	if err := compare(fresh); err != nil || len(idle) == 0 {
 		return err
 	}
-	if interrupted(drafts) || b.whole != nil {
+	if interrupted(drafts) || b.job.DeleteMissing {
 		return compare(idle)
 	}
 	added := make(transform.Days)
@@ -341,7 +359,18 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 	for _, d := range idle { // unless it is compared
 		d.diff.Unchanged = d.staged.Rows
 	}
-	return compare(slices.DeleteFunc(idle, func(d *draft) bool { return !mayHold(d.old.Days, days) }))
+	var ignored []*draft
+	idle = slices.DeleteFunc(idle, func(d *draft) bool {
+		ignore := !mayHold(d.old.Days, days)
+		if ignore {
+			ignored = append(ignored, d)
+		}
+		return ignore
+	})
+	if err := compare(idle); err != nil {
+		return err
+	}
+	return compare(b.suspects(drafts, ignored))
 }
 
 // mayHold reports whether any of the days, ascending, is in a range, or could be
@@ -379,8 +408,22 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 		}
 	}
 	var err error
-	d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.whole, keep)
-	return err
+	if d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.absent, keep); err != nil {
+		return err
+	}
+	d.compared = true
+	b.tally(d)
+	return nil
+}
+
+// absent describes a prospect that has a published row and no new one for it.
+func (b *builder) absent(prospect string) transform.Absence {
+	e, complete := b.read.whole[prospect]
+	leaves := complete && b.job.DeleteMissing
+	if leaves && e != hasEvents {
+		leaves = b.waiting.leaves(prospect, e)
+	}
+	return transform.Absence{Complete: complete, Leaves: leaves}
 }
 
 // keeps gives the published rows of a draft that stay.

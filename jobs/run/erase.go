@@ -98,7 +98,10 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	if out.Quarantine, err = quarantined.change(owned.Table, out.Sinks, out.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
 		return out, err
 	}
-	out.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl"))
+	if out.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
+		return out, err
+	}
+	out.Waiting, err = w.emptyWithout(ctx, owned, filepath.Join(dir, "empty.jsonl"))
 	return out, err
 }
 

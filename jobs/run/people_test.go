@@ -85,7 +85,7 @@ func TestMissing(t *testing.T) {
 		missing plan.Missing
 	}{
 		{false, []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}, plan.Missing{Kept: 7}},
-		{true, []string{"a", "d", "e", "f", "g", "i"}, plan.Missing{Kept: 4, Deleted: 3}},
+		{true, []string{"a", "d", "e", "f", "g", "h", "i"}, plan.Missing{Kept: 5, Waiting: 1, Deleted: 2}},
 	} {
 		t.Run(fmt.Sprint("deleted: ", test.del), func(t *testing.T) {
 			h := newHouse(t)
@@ -121,7 +121,7 @@ func TestNothingReturned(t *testing.T) {
 		t.Errorf("left are %q", got)
 	}
 	h.people(map[string][]string{"p": {on(1, "a")}, "q": {}})
-	if p := h.apply(); len(p.Jobs[0].Warnings) != 1 || p.Jobs[0].Warnings[0].Summary != "Much of the table is deleted" {
+	if p := h.apply(); len(p.Jobs[0].Warnings) != 2 || p.Jobs[0].Warnings[1].Summary != "Much of the table is deleted" {
 		t.Errorf("the warnings are %v", p.Jobs[0].Warnings)
 	}
 }

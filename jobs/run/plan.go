@@ -20,6 +20,8 @@ type PlanOptions struct {
 	Targets []jobs.Address
 	// Replace are jobs and partitions whose files are written anew.
 	Replace []jobs.Address
+	// Accept are the guards that do not refuse the plan.
+	Accept []plan.Guard
 	// Prospect is whom plan.Erase is about.
 	Prospect string
 }
@@ -67,7 +69,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	}
 	p := &plan.Plan{
 		Mode: o.Mode, Lineage: s.state.Lineage, Serial: s.state.Serial, Config: s.Config.Digest(),
-		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Jobs: []plan.Job{},
+		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Accepted: o.Accept, Jobs: []plan.Job{},
 	}
 	if o.Mode != plan.Erase {
 		p.Warnings = warnOfErase(s.state)

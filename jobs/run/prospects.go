@@ -48,28 +48,44 @@ func (s *Session) loadProspects(from jobs.Prospects) (ids []string, twice int, e
 // on without it.
 
 // prospectList compares a job's list of prospects with that of the last apply,
-// and writes it to path if it has changed.
-func (w *planning) prospectList(ctx context.Context, job jobs.Job, ids []string, path string) (list *plan.List, warnings jobs.Diagnostics, err error) {
+// and writes it to path if it has changed. known reports whether the last apply had a
+// prospect in its list, as far as that list can be read.
+func (w *planning) prospectList(ctx context.Context, job jobs.Job, into *plan.Job, ids []string, path string) (known func(string) bool, err error) {
 	ids = slices.Sorted(slices.Values(ids))
-	list = &plan.List{Count: int64(len(ids)), Digest: listDigest(ids)}
+	list := &plan.List{Count: int64(len(ids)), Digest: listDigest(ids)}
+	into.Reading.List = list
+	known = func(string) bool { return list.Known }
 	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Prospects != nil {
 		if owned.Prospects.Digest == list.Digest {
 			list.Known = true
-			return list, nil, nil
+			return known, nil
 		}
 		before, err := w.publishedList(ctx, *owned.Prospects)
 		if err != nil {
-			warnings = jobs.Diagnostics{{Severity: jobs.Warning, Address: job.Address, Summary: "The previous list of prospects cannot be read",
-				Detail: fmt.Sprintf("So the plan does not show which prospects are new in the list: %s. The next apply replaces the list.", err)}}
+			into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The previous list of prospects cannot be read",
+				Detail: fmt.Sprintf("So the plan does not show which prospects are new in the list: %s. The next apply replaces the list.", err)})
 		} else {
 			list.Compare(before, ids)
+			known = listedIn(before, ids)
 		}
 	}
 	staged, err := stageList(ids, path)
 	if err == nil {
 		list.Staged = staged.Staged
 	}
-	return list, warnings, err
+	return known, err
+}
+
+// listedIn reports which of the ids were in the list before; both are sorted. It
+// only holds the new ones.
+func listedIn(before, ids []string) func(id string) bool {
+	added := make(map[string]bool)
+	for _, id := range ids {
+		if _, ok := slices.BinarySearch(before, id); !ok {
+			added[id] = true
+		}
+	}
+	return func(id string) bool { return !added[id] }
 }
 
 // stageList writes a sorted list of prospects to path.
@@ -121,21 +137,27 @@ func (s *Session) publishedList(ctx context.Context, of state.ProspectList) (ids
 	}
 }
 
-// publishList keeps a new list beside the state, and gives what the state says
-// of it. It is there before the state names it.
-func (s *Session) publishList(ctx context.Context, job string, list *plan.List) (*state.ProspectList, error) {
+// The folders of the lists next to the state.
+const (
+	allLists   = "prospects/" // of the prospects that a job reads
+	emptyLists = "empty/"     // of those that returned no event
+)
+
+// publishList keeps a new list of a job in a folder next to the state, and gives
+// what the state says of it. The list is there before the state names it.
+func (s *Session) publishList(ctx context.Context, folder, job, digest string, staged *plan.Staged) (*state.ProspectList, error) {
 	beside, prefix := s.Backend.Beside()
-	key := prefix + "prospects/" + fileName(job) + "-" + list.Digest + ".jsonl"
-	f, err := os.Open(list.Staged.Path)
+	key := prefix + folder + fileName(job) + "-" + digest + ".jsonl"
+	f, err := os.Open(staged.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	_, err = beside.Put(ctx, key, store.Content{Reader: f, Size: list.Staged.Size, CRC32C: list.Staged.CRC32C, Type: "application/jsonl"}, store.Condition{})
+	_, err = beside.Put(ctx, key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: "application/jsonl"}, store.Condition{})
 	if err != nil {
-		return nil, fmt.Errorf("keeping the list of prospects beside the state: %w", err)
+		return nil, fmt.Errorf("keeping a list of prospects next to the state: %w", err)
 	}
-	return &state.ProspectList{Count: list.Count, Digest: list.Digest, Key: key}, nil
+	return &state.ProspectList{Count: staged.Rows, Digest: digest, Key: key}, nil
 }
 
 // dropList deletes a list that the state no longer names. One that stays is

@@ -38,7 +38,31 @@ type quarantine struct {
 	// to an event; both are zero where lines are kept as they are.
 	protection string
 	protect    func(event []byte) ([]byte, bool)
+	// counts are the events of this run, and those before of the prospects that it
+	// has read to their end, by event type; "" is an event whose type is not known.
+	counts map[string]plan.Quarantining
 }
+
+// count changes the counts of an event's type.
+func (q *quarantine) count(event []byte, change func(*plan.Quarantining)) {
+	var e struct{ Type string }
+	_ = json.Unmarshal(event, &e) // an event without a type has the type ""
+	if _, known := q.counts[e.Type]; !known && len(q.counts) >= mostTypes {
+		e.Type = ""
+	}
+	c := q.counts[e.Type]
+	if c.Reasons == nil {
+		c.Reasons = make(map[string]int64)
+	}
+	change(&c)
+	q.counts[e.Type] = c
+}
+
+// mostTypes and mostReasons bound what is counted apart.
+const (
+	mostTypes   = 1000
+	mostReasons = 20
+)
 
 type line struct {
 	prospect string
@@ -94,7 +118,7 @@ func (s *Session) publishedQuarantine(ctx context.Context, p *plan.Job) (*quaran
 }
 
 func newQuarantine() *quarantine {
-	return &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined)}
+	return &quarantine{lines: make(map[schemas.Digest]line), old: make(map[string][]quarantined), counts: make(map[string]plan.Quarantining)}
 }
 
 // salvage gives the events of a damaged quarantine that can still be read, each
@@ -199,7 +223,17 @@ func (q *quarantine) add(r transform.Rejected) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.put(e)
+	before := len(q.lines)
+	if err := q.put(e); err != nil {
+		return err
+	}
+	q.count(r.Raw, func(c *plan.Quarantining) {
+		c.Quarantined, c.Distinct = c.Quarantined+1, c.Distinct+int64(len(q.lines)-before)
+		if _, known := c.Reasons[r.Reason]; known || len(c.Reasons) < mostReasons {
+			c.Reasons[r.Reason]++
+		}
+	})
+	return nil
 }
 
 func (q *quarantine) put(e quarantined) error {
@@ -243,6 +277,9 @@ func (e *quarantined) digest() schemas.Digest {
 func (q *quarantine) replace(prospect string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for _, e := range q.old[prospect] {
+		q.count(e.Event, func(c *plan.Quarantining) { c.Before++ })
+	}
 	delete(q.old, prospect)
 }
 

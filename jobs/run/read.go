@@ -14,6 +14,7 @@ import (
 	"prospector/extract/spool"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
 	"prospector/transform"
@@ -41,11 +42,25 @@ type reading struct {
 	survey     schemas.Survey
 	events     int64 // on the pages, as extract counts them
 	// whole are the prospects that were read to their end, without a silent page,
-	// and every event of which is a row: what else they have published is gone. It
-	// is nil when nobody needs to know.
-	whole map[string]struct{}
+	// and every event of which is a row: what else they have published is gone. The
+	// value reports whether the source returned no event at all.
+	whole map[string]emptiness
+	// known reports whether the last apply had the prospect in its list.
+	known func(prospect string) bool
+	// unavailable counts the known prospects.
+	unavailable state.Unavailable
+	waiting     *emptyList
 	plan.Reading
 }
+
+// emptiness describes the events of a prospect that was read completely.
+type emptiness byte
+
+const (
+	hasEvents   emptiness = iota
+	wasEmpty              // an interrupted run has read it, at an earlier time
+	readAsEmpty           // this run has read it
+)
 
 // exceptionsKept is how many prospects that were not read whole are named in a
 // plan and in the record of a run. A warning names fewer.
@@ -72,7 +87,7 @@ const maxFailures = 50
 var errDown = fmt.Errorf("%d prospects in a row failed", maxFailures)
 
 // read pages through all events of every prospect, and stages their rows.
-func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine) (*reading, error) {
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine, known func(string) bool, waiting *emptyList) (*reading, error) {
 	journal, err := s.openJournal(job, from.binding)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
@@ -85,10 +100,10 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 
 	r := &reader{
 		client: from.client, journal: journal, started: s.Now(),
-		reading: &reading{stage: into, quarantine: rejected, survey: schemas.NewSurvey()},
-	}
-	if job.DeleteMissing {
-		r.whole = make(map[string]struct{})
+		reading: &reading{
+			stage: into, quarantine: rejected, survey: schemas.NewSurvey(),
+			whole: make(map[string]emptiness), known: known, waiting: waiting,
+		},
 	}
 	r.Prospects, r.Rate = int64(len(from.prospects)), job.Source.RequestsPerSecond
 	concurrency := job.Source.Concurrency
@@ -186,6 +201,7 @@ type visited struct {
 	// silent says that some page has no events, but does not say that there are
 	// none: see extract.Silent. What the prospect has published may still exist.
 	silent  bool
+	events  int64
 	allRows bool // no event was quarantined
 }
 
@@ -211,6 +227,7 @@ func (r *reader) note(prospect string, got visited, err error) error {
 func (r *reader) count(prospect string, got visited, err error) (outcome string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.waiting.read(prospect, got.events)
 	var n *int64
 	switch {
 	case err == nil:
@@ -218,16 +235,22 @@ func (r *reader) count(prospect string, got visited, err error) (outcome string)
 		if got.silent {
 			break
 		}
-		if r.whole != nil && got.allRows {
-			r.whole[prospect] = struct{}{}
+		if got.allRows {
+			r.whole[prospect] = r.emptiness(prospect, got.events)
 		}
 		r.quarantine.replace(prospect)
 	case errors.Is(err, extract.ErrNotFound):
 		outcome, n = notFound, &r.NotFound
+		if r.known(prospect) {
+			r.unavailable.NotFound++
+		}
 	case got.pages > 0:
 		outcome, n = partial, &r.Partial
 	case errors.Is(err, extract.ErrForbidden):
 		outcome, n = forbidden, &r.Forbidden
+		if r.known(prospect) {
+			r.unavailable.Forbidden++
+		}
 	default:
 		outcome, n = failed, &r.Failed
 	}
@@ -238,11 +261,22 @@ func (r *reader) count(prospect string, got visited, err error) (outcome string)
 	return outcome
 }
 
+func (r *reader) emptiness(prospect string, events int64) emptiness {
+	if events > 0 {
+		return hasEvents
+	}
+	if _, replayed := r.journal.Progress(prospect); replayed {
+		return wasEmpty
+	}
+	return readAsEmpty
+}
+
 // pages flattens the pages of a prospect: those that the journal has, then those
 // that are left to be fetched.
 func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect string) (got visited, err error) {
 	take := func(body []byte, cursor string, events int) error {
 		got.pages++
+		got.events += int64(events)
 		got.silent = got.silent || events == 0 && extract.Silent(body)
 		r.events.Add(int64(events))
 		return w.Page(body, cursor)

@@ -39,11 +39,12 @@ type house struct {
 	// not matter.
 	parts   bool
 	options PlanOptions
+	now     func() time.Time
 }
 
 func newHouse(t testing.TB) *house {
 	dir := t.TempDir()
-	return &house{TB: t, dir: dir, stores: map[string]func(context.Context, jobs.Sink) (store.Store, error){
+	return &house{TB: t, dir: dir, now: time.Now, stores: map[string]func(context.Context, jobs.Sink) (store.Store, error){
 		"local": func(_ context.Context, s jobs.Sink) (store.Store, error) { return local.Open(s.Path) },
 	}, config: &jobs.Configuration{
 		Dir: dir,
@@ -102,7 +103,7 @@ func (h *house) openWith(ctx context.Context, files store.Store, backend Backend
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
 			return h.stores[s.Kind](ctx, s)
 		},
-		Observer: &h.observed, Now: time.Now, Stdin: strings.NewReader(""), WorkDir: files,
+		Observer: &h.observed, Now: h.now, Stdin: strings.NewReader(""), WorkDir: files,
 	}, "apply")
 }
 

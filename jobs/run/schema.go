@@ -55,15 +55,10 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 	}
 }
 
-// guardMissing warns of a plan that deletes much of a table since the source does
-// not return it, and refuses one whose source has returned nothing at all.
-func (w *planning) guardMissing(job jobs.Job, into *plan.Job, published int64) {
-	deleted := into.Missing.Deleted
-	switch {
-	case deleted > 0 && into.Reading.Coverage.Prospects > 0 && into.Books.Events == 0:
-		into.Refused = append(into.Refused, job.Diagnose("on_missing", "The source has returned no event at all", fmt.Sprintf(
-			"%d of %d published rows would be deleted, as the job says on_missing = \"delete\". An API that fails looks the same. If it is meant, delete the table: prospector destroy -target=%s", deleted, published, job.Address)))
-	case deleted*10 > published:
+// warnMissing warns of a plan that deletes much of a table because the source does
+// not return it.
+func (w *planning) warnMissing(job jobs.Job, into *plan.Job, published int64) {
+	if deleted := into.Missing.Deleted; deleted*10 > published {
 		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Much of the table is deleted",
 			Detail: fmt.Sprintf("%d of %d published rows are not among what was read, and the job says on_missing = \"delete\". A check on staged.rows_removed can forbid that.", deleted, published)})
 	}

@@ -32,11 +32,12 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	list, warnings, err := w.prospectList(ctx, job, from.prospects, filepath.Join(dir, "prospects.jsonl"))
+	known, err := w.prospectList(ctx, job, &out, from.prospects, filepath.Join(dir, "prospects.jsonl"))
 	if err != nil {
 		return out, err
 	}
-	out.Warnings = slices.Concat(out.Warnings, warnings, erasedWarning(job, from.erased))
+	out.Warnings = append(out.Warnings, erasedWarning(job, from.erased)...)
+	waiting := w.emptyProspects(ctx, job, &out)
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {
 		return out, err
@@ -55,13 +56,15 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, err
 	}
 	rejected.protects(job.Table)
-	read, err := w.readSource(ctx, job, from, staging, rejected)
+	read, err := w.readSource(ctx, job, from, staging, rejected, known, waiting)
 	if err != nil {
 		return out, err
 	}
 	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
 		return out, noneRead(job, read.Reading)
 	}
+	waiting.ended = w.Now()
+	list := out.Reading.List
 	out.Reading = read.Reading
 	out.Reading.List = list
 
@@ -69,9 +72,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	b := &builder{
 		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, kept: kept, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
+		read: read, waiting: waiting, rewrite: out.Rewrite, types: make(map[string]*typeCount),
 	}
-	if job.DeleteMissing {
-		b.whole = func(prospect string) bool { _, ok := read.whole[prospect]; return ok }
+	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Survey != nil {
+		b.formerTypes = owned.Survey.EventTypes
 	}
 	if err := b.build(ctx); err != nil {
 		return out, err
@@ -102,7 +106,11 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		}
 	}
 	out.Missing = b.missing
-	w.guardMissing(job, &out, b.rows.Before)
+	if err := w.empty(job, &out, waiting, read.whole, filepath.Join(dir, "empty.jsonl")); err != nil {
+		return out, err
+	}
+	w.warnMissing(job, &out, b.rows.Before)
+	w.guard(job, &out, b)
 	w.consent(job, &out)
 	w.surveyed(job, &out, read.survey)
 	if err := w.inTheWay(job, out); err != nil {

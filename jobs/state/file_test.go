@@ -39,6 +39,8 @@ func full() *state.State {
 	job := s.Job("job.prospect_events")
 	job.Table = "events_of_prospects"
 	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
+	job.Empty = &state.ProspectList{Count: 3, Digest: "0000000000000003fffffffffffffffc", Key: "prospector.state.json.d/empty/3.jsonl"}
+	job.Unavailable = &state.Unavailable{NotFound: 4, Forbidden: 1}
 	job.Schema = schemas.KnockEvents().Fingerprint()
 	former := table("data.sentiment")
 	job.Schemas = map[string]schemas.Table{job.Schema: schemas.KnockEvents(), former.Fingerprint(): former}
@@ -106,6 +108,8 @@ func object(seed uint64) state.Object {
 func fullV4() *state.State {
 	s := full()
 	s.Tombstones = nil
+	job := s.Job("job.prospect_events")
+	job.Empty, job.Unavailable = nil, nil
 	return s
 }
 
@@ -410,6 +414,12 @@ func arbitrary(rng *rand.Rand) *state.State {
 		job.Table, job.Schema = text(), text()
 		if rng.IntN(2) == 0 {
 			job.Prospects = &state.ProspectList{Count: rng.Int64(), Digest: text(), Key: text()}
+		}
+		if rng.IntN(2) == 0 {
+			job.Empty = &state.ProspectList{Count: rng.Int64(), Digest: text(), Key: text()}
+		}
+		if rng.IntN(2) == 0 {
+			job.Unavailable = &state.Unavailable{NotFound: rng.Int64()}
 		}
 		for range rng.IntN(4) {
 			sink := job.Sink(text())

@@ -58,6 +58,12 @@ type Job struct {
 	Survey *schemas.Survey `json:"survey,omitempty"`
 	// Prospects is the list that the last apply has read, or nil.
 	Prospects *ProspectList `json:"prospects,omitempty"`
+	// Unavailable counts the prospects that the source did not return to the last
+	// apply, or is nil.
+	Unavailable *Unavailable `json:"unavailable,omitempty"`
+	// Empty names the list of prospects that have published rows and returned no
+	// event to the last apply that read them, or is nil.
+	Empty *ProspectList `json:"empty,omitempty"`
 	// PreventDestroy is the declared job's, so that it holds also once the
 	// declaration is gone.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
@@ -72,6 +78,12 @@ type ProspectList struct {
 	// Digest is 32 hexadecimal digits, equal wherever the lists are the same.
 	Digest string `json:"digest"`
 	Key    string `json:"key"` // of the object that holds it, in the state's store
+}
+
+// Unavailable counts prospects of one reading.
+type Unavailable struct {
+	NotFound  int64 `json:"not_found,omitempty"`
+	Forbidden int64 `json:"forbidden,omitempty"`
 }
 
 // Sink is what a job owns in one place.
@@ -112,7 +124,7 @@ type Partition struct {
 	Days *Days `json:"days,omitempty"`
 	// Given are those of its rows that the source gave when it was last asked, if
 	// that was not all of them: a prospect could not be read, or the source no
-	// longer has an event. While it gives the same, nothing changes, and the
+	// longer has an event. They may be none. While it gives the same, nothing changes, and the
 	// partition need not be read to find that out.
 	Given *Given `json:"given,omitempty"`
 }
@@ -258,6 +270,14 @@ func (s *State) Clone() *State {
 		if j.Prospects != nil {
 			list := *j.Prospects
 			job.Prospects = &list
+		}
+		if j.Empty != nil {
+			list := *j.Empty
+			job.Empty = &list
+		}
+		if j.Unavailable != nil {
+			counts := *j.Unavailable
+			job.Unavailable = &counts
 		}
 		for address, s := range j.Sinks {
 			sink := *s

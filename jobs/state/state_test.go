@@ -47,6 +47,8 @@ func TestCloneIsIndependent(t *testing.T) {
 		{"table", func(s *state.State) { s.Job("job.prospect_events").Table = "" }},
 		{"prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects.Count++ }},
 		{"no prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects = nil }},
+		{"empty prospects", func(s *state.State) { s.Job("job.prospect_events").Empty.Count++ }},
+		{"unavailable prospects", func(s *state.State) { s.Job("job.prospect_events").Unavailable.NotFound++ }},
 		{"schema", func(s *state.State) { s.Job("job.prospect_events").Schema = "" }},
 		{"a sink more", func(s *state.State) { s.Job("job.prospect_events").Sink("sink.new") }},
 		{"a sink of a job without", func(s *state.State) { s.Job("job.empty").Sink("sink.new") }},

@@ -29,6 +29,11 @@ type planning struct {
 // register declares the flags that plan and apply share.
 func (p *planning) register(fs *flag.FlagSet) {
 	fs.BoolVar(&p.refreshOnly, "refresh-only", false, "Only bring the state up to what the sinks really hold: forget files that are gone. Nothing is read from the source. Goes with neither -target nor -replace.")
+	fs.Func("accept", "Accept what these `guards`, separated by commas, find in the run. May be given several times. See: prospector help guards", func(s string) error {
+		guards, err := plan.ParseGuards(s)
+		p.Accept = append(p.Accept, guards...)
+		return err
+	})
 	addressFlag(fs, "replace", "Write the files of this job or partition, an `address`, anew, even if their rows are right. May be given several times.", &p.Replace)
 	p.registerCommon(fs)
 }
@@ -50,6 +55,8 @@ func (p *planning) check() error {
 		return errors.New("-destroy and -refresh-only do not go together")
 	case len(p.Replace) > 0 && (p.destroy || p.refreshOnly):
 		return errors.New("-replace goes neither with -destroy nor with -refresh-only")
+	case len(p.Accept) > 0 && (p.destroy || p.refreshOnly):
+		return errors.New("-accept goes neither with -destroy nor with -refresh-only, which read nothing from the source")
 	case len(p.Targets) > 0 && p.refreshOnly:
 		return errors.New("-target does not go with -refresh-only")
 	case p.parallelism < 0:
@@ -178,8 +185,8 @@ func (e *env) apply(c *command, p *planning, args []string) int {
 	switch {
 	case len(args) > 1:
 		return c.usage("takes one plan, but got %q", args)
-	case len(args) == 1 && (p.Mode != plan.Normal || len(p.Targets)+len(p.Replace) > 0):
-		return c.usage("a saved plan says itself what it is for: -destroy, -refresh-only, -target and -replace are given to plan")
+	case len(args) == 1 && (p.Mode != plan.Normal || len(p.Targets)+len(p.Replace)+len(p.Accept) > 0):
+		return c.usage("a saved plan says itself what it is for: -destroy, -refresh-only, -target, -replace and -accept are given to plan")
 	case len(args) == 1:
 		saved = args[0]
 	case p.json && !p.approved:

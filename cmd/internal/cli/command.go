@@ -14,6 +14,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/config"
+	"prospector/jobs/plan"
 )
 
 // command is one command of the program: a cli.Command made of its flags, so that
@@ -117,7 +118,7 @@ func (c *command) Run(args []string) int {
 	fs := c.flagSet()
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			c.env.write(c.Help() + "\n")
+			fmt.Fprintln(c.env.Stdout, c.Help())
 			return 0
 		}
 		return c.usage("%v", err)
@@ -146,6 +147,8 @@ func (c *command) AutocompleteFlags() complete.Flags {
 			predict = complete.PredictFiles("*")
 		case "dialect":
 			predict = complete.PredictSet("bigquery", "duckdb", "spark")
+		case "accept":
+			predict = complete.PredictSet(plan.Guards()...)
 		}
 		flags["-"+f.Name] = predict
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/config"
 )
@@ -84,9 +84,9 @@ func (f *formatting) stdin() int {
 	}
 	switch {
 	case f.diff:
-		f.view.Printf("%s", view.Program(diff.Diff("old/<stdin>", src, "new/<stdin>", out)))
+		fmt.Fprintf(f.Stdout, "%s", diff.Diff("old/<stdin>", src, "new/<stdin>", out))
 	case !f.check:
-		f.write(string(out))
+		fmt.Fprintf(f.Stdout, "%s", out)
 	}
 	if f.check && !bytes.Equal(src, out) {
 		return fmtUnformatted
@@ -144,7 +144,7 @@ func (f *formatting) file(name string) error {
 	f.unformatted++
 	f.view.Printf("%s\n", f.shown(name))
 	if f.diff {
-		f.view.Printf("%s", view.Program(diff.Diff("old/"+f.shown(name), src, "new/"+f.shown(name), out)))
+		f.view.Printf("%s", diff.Diff("old/"+f.shown(name), src, "new/"+f.shown(name), out))
 	}
 	if f.check {
 		return nil

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/cli"
 
-	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -23,7 +22,7 @@ type stateCommand struct{ *env }
 func (stateCommand) Synopsis() string { return "Look at the state, and mend it" }
 func (s stateCommand) Run(args []string) int {
 	if len(args) > 0 {
-		s.view.Errorf("Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
+		fmt.Fprintf(s.Stderr, "Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
 		return 1
 	}
 	return cli.RunResultHelp
@@ -53,7 +52,7 @@ of those that the ADDRESSes name. See: prospector help addresses`,
 				for _, a := range s.List() {
 					if selects(wanted, a) {
 						found = true
-						e.view.Printf("%s\n", a)
+						fmt.Fprintln(e.Stdout, a)
 					}
 				}
 				if !found && len(wanted) > 0 {
@@ -182,7 +181,7 @@ func statePullCommand(e *env) *command {
 				}
 				b, err := state.Encode(s)
 				if err == nil {
-					e.view.Printf("%s", view.Document(b))
+					_, err = e.Stdout.Write(b)
 				}
 				return err
 			})

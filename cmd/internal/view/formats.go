@@ -226,14 +226,18 @@ func PlanJSON(p *plan.Plan) ([]byte, error) {
 	for _, c := range p.Checks {
 		checks = append(checks, checkOf(c))
 	}
-	return json.MarshalIndent(object{
+	document := object{
 		"format_version": DocumentVersion, "prospector_version": jobs.Version,
 		"mode": p.Mode, "created": p.Created.Format(time.RFC3339), "applyable": len(p.Blocked()) == 0,
 		"state": object{"lineage": p.Lineage, "serial": p.Serial}, "configuration": p.Config,
 		"targets": append([]string{}, p.Targets...), "replace": append([]string{}, p.Replace...),
 		"changes": changesOf(p), "drift": drift, "checks": checks, "warnings": warnings,
 		"summary": summaryOf(p.Summary(), "plan"), "empty": p.Empty(), "jobs": readingsOf(p),
-	}, "", "  ")
+	}
+	if len(p.Accepted) > 0 {
+		document["accepted"] = p.Accepted
+	}
+	return json.MarshalIndent(document, "", "  ")
 }
 
 // StateJSON is the document of show -json for the state.

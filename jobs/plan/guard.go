@@ -1,0 +1,254 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"prospector/jobs"
+)
+
+// The guards judge a run as a whole. Each row of a night can be right by itself
+// while the night is wrong: a gateway answers "not found" for every prospect, or
+// the API starts to write createdAt another way. A guard refuses the plan until its
+// user accepts the change by name.
+
+// Guard names one judgement.
+type Guard string
+
+// The guards.
+const (
+	GuardIdentity    Guard = "identity"
+	GuardQuarantined Guard = "quarantined"
+	GuardNotFound    Guard = "not-found"
+	GuardForbidden   Guard = "forbidden"
+	GuardGone        Guard = "gone"
+)
+
+// Guards are all of them, as -accept takes them.
+func Guards() []string {
+	return []string{string(GuardIdentity), string(GuardQuarantined), string(GuardNotFound), string(GuardForbidden), string(GuardGone)}
+}
+
+// ParseGuards reads a list of guards that is separated by commas.
+func ParseGuards(list string) (guards []Guard, err error) {
+	for name := range strings.SplitSeq(list, ",") {
+		if !slices.Contains(Guards(), name) {
+			return nil, fmt.Errorf("there is no guard %q; the guards are %s", name, strings.Join(Guards(), ", "))
+		}
+		guards = append(guards, Guard(name))
+	}
+	return guards, nil
+}
+
+// FewEvents is how many events of a type are too few to judge.
+const FewEvents = 5
+
+// Evidence is what the guards judge of one job.
+type Evidence struct {
+	// Known counts the prospects that the source had at the last apply. NotFound
+	// and Forbidden count those of them that it does not return any more.
+	Known, NotFound, Forbidden int64
+	// Types are ascending by type.
+	Types []TypeEvidence
+	// All counts the events of all types.
+	All Quarantining
+	// Targeted reports that the plan is limited to targets. Then no type or column
+	// is judged to be gone.
+	Targeted bool
+	// Emptied counts the published rows that are deleted, or wait for it, while the
+	// source returned no event at all.
+	Emptied int64
+}
+
+// Forget takes the prospects out of the evidence that were unavailable at the last
+// apply already. removed counts the prospects that left the list since.
+func (e *Evidence) Forget(notFound, forbidden, removed int64) {
+	e.Known = max(0, e.Known-max(0, notFound+forbidden-removed))
+	e.NotFound = max(0, e.NotFound-max(0, notFound-removed))
+	e.Forbidden = max(0, e.Forbidden-max(0, forbidden-removed))
+}
+
+// TypeEvidence is the part of the evidence that concerns one event type. The
+// published events are those of completely read prospects.
+type TypeEvidence struct {
+	Type     string
+	Returned int64 // published events that the source returned again
+	// Vanished counts published events that it returned at the last apply, and not
+	// now. Where no event of a partition was read, it may count too few.
+	Vanished int64
+	Read     int64 // events of the type that it returned
+	// Replaced describes new events that took the place of the vanished ones, or is
+	// nil.
+	Replaced *Replacement
+	// Emptied are columns that have a value in nearly all published rows of the
+	// returned events, and in no row that was read.
+	Emptied []string
+	Quarantining
+}
+
+// Quarantining counts events that were read, and those of them that cannot become
+// rows. Distinct counts the latter without repetitions, and Before the distinct
+// ones of the same prospects at the last apply.
+type Quarantining struct {
+	Events, Quarantined, Distinct, Before int64
+	// Reasons counts the quarantined events by reason.
+	Reasons map[string]int64
+}
+
+// most reports whether most events are quarantined, and were not before.
+func (q Quarantining) most() bool {
+	return q.Events >= FewEvents && 2*q.Quarantined > q.Events && 2*q.Before*q.Quarantined <= q.Events*q.Distinct
+}
+
+// MostVanished reports whether most published events are missing. Only then does
+// Judge need to know what Replaced them.
+func (t TypeEvidence) MostVanished() bool {
+	return t.Returned+t.Vanished >= FewEvents && t.Vanished > t.Returned
+}
+
+// reidentified reports whether new events took the place of most published ones.
+func (t TypeEvidence) reidentified() bool {
+	return t.MostVanished() && t.Replaced != nil && t.Replaced.Field != ""
+}
+
+// gone reports whether the source has no event of the type any more.
+func (t TypeEvidence) gone() bool {
+	return t.MostVanished() && t.Vanished >= FewEvents && t.Returned == 0 && t.Read == 0 && !t.reidentified()
+}
+
+// Judge gives the errors that refuse the job's plan, and warnings in their place
+// for the guards that its user accepts. diagnose makes a diagnostic of the job.
+func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) jobs.Diagnostic) (refused, warnings jobs.Diagnostics) {
+	judge := func(g Guard, summary, cause, effect string) {
+		if summary == "" {
+			return
+		}
+		if slices.Contains(accepted, g) {
+			d := diagnose(summary, fmt.Sprintf("%s\n\nThis is accepted with -accept=%s. %s", cause, g, effect))
+			d.Severity = jobs.Warning
+			warnings = append(warnings, d)
+			return
+		}
+		refused = append(refused, diagnose(summary, fmt.Sprintf(
+			"%s\n\nNothing was published. If the source has changed on purpose, accept it with this flag. %s\n\n    -accept=%s", cause, effect, g)))
+	}
+	summary, cause := e.unavailable(e.NotFound, "not found")
+	judge(GuardNotFound, summary, cause, "Their published rows stay.")
+	summary, cause = e.unavailable(e.Forbidden, "forbidden")
+	judge(GuardForbidden, summary, cause, "Their published rows stay.")
+	summary, cause = e.quarantined()
+	judge(GuardQuarantined, summary, cause, "The events go to the quarantine.")
+	summary, cause = e.identity()
+	judge(GuardIdentity, summary, cause, "The new events are added, and on_missing decides whether the published ones stay.")
+	summary, cause = e.gone()
+	judge(GuardGone, summary, cause, "The plan is applied as shown.")
+	return refused, warnings
+}
+
+func (e Evidence) unavailable(prospects int64, outcome string) (summary, cause string) {
+	if prospects*2 <= e.Known {
+		return "", ""
+	}
+	return "Most known prospects are " + outcome, fmt.Sprintf(
+		"The source had %s at the last apply. It now answers %q for %d of them. A gateway that is configured wrongly, or another endpoint or key, looks the same.",
+		counted(e.Known, "prospect"), outcome, prospects)
+}
+
+func (e Evidence) quarantined() (summary, cause string) {
+	var lines []string
+	line := func(q Quarantining, of string) {
+		lines = append(lines, fmt.Sprintf("  %d of %d %s", q.Quarantined, q.Events, of))
+		reasons := slices.SortedFunc(maps.Keys(q.Reasons), func(a, b string) int {
+			return cmp.Or(cmp.Compare(q.Reasons[b], q.Reasons[a]), cmp.Compare(a, b))
+		})
+		for _, reason := range reasons[:min(3, len(reasons))] {
+			lines = append(lines, fmt.Sprintf("    %d: %s", q.Reasons[reason], reason))
+		}
+	}
+	for _, t := range e.Types {
+		if t.most() {
+			line(t.Quarantining, t.Type+" events")
+		}
+	}
+	if len(lines) == 0 && e.All.most() {
+		line(e.All, "events")
+	}
+	if len(lines) == 0 {
+		return "", ""
+	}
+	return "Most events cannot become rows", "Most events that were read would be quarantined:\n\n" + list(lines)
+}
+
+func (e Evidence) identity() (summary, cause string) {
+	var lines []string
+	for _, t := range e.Types {
+		if t.reidentified() {
+			lines = append(lines, fmt.Sprintf("  %d of %d %s events: %s", t.Vanished, t.Vanished+t.Returned, t.Type, t.Replaced))
+		}
+	}
+	if len(lines) == 0 {
+		return "", ""
+	}
+	return "Published events have another identity", "Most published events of completely read prospects vanished, and as many new ones appeared:\n\n" + list(lines) +
+		"\n\nThe ID of an event is made from its prospect, its type and its createdAt. Where one of them changes, every event is exported a second time."
+}
+
+func (e Evidence) gone() (summary, cause string) {
+	switch {
+	case e.Emptied > 0:
+		return "The source has returned no event at all", fmt.Sprintf(
+			"on_missing = \"delete\" would delete %s. An API that fails looks the same. To delete the whole table, run prospector destroy.", counted(e.Emptied, "published row"))
+	case e.Targeted:
+		return "", ""
+	}
+	var types, columns []string
+	for _, t := range e.Types {
+		if t.gone() {
+			types = append(types, "  "+t.Type)
+		}
+		for _, c := range t.Emptied {
+			columns = append(columns, fmt.Sprintf("  %s in %s events", c, t.Type))
+		}
+	}
+	if len(types) > 0 {
+		summary, cause = "An event type is gone", "The source no longer returns any event of these types, though it did at the last apply and their prospects were read completely:\n\n"+list(types)
+	}
+	if len(columns) > 0 {
+		if summary == "" {
+			summary = "A column is empty"
+		} else {
+			summary, cause = "Event types and columns are gone", cause+"\n\n"
+		}
+		cause += "These columns have a value in nearly every published row of what the source returned, and are NULL in every row that was read:\n\n" + list(columns)
+	}
+	return summary, cause
+}
+
+// listed is how many lines of a kind a diagnostic shows.
+const listed = 20
+
+func list(lines []string) string {
+	if more := len(lines) - listed; more > 0 {
+		lines = append(slices.Clone(lines[:listed]), fmt.Sprintf("  … and %d more", more))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func counted(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// WarnWaiting is a warning that published rows are deleted unless their prospects
+// return events.
+func WarnWaiting(job string, prospects, rows int64, after time.Time) jobs.Diagnostic {
+	return jobs.Diagnostic{Severity: jobs.Warning, Address: job, Summary: "Published rows wait for another empty read", Detail: fmt.Sprintf(
+		"%s returned no events. Their %s will be deleted if a read after %s is empty, too.",
+		counted(prospects, "prospect"), counted(rows, "published row"), after.UTC().Format("2006-01-02 15:04 MST"))}
+}

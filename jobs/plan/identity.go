@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Trace is what tells an event from others: the fields that its ID is made from.
+type Trace struct {
+	Prospect, Type string
+	// Created is createdAt in microseconds since 1970-01-01 UTC, or eventTime when
+	// the event has no createdAt.
+	Created   int64
+	NoCreated bool
+}
+
+// Replacement says how new events differ from vanished ones.
+type Replacement struct {
+	// Field is the identity field whose change explains most of the vanished
+	// events, as the API names it; "" when none does.
+	Field string
+	// How describes the change, or is "".
+	How string
+}
+
+// String is a clause such as "createdAt is cut to milliseconds".
+func (r *Replacement) String() string {
+	subject := r.Field
+	if subject == "prospect" {
+		subject = "the prospect"
+	}
+	return subject + " " + cmp.Or(r.How, "has changed")
+}
+
+// pair is a vanished event and the new one that takes its place.
+type pair struct{ before, after Trace }
+
+// enough is the share of the vanished events that a field must explain.
+const enough = 0.8
+
+// Explain finds the identity field by which new events differ from vanished ones
+// of the same type. stale is the share of the vanished events that were missing
+// before, and need no explanation. It gives nil when no field explains most of the
+// vanished events.
+func Explain(vanished, fresh []Trace, stale float64) *Replacement {
+	if len(vanished) == 0 {
+		return nil
+	}
+	need := enough * (1 - stale) * float64(len(vanished))
+	type moment struct {
+		name    string // of a prospect or a type
+		created int64
+	}
+	for _, candidate := range []struct {
+		field string
+		// key is what agrees, and other what differs.
+		key   func(Trace) moment
+		other func(Trace) string
+	}{
+		{"type", func(t Trace) moment { return moment{t.Prospect, t.Created} }, func(t Trace) string { return t.Type }},
+		{"prospect", func(t Trace) moment { return moment{t.Type, t.Created} }, func(t Trace) string { return t.Prospect }},
+	} {
+		after := make(map[moment][]string)
+		for _, t := range fresh {
+			after[candidate.key(t)] = append(after[candidate.key(t)], candidate.other(t))
+		}
+		explained := 0
+		for _, t := range vanished {
+			key := candidate.key(t)
+			i := slices.IndexFunc(after[key], func(other string) bool { return other != candidate.other(t) })
+			if i >= 0 {
+				after[key] = slices.Delete(after[key], i, i+1)
+				explained++
+			}
+		}
+		if explained > 0 && float64(explained) >= need {
+			return &Replacement{Field: candidate.field}
+		}
+	}
+	pairs := byTime(vanished, fresh)
+	if len(pairs) == 0 || float64(len(pairs)) < need {
+		return nil
+	}
+	return &Replacement{Field: "createdAt", How: createdHow(pairs)}
+}
+
+// byTime pairs the events of each prospect and type, in the order of time.
+func byTime(vanished, fresh []Trace) (pairs []pair) {
+	type source struct{ prospect, eventType string }
+	group := func(traces []Trace) map[source][]Trace {
+		groups := make(map[source][]Trace)
+		for _, t := range traces {
+			of := source{t.Prospect, t.Type}
+			groups[of] = append(groups[of], t)
+		}
+		for _, g := range groups {
+			slices.SortFunc(g, func(a, b Trace) int { return cmp.Compare(a.Created, b.Created) })
+		}
+		return groups
+	}
+	after := group(fresh)
+	for of, before := range group(vanished) {
+		for i := range min(len(before), len(after[of])) {
+			pairs = append(pairs, pair{before[i], after[of][i]})
+		}
+	}
+	return pairs
+}
+
+// createdHow describes how createdAt differs, without any of its values.
+func createdHow(pairs []pair) string {
+	all := func(holds func(pair) bool) bool {
+		return !slices.ContainsFunc(pairs, func(p pair) bool { return !holds(p) })
+	}
+	cut := func(to time.Duration) func(pair) bool {
+		unit := to.Microseconds()
+		return func(p pair) bool {
+			off := p.before.Created - p.after.Created
+			return p.after.Created%unit == 0 && -unit < off && off < unit
+		}
+	}
+	shift := pairs[0].after.Created - pairs[0].before.Created
+	switch {
+	case all(func(p pair) bool { return p.after.NoCreated && !p.before.NoCreated }):
+		return "is missing"
+	case all(func(p pair) bool { return !p.after.NoCreated && p.before.NoCreated }):
+		return "is new, and was missing"
+	case all(cut(time.Second)):
+		return "is cut to seconds"
+	case all(cut(time.Millisecond)):
+		return "is cut to milliseconds"
+	case len(pairs) > 1 && all(func(p pair) bool { return p.after.Created-p.before.Created == shift }):
+		by := (time.Duration(shift) * time.Microsecond).Abs().String()
+		for _, zero := range []string{"0s", "0m"} {
+			if shorter := strings.TrimSuffix(by, zero); strings.HasSuffix(shorter, "m") || strings.HasSuffix(shorter, "h") {
+				by = shorter
+			}
+		}
+		if shift < 0 {
+			return "is earlier by " + by
+		}
+		return "is later by " + by
+	}
+	return "has changed"
+}
