@@ -332,7 +332,14 @@ func (s scene) corruptions(t *testing.T) (all []corruption) {
 		if kind == "" || s.name != calmScene && !theirs {
 			return nil
 		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
 		for _, how := range slices.Sorted(maps.Keys(damages)) {
+			if !s.possible(file, info.Size(), how) {
+				continue
+			}
 			all = append(all, corruption{scene: s, kind: kind, file: filepath.ToSlash(file), how: how})
 		}
 		return nil
@@ -343,7 +350,22 @@ func (s scene) corruptions(t *testing.T) (all []corruption) {
 	return all
 }
 
-// damages are what happens to the file at a path. Of false, it cannot happen.
+// possible reports whether something can happen to a file of that size.
+func (s scene) possible(file string, size int64, how string) bool {
+	switch how {
+	case "removed", "a directory", "a dead link", "read-only", "swapped":
+		return true
+	case "no permission":
+		return os.Geteuid() != 0 // there is none that root lacks
+	case "older":
+		_, err := os.Stat(filepath.Join(s.older, file))
+		return err == nil
+	}
+	return size > 0
+}
+
+// damages are what happens to the file at a path. They give false if the file has
+// nothing that it could happen with.
 var damages = map[string]func(rng *rand.Rand, c corruption, path string) (bool, error){
 	"bit": rewriteWith(func(rng *rand.Rand, b []byte) []byte {
 		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
