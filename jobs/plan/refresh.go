@@ -32,6 +32,8 @@ type Drift struct {
 	// both to its caller.
 	Held      int64 `json:"held,omitempty"`
 	Recovered int64 `json:"recovered,omitempty"`
+	// Proven says that the recovered rows are those that were written.
+	Proven bool `json:"proven,omitempty"`
 	// KeptAs is the key of the copy that apply makes of a damaged object.
 	KeptAs string `json:"kept_as,omitempty"`
 }

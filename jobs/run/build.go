@@ -34,6 +34,9 @@ type builder struct {
 	// former has the published rows when the table is another one now; else it
 	// is nil, and the published files have them.
 	former *sink.Stage
+	// recovered has the published rows of partitions with damaged files that no
+	// sink has intact; nil where there are none.
+	recovered *sink.Stage
 	// kept has, of partitions that were compared, the published rows that no new
 	// row replaces, so that a published file is read once. They are few where the
 	// source gives all events; what does not fit in memory is read again.
@@ -88,6 +91,7 @@ type draft struct {
 	eventType string
 	staged    sink.Staged // zero Rows: no new ones
 	in        string      // the sink that has the published rows, "" for none
+	from      *sink.Stage // that has them instead
 	old       state.Partition
 	// gone says that the partition is of a table with other keys: it is not
 	// read, and its rows are in others now.
@@ -224,8 +228,10 @@ func (b *builder) count(drafts []*draft) {
 // release lets go of the rows, which are in the files now.
 func (b *builder) release() error {
 	err := errors.Join(b.staging.Close(), b.kept.Close())
-	if b.former != nil {
-		err = errors.Join(err, b.former.Close())
+	for _, s := range []*sink.Stage{b.former, b.recovered} {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
 	}
 	return err
 }
@@ -275,7 +281,7 @@ func (b *builder) widen(links map[plan.Link]bool) {
 	}
 }
 
-// formerly stands for the sink of rows that are in the former stage.
+// formerly stands for the sink of published rows that are in a stage.
 const formerly = "(former)"
 
 // drafts are all partitions that have new rows or published ones, by path.
@@ -306,10 +312,13 @@ func (b *builder) drafts() (drafts []*draft) {
 			}
 		}
 	}
-	if b.former != nil {
-		for _, p := range b.former.Partitions() {
+	for _, s := range []*sink.Stage{b.former, b.recovered} {
+		if s == nil {
+			continue
+		}
+		for _, p := range s.Partitions() {
 			d := draftOf(p.Partition.Path)
-			d.in, d.old = formerly, state.Partition{Rows: p.Rows, Content: p.Content}
+			d.in, d.from, d.old = formerly, s, state.Partition{Rows: p.Rows, Content: p.Content}
 		}
 	}
 	slices.SortFunc(drafts, func(a, b *draft) int { return cmp.Compare(a.path, b.path) })
@@ -394,7 +403,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 	}
 	var keep func(arrow.Record) error
 	// What gets no new row is seldom written; a former table is in a stage already.
-	if d.staged.Rows > 0 && b.former == nil {
+	if d.staged.Rows > 0 && d.from == nil {
 		d.kept = true
 		keep = func(rows arrow.Record) error {
 			if d.kept = d.kept && !b.kept.Full(); !d.kept {
@@ -594,8 +603,8 @@ func (s *Session) prove(ctx context.Context, table schemas.Table, partition sink
 
 // published are a partition's published rows.
 func (b *builder) published(ctx context.Context, d *draft) sink.Rows {
-	if d.in == formerly {
-		return b.former.Rows(d.path)
+	if d.from != nil {
+		return d.from.Rows(d.path)
 	}
 	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Table, b.dir)
 }

@@ -235,15 +235,23 @@ func (s *Session) difference(d plan.Drift) string {
 	if d.Kind == plan.Foreign {
 		kind = "unknown"
 	}
-	switch {
-	case d.KeptAs != "":
-		return fmt.Sprintf("%s; a copy is kept at %s", kind, s.stores[d.Sink].URI(d.KeptAs))
-	case d.Held == 0 || !plan.IsQuarantine(d.Key):
-		return kind
-	case d.Kind == plan.Deleted || d.Recovered == 0:
-		return fmt.Sprintf("%s; it held %s", kind, plural(d.Held, "event"))
+	thing := "row"
+	if plan.IsQuarantine(d.Key) {
+		thing = "event"
 	}
-	return fmt.Sprintf("%s; %d of its %s can still be read, but not proven", kind, min(d.Recovered, d.Held), plural(d.Held, "event"))
+	switch {
+	case d.Recovered > 0:
+		kind += fmt.Sprintf("; %d of its %s can still be read", min(d.Recovered, d.Held), plural(d.Held, thing))
+		if !d.Proven {
+			kind += ", but not proven to be as they were written"
+		}
+	case d.Held > 0 && thing == "event":
+		kind += "; it held " + plural(d.Held, thing)
+	}
+	if d.KeptAs != "" {
+		kind += "; a copy is kept at " + s.stores[d.Sink].URI(d.KeptAs)
+	}
+	return kind
 }
 
 func (s *Session) driftList(drift []plan.Drift) string {

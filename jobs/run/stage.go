@@ -42,6 +42,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
+	recovered, err := w.recoverRows(ctx, job, &out, former != nil, filepath.Join(dir, "recovered"))
+	if err != nil {
+		return out, err
+	}
 	limit := w.rowMemory()
 	if former != nil {
 		limit /= 2
@@ -70,7 +74,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 
 	target := w.options.target(job.Address)
 	b := &builder{
-		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, kept: kept, dir: dir,
+		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, recovered: recovered, kept: kept, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
 		read: read, waiting: waiting, rewrite: out.Rewrite, types: make(map[string]*typeCount),
 	}

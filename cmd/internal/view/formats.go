@@ -136,6 +136,7 @@ func driftOf(j plan.Job, d plan.Drift) object {
 	}
 	if d.Recovered > 0 {
 		out["recovered"] = d.Recovered
+		out["proven"] = d.Proven
 	}
 	return out
 }

@@ -1,0 +1,113 @@
+package transform
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/schemas"
+)
+
+// maxTies is how many events with the same prospect, type and time Coherent tells
+// apart.
+const maxTies = 256
+
+const microsPerDay = 24 * 60 * 60 * 1_000_000
+
+// Coherent gives the rows of a damaged file that contradict nothing that can be
+// checked: the day of each is one that holdsDay accepts, its texts are Unicode or
+// JSON, and its event_id is that of its prospect, type and time. Rows have the columns of Table.RowColumns. Their
+// other values are not proven by that.
+func Coherent(table schemas.Table, rows Rows, holdsDay func(day int32) bool) Rows {
+	c := newCoherence(table)
+	return filter(rows, func(batch arrow.Record) func(row int) bool {
+		return func(row int) bool { return !c.holds(batch, row, holdsDay) }
+	})
+}
+
+// coherence has the places of the columns that depend on one another.
+type coherence struct {
+	columns                                          []schemas.Column
+	id, prospect, eventType, date, created, happened int
+	checkID                                          bool
+	ids                                              identities
+}
+
+func newCoherence(table schemas.Table) *coherence {
+	columns := table.RowColumns()
+	protected := false
+	of := func(is func(schemas.Column) bool) int {
+		i := slices.IndexFunc(columns, is)
+		protected = protected || i >= 0 && columns[i].Policy != ""
+		return i
+	}
+	named := func(name string) int { return of(func(c schemas.Column) bool { return c.Name == name }) }
+	c := &coherence{
+		columns:   columns,
+		id:        of(func(c schemas.Column) bool { return c.Value == schemas.Identity }),
+		prospect:  of(func(c schemas.Column) bool { return c.Value == schemas.Prospect }),
+		eventType: named("event_type"), created: named("created_at"), happened: named("event_time"),
+	}
+	c.date = named("event_date")
+	// An id is made of values as they were before a policy has changed them.
+	c.checkID = !protected && c.eventType >= 0
+	return c
+}
+
+func (c *coherence) holds(batch arrow.Record, row int, holdsDay func(int32) bool) bool {
+	created, happened := batch.Column(c.created).(*array.Timestamp), batch.Column(c.happened).(*array.Timestamp)
+	if created.IsNull(row) && happened.IsNull(row) {
+		return false
+	}
+	recorded, time := int64(created.Value(row)), int64(happened.Value(row))
+	if created.IsNull(row) {
+		recorded = time
+	}
+	if happened.IsNull(row) {
+		time = recorded
+	}
+	day := time / microsPerDay
+	if time%microsPerDay < 0 {
+		day--
+	}
+	if int64(int32(day)) != day || !holdsDay(int32(day)) {
+		return false
+	}
+	if c.date >= 0 && batch.Column(c.date).(*array.Date32).Value(row) != arrow.Date32(day) {
+		return false
+	}
+	return c.readable(batch, row) && (!c.checkID || c.identified(batch, row, recorded))
+}
+
+// readable reports whether every text is one.
+func (c *coherence) readable(batch arrow.Record, row int) bool {
+	for i, column := range c.columns {
+		if !column.Type.IsText() || batch.Column(i).IsNull(row) {
+			continue
+		}
+		text := batch.Column(i).(*array.String).Value(row)
+		if !utf8.ValidString(text) || column.Type == schemas.JSON && !json.Valid([]byte(text)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *coherence) identified(batch arrow.Record, row int, recorded int64) bool {
+	text := func(at int) string { return batch.Column(at).(*array.String).Value(row) }
+	id, err := base64.RawURLEncoding.DecodeString(text(c.id))
+	if err != nil || len(id) != len(key{}) {
+		return false
+	}
+	k := c.ids.keyOf(text(c.prospect), []byte(text(c.eventType)), recorded)
+	for n := range maxTies {
+		if k.numbered(n) == key(id) {
+			return true
+		}
+	}
+	return false
+}
