@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -128,6 +129,11 @@ func (t Table) Source() []byte {
 		}
 	}
 	return hclwrite.Format(f.Bytes())
+}
+
+// Quote writes a text as the configuration language does.
+func Quote(text string) string {
+	return string(hclwrite.TokensForValue(cty.StringVal(strings.ToValidUTF8(text, "\ufffd"))).Bytes())
 }
 
 // setTexts gives an attribute a list, unless it is empty.

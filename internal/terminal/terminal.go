@@ -21,16 +21,16 @@ import (
 const MaxLine = 4096
 
 // Line escapes text that is printed within a line.
-func Line(s string) string { return shorten(escape(s, "")) }
+func Line(s string) string { return shortened(s, "") }
 
 // Lines escapes text that may have several lines, and tabs.
 func Lines(s string) string {
 	if !strings.Contains(s, "\n") {
-		return shorten(escape(s, "\t"))
+		return shortened(s, "\t")
 	}
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
-		lines[i] = shorten(escape(line, "\t"))
+		lines[i] = shortened(line, "\t")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -113,15 +113,26 @@ func escape(s, keep string) string {
 	return b.String()
 }
 
-// shorten cuts a line that nobody reads to its end.
-func shorten(line string) string {
+// shortened escapes a line, and cuts one that is too long to be read.
+func shortened(line, keep string) string {
 	const slack = 64 // more than what is appended, so that a line is cut once
-	if len(line) <= MaxLine+slack {
-		return line
+	text := line
+	if len(line) > MaxLine+slack {
+		text = line[:boundary(line, MaxLine)]
 	}
-	end := MaxLine
-	for !utf8.RuneStart(line[end]) {
-		end--
+	text = escape(text, keep)
+	if len(text) > MaxLine+slack {
+		text = text[:boundary(text, MaxLine)]
+	} else if len(line) <= MaxLine+slack {
+		return text
 	}
-	return fmt.Sprintf("%s… (%d bytes)", line[:end], len(line))
+	return fmt.Sprintf("%s… (%d bytes)", text, len(line))
+}
+
+// boundary is where a character begins, at that byte or before it.
+func boundary(s string, at int) int {
+	for at > 0 && !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return at
 }

@@ -44,6 +44,8 @@ type Deps struct {
 func Run(d Deps, args []string) int {
 	e := &env{Deps: d, dir: ".", stopped: make(chan struct{}), out: &output{to: d.Stdout}}
 	e.Stdout = e.out
+	e.view = view.NewHuman(e.streams())
+	e.diagnoser = e.view
 	args, err := e.globalOptions(args)
 	if err == nil {
 		var info os.FileInfo
@@ -52,11 +54,9 @@ func Run(d Deps, args []string) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(d.Stderr, "Error:", err)
+		e.view.Errorf("Error: %s\n", err)
 		return 1
 	}
-	e.view = view.NewHuman(e.streams())
-	e.diagnoser = e.view
 
 	// The command is not waited for when the user will not: a second
 	// interrupt ends the program wherever it is.
@@ -111,13 +111,13 @@ func (e *env) run(args []string) int {
 	}
 	if len(args) > 0 && e.getenv("COMP_LINE") == "" {
 		if name := args[0]; !known(name, factories) {
-			fmt.Fprintf(e.Stderr, "Error: there is no command or global option %q\n\nFor what there is: prospector -help\n", name)
+			e.view.Errorf("Error: there is no command or global option %q\n\nFor what there is: prospector -help\n", name)
 			return 1
 		}
 	}
 	code, err := program.Run()
 	if err != nil {
-		fmt.Fprintln(e.Stderr, "Error:", err)
+		e.view.Errorf("Error: %s\n", err)
 		return 1
 	}
 	if code == 127 { // no command; the help was printed
@@ -262,7 +262,7 @@ func (e *env) failed(err error) int {
 
 // usage prints what is wrong with the command's words, and gives the exit code.
 func (c *command) usage(format string, args ...any) int {
-	fmt.Fprintf(c.env.Stderr, "Error: %s: %s\n\nFor its options: prospector %s -help\n", c.name, fmt.Sprintf(format, args...), c.name)
+	c.env.view.Errorf("Error: %s: %s\n\nFor its options: prospector %s -help\n", c.name, view.Format(format, args...), c.name)
 	return 1
 }
 

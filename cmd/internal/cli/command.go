@@ -118,7 +118,7 @@ func (c *command) Run(args []string) int {
 	fs := c.flagSet()
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(c.env.Stdout, c.Help())
+			c.env.write(c.Help() + "\n")
 			return 0
 		}
 		return c.usage("%v", err)

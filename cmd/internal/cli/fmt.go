@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/config"
 )
@@ -84,9 +84,9 @@ func (f *formatting) stdin() int {
 	}
 	switch {
 	case f.diff:
-		fmt.Fprintf(f.Stdout, "%s", diff.Diff("old/<stdin>", src, "new/<stdin>", out))
+		f.view.Printf("%s", view.Program(diff.Diff("old/<stdin>", src, "new/<stdin>", out)))
 	case !f.check:
-		fmt.Fprintf(f.Stdout, "%s", out)
+		f.write(string(out))
 	}
 	if f.check && !bytes.Equal(src, out) {
 		return fmtUnformatted
@@ -144,7 +144,7 @@ func (f *formatting) file(name string) error {
 	f.unformatted++
 	f.view.Printf("%s\n", f.shown(name))
 	if f.diff {
-		f.view.Printf("%s", diff.Diff("old/"+f.shown(name), src, "new/"+f.shown(name), out))
+		f.view.Printf("%s", view.Program(diff.Diff("old/"+f.shown(name), src, "new/"+f.shown(name), out)))
 	}
 	if f.check {
 		return nil

@@ -35,11 +35,11 @@ For the help of a command: prospector help COMMAND`,
 		run: func(c *command, args []string) int {
 			switch {
 			case len(args) == 0:
-				fmt.Fprintln(e.Stdout, c.Help())
+				e.write(c.Help() + "\n")
 				return 0
 			case len(args) == 1:
 				if page, err := pages.ReadFile("help/" + args[0] + ".txt"); err == nil {
-					fmt.Fprint(e.Stdout, string(page))
+					e.write(string(page))
 					return 0
 				}
 			}
@@ -47,7 +47,7 @@ For the help of a command: prospector help COMMAND`,
 			if make, ok := commands()[name]; ok {
 				of := make(e)
 				of.name, of.env = name, e
-				fmt.Fprintln(e.Stdout, of.Help())
+				e.write(of.Help() + "\n")
 				return 0
 			}
 			if name == "schema" || name == "state" { // its subcommands are listed by who knows them

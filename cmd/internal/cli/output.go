@@ -65,10 +65,10 @@ func (e *env) output(outputs []jobs.Output, args []string, asJSON, raw bool) err
 	case raw:
 		switch value := o.Value.(type) {
 		case string:
-			fmt.Fprint(e.Stdout, value)
+			e.write(value)
 			return nil
 		case float64, bool:
-			fmt.Fprint(e.Stdout, view.Literal(value))
+			e.write(string(view.Literal(value)))
 			return nil
 		}
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a single value",

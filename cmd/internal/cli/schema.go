@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"flag"
-	"fmt"
 	"slices"
 
 	"github.com/hashicorp/cli"
@@ -21,7 +20,7 @@ type schemaCommand struct{ *env }
 func (schemaCommand) Synopsis() string { return "Show what tables are, and what they could be" }
 func (s schemaCommand) Run(args []string) int {
 	if len(args) > 0 {
-		fmt.Fprintf(s.Stderr, "Error: schema: there is no subcommand %q; prospector schema lists those that there are\n", args[0])
+		s.view.Errorf("Error: schema: there is no subcommand %q; prospector schema lists those that there are\n", args[0])
 		return 1
 	}
 	return cli.RunResultHelp
@@ -71,7 +70,7 @@ comes from, and what is done with what the table does not expect.`,
 					e.view.Printf("\n")
 				}
 				if asHCL {
-					e.view.Printf("# %s\n%s", job.Address, job.Table.Source())
+					e.view.Printf("# %s\n%s", job.Address, view.Program(job.Table.Source()))
 				} else {
 					e.view.Table(job)
 				}

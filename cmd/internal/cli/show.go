@@ -88,7 +88,7 @@ func (e *env) showHuman(p *plan.Plan) {
 // document prints what was encoded, or passes the error on.
 func (e *env) document(b []byte, err error) error {
 	if err == nil {
-		e.view.Printf("%s\n", b)
+		e.view.Printf("%s\n", view.Document(b))
 	}
 	return err
 }

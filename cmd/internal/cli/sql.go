@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/sink/ddl"
 )
@@ -60,7 +61,7 @@ asks nobody.`,
 			if len(statements) == 0 {
 				return c.usage("there is no job %q", only)
 			}
-			e.view.Printf("%s", strings.Join(statements, "\n"))
+			e.view.Printf("%s", view.Program(strings.Join(statements, "\n")))
 			return 0
 		},
 	}

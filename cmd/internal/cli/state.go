@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/cli"
 
+	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -22,7 +23,7 @@ type stateCommand struct{ *env }
 func (stateCommand) Synopsis() string { return "Look at the state, and mend it" }
 func (s stateCommand) Run(args []string) int {
 	if len(args) > 0 {
-		fmt.Fprintf(s.Stderr, "Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
+		s.view.Errorf("Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
 		return 1
 	}
 	return cli.RunResultHelp
@@ -52,7 +53,7 @@ of those that the ADDRESSes name. See: prospector help addresses`,
 				for _, a := range s.List() {
 					if selects(wanted, a) {
 						found = true
-						fmt.Fprintln(e.Stdout, a)
+						e.view.Printf("%s\n", a)
 					}
 				}
 				if !found && len(wanted) > 0 {
@@ -181,7 +182,7 @@ func statePullCommand(e *env) *command {
 				}
 				b, err := state.Encode(s)
 				if err == nil {
-					_, err = e.Stdout.Write(b)
+					e.view.Printf("%s", view.Document(b))
 				}
 				return err
 			})

@@ -49,6 +49,9 @@ func (e *env) exit(code int) int {
 	return 1
 }
 
+// write writes what is the user's own or the program's, byte for byte.
+func (e *env) write(text string) { _, _ = io.WriteString(e.out, text) }
+
 // ignoreClosedPipe lets a command finish what it changes although the program
 // that reads its output has ended. Any other command ends with its reader, by
 // SIGPIPE, as those of Unix do.

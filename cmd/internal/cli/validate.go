@@ -38,6 +38,6 @@ func (e *env) printJSON(value any) int {
 	if err != nil {
 		return e.failed(err)
 	}
-	e.view.Printf("%s\n", b)
+	e.view.Printf("%s\n", view.Document(b))
 	return 0
 }

@@ -39,17 +39,37 @@ func NewHuman(s Streams) *Human {
 	return &Human{Streams: s}
 }
 
-// Printf prints to the output.
+// Printf prints to the output. Its arguments are escaped as Format does.
 func (v *Human) Printf(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.clearBar()
-	fmt.Fprintf(v.Out, format, args...)
+	v.locked(format, args...)
 }
+
+func (v *Human) locked(format string, args ...any) {
+	v.clearBar()
+	print(v.Out, Format(format, args...))
+}
+
+// Errorf prints to the error stream.
+func (v *Human) Errorf(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.clearBar()
+	print(v.Err, Format(format, args...))
+}
+
+// print is where text leaves for a stream. Who asks for the output learns of an
+// error there.
+func print(to io.Writer, text Text) { _, _ = io.WriteString(to, string(text)) }
+
+// clearLine moves the cursor to the beginning of a terminal's line, and empties
+// the line.
+const clearLine Text = "\r\033[K"
 
 func (v *Human) clearBar() {
 	if v.bar {
-		fmt.Fprint(v.Out, "\r\033[K")
+		print(v.Out, clearLine)
 		v.bar = false
 	}
 }
@@ -64,11 +84,15 @@ const (
 	under  = "4"
 )
 
-func (v *Human) paint(text string, codes ...string) string {
+func (v *Human) paint(text string, codes ...string) Text {
+	return v.color(Format("%s", text), codes...)
+}
+
+func (v *Human) color(text Text, codes ...string) Text {
 	if !v.Color || text == "" {
 		return text
 	}
-	return "\033[" + strings.Join(codes, ";") + "m" + text + "\033[0m"
+	return painted(text, codes)
 }
 
 // Diagnostics prints problems to the error stream, each with the line of the
@@ -78,46 +102,45 @@ func (v *Human) Diagnostics(ds jobs.Diagnostics) {
 	defer v.mu.Unlock()
 	v.clearBar()
 	for _, d := range ds {
-		fmt.Fprint(v.Err, "\n"+v.diagnostic(d))
+		print(v.Err, "\n"+v.diagnostic(d))
 	}
 }
 
-func (v *Human) diagnostic(d jobs.Diagnostic) string {
+// diagnostic is a problem in lines that are all indented or marked but the first:
+// an error's text may have several, and none may look like another message.
+func (v *Human) diagnostic(d jobs.Diagnostic) Text {
 	color, label := red, "Error: "
 	if d.Severity == jobs.Warning {
 		color, label = yellow, "Warning: "
 	}
-	var b strings.Builder
-	b.WriteString(v.paint(label, bold, color) + v.paint(d.Summary, bold) + "\n")
+	text := v.paint(label, bold, color) + v.paint(d.Summary, bold) + "\n"
 	if o := d.Origin; o != nil {
-		fmt.Fprintf(&b, "\n  on %s line %d", o.Filename, o.Line)
+		text += Format("\n  on %s line %d", o.Filename, o.Line)
 		if o.Context != "" {
-			fmt.Fprintf(&b, ", in %s", o.Context)
+			text += Format(", in %s", o.Context)
 		}
-		b.WriteString(":\n")
+		text += ":\n"
 		if o.Code != "" {
-			fmt.Fprintf(&b, "  %2d: %s\n", o.Line, v.highlight(o))
+			text += Format("  %2d: %s\n", o.Line, v.highlight(o))
 		}
 	} else if d.Address != "" {
-		fmt.Fprintf(&b, "\n  with %s\n", d.Address)
+		text += Format("\n  with %s\n", d.Address)
 	}
 	if d.Detail != "" {
-		b.WriteString("\n" + wrap(d.Detail, v.Width-2) + "\n")
+		text += "\n" + prefixed(paragraphs(d.Detail, v.Width-4), "  ")
 	}
-	bar := v.paint("│", color) + " "
 	if !v.Color {
-		return b.String()
+		return text
 	}
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	return v.paint("╷", color) + "\n" + bar + strings.Join(lines, "\n"+bar) + "\n" + v.paint("╵", color) + "\n"
+	return v.paint("╷", color) + "\n" + prefixed(text, v.paint("│", color)+" ") + v.paint("╵", color) + "\n"
 }
 
-func (v *Human) highlight(o *jobs.Origin) string {
+func (v *Human) highlight(o *jobs.Origin) Text {
 	from, to := o.HighlightStart, o.HighlightEnd
 	if from < 0 || to > len(o.Code) || from >= to {
-		return o.Code
+		return code(o.Code)
 	}
-	return o.Code[:from] + v.paint(o.Code[from:to], under) + o.Code[to:]
+	return code(o.Code[:from]) + v.color(code(o.Code[from:to]), under) + code(o.Code[to:])
 }
 
 // wrap breaks long lines at blanks; lines that are indented are left alone.
@@ -153,10 +176,10 @@ const (
 )
 
 // Interrupting is Diagnoser's.
-func (v *Human) Interrupting() { v.Printf("\n%s\n", wrap(interrupting, v.Width-2)) }
+func (v *Human) Interrupting() { v.Printf("\n%s\n", paragraphs(interrupting, v.Width-2)) }
 
 // Aborted is Diagnoser's.
-func (v *Human) Aborted() { v.Printf("\n%s\n", wrap(aborted, v.Width-2)) }
+func (v *Human) Aborted() { v.Printf("\n%s\n", paragraphs(aborted, v.Width-2)) }
 
 // Cancelled is Operation's.
 func (v *Human) Cancelled(m plan.Mode) {
@@ -177,14 +200,14 @@ func operation(m plan.Mode) string {
 // Saved is Operation's.
 func (v *Human) Saved(path string) {
 	v.Printf("\nSaved the plan to: %s\n\nIt holds events, so keep it as secret as the lake.%s\n", path,
-		v.hint("\nTo perform exactly these actions, run:\n\n    prospector apply "+path))
+		v.hint(Format("\nTo perform exactly these actions, run:\n\n    prospector apply %s", path)))
 }
 
 // Hint prints what to do next, unless nobody does it by hand.
-func (v *Human) Hint(text string) { v.Printf("%s", v.hint(text)) }
+func (v *Human) Hint(text Text) { v.Printf("%s", v.hint(text)) }
 
 // hint is what to do next, for people who do it by hand.
-func (v *Human) hint(text string) string {
+func (v *Human) hint(text Text) Text {
 	if v.Automation {
 		return ""
 	}
@@ -202,13 +225,13 @@ func (v *Human) Validated(c *jobs.Configuration, valid bool) {
 func (v *Human) Verifying(done, of int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.progress("Verifying", fmt.Sprintf("%s of %s files", count(done), count(of)), int64(done), int64(of))
+	v.progress("Verifying", Format("%s of %s files", count(done), count(of)), int64(done), int64(of))
 }
 
 // Verified is Verify's.
 func (v *Human) Verified(r run.Verified) {
 	for _, f := range r.Findings {
-		v.Printf("\n%s %s\n\n%s\n", v.paint("Finding:", bold, red), f.URI, wrap(f.Problem, v.Width-2))
+		v.Printf("\n%s %s\n\n%s", v.paint("Finding:", bold, red), f.URI, prefixed(paragraphs(f.Problem, v.Width-4), "  "))
 	}
 	what := fmt.Sprintf("%s, %s, %s", plural(r.Files, "file"), plural(r.Rows, "row"), size(r.Bytes))
 	if len(r.Findings) == 0 {

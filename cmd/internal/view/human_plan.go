@@ -120,7 +120,7 @@ func (v *Human) legend(p *plan.Plan) {
 	for _, c := range changesOf(p) {
 		used[c.Action] = true
 	}
-	var lines string
+	var lines Text
 	for _, l := range []struct {
 		action plan.Action
 		means  string
@@ -129,7 +129,7 @@ func (v *Human) legend(p *plan.Plan) {
 		{plan.Replace, "replace, that is write anew"},
 	} {
 		if used[l.action] {
-			lines += fmt.Sprintf("%s%s %s\n", strings.Repeat(" ", 3-visible(v.symbol(l.action))), v.symbol(l.action), l.means)
+			lines += Format("%s%s %s\n", strings.Repeat(" ", 3-visible(v.symbol(l.action))), v.symbol(l.action), l.means)
 		}
 	}
 	if lines != "" {
@@ -138,13 +138,13 @@ func (v *Human) legend(p *plan.Plan) {
 }
 
 // fate says in the headline of a job that its table is destroyed.
-func (v *Human) fate(j plan.Job) string {
+func (v *Human) fate(j plan.Job) Text {
 	if !j.Destroy {
 		return ""
 	}
-	text := " will be " + v.paint("destroyed", red, bold) + " in " + strings.Join(j.Sinks, " and ")
+	text := Format(" will be %s in %s", v.paint("destroyed", red, bold), strings.Join(j.Sinks, " and "))
 	if j.Why != "" {
-		text += ", since " + j.Why
+		text += Format(", since %s", j.Why)
 	}
 	return text
 }
@@ -282,7 +282,7 @@ type fold struct {
 
 // changeLines are a line a change; where there are many, neighbours that differ
 // only in their last partition key share one.
-func (v *Human) changeLines(j plan.Job) []string {
+func (v *Human) changeLines(j plan.Job) []Text {
 	var folds []fold
 	changes := slices.DeleteFunc(slices.Clone(j.Changes), func(c plan.Change) bool { return c.Action == plan.NoOp })
 	for _, c := range changes {
@@ -295,26 +295,26 @@ func (v *Human) changeLines(j plan.Job) []string {
 		f.add(c)
 		folds = append(folds, f)
 	}
-	var lines [][2]string
+	var lines [][2]Text
 	for _, f := range folds {
-		lines = append(lines, [2]string{v.symbol(f.action) + " " + f.name(), f.effect(j.Rewrite)})
+		lines = append(lines, [2]Text{Format("%s %s", v.symbol(f.action), f.name()), Format("%s", f.effect(j.Rewrite))})
 	}
 	if q := j.Quarantine; q != nil {
-		lines = append(lines, [2]string{v.symbol(q.Action()) + " quarantine", fmt.Sprintf("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
+		lines = append(lines, [2]Text{v.symbol(q.Action()) + " quarantine", Format("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
 	}
 	for _, w := range j.Obsolete {
-		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "left by an apply that was interrupted"})
+		lines = append(lines, [2]Text{Format("%s %s", v.symbol(plan.Delete), w.Key), "left by an apply that was interrupted"})
 	}
 	for _, w := range j.Foreign {
-		lines = append(lines, [2]string{v.symbol(plan.Delete) + " " + w.Key, "not prospector's"})
+		lines = append(lines, [2]Text{Format("%s %s", v.symbol(plan.Delete), w.Key), "not prospector's"})
 	}
 	width := 0
 	for _, l := range lines {
 		width = max(width, visible(l[0]))
 	}
-	out := make([]string, len(lines))
+	out := make([]Text, len(lines))
 	for i, l := range lines {
-		out[i] = l[0] + strings.Repeat(" ", width-visible(l[0])+2) + l[1]
+		out[i] = Format("%s%s%s", l[0], strings.Repeat(" ", width-visible(l[0])+2), l[1])
 	}
 	return out
 }
@@ -383,7 +383,7 @@ func (f *fold) size() string {
 
 func parent(path string) string { return path[:strings.LastIndex(path, "/")+1] }
 
-func (v *Human) symbol(a plan.Action) string {
+func (v *Human) symbol(a plan.Action) Text {
 	switch a {
 	case plan.Create:
 		return v.paint("+", green)
@@ -398,8 +398,8 @@ func (v *Human) symbol(a plan.Action) string {
 }
 
 // visible is the number of columns that text takes, colours aside.
-func visible(text string) int {
-	n := 0
+func visible(of Text) int {
+	n, text := 0, string(of)
 	for {
 		start := strings.Index(text, "\033[")
 		if start < 0 {
@@ -466,7 +466,7 @@ func (v *Human) OutputList(outputs []jobs.Output) {
 }
 
 // Literal writes a value as the configuration language would.
-func Literal(value any) string { return literal(value, "") }
+func Literal(value any) Text { return Program(literal(value, "")) }
 
 // literal is Literal in a line that is indented so far.
 func literal(value any, indent string) string {

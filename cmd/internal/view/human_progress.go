@@ -62,22 +62,22 @@ func (v *Human) Progress(p run.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.run.read = p
-	tell := fmt.Sprintf("%s of %s prospects, %s, %s, %s",
+	tell := Format("%s of %s prospects, %s, %s, %s",
 		count(p.Prospects), count(p.Of), plural(p.Events, "event"), plural(p.Requests, "request"), size(p.Bytes))
 	if p.Failed > 0 {
-		tell += fmt.Sprintf(", %s failed", count(p.Failed))
+		tell += Format(", %s failed", count(p.Failed))
 	}
 	v.progress(p.Job, tell, p.Prospects, p.Of)
 }
 
 // progress moves the bar, or now and then prints a line.
-func (v *Human) progress(job, tell string, done, of int64) {
+func (v *Human) progress(job string, tell Text, done, of int64) {
 	if !v.Terminal {
 		if now := time.Now(); v.run.lines.IsZero() {
 			v.run.lines = now
 		} else if now.Sub(v.run.lines) >= plainEvery {
 			v.run.lines = now
-			fmt.Fprintf(v.Out, "%s: Still reading... %s\n", job, tell)
+			v.locked("%s: Still reading... %s\n", job, tell)
 		}
 		return
 	}
@@ -86,11 +86,8 @@ func (v *Human) progress(job, tell string, done, of int64) {
 	if of > 0 {
 		full = int(done * cells / of)
 	}
-	line := strings.Repeat("█", full) + strings.Repeat("░", cells-full) + " " + tell
-	if runes := []rune(line); len(runes) >= v.Width {
-		line = string(runes[:v.Width-1])
-	}
-	fmt.Fprint(v.Out, "\r\033[K"+line)
+	line := Format("%s%s %s", strings.Repeat("█", full), strings.Repeat("░", cells-full), tell)
+	print(v.Out, clearLine+cut(line, v.Width-1))
 	v.bar = true
 }
 
@@ -141,13 +138,12 @@ func (v *Human) ApplyDone(job string, c plan.Change, took time.Duration) {
 	p.add(c.Action)
 	if p.of > foldAbove {
 		if v.Terminal {
-			v.progress(job, fmt.Sprintf("%d of %d partitions published", p.done, p.of), int64(p.done), int64(p.of))
+			v.progress(job, Format("%d of %d partitions published", p.done, p.of), int64(p.done), int64(p.of))
 		} else if p.done == p.of {
-			fmt.Fprintf(v.Out, "%s: %s\n", job, p)
+			v.locked("%s: %s\n", job, p)
 		}
 		return
 	}
 	done := map[plan.Action]string{plan.Create: "Creation", plan.Update: "Modification", plan.Replace: "Replacement", plan.Delete: "Destruction"}[c.Action]
-	v.clearBar()
-	fmt.Fprintf(v.Out, "%s: %s complete after %s\n", v.paint(partitionAddress(job, c.Partition), bold), done, took.Round(time.Millisecond))
+	v.locked("%s: %s complete after %s\n", v.paint(partitionAddress(job, c.Partition), bold), done, took.Round(time.Millisecond))
 }

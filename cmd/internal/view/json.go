@@ -57,7 +57,7 @@ func (v *JSON) locked(kind, level, message string, members object) {
 	if err != nil { // cannot be: there is nothing in it that JSON has not
 		b = fmt.Appendf(nil, `{"format_version":%q,"type":"log","@level":"error","@message":%q,"@module":"prospector.ui","@timestamp":""}`, StreamVersion, err)
 	}
-	_, _ = v.out.Write(append(b, '\n')) // a reader that has gone needs no error
+	print(v.out, Document(b)+"\n")
 }
 
 // Diagnostics is Diagnoser's.

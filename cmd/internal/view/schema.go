@@ -29,9 +29,9 @@ func (v *Human) Table(job jobs.Job) {
 		}
 	}
 	for i, c := range all {
-		line := "  "
+		var line Text = "  "
 		for column, text := range rows[i] {
-			line += text + strings.Repeat(" ", widths[column]-utf8.RuneCountInString(text)+2)
+			line += Format("%s%s", text, strings.Repeat(" ", widths[column]-utf8.RuneCountInString(text)+2))
 		}
 		from := c.Provenance()
 		if c.Value != "" {
@@ -168,10 +168,10 @@ func (v *Human) Proposals(p Proposals) {
 	}
 	v.Printf("#\n# Say pii = true, or a policy, where values are about people.\n")
 	for _, column := range p.Columns {
-		v.Printf("\n%s", column.Source())
+		v.Printf("\n%s", Program(column.Source()))
 	}
 	for _, eventType := range p.EventTypes {
-		v.Printf("\n# events: %d\n# event_types = [%q] would expect their type.\n", p.Survey.EventTypes[eventType], eventType)
+		v.Printf("\n# events: %d\n# event_types = [%s] would expect their type.\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
 	}
 	for _, f := range schemas.Counts(p.Survey.Mismatched) {
 		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
