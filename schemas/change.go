@@ -72,7 +72,7 @@ func Diff(before, after Table) (changes []Change) {
 			}
 			changes = append(changes, Change{c.Name, kind, string(was.Type), string(c.Type)})
 		}
-		if was.Value != c.Value || !slices.Equal(was.From, c.From) || !slices.Equal(was.When, c.When) {
+		if was.Value != c.Value || !slices.Equal(was.From, c.From) || !slices.Equal(was.When, c.When) || was.Time != c.Time {
 			changes = append(changes, Change{c.Name, Resourced, was.Provenance(), c.Provenance()})
 		}
 		if was.Policy != c.Policy || c.Policy == Hash && before.HashKeyID != after.HashKeyID {
@@ -106,8 +106,8 @@ func (t Type) holds(narrower Type) bool {
 	return false
 }
 
-// Provenance says in a few words where a column's values come from: paths and
-// event types, or what they are derived from.
+// Provenance says in a few words where a column's values come from: paths, event
+// types and the form of times, or what they are derived from.
 func (c Column) Provenance() string {
 	if c.Value != "" {
 		return string(c.Value)
@@ -115,6 +115,9 @@ func (c Column) Provenance() string {
 	s := listed(c.From)
 	if len(c.When) > 0 {
 		s += " of " + listed(c.When)
+	}
+	if c.Time != "" {
+		s += " as " + listed([]string{c.Time})
 	}
 	return s
 }

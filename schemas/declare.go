@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,8 +42,8 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	out := t
 	out.Columns = slices.Clone(t.Columns)
 	for i, c := range columns {
-		if c.Value != "" || IsCore(c.Name) {
-			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so it cannot be declared otherwise"}
+		if (c.Value != "" || IsCore(c.Name)) && !t.differsInTime(c) {
+			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of event_time and created_at"}
 		}
 		if err := c.check(); err != nil {
 			return Table{}, err
@@ -77,6 +78,14 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 		out.HashKeyID = t.HashKey.ID()
 	}
 	return out, nil
+}
+
+// differsInTime reports whether a column is one of the table's times but for the
+// form in which they are written.
+func (t Table) differsInTime(c Column) bool {
+	was, ok := t.Column(c.Name)
+	was.Time = c.Time
+	return ok && c.Type == Timestamp && reflect.DeepEqual(was, c)
 }
 
 // What BigQuery takes as a column's name: LAKE_CONTRACT.md, "BigQuery external
@@ -125,6 +134,14 @@ func (c Column) check() error {
 	}
 	if problem := checkPatterns(c.When); problem != "" {
 		return wrong("when", "%s", problem)
+	}
+	if c.Time != "" {
+		if c.Type != Timestamp && c.Type != Date {
+			return wrong("time", "the column's type must be timestamp or date")
+		}
+		if _, err := ParseTimeFormat(c.Time); err != nil {
+			return wrong("time", "%v", err)
+		}
 	}
 	if c.Policy == "" {
 		return nil

@@ -89,6 +89,7 @@ type block struct {
 		From        []string `hcl:"from,optional"`
 		Value       string   `hcl:"value,optional"`
 		When        []string `hcl:"when,optional"`
+		Time        string   `hcl:"time,optional"`
 		Policy      string   `hcl:"policy,optional"`
 		PII         bool     `hcl:"pii,optional"`
 		Description string   `hcl:"description,optional"`
@@ -120,7 +121,7 @@ func (b block) table() (Table, error) {
 	for i, c := range b.Columns {
 		column := Column{
 			Name: c.Name, Type: Type(c.Type), From: c.From, Value: Derivation(c.Value),
-			When: c.When, Policy: Policy(c.Policy), PII: c.PII, Description: c.Description,
+			When: c.When, Time: c.Time, Policy: Policy(c.Policy), PII: c.PII, Description: c.Description,
 		}
 		if err := column.check(); err != nil {
 			return Table{}, err

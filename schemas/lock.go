@@ -86,6 +86,9 @@ func (c Column) write(to *hclwrite.Body, described bool) {
 	}
 	setTexts(b, "from", c.From)
 	setTexts(b, "when", c.When)
+	if c.Time != "" {
+		b.SetAttributeValue("time", cty.StringVal(c.Time))
+	}
 	if c.Policy != "" {
 		b.SetAttributeValue("policy", cty.StringVal(string(c.Policy)))
 	}
@@ -123,9 +126,13 @@ func (t Table) Source() []byte {
 		b.SetAttributeTraversal("hash_key", hcl.Traversal{hcl.TraverseRoot{Name: "var"}, hcl.TraverseAttr{Name: "hash_key"}})
 	}
 	for _, c := range t.Unpartitioned().Columns {
-		if !IsCore(c.Name) {
+		switch {
+		case !IsCore(c.Name):
 			b.AppendNewline()
 			c.write(b, true)
+		case c.Time != "": // all that can be declared of it
+			b.AppendNewline()
+			b.AppendNewBlock("column", []string{c.Name}).Body().SetAttributeValue("time", cty.StringVal(c.Time))
 		}
 	}
 	return hclwrite.Format(f.Bytes())

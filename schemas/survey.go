@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Field is a place in events of one type, and what kind of JSON stands there.
@@ -55,6 +56,9 @@ type Survey struct {
 	// Mismatched counts the events whose value, at a path of a column, is not
 	// of the column's type.
 	Mismatched map[Field]int64
+	// Times says how the values of those fields are times: all of them, of each
+	// field. Others are absent.
+	Times map[Field]TimeForms
 	// Further counts fields that are not among Unmapped, since there are too
 	// many or their names are no names.
 	Further int64
@@ -62,11 +66,12 @@ type Survey struct {
 
 // NewSurvey is an empty one.
 func NewSurvey() Survey {
-	return Survey{make(map[string]int64), make(map[Field]int64), make(map[Field]int64), 0}
+	return Survey{make(map[string]int64), make(map[Field]int64), make(map[Field]int64), make(map[Field]TimeForms), 0}
 }
 
 // Add adds another survey's counts.
 func (s *Survey) Add(o Survey) {
+	s.addTimes(o)
 	for k, n := range o.EventTypes {
 		s.EventTypes[k] += n
 	}
@@ -79,17 +84,46 @@ func (s *Survey) Add(o Survey) {
 	s.Further += o.Further
 }
 
+// addTimes keeps of each field the forms that its values have in both surveys. It
+// is called before the counts are added.
+func (s *Survey) addTimes(o Survey) {
+	for _, fields := range []map[Field]int64{o.Unmapped, o.Mismatched} {
+		for f := range fields {
+			times := o.Times[f]
+			if s.Unmapped[f]+s.Mismatched[f] > 0 {
+				times &= s.Times[f]
+			}
+			if delete(s.Times, f); times != 0 {
+				s.Times[f] = times
+			}
+		}
+	}
+}
+
 // FieldCount is one count of a survey.
 type FieldCount struct {
 	Field
 	Events int64 `json:"events"`
+	// Time is the one way in which all of the values are times, or "":
+	// TimeForms.String.
+	Time string `json:"time,omitempty"`
+}
+
+// Counts lists the fields of a survey, which are its Unmapped or its Mismatched,
+// as the function Counts does, with their times.
+func (s Survey) Counts(fields map[Field]int64) []FieldCount {
+	counts := Counts(fields)
+	for i := range counts {
+		counts[i].Time = s.Times[counts[i].Field].String()
+	}
+	return counts
 }
 
 // Counts lists counted fields, ascending by event type, path and kind.
 func Counts(fields map[Field]int64) []FieldCount {
 	all := make([]FieldCount, 0, len(fields))
 	for f, n := range fields {
-		all = append(all, FieldCount{f, n})
+		all = append(all, FieldCount{Field: f, Events: n})
 	}
 	slices.SortFunc(all, func(a, b FieldCount) int {
 		return cmp.Or(cmp.Compare(a.EventType, b.EventType), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind))
@@ -107,7 +141,7 @@ type surveyJSON struct {
 
 // MarshalJSON writes the counts in order.
 func (s Survey) MarshalJSON() ([]byte, error) {
-	return json.Marshal(surveyJSON{s.EventTypes, Counts(s.Unmapped), Counts(s.Mismatched), s.Further})
+	return json.Marshal(surveyJSON{s.EventTypes, s.Counts(s.Unmapped), s.Counts(s.Mismatched), s.Further})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -123,6 +157,11 @@ func (s *Survey) UnmarshalJSON(text []byte) error {
 	}
 	for _, c := range form.Mismatched {
 		s.Mismatched[c.Field] += c.Events
+	}
+	for _, c := range slices.Concat(form.Unmapped, form.Mismatched) {
+		if times := parseTimeForms(c.Time); times != 0 {
+			s.Times[c.Field] = times
+		}
 	}
 	s.Further = form.Further
 	return nil
@@ -197,14 +236,16 @@ type Proposal struct {
 	Events int64 // that it would fill
 }
 
-// Infer proposes columns for the fields that have none in the table, most filled
-// first. The table can be declared with all of them: what could not is left out,
+// Infer proposes columns for the fields that a survey has found and that have none
+// in the table, most filled first. The table can be declared with all of them: what could not is left out,
 // such as fields that a column has begun to take since they were counted.
-func Infer(t Table, fields map[Field]int64) []Proposal {
+func Infer(t Table, found Survey) []Proposal {
 	type place struct {
 		kinds, types map[string]bool
+		times        TimeForms
 		events       int64
 	}
+	fields := found.Unmapped
 	places := make(map[string]*place)
 	for f, n := range fields {
 		if f.EventType == "" || strings.Contains(f.EventType, "*") { // which a column cannot name
@@ -212,10 +253,11 @@ func Infer(t Table, fields map[Field]int64) []Proposal {
 		}
 		p := places[f.Path]
 		if p == nil {
-			p = &place{kinds: make(map[string]bool), types: make(map[string]bool)}
+			p = &place{kinds: make(map[string]bool), types: make(map[string]bool), times: AnyTime}
 			places[f.Path] = p
 		}
 		p.kinds[f.Kind], p.types[f.EventType] = true, true
+		p.times &= found.Times[f]
 		p.events += n
 	}
 	paths := slices.Sorted(maps.Keys(places))
@@ -233,6 +275,9 @@ func Infer(t Table, fields map[Field]int64) []Proposal {
 	for _, path := range paths {
 		p := places[path]
 		c := Column{Name: t.columnNameFor(path), Type: typeFor(p.kinds), From: []string{path}, When: slices.Sorted(maps.Keys(p.types))}
+		if of, format, ok := p.times.column(); ok {
+			c.Type, c.Time = of, format
+		}
 		if declared, err := t.Declare(c); err == nil && len(p.kinds) > 0 {
 			t = declared
 			all = append(all, Proposal{c, p.events})
@@ -298,4 +343,17 @@ func (p Proposal) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	p.Column.write(f.Body(), true)
 	return append(fmt.Appendf(nil, "# events: %d\n", p.Events), hclwrite.Format(f.Bytes())...)
+}
+
+// InferTime proposes how the times of a field are written that its column does not
+// read as times. It returns the column's block, or nil where it is not certain.
+func (t Table) InferTime(of FieldCount) []byte {
+	c, ok := t.Taking(of.Path, of.EventType)
+	kind, format, isTime := parseTimeForms(of.Time).column()
+	if !ok || !isTime || kind != Timestamp || format == "" || c.Type != Timestamp && c.Type != Date || c.Time == format {
+		return nil
+	}
+	f := hclwrite.NewEmptyFile()
+	f.Body().AppendNewBlock("column", []string{c.Name}).Body().SetAttributeValue("time", cty.StringVal(format))
+	return hclwrite.Format(f.Bytes())
 }

@@ -84,7 +84,7 @@ func TestInfer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, p := range Infer(KnockEvents(), test.fields) {
+			for _, p := range Infer(KnockEvents(), Survey{Unmapped: test.fields}) {
 				got = append(got, fmt.Sprintf("%s %s %s %s: %d", p.Column.Name, p.Column.Type, strings.Join(p.Column.From, ","), strings.Join(p.Column.When, ","), p.Events))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -112,7 +112,7 @@ func TestInferredColumnsCanBeDeclared(t *testing.T) {
 			fields[Field{types[rng.IntN(len(types))], strings.Join(path, "."), kinds[rng.IntN(len(kinds))]}] = rng.Int64N(5) + 1
 		}
 		table := []Table{KnockEvents(), Core()}[rng.IntN(2)]
-		all := Infer(table, fields)
+		all := Infer(table, Survey{Unmapped: fields})
 		var columns []Column
 		source := []byte("schema \"s\" {\n")
 		for _, p := range all {

@@ -76,6 +76,9 @@ type Column struct {
 	// When lists the event types whose fields the column takes; a trailing "*"
 	// stands for any ending. Empty means every type.
 	When []string `json:"when,omitempty"`
+	// Time says how the source writes the times of a timestamp or date column, as
+	// ParseTimeFormat reads it; "" is ISO 8601 alone.
+	Time string `json:"time,omitempty"`
 	// Policy says how values are protected, or is "".
 	Policy Policy `json:"policy,omitempty"`
 	// PII marks columns that hold personal data.
@@ -229,6 +232,9 @@ func (c Column) signature() string {
 	s := fmt.Sprintf("%q %q %q %q %q", c.Name, c.Type, c.Value, c.From, c.When)
 	if c.Policy != "" {
 		s += fmt.Sprintf(" %q", c.Policy)
+	}
+	if c.Time != "" {
+		s += fmt.Sprintf(" time %q", c.Time)
 	}
 	return s
 }

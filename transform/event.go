@@ -33,6 +33,7 @@ func Event(columns []schemas.Column, batch arrow.Record, row int) ([]byte, error
 // rebuilder makes events of rows, one at a time.
 type rebuilder struct {
 	columns []schemas.Column
+	times   []*schemas.TimeFormat // of the columns
 	extraAt int
 	parsed  document
 	text    []byte
@@ -41,6 +42,7 @@ type rebuilder struct {
 func newRebuilder(columns []schemas.Column) *rebuilder {
 	r := &rebuilder{columns: columns}
 	for i, c := range columns {
+		r.times = append(r.times, timeFormat(c))
 		if c.Value == schemas.Extra {
 			r.extraAt = i
 		}
@@ -121,8 +123,12 @@ func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error)
 	case *array.Boolean:
 		b = strconv.AppendBool(b, values.Value(row))
 	case *array.Timestamp:
-		b = append(appendTime(append(b, '"'), int64(values.Value(row))), '"')
+		b = r.appendTime(b, column, int64(values.Value(row)))
 	case *array.Date32:
+		if r.times[column] != nil {
+			b = r.appendTime(b, column, int64(values.Value(row))*microsADay)
+			break
+		}
 		b = append(values.Value(row).ToTime().AppendFormat(append(b, '"'), time.DateOnly), '"')
 	default:
 		panic(fmt.Sprintf("column %s: no JSON for Arrow type %s", r.columns[column].Name, values.DataType()))
@@ -133,4 +139,16 @@ func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error)
 		return part{}, fmt.Errorf("the column %s is not as prospector writes it", r.columns[column].Name)
 	}
 	return p, nil
+}
+
+// appendTime writes a time in the form that its column is exact for.
+func (r *rebuilder) appendTime(dst []byte, column int, micros int64) []byte {
+	switch f := r.times[column]; {
+	case f == nil:
+		return append(appendTime(append(dst, '"'), micros), '"')
+	case f.Micros > 0:
+		return f.AppendNumber(dst, micros)
+	default:
+		return append(f.AppendText(append(dst, '"'), micros), '"')
+	}
 }

@@ -167,3 +167,16 @@ func appendFloat(dst []byte, bits int64) []byte {
 	}
 	return dst
 }
+
+// floor gives the largest integer that is not above the number, if it fits.
+func (d *decimal) floor() (int64, bool) {
+	whole := *d
+	whole.last = max(d.first, min(d.last, d.first+d.point))
+	cut := whole.last < d.last
+	n, ok := whole.int64()
+	if cut && d.negative {
+		ok = ok && n > math.MinInt64
+		n--
+	}
+	return n, ok
+}

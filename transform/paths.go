@@ -28,9 +28,10 @@ type node struct {
 	// respelled says that no path leads here: the key is one of a protected path
 	// in another case. Columns take nothing here.
 	respelled bool
-	policy    schemas.Policy // of values here, or ""
-	standIn   document       // what stands for a protected value
-	views     []*view        // of the shapes that objects had here
+	times     *schemas.TimeFormat // of the column, if it declares one
+	policy    schemas.Policy      // of values here, or ""
+	standIn   document            // what stands for a protected value
+	views     []*view             // of the shapes that objects had here
 
 	// What events have had here: values that are not of the column's type, and
 	// fields that no column takes (nil until there are some).
@@ -50,6 +51,7 @@ func compile(columns []schemas.Column, protected []protection, eventType string)
 			_, at := root.grow(path)
 			at.column, at.rank = int32(i), int32(rank)
 			at.to, at.whole = c.Type, c.Type == schemas.JSON
+			at.times = timeFormat(c)
 		}
 	}
 	for _, p := range protected {
@@ -242,17 +244,20 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 		c.str = v.string()
 		return e.give(at, &c, true), nil
 	}
-	outcome, err := c.coerce(at.to, v, &e.scratch)
-	switch {
-	case err != nil:
+	var outcome outcome
+	if at.times != nil {
+		outcome = c.coerceTime(at.to, *at.times, v)
+	} else if outcome, err = c.coerce(at.to, v, &e.scratch); err != nil {
 		return false, err
-	case outcome == mismatch:
-		e.misfits = append(e.misfits, misfit{at, kindOf(v)})
+	}
+	switch outcome {
+	case mismatch:
+		e.misfits = append(e.misfits, misfit{at, kindOf(v), timeFormsOf(v)})
 		return false, nil
-	case outcome == none:
+	case none:
 		return false, nil
-	case outcome == repaired:
-		e.misfits = append(e.misfits, misfit{at, notUnicode})
+	case repaired:
+		e.misfits = append(e.misfits, misfit{at: at, kind: notUnicode})
 	}
 	return e.give(at, &c, outcome == exact), nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -38,6 +39,10 @@ func everyType(t testing.TB) schemas.Table {
 		schemas.Column{Name: "a_timestamp", Type: schemas.Timestamp, From: []string{"data.timestamp", "at"}},
 		schemas.Column{Name: "a_date", Type: schemas.Date, From: []string{"data.date"}},
 		schemas.Column{Name: "a_json", Type: schemas.JSON, From: []string{"data.json", "json"}},
+		schemas.Column{Name: "in_s", Type: schemas.Timestamp, From: []string{"data.in_s", "data.in_s2"}, Time: "unix_s"},
+		schemas.Column{Name: "in_ms", Type: schemas.Timestamp, From: []string{"data.in_ms"}, Time: "unix_ms"},
+		schemas.Column{Name: "in_us", Type: schemas.Timestamp, From: []string{"data.in_us"}, Time: "unix_us"},
+		schemas.Column{Name: "by_layout", Type: schemas.Timestamp, From: []string{"data.by_layout"}, Time: "%d.%m.%Y %H:%M"},
 		schemas.Column{Name: "outer", Type: schemas.Int64, From: []string{"data.outer"}},
 		schemas.Column{Name: "inner", Type: schemas.Int64, From: []string{"data.outer.inner", "data.outer.a.b"}},
 	)
@@ -75,7 +80,7 @@ func rebuild(table schemas.Table, row map[string]any) (map[string]any, error) {
 		}
 		switch v := value.(type) {
 		case time.Time:
-			value = v.Format(time.RFC3339Nano)
+			value = written(c.Time, v)
 		case json.RawMessage:
 			if !jsontext.IsPortable(v) {
 				return nil, fmt.Errorf("the column %s cannot be read by every reader", c.Name)
@@ -150,6 +155,19 @@ func decodeExactly(text []byte, into any) error {
 		return quoted
 	})
 	return decode(text, into)
+}
+
+// written is a time as its column says that the source writes it.
+func written(form string, t time.Time) any {
+	units := map[string]int64{"unix_s": 1e6, "unix_ms": 1e3, "unix_us": 1}
+	switch unit := units[form]; {
+	case unit > 0:
+		text := big.NewRat(t.UnixMicro(), unit).FloatString(6)
+		return json.Number(strings.TrimRight(strings.TrimRight(text, "0"), "."))
+	case form == "%d.%m.%Y %H:%M":
+		return t.Format("02.01.2006 15:04")
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 func set(object map[string]any, path []string, value any) {
@@ -473,11 +491,13 @@ var (
 		`9007199254740993`, `0.1000000000000000055511151231257827`, `1e999999999`, `"2022-01-13"`, `"2022-02-29"`, `"2022-01-13T19:27:37Z"`,
 		`"\ud83d"`, `"\ude00 \ud83d\ud83d\ude00"`, "\"\xff\"", "\"\xed\xa0\xbd\\n\"", `["\ud83d"]`, `{"x":"\ud83d","inner":"\ud83d"}`,
 		`{"$bytes":"7aC9"}`, `{"$$bytes":"7aC9"}`, `[{"$bytes":"7aC9"}]`, `{"$bytes":"aGk="}`, `{"$bytes":"\ud83d"}`, `{"$bytes":{"$bytes":"7aC9"}}`, `{"inner":5,"$bytes":"7aC9"}`, `"7aC9"`,
+		`1643709620`, `1643709620.5`, `1643709620.1234567`, `-1.5`, `1643709620000`, `1643709620000.25`, `"1643709620000"`, `1643709620123456`, `1.64e9`,
+		`"13.01.2022 19:27"`, `"13.01.2022 19:27:30"`, `"2022-01-13T19:27:37.5+00:00"`, `"2022-01-13T21:27:37+02:00"`,
 		`{}`, `[]`, `[null,{"b":1,"a":[]}]`, `{"inner":5}`, `{"inner":null,"a":{"b":"7"}}`, `{"a":{"b":1.0},"x":{}}`, `{"":{"$from":0}}`,
 	}
 	oddPlaces = []string{
 		"direction", "messageDirection", "from", "sender", "body", "text", "message", "string", "text2", "int64", "n", "float64", "big",
-		"bool", "date", "json", "outer", "status", "startTime", "timestamp", "unknown", "$from", "$bytes", "", "a.b",
+		"bool", "date", "json", "outer", "status", "startTime", "timestamp", "in_s", "in_s2", "in_ms", "in_us", "by_layout", "unknown", "$from", "$bytes", "", "a.b",
 	}
 )
 

@@ -23,7 +23,21 @@ type tree struct {
 }
 
 // tally counts events by the kind of value that they have at a place.
-type tally [kinds]int64
+type tally struct {
+	events [kinds]int64
+	times  [kinds]schemas.TimeForms // of all of them; nothing while there is none
+}
+
+func (t *tally) add(k kind, times func() schemas.TimeForms) {
+	switch {
+	case k != aString && k != anInteger && k != aNumber:
+	case t.events[k] == 0:
+		t.times[k] = times()
+	case t.times[k] != 0:
+		t.times[k] &= times()
+	}
+	t.events[k]++
+}
 
 // place is where events have fields that no column takes: at a node, or below one.
 type place struct {
@@ -37,7 +51,7 @@ type place struct {
 func (t *tree) count(e *event) {
 	t.events++
 	for _, m := range e.misfits {
-		m.at.mismatched[m.kind]++
+		m.at.mismatched.add(m.kind, func() schemas.TimeForms { return m.times })
 	}
 	for _, u := range e.unknown {
 		switch f := u.field; {
@@ -104,7 +118,7 @@ func (t *tree) value(p *place, v value) {
 	switch kind := kindOf(v); {
 	case kind == noKind:
 	case kind != anObject || !v.hasMore():
-		p.tally[kind]++
+		p.tally.add(kind, func() schemas.TimeForms { return timeFormsOf(v) })
 	default:
 		for key, field := range v.fields() {
 			t.field(p, key, field)
@@ -118,7 +132,7 @@ func (t *tree) fold(p *place) {
 		t.further++
 	} else if p.folded != t.events {
 		p.folded = t.events
-		p.tally[anObject]++
+		p.tally.events[anObject]++
 	}
 }
 
@@ -148,26 +162,30 @@ func (f *Flattener) Survey() schemas.Survey {
 }
 
 func (n *node) tell(s *schemas.Survey, eventType string) {
-	n.mismatched.tell(s.Mismatched, eventType, n.path)
+	n.mismatched.tell(s, s.Mismatched, eventType, n.path)
 	if n.unmapped != nil {
-		n.unmapped.tell(s.Unmapped, eventType, n.path)
+		n.unmapped.tell(s, eventType, n.path)
 	}
 	for _, c := range n.children {
 		c.tell(s, eventType)
 	}
 }
 
-func (p *place) tell(fields map[schemas.Field]int64, eventType, path string) {
-	p.tally.tell(fields, eventType, path)
+func (p *place) tell(s *schemas.Survey, eventType, path string) {
+	p.tally.tell(s, s.Unmapped, eventType, path)
 	for key, c := range p.children {
-		c.tell(fields, eventType, join(path, key))
+		c.tell(s, eventType, join(path, key))
 	}
 }
 
-func (t *tally) tell(fields map[schemas.Field]int64, eventType, path string) {
-	for k, n := range t {
+func (t *tally) tell(s *schemas.Survey, fields map[schemas.Field]int64, eventType, path string) {
+	for k, n := range t.events {
 		if n > 0 {
-			fields[schemas.Field{EventType: eventType, Path: path, Kind: kind(k).String()}] += n
+			f := schemas.Field{EventType: eventType, Path: path, Kind: kind(k).String()}
+			fields[f] += n
+			if t.times[k] != 0 {
+				s.Times[f] = t.times[k]
+			}
 		}
 	}
 }

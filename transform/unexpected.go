@@ -39,8 +39,9 @@ func (u *Unexpected) Error() string {
 
 // misfit is a value that is not of the type of its place's column.
 type misfit struct {
-	at   *node
-	kind kind
+	at    *node
+	kind  kind
+	times schemas.TimeForms
 }
 
 // kind is what stands at a place of an event.

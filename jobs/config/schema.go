@@ -21,7 +21,7 @@ type schema struct {
 
 var (
 	schemaAttributes = []string{"extends", "description", "event_types", "unknown_field", "unknown_type", "mismatch", "hash_key"}
-	columnAttributes = []string{"type", "from", "when", "policy", "pii", "description"}
+	columnAttributes = []string{"type", "from", "when", "time", "policy", "pii", "description"}
 )
 
 // schema decodes a table: the columns of the one that it extends, or else those
@@ -155,6 +155,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 	inner.choice("type", keywords(schemas.Types()), (*string)(&c.Type))
 	inner.texts("from", `a list of paths in an event, such as ["data.sentiment"]`, &c.From)
 	inner.texts("when", `a list of event types, such as ["SMS_MESSAGE", "EMAIL_*"]`, &c.When)
+	inner.text("time", &c.Time)
 	inner.choice("policy", keywords(schemas.Policies()), (*string)(&c.Policy))
 	inner.bool("pii", &c.PII)
 	inner.text("description", &c.Description)

@@ -116,7 +116,7 @@ func TestBrokenUnicode(t *testing.T) {
 		t.Errorf("the second night has changes: %+v", s)
 	}
 
-	for _, column := range schemas.Infer(h.job().Table, p.Jobs[0].Survey.Unmapped) {
+	for _, column := range schemas.Infer(h.job().Table, *p.Jobs[0].Survey) {
 		if strings.Contains(fmt.Sprint(column.Column.From), "$") {
 			t.Errorf("a column is proposed for %v", column.Column.From)
 		}

@@ -119,10 +119,15 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		}
 		warn("There are texts that are not Unicode", lines, effect)
 	}
+	times := false
 	if lines := newFields(mismatched, known.Mismatched, func(f schemas.Field) string {
 		s := schemas.DescribeKind(f.Kind)
 		if c, ok := job.Table.Taking(f.Path, f.EventType); ok {
 			s += fmt.Sprintf(", and the column %s is %s", c.Name, c.Type)
+			times = times || c.Type == schemas.Timestamp || c.Type == schemas.Date
+			if form := seen.Times[f].String(); form != "" && c.Type == schemas.Timestamp {
+				s += fmt.Sprintf("; time = %q would read it", form)
+			}
 		}
 		return s
 	}); len(lines) > 0 {
@@ -130,14 +135,28 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		if job.Table.Mismatch == schemas.Quarantine {
 			effect = `Their events are quarantined, as the schema says mismatch = "quarantine".`
 		}
-		warn("There are values of another type than their column's", lines, effect+" Give the column a type that holds all of them, such as json, or leave it so.")
+		remedy := " Give the column a type that holds all of them, such as json, or leave it so."
+		if times {
+			remedy = ` A column of times can declare how they are written: time = "unix_ms", "unix_s", "unix_us" or a layout such as "%d.%m.%Y %H:%M". Columns of other types can have one that holds all values, such as json.`
+		}
+		warn("There are values of another type than their column's", lines, effect+remedy)
 	}
 
 	// What is known stays known on a night on which it was not seen.
+	for _, fields := range []map[schemas.Field]int64{known.Unmapped, known.Mismatched} {
+		for f := range fields {
+			if times := known.Times[f]; times != 0 && seen.Unmapped[f]+seen.Mismatched[f] == 0 {
+				seen.Times[f] = times
+			}
+		}
+	}
 	keep(seen.EventTypes, known.EventTypes, func(string) bool { return true })
 	unmapped := func(f schemas.Field) bool { _, taken := job.Table.Taking(f.Path, f.EventType); return !taken }
 	keep(seen.Unmapped, known.Unmapped, unmapped)
-	keep(seen.Mismatched, known.Mismatched, func(f schemas.Field) bool { return !unmapped(f) })
+	keep(seen.Mismatched, known.Mismatched, func(f schemas.Field) bool {
+		c, taken := job.Table.Taking(f.Path, f.EventType)
+		return taken && (c.Time == "" || c.Time != known.Times[f].String()) // or else it is read by now
+	})
 	seen.Bound()
 	into.Survey = &seen
 }

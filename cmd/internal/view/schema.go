@@ -138,7 +138,7 @@ type Proposals struct {
 
 // ProposalsFor makes the proposals of what was found.
 func ProposalsFor(job jobs.Job, found schemas.Survey) Proposals {
-	p := Proposals{Job: job, Columns: schemas.Infer(job.Table, found.Unmapped), Survey: found}
+	p := Proposals{Job: job, Columns: schemas.Infer(job.Table, found), Survey: found}
 	for _, eventType := range slices.Sorted(maps.Keys(found.EventTypes)) {
 		if !job.Table.Knows(eventType) {
 			p.EventTypes = append(p.EventTypes, eventType)
@@ -173,8 +173,11 @@ func (v *Human) Proposals(p Proposals) {
 	for _, eventType := range p.EventTypes {
 		v.Printf("\n# events: %d\n# event_types = [%s] would expect their type.\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
 	}
-	for _, f := range schemas.Counts(p.Survey.Mismatched) {
+	for _, f := range p.Survey.Counts(p.Survey.Mismatched) {
 		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
+		if block := p.Job.Table.InferTime(f); block != nil {
+			v.Printf("# With this, it would:\n%s", Program(block))
+		}
 	}
 	if p.Survey.Further > 0 {
 		v.Printf("\n# There are more fields that are not listed: %d.\n", p.Survey.Further)

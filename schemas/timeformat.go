@@ -1,0 +1,135 @@
+package schemas
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The units in which a column's times can be counted since 1970-01-01 UTC.
+const (
+	UnixSeconds = "unix_s"
+	UnixMillis  = "unix_ms"
+	UnixMicros  = "unix_us"
+)
+
+// TimeFormat is how a source writes times: as numbers of a unit, or as texts of a
+// layout. It is what Column.Time means.
+type TimeFormat struct {
+	// Micros is how many microseconds a unit has; 0 of a layout.
+	Micros        int64
+	parse, format string // the layout, in the terms of package time
+}
+
+// directives are those of a layout, as in BigQuery's PARSE_TIMESTAMP, in Python and
+// in C's strptime, with what they are in package time. Go parses a fraction of a
+// second wherever seconds are, so %f has no part in parsing.
+var directives = map[string]string{
+	"%Y": "2006", "%y": "06", "%m": "01", "%b": "Jan", "%B": "January", "%d": "02", "%e": "_2", "%j": "002", "%a": "Mon", "%A": "Monday",
+	"%H": "15", "%I": "03", "%p": "PM", "%M": "04", "%S": "05", "%z": "-0700", "%Ez": "-07:00",
+	"%F": "2006-01-02", "%D": "01/02/06", "%T": "15:04:05", "%R": "15:04",
+}
+
+// ParseTimeFormat reads a Column.Time that is not empty. The error is a clause.
+func ParseTimeFormat(text string) (TimeFormat, error) {
+	switch text {
+	case UnixSeconds:
+		return TimeFormat{Micros: 1e6}, nil
+	case UnixMillis:
+		return TimeFormat{Micros: 1e3}, nil
+	case UnixMicros:
+		return TimeFormat{Micros: 1}, nil
+	}
+	if !strings.Contains(text, "%") {
+		return TimeFormat{}, fmt.Errorf("%q is neither %s, %s or %s, nor a layout such as %q", text, UnixSeconds, UnixMillis, UnixMicros, "%d.%m.%Y %H:%M")
+	}
+	return parseLayout(text)
+}
+
+func parseLayout(text string) (f TimeFormat, err error) {
+	var has []string
+	for rest := text; rest != ""; {
+		if fraction, ok := strings.CutPrefix(rest, ".%f"); ok && len(has) > 0 && strings.Contains("%S %T", has[len(has)-1]) && strings.HasSuffix(f.parse, "05") {
+			f.format += ".000000"
+			rest = fraction
+			continue
+		}
+		if rest[0] != '%' {
+			if !strings.ContainsRune(" -/.:,TZ", rune(rest[0])) {
+				return TimeFormat{}, fmt.Errorf("the layout %q has %q between its directives; it can have blanks, T, Z and - / . : ,", text, rest[:1])
+			}
+			f.parse, f.format, rest = f.parse+rest[:1], f.format+rest[:1], rest[1:]
+			continue
+		}
+		directive := rest[:min(2, len(rest))]
+		if strings.HasPrefix(rest, "%Ez") {
+			directive = "%Ez"
+		}
+		layout, ok := directives[directive]
+		if !ok {
+			return TimeFormat{}, fmt.Errorf("the layout %q has the unknown directive %q; there are %s, and %%f after %%S. or %%T.", text, directive, strings.Join(sortedDirectives(), " "))
+		}
+		has = append(has, directive)
+		f.parse, f.format, rest = f.parse+layout, f.format+layout, rest[len(directive):]
+	}
+	any := func(of ...string) bool {
+		return slices.ContainsFunc(has, func(d string) bool { return slices.Contains(of, d) })
+	}
+	switch {
+	case !any("%Y", "%y", "%F", "%D"):
+		err = fmt.Errorf("the layout %q has no year", text)
+	case !any("%F", "%D", "%j") && !(any("%m", "%b", "%B") && any("%d", "%e")):
+		err = fmt.Errorf("the layout %q has no day of the year", text)
+	case any("%I") != any("%p"):
+		err = fmt.Errorf("the layout %q needs both %%I and %%p, or %%H", text)
+	}
+	sample := time.Date(2024, 11, 23, 0, 0, 0, 0, time.UTC)
+	if read, wrong := time.Parse(f.parse, sample.Format(f.format)); err == nil && (wrong != nil || !read.Equal(sample)) {
+		err = fmt.Errorf("the layout %q does not read the times that it writes", text)
+	}
+	return f, err
+}
+
+func sortedDirectives() (all []string) {
+	for d := range directives {
+		all = append(all, d)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// ParseText reads a text of the layout, as microseconds since 1970-01-01 UTC.
+// Further digits are cut. exact says that AppendText writes the same text again.
+func (f TimeFormat) ParseText(text []byte) (micros int64, exact, ok bool) {
+	t, err := time.Parse(f.parse, string(text))
+	if err != nil {
+		return 0, false, false
+	}
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return 0, false, false
+	}
+	micros = t.UnixMicro()
+	return micros, bytes.Equal(f.AppendText(nil, micros), text), true
+}
+
+// AppendText writes a time by the layout, in UTC.
+func (f TimeFormat) AppendText(dst []byte, micros int64) []byte {
+	return time.UnixMicro(micros).UTC().AppendFormat(dst, f.format)
+}
+
+// AppendNumber writes a time as a number of the unit, in the shortest way.
+func (f TimeFormat) AppendNumber(dst []byte, micros int64) []byte {
+	if micros < 0 {
+		dst, micros = append(dst, '-'), -micros
+	}
+	dst = strconv.AppendInt(dst, micros/f.Micros, 10)
+	if rest := micros % f.Micros; rest != 0 {
+		fraction := strconv.AppendInt(nil, f.Micros+rest, 10)
+		fraction[0] = '.'
+		dst = append(dst, bytes.TrimRight(fraction, "0")...)
+	}
+	return dst
+}

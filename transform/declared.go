@@ -1,0 +1,121 @@
+package transform
+
+import "prospector/schemas"
+
+// coerceTime is coerce to a column that declares how its times are written. That
+// form comes first. ISO 8601, as coerce takes it, is always accepted as well, so
+// that a source that changes to it loses nothing; such a text is kept. Anything
+// else is a mismatch.
+func (c *cell) coerceTime(to schemas.Type, f schemas.TimeFormat, v value) outcome {
+	kind := v.kind()
+	switch {
+	case kind == noKind, kind == aString && len(v.string()) == 0:
+		return none
+	case kind == aNumber && f.Micros > 0:
+		return c.coerceUnix(to, f, v.raw())
+	case kind != aString:
+		return mismatch
+	case f.Micros > 0:
+		if outcome := c.coerceUnix(to, f, v.string()); outcome != mismatch {
+			return kept // a text of digits is no number
+		}
+	default:
+		if micros, exactly, ok := f.ParseText(v.string()); ok {
+			return c.setTime(to, micros, exactly)
+		}
+	}
+	return min(c.coerceText(to, v.string()), kept)
+}
+
+// coerceUnix is coerce of what may be the text of a number of f's unit.
+func (c *cell) coerceUnix(to schemas.Type, f schemas.TimeFormat, text []byte) outcome {
+	d, ok := parseDecimal(text)
+	if !ok {
+		return mismatch
+	}
+	for unit := f.Micros; unit > 1; unit /= 10 {
+		d.point++
+	}
+	micros, ok := d.floor()
+	if !ok || micros < minSeconds*1e6 || micros >= (maxSeconds+1)*1e6 || ofCoarserUnit(f, micros) {
+		return mismatch
+	}
+	var canonical [40]byte
+	return c.setTime(to, micros, string(f.AppendNumber(canonical[:0], micros)) == string(text))
+}
+
+// timeFormat is how a column's times are written, or nil where it declares nothing.
+func timeFormat(c schemas.Column) *schemas.TimeFormat {
+	if c.Time == "" {
+		return nil
+	}
+	f, err := schemas.ParseTimeFormat(c.Time)
+	if err != nil {
+		panic(err) // the column was checked when it was declared or read
+	}
+	return &f
+}
+
+// setTime sets a timestamp or the UTC day of one.
+func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
+	c.int = micros
+	if to == schemas.Date {
+		c.int = int64(dayOf(micros))
+		exactly = exactly && c.int*microsADay == micros
+	}
+	if exactly {
+		return exact
+	}
+	return kept
+}
+
+// Numbers of seconds from September 2001 to May 2033. Milliseconds and
+// microseconds of that time are a thousand and a million times as large, so that
+// the unit can be told from the number; and no North American telephone number is
+// among them.
+const firstSecond, lastSecond = 1_000_000_000, 2_000_000_000 - 1
+
+// ofCoarserUnit reports whether a number would be a time of January 1970, while it
+// is one of our time in seconds or milliseconds: then the source has changed its
+// unit, and no time is better than a wrong one.
+func ofCoarserUnit(f schemas.TimeFormat, micros int64) bool {
+	for coarser := int64(1e3); coarser*f.Micros <= 1e6; coarser *= 1e3 {
+		if now := micros / (1e6 / coarser); now >= firstSecond && now <= lastSecond {
+			return true
+		}
+	}
+	return false
+}
+
+// timeFormsOf says in which ways a value can be a time.
+func timeFormsOf(v value) schemas.TimeForms {
+	text := v.raw()
+	switch v.kind() {
+	case aString:
+		text = v.string()
+		if _, _, _, ok := parseTime(text); ok {
+			return schemas.ISOTime
+		}
+		if _, ok := parseDate(text); ok {
+			return schemas.ISODate
+		}
+	case aNumber:
+	default:
+		return 0
+	}
+	d, ok := parseDecimal(text)
+	if !ok {
+		return 0
+	}
+	n, ok := d.floor()
+	switch {
+	case !ok:
+	case n >= firstSecond && n <= lastSecond:
+		return schemas.InSeconds
+	case n >= firstSecond*1e3 && n/1e3 <= lastSecond:
+		return schemas.InMillis
+	case n >= firstSecond*1e6 && n/1e6 <= lastSecond:
+		return schemas.InMicros
+	}
+	return 0
+}
