@@ -32,7 +32,8 @@ func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.S
 	}
 	written, err := writeLock(ctx, dir, declaredLock(c))
 	if err := errors.Join(err, dir.Close()); err != nil {
-		return fmt.Errorf("writing the schema lock: %w", err)
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The schema lock cannot be written",
+			Detail: fmt.Sprintf("%s.\n\nIf %s is not a regular file, remove it.", err, schemas.LockFile)}
 	}
 	if !written {
 		e.view.Printf("Schema lock: %s, as it was\n", schemas.LockFile)
