@@ -1,0 +1,229 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink"
+	"prospector/sink/store"
+	"prospector/sink/verify"
+	"prospector/transform"
+)
+
+// recoverRows stages what can be read of the partitions that no sink has intact,
+// where files of them are damaged: the rows of intact files, and the coherent rows
+// of damaged ones. It gives nil where there are no such partitions. The rows of a
+// table that is rewritten are not recovered.
+func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, rewritten bool, dir string) (*sink.Stage, error) {
+	var r *recovery
+	for _, path := range plan.Partitions(p.Prior) {
+		partition, err := sink.ParsePartition(job.Table, path)
+		files := damagedFiles(p, path)
+		if err != nil || len(files) == 0 || rewritten {
+			continue
+		}
+		if r == nil {
+			r = &recovery{planning: w, job: job, plan: p, stage: sink.NewStage(job.Table, dir, w.rowMemory()/8)}
+			w.stages = append(w.stages, r.stage)
+		}
+		if err := r.partition(ctx, partition, files); err != nil {
+			return nil, err
+		}
+	}
+	if r == nil {
+		return nil, nil
+	}
+	return r.stage, nil
+}
+
+// damagedFile is a damaged file, as the state knows it, and its sink.
+type damagedFile struct {
+	sink string
+	state.File
+	proven  bool               // its rows are those that were written
+	flipped *store.FlippedByte // what to undo, if that proves the rows
+}
+
+// damagedFiles are those of a partition that no sink has intact.
+func damagedFiles(p *plan.Job, path string) (files []damagedFile) {
+	for _, address := range p.Sinks {
+		found := p.Prior[address]
+		if _, intact := found.Partitions[path]; intact {
+			return nil
+		}
+		broken := found.Broken[path]
+		for _, f := range broken.Files {
+			if found.Damaged[f.Key] != "" && broken.Schema == p.Schema {
+				files = append(files, damagedFile{sink: address, File: f})
+			}
+		}
+	}
+	return files
+}
+
+// recovery stages the rows of damaged partitions.
+type recovery struct {
+	*planning
+	job   jobs.Job
+	plan  *plan.Job
+	stage *sink.Stage
+}
+
+// partition stages one partition: each row once, from an intact file if there is
+// one that has it, else from a file whose rows are proven, else from another one.
+func (r *recovery) partition(ctx context.Context, partition sink.Partition, files []damagedFile) error {
+	seen := make(transform.IDs)
+	in, intact, ok := publishedIn(r.plan.Sinks, r.plan.Prior, partition.Path)
+	if ok {
+		rows := readPublished(ctx, r.stores[in], intact.Files, r.job.Table, r.stageDir())
+		if _, err := r.add(partition, rows, true, seen); err != nil {
+			return err
+		}
+	}
+	readable := files[:0]
+	for _, f := range files {
+		ok, err := r.check(ctx, &f)
+		if err != nil {
+			return err
+		}
+		if ok {
+			readable = append(readable, f)
+		}
+	}
+	slices.SortStableFunc(readable, func(a, b damagedFile) int {
+		switch {
+		case a.proven == b.proven:
+			return 0
+		case a.proven:
+			return -1
+		}
+		return 1
+	})
+	for _, f := range readable {
+		if err := r.file(ctx, partition, f, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check finds out how the file can be read, and reports whether it can. It uses the
+// second reader, because Arrow's can take any amount of memory for a damaged file.
+func (r *recovery) check(ctx context.Context, f *damagedFile) (readable bool, err error) {
+	proves := func(file io.ReaderAt, size int64) bool {
+		found, err := verify.Read(ctx, file, size, r.job.Table)
+		readable = readable || err == nil
+		return err == nil && found.Rows == f.Rows && found.Content == f.Content
+	}
+	err = r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) error {
+		if f.proven = proves(file, now.Size); f.proven || now.Size != f.Size {
+			return nil
+		}
+		for flipped := range store.FlippedBytes(now.Size, f.CRC32C, now.CRC32C) {
+			if f.proven = proves(flipped.Undo(file), now.Size); f.proven {
+				f.flipped = &flipped
+				break
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	return readable, err
+}
+
+// file stages the coherent rows of a file.
+func (r *recovery) file(ctx context.Context, partition sink.Partition, f damagedFile, seen transform.IDs) error {
+	var recovered int64
+	err := r.withFile(ctx, f, func(file io.ReaderAt, now store.Object) (err error) {
+		rows := untilError(sink.ReadUnproven(ctx, file, now.Size, r.job.Table))
+		recovered, err = r.add(partition, rows, f.proven, seen)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("recovering rows of %s: %w", r.stores[f.sink].URI(f.Key), err)
+	}
+	i := slices.IndexFunc(r.plan.Drift, func(d plan.Drift) bool { return d.Sink == f.sink && d.Key == f.Key })
+	if i >= 0 {
+		r.plan.Drift[i].Recovered, r.plan.Drift[i].Proven = recovered, f.proven
+	}
+	return context.Cause(ctx)
+}
+
+// withFile calls use with the damaged file as it is now, unless it is gone.
+func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.ReaderAt, store.Object) error) error {
+	from := r.stores[f.sink]
+	now, err := from.Stat(ctx, f.Key)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := openPublished(ctx, from, state.Object{Key: f.Key, Size: now.Size, CRC32C: now.CRC32C}, r.stageDir())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if f.flipped != nil {
+		return use(f.flipped.Undo(file), now)
+	}
+	return use(file, now)
+}
+
+// add stages rows of a partition that are not seen yet and, unless they are proven,
+// coherent. It gives the number of rows, seen ones included.
+func (r *recovery) add(partition sink.Partition, rows sink.Rows, proven bool, seen transform.IDs) (count int64, err error) {
+	table := r.job.Table
+	added := make(transform.IDs)
+	rows = sink.Reshape(rows, table, partition, table)
+	if !proven {
+		rows = transform.Coherent(table, rows, partition.HoldsDay)
+	}
+	for batch, err := range rows {
+		if err != nil {
+			return count, err
+		}
+		ids, err := transform.CollectIDs(table, one(batch))
+		if err != nil {
+			return count, err
+		}
+		count += batch.NumRows()
+		for batch, err := range transform.Without(table, one(batch), seen) {
+			if err == nil {
+				err = r.stage.Add(batch)
+			}
+			if err != nil {
+				return count, err
+			}
+		}
+		maps.Copy(added, ids)
+	}
+	maps.Copy(seen, added)
+	return count, nil
+}
+
+func one(batch arrow.Record) sink.Rows {
+	return func(yield func(arrow.Record, error) bool) { yield(batch, nil) }
+}
+
+// untilError ends rows at the first error.
+func untilError(rows sink.Rows) sink.Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		for batch, err := range rows {
+			if err != nil || !yield(batch, nil) {
+				return
+			}
+		}
+	}
+}
