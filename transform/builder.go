@@ -149,26 +149,13 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 		recorded = happened
 	}
 	if happened == nil {
-		return e.withoutTime(t, b.timeAt, b.createdAt)
+		return flat{}, errNoTime
 	}
 	b.extra, err = e.appendExtra(b.extra[:0])
 	return flat{name, t, happened.int, recorded.int}, err
 }
 
 var errNoTime = errors.New("no usable time: neither eventTime nor createdAt is a time")
-
-var errOtherTime = errors.New("no usable time: eventTime and createdAt are absent or written in a way that their columns do not declare; see time in the schema's columns")
-
-// withoutTime says why the event at hand has no time. The survey counts it if it
-// has values where the columns look for times, so that their form can be inferred.
-func (e *event) withoutTime(t *tree, columns ...int) (flat, error) {
-	for _, m := range e.misfits {
-		if slices.Contains(columns, int(m.at.column)) {
-			return flat{tree: t}, errOtherTime
-		}
-	}
-	return flat{}, errNoTime
-}
 
 // tree gives the places of events of a type. One that comes after too many others
 // has a tree for one event only.

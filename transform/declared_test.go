@@ -2,10 +2,13 @@ package transform
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
-	"strings"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
 
 	"prospector/schemas"
 )
@@ -128,19 +131,28 @@ func TestTimeForms(t *testing.T) {
 	}
 }
 
-// The reason of an event whose times are numbers says what to declare.
+// Events whose times are numbers become no rows. The survey has the form of the
+// times, so that schema infer can propose it.
 func TestNoUsableTime(t *testing.T) {
-	for event, want := range map[string]string{
-		`{"type":"T","eventTime":1643709620000,"createdAt":1643709620000}`: "see time in the schema's columns",
-		`{"type":"T"}`: "neither eventTime nor createdAt is a time",
-	} {
-		b := newBuilder(schemas.KnockEvents(), nil)
-		row, err := b.flatten(parsed(t, event))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the reason is %v", err)
-		}
-		if counted := row.tree != nil; counted != strings.Contains(event, "eventTime") {
-			t.Errorf("that the survey counts %s is %t", event, counted)
-		}
+	var reasons []string
+	f := NewFlattener(schemas.KnockEvents(), func(arrow.Record) error { return nil }, func(r Rejected) error {
+		reasons = append(reasons, r.Reason)
+		return nil
+	})
+	f.Begin("1")
+	page := `{"edges":[{"node":{"type":"T","eventTime":1643709620000,"createdAt":1643709620}},{"node":{"type":"U"}}]}`
+	if err := f.Page([]byte(page), ""); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(reasons, []string{errNoTime.Error(), errNoTime.Error()}) {
+		t.Errorf("the reasons are %q", reasons)
+	}
+	s := f.Survey()
+	times := map[schemas.Field]schemas.TimeForms{
+		{EventType: "T", Path: "eventTime", Kind: schemas.KindInteger}: schemas.InMillis,
+		{EventType: "T", Path: "createdAt", Kind: schemas.KindInteger}: schemas.InSeconds,
+	}
+	if len(s.EventTypes) > 0 || !maps.Equal(s.Times, times) {
+		t.Errorf("the survey has the types %v and the times %v", s.EventTypes, s.Times)
 	}
 }

@@ -187,10 +187,15 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 // add makes a row of a node. The error says why that cannot be.
 func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
-	if err != nil {
-		if row.tree != nil {
-			f.count(row)
-		}
+	switch {
+	case err == nil:
+	case err == errNoTime:
+		f.event.countMisfits() // the survey then knows how its times are written
+		return err
+	case row.tree != nil:
+		f.count(row)
+		return err
+	default:
 		return err
 	}
 	if f.partial {

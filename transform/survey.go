@@ -47,12 +47,18 @@ type place struct {
 	folded   int64 // the last event that was counted for fields that have no place
 }
 
-// count takes the event at hand into the survey.
-func (t *tree) count(e *event) {
-	t.events++
+// countMisfits takes the values of the event at hand that are not of their column's
+// type into the survey.
+func (e *event) countMisfits() {
 	for _, m := range e.misfits {
 		m.at.mismatched.add(m.kind, func() schemas.TimeForms { return m.times })
 	}
+}
+
+// count takes the event at hand into the survey.
+func (t *tree) count(e *event) {
+	t.events++
+	e.countMisfits()
 	for _, u := range e.unknown {
 		switch f := u.field; {
 		case f.node != nil && !f.node.respelled:
@@ -151,10 +157,9 @@ func (f *Flattener) Survey() schemas.Survey {
 	s := schemas.NewSurvey()
 	s.Further = f.further
 	for eventType, t := range f.trees {
-		if t.events == 0 {
-			continue
+		if t.events > 0 { // or all of them have no time
+			s.EventTypes[eventType] += t.events
 		}
-		s.EventTypes[eventType] += t.events
 		s.Further += t.further
 		t.root.tell(&s, eventType)
 	}
