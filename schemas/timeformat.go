@@ -70,20 +70,20 @@ func parseLayout(text string) (f TimeFormat, err error) {
 		}
 		layout, ok := directives[directive]
 		if !ok {
-			return TimeFormat{}, fmt.Errorf("the layout %q has the unknown directive %q; there are %s, and %%f after %%S. or %%T.", text, directive, strings.Join(sortedDirectives(), " "))
+			return TimeFormat{}, fmt.Errorf("the layout %q has the unknown directive %q; there are %s, and %%f after the dot of %%S. or %%T", text, directive, strings.Join(sortedDirectives(), " "))
 		}
 		has = append(has, directive)
 		f.parse, f.format, rest = f.parse+layout, f.format+layout, rest[len(directive):]
 	}
-	any := func(of ...string) bool {
+	hasAny := func(of ...string) bool {
 		return slices.ContainsFunc(has, func(d string) bool { return slices.Contains(of, d) })
 	}
 	switch {
-	case !any("%Y", "%y", "%F", "%D"):
+	case !hasAny("%Y", "%y", "%F", "%D"):
 		err = fmt.Errorf("the layout %q has no year", text)
-	case !any("%F", "%D", "%j") && !(any("%m", "%b", "%B") && any("%d", "%e")):
+	case !hasAny("%F", "%D", "%j") && !(hasAny("%m", "%b", "%B") && hasAny("%d", "%e")):
 		err = fmt.Errorf("the layout %q has no day of the year", text)
-	case any("%I") != any("%p"):
+	case hasAny("%I") != hasAny("%p"):
 		err = fmt.Errorf("the layout %q needs both %%I and %%p, or %%H", text)
 	}
 	sample := time.Date(2024, 11, 23, 0, 0, 0, 0, time.UTC)
