@@ -31,16 +31,6 @@ var ErrDamaged = errors.New("the file is damaged: its rows are not those that we
 // error; but an index into a dictionary that is too large makes v15 allocate as
 // much memory as it says.
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) Rows {
-	return readRows(ctx, r, size, table, true)
-}
-
-// ReadUnproven is Read for a file whose rows may not be those that were written:
-// it compares no digest. The caller has found every page to be readable.
-func ReadUnproven(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) Rows {
-	return readRows(ctx, r, size, table, false)
-}
-
-func readRows(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, proven bool) Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		// v15 can panic on a malformed file. A panic of the consumer passes.
 		consuming := false
@@ -52,7 +42,7 @@ func readRows(ctx context.Context, r io.ReaderAt, size int64, table schemas.Tabl
 				yield(nil, fmt.Errorf("reading a Parquet file: the library failed: %v", p))
 			}
 		}()
-		f, err := open(ctx, r, size, table, proven)
+		f, err := open(ctx, r, size, table)
 		if err != nil {
 			yield(nil, fmt.Errorf("reading a Parquet file: %w", err))
 			return
@@ -85,10 +75,10 @@ type reader struct {
 	left    int64          // rows to come
 	batch   int64          // rows of the next batch
 	content schemas.Digest // of the rows so far
-	want    string         // what content is at the end; "" if that is not known
+	want    string         // what content is at the end
 }
 
-func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, proven bool) (*reader, error) {
+func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (*reader, error) {
 	source, err := file.NewParquetReader(io.NewSectionReader(r, 0, size),
 		file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
 	if err != nil {
@@ -112,13 +102,10 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p
 		}
 	}
 	content := source.MetaData().KeyValueMetadata().FindValue(MetadataContent)
-	switch {
-	case !proven:
-	case content == nil:
+	if content == nil {
 		return nil, fmt.Errorf("%w: it does not name their digest", ErrDamaged)
-	default:
-		f.want = *content
 	}
+	f.want = *content
 	if f.left > 0 { // a file without rows has no pages
 		for i := range table.Columns {
 			column, err := from.GetColumn(ctx, i)
@@ -139,7 +126,7 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		return nil, err
 	}
 	if f.left == 0 {
-		if f.want != "" && f.content.String() != f.want {
+		if f.content.String() != f.want {
 			return nil, fmt.Errorf("%w: their digest is %s, not %s", ErrDamaged, f.content, f.want)
 		}
 		return nil, nil

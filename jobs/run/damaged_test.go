@@ -16,34 +16,34 @@ import (
 
 // A published file is damaged, and the source gives its rows only in part. Wherever
 // the damage is, a copy of the file is kept, no row is invented or doubled, and the
-// lost rows are counted. If a single byte has changed, no row is lost.
+// lost rows are counted. If one byte has changed, or only the footer, no row is lost.
 func TestDamagedFile(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		times  int
 		damage func(rng *rand.Rand, file []byte) []byte
-		all    bool // whether every row must be proven
+		least  int // in so many files, every row must be proven
 	}{
 		{"one bit", 100, func(rng *rand.Rand, file []byte) []byte {
 			file[rng.IntN(len(file))] ^= 1 << rng.IntN(8)
 			return file
-		}, true},
+		}, 100},
 		{"one byte", 30, func(rng *rand.Rand, file []byte) []byte {
 			file[rng.IntN(len(file))] ^= byte(1 + rng.IntN(255))
 			return file
-		}, true},
+		}, 30},
 		{"two bits of the data", 30, func(rng *rand.Rand, file []byte) []byte {
 			for range 2 {
 				file[rng.IntN(len(file)*3/4)] ^= 1 << rng.IntN(8)
 			}
 			return file
-		}, false},
+		}, 1},
 		{"a gap", 30, func(rng *rand.Rand, file []byte) []byte {
 			at := rng.IntN(len(file))
 			clear(file[at:min(at+256, len(file))])
 			return file
-		}, false},
-		{"no end", 30, func(rng *rand.Rand, file []byte) []byte { return file[:rng.IntN(len(file))] }, false},
+		}, 10},
+		{"no end", 30, func(rng *rand.Rand, file []byte) []byte { return file[:rng.IntN(len(file))] }, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newDamagedHouse(t)
@@ -62,8 +62,8 @@ func TestDamagedFile(t *testing.T) {
 				}
 			}
 			t.Logf("rows were recovered from %d of %d files, and proven in %d", recovered, c.times, proven)
-			if c.all && proven < c.times {
-				t.Error("a file was not restored from its checksum")
+			if proven < c.least {
+				t.Errorf("the rows of %d files must be proven", c.least)
 			}
 		})
 	}

@@ -49,8 +49,9 @@ func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, r
 type damagedFile struct {
 	sink string
 	state.File
-	proven  bool               // its rows are those that were written
-	flipped *store.FlippedByte // what to undo, if that proves the rows
+	rows    verify.Salvaged
+	proven  bool               // rows are those that were written
+	flipped *store.FlippedByte // what to undo before reading them, or nil
 }
 
 // damagedFiles are those of a partition that no sink has intact.
@@ -91,11 +92,10 @@ func (r *recovery) partition(ctx context.Context, partition sink.Partition, file
 	}
 	readable := files[:0]
 	for _, f := range files {
-		ok, err := r.check(ctx, &f)
-		if err != nil {
+		if err := r.check(ctx, &f); err != nil {
 			return err
 		}
-		if ok {
+		if f.rows.Rows > 0 {
 			readable = append(readable, f)
 		}
 	}
@@ -116,42 +116,42 @@ func (r *recovery) partition(ctx context.Context, partition sink.Partition, file
 	return nil
 }
 
-// check finds out how the file can be read, and reports whether it can. It uses the
-// second reader, because Arrow's can take any amount of memory for a damaged file.
-func (r *recovery) check(ctx context.Context, f *damagedFile) (readable bool, err error) {
-	proves := func(file io.ReaderAt, size int64) bool {
-		found, err := verify.Read(ctx, file, size, r.job.Table)
-		readable = readable || err == nil
-		return err == nil && found.Rows == f.Rows && found.Content == f.Content
-	}
-	err = r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) error {
-		if f.proven = proves(file, now.Size); f.proven || now.Size != f.Size {
-			return nil
+// check finds the readable rows of a file. If they are not all, or not right, it looks
+// for a change of one byte that explains the file's checksum.
+func (r *recovery) check(ctx context.Context, f *damagedFile) error {
+	return r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) (err error) {
+		salvage := func(file io.ReaderAt) (rows verify.Salvaged, proven bool, err error) {
+			rows, err = verify.Salvage(ctx, file, now.Size, r.job.Table, f.Rows)
+			return rows, err == nil && rows.Rows == f.Rows && rows.Content == f.Content, err
+		}
+		f.rows, f.proven, err = salvage(file)
+		if err != nil || f.proven || now.Size != f.Size {
+			return err
 		}
 		for flipped := range store.FlippedBytes(now.Size, f.CRC32C, now.CRC32C) {
-			if f.proven = proves(flipped.Undo(file), now.Size); f.proven {
-				f.flipped = &flipped
-				break
+			rows, proven, err := salvage(flipped.Undo(file))
+			if err != nil {
+				return err
+			}
+			if proven {
+				f.rows, f.proven, f.flipped = rows, true, &flipped
+				return nil
 			}
 		}
 		return nil
 	})
-	if err == nil {
-		err = context.Cause(ctx)
-	}
-	return readable, err
 }
 
-// file stages the coherent rows of a file.
+// file stages the readable rows of a file: all if they are proven, else those that are
+// coherent.
 func (r *recovery) file(ctx context.Context, partition sink.Partition, f damagedFile, seen transform.IDs) error {
 	var recovered int64
-	err := r.withFile(ctx, f, func(file io.ReaderAt, now store.Object) (err error) {
-		rows := untilError(sink.ReadUnproven(ctx, file, now.Size, r.job.Table))
-		recovered, err = r.add(partition, rows, f.proven, seen)
+	err := r.withFile(ctx, f, func(file io.ReaderAt, _ store.Object) (err error) {
+		recovered, err = r.add(partition, f.rows.Read(ctx, file), f.proven, seen)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("recovering rows of %s: %w", r.stores[f.sink].URI(f.Key), err)
+		return err
 	}
 	i := slices.IndexFunc(r.plan.Drift, func(d plan.Drift) bool { return d.Sink == f.sink && d.Key == f.Key })
 	if i >= 0 {
@@ -167,18 +167,22 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 	if errors.Is(err, store.ErrNotExist) {
 		return nil
 	}
+	var file randomReader
+	if err == nil {
+		file, err = openPublished(ctx, from, state.Object{Key: f.Key, Size: now.Size, CRC32C: now.CRC32C}, r.stageDir())
+	}
+	if err == nil {
+		defer file.Close()
+		if f.flipped == nil {
+			err = use(file, now)
+		} else {
+			err = use(f.flipped.Undo(file), now)
+		}
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("recovering rows of %s: %w", from.URI(f.Key), err)
 	}
-	file, err := openPublished(ctx, from, state.Object{Key: f.Key, Size: now.Size, CRC32C: now.CRC32C}, r.stageDir())
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if f.flipped != nil {
-		return use(f.flipped.Undo(file), now)
-	}
-	return use(file, now)
+	return nil
 }
 
 // add stages rows of a partition that are not seen yet and, unless they are proven,
@@ -215,15 +219,4 @@ func (r *recovery) add(partition sink.Partition, rows sink.Rows, proven bool, se
 
 func one(batch arrow.Record) sink.Rows {
 	return func(yield func(arrow.Record, error) bool) { yield(batch, nil) }
-}
-
-// untilError ends rows at the first error.
-func untilError(rows sink.Rows) sink.Rows {
-	return func(yield func(arrow.Record, error) bool) {
-		for batch, err := range rows {
-			if err != nil || !yield(batch, nil) {
-				return
-			}
-		}
-	}
 }

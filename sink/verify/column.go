@@ -32,14 +32,7 @@ type column struct {
 	bounds     bounds
 	dictionary *values
 
-	// The page that is being read.
-	pageLeft int
-	levels   hybrid // 1 for a value, 0 for NULL
-	indices  hybrid // into the dictionary, if the page uses it
-	indexed  bool
-	plain    []byte // what is left of the values, if not
-	bits     hybrid // of a page of bools, instead of plain
-
+	page
 	scratch *scratch
 
 	// kept is the last chunk of rows, for the columns that are compared with
@@ -53,6 +46,16 @@ type column struct {
 	sum   schemas.Digest
 	// Where statistics mislead or miscount, and where text is not UTF-8, first.
 	misleading, miscounted, notUTF8 place
+}
+
+// page is the data page that is being read. A copy can be read again.
+type page struct {
+	pageLeft int    // values
+	levels   hybrid // 1 for a value, 0 for NULL
+	indices  hybrid // into the dictionary, if the page uses it
+	indexed  bool
+	plain    []byte // what is left of the values, if not
+	bits     hybrid // of a page of bools, instead of plain
 }
 
 // place is where in a column something is found: in a row group, at or after a
@@ -107,7 +110,12 @@ func newKept(rows int) *kept {
 // read reads as many values as there are rows, as far as the scratch goes, and
 // adds the digest of each to its row.
 func (c *column) read(ctx context.Context, rows []schemas.Digest) error {
-	for at := 0; at < len(rows); {
+	return c.readFrom(ctx, rows, 0)
+}
+
+// readFrom is read for the rows from the one at that index.
+func (c *column) readFrom(ctx context.Context, rows []schemas.Digest, at int) error {
+	for at < len(rows) {
 		for c.pageLeft == 0 {
 			if err := c.nextPage(ctx); err != nil {
 				return err
@@ -297,23 +305,36 @@ func (c *column) nextPage(ctx context.Context) error {
 		return c.nextChunk()
 	}
 	at := c.offset()
-	header := parquet.NewPageHeader()
-	// No list or text in a page's header is longer than two values.
-	if err := header.Read(ctx, compact(thrift.NewStreamTransportR(c.pages), 16<<20)); err != nil {
-		return unreadable("a page's header: %v", err)
+	header, err := c.readHeader(ctx)
+	if err != nil {
+		return err
+	}
+	// Some readers begin at the first data page, whatever they know of a dictionary.
+	if first := c.left == c.chunk.NumValues; first && header.Type == parquet.PageType_DATA_PAGE && at != c.chunk.DataPageOffset {
+		return unreadable("its first data page is not where the footer says")
 	}
 	data, err := c.readBody(header)
 	if err != nil {
 		return err
 	}
+	return c.begin(header, data)
+}
+
+func (c *column) readHeader(ctx context.Context) (*parquet.PageHeader, error) {
+	header := parquet.NewPageHeader()
+	// No list or text in a page's header is longer than two values.
+	if err := header.Read(ctx, compact(thrift.NewStreamTransportR(c.pages), 16<<20)); err != nil {
+		return nil, unreadable("a page's header: %v", err)
+	}
+	return header, nil
+}
+
+// begin begins to read a page, or reads the dictionary.
+func (c *column) begin(header *parquet.PageHeader, data []byte) error {
 	switch {
 	case header.Type == parquet.PageType_DICTIONARY_PAGE && header.DictionaryPageHeader != nil && c.dictionary == nil:
 		return c.beginDictionary(header.DictionaryPageHeader, data)
 	case header.Type == parquet.PageType_DATA_PAGE && header.DataPageHeader != nil:
-		// Some readers begin here, whatever they know of a dictionary.
-		if first := c.left == c.chunk.NumValues; first && at != c.chunk.DataPageOffset {
-			return unreadable("its first data page is not where the footer says")
-		}
 		return c.beginPage(header.DataPageHeader, data)
 	}
 	return unreadable("a page of type %v stands where none is allowed", header.Type)
@@ -347,14 +368,15 @@ func (c *column) beginDictionary(header *parquet.DictionaryPageHeader, data []by
 	if !oneOf(header.Encoding, parquet.Encoding_PLAIN, parquet.Encoding_PLAIN_DICTIONARY) || header.NumValues < 0 || c.kind == schemas.Bool {
 		return unreadable("a dictionary of %d values of the type %s is encoded as %v", header.NumValues, c.kind, header.Encoding)
 	}
-	c.dictionary = new(values)
-	rest, err := c.decodePlain(c.dictionary, data, int(header.NumValues))
+	dictionary := new(values)
+	rest, err := c.decodePlain(dictionary, data, int(header.NumValues))
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
 	if len(rest) > 0 {
 		return unreadable("%d bytes follow the dictionary's values", len(rest))
 	}
+	c.dictionary = dictionary
 	return nil
 }
 

@@ -172,12 +172,7 @@ func checkFooter(f *parquet.FileMetaData) (wrong []Finding) {
 // parts agree on how many rows there are and lie within the file's data, which
 // ends at end. The schema is that of the table.
 func openColumns(file io.ReaderAt, footer *parquet.FileMetaData, end int64, table schemas.Table) ([]*column, error) {
-	columns := make([]*column, len(table.Columns))
-	rowsAtOnce := min(max(footer.NumRows, 0), chunkRows)
-	shared := &scratch{levels: make([]uint32, rowsAtOnce), indices: make([]uint32, rowsAtOnce)}
-	for i, c := range table.Columns {
-		columns[i] = &column{name: c.Name, kind: c.Type, hash: schemas.HashValuesOf(c.Name), file: file, scratch: shared}
-	}
+	columns := newColumns(file, footer.NumRows, table)
 	var rows int64
 	for g, group := range footer.RowGroups {
 		if group.NumRows < 0 || group.NumRows > footer.NumRows-rows || len(group.Columns) != len(columns) {
@@ -200,6 +195,17 @@ func openColumns(file io.ReaderAt, footer *parquet.FileMetaData, end int64, tabl
 		return nil, unreadable("its row groups have %d rows together, its footer tells of %d", rows, footer.NumRows)
 	}
 	return columns, nil
+}
+
+// newColumns makes readers of the table's columns. They have no chunks yet.
+func newColumns(file io.ReaderAt, rows int64, table schemas.Table) []*column {
+	columns := make([]*column, len(table.Columns))
+	rowsAtOnce := min(max(rows, 0), chunkRows)
+	shared := &scratch{levels: make([]uint32, rowsAtOnce), indices: make([]uint32, rowsAtOnce)}
+	for i, c := range table.Columns {
+		columns[i] = &column{name: c.Name, kind: c.Type, hash: schemas.HashValuesOf(c.Name), file: file, scratch: shared}
+	}
+	return columns
 }
 
 // chunkStart is where a column chunk's first page begins: its dictionary, if it

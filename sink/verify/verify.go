@@ -10,6 +10,8 @@
 // allocates whatever a damaged length asks for, which no recover survives; the
 // tests hold this one against it.
 //
+// It also finds the rows of a damaged file that can still be read.
+//
 // Its duties end with the answer: it neither opens nor writes objects, and does
 // not decide what becomes of a file that is wrong. It is no defence against a
 // file that somebody made up to deceive it.

@@ -1,0 +1,208 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/xitongsys/parquet-go/parquet"
+
+	"prospector/schemas"
+	"prospector/sink"
+)
+
+// Salvaged is what can still be read of a damaged file.
+type Salvaged struct {
+	Rows    int64          // that are readable in all columns
+	Content schemas.Digest // of them
+	table   schemas.Table
+	layout  layout
+}
+
+// layout is where a file has its column chunks.
+type layout struct {
+	rows   int64
+	chunks [][]*parquet.ColumnMetaData // of each column
+}
+
+// finder finds the layout of a file.
+type finder func(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (layout, error)
+
+var finders = []finder{recorded, rebuilt}
+
+// Salvage finds the readable rows of a damaged file of the table, which had that many
+// rows. A row is readable if each of its values is in a page that can be decoded. If
+// rows are missing by the footer, Salvage also derives the layout of the file from its
+// pages, and gives what is more.
+//
+// A page that can be decoded may still have wrong values. If Rows and Content are
+// what the writer recorded, all rows are right.
+//
+// A file without readable rows is no error: Salvage fails only with the error of r
+// or ctx. Memory is bounded as in Read.
+func Salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, rows int64) (best Salvaged, err error) {
+	for _, find := range finders {
+		found, err := salvage(ctx, r, size, table, find)
+		if err := ctx.Err(); err != nil {
+			return Salvaged{}, fmt.Errorf("reading a damaged Parquet file: %w", err)
+		}
+		var mismatch *Mismatch
+		if err != nil && !errors.Is(err, ErrUnreadable) && !errors.As(err, &mismatch) {
+			return Salvaged{}, err
+		}
+		if err == nil && found.Rows > best.Rows {
+			best = found
+		}
+		if best.Rows >= rows {
+			break
+		}
+	}
+	return best, nil
+}
+
+func salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, find finder) (found Salvaged, err error) {
+	file := &source{r: r}
+	defer file.settle(&err)
+
+	l, err := find(ctx, file, size, table)
+	if err != nil {
+		return found, err
+	}
+	found = Salvaged{table: table, layout: l}
+	rows := found.open(file)
+	for {
+		n, err := rows.next(ctx)
+		if n == 0 || err != nil {
+			return found, err
+		}
+		for i, row := range rows.digests[:n] {
+			if !rows.lost[i] {
+				found.Rows++
+				found.Content = found.Content.Add(row.Seal())
+			}
+		}
+	}
+}
+
+// recorded is the layout in the footer.
+func recorded(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (layout, error) {
+	footer, columns, err := open(ctx, file, size, table)
+	if err != nil {
+		return layout{}, err
+	}
+	if footer.NumRows > size { // the id of a row alone takes more than a byte
+		return layout{}, unreadable("%d rows do not fit in %d bytes", footer.NumRows, size)
+	}
+	l := layout{rows: footer.NumRows}
+	for _, c := range columns {
+		l.chunks = append(l.chunks, c.chunks)
+	}
+	return l, nil
+}
+
+// Read gives the rows that Salvage found in r, with the columns of the table's files.
+func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) sink.Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		rows := s.open(&source{r: r})
+		for _, c := range rows.columns {
+			c.keep()
+		}
+		schema := schemas.Arrow(s.table.Columns)
+		for {
+			n, err := rows.next(ctx)
+			if err != nil {
+				yield(nil, fmt.Errorf("reading a damaged Parquet file: %w", err))
+			}
+			if n == 0 || err != nil {
+				return
+			}
+			for at := 0; at < n; {
+				var batch arrow.Record
+				batch, at = rows.batch(schema, at, n)
+				if batch.NumRows() > 0 && !yield(batch, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s Salvaged) open(file *source) *salvagedRows {
+	rows := &salvagedRows{file: file, left: s.layout.rows}
+	for i, c := range newColumns(file, s.layout.rows, s.table) {
+		c.chunks = s.layout.chunks[i]
+		rows.columns = append(rows.columns, &salvager{column: c})
+	}
+	rows.digests = make([]schemas.Digest, min(s.layout.rows, chunkRows))
+	rows.lost = make([]bool, len(rows.digests))
+	return rows
+}
+
+// salvagedRows reads the columns of a damaged file side by side.
+type salvagedRows struct {
+	file    *source
+	columns []*salvager
+	left    int64
+	// The last rows that were read.
+	digests []schemas.Digest
+	lost    []bool
+}
+
+// next reads the next rows and gives their number, which is 0 at the end.
+func (s *salvagedRows) next(ctx context.Context) (n int, err error) {
+	defer s.file.settle(&err)
+	n = int(min(s.left, int64(len(s.digests))))
+	s.left -= int64(n)
+	digests, lost := s.digests[:n], s.lost[:n]
+	clear(digests)
+	clear(lost)
+	for _, c := range s.columns {
+		if err := c.read(ctx, digests, lost); err != nil {
+			return 0, fmt.Errorf("column %s, %s: %w", c.name, c.place(), err)
+		}
+	}
+	return n, ctx.Err()
+}
+
+// batchBytes is about how much text a batch has at most.
+const batchBytes = 4 << 20
+
+// batch makes a batch of readable rows, from the one at that index on, and gives the
+// index of the next row.
+func (s *salvagedRows) batch(schema *arrow.Schema, at, end int) (arrow.Record, int) {
+	var rows []int
+	for bytes := 0; at < end && bytes < batchBytes; at++ {
+		if s.lost[at] {
+			continue
+		}
+		rows = append(rows, at)
+		for _, c := range s.columns {
+			bytes += len(c.kept.texts[at])
+		}
+	}
+	arrays := make([]arrow.Array, len(s.columns))
+	for i, c := range s.columns {
+		arrays[i] = c.kept.array(c.kind, schema.Field(i).Type, rows)
+	}
+	return array.NewRecord(schema, arrays, int64(len(rows))), at
+}
+
+// array copies the values of rows.
+func (k *kept) array(kind schemas.Type, dt arrow.DataType, rows []int) arrow.Array {
+	valid := make([]byte, (len(rows)+7)/8)
+	words, ends, texts := make([]int64, len(rows)), make([]int32, 1, len(rows)+1), []byte{}
+	nulls := len(rows)
+	for i, row := range rows {
+		if k.valid[row] {
+			valid[i>>3] |= 1 << (i & 7)
+			nulls--
+		}
+		words[i] = k.ints[row]
+		texts = append(texts, k.texts[row]...)
+		ends = append(ends, int32(len(texts)))
+	}
+	return schemas.NewArray(kind, dt, len(rows), nulls, valid, words, ends, texts)
+}
