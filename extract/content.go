@@ -80,25 +80,50 @@ func formatOf(text []byte) string {
 	return binaryData
 }
 
-// errorKeys are the top-level keys under which APIs report errors, in lower case.
-var errorKeys = []string{
-	"error", "errors", "error_message", "error_messages", "errormessage", "errormessages", "exception", "fault",
-}
-
-// members notes the members of a page that are neither edges nor pageInfo.
+// members notes the members of an object that a page has no use for: those of the
+// page beside edges and pageInfo, and those of pageInfo.
 type members struct {
+	count  int
+	said   bool     // one of them says something
 	report string   // the key that reports an error
 	names  []string // the first keys that are plain words
 }
 
 // note notes a member, whose value may be any text.
 func (m *members) note(key string, value []byte) {
-	if lower := strings.ToLower(key); slices.Contains(errorKeys, lower) && !blank(value) {
-		m.report = lower
+	m.count++
+	failed := reportsError(key, value)
+	if failed {
+		m.report = strings.ToLower(key)
 	}
+	m.said = m.said || failed || !blank(value)
 	if len(m.names) < 5 && isWord(key) {
 		m.names = append(m.names, key)
 	}
+}
+
+// reportsError reports whether a member says that the request has failed. APIs have
+// no one key for it, nor one spelling of a key.
+func reportsError(key string, value []byte) bool {
+	name := strings.ToLower(key)
+	if !isWord(name) {
+		return false
+	}
+	switch name = strings.ReplaceAll(name, "_", ""); name {
+	case "err", "exception", "exceptions", "fault", "faults", "failed", "failure", "failures", "iserror", "haserror", "haserrors":
+		return !blank(value)
+	case "success", "succeeded", "successful", "ok":
+		return text(value) == "false" || text(value) == "0"
+	case "status", "code", "statuscode", "httpstatus", "httpcode", "httpstatuscode":
+		status, err := strconv.ParseFloat(text(value), 64)
+		return err == nil && status >= 400 || slices.Contains([]string{"error", "err", "fail", "failed", "failure", "fatal", "unavailable"}, text(value))
+	}
+	return strings.HasPrefix(name, "error") && !blank(value)
+}
+
+// text is a value as a text in lower case; a string is without its quotation marks.
+func text(value []byte) string {
+	return strings.ToLower(string(bytes.Trim(value, `"`)))
 }
 
 // fault is what the members say against taking their object for a page. Its text
@@ -142,12 +167,14 @@ func isWord(key string) bool {
 	})
 }
 
-// Silent reports whether the body of a page without events does not say that
-// there are none: its edges are null, or it stands for a 204. Such a page is no
-// evidence that earlier events are gone.
+// Silent reports whether the body of a page without events does not say plainly that
+// there are none: its edges are null, it stands for a 204, or it also says something
+// that only its API can explain, such as a message. Such a page is no evidence that
+// earlier events are gone.
 func Silent(body []byte) bool {
 	e, _, _ := openEnvelope(body)
-	return e.edges.kind() != '['
+	info, ok := openInfo(e.info.raw)
+	return e.edges.kind() != '[' || e.others.said || !ok || info.others.said
 }
 
 // noContent is the body of the page that a 204 stands for.

@@ -2,6 +2,8 @@ package extract
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"prospector/internal/jsontext"
 )
@@ -22,8 +24,12 @@ type pageInfo struct {
 //
 //   - edges that is null is an empty page, which is Silent; any other non-array is
 //     an error;
-//   - an object without edges, or with a report of errors beside them, is an error
-//     that another attempt may not meet: see transient;
+//   - edges that is empty makes a Silent page too if something that is not blank
+//     stands beside it or in pageInfo;
+//   - an object without edges, or with a report of errors beside them or in pageInfo,
+//     is an error that another attempt may not meet: see transient;
+//   - a pageInfo that has members, but no hasNextPage and no endCursor, is an error:
+//     where the pages end is not known;
 //   - hasNextPage that is null or missing counts as true when the page has both
 //     events and a cursor, else as false: at worst one request too many. Any
 //     other non-boolean is an error;
@@ -32,7 +38,6 @@ type pageInfo struct {
 //     the last;
 //   - none of the four may be there twice: readers differ in which one they take.
 func parsePage(body []byte) (pageInfo, error) {
-	var hasNextPage, cursor field
 	e, end, ok := openEnvelope(body)
 	page := pageInfo{events: e.events}
 	if !ok {
@@ -44,19 +49,14 @@ func parsePage(body []byte) (pageInfo, error) {
 	if e.info.kind() != '{' {
 		return page, errors.New("it has no pageInfo object")
 	}
-	s := jsontext.Scanner(e.info.raw)
-	end, ok = s.Object(0, 0, func(key string, i int) (int, bool) {
-		switch key {
-		case "hasNextPage":
-			return hasNextPage.read(s, i, nil)
-		case "endCursor":
-			return cursor.read(s, i, nil)
-		}
-		return s.Value(i, 1, nil)
-	})
-	if !ok || end < len(s) {
+	info, ok := openInfo(e.info.raw)
+	if !ok {
 		return page, errors.New("its pageInfo is not valid JSON")
 	}
+	if err := info.fault(); err != nil {
+		return page, err
+	}
+	hasNextPage, cursor := info.hasNextPage, info.endCursor
 	if e.edges.count > 1 || e.info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
 		return page, errors.New("edges, pageInfo, hasNextPage or endCursor stands twice")
 	}
@@ -145,6 +145,46 @@ func (e *envelope) separate(body []byte) bool {
 		}
 	}
 	return ok
+}
+
+// info is pageInfo, taken apart.
+type info struct {
+	hasNextPage, endCursor field
+	others                 members // startCursor and hasPreviousPage, which Relay has, excepted
+}
+
+// openInfo takes pageInfo apart, and reports whether it is a valid object.
+func openInfo(raw []byte) (f info, ok bool) {
+	s := jsontext.Scanner(raw)
+	end, ok := s.Object(0, 0, func(key string, i int) (int, bool) {
+		switch key {
+		case "hasNextPage":
+			return f.hasNextPage.read(s, i, nil)
+		case "endCursor":
+			return f.endCursor.read(s, i, nil)
+		}
+		end, ok := s.Value(i, 1, nil)
+		if key != "startCursor" && key != "hasPreviousPage" {
+			f.others.note(key, s[i:end])
+		}
+		return end, ok
+	})
+	return f, ok && end == len(s)
+}
+
+// fault is what pageInfo says against its page: it reports an error, or it says in
+// unknown words, such as has_next_page, whether there is another page.
+func (f *info) fault() error {
+	if f.others.report != "" {
+		return f.others.fault(true)
+	}
+	if f.hasNextPage.kind() != 'n' || f.endCursor.kind() != 'n' || f.others.count == 0 {
+		return nil
+	}
+	if len(f.others.names) == 0 {
+		return errors.New("its pageInfo has neither hasNextPage nor endCursor, but other keys")
+	}
+	return fmt.Errorf("its pageInfo has %s, but neither hasNextPage nor endCursor", strings.Join(f.others.names, ", "))
 }
 
 // field is the raw value of an object's member.

@@ -69,6 +69,12 @@ var pages = []struct {
 
 	{"no hasNextPage, events and cursor", `{"edges":[1],"pageInfo":{"endCursor":"C"}}`, pageInfo{1, true, "C"}, ""},
 	{"hasNextPage null, events and cursor", `{"edges":[1],"pageInfo":{"endCursor":"C","hasNextPage":null}}`, pageInfo{1, true, "C"}, ""},
+	{"other pageInfo keys", `{"edges":[1],"pageInfo":{"has_next_page":true,"end_cursor":"secret"}}`, pageInfo{}, "pageInfo has has_next_page, end_cursor, but neither hasNextPage nor endCursor"},
+	{"pageInfo keys in lower case", `{"edges":[],"pageInfo":{"hasnextpage":false,"endcursor":null}}`, pageInfo{}, "pageInfo has hasnextpage, endcursor, but neither"},
+	{"pageInfo keys that are data", `{"edges":[1],"pageInfo":{"secret@example.com":1}}`, pageInfo{}, "neither hasNextPage nor endCursor, but other keys"},
+	{"other pageInfo keys beside null", `{"edges":[1],"pageInfo":{"hasNextPage":null,"endCursor":null,"hasMore":false}}`, pageInfo{}, "pageInfo has hasMore, but neither"},
+	{"other pageInfo keys beside hasNextPage", `{"edges":[1],"pageInfo":{"hasNextPage":false,"end_cursor":"C"}}`, pageInfo{1, false, ""}, ""},
+	{"pageInfo null with startCursor", `{"edges":[1],"pageInfo":{"hasNextPage":null,"endCursor":null,"startCursor":"A","hasPreviousPage":false}}`, pageInfo{1, false, ""}, ""},
 	{"no hasNextPage, events, no cursor", `{"edges":[1],"pageInfo":{}}`, pageInfo{1, false, ""}, ""},
 	{"no hasNextPage, cursor, no events", `{"edges":[],"pageInfo":{"endCursor":"C"}}`, pageInfo{0, false, "C"}, ""},
 	{"no hasNextPage, events, cursor an array", `{"edges":[1],"pageInfo":{"endCursor":[]}}`, pageInfo{}, "endCursor is not a string"},
@@ -86,7 +92,7 @@ var pages = []struct {
 	{"pageInfo an array", `{"edges":[1],"pageInfo":[]}`, pageInfo{}, "no pageInfo"},
 	{"error envelope", `{"message":"Internal server error"}`, pageInfo{}, "no edges, but message"},
 	{"edges missing", `{"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "no edges"},
-	{"edges missing beside personal keys", `{"secret@example.com":1,"status":500,"requestId":"secret","pageInfo":{}}`, pageInfo{}, "no edges, but status, requestId"},
+	{"edges missing beside personal keys", `{"secret@example.com":1,"status":200,"requestId":"secret","pageInfo":{}}`, pageInfo{}, "no edges, but status, requestId"},
 	{"another edges", `{"Edges":[],"pageInfo":{}}`, pageInfo{}, "no edges, but Edges"},
 	{"in data", `{"data":{"edges":[],"pageInfo":{"hasNextPage":false}}}`, pageInfo{}, "no edges, but data"},
 	{"edges an object", `{"edges":{},"pageInfo":{"hasNextPage":false}}`, pageInfo{}, "edges is not an array"},
@@ -213,7 +219,8 @@ func TestReportedErrors(t *testing.T) {
 	}
 	// Only members of the page itself report errors.
 	for _, body := range []string{
-		`{"edges":[{"node":{"error":"secret"}}],"pageInfo":{"errors":["secret"]}}`, `{"edges":[1],"pageInfo":{},"errorless":1,"message":"secret"}`,
+		`{"edges":[{"node":{"error":"secret"}}],"pageInfo":{}}`, `{"edges":[1],"pageInfo":{},"terror":1,"message":"secret","error for secret":1}`,
+		`{"edges":[1],"pageInfo":{},"success":true,"ok":1,"status":"ok","code":200,"statusCode":"399"}`,
 	} {
 		if _, err := parsePage([]byte(body)); err != nil {
 			t.Errorf("%s gives %v", body, err)
@@ -221,13 +228,41 @@ func TestReportedErrors(t *testing.T) {
 	}
 }
 
+// TestReports: APIs report errors under many keys, beside edges and in pageInfo.
+func TestReports(t *testing.T) {
+	for _, member := range []string{
+		`"errorCode":"E1"`, `"error_code":7`, `"errorDetails":{"a":1}`, `"Error_Type":"x"`, `"err":"secret"`, `"exception":{"a":1}`, `"failed":true`, `"hasErrors":true`,
+		`"success":false`, `"Success":"false"`, `"ok":0`, `"status":"error"`, `"status":"FAILED"`, `"status":500`, `"statusCode":400`, `"status_code":"503"`, `"code":429`,
+	} {
+		for _, body := range []string{
+			`{%s,"edges":[],"pageInfo":{"hasNextPage":false}}`, `{"edges":[{}],"pageInfo":{"hasNextPage":false},%s}`,
+			`{"edges":[],"pageInfo":{"hasNextPage":false,%s}}`, `{"edges":[{}],"pageInfo":{%s}}`,
+		} {
+			body = fmt.Sprintf(body, member)
+			_, err := parsePage([]byte(body))
+			if passing := new(transient); !errors.As(err, passing) || !strings.Contains(err.Error(), "reports an error") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s gives %v", body, err)
+			}
+			if !Silent([]byte(body)) { // in a journal of an earlier version
+				t.Errorf("%s is not Silent", body)
+			}
+		}
+	}
+}
+
 func TestSilent(t *testing.T) {
 	for body, want := range map[string]bool{
-		`{"edges":[],"pageInfo":{"hasNextPage":false}}`:       false,
-		`{"took":NaN,"edges":[],"pageInfo":{}}`:               false,
-		`{"took":NaN,"edges":null,"pageInfo":{}}`:             true,
-		`{"pageInfo":{"hasNextPage":false},"edges":null}`:     true,
-		` {"edges" : null , "pageInfo":{"hasNextPage":true}}`: true,
+		`{"edges":[],"pageInfo":{"hasNextPage":false}}`:                                                                    false,
+		`{"took":NaN,"edges":[],"pageInfo":{}}`:                                                                            true,
+		`{"message":"Internal server error","edges":[],"pageInfo":{"hasNextPage":false}}`:                                  true,
+		`{"edges":[],"pageInfo":{"hasNextPage":false},"totalCount":5}`:                                                     true,
+		`{"edges":[],"pageInfo":{"hasNextPage":false},"Edges":[{}]}`:                                                       true,
+		`{"edges":[],"pageInfo":{"hasNextPage":false,"reason":"timeout"}}`:                                                 true,
+		`{"edges":[],"pageInfo":{"hasNextPage":false},"totalCount":0,"errors":[]}`:                                         false,
+		`{"edges":[],"pageInfo":{"hasNextPage":false,"endCursor":"A","startCursor":"A","hasPreviousPage":true,"count":0}}`: false,
+		`{"took":NaN,"edges":null,"pageInfo":{}}`:                                                                          true,
+		`{"pageInfo":{"hasNextPage":false},"edges":null}`:                                                                  true,
+		` {"edges" : null , "pageInfo":{"hasNextPage":true}}`:                                                              true,
 		noContent: true,
 	} {
 		if got := Silent([]byte(body)); got != want {
