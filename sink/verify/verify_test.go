@@ -139,6 +139,9 @@ func TestAgreesWithTheWriter(t *testing.T) {
 			if err := check(data, table, partition, written.Summary); err != nil {
 				t.Error(err)
 			}
+			if left := salvaged(t, data[:len(data)-100], table); len(left) != len(rows) {
+				t.Errorf("without the end of its footer, the file has %d rows, not %d", len(left), len(rows))
+			}
 			found, err := read(data, table)
 			if err != nil {
 				t.Fatal(err)
