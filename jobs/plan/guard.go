@@ -95,13 +95,21 @@ type TypeEvidence struct {
 // ones of the same prospects at the last apply.
 type Quarantining struct {
 	Events, Quarantined, Distinct, Before int64
+	// Rows are at least as many as events became rows at the last apply.
+	Rows int64
 	// Reasons counts the quarantined events by reason.
 	Reasons map[string]int64
 }
 
 // most reports whether most events are quarantined, and were not before.
 func (q Quarantining) most() bool {
-	return q.Events >= FewEvents && 2*q.Quarantined > q.Events && 2*q.Before*q.Quarantined <= q.Events*q.Distinct
+	return q.Events >= FewEvents && 2*q.Quarantined > q.Events && !q.mostBefore()
+}
+
+// mostBefore reports whether the events that were quarantined before are most events
+// of the last apply, or of this run. More of the same may have come since.
+func (q Quarantining) mostBefore() bool {
+	return q.Before >= FewEvents && q.Before > q.Rows || 2*q.Before*q.Quarantined > q.Events*q.Distinct
 }
 
 // MostVanished reports whether most published events are missing. Only then does

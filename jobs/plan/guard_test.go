@@ -45,6 +45,9 @@ func TestGuards(t *testing.T) {
 		{"as many were before", plan.Evidence{All: most(6, 4, 4)}, "", ""},
 		{"as many were before, repeated", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 12, Distinct: 3, Before: 3}}, "", ""},
 		{"they were not most before", plan.Evidence{All: most(6, 4, 3)}, plan.GuardQuarantined, ""},
+		{"more of the same", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 6, Rows: 2}}, "", ""},
+		{"more, and half were before", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 6, Rows: 6}}, plan.GuardQuarantined, ""},
+		{"more, and few were before", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 4, Rows: 2}}, plan.GuardQuarantined, ""},
 		{"most of a type", plan.Evidence{All: most(100, 5, 0), Types: []plan.TypeEvidence{{Type: "CALL", Quarantining: most(5, 5, 0)}}}, plan.GuardQuarantined, "5 of 5 CALL events"},
 
 		{"another identity", one(plan.TypeEvidence{Returned: 2, Vanished: 3, Read: 5, Replaced: created}), plan.GuardIdentity, "3 of 5 SMS_MESSAGE events: createdAt is cut to seconds"},

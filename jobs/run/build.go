@@ -428,7 +428,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 // absent describes a prospect that has a published row and no new one for it.
 func (b *builder) absent(prospect string) transform.Absence {
 	e, complete := b.read.whole[prospect]
-	leaves := complete && b.job.DeleteMissing
+	leaves := complete && b.job.DeleteMissing && e != hasRejected
 	if leaves && e != hasEvents {
 		leaves = b.waiting.leaves(prospect, e)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -26,6 +27,7 @@ import (
 type typeCount struct {
 	returned int64 // published rows that the source returned
 	absent   int64 // those of completely read prospects that it did not return
+	rejected int64 // new quarantined events, which may be the absent ones
 	moved    int64 // published rows that are in another partition now
 	given    int64 // published rows that the last apply read
 	staged   int64 // new rows
@@ -139,6 +141,11 @@ func (b *builder) collectEvidence(ctx context.Context, drafts []*draft) error {
 		return types[eventType]
 	}
 	b.countDrafts(drafts)
+	for t, q := range b.read.quarantine.counts {
+		if c := b.types[t]; c != nil {
+			c.rejected = max(0, q.Distinct-q.Before)
+		}
+	}
 	if b.former == nil || !b.rewrite.Repartitions() {
 		if err := b.compareTypes(ctx, drafts, evidence); err != nil {
 			return err
@@ -215,14 +222,15 @@ func (b *builder) compareTypes(ctx context.Context, drafts []*draft, evidence fu
 }
 
 // vanished counts the published events of completely read prospects that the last
-// apply read and this run did not. Events that were missing before do not count.
+// apply read and this run did not. Events that were missing before do not count, nor
+// do as many as went to the quarantine since.
 func (b *builder) vanished(c *typeCount) int64 {
 	moved, given, returned := c.moved, c.given, c.returned
 	if !b.keyed() { // these are not known by type
 		all := b.types[""]
 		moved, given, returned = all.moved, all.given, all.returned
 	}
-	absent, since := c.absent-moved, given-returned-moved
+	absent, since := c.absent-moved-c.rejected, given-returned-moved-c.rejected
 	if !b.keyed() && 2*since < absent {
 		return 0 // more than half of them were missing before
 	}
@@ -404,11 +412,23 @@ func (s *sampling) each(which func(*draft) bool, in, notIn func(*draft) sink.Row
 	return nil
 }
 
+// given counts the published rows that the last apply read. In a table that is
+// rewritten, it gives no less.
+func (b *builder) given() (rows int64) {
+	if b.former != nil {
+		return math.MaxInt64
+	}
+	for _, c := range b.types {
+		rows += c.given
+	}
+	return rows
+}
+
 // countQuarantined adds to the evidence what became no row. Events of types that the
 // schema wants quarantined do not count.
 func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 	all := &b.evidence.All
-	all.Events, all.Reasons = b.read.books.Events, make(map[string]int64)
+	all.Events, all.Rows, all.Reasons = b.read.books.Events, b.given(), make(map[string]int64)
 	for t, q := range b.read.quarantine.counts {
 		if t != "" && b.job.Table.UnknownType == schemas.Quarantine && !b.job.Table.Knows(t) {
 			all.Events -= q.Quarantined
@@ -422,8 +442,12 @@ func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 			continue
 		}
 		rows := b.read.survey.EventTypes[t]
+		q.Rows = all.Rows
 		if c := b.types[t]; b.keyed() && c != nil {
 			rows = c.staged
+			if b.former == nil {
+				q.Rows = c.given
+			}
 		}
 		q.Events = q.Quarantined + rows
 		evidence(t).Quarantining = q

@@ -513,6 +513,143 @@ func TestUnknownTypesMayBeQuarantined(t *testing.T) {
 	h.apply()
 }
 
+// Renamed events that the schema wants quarantined are gone from the lake.
+func TestUnknownTypesMayHideGone(t *testing.T) {
+	sms := func(p, e int) string { return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")) }
+	for _, keys := range [][]string{{"event_type", "event_date"}, {"event_month"}} {
+		t.Run(fmt.Sprint(keys), func(t *testing.T) {
+			h := newHouse(t)
+			table, err := schemas.KnockEvents().PartitionedBy(keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table.UnknownType = schemas.Quarantine
+			h.job().Table = table
+			h.people(night(3, sms, 4))
+			h.apply()
+			h.people(night(3, func(p, e int) string { return strings.Replace(sms(p, e), "SMS_MESSAGE", "FOO", 1) }, 4))
+			if summaries, text := h.refusal(); !slices.Equal(summaries, []string{"An event type is gone"}) {
+				t.Fatalf("refused with %q:\n%s", summaries, text)
+			}
+			h.options.Accept = []plan.Guard{plan.GuardGone}
+			h.apply()
+			h.options.Accept = nil
+			h.apply()
+		})
+	}
+}
+
+// A prospect with an event that cannot become a row is judged like any other, and
+// loses no row.
+func TestNightsWithQuarantinedEvents(t *testing.T) {
+	both := func(p, e int) string {
+		return event([]string{"SMS_MESSAGE", "CALL"}[e%2], p, e, createdAt(p, e, "866831")+`,"description":"d"`)
+	}
+	const bad = `{"type":"SMS_MESSAGE","data":{}}`
+	for _, test := range []struct {
+		name    string
+		of      func(p, e int) string
+		refused string
+	}{
+		{"nothing changes", both, ""},
+		{"createdAt is cut", func(p, e int) string { return strings.Replace(both(p, e), "866831Z", "866Z", 1) }, "Published events have another identity"},
+		{"a type is gone", func(p, e int) string {
+			if e%2 == 0 {
+				return both(p, e)
+			}
+			return ""
+		}, "An event type is gone"},
+		{"a column is gone", func(p, e int) string { return strings.Replace(both(p, e), `"d"`, "null", 1) }, "A column is empty"},
+		{"some events lose their time", func(p, e int) string {
+			if e == 1 {
+				return fmt.Sprintf(`{"type":"CALL","data":{"n":%d}}`, p)
+			}
+			return both(p, e)
+		}, ""},
+	} {
+		for _, missing := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, delete %t", test.name, missing), func(t *testing.T) {
+				h := newHouse(t)
+				h.job().DeleteMissing = missing
+				serve := func(of func(p, e int) string) {
+					people := night(5, of, 4)
+					for p := range people {
+						people[p] = append(people[p], bad)
+					}
+					h.people(people)
+				}
+				serve(both)
+				h.apply()
+				serve(test.of)
+				if test.refused != "" {
+					if summaries, text := h.refusal(); !slices.Equal(summaries, []string{test.refused}) {
+						t.Fatalf("refused with %q:\n%s", summaries, text)
+					}
+					h.options.Accept = []plan.Guard{plan.GuardIdentity, plan.GuardGone}
+				}
+				if p := h.apply(); p.Jobs[0].Missing.Deleted != 0 {
+					t.Errorf("missing are %+v", p.Jobs[0].Missing)
+				}
+				h.options.Accept = nil
+				h.apply()
+			})
+		}
+	}
+}
+
+// Events that turn unreadable did not get another identity, though new ones came.
+func TestQuarantinedEventsAreNotReplaced(t *testing.T) {
+	sms := func(p, e int) string { return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")) }
+	h := newHouse(t)
+	h.people(night(1, sms, 10))
+	h.apply()
+	h.people(night(1, func(p, e int) string {
+		if e < 6 {
+			return fmt.Sprintf(`{"type":"SMS_MESSAGE","data":{"n":%d}}`, e)
+		}
+		return sms(p, e)
+	}, 16))
+	h.apply()
+}
+
+// What is accepted stays accepted, however the quarantine keeps the events, when the
+// prospect is read in part, and when more of them come.
+func TestQuarantinedStaysAccepted(t *testing.T) {
+	for name, text := range map[string]string{
+		"no time":           `{"type":"SMS_MESSAGE","data":{"n":%d}}`,
+		"a lone surrogate":  `{"type":"SMS_MESSAGE","data":{"n":%d,"text":"\ud83d"}}`,
+		"not Unicode":       `{"type":"SMS_MESSAGE","data":{"n":%d,"text":"` + "\xff" + `"}}`,
+		"nested deeply":     `{"type":"SMS_MESSAGE","data":{"n":%d,"deep":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `}}`,
+		"not a number":      `{"type":"SMS_MESSAGE","data":{"n":%d,"m":NaN}}`,
+		"not even the type": `{"data":{"n":%d}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := func(n int) (all []string) {
+				for i := range n {
+					all = append(all, fmt.Sprintf(text, i))
+				}
+				return all
+			}
+			good := []string{on(1, "a"), on(2, "b")}
+			h := newHouse(t)
+			h.people(map[string][]string{"a": bad(6), "b": good})
+			if summaries, text := h.refusal(); !slices.Equal(summaries, []string{"Most events cannot become rows"}) {
+				t.Fatalf("refused with %q:\n%s", summaries, text)
+			}
+			h.options.Accept = []plan.Guard{plan.GuardQuarantined}
+			h.apply()
+			h.options.Accept = nil
+			if p := h.apply(); !p.Empty() {
+				t.Errorf("the next night changes %+v", p.Summary())
+			}
+			h.people(map[string][]string{"a": append(bad(6), "…"), "b": good})
+			h.apply()
+			h.people(map[string][]string{"a": bad(10), "b": good})
+			h.apply()
+		})
+	}
+}
+
 // Most known prospects that suddenly are refused refuse the plan.
 func TestMostProspectsAreForbidden(t *testing.T) {
 	h := newHouse(t)

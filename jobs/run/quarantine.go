@@ -38,24 +38,45 @@ type quarantine struct {
 	// to an event; both are zero where lines are kept as they are.
 	protection string
 	protect    func(event []byte) ([]byte, bool)
-	// counts are the events of this run, and those before of the prospects that it
-	// has read to their end, by event type; "" is an event whose type is not known.
+	// counts are the events of this run, and the earlier ones of the prospects that it
+	// has read at least in part, by event type; "" stands for a type that is not known.
 	counts map[string]plan.Quarantining
 }
 
 // count changes the counts of an event's type.
 func (q *quarantine) count(event []byte, change func(*plan.Quarantining)) {
-	var e struct{ Type string }
-	_ = json.Unmarshal(event, &e) // an event without a type has the type ""
-	if _, known := q.counts[e.Type]; !known && len(q.counts) >= mostTypes {
-		e.Type = ""
+	eventType := typeOfText(event)
+	if _, known := q.counts[eventType]; !known && len(q.counts) >= mostTypes {
+		eventType = ""
 	}
-	c := q.counts[e.Type]
+	c := q.counts[eventType]
 	if c.Reasons == nil {
 		c.Reasons = make(map[string]int64)
 	}
 	change(&c)
-	q.counts[e.Type] = c
+	q.counts[eventType] = c
+}
+
+// typeOfText returns the type of an event that need not be valid JSON, or "".
+func typeOfText(event []byte) (eventType string) {
+	members, ok := jsontext.Members(event)
+	if !ok {
+		return ""
+	}
+	for key, value := range members {
+		if jsontext.Unquote(key) == "type" && len(value) > 0 && value[0] == '"' && jsontext.IsValid(value) {
+			eventType = jsontext.Unquote(value)
+		}
+	}
+	return eventType
+}
+
+// text returns the event as it was read, or nil when it is withheld.
+func (e *quarantined) text() []byte {
+	if e.Event == nil {
+		return e.Raw
+	}
+	return e.Event
 }
 
 // mostTypes and mostReasons bound what is counted apart.
@@ -277,10 +298,16 @@ func (e *quarantined) digest() schemas.Digest {
 func (q *quarantine) replace(prospect string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, e := range q.old[prospect] {
-		q.count(e.Event, func(c *plan.Quarantining) { c.Before++ })
-	}
 	delete(q.old, prospect)
+}
+
+// countBefore counts the old lines of a prospect that was read at least in part.
+func (q *quarantine) countBefore(prospect string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.old[prospect] {
+		q.count(e.text(), func(c *plan.Quarantining) { c.Before++ })
+	}
 }
 
 // change writes the new quarantine to path and says what is to be done with it,

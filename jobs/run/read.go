@@ -41,9 +41,8 @@ type reading struct {
 	books      transform.Books
 	survey     schemas.Survey
 	events     int64 // on the pages, as extract counts them
-	// whole are the prospects that were read to their end, without a silent page,
-	// and every event of which is a row: what else they have published is gone. The
-	// value reports whether the source returned no event at all.
+	// whole are the prospects that were read to their end, without a silent page. What
+	// else they have published is gone, unless some of their events became no row.
 	whole map[string]emptiness
 	// known reports whether the last apply had the prospect in its list.
 	known func(prospect string) bool
@@ -58,6 +57,7 @@ type emptiness byte
 
 const (
 	hasEvents   emptiness = iota
+	hasRejected           // some of its events became no row, so no published row is known to be gone
 	wasEmpty              // an interrupted run has read it, at an earlier time
 	readAsEmpty           // this run has read it
 )
@@ -228,6 +228,9 @@ func (r *reader) count(prospect string, got visited, err error) (outcome string)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting.read(prospect, got.events)
+	if got.pages > 0 {
+		r.quarantine.countBefore(prospect)
+	}
 	var n *int64
 	switch {
 	case err == nil:
@@ -235,9 +238,7 @@ func (r *reader) count(prospect string, got visited, err error) (outcome string)
 		if got.silent {
 			break
 		}
-		if got.allRows {
-			r.whole[prospect] = r.emptiness(prospect, got.events)
-		}
+		r.whole[prospect] = r.emptiness(prospect, got)
 		r.quarantine.replace(prospect)
 	case errors.Is(err, extract.ErrNotFound):
 		outcome, n = notFound, &r.NotFound
@@ -261,8 +262,11 @@ func (r *reader) count(prospect string, got visited, err error) (outcome string)
 	return outcome
 }
 
-func (r *reader) emptiness(prospect string, events int64) emptiness {
-	if events > 0 {
+func (r *reader) emptiness(prospect string, got visited) emptiness {
+	switch {
+	case !got.allRows:
+		return hasRejected
+	case got.events > 0:
 		return hasEvents
 	}
 	if _, replayed := r.journal.Progress(prospect); replayed {
