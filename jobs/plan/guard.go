@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"prospector/internal/terminal"
 	"prospector/jobs"
 )
 
@@ -239,11 +240,19 @@ func (e Evidence) gone() (summary, cause string) {
 // listed is how many lines of a kind a diagnostic shows.
 const listed = 20
 
+// list joins lines, which may have names that the API chose.
 func list(lines []string) string {
-	if more := len(lines) - listed; more > 0 {
-		lines = append(slices.Clone(lines[:listed]), fmt.Sprintf("  … and %d more", more))
+	var b strings.Builder
+	for i, line := range lines[:min(listed, len(lines))] {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(terminal.Line(line))
 	}
-	return strings.Join(lines, "\n")
+	if more := len(lines) - listed; more > 0 {
+		fmt.Fprintf(&b, "\n  … and %d more", more)
+	}
+	return b.String()
 }
 
 func counted(n int64, noun string) string {

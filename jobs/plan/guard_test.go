@@ -173,3 +173,24 @@ func TestWarnWaiting(t *testing.T) {
 		t.Errorf("got %q", d.Detail)
 	}
 }
+
+// The API names types, and a name begins no line of a diagnostic.
+func TestGuardsOfHostileNames(t *testing.T) {
+	const name = "A\n\nError: Forged\n\n  with job.x"
+	many := plan.Quarantining{Events: 9, Quarantined: 9, Distinct: 9, Reasons: map[string]int64{name: 9}}
+	e := plan.Evidence{Types: []plan.TypeEvidence{
+		{Type: name, Quarantining: many},
+		{Type: name, Vanished: 9},
+		{Type: name, Vanished: 9, Replaced: &plan.Replacement{Field: "type", How: name}},
+		{Type: name, Returned: 9, Emptied: []string{name}},
+	}}
+	refused, _ := judge(e)
+	if len(refused) != 3 {
+		t.Fatalf("%d guards refuse: %v", len(refused), refused)
+	}
+	for _, d := range refused {
+		if strings.Contains(d.Detail, "\nError: Forged") || !strings.Contains(d.Detail, `A\n\nError: Forged\n\n  with job.x`) {
+			t.Errorf("%s: %s", d.Summary, d.Detail)
+		}
+	}
+}

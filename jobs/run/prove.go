@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/ledger"
 	"prospector/jobs/state"
@@ -77,7 +78,7 @@ type proof struct {
 func (p *proof) leave(uri, place string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left = append(p.left, uri+": "+place)
+	p.left = append(p.left, terminal.Line(uri+": "+place))
 }
 
 func (p *proof) mention(uri, place string, count int64) {

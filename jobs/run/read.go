@@ -12,6 +12,7 @@ import (
 
 	"prospector/extract"
 	"prospector/extract/spool"
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -393,7 +394,7 @@ func (s *Session) readDiagnostic(job jobs.Job, err error) error {
 	case errors.As(err, &u):
 		d := job.Schema.Diagnose(u.What, "An event is not as the schema expects", fmt.Sprintf(
 			"Of an event of the type %s, %v; and the schema says %s = \"fail\". Nothing was published; what was fetched is kept for the next run. Declare what has come, or let it pass with \"keep\". With that, plan -out=FILE and schema infer FILE tell everything that has come.",
-			u.EventType, u, u.What))
+			terminal.Line(u.EventType), terminal.Line(u.Error()), u.What))
 		d.Address = job.Address
 		return d
 	case errors.Is(err, extract.ErrUnauthorized):

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"prospector/internal/nolink"
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -262,7 +263,7 @@ func (s *Session) driftList(drift []plan.Drift) string {
 			lines = append(lines, fmt.Sprintf("  … and %d more", len(drift)-most))
 			break
 		}
-		lines = append(lines, fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), s.difference(d)))
+		lines = append(lines, terminal.Line(fmt.Sprintf("  %s: %s", s.stores[d.Sink].URI(d.Key), s.difference(d))))
 	}
 	return strings.Join(lines, "\n")
 }

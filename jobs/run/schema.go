@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/schemas"
@@ -83,7 +84,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 	var types []string
 	for _, t := range slices.Sorted(maps.Keys(seen.EventTypes)) {
 		if _, before := known.EventTypes[t]; !before && !job.Table.Knows(t) {
-			types = append(types, fmt.Sprintf("  %s: %d events", t, seen.EventTypes[t]))
+			types = append(types, terminal.Line(fmt.Sprintf("  %s: %d events", t, seen.EventTypes[t])))
 		}
 	}
 	if len(types) > 0 {
@@ -166,7 +167,7 @@ func newFields(seen, known map[schemas.Field]int64, is func(schemas.Field) strin
 	slices.SortStableFunc(counts, func(a, b schemas.FieldCount) int { return cmp.Compare(b.Events, a.Events) })
 	for _, c := range counts {
 		if _, before := known[c.Field]; !before {
-			lines = append(lines, fmt.Sprintf("  %s of %d %s is %s", c.Path, c.Events, c.EventType, is(c.Field)))
+			lines = append(lines, terminal.Line(fmt.Sprintf("  %s of %d %s is %s", c.Path, c.Events, c.EventType, is(c.Field))))
 		}
 	}
 	return lines

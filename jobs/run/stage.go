@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/sink"
@@ -156,7 +157,7 @@ const told = 10
 func exceptionList(r plan.Reading) string {
 	var lines []string
 	for _, e := range r.Exceptions[:min(told, len(r.Exceptions))] {
-		lines = append(lines, fmt.Sprintf("  prospect %s: %s", e.Prospect, e.Reason))
+		lines = append(lines, terminal.Line(fmt.Sprintf("  prospect %s: %s", e.Prospect, e.Reason)))
 	}
 	if more := r.Incomplete() - int64(len(lines)); more > 0 {
 		lines = append(lines, fmt.Sprintf("  … and %d more", more))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -88,7 +89,7 @@ func erasedWarning(job jobs.Job, erased []string) (warnings jobs.Diagnostics) {
 	}
 	lines := make([]string, 0, told+1)
 	for _, id := range erased[:min(told, len(erased))] {
-		lines = append(lines, "  "+id)
+		lines = append(lines, "  "+terminal.Line(id))
 	}
 	if more := len(erased) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf("  … and %d more", more))

@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"jobs/config":    {"jobs", "schemas"},
 	"jobs/state":     {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
 	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
-	"jobs/plan":      {"jobs", "jobs/state", "schemas"},
+	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
 	"jobs/tombstone": {"internal/sealed", "sink/store"},
 	"jobs/run":       {"*"},
 
