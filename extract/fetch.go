@@ -122,10 +122,10 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 		if f != nil {
 			turn.end()
 		}
-		page.done = turn.end
+		page.turn = turn
 		return page, f
 	case http.StatusNoContent:
-		return Page{Body: []byte(noContent), done: func() {}}, nil
+		return Page{Body: []byte(noContent)}, nil
 	}
 	// A body that is read to its end leaves a connection for the next request.
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
@@ -276,7 +276,7 @@ func readAll(b []byte, r io.Reader, announced, limit int64, large func() error) 
 		switch {
 		case int64(len(b)) > limit:
 			return b, ErrTooLarge
-		case err == io.EOF && IsLarge(b): // it may fit in what Grow gave in excess
+		case err == io.EOF && IsLarge(len(b)): // it may fit in what Grow gave in excess
 			return b, large()
 		case err == io.EOF:
 			return b, nil

@@ -13,8 +13,8 @@ import (
 // far smaller, and wait for nothing.
 const largePage = 4 << 20
 
-// IsLarge reports whether a page with that body has a turn.
-func IsLarge(body []byte) bool { return len(body) > largePage }
+// IsLarge reports whether a page of that many bytes has a turn.
+func IsLarge(bytes int) bool { return bytes > largePage }
 
 // Turn waits for the turn of a large page that does not come from Pages. The caller
 // must call done once it does not need the page any more.
@@ -54,6 +54,9 @@ func (t *turn) take(ctx context.Context) error {
 
 // end lets the next page have its turn.
 func (t *turn) end() {
+	if t == nil {
+		return
+	}
 	t.ended.Do(func() {
 		if t.taken {
 			<-t.of

@@ -52,7 +52,7 @@ func TestLargePages(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if !IsLarge(p.Body) {
+			if !IsLarge(len(p.Body)) {
 				small.Add(1)
 				continue
 			}
@@ -102,4 +102,30 @@ func TestLargePageFails(t *testing.T) {
 		t.Error("two have the turn")
 	}
 	done()
+}
+
+// A page reports whether it has the turn. One that is not large can have it.
+func TestPageHasTurn(t *testing.T) {
+	client, _ := newClient(t, Options{MaxAttempts: 1}, func(w http.ResponseWriter, r *http.Request) {
+		mib, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[2])
+		body := page(1, `"hasNextPage":false,"x":"`+strings.Repeat("x", mib<<20)+`"`)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		io.WriteString(w, body)
+	})
+	for mib, want := range map[int]bool{0: false, 1: false, 3: true, 6: true} {
+		for p, err := range client.Pages(t.Context(), strconv.Itoa(mib), Position{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			done, err := client.Turn(ctx)
+			cancel()
+			if p.HasTurn() != want || (err != nil) != want {
+				t.Errorf("%d MiB: HasTurn is %t, and Turn returns %v", mib, p.HasTurn(), err)
+			}
+			if err == nil {
+				done()
+			}
+		}
+	}
 }

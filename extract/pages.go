@@ -20,9 +20,14 @@ type Page struct {
 	// belongs to the receiver.
 	Body []byte
 
-	more bool   // it says that there is a page after it
-	done func() // ends its turn
+	more bool  // it says that there is a page after it
+	turn *turn // nil: it waited for none
 }
+
+// HasTurn reports whether the page has the turn of large pages. Its receiver must not
+// wait for Turn then. A page of less than 4 MiB can have the turn, since a page takes
+// it when its memory may grow beyond that.
+func (p Page) HasTurn() bool { return p.turn != nil && p.turn.taken }
 
 // Position is where the reading of a prospect begins. The zero value is the
 // start. A page can be read again at its own Number and Cursor, and the reading
@@ -77,12 +82,12 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 						Prospect: prospect, Path: path(prospect), Page: page.Number,
 						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
 					})
-					page.done()
+					page.turn.end()
 					return
 				}
 			}
 			more := yield(page, nil) && page.more
-			page.done()
+			page.turn.end()
 			if !more {
 				return
 			}

@@ -142,7 +142,7 @@ func TestDamageAfterOpen(t *testing.T) {
 	} {
 		do()
 		n := 0
-		for page, err := range j.Pages("a") {
+		for page, err := range j.Pages("a", nil) {
 			n++
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("%s: page %v, error %v", damage, page, err)
@@ -153,7 +153,7 @@ func TestDamageAfterOpen(t *testing.T) {
 		}
 	}
 	must(t, j.Close())
-	for _, err := range j.Pages("a") {
+	for _, err := range j.Pages("a", nil) {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}
@@ -248,7 +248,7 @@ func TestLargestRecordIsRead(t *testing.T) {
 	}
 	must(t, j.Append(page))
 	must(t, j.Close())
-	for got, err := range mustOpen(t, dir).Pages("a") {
+	for got, err := range mustOpen(t, dir).Pages("a", nil) {
 		if err != nil || !bytes.Equal(got.Body, page.Body) || got.Next != page.Next {
 			t.Error(fmt.Sprint("the largest page comes back otherwise: ", err))
 		}

@@ -193,12 +193,21 @@ func (j *Journal) Restart(prospect string) error {
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
+// maxBuffer is the size of the largest buffer that is used again.
+const maxBuffer = 4 << 20
+
+func release(buffer *[]byte) {
+	if cap(*buffer) <= maxBuffer {
+		buffers.Put(buffer)
+	}
+}
+
 func (j *Journal) append(r record) error {
 	if r.prospect == "" {
 		return errors.New("appending to the journal: the prospect has no id")
 	}
 	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
+	defer release(buffer)
 	frame, err := appendRecord((*buffer)[:0], r)
 	if err != nil {
 		return fmt.Errorf("appending to the journal about prospect %q: %w", r.prospect, err)

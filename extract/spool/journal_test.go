@@ -51,7 +51,7 @@ func recovered(t testing.TB, j *Journal, prospects ...string) map[string]found {
 	for _, id := range prospects {
 		progress, ok := j.Progress(id)
 		f := found{Progress: progress}
-		for page, err := range j.Pages(id) {
+		for page, err := range j.Pages(id, nil) {
 			must(t, err)
 			f.Pages = append(f.Pages, page)
 		}
@@ -461,7 +461,7 @@ func TestConcurrentAppends(t *testing.T) {
 			for p := range prospects {
 				id := fmt.Sprintf("%d-%d", w, p)
 				number := 0
-				for page, err := range j.Pages(id) {
+				for page, err := range j.Pages(id, nil) {
 					number++
 					if err != nil || page.Number != number || !bytes.Equal(page.Body, body(id, number)) {
 						t.Errorf("prospect %s, page %d: number %d, error %v", id, number, page.Number, err)
@@ -477,6 +477,36 @@ func TestConcurrentAppends(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// Pages asks before it reads a page, and again before it decompresses one.
+func TestPagesAsksForMemory(t *testing.T) {
+	dir := t.TempDir()
+	j := mustOpen(t, dir)
+	body := bytes.Repeat([]byte("a"), 8<<20) // which compresses well
+	for number, body := range [][]byte{[]byte("{}"), body} {
+		must(t, j.Append(Page{Prospect: "a", Number: number + 1, Cursor: strings.Repeat("c", number), Next: "c", Body: body}))
+	}
+	must(t, j.Close())
+
+	j = mustOpen(t, dir)
+	refused := errors.New("there is no memory")
+	var sizes []int
+	read := 0
+	var last error
+	for _, err := range j.Pages("a", func(bytes int) error {
+		if sizes = append(sizes, bytes); bytes >= len(body) {
+			return refused
+		}
+		return nil
+	}) {
+		if last = err; err == nil {
+			read++
+		}
+	}
+	if read != 1 || !errors.Is(last, refused) || len(sizes) != 4 || sizes[3] != len(body) {
+		t.Errorf("%d pages were read, it asked for %d bytes, and ended with %v", read, sizes, last)
+	}
 }
 
 func segmentsAt(path string) ([]uint32, error) {

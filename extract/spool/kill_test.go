@@ -97,7 +97,7 @@ func TestKilled(t *testing.T) {
 		j := mustOpen(t, dir)
 		for id, number := range acknowledged {
 			pages := 0
-			for page, err := range j.Pages(id) {
+			for page, err := range j.Pages(id, nil) {
 				must(t, err)
 				pages++
 				if page.Number != pages || string(page.Body) != killBody(id, pages) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/s2"
 )
 
 // recover indexes the segments that are in the journal's directory, up to the
@@ -264,12 +266,19 @@ func (j *Journal) Progress(prospect string) (p Progress, ok bool) {
 // Pages yields what Open recovered of the prospect, in order. A page's body is
 // the caller's own. The first error ends it; ErrCorrupt says that Restart and
 // another reading will help.
-func (j *Journal) Pages(prospect string) iter.Seq2[Page, error] {
+//
+// If admit is not nil, Pages calls it with the number of bytes that it is about to
+// read or to decompress, at least once for each page. An error of admit ends the
+// sequence.
+func (j *Journal) Pages(prospect string, admit func(bytes int) error) iter.Seq2[Page, error] {
+	if admit == nil {
+		admit = func(int) error { return nil }
+	}
 	return func(yield func(Page, error) bool) {
 		e, _ := j.index.get(prospect)
 		for at, left := e.first, e.pages; left > 0; left-- {
 			p := j.index.places[at]
-			page, err := j.page(prospect, p)
+			page, err := j.page(prospect, p, admit)
 			if err != nil {
 				yield(Page{}, fmt.Errorf("reading %s at byte %d: %w", segmentPath(j.dir, p.segment+1), p.at, err))
 				return
@@ -282,9 +291,12 @@ func (j *Journal) Pages(prospect string) iter.Seq2[Page, error] {
 	}
 }
 
-func (j *Journal) page(prospect string, at place) (Page, error) {
+func (j *Journal) page(prospect string, at place, admit func(bytes int) error) (Page, error) {
+	if err := admit(int(at.size)); err != nil {
+		return Page{}, err
+	}
 	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
+	defer release(buffer)
 	if cap(*buffer) < int(at.size) {
 		*buffer = make([]byte, at.size)
 	}
@@ -299,6 +311,11 @@ func (j *Journal) page(prospect string, at place) (Page, error) {
 	r, err := parseRecord(frame)
 	if err != nil || r.kind != pageKind || r.prospect != prospect {
 		return Page{}, ErrCorrupt
+	}
+	if n, err := s2.DecodedLen(r.block); err == nil {
+		if err := admit(n); err != nil {
+			return Page{}, err
+		}
 	}
 	if r.page.Body, err = r.body(); err != nil {
 		return Page{}, ErrCorrupt

@@ -313,7 +313,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 		next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
 		page, err, more = next()
 	default:
-		if err := r.replay(ctx, prospect, extract.IsLarge(page.Body), take); err != nil {
+		if err := r.replay(ctx, prospect, page.HasTurn(), take); err != nil {
 			return got, err
 		}
 	}
@@ -338,17 +338,27 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 }
 
 // replay takes the pages that the journal has of a prospect. A large one waits for
-// its turn, unless the caller has it.
+// its turn before it is read, unless the caller has the turn.
 func (r *reader) replay(ctx context.Context, prospect string, hasTurn bool, take func(body []byte, cursor string, events int) error) error {
-	for page, err := range r.journal.Pages(prospect) {
-		done := func() {}
-		if err == nil && !hasTurn && extract.IsLarge(page.Body) {
+	var done func() // of the page at hand, if it has a turn
+	end := func() {
+		if done != nil {
+			done()
+			done = nil
+		}
+	}
+	defer end()
+	admit := func(bytes int) (err error) {
+		if !hasTurn && done == nil && extract.IsLarge(bytes) {
 			done, err = r.client.Turn(ctx)
 		}
+		return err
+	}
+	for page, err := range r.journal.Pages(prospect, admit) {
 		if err == nil {
 			err = take(page.Body, page.Cursor, page.Events)
-			done()
 		}
+		end()
 		if err != nil {
 			return fmt.Errorf("reading the journal of pages: %w", err)
 		}
