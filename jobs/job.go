@@ -23,7 +23,7 @@ type Configuration struct {
 	Dir     string
 	Backend Backend
 	// MemoryLimit is how many bytes of memory a run is to keep to, as far as it is
-	// Go's; 0 is DefaultMemoryLimit. Rows of megabytes may take more.
+	// Go's; 0 is DefaultMemoryLimit. A row of megabytes takes a few times its size more.
 	MemoryLimit int64
 	Jobs        []Job     // ascending by address
 	Sinks       []Sink    // all that are declared, used by a job or not; ascending by address

@@ -12,9 +12,12 @@ func init() { memory.DefaultAllocator = &roomy{} }
 // roomy is Go's allocator, but what grows once has room to grow again.
 type roomy struct{ memory.GoAllocator }
 
+// maxRoom bounds that room: a buffer that holds one huge text does not grow again.
+const maxRoom = 4 << 20
+
 func (r *roomy) Reallocate(size int, b []byte) []byte {
 	if size > cap(b) {
-		grown := r.Allocate(size + size/2)
+		grown := r.Allocate(size + min(size/2, maxRoom))
 		copy(grown, b)
 		return grown[:size]
 	}

@@ -69,6 +69,7 @@ func (c *columnChunk) writeRows(from *source, start int, with *scratch) (err err
 	switch to := c.ColumnChunkWriter.(type) {
 	case *file.ByteArrayColumnChunkWriter:
 		with.texts = with.texts[:0]
+		defer func() { clear(with.texts) }() // the batch may be released
 		for i, level := range levels {
 			if level > 0 {
 				with.texts = append(with.texts, from.text(start+i))
@@ -119,6 +120,11 @@ func (c *columnChunk) waiting() (least, most int64) {
 	return values, values
 }
 
+// maxDictionaryText is the length at which a text does not go into a dictionary.
+// The library stops using a dictionary of that size, but only after it has copied
+// the text twice.
+const maxDictionaryText = int(parquet.DefaultDictionaryPageSizeLimit)
+
 // known looks up the codes of texts, and reports whether all are in the dictionary
 // already. Those that are not have the next codes, as the library will number them
 // when it is given them.
@@ -130,6 +136,11 @@ func (c *columnChunk) known(with *scratch) bool {
 	known := true
 	with.codes = with.codes[:0]
 	for _, text := range with.texts {
+		if len(text) >= maxDictionaryText {
+			c.FallbackToPlain()
+			c.codes = nil
+			return false
+		}
 		code, ok := c.codes[string(text)]
 		if !ok {
 			known, code = false, int32(len(c.codes))

@@ -36,7 +36,7 @@ type stream interface {
 	id() []byte
 	// copyTo appends the row to columns, and gives about how many bytes it takes
 	// there.
-	copyTo(columns []*column) int
+	copyTo(columns []*column) (int, error)
 	// stop lets go of what the stream holds.
 	stop()
 }
@@ -103,7 +103,11 @@ func (m *merger) chunk() (arrow.Record, error) {
 	}
 	for rows, size := 0, 0; rows < chunkRows && size < chunkBytes && len(m.heads) > 0; rows++ {
 		h := &m.heads[0]
-		size += h.copyTo(out)
+		copied, err := h.copyTo(out)
+		if err != nil {
+			return nil, err
+		}
+		size += copied
 		more, err := h.next()
 		switch {
 		case err != nil:
@@ -172,7 +176,7 @@ func (s *batchStream) prospect() []byte { return s.batch[s.order.prospect].text(
 func (s *batchStream) id() []byte       { return s.batch[s.order.id].text(s.row) }
 func (s *batchStream) stop()            { s.end() }
 
-func (s *batchStream) copyTo(columns []*column) int {
+func (s *batchStream) copyTo(columns []*column) (int, error) {
 	size := 8 * len(columns)
 	for i, c := range columns {
 		from := &s.batch[i]
@@ -181,28 +185,40 @@ func (s *batchStream) copyTo(columns []*column) int {
 			size += int(from.ends[s.row+1] - from.ends[s.row])
 		}
 	}
-	return size
+	return size, nil
 }
 
 // packedStream is a stream of packed rows, of which fetch gives one after the
-// other; an end is nil.
+// other; the end is the zero value.
 type packedStream struct {
 	layout *layout
-	fetch  func() (micros int64, row []byte, err error)
-	time   int64
+	fetch  func() (stagedRow, error)
+	at     stagedRow
+}
+
+// stagedRow is a packed row, or the key of one that is read when it is needed.
+type stagedRow struct {
+	micros int64
 	row    []byte
+	whole  func() ([]byte, error) // of a key
 }
 
 func (s *packedStream) next() (more bool, err error) {
-	s.time, s.row, err = s.fetch()
-	return s.row != nil, err
+	s.at, err = s.fetch()
+	return s.at.row != nil, err
 }
 
-func (s *packedStream) micros() int64    { return s.time }
-func (s *packedStream) prospect() []byte { return s.layout.text(s.row, s.layout.order.prospect) }
-func (s *packedStream) id() []byte       { return s.layout.text(s.row, s.layout.order.id) }
+func (s *packedStream) micros() int64    { return s.at.micros }
+func (s *packedStream) prospect() []byte { return s.layout.text(s.at.row, s.layout.order.prospect) }
+func (s *packedStream) id() []byte       { return s.layout.text(s.at.row, s.layout.order.id) }
 func (s *packedStream) stop()            {}
 
-func (s *packedStream) copyTo(columns []*column) int {
-	return 8*len(columns) + s.layout.unpack(s.row, columns)
+func (s *packedStream) copyTo(columns []*column) (size int, err error) {
+	row := s.at.row
+	if s.at.whole != nil {
+		if row, err = s.at.whole(); err != nil {
+			return 0, err
+		}
+	}
+	return 8*len(columns) + s.layout.unpack(row, columns), nil
 }

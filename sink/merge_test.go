@@ -242,7 +242,7 @@ func TestMergeBoundsBatches(t *testing.T) {
 			if huge++; huge == 1 {
 				most += 8 * chunkBytes
 			}
-			if size := valueBytes(batch, int(batch.NumRows())); size > most {
+			if size := valueBytes(batch, 0, int(batch.NumRows())); size > most {
 				t.Errorf("batch %d has %d bytes of values", huge, size)
 			}
 			if size := batchSize(batch); huge > 1 && size > 4*chunkBytes {

@@ -39,8 +39,8 @@ const (
 	maxBlock = 256 << 10
 )
 
-// add appends a row of a batch.
-func (p *packed) add(micros int64, columns []source, row int) {
+// add appends a row of a batch, and returns how many bytes it takes.
+func (p *packed) add(micros int64, columns []source, row int) int {
 	bitmap := (len(columns) + 7) / 8
 	most := lengthBytes + bitmap + len(columns)*binary.MaxVarintLen64
 	for i := range columns {
@@ -82,6 +82,7 @@ func (p *packed) add(micros int64, columns []source, row int) {
 	had := cap(p.rows)
 	p.rows = append(p.rows, packedRow{micros, uint32(last), uint32(at)})
 	p.size += int64(cap(p.rows)-had) * 16
+	return len(b) - at
 }
 
 // extent is what about so many rows like these take in columns, and no more than
@@ -113,16 +114,16 @@ func (p *packed) sort(l *layout) {
 	})
 }
 
-// each gives one row after the other, and nil at the end.
-func (p *packed) each() func() (micros int64, row []byte, err error) {
+// each gives one row after the other, and the zero value at the end.
+func (p *packed) each() func() (stagedRow, error) {
 	left := p.rows
-	return func() (int64, []byte, error) {
+	return func() (stagedRow, error) {
 		if len(left) == 0 {
-			return 0, nil, nil
+			return stagedRow{}, nil
 		}
 		r := left[0]
 		left = left[1:]
-		return r.micros, p.row(r), nil
+		return stagedRow{micros: r.micros, row: p.row(r)}, nil
 	}
 }
 
@@ -152,6 +153,19 @@ func (l *layout) text(row []byte, column int) []byte {
 		}
 	}
 	return nil
+}
+
+// key is a row that has only what orders rows of one time.
+func (l *layout) key(row []byte) []byte {
+	key := make([]byte, (len(l.columns)+7)/8)
+	for i := range l.columns {
+		if (i == l.order.prospect || i == l.order.id) && row[i>>3]&(1<<(i&7)) != 0 {
+			key[i>>3] |= 1 << (i & 7)
+			text := l.text(row, i)
+			key = append(binary.AppendUvarint(key, uint64(len(text))), text...)
+		}
+	}
+	return key
 }
 
 // next cuts a column's value off, which is a text or 8 bytes.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"sort"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/parquet"
@@ -196,6 +197,23 @@ func (p *pages) compress(page []byte) []byte {
 	return w.codec.Encode(w.compressed[:cap(w.compressed)], page)
 }
 
+// maxCompressed is the size of the buffer for compressed pages that is used again.
+const maxCompressed = 4 << 20
+
+// keep returns a page in memory that is not used again. A huge page stays where it
+// was compressed, unless most of that memory is empty.
+func (w *parquetWriter) keep(page []byte) []byte {
+	buffer := w.compressed
+	if cap(buffer) <= maxCompressed {
+		return bytes.Clone(page)
+	}
+	w.compressed = nil
+	if len(page) > cap(buffer)/2 && unsafe.SliceData(page) == unsafe.SliceData(buffer) {
+		return page
+	}
+	return bytes.Clone(page)
+}
+
 // WriteDataPage takes a page, which is compressed already.
 func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 	if p.data == nil {
@@ -216,7 +234,7 @@ func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
 func (p *pages) add(kind pageKind, page file.Page, uncompressed int, data []byte) (int64, error) {
 	header := pageHeader(kind, uncompressed, len(data), int(page.NumValues()), int(page.Encoding()))
 	written := int64(len(header) + len(data))
-	p.pages = append(p.pages, header, bytes.Clone(data))
+	p.pages = append(p.pages, header, p.writer.keep(data))
 	p.size += written
 	p.info.UncompressedSize += int64(len(header) + uncompressed)
 	p.info.CompressedSize += written

@@ -44,7 +44,22 @@ func (p *part) room(batch arrow.Record) int64 {
 	most = min(most, batch.NumRows())
 	_, compressed := p.parquet.open()
 	left := p.target - p.out.size - compressed
-	return int64(1 + sort.Search(int(most-1), func(n int) bool { return valueBytes(batch, n+1) >= left }))
+	n := 1 + sort.Search(int(most-1), func(n int) bool { return valueBytes(batch, 0, n+1) >= left })
+	if valueBytes(batch, 0, n) < rowGroupEncoded {
+		return int64(n)
+	}
+	for row := range n {
+		if hugeRow(batch, row) {
+			return int64(row + 1)
+		}
+	}
+	return int64(n)
+}
+
+// hugeRow reports whether a row is as large as a row group should be. It ends its
+// row group, so that neither the writer nor a reader has two of them in memory.
+func hugeRow(batch arrow.Record, row int) bool {
+	return valueBytes(batch, row, row+1) >= rowGroupEncoded
 }
 
 // full reports whether the open row group ends.
@@ -59,12 +74,13 @@ func (p *part) full() bool {
 	return p.rows >= rowGroupRows || p.bytes >= rowGroupBytes
 }
 
-// valueBytes is about how many bytes the first n rows of a batch take.
-func valueBytes(batch arrow.Record, n int) int64 {
-	bytes := 8 * n * int(batch.NumCols())
+// valueBytes is about how many bytes the rows of a batch take from start to before
+// end.
+func valueBytes(batch arrow.Record, start, end int) int64 {
+	bytes := 8 * (end - start) * int(batch.NumCols())
 	for _, column := range batch.Columns() {
 		if texts, ok := column.(*array.String); ok {
-			bytes += texts.ValueOffset(n) - texts.ValueOffset(0)
+			bytes += texts.ValueOffset(end) - texts.ValueOffset(start)
 		}
 	}
 	return int64(bytes)
@@ -75,8 +91,9 @@ func (p *part) add(batch arrow.Record) error {
 		return err
 	}
 	p.summarise(batch)
-	p.rows, p.bytes = p.rows+batch.NumRows(), p.bytes+valueBytes(batch, int(batch.NumRows()))
-	if !p.full() {
+	rows := int(batch.NumRows())
+	p.rows, p.bytes = p.rows+int64(rows), p.bytes+valueBytes(batch, 0, rows)
+	if !p.full() && !hugeRow(batch, rows-1) {
 		return nil
 	}
 	p.rows, p.bytes = 0, 0

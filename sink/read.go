@@ -73,14 +73,17 @@ type reader struct {
 	schema  *arrow.Schema
 	columns []*pqarrow.ColumnReader
 	left    int64          // rows to come
+	groups  []groupLeft    // those that have rows to come
 	batch   int64          // rows of the next batch
 	content schemas.Digest // of the rows so far
 	want    string         // what content is at the end
 }
 
 func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (*reader, error) {
+	properties := *parquet.NewReaderProperties(memory.DefaultAllocator)
+	properties.BufferedStreamEnabled, properties.BufferSize = true, streamBuffer // else a column chunk is in memory twice
 	source, err := file.NewParquetReader(io.NewSectionReader(r, 0, size),
-		file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+		file.WithReadProps(&properties))
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +96,11 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 		return nil, err
 	}
 	f := &reader{table: table, schema: schemas.Arrow(table.Columns), left: source.NumRows(), batch: 256}
+	for _, g := range source.MetaData().RowGroups {
+		if g.NumRows > 0 {
+			f.groups = append(f.groups, groupLeft{g.NumRows, max(1, chunkBytes/max(1, g.TotalByteSize/g.NumRows))})
+		}
+	}
 	if len(got.Fields()) != len(table.Columns) {
 		return nil, fmt.Errorf("%w: there are %d, not %d", ErrSchema, len(got.Fields()), len(table.Columns))
 	}
@@ -118,9 +126,19 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	return f, nil
 }
 
+// streamBuffer is how many bytes of a column chunk are read at once.
+const streamBuffer = 256 << 10
+
+// groupLeft is what a row group still has to give.
+type groupLeft struct {
+	rows int64
+	most int64 // rows that have chunkBytes, if all are as large as the average
+}
+
 // next reads a batch, or gives nil at the end. Batches grow to chunkRows as long
 // as they stay below chunkBytes: a dictionary can make little of very much, so
-// what the metadata says of sizes is no guide.
+// what the metadata says of sizes is a bound, but no guide. A batch is of one row
+// group, of which a huge row is the last.
 func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -131,7 +149,11 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		}
 		return nil, nil
 	}
-	rows := min(f.batch, f.left)
+	if len(f.groups) == 0 {
+		return nil, fmt.Errorf("%w: the row groups have %d rows less than the file", ErrDamaged, f.left)
+	}
+	group := &f.groups[0]
+	rows := min(f.batch, f.left, group.rows, group.most)
 	arrays := make([]arrow.Array, len(f.columns))
 	for i, column := range f.columns {
 		read, err := column.NextBatch(rows)
@@ -144,6 +166,9 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		arrays[i] = read.Chunk(0)
 	}
 	f.left -= rows
+	if group.rows -= rows; group.rows == 0 {
+		f.groups = f.groups[1:]
+	}
 	batch := array.NewRecord(f.schema, arrays, rows)
 	for _, d := range schemas.RowDigests(f.table.Columns, batch) {
 		f.content = f.content.Add(d)

@@ -23,8 +23,13 @@ const spillBytes = 256 << 10
 // batch. The rows are packed as they are in memory, with the time by which they
 // are ordered first. It is made when the first run comes, and first it is written,
 // then read.
+//
+// A row that is larger than spillBytes has a batch of its own, which belongs to no
+// run. The run has the row's key and the number of that batch, so that the row is
+// in memory only while it is copied.
 type spill struct {
-	path string
+	path   string
+	layout *layout
 
 	mu     sync.Mutex
 	file   *os.File
@@ -37,33 +42,44 @@ type spill struct {
 
 var spillSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "micros", Type: arrow.PrimitiveTypes.Int64},
-	{Name: "row", Type: arrow.BinaryTypes.Binary},
+	{Name: "row", Type: arrow.BinaryTypes.Binary},     // or its key
+	{Name: "apart", Type: arrow.PrimitiveTypes.Int32}, // the batch that has the row, from 1; else 0
 }, nil)
 
 // add writes a run of sorted rows. Runs that are written at once may be
 // interleaved, so its batches are not one behind the other.
 func (s *spill) add(p *packed) (batches []int, err error) {
 	b := rowBuffers.Get().(*rowBuffer)
-	defer func() {
-		if cap(b.rows) <= 2*spillBytes { // one row may be far larger
-			rowBuffers.Put(b)
-		}
-	}()
+	defer rowBuffers.Put(b)
 	for left := p.rows; len(left) > 0; {
-		b.micros, b.ends, b.rows = b.micros[:0], append(b.ends[:0], 0), b.rows[:0]
+		b.micros, b.ends, b.rows, b.apart = b.micros[:0], append(b.ends[:0], 0), b.rows[:0], b.apart[:0]
 		for len(b.rows) < spillBytes && len(b.micros) < len(left) {
 			r := left[len(b.micros)]
-			b.rows = append(b.rows, p.row(r)...)
-			b.micros, b.ends = append(b.micros, r.micros), append(b.ends, int32(len(b.rows)))
+			row, apart := p.row(r), 0
+			if len(row) > spillBytes {
+				if apart, err = s.writeApart(r.micros, row); err != nil {
+					return nil, err
+				}
+				row = s.layout.key(row)
+			}
+			b.rows = append(b.rows, row...)
+			b.micros, b.ends, b.apart = append(b.micros, r.micros), append(b.ends, int32(len(b.rows))), append(b.apart, int32(apart))
 		}
 		left = left[len(b.micros):]
 		at, err := s.write(b.batch())
 		if err != nil {
-			return nil, fmt.Errorf("spilling staged rows to %s: %w", s.path, err)
+			return nil, err
 		}
 		batches = append(batches, at)
 	}
 	return batches, nil
+}
+
+// writeApart writes a batch of one row, and returns its number from 1.
+func (s *spill) writeApart(micros int64, row []byte) (int, error) {
+	alone := rowBuffer{[]int64{micros}, []int32{0, int32(len(row))}, row, []int32{0}}
+	at, err := s.write(alone.batch())
+	return at + 1, err
 }
 
 // rowBuffer is a batch of packed rows that is being made.
@@ -71,6 +87,7 @@ type rowBuffer struct {
 	micros []int64
 	ends   []int32 // of rows, after a leading 0
 	rows   []byte
+	apart  []int32
 }
 
 // The library is done with a batch when it has written it.
@@ -87,10 +104,16 @@ func (b *rowBuffer) batch() arrow.Record {
 	return array.NewRecord(spillSchema, []arrow.Array{
 		column(0, arrow.Int64Traits.CastToBytes(b.micros)),
 		column(1, arrow.Int32Traits.CastToBytes(b.ends), b.rows),
+		column(2, arrow.Int32Traits.CastToBytes(b.apart)),
 	}, int64(len(b.micros)))
 }
 
 func (s *spill) write(batch arrow.Record) (at int, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("spilling staged rows to %s: %w", s.path, err)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writer == nil {
@@ -118,28 +141,48 @@ func (s *spill) create() (err error) {
 }
 
 // rows reads a run back. From the first call of what it gives on, nothing is added.
-func (s *spill) rows(run []int) func() (micros int64, row []byte, err error) {
+func (s *spill) rows(run []int) func() (stagedRow, error) {
 	var times []int64
 	var rows *array.Binary
+	var apart []int32
 	at := 0
-	return func() (int64, []byte, error) {
+	return func() (stagedRow, error) {
 		for at == len(times) {
 			if len(run) == 0 {
-				return 0, nil, nil
+				return stagedRow{}, nil
 			}
 			batch, err := s.read(run[0])
 			if err != nil {
-				return 0, nil, fmt.Errorf("reading spilled rows back from %s: %w", s.path, err)
+				return stagedRow{}, err
 			}
 			run, at = run[1:], 0
 			times, rows = batch.Column(0).(*array.Int64).Int64Values(), batch.Column(1).(*array.Binary)
+			apart = batch.Column(2).(*array.Int32).Int32Values()
+		}
+		row := stagedRow{micros: times[at], row: rows.Value(at)}
+		if number := int(apart[at]); number > 0 {
+			row.whole = func() ([]byte, error) { return s.readApart(number) }
 		}
 		at++
-		return times[at-1], rows.Value(at - 1), nil
+		return row, nil
 	}
 }
 
+// readApart reads a row that has a batch of its own.
+func (s *spill) readApart(number int) ([]byte, error) {
+	batch, err := s.read(number - 1)
+	if err != nil {
+		return nil, err
+	}
+	return batch.Column(1).(*array.Binary).Value(0), nil
+}
+
 func (s *spill) read(i int) (batch arrow.Record, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reading spilled rows back from %s: %w", s.path, err)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reader == nil && s.err == nil {

@@ -72,6 +72,8 @@ type Staged struct {
 	Partition Partition
 	Rows      int64
 	Content   schemas.Digest
+	// LargestRow is about how many bytes the largest row takes.
+	LargestRow int64
 }
 
 // NewStage makes an empty Stage that holds about limit bytes in memory, and
@@ -84,6 +86,7 @@ func NewStage(table schemas.Table, dir string, limit int64) *Stage {
 		byDay:   make(map[rowDay]*partition), byPath: make(map[string]*partition),
 		facts: Facts{Nulls: make(map[string]int64)},
 	}
+	s.spill.layout = &s.layout
 	s.room.Store(limit)
 	return s
 }
@@ -99,7 +102,8 @@ func (s *Stage) Add(batch arrow.Record) error {
 		p.Rows++
 		p.Content = p.Content.Add(contents[row])
 		before := p.packed.size
-		p.packed.add(s.layout.order.micros(columns, row), columns, row)
+		size := p.packed.add(s.layout.order.micros(columns, row), columns, row)
+		p.LargestRow = max(p.LargestRow, int64(size))
 		grown += p.packed.size - before
 		p.mu.Unlock()
 	}

@@ -127,13 +127,16 @@ func (w *writer) properties(first arrow.Record) *parquet.WriterProperties {
 	return parquet.NewWriterProperties(p...)
 }
 
-// repeats reports whether, of a column's first values, at most half are new. It
-// takes a column of NULLs to repeat.
+// repeats reports whether, of a column's first values, at most half are new, and
+// none is too large for a dictionary. It takes a column of NULLs to repeat.
 func repeats(values *array.String) bool {
 	const enough = 512
 	seen, distinct := 0, make(map[string]struct{}, min(enough, values.Len()-values.NullN()))
 	for i := 0; i < values.Len() && seen < enough; i++ {
 		if values.IsValid(i) {
+			if values.ValueLen(i) >= maxDictionaryText {
+				return false
+			}
 			seen++
 			distinct[values.Value(i)] = struct{}{}
 		}

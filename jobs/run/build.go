@@ -15,6 +15,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
@@ -92,6 +93,7 @@ type draft struct {
 	staged    sink.Staged // zero Rows: no new ones
 	in        string      // the sink that has the published rows, "" for none
 	from      *sink.Stage // that has them instead
+	largest   int64       // bytes of the largest row of from
 	old       state.Partition
 	// gone says that the partition is of a table with other keys: it is not
 	// read, and its rows are in others now.
@@ -191,7 +193,7 @@ func (b *builder) outcomesOf(ctx context.Context, drafts []*draft) error {
 	for i, d := range drafts {
 		at[d] = i
 	}
-	return parallel(ctx, b.session.width(), drafts, func(ctx context.Context, d *draft) error {
+	return b.each(ctx, drafts, func(ctx context.Context, d *draft) error {
 		o, err := b.outcome(ctx, d, at[d])
 		b.outcomes[at[d]] = o
 		switch {
@@ -319,6 +321,7 @@ func (b *builder) drafts() (drafts []*draft) {
 		for _, p := range s.Partitions() {
 			d := draftOf(p.Partition.Path)
 			d.in, d.from, d.old = formerly, s, state.Partition{Rows: p.Rows, Content: p.Content}
+			d.largest = p.LargestRow
 		}
 	}
 	slices.SortFunc(drafts, func(a, b *draft) int { return cmp.Compare(a.path, b.path) })
@@ -345,7 +348,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		}
 	}
 	compare := func(drafts []*draft) error {
-		return parallel(ctx, b.session.width(), drafts, func(ctx context.Context, d *draft) error { return b.compare(ctx, d) })
+		return b.each(ctx, drafts, b.compare)
 	}
 	if err := compare(fresh); err != nil || len(idle) == 0 {
 		return err
@@ -607,6 +610,35 @@ func (b *builder) published(ctx context.Context, d *draft) sink.Rows {
 		return d.from.Rows(d.path)
 	}
 	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Table, b.dir)
+}
+
+// largeRow is the size in bytes of a row from which its partition is worked on
+// alone: the row is in memory several times, as a row, a page and a compressed page.
+const largeRow = 4 << 20
+
+// hasLargeRows reports whether the partition has a row of largeRow or more. Of
+// published files, only the average is known.
+func (d *draft) hasLargeRows() bool {
+	return max(d.staged.LargestRow, d.largest) >= largeRow ||
+		slices.ContainsFunc(d.old.Files, func(f state.File) bool { return f.Size >= largeRow && f.Size/max(1, f.Rows) >= largeRow/16 })
+}
+
+// each calls f for every draft, for several at once. A draft with large rows is
+// the only one while f works on it.
+func (b *builder) each(ctx context.Context, drafts []*draft, f func(context.Context, *draft) error) error {
+	width := b.session.width()
+	room := semaphore.NewWeighted(int64(width))
+	return parallel(ctx, width, drafts, func(ctx context.Context, d *draft) error {
+		takes := int64(1)
+		if d.hasLargeRows() {
+			takes = int64(width)
+		}
+		if err := room.Acquire(ctx, takes); err != nil {
+			return context.Cause(ctx)
+		}
+		defer room.Release(takes)
+		return f(ctx, d)
+	})
 }
 
 // width is how many partitions are worked on at once: one a core, as far as the

@@ -1,0 +1,171 @@
+package run
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"prospector/jobs"
+	"prospector/jobs/state"
+	"prospector/sink"
+)
+
+// hugeRow is about how many bytes a row of the test has.
+const hugeRow = 24 << 20
+
+// hugeEvents answers with one event for each prospect, whose texts in these fields
+// have hugeRow bytes together. It never has one of them in memory.
+func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var number int
+		fmt.Sscanf(strings.Split(r.URL.Path, "/")[2], "%d", &number)
+		day := 1
+		if days {
+			day = number
+		}
+		at := fmt.Sprintf("2022-01-%02dT10:00:%02dZ", day, number)
+		fmt.Fprintf(w, `{"edges":[{"node":{"type":"SMS_MESSAGE","description":"night %d","eventTime":%q,"createdAt":%q,"data":{"number":%d`,
+			night.Load(), at, at, number)
+		random := rand.NewChaCha8([32]byte{byte(number)})
+		raw := make([]byte, 48<<10)
+		block := make([]byte, 64<<10)
+		for _, field := range fields {
+			fmt.Fprintf(w, `,%q:"`, field)
+			for range hugeRow / len(fields) / len(block) {
+				random.Read(raw)
+				base64.StdEncoding.Encode(block, raw)
+				w.Write(block)
+			}
+			io.WriteString(w, `"`)
+		}
+		io.WriteString(w, `}}}],"pageInfo":{"endCursor":null,"hasNextPage":false}}`)
+	}
+}
+
+// peakHeap returns the most bytes of objects that f has in use at once, as the
+// garbage collector finds them, beyond those that are in use before.
+func peakHeap(f func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that it looks often
+	live := func() int64 {
+		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(sample)
+		return int64(sample[0].Value.Uint64())
+	}
+	runtime.GC()
+	before, peak := live(), int64(0)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			peak = max(peak, live())
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	f()
+	close(done)
+	<-ended
+	return peak - before
+}
+
+// However many huge texts there are, only a few copies of one of them are in memory.
+func TestHugeTextsTakeLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads a gigabyte")
+	}
+	for _, test := range []struct {
+		name   string
+		fields []string
+		days   bool
+	}{
+		{"in one partition", []string{"body"}, false},
+		{"in a partition each", []string{"body"}, true},
+		{"two in each row", []string{"body", "subject"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const prospects = 6
+			var night atomic.Int64
+			server := httptest.NewServer(hugeEvents(test.fields, test.days, &night))
+			defer server.Close()
+			h := newHouse(t)
+			h.limit = 64 << 20
+			var ids []string
+			for i := range prospects {
+				ids = append(ids, fmt.Sprint(i+1))
+			}
+			h.ask(server.URL, ids...)
+			for _, want := range []string{"added", "unchanged", "changed"} {
+				peak := peakHeap(func() {
+					books := h.apply().Jobs[0].Books
+					if got := map[string]int64{"added": books.Added, "unchanged": books.Unchanged, "changed": books.Changed}; got[want] != prospects {
+						t.Errorf("the books are %+v, and all rows are to be %s", books, want)
+					}
+				})
+				t.Logf("%s: %d MiB, %.1f rows beyond the limit", want, peak>>20, float64(peak-h.limit)/hugeRow)
+				if most := h.limit + 6*hugeRow; peak > most {
+					t.Errorf("%s: %d MiB were in use at once, and at most %d are expected", want, peak>>20, most>>20)
+				}
+				if want == "unchanged" {
+					night.Add(1)
+				}
+			}
+		})
+	}
+}
+
+// A partition with large rows, staged or published, is worked on alone; others are
+// not.
+func TestLargeRowsAreBuiltAlone(t *testing.T) {
+	const width = 3
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(width))
+	b := &builder{session: &Session{Options: Options{Config: &jobs.Configuration{MemoryLimit: width * 96 << 20}}}}
+	published := func(size, rows int64) state.Partition {
+		return state.Partition{Files: []state.File{{Rows: rows, Object: state.Object{Size: size}}}}
+	}
+	large := map[string]*draft{
+		"staged":                       {staged: sink.Staged{LargestRow: largeRow}},
+		"in a stage of published rows": {largest: largeRow},
+		"published":                    {old: published(60<<20, 2)},
+	}
+	drafts := []*draft{{}, {}, {staged: sink.Staged{LargestRow: largeRow - 1}}, {old: published(256<<20, 1_000_000)}}
+	for name, d := range large {
+		if !d.hasLargeRows() {
+			t.Errorf("%s: it has no large rows", name)
+		}
+		drafts = append(drafts, d, &draft{}, &draft{}, &draft{})
+	}
+	var running, together atomic.Int64
+	err := b.each(t.Context(), drafts, func(_ context.Context, d *draft) error {
+		n := running.Add(1)
+		defer running.Add(-1)
+		if n > 1 && d.hasLargeRows() {
+			t.Errorf("%d others run beside large rows", n-1)
+		}
+		together.Store(max(together.Load(), n))
+		time.Sleep(10 * time.Millisecond)
+		if n := running.Load(); n > 1 && d.hasLargeRows() {
+			t.Errorf("%d others began beside large rows", n-1)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if together.Load() < 2 {
+		t.Error("ordinary partitions are worked on one by one")
+	}
+}
