@@ -162,7 +162,10 @@ their values are in extra_json, so nothing is lost by waiting.`,
 			}
 			switch {
 			case !read:
-				e.view.Printf("# Nothing was read yet: run prospector apply, or plan -out=FILE and name that file.\n")
+				e.view.Printf(`# Nothing was read yet: run prospector apply, or plan -out=FILE and name that file.
+# If they fail because most events cannot become rows, run
+# prospector plan -accept=quarantined -out=FILE, and name that file.
+`)
 			case !found:
 				e.view.Printf("# Nothing to propose: every field that was read has a column.\n")
 			}

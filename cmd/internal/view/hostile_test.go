@@ -284,6 +284,25 @@ func checkPrintable(t *testing.T, text string) {
 	}
 }
 
+// Times that several types write alike need one block of their column, and HCL
+// refuses two.
+func TestProposedTimes(t *testing.T) {
+	field := func(eventType string) schemas.Field {
+		return schemas.Field{EventType: eventType, Path: "eventTime", Kind: schemas.KindInteger}
+	}
+	survey := schemas.NewSurvey()
+	for eventType, form := range map[string]schemas.TimeForms{"A": schemas.InMillis, "B": schemas.InMillis, "C": schemas.InSeconds} {
+		survey.Mismatched[field(eventType)], survey.Times[field(eventType)] = 1, form
+	}
+	var out bytes.Buffer
+	NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, Name: "a", Table: schemas.KnockEvents()}, survey))
+	for _, once := range []string{`column "event_time" {`, "With the block of event_time above, it would.", "The block of event_time above is for times in another form"} {
+		if n := strings.Count(out.String(), once); n != 1 {
+			t.Errorf("%q is printed %d times:\n%s", once, n, &out)
+		}
+	}
+}
+
 // What schema infer prints is a schema's body, however fields are called.
 func TestHostileProposals(t *testing.T) {
 	for kind, name := range hostile {

@@ -173,10 +173,20 @@ func (v *Human) Proposals(p Proposals) {
 	for _, eventType := range p.EventTypes {
 		v.Printf("\n# events: %d\n# event_types = [%s] would expect their type.\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
 	}
+	blocks := make(map[string]string) // by column
 	for _, f := range p.Survey.Counts(p.Survey.Mismatched) {
 		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
-		if block := p.Job.Table.InferTime(f); block != nil {
-			v.Printf("# With this, it would:\n%s", Program(block))
+		block := string(p.Job.Table.InferTime(f))
+		column, _ := p.Job.Table.Taking(f.Path, f.EventType)
+		switch before := blocks[column.Name]; {
+		case block == "":
+		case before == "":
+			v.Printf("# With this, it would:\n%s", Program([]byte(block)))
+			blocks[column.Name] = block
+		case before == block:
+			v.Printf("# With the block of %s above, it would.\n", column.Name)
+		default:
+			v.Printf("# The block of %s above is for times in another form: a column takes one form.\n", column.Name)
 		}
 	}
 	if p.Survey.Further > 0 {
