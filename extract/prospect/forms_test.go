@@ -189,6 +189,11 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"half a character of UTF-16", "p.txt", Options{}, "\xff\xfe" + utf16Of("1", false) + "\x00\xd8\n\x00", ErrID, "U+FFFD"},
 		{"a header in an unknown encoding", "p.csv", Options{Column: "id"}, "id,Zo\xeb\n1,2\n", ErrFormat, `encoding = "windows-1252"`},
 		{"a short record", "p.csv", Options{Column: "id"}, "name,id\nSECRET\n", ErrFormat, "line 2: unreadable list of prospects: it has 1 columns, and the IDs are in column 2"},
+		{"a long record", "p.csv", Options{Column: "id"}, "id,name\n1," + strings.Repeat("SECRET", 200_000) + "\n", ErrFormat, "line 2: unreadable list of prospects: it is longer than 1048576 bytes"},
+		{"a long first record", "p.csv", Options{Column: "id"}, strings.Repeat("SECRET,", 200_000) + "\n", ErrFormat, "line 1: unreadable list of prospects: it is longer than 1048576 bytes"},
+		{"a quote that is open for long", "p.csv", Options{Column: "id"}, "id,name\n1,\"" + strings.Repeat("SECRET\n", 200_000), ErrFormat, "line 2: unreadable list of prospects: it is longer than 1048576 bytes"},
+		{"a quote that is open to the end", "p.csv", Options{Column: "id"}, "id,name\n1,a\n2,\"SECRET\n3,b\n4,c\n", ErrFormat, "line 3: unreadable list of prospects: it begins a record"},
+		{"a quote that is closed too late", "p.csv", Options{Column: "id"}, "id,name\n1,\"SECRET\n2,\"b\"\n", ErrFormat, "line 2: unreadable list of prospects: it begins a record"},
 		{"an unquoted comma", "p.csv", Options{Column: "id"}, "name,id\nSECRET, Ann,1001\n", ErrFormat, "line 2: unreadable list of prospects: it has more columns"},
 
 		{"a JSON array that is cut off", "p.json", Options{}, "[\"1001\",\n\"SEC", ErrFormat, "line 1: unreadable list of prospects: what follows is not JSON, or is cut off"},
@@ -233,6 +238,29 @@ func TestLoadRefusesForms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A record is refused before it is read to its end.
+func TestLongRecordIsNotHeld(t *testing.T) {
+	in := &zeros{left: 1 << 40}
+	_, err := Load("-", Options{Column: "id"}, io.MultiReader(strings.NewReader("id,name\n1,"), in))
+	if !errors.Is(err, ErrFormat) || in.read > 2*maxRecord {
+		t.Errorf("%d bytes were read: %v", in.read, err)
+	}
+}
+
+// zeros is a long text.
+type zeros struct{ left, read int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '0'
+	}
+	z.read += len(p)
+	if z.left -= len(p); z.left < 0 {
+		return 0, io.EOF
+	}
+	return len(p), nil
 }
 
 // A text such as ORC or BZh at the beginning of a list is no file of that kind.

@@ -18,6 +18,7 @@ import (
 type records struct {
 	*collector
 	csv     *csv.Reader
+	text    *bounded
 	skipped int // lines before the first record
 	line    int // of the record that was read last
 	width   int // columns that a record may have a value in
@@ -33,7 +34,8 @@ func (c *collector) separated(text *bufio.Reader, extension string, o Options) e
 	if delimiter == 0 {
 		delimiter = detectDelimiter(text, extension, o.Column)
 	}
-	r.csv = csv.NewReader(text)
+	r.text = &bounded{in: text}
+	r.csv = csv.NewReader(r.text)
 	r.csv.Comma, r.csv.FieldsPerRecord = delimiter, -1
 	r.csv.TrimLeadingSpace = !unicode.IsSpace(delimiter)
 	first, firstLine, err := r.next()
@@ -133,6 +135,7 @@ func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 // next reads a record that is not empty. The error may be io.EOF.
 func (r *records) next() (record []string, line int, err error) {
 	for {
+		r.text.left = maxRecord
 		record, err = r.csv.Read()
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
@@ -150,11 +153,37 @@ func (r *records) next() (record []string, line int, err error) {
 
 func (r *records) parseFault(err error) error {
 	var parse *csv.ParseError
-	if !errors.As(err, &parse) {
+	switch {
+	case errors.Is(err, errLongRecord):
+		return r.fault(r.line+1, ErrFormat, fmt.Sprintf("it is longer than %d bytes; it may have a quotation mark that is not closed", maxRecord))
+	case !errors.As(err, &parse):
 		return r.broken(r.line+1, err)
+	case parse.Line > parse.StartLine:
+		return r.fault(parse.StartLine+r.skipped, ErrFormat, "it begins a record of several lines whose quotation marks do not match; close or remove the quotation mark")
 	}
 	detail := parse.Err.Error() // one of the package's fixed texts
 	return r.fault(parse.Line+r.skipped, ErrFormat, detail)
+}
+
+// maxRecord bounds a record, in bytes.
+const maxRecord = 1 << 20
+
+var errLongRecord = errors.New("a record is too long")
+
+// bounded reads no more than is left, so that a csv.Reader does not hold a record of
+// any length.
+type bounded struct {
+	in   io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLongRecord
+	}
+	n, err := b.in.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // take takes the ID of a record.
