@@ -55,6 +55,9 @@ type Evidence struct {
 	Known, NotFound, Forbidden int64
 	// Types are ascending by type.
 	Types []TypeEvidence
+	// Few is the evidence of all types together that have fewer than FewEvents
+	// published events.
+	Few TypeEvidence
 	// All counts the events of all types.
 	All Quarantining
 	// Targeted reports that the plan is limited to targets. Then no type or column
@@ -129,6 +132,14 @@ func (t TypeEvidence) gone() bool {
 	return t.MostVanished() && t.Vanished >= FewEvents && t.Returned == 0 && t.Read == 0 && !t.reidentified()
 }
 
+// String names the events of the type, or of several small ones.
+func (t TypeEvidence) String() string {
+	if t.Type == "" {
+		return fmt.Sprintf("events of types with fewer than %d events", FewEvents)
+	}
+	return t.Type + " events"
+}
+
 // Judge gives the errors that refuse the job's plan, and warnings in their place
 // for the guards that its user accepts. diagnose makes a diagnostic of the job.
 func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) jobs.Diagnostic) (refused, warnings jobs.Diagnostics) {
@@ -192,11 +203,14 @@ func (e Evidence) quarantined() (summary, cause string) {
 	return "Most events cannot become rows", "Most events that were read would be quarantined:\n\n" + list(lines)
 }
 
+// judged are the types that are judged each, and then all others together.
+func (e Evidence) judged() []TypeEvidence { return append(slices.Clone(e.Types), e.Few) }
+
 func (e Evidence) identity() (summary, cause string) {
 	var lines []string
-	for _, t := range e.Types {
+	for _, t := range e.judged() {
 		if t.reidentified() {
-			lines = append(lines, fmt.Sprintf("  %d of %d %s events: %s", t.Vanished, t.Vanished+t.Returned, t.Type, t.Replaced))
+			lines = append(lines, fmt.Sprintf("  %d of %d %s: %s", t.Vanished, t.Vanished+t.Returned, t, t.Replaced))
 		}
 	}
 	if len(lines) == 0 {
@@ -215,12 +229,12 @@ func (e Evidence) gone() (summary, cause string) {
 		return "", ""
 	}
 	var types, columns []string
-	for _, t := range e.Types {
+	for _, t := range e.judged() {
 		if t.gone() {
-			types = append(types, "  "+t.Type)
+			types = append(types, "  "+cmp.Or(t.Type, fmt.Sprintf("all types with fewer than %d events, which had %d together", FewEvents, t.Vanished)))
 		}
 		for _, c := range t.Emptied {
-			columns = append(columns, fmt.Sprintf("  %s in %s events", c, t.Type))
+			columns = append(columns, fmt.Sprintf("  %s in %s", c, t))
 		}
 	}
 	if len(types) > 0 {

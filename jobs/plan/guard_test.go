@@ -55,6 +55,9 @@ func TestGuards(t *testing.T) {
 		{"few published events", one(plan.TypeEvidence{Vanished: 4, Read: 4, Replaced: created}), "", ""},
 		{"most vanished, and none are new", one(plan.TypeEvidence{Returned: 1, Vanished: 9, Read: 1}), "", ""},
 
+		{"small types have another", plan.Evidence{Few: plan.TypeEvidence{Returned: 2, Vanished: 3, Read: 5, Replaced: created}}, plan.GuardIdentity, "3 of 5 events of types with fewer than 5 events: createdAt is cut to seconds"},
+		{"small types are gone", plan.Evidence{Few: plan.TypeEvidence{Vanished: 5}}, plan.GuardGone, "An event type is gone|  all types with fewer than 5 events, which had 5 together"},
+		{"a few small types are gone", plan.Evidence{Few: plan.TypeEvidence{Vanished: 5, Returned: 1, Read: 1}}, "", ""},
 		{"a type is gone", one(plan.TypeEvidence{Vanished: 5}), plan.GuardGone, "An event type is gone|  SMS_MESSAGE"},
 		{"a small type is gone", one(plan.TypeEvidence{Vanished: 4}), "", ""},
 		{"other events of it are there", one(plan.TypeEvidence{Vanished: 5, Read: 1}), "", ""},

@@ -107,9 +107,19 @@ func (b *builder) suspects(drafts, ignored []*draft) (suspects []*draft) {
 	for _, d := range ignored {
 		unknown[d.eventType] += lastGiven(d.old)
 	}
+	isFew := func(t string) bool { return returned[t]+absent[t]+unknown[t] < plan.FewEvents }
+	var few plan.TypeEvidence
+	for t := range returned {
+		if isFew(t) {
+			few.Returned, few.Vanished = few.Returned+returned[t], few.Vanished+absent[t]+unknown[t]
+		}
+	}
 	of := make(map[string]int)
 	for _, d := range slices.Backward(ignored) { // the newest first
 		e := plan.TypeEvidence{Returned: returned[d.eventType], Vanished: absent[d.eventType] + unknown[d.eventType]}
+		if isFew(d.eventType) {
+			e = few
+		}
 		if !e.MostVanished() && (b.keyed() || !b.lostType()) {
 			continue
 		}
@@ -181,7 +191,14 @@ func (b *builder) countDrafts(drafts []*draft) {
 func (b *builder) compareTypes(ctx context.Context, drafts []*draft, evidence func(string) *plan.TypeEvidence) error {
 	suspicious := make(map[string]bool)
 	for t, c := range b.types {
-		if len(b.emptied(c)) > 0 || c.absent > 0 && b.vanished(c) > c.returned {
+		if b.suspicious(c, b.vanished(c)) {
+			suspicious[t] = true
+		}
+	}
+	few := b.few()
+	judgeFew := b.suspicious(&few.typeCount, few.vanished)
+	if judgeFew {
+		for _, t := range few.types {
 			suspicious[t] = true
 		}
 	}
@@ -193,17 +210,20 @@ func (b *builder) compareTypes(ctx context.Context, drafts []*draft, evidence fu
 	}
 	replaced := make(map[string]bool)
 	for t := range suspicious {
-		c := b.types[t]
 		if t == "" && !b.keyed() {
 			continue // counts of all types together
 		}
 		e := evidence(t)
-		e.Returned, e.Vanished = c.returned, b.vanished(c)
-		e.Read = b.read.survey.EventTypes[t] + c.staged + b.read.quarantine.counts[t].Quarantined
-		if c.complete >= plan.FewEvents {
-			e.Emptied = b.emptied(c)
-		}
+		b.describe(e, b.types[t], b.vanished(b.types[t]), t)
 		if e.MostVanished() {
+			replaced[t] = true
+		}
+	}
+	if few = b.few(); judgeFew {
+		b.describe(&b.evidence.Few, &few.typeCount, few.vanished, few.types...)
+	}
+	if b.evidence.Few.MostVanished() {
+		for _, t := range few.types {
 			replaced[t] = true
 		}
 	}
@@ -215,10 +235,58 @@ func (b *builder) compareTypes(ctx context.Context, drafts []*draft, evidence fu
 		return err
 	}
 	for t := range replaced {
-		e := evidence(t)
-		e.Replaced = plan.Explain(s.vanished[t], s.fresh, 1-float64(e.Vanished)/float64(b.types[t].absent))
+		if e := evidence(t); e.MostVanished() {
+			s.explain(e, b.types[t], t)
+		}
+	}
+	if b.evidence.Few.MostVanished() {
+		s.explain(&b.evidence.Few, &few.typeCount, few.types...)
 	}
 	return nil
+}
+
+// suspicious reports whether the counts of a type call for a comparison.
+func (b *builder) suspicious(c *typeCount, vanished int64) bool {
+	return len(b.emptied(c)) > 0 || c.absent > 0 && vanished > c.returned
+}
+
+// describe brings the counts of some types into their evidence.
+func (b *builder) describe(e *plan.TypeEvidence, c *typeCount, vanished int64, types ...string) {
+	e.Returned, e.Vanished, e.Read = c.returned, vanished, c.staged
+	for _, t := range types {
+		e.Read += b.read.survey.EventTypes[t] + b.read.quarantine.counts[t].Quarantined
+	}
+	if c.complete >= plan.FewEvents {
+		e.Emptied = b.emptied(c)
+	}
+}
+
+// fewCount is what was compared of several event types.
+type fewCount struct {
+	types []string
+	typeCount
+	vanished int64
+}
+
+// few adds up the counts of the types that have fewer than FewEvents published
+// events each.
+func (b *builder) few() (few fewCount) {
+	for t, c := range b.types {
+		vanished := b.vanished(c)
+		if published := c.returned + vanished; t == "" && !b.keyed() || published == 0 || published >= plan.FewEvents {
+			continue
+		}
+		few.types = append(few.types, t)
+		few.returned, few.absent, few.moved = few.returned+c.returned, few.absent+c.absent, few.moved+c.moved
+		few.given, few.staged, few.complete = few.given+c.given, few.staged+c.staged, few.complete+c.complete
+		few.rejected, few.vanished = few.rejected+c.rejected, few.vanished+vanished
+		few.before.Add(c.before)
+		few.after.Add(c.after)
+	}
+	if len(few.types) > 0 {
+		few.vanished = min(few.vanished, b.vanished(&few.typeCount))
+	}
+	return few
 }
 
 // vanished counts the published events of completely read prospects that the last
@@ -270,10 +338,11 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 				c := b.types[t]
 				if b.keyed() {
 					c = b.types[d.eventType]
-				} else if c == nil {
-					continue // nothing of the type is suspicious
-				} else if d.in != "" {
-					c.returned += filled.Rows
+				} else {
+					c = b.ofType(t)
+					if d.in != "" {
+						c.returned += filled.Rows
+					}
 				}
 				c.after.Add(filled)
 				if d.in != "" { // the published rows are the same
@@ -381,6 +450,15 @@ func (s *sampling) take(ctx context.Context) error {
 				s.fresh = append(s.fresh, t)
 			}
 		})
+}
+
+// explain finds what replaced the vanished events of some types.
+func (s *sampling) explain(e *plan.TypeEvidence, c *typeCount, types ...string) {
+	var vanished []plan.Trace
+	for _, t := range types {
+		vanished = append(vanished, s.vanished[t]...)
+	}
+	e.Replaced = plan.Explain(vanished, s.fresh, 1-float64(e.Vanished)/float64(c.absent))
 }
 
 // each visits the rows of some drafts that are in one place and not in another.

@@ -70,6 +70,7 @@ func TestNightsAreRefused(t *testing.T) {
 		}
 		return event("CALL", p, e, createdAt(p, e, "866831")+`,"description":"d"`)
 	}
+	small := func(p, e int) string { return strings.Replace(both(p, e), `":"`, fmt.Sprintf(`":"T%d_`, 4*p+e), 1) }
 	few := func(p, e int) string {
 		if p+e > 0 {
 			return sms(p, e)
@@ -101,6 +102,21 @@ func TestNightsAreRefused(t *testing.T) {
 		{"all times are a month later", sms, replaced(replaced(sms, "2022-01", "2022-02"), "2022-01", "2022-02"), identity, "createdAt is later by 744h", plan.GuardIdentity},
 		{"a type is renamed", both, replaced(both, "CALL", "PHONE_CALL"), identity, "6 of 6 CALL events: type has changed", plan.GuardIdentity},
 		{"a type is gone", both, without(both, "CALL"), gone, "  CALL", plan.GuardGone},
+		{"createdAt of small types is cut", small, replaced(small, "866831Z", "866Z"), identity, "12 of 12 events of types with fewer than 5 events: createdAt is cut to milliseconds", plan.GuardIdentity},
+		{"small types are renamed", small, replaced(small, `":"T`, `":"U`), identity, "12 of 12 events of types with fewer than 5 events: type has changed", plan.GuardIdentity},
+		{"small types are gone", small, func(p, e int) string {
+			if e > 0 {
+				return ""
+			}
+			return event("NEW", p, e, createdAt(p, e, "1"))
+		}, gone, "all types with fewer than 5 events, which had 12 together", plan.GuardGone},
+		{"some small types are gone", small, func(p, e int) string {
+			if p == 0 {
+				return ""
+			}
+			return small(p, e)
+		}, "", "", ""},
+		{"a column of small types is gone", small, replaced(small, `,"description":"d"`, ""), "A column is empty", "description in events of types with fewer than 5 events", plan.GuardGone},
 		{"a small type is gone", few, without(few, "CALL"), "", "", ""},
 		{"a column is gone", both, replaced(both, `,"description":"d"`, ""), "A column is empty", "description in SMS_MESSAGE events", plan.GuardGone},
 		{"a column of one type is gone", both, replaced(both, `"data":{"body":"b"}`, `"data":{}`), "A column is empty", "message_body in SMS_MESSAGE events", plan.GuardGone},
