@@ -70,7 +70,7 @@ func describe(columns []string) string {
 			unnamed++
 		case looksLikeID(c) || strings.Contains(c, "@"):
 			return noHeader
-		case len(names) < maxShown && isName(c):
+		case len(names) < maxShown && isKey(c):
 			names = append(names, fmt.Sprintf("%q", c))
 		}
 	}
@@ -87,7 +87,19 @@ func describe(columns []string) string {
 	}
 }
 
-// isName reports whether a text can be shown as the name of a column.
+// isKey reports whether a text is certainly the name of a column, so that an error may
+// show it: an identifier in lower or camel case, or the name of an ID. A first line
+// without a header can have people's names in its place.
+func isKey(name string) bool {
+	return len(name) <= 64 && (identifier.MatchString(name) || namesID.MatchString(name))
+}
+
+var (
+	identifier = regexp.MustCompile(`^[a-z][A-Za-z0-9_.-]*$`)
+	namesID    = regexp.MustCompile(`(?i)^((prospect|lead|contact|customer|client|guest|external|knock)[ _-]?)*(prospects?|ids?)$`)
+)
+
+// isName reports whether a text can be the name of a column.
 func isName(name string) bool {
 	return name != "" && len(name) <= 64 && utf8.ValidString(name) && !strings.Contains(name, "@") && !('0' <= name[0] && name[0] <= '9') &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) })

@@ -3,6 +3,7 @@ package prospect
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,8 +16,8 @@ const MaxLength = 256
 // quotes damaged numbers and nothing else, since anything else can be personal.
 //
 // The vendor documents one ID, the string "47569637", and no form. So letters of
-// any script, digits, and signs such as - _ . : / ~ are accepted; an ID becomes one
-// escaped segment of a URL's path. What is refused is what spreadsheets, other
+// any script, the digits 0 to 9, and signs such as - _ . : / ~ are accepted; an ID
+// becomes one escaped segment of a URL's path. What is refused is what spreadsheets, other
 // programs or a wrong delimiter leave in a list.
 func check(id string) string {
 	switch {
@@ -36,10 +37,20 @@ func check(id string) string {
 	if fraction.MatchString(id) {
 		return fmt.Sprintf("%s is a number with a fraction, as spreadsheets and data frames make of IDs; export the list again with the column formatted as text", id)
 	}
+	switch {
+	case date.MatchString(id):
+		return "it is a date, which spreadsheets make of IDs with hyphens, dots or slashes; export the list again with the column formatted as text"
+	case strings.HasPrefix(id, `="`):
+		return `it is a formula such as ="1001", by which exports mark texts; remove the = and both quotation marks`
+	}
 	if problem := checkRunes(id); problem != "" {
 		return problem
 	}
 	switch {
+	case strings.Contains(id, "://"):
+		return "it is a URL; list the ID alone"
+	case id[0] == '/' || slices.Contains(strings.Split(id, "/"), ".."):
+		return "it is a path; list the ID alone"
 	case missingValues[strings.ToLower(id)]:
 		return "it is a word for a missing value; remove the row"
 	case id[0] == '+' && digits(id[1:]):
@@ -59,6 +70,15 @@ func digits(s string) bool {
 	}
 	return s != ""
 }
+
+// Dates with a year, and Excel's short ones, such as Jan-22 and 13-Jan.
+var date = regexp.MustCompile(`(?i)^(` +
+	`(0?[1-9]|[12]\d|3[01])([./])(0?[1-9]|[12]\d|3[01])[./](\d\d|\d{4})` + // 13.01.2022, 1/13/22
+	`|(0?[1-9]|[12]\d|3[01])-(0?[1-9]|[12]\d|3[01])-(19|20)\d\d` +
+	`|(19|20)\d\d[./-](0?[1-9]|1[0-2])[./-](0?[1-9]|[12]\d|3[01])` + // 2022-01-13
+	`|(\d{1,2}-)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(-\d\d|-(19|20)\d\d)` +
+	`|\d{1,2}-(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)` +
+	`)$`)
 
 // What programs write of large numbers has a sign in its exponent. A text such as
 // 12e45 can be an ID in hexadecimal digits.
@@ -86,6 +106,8 @@ func checkRunes(id string) string {
 			return fmt.Sprintf("its byte %d begins the invisible character %U; remove it", at+1, r)
 		case unicode.IsSpace(r):
 			return fmt.Sprintf("its byte %d begins the blank %U; IDs have none inside", at+1, r)
+		case unicode.IsDigit(r) && r > unicode.MaxASCII:
+			return fmt.Sprintf("its byte %d begins %U, a digit that is not one of 0 to 9; convert the digits", at+1, r)
 		case r == '\'' && at == 0:
 			return "it begins with an apostrophe, by which spreadsheets mark texts; remove it"
 		case strings.ContainsRune("\"'`“”‘’", r):

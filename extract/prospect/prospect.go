@@ -74,7 +74,8 @@ type Options struct {
 //
 // Records with columns follow RFC 4180, with these additions. The delimiter is the
 // one that Options or a first line such as "sep=;" gives; otherwise it is the one
-// of comma, semicolon, tab and vertical bar by which the first line has the column.
+// of comma, semicolon, tab and vertical bar by which the first line has the column,
+// or a colon where none of them is there and colons separate the column's name.
 // Comments that begin with # may precede the header. Empty records and empty
 // columns have no meaning. Without Options.Header, the first line is a header if it
 // has the column. If no column is named, it is a header unless it looks like an ID;
@@ -87,8 +88,8 @@ type Options struct {
 //
 // Errors wrap ErrEmpty, ErrColumn, ErrHeader, ErrID, ErrFormat or the cause, such
 // as fs.ErrNotExist, and name the file and the line (of Parquet: the row). They
-// quote names of columns and damaged numbers, but nothing else of the content. The
-// first one ends the reading.
+// quote what is certainly the name of a column, and damaged numbers, but nothing else
+// of the content. The first one ends the reading.
 //
 // While it reads, 10⁶ IDs need some 100 MB: each is held once, as a string that
 // the list and the index of known IDs share. Remembering hashes instead would cost

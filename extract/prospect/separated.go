@@ -129,7 +129,21 @@ func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 			best, most = delimiter, len(fields)-1
 		}
 	}
+	if most == 0 && hasColons(head, column) {
+		return ':'
+	}
 	return best
+}
+
+// hasColons reports whether the first line has the column, or the name of an ID,
+// between colons. Colons alone say nothing, since IDs have them as well.
+func hasColons(head []byte, column string) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	names := strings.Split(string(line), ":")
+	return len(names) > 1 && slices.ContainsFunc(names, func(name string) bool {
+		name = strings.TrimSpace(name)
+		return name == column && name != "" || column == "" && namesID.MatchString(name)
+	})
 }
 
 // next reads a record that is not empty. The error may be io.EOF.
