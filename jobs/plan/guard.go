@@ -143,37 +143,44 @@ func (t TypeEvidence) String() string {
 // Judge gives the errors that refuse the job's plan, and warnings in their place
 // for the guards that its user accepts. diagnose makes a diagnostic of the job.
 func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) jobs.Diagnostic) (refused, warnings jobs.Diagnostics) {
-	judge := func(g Guard, summary, cause, effect string) {
+	judge := func(by, summary, cause, effect string) {
 		if summary == "" {
 			return
 		}
-		if slices.Contains(accepted, g) {
-			d := diagnose(summary, fmt.Sprintf("%s\n\nThis is accepted with -accept=%s. %s", cause, g, effect))
+		if !slices.ContainsFunc(strings.Split(by, ","), func(g string) bool { return !slices.Contains(accepted, Guard(g)) }) {
+			d := diagnose(summary, fmt.Sprintf("%s\n\nThis is accepted with -accept=%s. %s", cause, by, effect))
 			d.Severity = jobs.Warning
 			warnings = append(warnings, d)
 			return
 		}
 		refused = append(refused, diagnose(summary, fmt.Sprintf(
-			"%s\n\nNothing was published. If the source has changed on purpose, accept it with this flag. %s\n\n    -accept=%s", cause, effect, g)))
+			"%s\n\nNothing was published. If the source has changed on purpose, accept it with this flag. %s\n\n    -accept=%s", cause, effect, by)))
 	}
-	summary, cause := e.unavailable(e.NotFound, "not found")
-	judge(GuardNotFound, summary, cause, "Their published rows stay.")
-	summary, cause = e.unavailable(e.Forbidden, "forbidden")
-	judge(GuardForbidden, summary, cause, "Their published rows stay.")
+	by, summary, cause := e.unavailable()
+	judge(by, summary, cause, "Their published rows stay.")
 	summary, cause = e.quarantined()
-	judge(GuardQuarantined, summary, cause, "The events go to the quarantine.")
+	judge(string(GuardQuarantined), summary, cause, "The events go to the quarantine.")
 	summary, cause = e.identity()
-	judge(GuardIdentity, summary, cause, "The new events are added, and on_missing decides whether the published ones stay.")
+	judge(string(GuardIdentity), summary, cause, "The new events are added, and on_missing decides whether the published ones stay.")
 	summary, cause = e.gone()
-	judge(GuardGone, summary, cause, "The plan is applied as shown.")
+	judge(string(GuardGone), summary, cause, "The plan is applied as shown.")
 	return refused, warnings
 }
 
-func (e Evidence) unavailable(prospects int64, outcome string) (summary, cause string) {
-	if prospects*2 <= e.Known {
-		return "", ""
+// unavailable judges the prospects that are not found, those that are forbidden, and
+// all of them. by is what accepts the change: both guards, if neither sees one alone.
+func (e Evidence) unavailable() (by, summary, cause string) {
+	prospects, outcome := e.NotFound+e.Forbidden, "not found or forbidden"
+	by = string(GuardNotFound + "," + GuardForbidden)
+	switch {
+	case prospects*2 <= e.Known:
+		return "", "", ""
+	case e.NotFound*2 > e.Known:
+		by, prospects, outcome = string(GuardNotFound), e.NotFound, "not found"
+	case e.Forbidden*2 > e.Known:
+		by, prospects, outcome = string(GuardForbidden), e.Forbidden, "forbidden"
 	}
-	return "Most known prospects are " + outcome, fmt.Sprintf(
+	return by, "Most known prospects are " + outcome, fmt.Sprintf(
 		"The source had %s at the last apply. It now answers %q for %d of them. A gateway that is configured wrongly, or another endpoint or key, looks the same.",
 		counted(e.Known, "prospect"), outcome, prospects)
 }

@@ -37,6 +37,9 @@ func TestGuards(t *testing.T) {
 		{"most are not found", plan.Evidence{Known: 5, NotFound: 3}, plan.GuardNotFound, `Most known prospects are not found|5 prospects|for 3 of them`},
 		{"half are not found", plan.Evidence{Known: 4, NotFound: 2}, "", ""},
 		{"most are forbidden", plan.Evidence{Known: 3, Forbidden: 2}, plan.GuardForbidden, "Most known prospects are forbidden"},
+		{"most are not found or forbidden", plan.Evidence{Known: 5, NotFound: 2, Forbidden: 2}, "not-found,forbidden", `Most known prospects are not found or forbidden|"not found or forbidden" for 4 of them`},
+		{"half are not found or forbidden", plan.Evidence{Known: 8, NotFound: 2, Forbidden: 2}, "", ""},
+		{"most are not found, others forbidden", plan.Evidence{Known: 10, NotFound: 6, Forbidden: 3}, plan.GuardNotFound, "6 of them"},
 		{"new ones are not found", plan.Evidence{}, "", ""},
 
 		{"most are quarantined", plan.Evidence{All: most(5, 3, 0)}, plan.GuardQuarantined, "3 of 5 events|3: no usable time"},
@@ -81,7 +84,14 @@ func TestGuards(t *testing.T) {
 					t.Errorf("%q is not in\n%s", want, text)
 				}
 			}
-			refused, warnings = judge(test.evidence, test.guard)
+			accept, err := plan.ParseGuards(string(test.guard))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if refused, _ := judge(test.evidence, accept[1:]...); len(refused) != 1 {
+				t.Errorf("accepted by %q alone", accept[1:])
+			}
+			refused, warnings = judge(test.evidence, accept...)
 			if len(refused) > 0 || len(warnings) != 1 || warnings[0].Severity != jobs.Warning {
 				t.Errorf("accepted: refused %v; warnings %v", refused, warnings)
 			}
