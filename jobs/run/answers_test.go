@@ -386,3 +386,23 @@ func TestEndpointDown(t *testing.T) {
 		})
 	}
 }
+
+// The warning of quarantined events counts their reasons.
+func TestQuarantineReasonsAreCounted(t *testing.T) {
+	h := newHouse(t)
+	a := h.serve("p")
+	a.change(func(w http.ResponseWriter, prospect, _ string) {
+		events(w, on(1, prospect), on(2, prospect), on(3, prospect), on(4, prospect),
+			`{"type":"SMS_MESSAGE"}`, `{"type":"SMS_MESSAGE","data":{}}`, `null`)
+	})
+	for _, d := range h.apply().Jobs[0].Warnings {
+		if d.Summary != "Events that cannot become rows: 3" {
+			continue
+		}
+		if !strings.HasPrefix(d.Detail, "  2: ") || !strings.Contains(d.Detail, "\n  1: ") {
+			t.Errorf("the reasons are not counted: %s", d.Detail)
+		}
+		return
+	}
+	t.Error("there is no warning")
+}

@@ -12,9 +12,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"prospector/internal/jsontext"
+	"prospector/internal/terminal"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -255,6 +257,26 @@ func (q *quarantine) add(r transform.Rejected) error {
 		}
 	})
 	return nil
+}
+
+// reasons lists why events of this run cannot become rows, the most frequent first.
+func (q *quarantine) reasons() string {
+	counts := make(map[string]int64)
+	for _, c := range q.counts {
+		for reason, n := range c.Reasons {
+			counts[reason] += n
+		}
+	}
+	var lines []string
+	for _, reason := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	}) {
+		lines = append(lines, terminal.Line(fmt.Sprintf("  %d: %s", counts[reason], reason)))
+	}
+	if more := len(lines) - told; more > 0 {
+		lines = append(lines[:told], fmt.Sprintf("  … and %d more reasons", more))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (q *quarantine) put(e quarantined) error {

@@ -175,8 +175,8 @@ func readWarnings(job jobs.Job, from *source, r *reading) (warnings jobs.Diagnos
 			exceptionList(r.Reading)+"\n\nWhat is published of them stays as it is. The next run asks for them again.")
 	}
 	if n := r.books.Quarantined; n > 0 {
-		warn(fmt.Sprintf("%d events cannot become rows", n),
-			"They go to the quarantine beside the table, each with its reason.")
+		warn(fmt.Sprintf("Events that cannot become rows: %d", n), r.quarantine.reasons()+
+			"\n\nThey go to the quarantine beside the table, each with its reason.")
 	}
 	if n := r.books.Tied; n > 0 {
 		warn(fmt.Sprintf("%d events share their prospect, type and creation time with another", n),
