@@ -100,6 +100,12 @@ func poisonValue(v reflect.Value, name string, keep []string) {
 			}
 		}
 	case reflect.Slice:
+		if v.IsNil() {
+			return
+		}
+		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len()) // the table of Knock's events is shared
+		reflect.Copy(out, v)
+		v.Set(out)
 		for i := range v.Len() {
 			poisonValue(v.Index(i), name, keep)
 		}
