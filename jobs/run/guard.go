@@ -335,10 +335,8 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 				return err
 			}
 			for t, filled := range types {
-				c := b.types[t]
-				if b.keyed() {
-					c = b.types[d.eventType]
-				} else {
+				c := b.types[d.eventType]
+				if !b.keyed() {
 					c = b.ofType(t)
 					if d.in != "" {
 						c.returned += filled.Rows

@@ -273,8 +273,8 @@ func (q *quarantine) reasons() string {
 	}) {
 		lines = append(lines, terminal.Line(fmt.Sprintf("  %d: %s", counts[reason], reason)))
 	}
-	if more := len(lines) - told; more > 0 {
-		lines = append(lines[:told], fmt.Sprintf("  … and %d more reasons", more))
+	if more := len(lines) - maxListed; more > 0 {
+		lines = append(lines[:maxListed], fmt.Sprintf("  … and %d more reasons", more))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -42,7 +42,7 @@ func (s *Session) reject(file sink.File, cause error) error {
 			return errors.Join(r, err)
 		}
 	}
-	if s.rejected++; s.rejected > told {
+	if s.rejected++; s.rejected > maxListed {
 		return r
 	}
 	if err := s.keepRejected(r); err != nil {
@@ -81,7 +81,7 @@ func (s *Session) keepRejected(r *rejection) error {
 func (r *rejection) diagnose(job, partition, consequence string) jobs.Diagnostic {
 	kept := r.kept
 	if kept == "" {
-		kept = fmt.Sprintf("not kept, as the first %d are", told)
+		kept = fmt.Sprintf("not kept, as the first %d are", maxListed)
 	}
 	var findings []string
 	var mismatch *verify.Mismatch

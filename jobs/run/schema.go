@@ -74,8 +74,8 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 	}
 	seen.Bound()
 	warn := func(summary string, lines []string, remedy string) {
-		if more := len(lines) - told; more > 0 {
-			lines = append(lines[:told], fmt.Sprintf("  … and %d more", more))
+		if more := len(lines) - maxListed; more > 0 {
+			lines = append(lines[:maxListed], fmt.Sprintf("  … and %d more", more))
 		}
 		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address,
 			Summary: summary, Detail: strings.Join(lines, "\n") + "\n\n" + remedy})

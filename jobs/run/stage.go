@@ -151,12 +151,12 @@ func result(b *builder, staging *sink.Stage, p plan.Job, now time.Time) jobs.Res
 	return r
 }
 
-// told is how many of a kind a warning lists.
-const told = 10
+// maxListed is how many of a kind a warning lists.
+const maxListed = 10
 
 func exceptionList(r plan.Reading) string {
 	var lines []string
-	for _, e := range r.Exceptions[:min(told, len(r.Exceptions))] {
+	for _, e := range r.Exceptions[:min(maxListed, len(r.Exceptions))] {
 		lines = append(lines, terminal.Line(fmt.Sprintf("  prospect %s: %s", e.Prospect, e.Reason)))
 	}
 	if more := r.Incomplete() - int64(len(lines)); more > 0 {

@@ -87,8 +87,8 @@ func erasedWarning(job jobs.Job, erased []string) (warnings jobs.Diagnostics) {
 	if len(erased) == 0 {
 		return nil
 	}
-	lines := make([]string, 0, told+1)
-	for _, id := range erased[:min(told, len(erased))] {
+	lines := make([]string, 0, maxListed+1)
+	for _, id := range erased[:min(maxListed, len(erased))] {
 		lines = append(lines, "  "+terminal.Line(id))
 	}
 	if more := len(erased) - len(lines); more > 0 {
