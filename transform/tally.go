@@ -24,9 +24,9 @@ type Filled struct {
 	Values []int64
 }
 
-// Add adds other counts to these.
+// Add adds other counts to these. Either may have no columns yet.
 func (f *Filled) Add(o Filled) {
-	if f.Values == nil {
+	if len(f.Values) == 0 {
 		f.Values = make([]int64, len(o.Values))
 	}
 	f.Rows += o.Rows

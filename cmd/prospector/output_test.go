@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -146,6 +147,11 @@ func TestHangup(t *testing.T) {
 		{"interrupts", `exec prospector "$@"`, "30", true},
 		{"nohup", `trap "" HUP; exec prospector "$@"`, "60", false},
 	}
+	// A process that handles a signal starts others that do not ignore it, even if
+	// it was itself started by nohup.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
