@@ -12,8 +12,8 @@ import (
 	"prospector/schemas"
 )
 
-// maxTies is how many events with the same prospect, type and time Coherent tells
-// apart.
+// maxTies is how many events with the same prospect, type and time Coherent
+// distinguishes.
 const maxTies = 256
 
 const microsPerDay = 24 * 60 * 60 * 1_000_000

@@ -71,7 +71,7 @@ func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 
 // Numbers of seconds from September 2001 to May 2033. Milliseconds and
 // microseconds of that time are a thousand and a million times as large, so that
-// the unit can be told from the number; and no North American telephone number is
+// the number shows its unit; and no North American telephone number is
 // among them.
 const firstSecond, lastSecond = 1_000_000_000, 2_000_000_000 - 1
 

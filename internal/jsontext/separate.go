@@ -14,7 +14,7 @@ import "iter"
 
 // Members returns the keys, as they are written, and the values of an object. The
 // keys are valid JSON strings; a value may be any text, even an empty one. ok is
-// false if the text is not an object, or if its members cannot be told apart.
+// false if the text is not an object, or if its members cannot be separated.
 func Members(text []byte) (members iter.Seq2[[]byte, []byte], ok bool) {
 	parts, ok := separate(text, '{')
 	if !ok {
@@ -47,7 +47,7 @@ func member(part []byte) (key, value []byte, ok bool) {
 
 // Elements returns the elements of an array, each of which may be any text, even an
 // empty one. ok is false if the text is not an array, or if its elements cannot be
-// told apart.
+// separated.
 func Elements(text []byte) (elements iter.Seq[[]byte], ok bool) { return separate(text, '[') }
 
 // separate returns the texts between the commas of an object or array, without the

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Trace is what tells an event from others: the fields that its ID is made from.
+// Trace is what distinguishes an event from others: the fields that its ID is made from.
 type Trace struct {
 	Prospect, Type string
 	// Created is createdAt in microseconds since 1970-01-01 UTC, or eventTime when

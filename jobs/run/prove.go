@@ -133,7 +133,7 @@ func (p *proof) removeTraces(ctx context.Context) error {
 func gone(err error) bool { return errors.Is(err, store.ErrNotExist) || errors.Is(err, fs.ErrNotExist) }
 
 // search counts how often an object names the prospect, and reports whether it is
-// text, which alone can be searched. An object that is gone names nobody.
+// text, which alone can be searched. An object that is gone names no one.
 func (p *proof) search(ctx context.Context, o object) (text bool, count int64, err error) {
 	r, err := o.open(ctx)
 	if gone(err) {
