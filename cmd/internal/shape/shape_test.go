@@ -1,0 +1,251 @@
+// Package shape holds no code. Its test keeps functions, types and packages small
+// enough to read.
+package shape
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The limits. Tests may exceed them.
+const (
+	maxFunctionLines = 60
+	maxComplexity    = 20 // cyclomatic, function literals included
+	maxFields        = 15 // of a struct
+	maxMethods       = 25 // of a type, or of an interface
+	maxRunLines      = 2499
+)
+
+// exceptions are what exceeds a limit today. The value is the reason, or "" while
+// someone is expected to split it.
+var exceptions = map[string]string{
+	"cmd/bench.bench.compare complexity":       "",
+	"cmd/bench.bench.compare lines":            "",
+	"cmd/bench.budgets lines":                  "",
+	"cmd/bench.parse lines":                    "",
+	"cmd/internal/cli.env methods":             "",
+	"cmd/internal/view.Human methods":          "",
+	"extract.New complexity":                   "",
+	"extract/prospect.collector.parquet lines": "",
+	"jobs/config.block methods":                "",
+	"jobs/config.loader fields":                "",
+	"jobs/config.loader methods":               "",
+	"jobs/config.loader.makeFunctions lines":   "",
+	"jobs/config.loader.moves lines":           "",
+	"jobs/config.loader.resolve complexity":    "",
+	"jobs/config.loader.resolve lines":         "",
+	"jobs/plan.Job fields":                     "",
+	"jobs/run lines":                           "",
+	"jobs/run.Session methods":                 "",
+	"jobs/run.Session.Plan lines":              "",
+	"jobs/run.builder fields":                  "",
+	"jobs/run.builder methods":                 "",
+	"jobs/run.draft fields":                    "",
+	"jobs/run.planning.erase lines":            "",
+	"jobs/run.planning.stage complexity":       "",
+	"jobs/run.planning.stage lines":            "",
+	"jobs/run.planning.surveyed complexity":    "",
+	"jobs/run.planning.surveyed lines":         "",
+	"schemas.Column.check complexity":          "",
+	"sink/store/local.Store methods":           "",
+	"sink/verify.column fields":                "",
+	"transform.Compare lines":                  "",
+	"transform.node fields":                    "",
+	"transform.parseTime complexity":           "",
+	"transform.parseTime lines":                "",
+}
+
+// reportStale makes the test fail for exceptions that nothing needs. It is off
+// while several people work on them.
+const reportStale = false
+
+func TestShape(t *testing.T) {
+	var found []finding
+	methods := make(map[string]int)
+	runLines := 0
+	for path, file := range sources(t) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		lines := func(n ast.Node) int {
+			return file.set.Position(n.End()).Line - file.set.Position(n.Pos()).Line + 1
+		}
+		if dir == "jobs/run" {
+			runLines += lines(file.syntax) + file.set.Position(file.syntax.Pos()).Line - 1
+		}
+		for _, d := range file.syntax.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				name := dir + "." + d.Name.Name
+				if d.Recv != nil {
+					receiver := dir + "." + receiverName(d.Recv.List[0].Type)
+					methods[receiver]++
+					name = receiver + "." + d.Name.Name
+				}
+				found = append(found,
+					finding{name, "lines", lines(d), maxFunctionLines},
+					finding{name, "complexity", complexity(d), maxComplexity})
+			case *ast.GenDecl:
+				found = append(found, typeFindings(dir, d)...)
+			}
+		}
+	}
+	for name, n := range methods {
+		found = append(found, finding{name, "methods", n, maxMethods})
+	}
+	found = append(found, finding{"jobs/run", "lines", runLines, maxRunLines})
+	judge(t, found)
+}
+
+// finding is a measure of a function, a type or a package.
+type finding struct {
+	name, measure string
+	is, limit     int
+}
+
+// typeFindings measures the types of a declaration.
+func typeFindings(dir string, d *ast.GenDecl) (found []finding) {
+	for _, spec := range d.Specs {
+		s, ok := spec.(*ast.TypeSpec)
+		if !ok {
+			continue
+		}
+		switch u := s.Type.(type) {
+		case *ast.StructType:
+			found = append(found, finding{dir + "." + s.Name.Name, "fields", u.Fields.NumFields(), maxFields})
+		case *ast.InterfaceType:
+			found = append(found, finding{dir + "." + s.Name.Name, "methods", u.Methods.NumFields(), maxMethods})
+		}
+	}
+	return found
+}
+
+// judge reports what exceeds a limit without an exception, and exceptions that
+// nothing needs.
+func judge(t *testing.T, found []finding) {
+	t.Helper()
+	needed := make(map[string]bool)
+	slices.SortFunc(found, func(a, b finding) int { return strings.Compare(a.name+a.measure, b.name+b.measure) })
+	for _, f := range found {
+		if f.is <= f.limit {
+			continue
+		}
+		key := f.name + " " + f.measure
+		needed[key] = true
+		if _, excepted := exceptions[key]; !excepted {
+			t.Errorf("%s: %d %s, at most %d are allowed.\n"+
+				"Split it: name the steps of a long function, group the fields of a large struct, move a topic to a package of its own.\n"+
+				"If that would make it harder to read, add this to the exceptions in cmd/internal/shape, with the reason:\n\t%q: \"…\",",
+				f.name, f.is, f.measure, f.limit, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(exceptions)) {
+		if reportStale && !needed[key] {
+			t.Errorf("%s is within its limit now: remove it from the exceptions in cmd/internal/shape", key)
+		}
+	}
+}
+
+type source struct {
+	set    *token.FileSet
+	syntax *ast.File
+}
+
+// sources parses the module's Go files, except for tests, by their paths.
+func sources(t *testing.T) map[string]source {
+	t.Helper()
+	root := filepath.Join("..", "..", "..")
+	files := make(map[string]source)
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (strings.HasPrefix(name, ".") && name != ".." || name == "testdata") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		set := token.NewFileSet()
+		syntax, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		files[rel] = source{set, syntax}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("there are no Go files")
+	}
+	return files
+}
+
+// receiverName returns the name of the type of a receiver.
+func receiverName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiverName(e.X)
+	case *ast.IndexExpr:
+		return receiverName(e.X)
+	case *ast.IndexListExpr:
+		return receiverName(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+// complexity is the cyclomatic complexity: one, and one for each branch, loop,
+// case, && and ||.
+func complexity(n ast.Node) int {
+	count := 1
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.IfStmt, *ast.ForStmt, *ast.RangeStmt:
+			count++
+		case *ast.CaseClause:
+			if n.List != nil {
+				count++
+			}
+		case *ast.CommClause:
+			if n.Comm != nil {
+				count++
+			}
+		case *ast.BinaryExpr:
+			if n.Op == token.LAND || n.Op == token.LOR {
+				count++
+			}
+		}
+		return true
+	})
+	return count
+}
+
+func TestComplexity(t *testing.T) {
+	for body, want := range map[string]int{
+		"":                                     1,
+		"if a && b || c { return }":            4,
+		"if a {} else if b {} else {}":         3,
+		"for { f := func() { if a {} }; f() }": 3,
+		"for range a {}; switch { case b, c: default: }": 3,
+		"select { case <-a: default: }":                  2,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "", "package p; func f() {"+body+"}", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := complexity(file); got != want {
+			t.Errorf("%s: %d, want %d", body, got, want)
+		}
+	}
+}
