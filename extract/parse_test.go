@@ -51,7 +51,7 @@ var pages = []struct {
 	{"white space", " \t\r\n{ \"edges\" : [ ] , \"pageInfo\" : { \"hasNextPage\" : false } } \n", pageInfo{}, ""},
 	{"edges of other types", `{"edges":[null,1,"x",[]],"pageInfo":{"hasNextPage":false}}`, pageInfo{4, false, ""}, ""},
 
-	// Every empty page that KNOCK_API.md can think of.
+	// Every empty page that docs/knock-api.md can think of.
 	{"empty, cursor null", `{"edges":[],"pageInfo":{"endCursor":null,"hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty, cursor empty", `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty, cursor missing", `{"edges":[],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},

@@ -24,7 +24,7 @@ func (t Table) RowColumns() []Column {
 
 // Arrow is the schema of record batches with those columns, all nullable.
 // Timestamps name the zone UTC, without which v15 writes them to Parquet as not
-// adjusted to UTC (LAKE_CONTRACT.md).
+// adjusted to UTC (docs/lake-contract.md).
 func Arrow(columns []Column) *arrow.Schema {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {

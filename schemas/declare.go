@@ -88,7 +88,7 @@ func (t Table) differsInTime(c Column) bool {
 	return ok && c.Type == Timestamp && reflect.DeepEqual(was, c)
 }
 
-// What BigQuery takes as a column's name: LAKE_CONTRACT.md, "BigQuery external
+// What BigQuery takes as a column's name: docs/lake-contract.md, "BigQuery external
 // tables over Parquet on GCS".
 var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
 

@@ -20,7 +20,7 @@ func signature(t Table) []string {
 	return s
 }
 
-// The columns of the files: DESIGN.md, "The table".
+// The columns of the files: docs/table.md.
 func TestKnockEvents(t *testing.T) {
 	table := KnockEvents()
 	want := []string{

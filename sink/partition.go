@@ -123,7 +123,7 @@ func truncate(day int32, to schemas.Derivation) int32 {
 const nullName = "__HIVE_DEFAULT_PARTITION__"
 
 // EncodeValue writes a partition value with [A-Za-z0-9_.-] alone, which no
-// engine encodes or decodes (LAKE_CONTRACT.md, "Hive partition directories").
+// engine encodes or decodes (docs/lake-contract.md, "Hive partition directories").
 // Any other byte becomes _xHH_; so does an underscore that would read as the
 // beginning of one. DecodeValue is the inverse.
 func EncodeValue(value string) string {

@@ -26,7 +26,7 @@ const (
 
 // A row group ends when it has rowGroupRows rows, or rowGroupBytes of values
 // before they are encoded; but not before it has rowGroupEncoded bytes of encoded
-// columns, which readers want of one read (LAKE_CONTRACT.md). Rows that take next
+// columns, which readers want of one read (docs/lake-contract.md). Rows that take next
 // to nothing end it at maxRowGroupRows or maxRowGroupBytes, which bounds what it
 // takes in a reader's memory.
 const (
@@ -62,7 +62,7 @@ type File struct {
 }
 
 // Write makes the Parquet files of a partition's rows, one or more, with the
-// settings that the readers of the lake need (LAKE_CONTRACT.md). Their paths are
+// settings that the readers of the lake need (docs/lake-contract.md). Their paths are
 // the stem with -00000.parquet and so on, and the rows go on from each to the
 // next in their order. An error leaves no file behind.
 func Write(ctx context.Context, stem string, table schemas.Table, o WriteOptions, rows Rows) (files []File, err error) {

@@ -315,7 +315,7 @@ func TestTargetSize(t *testing.T) {
 	}
 }
 
-// What LAKE_CONTRACT.md asks of every file.
+// What docs/lake-contract.md asks of every file.
 func TestFileSettings(t *testing.T) {
 	codecs := map[string]compress.Compression{
 		"snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd, "gzip": compress.Codecs.Gzip, "none": compress.Codecs.Uncompressed,

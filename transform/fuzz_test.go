@@ -14,7 +14,7 @@ import (
 	"prospector/transform"
 )
 
-// oddPages are what KNOCK_API.md and experience say a page may be.
+// oddPages are what docs/knock-api.md and experience say a page may be.
 var oddPages = []string{
 	`{}`, `{"edges":null}`, `{"edges":[]}`, `{"edges":{}}`, `{"edges":[],"pageInfo":null}`, `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":true}}`,
 	`{"edges":[],"edges":[null]}`, `{"\u0065dges":[null]}`, `{"edges":[{"n\u006fde":{"type":"T",` + at + `}}]}`,

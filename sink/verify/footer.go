@@ -145,7 +145,7 @@ const unversioned = "prospector"
 
 var versioned = regexp.MustCompile(`^prospector version \S+ \(build [^()]+\)$`)
 
-// checkFooter lists what makes other readers misread a file (LAKE_CONTRACT.md,
+// checkFooter lists what makes other readers misread a file (docs/lake-contract.md,
 // "Footers").
 func checkFooter(f *parquet.FileMetaData) (wrong []Finding) {
 	createdBy := f.GetCreatedBy()

@@ -5,7 +5,7 @@
 // It shares no code with the writer, so that a fault of one is not hidden by the
 // other. Footers and page headers are read by github.com/xitongsys/parquet-go.
 // Pages are decoded here, by the format's specification, for what the lake's
-// files have (LAKE_CONTRACT.md): flat optional columns, v1 pages, PLAIN and
+// files have (docs/lake-contract.md): flat optional columns, v1 pages, PLAIN and
 // dictionary encoding. The library's own page decoder boxes every value, and
 // allocates whatever a damaged length asks for, which no recover survives; the
 // tests hold this one against it.
