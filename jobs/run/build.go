@@ -14,9 +14,9 @@ import (
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -306,10 +306,10 @@ func (b *builder) drafts() (drafts []*draft) {
 		_, err := sink.ParsePartition(b.job.Table, path)
 		switch d.gone = err != nil; {
 		case d.gone:
-			_, d.old, _ = publishedIn(b.sinks(), b.prior, path)
+			_, d.old, _ = plan.Published(b.sinks(), b.prior, path)
 		case b.former == nil:
 			var ok bool
-			if d.in, d.old, ok = publishedIn(b.sinks(), b.prior, path); ok {
+			if d.in, d.old, ok = plan.Published(b.sinks(), b.prior, path); ok {
 				_, d.unfinished = b.prior[d.in].Unfinished[path]
 			}
 		}
@@ -628,7 +628,7 @@ func (d *draft) hasLargeRows() bool {
 func (b *builder) each(ctx context.Context, drafts []*draft, f func(context.Context, *draft) error) error {
 	width := b.session.width()
 	room := semaphore.NewWeighted(int64(width))
-	return parallel(ctx, width, drafts, func(ctx context.Context, d *draft) error {
+	return parallel.Each(ctx, width, drafts, func(ctx context.Context, d *draft) error {
 		takes := int64(1)
 		if d.hasLargeRows() {
 			takes = int64(width)
@@ -646,19 +646,4 @@ func (b *builder) each(ctx context.Context, drafts []*draft, f func(context.Cont
 func (s *Session) width() int {
 	const each = 96 << 20
 	return max(1, min(runtime.GOMAXPROCS(0), int(s.memoryLimit()/each)))
-}
-
-// parallel calls f for every item, so many at once.
-func parallel[T any](ctx context.Context, width int, items []T, f func(context.Context, T) error) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(width)
-	for _, item := range items {
-		group.Go(func() error {
-			if err := context.Cause(groupCtx); err != nil {
-				return err
-			}
-			return f(groupCtx, item)
-		})
-	}
-	return group.Wait()
 }

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
+	"prospector/sink/store"
 	"prospector/sink/verify"
 	"prospector/transform"
 )
@@ -79,7 +81,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		numbers[path] = i
 	}
 	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Prior, sinks: out.Sinks, dir: dir}
-	err = parallel(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
+	err = parallel.Each(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
 		outcomes[numbers[path]], err = e.outcome(ctx, path, numbers[path])
 		return err
 	})
@@ -145,7 +147,7 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 			err = fmt.Errorf("%s, partition %s: %w", e.block.Address, path, err)
 		}
 	}()
-	from, published, _ := publishedIn(e.sinks, e.prior, path)
+	from, published, _ := plan.Published(e.sinks, e.prior, path)
 	table, err := tableOf(e.block, e.owned, published.Schema)
 	if err != nil {
 		return o, err
@@ -192,7 +194,7 @@ func (s *Session) count(ctx context.Context, in string, published state.Partitio
 }
 
 func (s *Session) countIn(ctx context.Context, in string, f state.File, table schemas.Table, prospect string) (int64, error) {
-	r, err := openPublished(ctx, s.stores[in], f.Object, s.stageDir())
+	r, err := store.OpenFile(ctx, s.stores[in], f.Stored(), s.stageDir())
 	if err != nil {
 		return 0, fmt.Errorf("reading the published file %s: %w", s.stores[in].URI(f.Key), err)
 	}

@@ -176,7 +176,7 @@ func (b *builder) countDrafts(drafts []*draft) {
 		}
 		c, old := b.ofType(d.eventType), d.old
 		if b.former != nil {
-			_, old, _ = publishedIn(b.sinks(), b.prior, d.path)
+			_, old, _ = plan.Published(b.sinks(), b.prior, d.path)
 		}
 		c.moved += int64(len(d.removed))
 		c.given += lastGiven(old)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"prospector/internal/parallel"
 	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/ledger"
@@ -195,7 +196,7 @@ func (p *proof) searchFiles(ctx context.Context) error {
 		owned := p.state.Jobs[address]
 		for _, in := range slices.Sorted(maps.Keys(owned.Sinks)) {
 			partitions := owned.Sinks[in].Partitions
-			err := parallel(ctx, p.width(), slices.Sorted(maps.Keys(partitions)), func(ctx context.Context, path string) error {
+			err := parallel.Each(ctx, p.width(), slices.Sorted(maps.Keys(partitions)), func(ctx context.Context, path string) error {
 				for _, f := range partitions[path].Files {
 					if err := p.searchFile(ctx, address, in, partitions[path].Schema, f); err != nil {
 						return err
@@ -224,7 +225,7 @@ func (p *proof) searchFile(ctx context.Context, job, in, schema string, f state.
 	if err != nil {
 		return err
 	}
-	r, err := openPublished(ctx, p.stores[in], f.Object, p.stageDir())
+	r, err := store.OpenFile(ctx, p.stores[in], f.Stored(), p.stageDir())
 	if err != nil {
 		return fmt.Errorf("reading the published file %s: %w", uri, err)
 	}

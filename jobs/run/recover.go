@@ -83,7 +83,7 @@ type recovery struct {
 // one that has it, else from a file whose rows are proven, else from another one.
 func (r *recovery) partition(ctx context.Context, partition sink.Partition, files []damagedFile) error {
 	seen := make(transform.IDs)
-	in, intact, ok := publishedIn(r.plan.Sinks, r.plan.Prior, partition.Path)
+	in, intact, ok := plan.Published(r.plan.Sinks, r.plan.Prior, partition.Path)
 	if ok {
 		rows := readPublished(ctx, r.stores[in], intact.Files, r.job.Table, r.stageDir())
 		if _, err := r.add(partition, rows, true, seen); err != nil {
@@ -167,9 +167,9 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 	if errors.Is(err, store.ErrNotExist) {
 		return nil
 	}
-	var file randomReader
+	var file store.File
 	if err == nil {
-		file, err = openPublished(ctx, from, state.Object{Key: f.Key, Size: now.Size, CRC32C: now.CRC32C}, r.stageDir())
+		file, err = store.OpenFile(ctx, from, now, r.stageDir())
 	}
 	if err == nil {
 		defer file.Close()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -55,7 +56,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	r := rewriting{planning: w, job: job, owned: owned, stage: stage, seen: make(transform.IDs)}
 	paths, r.cut = unfinishedLast(into, paths)
 	paths = slices.DeleteFunc(paths, func(path string) bool {
-		_, _, ok := publishedIn(into.Sinks, into.Prior, path)
+		_, _, ok := plan.Published(into.Sinks, into.Prior, path)
 		return !ok
 	})
 	// What an interrupted rewrite with other keys has made comes last of all: most
@@ -70,7 +71,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	})
 	paths, r.cut = append(paths, made...), r.cut || len(made) > 0
 	for _, path := range paths {
-		_, p, _ := publishedIn(into.Sinks, into.Prior, path)
+		_, p, _ := plan.Published(into.Sinks, into.Prior, path)
 		rewrite.Files += int64(len(p.Files))
 	}
 	if err := r.readAll(ctx, into, paths); err != nil {
@@ -103,11 +104,11 @@ type rewriting struct {
 
 func (r *rewriting) readAll(ctx context.Context, into *plan.Job, paths []string) error {
 	read := func(ctx context.Context, path string) error {
-		from, published, _ := publishedIn(into.Sinks, into.Prior, path)
+		from, published, _ := plan.Published(into.Sinks, into.Prior, path)
 		return r.read(ctx, from, path, published)
 	}
 	if !r.cut {
-		return parallel(ctx, r.width(), paths, read)
+		return parallel.Each(ctx, r.width(), paths, read)
 	}
 	for _, path := range paths {
 		if err := read(ctx, path); err != nil {
@@ -180,7 +181,7 @@ func unfinishedLast(p *plan.Job, paths []string) (ordered []string, any bool) {
 	var last []string
 	for _, path := range paths {
 		unfinished := false
-		if from, _, ok := publishedIn(p.Sinks, p.Prior, path); ok {
+		if from, _, ok := plan.Published(p.Sinks, p.Prior, path); ok {
 			_, unfinished = p.Prior[from].Unfinished[path]
 		}
 		if unfinished {

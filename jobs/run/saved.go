@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"prospector/internal/nolink"
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -236,7 +237,7 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 			}
 		}
 	}
-	return parallel(ctx, s.width(), parts, func(ctx context.Context, part part) error {
+	return parallel.Each(ctx, s.width(), parts, func(ctx context.Context, part part) error {
 		f, err := os.Open(part.Path)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"prospector/internal/parallel"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -56,7 +57,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 	}
 	done := 0
 	progress(0, len(v.files))
-	err := parallel(ctx, v.width(), v.files, func(ctx context.Context, f published) error {
+	err := parallel.Each(ctx, v.width(), v.files, func(ctx context.Context, f published) error {
 		problem, err := v.judge(ctx, f)
 		if err != nil {
 			return err
@@ -186,7 +187,7 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	if err != nil {
 		return "Its partition is not one of the table that is declared now: " + err.Error() + ".", nil
 	}
-	r, err := openPublished(ctx, from, f.Object, v.stageDir())
+	r, err := store.OpenFile(ctx, from, f.Stored(), v.stageDir())
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", from.URI(f.Key), err)
 	}

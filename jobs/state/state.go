@@ -20,6 +20,7 @@ import (
 
 	"prospector/jobs/tombstone"
 	"prospector/schemas"
+	"prospector/sink/store"
 )
 
 // State is what prospector owns.
@@ -187,6 +188,11 @@ type Object struct {
 	Size       int64  `json:"size"`
 	CRC32C     uint32 `json:"crc32c"`
 	Generation string `json:"generation,omitempty"`
+}
+
+// Stored describes the object as its store does.
+func (o Object) Stored() store.Object {
+	return store.Object{Entry: store.Entry{Key: o.Key, Size: o.Size, Generation: o.Generation}, CRC32C: o.CRC32C}
 }
 
 // Same reports whether two objects have the same bytes, as far as size and

@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	// Helpers that no stage owns.
 	"internal/jsontext": {},
 	"internal/nolink":   {},
+	"internal/parallel": {},
 	"internal/terminal": {},
 	"internal/sealed":   {},
 

@@ -1,0 +1,25 @@
+// Package parallel runs a function for many items, for several at a time.
+package parallel
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Each calls f for every item, for at most limit items at a time. It waits for
+// all calls and returns the first error. After an error, or when ctx ends, it
+// starts no more calls and cancels the context of those that run.
+func Each[T any](ctx context.Context, limit int, items []T, f func(context.Context, T) error) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
+	for _, item := range items {
+		group.Go(func() error {
+			if err := context.Cause(groupCtx); err != nil {
+				return err
+			}
+			return f(groupCtx, item)
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,21 @@
+package plan
+
+import "prospector/jobs/state"
+
+// Published returns the published partition with that path, and the sink to read
+// it from: the first sink in which it is intact. If no sink has it intact, it is
+// the sink with the most rows in intact files, and the partition has only those
+// files. ok is false if no sink has any row of it.
+func Published(sinks []string, prior map[string]*Refreshed, path string) (sink string, p state.Partition, ok bool) {
+	for _, sink := range sinks {
+		if p, ok := prior[sink].Partitions[path]; ok {
+			return sink, p, true
+		}
+	}
+	for _, at := range sinks {
+		if intact := prior[at].Sound(path); intact.Rows > p.Rows {
+			sink, p, ok = at, intact, true
+		}
+	}
+	return sink, p, ok
+}
