@@ -49,13 +49,13 @@ func (j *Job) Advice() jobs.Diagnostics {
 // after it.
 func (j *Job) sizes() (before, after map[string]int64) {
 	before = make(map[string]int64)
-	if len(j.Sinks) > 0 && j.Prior[j.Sinks[0]] != nil {
-		for path, p := range j.Prior[j.Sinks[0]].Partitions {
+	if len(j.Sinks) > 0 && j.Found.Prior[j.Sinks[0]] != nil {
+		for path, p := range j.Found.Prior[j.Sinks[0]].Partitions {
 			before[path] = p.Size()
 		}
 	}
 	after = maps.Clone(before)
-	for _, c := range j.Changes {
+	for _, c := range j.Output.Changes {
 		after[c.Partition] = c.After
 		if c.Rows.After == 0 {
 			delete(after, c.Partition)

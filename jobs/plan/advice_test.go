@@ -54,16 +54,16 @@ func TestAdvice(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			prior := &plan.Refreshed{Sink: state.Sink{Partitions: make(map[string]state.Partition)}}
-			j := plan.Job{Address: "job.events", Sinks: []string{lake}, Prior: map[string]*plan.Refreshed{lake: prior}}
+			j := plan.Job{Address: "job.events", Sinks: []string{lake}, Found: plan.Found{Prior: map[string]*plan.Refreshed{lake: prior}}}
 			for path, size := range test.before {
 				prior.Partitions[path] = state.Partition{Rows: 1, Files: []state.File{{Rows: 1, Object: state.Object{Size: size / 2}}, {Rows: 1, Object: state.Object{Size: size - size/2}}}}
 				if _, stays := test.after[path]; !stays {
-					j.Changes = append(j.Changes, plan.Change{Partition: path, Action: plan.Delete})
+					j.Output.Changes = append(j.Output.Changes, plan.Change{Partition: path, Action: plan.Delete})
 				}
 			}
 			for path, size := range test.after {
 				if was, ok := test.before[path]; !ok || was != size {
-					j.Changes = append(j.Changes, plan.Change{Partition: path, Action: plan.Create, Rows: plan.Rows{After: 1}, After: size})
+					j.Output.Changes = append(j.Output.Changes, plan.Change{Partition: path, Action: plan.Create, Rows: plan.Rows{After: 1}, After: size})
 				}
 			}
 			got := j.Advice()
@@ -78,7 +78,7 @@ func TestAdvice(t *testing.T) {
 			if test.want == nil {
 				return
 			}
-			j.Changes = nil // the plan is about something else
+			j.Output.Changes = nil // the plan is about something else
 			if got := j.Advice(); got != nil {
 				t.Errorf("without a change, the advice is %v", got)
 			}

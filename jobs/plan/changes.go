@@ -172,7 +172,7 @@ func Key(job, partition string) string { return job + "/" + partition + "/part-0
 // is made there, but for what is not known of objects before they are written.
 // When it is deleted, it has no rows, and its files but their keys.
 func (j *Job) Intended(c Change, sink string) state.Partition {
-	prior := j.Prior[sink]
+	prior := j.Found.Prior[sink]
 	if len(c.Staged) == 0 {
 		p := state.Partition{}
 		for _, w := range c.Writes {
@@ -187,7 +187,7 @@ func (j *Job) Intended(c Change, sink string) state.Partition {
 	for _, w := range c.Writes {
 		written[w.Key] = written[w.Key] || w.Sink == sink
 	}
-	for i, key := range Keys(j.Table, c.Partition, c.Staged) {
+	for i, key := range Keys(j.TableName, c.Partition, c.Staged) {
 		s := c.Staged[i]
 		f, _ := prior.Sound(c.Partition).File(key)
 		if written[key] {
@@ -232,9 +232,9 @@ func DamagedKey(key string, crc uint32) string {
 // Damaged are the damaged objects of the table that the job's changes replace or
 // delete, in the order of the changes.
 func (j *Job) Damaged() (all []At) {
-	for _, c := range j.Changes {
+	for _, c := range j.Output.Changes {
 		for _, w := range c.Writes {
-			if w.Generation != "" && j.Prior[w.Sink].Damaged[w.Key] == w.Generation {
+			if w.Generation != "" && j.Found.Prior[w.Sink].Damaged[w.Key] == w.Generation {
 				all = append(all, At{w.Sink, w.Key})
 			}
 		}
@@ -275,17 +275,17 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 func (j *Job) Unrestored() (rows int64) {
 	lost, before := make(map[string]int64), make(map[string]int64)
 	for _, sink := range j.Sinks {
-		for path, n := range j.Prior[sink].Lost {
+		for path, n := range j.Found.Prior[sink].Lost {
 			lost[path] = max(lost[path], n)
-			before[path] = max(before[path], n+j.Prior[sink].Sound(path).Rows)
+			before[path] = max(before[path], n+j.Found.Prior[sink].Sound(path).Rows)
 		}
 	}
 	for _, sink := range j.Sinks {
-		for path := range j.Prior[sink].Partitions {
+		for path := range j.Found.Prior[sink].Partitions {
 			delete(lost, path)
 		}
 	}
-	for _, c := range j.Changes {
+	for _, c := range j.Output.Changes {
 		if n, ok := lost[c.Partition]; ok {
 			lost[c.Partition] = min(n, max(0, before[c.Partition]-c.Rows.After))
 		}
@@ -301,16 +301,16 @@ func (j *Job) Unrestored() (rows int64) {
 // the plan.
 func (j *Job) UnrestoredEvents() (events int64) {
 	for _, sink := range j.Sinks {
-		found := j.Prior[sink]
-		if found.Quarantine != nil || j.Quarantine == nil && found.Damaged[QuarantineKey(j.Table)] != "" {
+		found := j.Found.Prior[sink]
+		if found.Quarantine != nil || j.Output.Quarantine == nil && found.Damaged[QuarantineKey(j.TableName)] != "" {
 			return 0 // it is there, or not replaced yet
 		}
 		if q := found.BrokenQuarantine; q != nil {
 			events = max(events, q.Events)
 		}
 	}
-	if j.Quarantine != nil {
-		events -= j.Quarantine.After
+	if j.Output.Quarantine != nil {
+		events -= j.Output.Quarantine.After
 	}
 	return max(0, events)
 }
@@ -338,9 +338,9 @@ func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed
 func (j *Job) DeleteObsolete() (writes []Write) {
 	taken := j.Writes()
 	for _, sink := range j.Sinks {
-		for _, key := range slices.Sorted(maps.Keys(j.Prior[sink].Obsolete)) {
+		for _, key := range slices.Sorted(maps.Keys(j.Found.Prior[sink].Obsolete)) {
 			if !taken[At{sink, key}] {
-				writes = append(writes, Write{Sink: sink, Action: Delete, Key: key, Generation: j.Prior[sink].Obsolete[key].Generation})
+				writes = append(writes, Write{Sink: sink, Action: Delete, Key: key, Generation: j.Found.Prior[sink].Obsolete[key].Generation})
 			}
 		}
 	}

@@ -14,10 +14,6 @@ import (
 	"prospector/jobs"
 )
 
-// FileVersion is the version of the format of saved plans. A plan is applied by
-// the version that has made it, so no other one is read.
-const FileVersion = 2
-
 // ErrNotPlan says that a file is no saved plan, or is damaged.
 var ErrNotPlan = errors.New("not a saved plan")
 
@@ -33,13 +29,6 @@ const (
 	maxRatio = 200
 )
 
-// fileV2 is the JSON in a saved plan.
-type fileV2 struct {
-	Version    int    `json:"version"`
-	Prospector string `json:"prospector_version"`
-	Plan       *Plan  `json:"plan"`
-}
-
 // staged are the files that wait to be published, in the order of the plan.
 func (p *Plan) staged() (files []*Staged) {
 	add := func(s *Staged) {
@@ -49,17 +38,17 @@ func (p *Plan) staged() (files []*Staged) {
 	}
 	for i := range p.Jobs {
 		j := &p.Jobs[i]
-		for _, c := range j.Changes {
+		for _, c := range j.Output.Changes {
 			files = append(files, c.Staged...)
 		}
-		if j.Quarantine != nil {
-			add(j.Quarantine.Staged)
+		if j.Output.Quarantine != nil {
+			add(j.Output.Quarantine.Staged)
 		}
-		if j.Reading.List != nil {
-			add(j.Reading.List.Staged)
+		if j.Source.Reading.List != nil {
+			add(j.Source.Reading.List.Staged)
 		}
-		if j.Waiting != nil {
-			add(j.Waiting.Staged)
+		if j.Source.Waiting != nil {
+			add(j.Source.Waiting.Staged)
 		}
 	}
 	return files
@@ -80,7 +69,7 @@ func Save(w io.Writer, p *Plan, open func(path string) (io.ReadCloser, error)) e
 		}
 		s.Path = name
 	}
-	text, err := json.Marshal(fileV2{FileVersion, jobs.Version, saved})
+	text, err := json.Marshal(newFileV2(saved))
 	if err != nil {
 		return err
 	}
@@ -108,14 +97,17 @@ func saveStaged(archive *zip.Writer, name string, s *Staged, modified time.Time,
 	return nil
 }
 
-// clone is a deep copy.
+// clone returns a deep copy.
 func (p *Plan) clone() (*Plan, error) {
-	text, err := json.Marshal(p)
+	text, err := json.Marshal(newFileV2(p).Plan)
 	if err != nil {
 		return nil, err
 	}
-	out := new(Plan)
-	return out, json.Unmarshal(text, out)
+	out := new(planV2)
+	if err := json.Unmarshal(text, out); err != nil {
+		return nil, err
+	}
+	return out.plan(), nil
 }
 
 // File is a saved plan that is open.
@@ -153,10 +145,10 @@ func Load(r io.ReaderAt, size int64) (*File, error) {
 	if err := d.Decode(&f); err != nil || f.Plan == nil {
 		return nil, errors.Join(fmt.Errorf("%w: its %s is damaged", ErrNotPlan, planEntry), err)
 	}
-	if err := f.Plan.check(); err != nil {
+	out := &File{f.Plan.plan(), make(map[string]*zip.File)}
+	if err := out.Plan.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
 	}
-	out := &File{f.Plan, make(map[string]*zip.File)}
 	for _, entry := range archive.File {
 		out.entries[entry.Name] = entry
 	}
@@ -216,12 +208,12 @@ func (p *Plan) check() error {
 	for i := range p.Jobs {
 		j := &p.Jobs[i]
 		for _, sink := range j.Sinks {
-			if j.Prior[sink] == nil {
+			if j.Found.Prior[sink] == nil {
 				return fmt.Errorf("%s has no prior state of %s", j.Address, sink)
 			}
 		}
-		writes := [][]Write{j.Foreign, j.Obsolete}
-		for _, c := range j.Changes {
+		writes := [][]Write{j.Output.Foreign, j.Output.Obsolete}
+		for _, c := range j.Output.Changes {
 			if slices.Contains(c.Staged, nil) {
 				return fmt.Errorf("%s has no file for partition %s", j.Address, c.Partition)
 			}
@@ -232,7 +224,7 @@ func (p *Plan) check() error {
 			}
 			writes = append(writes, c.Writes)
 		}
-		if q := j.Quarantine; q != nil {
+		if q := j.Output.Quarantine; q != nil {
 			if q.After > 0 && q.Staged == nil {
 				return fmt.Errorf("%s has no file for the quarantine", j.Address)
 			}
@@ -240,7 +232,7 @@ func (p *Plan) check() error {
 		}
 		for _, all := range writes {
 			for _, w := range all {
-				if j.Prior[w.Sink] == nil {
+				if j.Found.Prior[w.Sink] == nil {
 					return fmt.Errorf("%s writes to %s, which is not among its sinks", j.Address, w.Sink)
 				}
 			}
@@ -262,7 +254,7 @@ func (p *Plan) CheckPlaces(valid func(key string) error) error {
 					return fmt.Errorf("%s: %w", j.Address, err)
 				}
 				if !belongs(w.Key) {
-					return fmt.Errorf("%s would change %q, which is not part of its table %s", j.Address, w.Key, j.Table)
+					return fmt.Errorf("%s would change %q, which is not part of its table %s", j.Address, w.Key, j.TableName)
 				}
 			}
 			return nil
@@ -270,25 +262,25 @@ func (p *Plan) CheckPlaces(valid func(key string) error) error {
 		under := func(dir string) func(string) bool {
 			return func(key string) bool { return strings.HasPrefix(key, dir) }
 		}
-		for _, c := range j.Changes {
-			keys := Keys(j.Table, c.Partition, c.Staged)
+		for _, c := range j.Output.Changes {
+			keys := Keys(j.TableName, c.Partition, c.Staged)
 			for _, w := range c.Writes {
 				if w.Action != Delete && w.Key != keys[w.File] {
 					return fmt.Errorf("%s would write %q, which is not a file of partition %s", j.Address, w.Key, c.Partition)
 				}
 			}
-			if err := check(c.Writes, under(TablePrefix(j.Table)+c.Partition+"/")); err != nil {
+			if err := check(c.Writes, under(TablePrefix(j.TableName)+c.Partition+"/")); err != nil {
 				return err
 			}
 		}
-		table := under(TablePrefix(j.Table))
-		quarantine := func(key string) bool { return key == QuarantineKey(j.Table) }
+		table := under(TablePrefix(j.TableName))
+		quarantine := func(key string) bool { return key == QuarantineKey(j.TableName) }
 		either := func(key string) bool { return table(key) || quarantine(key) }
 		var q []Write
-		if j.Quarantine != nil {
-			q = j.Quarantine.Writes
+		if j.Output.Quarantine != nil {
+			q = j.Output.Quarantine.Writes
 		}
-		if err := errors.Join(check(q, quarantine), check(j.Obsolete, either), check(j.Foreign, table)); err != nil {
+		if err := errors.Join(check(q, quarantine), check(j.Output.Obsolete, either), check(j.Output.Foreign, table)); err != nil {
 			return err
 		}
 	}

@@ -96,17 +96,17 @@ func TestFormatFields(t *testing.T) {
 		{"replace", p.Replace[0], "Replace"},
 		{"forgotten", p.Forgotten[0], "Forgotten"},
 		{"address", j.Address, "Address"},
-		{"table", j.Table, "Table"},
-		{"schema", j.Schema, "Schema"},
-		{"why", j.Why, "Why"},
-		{"left", j.Left[0], "Left"},
+		{"table", j.TableName, "Table"},
+		{"schema", j.SchemaFingerprint, "Schema"},
+		{"why", j.DestroyReason, "Why"},
+		{"left", j.Found.AbandonedURIs[0], "Left"},
 	} {
 		if test.got != test.want {
 			t.Errorf("%s is %v", test.name, test.got)
 		}
 	}
-	if j.Obsolete[0].Generation != "Generation" || j.Foreign[0].Generation != "Foreign" || j.Quarantine.Before == j.Quarantine.After {
-		t.Errorf("the writes are %v, %v and %v", j.Obsolete, j.Foreign, j.Quarantine)
+	if j.Output.Obsolete[0].Generation != "Generation" || j.Output.Foreign[0].Generation != "Foreign" || j.Output.Quarantine.Before == j.Output.Quarantine.After {
+		t.Errorf("the writes are %v, %v and %v", j.Output.Obsolete, j.Output.Foreign, j.Output.Quarantine)
 	}
 	p.Prospect = "1" // is in no file
 	allSet(t, reflect.ValueOf(p), "plan")

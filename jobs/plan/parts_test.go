@@ -244,7 +244,7 @@ func TestChangesOfParts(t *testing.T) {
 				return
 			}
 			// What is intended has the rows, in files that are there or are written.
-			j := plan.Job{Table: job, Sinks: []string{lake}, Prior: prior}
+			j := plan.Job{TableName: job, Sinks: []string{lake}, Found: plan.Found{Prior: prior}}
 			next := j.Intended(c, lake)
 			if next.Rows != o.Rows.After || next.Content != o.Content {
 				t.Errorf("%d rows are intended, of %d", next.Rows, o.Rows.After)

@@ -15,27 +15,27 @@ import (
 
 // Plan is what a run would change.
 type Plan struct {
-	Mode Mode `json:"mode"`
-	// Lineage and Serial are those of the state that the plan was made from.
-	Lineage string `json:"lineage"`
-	Serial  int64  `json:"serial"`
+	Mode Mode
+	// Lineage and Serial are those of the state that the plan is made from.
+	Lineage string
+	Serial  int64
 	// Config is the digest of the configuration.
-	Config  string    `json:"config"`
-	Created time.Time `json:"created"`
-	// Targets and Replace are what the user has named, as addresses.
-	Targets []string `json:"targets,omitempty"`
-	Replace []string `json:"replace,omitempty"`
-	// Accepted are the guards that the user has accepted.
-	Accepted []Guard `json:"accepted,omitempty"`
-	// Moved are jobs of the state that get another address, in this order.
-	Moved []Move `json:"moved,omitempty"`
-	// Forgotten are jobs that the state forgets; what they published stays.
-	Forgotten []string         `json:"forgotten,omitempty"`
-	Jobs      []Job            `json:"jobs"`
-	Checks    []Check          `json:"checks,omitempty"`
-	Warnings  jobs.Diagnostics `json:"warnings,omitempty"`
-	// Prospect is the ID that an Erase removes. It is in no file.
-	Prospect string `json:"-"`
+	Config  string
+	Created time.Time
+	// Targets and Replace are the addresses that the user named.
+	Targets []string
+	Replace []string
+	// Accepted are the guards that the user accepted.
+	Accepted []Guard
+	// Moved are the jobs of the state that get another address, in this order.
+	Moved []Move
+	// Forgotten are the jobs that the state forgets. Their published files stay.
+	Forgotten []string
+	Jobs      []Job
+	Checks    []Check
+	Warnings  jobs.Diagnostics
+	// Prospect is the ID that an Erase removes. It is never saved.
+	Prospect string
 }
 
 // Mode is what a plan is for.
@@ -55,61 +55,83 @@ type Move struct {
 	To   string `json:"to"`
 }
 
-// Job is the part of a plan that concerns one job, or what is left of one.
+// Job is the part of a plan that concerns one job of the configuration or of the
+// state.
 type Job struct {
-	Address string `json:"address"`
-	// Table is the name of its table.
-	Table string `json:"table"`
-	// Schema is the fingerprint of the table, and Declared the table, where it
-	// is to be published.
-	Schema   string         `json:"schema"`
-	Declared *schemas.Table `json:"declared,omitempty"`
-	// Rewrite is set when published files are of another table than that: their
-	// rows are written anew.
-	Rewrite *Rewrite `json:"rewrite,omitempty"`
-	// Refused is why the job must not be applied.
-	Refused jobs.Diagnostics `json:"refused,omitempty"`
-	// Rejected are partitions that stay as they are, since the second reader has
-	// rejected their staged files, or those of one that they change together with.
-	Rejected []Rejected `json:"rejected,omitempty"`
-	// Destroy says that the table is deleted from the Sinks, and Why.
-	Destroy bool   `json:"destroy,omitempty"`
-	Why     string `json:"why,omitempty"`
-	// PreventDestroy is what the job declares.
-	PreventDestroy bool `json:"prevent_destroy,omitempty"`
-	// Sinks are the addresses of those concerned, in the order of the job.
-	Sinks []string `json:"sinks"`
-	// Prior is what each of them was found to hold.
-	Prior map[string]*Refreshed `json:"prior"`
-	// Changes are ascending by partition; partitions that stay as they are
-	// have one too, with the action NoOp, unless they were not looked at.
-	Changes []Change `json:"changes"`
+	Address   string
+	TableName string
+	// SchemaFingerprint identifies the schema that the table has after the plan.
+	SchemaFingerprint string
+	// Declared is that schema, or nil when the plan publishes nothing.
+	Declared *schemas.Table
+	// PreventDestroy is the value that the job declares.
+	PreventDestroy bool
+	// Destroy deletes the table from the Sinks. DestroyReason is "" when the user
+	// asked for it.
+	Destroy       bool
+	DestroyReason string
+	// Sinks are the addresses of the sinks concerned, in the order of the job.
+	Sinks []string
+
+	Found    Found
+	Source   Source
+	Output   Output
+	Problems Problems
+}
+
+// Found is what a refresh found in the sinks, compared with the state.
+type Found struct {
+	// Prior is what each sink holds, by the sink's address.
+	Prior map[string]*Refreshed
+	Drift []Drift
+	// Renamed are the sinks of the state that have another address now, but are at
+	// the same place.
+	Renamed []Move
+	// AbandonedURIs are the places where the job published before its sink or the
+	// name of its table changed. The state forgets them.
+	AbandonedURIs []string
+}
+
+// Source is what a job's source returned, and what became of it.
+type Source struct {
+	Reading Reading
+	Books   Books
+	Missing Missing
+	// Waiting are the prospects whose published rows wait for another empty read.
+	// It is nil when the state keeps the list that it has.
+	Waiting *Waiting
+	// Survey describes what the events had beyond what the schema expects. It is
+	// nil when nothing was read.
+	Survey *schemas.Survey
+}
+
+// Output is what the plan changes in the sinks.
+type Output struct {
+	// Changes are ascending by partition. A partition that was examined and stays
+	// as it is has a change with the action NoOp.
+	Changes []Change
 	// Quarantine is nil when the quarantine stays as it is.
-	Quarantine *Quarantine `json:"quarantine,omitempty"`
-	// Renamed are sinks of the state that have another address now, at the same
-	// place.
-	Renamed []Move `json:"renamed,omitempty"`
-	// Left are places at which the job has published, and that the state is to
-	// forget, since a sink or the table's name is another.
-	Left []string `json:"left,omitempty"`
-	// Obsolete are the deletions of files that an interrupted apply has left.
-	Obsolete []Write `json:"obsolete,omitempty"`
-	// Aside are the damaged objects that the plan replaces or deletes, and that
-	// apply copies before it does.
-	Aside []Copy `json:"aside,omitempty"`
-	// Foreign are the deletions of objects that are not prospector's.
-	Foreign []Write `json:"foreign,omitempty"`
-	Drift   []Drift `json:"drift,omitempty"`
-	Reading Reading `json:"reading"`
-	Books   Books   `json:"books"`
-	Missing Missing `json:"missing"`
-	// Waiting are the prospects whose published rows wait for another empty read;
-	// nil when the state keeps what it has of them.
-	Waiting *Waiting `json:"waiting,omitempty"`
-	// Survey is what the events were beyond what the table expects; nil when
-	// nothing was read.
-	Survey   *schemas.Survey  `json:"survey,omitempty"`
-	Warnings jobs.Diagnostics `json:"warnings,omitempty"`
+	Quarantine *Quarantine
+	// Rewrite is set when published files have another schema. Their rows are
+	// rewritten.
+	Rewrite *Rewrite
+	// Obsolete deletes the files that an interrupted apply left.
+	Obsolete []Write
+	// Foreign deletes the objects that prospector does not own.
+	Foreign []Write
+	// Copies keep the damaged objects that the plan replaces or deletes. Apply
+	// makes them first.
+	Copies []Copy
+}
+
+// Problems are what prevents parts of a job's plan, or the user should know.
+type Problems struct {
+	// Refused is why the job must not be applied.
+	Refused jobs.Diagnostics
+	// Rejected are partitions that stay as they are: the second reader rejected
+	// their staged files, or those of a partition that they change together with.
+	Rejected []Rejected
+	Warnings jobs.Diagnostics
 }
 
 // Rejected is a partition that cannot be published, and why.
@@ -383,13 +405,13 @@ func (p *Plan) Summary() (s Summary) {
 
 // Summary is that of one job.
 func (j *Job) Summary() (s Summary) {
-	for _, c := range j.Changes {
+	for _, c := range j.Output.Changes {
 		s.Count(c.Action)
 	}
-	if j.Quarantine != nil {
-		s.Count(j.Quarantine.Action())
+	if j.Output.Quarantine != nil {
+		s.Count(j.Output.Quarantine.Action())
 	}
-	s.Destroy += len(j.Foreign) + len(j.Obsolete)
+	s.Destroy += len(j.Output.Foreign) + len(j.Output.Obsolete)
 	return s
 }
 
@@ -419,14 +441,14 @@ func (j *Job) Writes() map[At]bool {
 			all[At{w.Sink, w.Key}] = true
 		}
 	}
-	for _, c := range j.Changes {
+	for _, c := range j.Output.Changes {
 		add(c.Writes)
 	}
-	if j.Quarantine != nil {
-		add(j.Quarantine.Writes)
+	if j.Output.Quarantine != nil {
+		add(j.Output.Quarantine.Writes)
 	}
-	add(j.Obsolete)
-	add(j.Foreign)
+	add(j.Output.Obsolete)
+	add(j.Output.Foreign)
 	return all
 }
 
@@ -434,9 +456,9 @@ func (j *Job) Writes() map[At]bool {
 // nothing in a sink changes, and nothing in the state but what it had missed.
 func (p *Plan) Empty() bool {
 	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
-		return slices.ContainsFunc(j.Drift, func(d Drift) bool { return d.Kind == Deleted })
+		return slices.ContainsFunc(j.Found.Drift, func(d Drift) bool { return d.Kind == Deleted })
 	})
-	elsewhere := slices.ContainsFunc(p.Jobs, func(j Job) bool { return len(j.Left)+len(j.Renamed) > 0 })
+	elsewhere := slices.ContainsFunc(p.Jobs, func(j Job) bool { return len(j.Found.AbandonedURIs)+len(j.Found.Renamed) > 0 })
 	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !elsewhere
 }
 
@@ -444,7 +466,7 @@ func (p *Plan) Empty() bool {
 // checks that forbid it.
 func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	for _, j := range p.Jobs {
-		errs = append(errs, j.Refused...)
+		errs = append(errs, j.Problems.Refused...)
 	}
 	for _, c := range p.Checks {
 		if !c.Passed && c.Severity == jobs.Error {
@@ -459,10 +481,10 @@ func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 func (p *Plan) Rejected() (errs jobs.Diagnostics) {
 	const most = 10
 	for _, j := range p.Jobs {
-		for _, r := range j.Rejected[:min(most, len(j.Rejected))] {
+		for _, r := range j.Problems.Rejected[:min(most, len(j.Problems.Rejected))] {
 			errs = append(errs, r.Problem)
 		}
-		if more := len(j.Rejected) - most; more > 0 {
+		if more := len(j.Problems.Rejected) - most; more > 0 {
 			errs = append(errs, jobs.Diagnostic{Severity: jobs.Error, Address: j.Address,
 				Summary: fmt.Sprintf("%d more partitions are not published", more),
 				Detail:  "The second reader rejects their staged files as well, or those of partitions that they change together with."})

@@ -112,7 +112,7 @@ func TestChangesOfMany(t *testing.T) {
 	if want := []string{"p=1 no-op", "p=2 update", "p=3 create", "p=4 delete"}; !slices.Equal(actions, want) {
 		t.Errorf("the changes are %q, want %q", actions, want)
 	}
-	p := plan.Plan{Jobs: []plan.Job{{Changes: got}}}
+	p := plan.Plan{Jobs: []plan.Job{{Output: plan.Output{Changes: got}}}}
 	if got, want := p.Summary(), (plan.Summary{Add: 1, Change: 1, Destroy: 1}); got != want {
 		t.Errorf("the summary is %+v, want %+v", got, want)
 	}
@@ -221,12 +221,12 @@ func TestSummary(t *testing.T) {
 		want plan.Summary
 	}{
 		{"no jobs", nil, plan.Summary{}},
-		{"no changes", []plan.Job{{Changes: changes(plan.NoOp, plan.NoOp)}, {}}, plan.Summary{}},
-		{"one job", []plan.Job{{Changes: changes(plan.Create, plan.Update, plan.Create, plan.NoOp, plan.Delete, plan.Create)}}, plan.Summary{Add: 3, Change: 1, Destroy: 1}},
-		{"two jobs", []plan.Job{{Changes: changes(plan.Create)}, {Changes: changes(plan.Create, plan.Delete)}}, plan.Summary{Add: 2, Destroy: 1}},
-		{"a new quarantine", []plan.Job{{Quarantine: &plan.Quarantine{After: 2}}}, plan.Summary{Add: 1}},
-		{"another quarantine", []plan.Job{{Quarantine: &plan.Quarantine{Before: 2, After: 2}}}, plan.Summary{Change: 1}},
-		{"no quarantine more", []plan.Job{{Changes: changes(plan.Delete), Quarantine: &plan.Quarantine{Before: 2}}}, plan.Summary{Destroy: 2}},
+		{"no changes", []plan.Job{{Output: plan.Output{Changes: changes(plan.NoOp, plan.NoOp)}}, {}}, plan.Summary{}},
+		{"one job", []plan.Job{{Output: plan.Output{Changes: changes(plan.Create, plan.Update, plan.Create, plan.NoOp, plan.Delete, plan.Create)}}}, plan.Summary{Add: 3, Change: 1, Destroy: 1}},
+		{"two jobs", []plan.Job{{Output: plan.Output{Changes: changes(plan.Create)}}, {Output: plan.Output{Changes: changes(plan.Create, plan.Delete)}}}, plan.Summary{Add: 2, Destroy: 1}},
+		{"a new quarantine", []plan.Job{{Output: plan.Output{Quarantine: &plan.Quarantine{After: 2}}}}, plan.Summary{Add: 1}},
+		{"another quarantine", []plan.Job{{Output: plan.Output{Quarantine: &plan.Quarantine{Before: 2, After: 2}}}}, plan.Summary{Change: 1}},
+		{"no quarantine more", []plan.Job{{Output: plan.Output{Changes: changes(plan.Delete), Quarantine: &plan.Quarantine{Before: 2}}}}, plan.Summary{Destroy: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := (&plan.Plan{Jobs: test.jobs}).Summary()

@@ -478,7 +478,7 @@ func (r *refreshing) foreign() {
 func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 	writes := j.Writes()
 	for _, sink := range j.Sinks {
-		before, after := j.Prior[sink].generations(), now[sink].generations()
+		before, after := j.Found.Prior[sink].generations(), now[sink].generations()
 		differ := func(key string, before, after holding) {
 			if before == after || (before.foreign || after.foreign) && !writes[At{sink, key}] {
 				return

@@ -48,13 +48,13 @@ func (w *world) settle() {
 // What an outsider has left that no run may take away is told as drift.
 func (w *world) settled() {
 	r := w.plan()
-	for _, c := range r.Changes {
+	for _, c := range r.Output.Changes {
 		if c.Action != plan.NoOp {
 			w.t.Errorf("%s %s is planned again: %+v", c.Action, c.Partition, c.Writes)
 		}
 	}
-	if r.Quarantine != nil {
-		w.t.Errorf("the quarantine is planned again: %+v", r.Quarantine.Writes)
+	if r.Output.Quarantine != nil {
+		w.t.Errorf("the quarantine is planned again: %+v", r.Output.Quarantine.Writes)
 	}
 	for _, sink := range sinks {
 		if adopted := r.prior[sink].Adopted; adopted > 0 || w.state.Job(address).Sink(sink).Pending != nil {
@@ -75,7 +75,7 @@ func (w *world) settled() {
 			return key
 		}
 		drifted := make(map[string]bool)
-		for _, d := range r.Drift {
+		for _, d := range r.Found.Drift {
 			drifted[d.Key] = drifted[d.Key] || d.Sink == sink
 		}
 		for _, key := range slices.Sorted(maps.Keys(w.held[sink])) {
@@ -83,7 +83,7 @@ func (w *world) settled() {
 				got[place(key)] += rowsOf(text)
 			}
 		}
-		for _, d := range r.Drift {
+		for _, d := range r.Found.Drift {
 			_, wanted := want[place(d.Key)]
 			wanted = wanted && d.Kind != plan.Foreign
 			unneeded := d.Kind == plan.Foreign || d.Kind == plan.Modified && d.Key == plan.QuarantineKey(job)
@@ -145,15 +145,15 @@ func TestCrashesAreNoDrift(t *testing.T) {
 		w := newWorld(t, seed)
 		for range 1 + w.rng.IntN(8) {
 			w.happens()
-			if r := w.plan(); len(r.Drift) > 0 {
-				t.Errorf("there is drift, though nobody else was there: %v", r.Drift)
+			if r := w.plan(); len(r.Found.Drift) > 0 {
+				t.Errorf("there is drift, though nobody else was there: %v", r.Found.Drift)
 			}
 			if err := w.attempt(false); errors.Is(err, errConflict) {
 				t.Error(err)
 			}
 		}
-		if r := w.plan(); len(r.Drift) > 0 {
-			t.Errorf("there is drift, though nobody else was there: %v", r.Drift)
+		if r := w.plan(); len(r.Found.Drift) > 0 {
+			t.Errorf("there is drift, though nobody else was there: %v", r.Found.Drift)
 		}
 		w.settle()
 		w.settled()

@@ -41,7 +41,7 @@ func TestReplace(t *testing.T) {
 	if c := changes[1]; c.Action != plan.Create || len(c.Writes) != 2 {
 		t.Errorf("p=9: %+v", c)
 	}
-	p := plan.Plan{Jobs: []plan.Job{{Changes: changes}}}
+	p := plan.Plan{Jobs: []plan.Job{{Output: plan.Output{Changes: changes}}}}
 	if got := p.Summary(); got != (plan.Summary{Add: 2, Destroy: 1}) {
 		t.Errorf("the summary is %+v", got)
 	}
@@ -106,9 +106,9 @@ func TestObsolete(t *testing.T) {
 	if len(r.Foreign) > 0 {
 		t.Errorf("ours are foreign: %v", r.Foreign)
 	}
-	j := plan.Job{Sinks: []string{lake}, Prior: map[string]*plan.Refreshed{lake: r}}
-	j.Changes = plan.Changes(job, j.Sinks, j.Prior, []plan.Outcome{outcome("p=1", "Z")})
-	if w := j.Changes[0].Writes; len(w) != 1 || w[0].Generation != "3" {
+	j := plan.Job{Sinks: []string{lake}, Found: plan.Found{Prior: map[string]*plan.Refreshed{lake: r}}}
+	j.Output.Changes = plan.Changes(job, j.Sinks, j.Found.Prior, []plan.Outcome{outcome("p=1", "Z")})
+	if w := j.Output.Changes[0].Writes; len(w) != 1 || w[0].Generation != "3" {
 		t.Errorf("the file that takes the place: %+v", w)
 	}
 	want := []plan.Write{
@@ -162,8 +162,8 @@ func TestListCompare(t *testing.T) {
 func TestOutdated(t *testing.T) {
 	prior := &state.Sink{Partitions: map[string]state.Partition{"p=1": partitionOf(plan.Key(job, "p=1"), "A@1"), "p=2": partitionOf(plan.Key(job, "p=2"), "B@2")}}
 	before := held{plan.Key(job, "p=1"): "A@1", plan.Key(job, "p=2"): "B@2", "events/foreign": "F@3"}
-	made := plan.Job{Sinks: []string{lake}, Prior: map[string]*plan.Refreshed{lake: refresh(t, lake, prior, before)}}
-	made.Changes = plan.Changes(job, made.Sinks, made.Prior, []plan.Outcome{outcome("p=9", "Z")})
+	made := plan.Job{Sinks: []string{lake}, Found: plan.Found{Prior: map[string]*plan.Refreshed{lake: refresh(t, lake, prior, before)}}}
+	made.Output.Changes = plan.Changes(job, made.Sinks, made.Found.Prior, []plan.Outcome{outcome("p=9", "Z")})
 	for _, test := range []struct {
 		name   string
 		change func(held)
@@ -205,16 +205,18 @@ func savedPlan() (*plan.Plan, map[string]string) {
 		Mode: plan.Normal, Lineage: "lineage", Serial: 3, Config: "config", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Targets: []string{"job.events"}, Moved: []plan.Move{{From: "job.a", To: "job.b"}}, Forgotten: []string{"job.c"},
 		Jobs: []plan.Job{{
-			Address: address, Table: job, Schema: "schema", Sinks: []string{lake, bucket}, Prior: both,
-			Rewrite: &plan.Rewrite{Schema: "former", Before: []string{"a"}, After: []string{"b"}, Rows: 7},
-			Changes: []plan.Change{
-				{Partition: "p=1", Action: plan.Update, Staged: []*plan.Staged{staged("/tmp/a")}, Writes: []plan.Write{{Sink: lake, Action: plan.Update, Key: plan.Key(job, "p=1"), Generation: "1"}}},
-				{Partition: "p=2", Action: plan.Delete, Writes: []plan.Write{{Sink: lake, Action: plan.Delete, Key: plan.Key(job, "p=2"), Generation: "2"}}},
+			Address: address, TableName: job, SchemaFingerprint: "schema", Sinks: []string{lake, bucket}, Found: plan.Found{Prior: both},
+			Output: plan.Output{
+				Rewrite: &plan.Rewrite{Schema: "former", Before: []string{"a"}, After: []string{"b"}, Rows: 7},
+				Changes: []plan.Change{
+					{Partition: "p=1", Action: plan.Update, Staged: []*plan.Staged{staged("/tmp/a")}, Writes: []plan.Write{{Sink: lake, Action: plan.Update, Key: plan.Key(job, "p=1"), Generation: "1"}}},
+					{Partition: "p=2", Action: plan.Delete, Writes: []plan.Write{{Sink: lake, Action: plan.Delete, Key: plan.Key(job, "p=2"), Generation: "2"}}},
+				},
+				Quarantine: &plan.Quarantine{After: 1, Staged: staged("/tmp/q"), Writes: []plan.Write{{Sink: lake, Action: plan.Create, Key: plan.QuarantineKey(job)}}},
+				Foreign:    []plan.Write{{Sink: lake, Action: plan.Delete, Key: "events/x", Generation: "9"}},
 			},
-			Quarantine: &plan.Quarantine{After: 1, Staged: staged("/tmp/q"), Writes: []plan.Write{{Sink: lake, Action: plan.Create, Key: plan.QuarantineKey(job)}}},
-			Foreign:    []plan.Write{{Sink: lake, Action: plan.Delete, Key: "events/x", Generation: "9"}},
-			Reading:    plan.Reading{List: &plan.List{Count: 1, Digest: "digest", Staged: staged("/tmp/l")}},
-			Warnings:   jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Odd", Detail: "It is odd."}},
+			Source:   plan.Source{Reading: plan.Reading{List: &plan.List{Count: 1, Digest: "digest", Staged: staged("/tmp/l")}}},
+			Problems: plan.Problems{Warnings: jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Odd", Detail: "It is odd."}}},
 		}},
 		Checks: []plan.Check{{Address: "check.x", Job: address, Severity: jobs.Error, Passed: true}},
 	}, files
@@ -283,9 +285,9 @@ func TestSaveChangedFile(t *testing.T) {
 func TestLoadInconsistent(t *testing.T) {
 	for name, spoil := range map[string]func(*plan.Job){
 		"no prior state":       func(j *plan.Job) { j.Sinks = append(j.Sinks, "sink.local.other") },
-		"no file":              func(j *plan.Job) { j.Changes[0].Staged = nil },
-		"no quarantine's file": func(j *plan.Job) { j.Quarantine.Staged = nil },
-		"a strange sink":       func(j *plan.Job) { j.Foreign[0].Sink = "sink.local.other" },
+		"no file":              func(j *plan.Job) { j.Output.Changes[0].Staged = nil },
+		"no quarantine's file": func(j *plan.Job) { j.Output.Quarantine.Staged = nil },
+		"a strange sink":       func(j *plan.Job) { j.Output.Foreign[0].Sink = "sink.local.other" },
 	} {
 		p, files := savedPlan()
 		spoil(&p.Jobs[0])
@@ -414,30 +416,30 @@ func TestCheckPlaces(t *testing.T) {
 		want  string // "" when it is right
 	}{
 		{"nothing", func(*plan.Job) {}, ""},
-		{"another table", func(j *plan.Job) { j.Changes[0].Writes[0].Key = "other/p=1/part-00000.parquet" }, "is not a file of partition"},
-		{"another partition", func(j *plan.Job) { j.Changes[0].Writes[0].Key = plan.Key(job, "p=2") }, "is not a file of partition"},
-		{"another name", func(j *plan.Job) { j.Changes[0].Writes[0].Key = job + "/p=1/x" }, "is not a file of partition"},
-		{"the state", func(j *plan.Job) { j.Changes[0].Writes[0].Key = "prospector.state.json" }, "is not a file of partition"},
+		{"another table", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = "other/p=1/part-00000.parquet" }, "is not a file of partition"},
+		{"another partition", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = plan.Key(job, "p=2") }, "is not a file of partition"},
+		{"another name", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = job + "/p=1/x" }, "is not a file of partition"},
+		{"the state", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = "prospector.state.json" }, "is not a file of partition"},
 		{"a partition out of the table", func(j *plan.Job) {
-			j.Changes[0].Partition = "../other"
-			j.Changes[0].Writes[0].Key = plan.Key(job, "../other")
+			j.Output.Changes[0].Partition = "../other"
+			j.Output.Changes[0].Writes[0].Key = plan.Key(job, "../other")
 		}, `has the segment ".."`},
-		{"a deletion of another table", func(j *plan.Job) { j.Changes[1].Writes[0].Key = "other/p=2/part-00000.parquet" }, "is not part of its table"},
-		{"a deletion of another partition", func(j *plan.Job) { j.Changes[1].Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
-		{"a table whose name begins alike", func(j *plan.Job) { j.Foreign[0].Key = job + "2/x" }, "is not part of its table"},
-		{"a foreign object elsewhere", func(j *plan.Job) { j.Foreign[0].Key = "x" }, "is not part of its table"},
-		{"a foreign object that no store can hold", func(j *plan.Job) { j.Foreign[0].Key = job + "/../x" }, `has the segment ".."`},
-		{"an absolute key", func(j *plan.Job) { j.Foreign[0].Key = "/etc/passwd" }, "segment"},
-		{"the quarantine is not foreign", func(j *plan.Job) { j.Foreign[0].Key = plan.QuarantineKey(job) }, "is not part of its table"},
+		{"a deletion of another table", func(j *plan.Job) { j.Output.Changes[1].Writes[0].Key = "other/p=2/part-00000.parquet" }, "is not part of its table"},
+		{"a deletion of another partition", func(j *plan.Job) { j.Output.Changes[1].Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
+		{"a table whose name begins alike", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "2/x" }, "is not part of its table"},
+		{"a foreign object elsewhere", func(j *plan.Job) { j.Output.Foreign[0].Key = "x" }, "is not part of its table"},
+		{"a foreign object that no store can hold", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "/../x" }, `has the segment ".."`},
+		{"an absolute key", func(j *plan.Job) { j.Output.Foreign[0].Key = "/etc/passwd" }, "segment"},
+		{"the quarantine is not foreign", func(j *plan.Job) { j.Output.Foreign[0].Key = plan.QuarantineKey(job) }, "is not part of its table"},
 		{"an obsolete object elsewhere", func(j *plan.Job) {
-			j.Obsolete = []plan.Write{{Sink: lake, Action: plan.Delete, Key: "other/x"}}
+			j.Output.Obsolete = []plan.Write{{Sink: lake, Action: plan.Delete, Key: "other/x"}}
 		}, "is not part of its table"},
-		{"another quarantine", func(j *plan.Job) { j.Quarantine.Writes[0].Key = plan.QuarantineKey("other") }, "is not part of its table"},
-		{"a quarantine in the table", func(j *plan.Job) { j.Quarantine.Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
+		{"another quarantine", func(j *plan.Job) { j.Output.Quarantine.Writes[0].Key = plan.QuarantineKey("other") }, "is not part of its table"},
+		{"a quarantine in the table", func(j *plan.Job) { j.Output.Quarantine.Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, _ := savedPlan()
-			p.Jobs[0].Foreign[0].Key = job + "/x"
+			p.Jobs[0].Output.Foreign[0].Key = job + "/x"
 			test.spoil(&p.Jobs[0])
 			err := p.CheckPlaces(store.CheckKey)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {

@@ -171,7 +171,7 @@ func (w *world) plan() *run {
 	owned := w.state.Clone().Job(address)
 	for _, sink := range sinks {
 		r.prior[sink] = refresh(w.t, sink, owned.Sink(sink), w.held[sink])
-		r.Drift = append(r.Drift, r.prior[sink].Drift...)
+		r.Found.Drift = append(r.Found.Drift, r.prior[sink].Drift...)
 	}
 	paths := plan.Partitions(r.prior)
 	for _, path := range slices.Sorted(maps.Keys(w.desired)) {
@@ -190,10 +190,10 @@ func (w *world) plan() *run {
 		}
 		outcomes = append(outcomes, o)
 	}
-	r.Table, r.Sinks, r.Prior = job, sinks, r.prior
-	r.Changes = plan.Changes(job, sinks, r.prior, outcomes)
-	r.Quarantine = w.planQuarantine(r.prior)
-	r.Obsolete = r.DeleteObsolete()
+	r.TableName, r.Sinks, r.Found.Prior = job, sinks, r.prior
+	r.Output.Changes = plan.Changes(job, sinks, r.prior, outcomes)
+	r.Output.Quarantine = w.planQuarantine(r.prior)
+	r.Output.Obsolete = r.DeleteObsolete()
 	return r
 }
 
@@ -223,7 +223,7 @@ func (w *world) planQuarantine(prior map[string]*plan.Refreshed) *plan.Quarantin
 	return q
 }
 
-func (r *run) inTheWay() []plan.Drift { return plan.InTheWay(r.Changes, r.Drift) }
+func (r *run) inTheWay() []plan.Drift { return plan.InTheWay(r.Output.Changes, r.Found.Drift) }
 
 var (
 	errCrashed  = errors.New("the process was killed")
@@ -264,7 +264,7 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 		next              state.Partition
 	}
 	var tasks []task
-	for _, c := range r.Changes {
+	for _, c := range r.Output.Changes {
 		for _, sink := range c.Sinks() {
 			t := task{path: c.Partition, staged: c.Staged, next: r.Intended(c, sink)}
 			for _, write := range c.Writes {
@@ -280,17 +280,17 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 			pending(sink).Partitions[c.Partition] = t.next
 		}
 	}
-	if r.Quarantine != nil {
-		for _, write := range r.Quarantine.Writes {
-			t := task{staged: []*plan.Staged{r.Quarantine.Staged}, writes: []plan.Write{write}}
+	if r.Output.Quarantine != nil {
+		for _, write := range r.Output.Quarantine.Writes {
+			t := task{staged: []*plan.Staged{r.Output.Quarantine.Staged}, writes: []plan.Write{write}}
 			if write.Action == plan.Delete {
 				t.writes, t.deletions = nil, t.writes
 			}
 			tasks = append(tasks, t)
-			pending(write.Sink).Quarantine = recordedQuarantine(r.Quarantine.Staged, write.Key, "")
+			pending(write.Sink).Quarantine = recordedQuarantine(r.Output.Quarantine.Staged, write.Key, "")
 		}
 	}
-	for _, write := range r.Obsolete {
+	for _, write := range r.Output.Obsolete {
 		intended = true
 		tasks = append(tasks, task{deletions: []plan.Write{write}, path: "-"})
 	}
@@ -416,7 +416,7 @@ func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generati
 		w.did("run: %s of %s is not as planned", write.Key, write.Sink)
 		return "", errConflict
 	}
-	if exists && !slices.Contains(r.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
+	if exists && !slices.Contains(r.Found.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
 		ours := false
 		for _, p := range slices.Concat(slices.Collect(maps.Values(r.prior[write.Sink].Partitions)), slices.Collect(maps.Values(r.prior[write.Sink].Broken))) {
 			f, _ := p.File(write.Key)

@@ -262,7 +262,7 @@ func TestNoEvidenceDeletesNothing(t *testing.T) {
 				} else if test.failed {
 					want.Complete, want.Failed = 1, 1
 				}
-				if diff := cmp.Diff(want, p.Jobs[0].Reading.Coverage); diff != "" {
+				if diff := cmp.Diff(want, p.Jobs[0].Source.Reading.Coverage); diff != "" {
 					t.Errorf("the coverage is another (-want +got):\n%s", diff)
 				}
 			})
@@ -327,7 +327,7 @@ func TestExpiredCursor(t *testing.T) {
 			fmt.Fprintf(w, `{"edges":[{"node":%s}],"pageInfo":{"hasNextPage":true,"endCursor":"2"}}`, on(1, "a"))
 		})
 		p := h.apply()
-		r := p.Jobs[0].Reading
+		r := p.Jobs[0].Source.Reading
 		if r.Partial != 1 || len(r.Exceptions) != 1 || r.Exceptions[0].Outcome != partial || strings.Contains(r.Exceptions[0].Reason, "no such prospect") {
 			t.Errorf("%d: the reading is %+v", status, r)
 		}
@@ -395,7 +395,7 @@ func TestQuarantineReasonsAreCounted(t *testing.T) {
 		events(w, on(1, prospect), on(2, prospect), on(3, prospect), on(4, prospect),
 			`{"type":"SMS_MESSAGE"}`, `{"type":"SMS_MESSAGE","data":{}}`, `null`)
 	})
-	for _, d := range h.apply().Jobs[0].Warnings {
+	for _, d := range h.apply().Jobs[0].Problems.Warnings {
 		if d.Summary != "Events that cannot become rows: 3" {
 			continue
 		}

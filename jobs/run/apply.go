@@ -85,7 +85,7 @@ func (s *Session) record(ctx context.Context, before []byte) ([]byte, error) {
 }
 
 func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (after []byte, err error) {
-	if err := p.Books.Check(); err != nil {
+	if err := p.Source.Books.Check(); err != nil {
 		return nil, err
 	}
 	for _, address := range p.Sinks {
@@ -104,7 +104,7 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	stopping, cancel := inFlight(ctx)
 	defer cancel()
 	published := a.publish(ctx)
-	if published == nil && p.Rewrite != nil {
+	if published == nil && p.Output.Rewrite != nil {
 		a.retire()
 		if before, err = s.record(stopping, before); err != nil {
 			return nil, s.rescue(stopping, err)
@@ -189,28 +189,28 @@ type applying struct {
 // again, and writes the changes into it as pending.
 func (a *applying) intend(ctx context.Context) error {
 	p, owned := a.plan, a.owned
-	if p.Schema != "" { // it is declared, and not only destroyed
-		owned.Table = p.Table
+	if p.SchemaFingerprint != "" { // it is declared, and not only destroyed
+		owned.Table = p.TableName
 	}
-	if p.Schema != "" && len(p.Changes) > 0 {
+	if p.SchemaFingerprint != "" && len(p.Output.Changes) > 0 {
 		owned.PreventDestroy = p.PreventDestroy
-		if p.Rewrite == nil {
-			owned.Schema = p.Schema
+		if p.Output.Rewrite == nil {
+			owned.Schema = p.SchemaFingerprint
 		}
 		owned.Schemas = maps.Clone(owned.Schemas)
 		if owned.Schemas == nil {
 			owned.Schemas = make(map[string]schemas.Table)
 		}
-		owned.Schemas[p.Schema] = *p.Declared
+		owned.Schemas[p.SchemaFingerprint] = *p.Declared
 	}
-	if p.Survey != nil {
-		owned.Survey = p.Survey
+	if p.Source.Survey != nil {
+		owned.Survey = p.Source.Survey
 	}
-	for _, m := range p.Renamed {
+	for _, m := range p.Found.Renamed {
 		delete(owned.Sinks, m.From)
 	}
 	for _, address := range p.Sinks {
-		owned.Sinks[address] = p.Prior[address].State()
+		owned.Sinks[address] = p.Found.Prior[address].State()
 	}
 	pending := func(sink string) *state.Pending {
 		s := owned.Sink(sink)
@@ -222,7 +222,7 @@ func (a *applying) intend(ctx context.Context) error {
 		}
 		return s.Pending
 	}
-	for _, c := range p.Changes {
+	for _, c := range p.Output.Changes {
 		for _, address := range p.Sinks { // the plan has looked at it
 			if s := owned.Sink(address); s.Pending != nil {
 				delete(s.Pending.Partitions, c.Partition)
@@ -239,7 +239,7 @@ func (a *applying) intend(ctx context.Context) error {
 			pending(sink).Partitions[c.Partition] = p.Intended(c, sink)
 		}
 	}
-	if q := p.Quarantine; q != nil {
+	if q := p.Output.Quarantine; q != nil {
 		for _, w := range q.Writes {
 			pending(w.Sink).Quarantine = quarantineState(q, state.Object{Key: w.Key})
 		}
@@ -252,14 +252,14 @@ func (a *applying) intend(ctx context.Context) error {
 // in it.
 func (a *applying) publishLists(ctx context.Context) error {
 	p, owned := a.plan, a.owned
-	if list := p.Reading.List; list != nil && list.Staged != nil {
+	if list := p.Source.Reading.List; list != nil && list.Staged != nil {
 		kept, err := a.session.publishList(ctx, allLists, p.Address, list.Digest, list.Staged)
 		if err != nil {
 			return err
 		}
 		owned.Prospects = kept
 	}
-	if w := p.Waiting; w != nil && w.Staged != nil {
+	if w := p.Source.Waiting; w != nil && w.Staged != nil {
 		kept, err := a.session.publishList(ctx, emptyLists, p.Address, w.Digest, w.Staged)
 		if err != nil {
 			return err
@@ -268,7 +268,7 @@ func (a *applying) publishLists(ctx context.Context) error {
 	} else if w != nil && w.Count == 0 {
 		owned.Empty = nil
 	}
-	if c := p.Reading.Coverage; c.Prospects > 0 {
+	if c := p.Source.Reading.Coverage; c.Prospects > 0 {
 		owned.Unavailable = nil
 		if c.NotFound+c.Forbidden > 0 {
 			owned.Unavailable = &state.Unavailable{NotFound: c.NotFound, Forbidden: c.Forbidden}
@@ -323,14 +323,14 @@ func (a *applying) publish(ctx context.Context) error {
 	if err := a.keepDamaged(ctx); err != nil {
 		return err
 	}
-	if err := a.drop(ctx, a.plan.Foreign, "foreign file"); err != nil {
+	if err := a.drop(ctx, a.plan.Output.Foreign, "foreign file"); err != nil {
 		return err
 	}
 	steps := map[int]bool{0: true}
-	for _, c := range a.plan.Changes {
+	for _, c := range a.plan.Output.Changes {
 		steps[c.Step] = true
 	}
-	quarantine := a.plan.Quarantine
+	quarantine := a.plan.Output.Quarantine
 	for _, step := range slices.Sorted(maps.Keys(steps)) {
 		err := a.each(ctx, func(c plan.Change) bool { return c.Step == step && c.Action != plan.Delete }, quarantine)
 		if err != nil {
@@ -346,14 +346,14 @@ func (a *applying) deleteAll(ctx context.Context) error {
 	if err := a.each(ctx, func(c plan.Change) bool { return c.Action == plan.Delete }, nil); err != nil {
 		return err
 	}
-	return a.drop(ctx, a.plan.Obsolete, "file that is in no partition any more")
+	return a.drop(ctx, a.plan.Output.Obsolete, "file that is in no partition any more")
 }
 
 // each makes those changes, several at once.
 func (a *applying) each(ctx context.Context, which func(plan.Change) bool, q *plan.Quarantine) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(a.session.Parallelism)
-	for _, c := range a.plan.Changes {
+	for _, c := range a.plan.Output.Changes {
 		if len(c.Writes) > 0 && which(c) {
 			group.Go(func() error { return a.publishPartition(groupCtx, c) })
 		}

@@ -20,7 +20,7 @@ func BenchmarkApply(b *testing.B) {
 		h.simulate(knocksim.Options{Seed: 1, Prospects: 25_000, Events: events})
 		h.job().Source.Concurrency = 8
 		p := h.apply()
-		if got := p.Jobs[0].Books.Added; got != events {
+		if got := p.Jobs[0].Source.Books.Added; got != events {
 			b.Fatalf("%d rows were added", got)
 		}
 		bytes = h.observed.progress.Bytes

@@ -95,13 +95,13 @@ func TestBrokenUnicode(t *testing.T) {
 	gone := on(5, "gone")
 	h.people(map[string][]string{"1": {event(1, `"see you soon \ud83d"`), event(2, "\"\xff\""), on(3, "intact"), gone}})
 	p := h.apply()
-	if b := p.Jobs[0].Books; b.Added != 4 || b.Quarantined != 0 {
+	if b := p.Jobs[0].Source.Books; b.Added != 4 || b.Quarantined != 0 {
 		t.Fatalf("the books are %+v", b)
 	}
-	if !slices.ContainsFunc(p.Jobs[0].Warnings, func(d jobs.Diagnostic) bool {
+	if !slices.ContainsFunc(p.Jobs[0].Problems.Warnings, func(d jobs.Diagnostic) bool {
 		return d.Summary == "There are texts that are not Unicode" && strings.Contains(d.Detail, "data.body of 2 SMS_\uFFFD is text that is not Unicode")
 	}) {
-		t.Errorf("the warnings are %+v", p.Jobs[0].Warnings)
+		t.Errorf("the warnings are %+v", p.Jobs[0].Problems.Warnings)
 	}
 	want := h.rows()
 	for _, row := range want {
@@ -116,7 +116,7 @@ func TestBrokenUnicode(t *testing.T) {
 		t.Errorf("the second night has changes: %+v", s)
 	}
 
-	for _, column := range schemas.Infer(h.job().Table, *p.Jobs[0].Survey) {
+	for _, column := range schemas.Infer(h.job().Table, *p.Jobs[0].Source.Survey) {
 		if strings.Contains(fmt.Sprint(column.Column.From), "$") {
 			t.Errorf("a column is proposed for %v", column.Column.From)
 		}

@@ -20,17 +20,17 @@ func (s *Session) planCopies(ctx context.Context, p *plan.Job) error {
 	for _, at := range p.Damaged() {
 		from := s.stores[at.Sink]
 		o, err := from.Stat(ctx, at.Key)
-		if err == nil && o.Generation != p.Prior[at.Sink].Damaged[at.Key] || errors.Is(err, store.ErrNotExist) {
+		if err == nil && o.Generation != p.Found.Prior[at.Sink].Damaged[at.Key] || errors.Is(err, store.ErrNotExist) {
 			return fmt.Errorf("planning a copy of the damaged file %s: it has changed since the sink was listed; run again", from.URI(at.Key))
 		}
 		if err != nil {
 			return fmt.Errorf("planning a copy of the damaged file %s: %w", from.URI(at.Key), err)
 		}
 		to := plan.DamagedKey(at.Key, o.CRC32C)
-		p.Aside = append(p.Aside, plan.Copy{Sink: at.Sink, Key: at.Key, To: to, Sum: plan.Sum{Size: o.Size, CRC32C: o.CRC32C}})
-		i := slices.IndexFunc(p.Drift, func(d plan.Drift) bool { return d.Sink == at.Sink && d.Key == at.Key })
+		p.Output.Copies = append(p.Output.Copies, plan.Copy{Sink: at.Sink, Key: at.Key, To: to, Sum: plan.Sum{Size: o.Size, CRC32C: o.CRC32C}})
+		i := slices.IndexFunc(p.Found.Drift, func(d plan.Drift) bool { return d.Sink == at.Sink && d.Key == at.Key })
 		if i >= 0 {
-			p.Drift[i].KeptAs = to
+			p.Found.Drift[i].KeptAs = to
 		}
 	}
 	return nil
@@ -38,7 +38,7 @@ func (s *Session) planCopies(ctx context.Context, p *plan.Job) error {
 
 // keepDamaged makes the planned copies, before anything is written.
 func (a *applying) keepDamaged(ctx context.Context) error {
-	for _, c := range a.plan.Aside {
+	for _, c := range a.plan.Output.Copies {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 	}
 	p := h.apply()
 	after := h.rows() // fails where an id is there twice
-	for _, d = range p.Jobs[0].Drift {
+	for _, d = range p.Jobs[0].Found.Drift {
 		break
 	}
 	for id, row := range after {
@@ -136,7 +136,7 @@ func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 	if err != nil || !bytes.Equal(copied, damaged) {
 		h.Errorf("the copy that was kept differs: %v", err)
 	}
-	if next := h.apply(); !next.Empty() || strings.Contains(next.Jobs[0].Warnings.Error(), "outside of prospector") {
+	if next := h.apply(); !next.Empty() || strings.Contains(next.Jobs[0].Problems.Warnings.Error(), "outside of prospector") {
 		h.Error("the next plan is not empty")
 	}
 	return d

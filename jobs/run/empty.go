@@ -166,7 +166,7 @@ func (w *planning) emptyProspects(ctx context.Context, job jobs.Job, into *plan.
 	}
 	since, err := w.readEmptyList(ctx, *owned.Empty)
 	if err != nil {
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The list of empty prospects cannot be read",
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The list of empty prospects cannot be read",
 			Detail: fmt.Sprintf("So the time that their published rows wait starts again: %s. The next apply replaces the list.", err)})
 		return list
 	}
@@ -223,11 +223,11 @@ func (w *planning) empty(job jobs.Job, into *plan.Job, list *emptyList, whole ma
 	if owned := w.prior.Jobs[job.Address]; owned != nil {
 		before = owned.Empty
 	}
-	if into.Waiting, err = list.stage(path, before); err != nil || list.waits == 0 {
+	if into.Source.Waiting, err = list.stage(path, before); err != nil || list.waits == 0 {
 		return err
 	}
-	into.Missing.Waiting = list.waits
+	into.Source.Missing.Waiting = list.waits
 	prospects, after := list.waiting()
-	into.Warnings = append(into.Warnings, plan.WarnWaiting(job.Address, prospects, list.waits, after))
+	into.Problems.Warnings = append(into.Problems.Warnings, plan.WarnWaiting(job.Address, prospects, list.waits, after))
 	return nil
 }

@@ -47,7 +47,7 @@ func (w *planning) eraseAll(ctx context.Context, p *plan.Plan) (err error) {
 // erase says what takes a prospect out of the files of one job.
 func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) {
 	owned := w.prior.Jobs[address]
-	out := plan.Job{Address: address, Table: owned.Table}
+	out := plan.Job{Address: address, TableName: owned.Table}
 	block := jobs.Block{Address: address}
 	if declared, ok := w.declared(address); ok {
 		block = declared.Block
@@ -68,19 +68,19 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		return out, block.Diagnose("sinks", "The lake is not in the state that is known",
 			fmt.Sprintf("%s So it cannot be told whose rows are where. Run prospector apply first, and then erase.", why))
 	}
-	out.Warnings = append(out.Warnings, w.driftWarnings(jobs.Job{Block: block}, out)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(jobs.Job{Block: block}, out)...)
 
 	dir, err := w.makeStageDir(fileName(address))
 	if err != nil {
 		return out, err
 	}
-	paths := plan.Partitions(out.Prior)
+	paths := plan.Partitions(out.Found.Prior)
 	outcomes := make([]plan.Outcome, len(paths))
 	numbers := make(map[string]int, len(paths))
 	for i, path := range paths {
 		numbers[path] = i
 	}
-	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Prior, sinks: out.Sinks, dir: dir}
+	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Found.Prior, sinks: out.Sinks, dir: dir}
 	err = parallel.Each(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
 		outcomes[numbers[path]], err = e.outcome(ctx, path, numbers[path])
 		return err
@@ -89,32 +89,32 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		return out, err
 	}
 	outcomes = slices.DeleteFunc(outcomes, func(o plan.Outcome) bool { return o.Rows.Removed == 0 })
-	out.Changes = plan.Changes(owned.Table, out.Sinks, out.Prior, outcomes)
-	out.Obsolete = out.DeleteObsolete()
+	out.Output.Changes = plan.Changes(owned.Table, out.Sinks, out.Found.Prior, outcomes)
+	out.Output.Obsolete = out.DeleteObsolete()
 
 	quarantined, err := w.publishedQuarantine(ctx, &out)
 	if err != nil {
 		return out, err
 	}
 	quarantined.replace(w.options.Prospect)
-	if out.Quarantine, err = quarantined.change(owned.Table, out.Sinks, out.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
+	if out.Output.Quarantine, err = quarantined.change(owned.Table, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
 		return out, err
 	}
-	if out.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
+	if out.Source.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
 		return out, err
 	}
-	out.Waiting, err = w.emptyWithout(ctx, owned, filepath.Join(dir, "empty.jsonl"))
+	out.Source.Waiting, err = w.emptyWithout(ctx, owned, filepath.Join(dir, "empty.jsonl"))
 	return out, err
 }
 
 // unsettled says why the rows of a job's partitions cannot be known, or "".
 func unsettled(p *plan.Job) string {
-	if len(p.Left) > 0 {
-		return "What was published at another place, " + strings.Join(p.Left, " and ") + ", is not looked after any more."
+	if len(p.Found.AbandonedURIs) > 0 {
+		return "What was published at another place, " + strings.Join(p.Found.AbandonedURIs, " and ") + ", is not looked after any more."
 	}
 	contents := make(map[string]schemas.Digest)
 	for _, address := range p.Sinks {
-		found := p.Prior[address]
+		found := p.Found.Prior[address]
 		if len(found.Damaged)+len(found.Broken) > 0 {
 			return "Files in " + address + " were changed by somebody else."
 		}

@@ -74,7 +74,7 @@ func TestExport(t *testing.T) {
 					t.Fatalf("event %s of %s is in %s", id, row["event_time"], row[""])
 				}
 			}
-			if b := p.Jobs[0].Books; b.Events != 8000 || b.Added != 8000 {
+			if b := p.Jobs[0].Source.Books; b.Events != 8000 || b.Added != 8000 {
 				t.Errorf("the books are %+v", b)
 			}
 			if got := sim.Stats(); got.Repeated != 0 {
@@ -146,7 +146,7 @@ func TestNights(t *testing.T) {
 					AsOf: nightOf(20 + night),
 				})
 				p := h.apply()
-				changed += p.Jobs[0].Books.Changed
+				changed += p.Jobs[0].Source.Books.Changed
 				if got := len(h.rows()); got != sim.EventCount() {
 					t.Fatalf("night %d: %d rows of %d events", night, got, sim.EventCount())
 				}
@@ -263,7 +263,7 @@ func TestProspectsThatFail(t *testing.T) {
 	defer broken.Close()
 	h.ask(broken.URL, ids...)
 	p := h.apply()
-	c := p.Jobs[0].Reading.Coverage
+	c := p.Jobs[0].Source.Reading.Coverage
 	if c.NotFound != 1 || c.Forbidden != 1 || c.Failed < 1 || c.Partial < 1 || c.Complete+c.NotFound+c.Forbidden+c.Failed+c.Partial != 20 {
 		t.Errorf("the coverage is %+v", c)
 	}
@@ -273,7 +273,7 @@ func TestProspectsThatFail(t *testing.T) {
 	if diff := cmp.Diff(published, h.lake(h.root())); diff != "" {
 		t.Errorf("the lake has changed:\n%s", diff)
 	}
-	if text := fmt.Sprint(p.Jobs[0].Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "could not be read whole") {
+	if text := fmt.Sprint(p.Jobs[0].Problems.Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "could not be read whole") {
 		t.Errorf("the warnings do not tell: %s", text)
 	}
 }
@@ -332,7 +332,7 @@ func TestPagesWithoutEnd(t *testing.T) {
 	defer server.Close()
 	h.ask(server.URL, "1")
 	p := h.apply()
-	if c := p.Jobs[0].Reading.Coverage; c.Partial != 1 || len(h.rows()) != 1 {
+	if c := p.Jobs[0].Source.Reading.Coverage; c.Partial != 1 || len(h.rows()) != 1 {
 		t.Errorf("the coverage is %+v, and there are %d rows", c, len(h.rows()))
 	}
 }
@@ -403,8 +403,8 @@ func TestQuarantine(t *testing.T) {
 	h := newHouse(t)
 	path := filepath.Join(h.root(), ".prospector", "quarantine", "prospect_events.jsonl")
 	h.events(`{`+created+`}`, `{"type":"T","text":"no time"}`, `{"type":"T","text":"no time"}`)
-	if p := h.apply(); p.Summary() != (plan.Summary{Add: 2}) || p.Jobs[0].Books.Quarantined != 2 {
-		t.Errorf("the plan is %+v, the books %+v", p.Summary(), p.Jobs[0].Books)
+	if p := h.apply(); p.Summary() != (plan.Summary{Add: 2}) || p.Jobs[0].Source.Books.Quarantined != 2 {
+		t.Errorf("the plan is %+v, the books %+v", p.Summary(), p.Jobs[0].Source.Books)
 	}
 	want := `{"prospect_id":"1","reason":"no usable time: neither eventTime nor createdAt is a time","cursor":"","index":1,"event":{"type":"T","text":"no time"}}` + "\n"
 	if got := readAll(t, path); got != want {
@@ -429,12 +429,12 @@ func TestQuarantine(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("not ours\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if p := h.apply(); p.Summary().Empty() || len(p.Jobs[0].Warnings) == 0 {
-		t.Errorf("the plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Warnings)
+	if p := h.apply(); p.Summary().Empty() || len(p.Jobs[0].Problems.Warnings) == 0 {
+		t.Errorf("the plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Problems.Warnings)
 	}
 	gone()
-	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Warnings) > 0 {
-		t.Errorf("the next plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Warnings)
+	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Problems.Warnings) > 0 {
+		t.Errorf("the next plan is %+v, the warnings %v", p.Summary(), p.Jobs[0].Problems.Warnings)
 	}
 }
 
@@ -466,7 +466,7 @@ func TestDrift(t *testing.T) {
 	if s := p.Summary(); s != (plan.Summary{Add: 3}) {
 		t.Errorf("the summary is %+v", s)
 	}
-	text := fmt.Sprint(p.Jobs[0].Warnings)
+	text := fmt.Sprint(p.Jobs[0].Problems.Warnings)
 	for _, path := range []string{files[0], files[1], files[2], foreign} {
 		if !strings.Contains(text, filepath.Base(filepath.Dir(path))) {
 			t.Errorf("the warnings do not name %s:\n%s", path, text)
@@ -479,8 +479,8 @@ func TestDrift(t *testing.T) {
 	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
 		t.Errorf("the drift was not repaired:\n%s", diff)
 	}
-	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Warnings) > 0 {
-		t.Errorf("the next plan is %+v with %v", p.Summary(), p.Jobs[0].Warnings)
+	if p := h.apply(); !p.Summary().Empty() || len(p.Jobs[0].Problems.Warnings) > 0 {
+		t.Errorf("the next plan is %+v with %v", p.Summary(), p.Jobs[0].Problems.Warnings)
 	}
 }
 

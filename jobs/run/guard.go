@@ -535,15 +535,15 @@ func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 func (w *planning) guard(job jobs.Job, into *plan.Job, b *builder) {
 	e := &b.evidence
 	e.Targeted = !w.options.target(job.Address).whole
-	if into.Books.Events == 0 {
-		e.Emptied = into.Missing.Deleted + into.Missing.Waiting
+	if into.Source.Books.Events == 0 {
+		e.Emptied = into.Source.Missing.Deleted + into.Source.Missing.Waiting
 	}
-	if list := into.Reading.List; list.Known {
+	if list := into.Source.Reading.List; list.Known {
 		e.Known, e.NotFound, e.Forbidden = list.Count-list.Added, b.read.unavailable.NotFound, b.read.unavailable.Forbidden
 		if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Unavailable != nil {
 			e.Forget(owned.Unavailable.NotFound, owned.Unavailable.Forbidden, list.Removed)
 		}
 	}
 	refused, warnings := e.Judge(w.options.Accept, func(summary, detail string) jobs.Diagnostic { return job.Diagnose("", summary, detail) })
-	into.Refused, into.Warnings = append(into.Refused, refused...), append(into.Warnings, warnings...)
+	into.Problems.Refused, into.Problems.Warnings = append(into.Problems.Refused, refused...), append(into.Problems.Warnings, warnings...)
 }

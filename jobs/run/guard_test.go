@@ -151,8 +151,8 @@ func TestNightsAreRefused(t *testing.T) {
 					t.Errorf("something was published:\n%s", diff)
 				}
 				h.options.Accept = []plan.Guard{test.accept}
-				if p := h.apply(); !slices.ContainsFunc(p.Jobs[0].Warnings, func(d jobs.Diagnostic) bool { return d.Summary == test.refused }) || len(p.Accepted) != 1 {
-					t.Errorf("the warnings are %v", p.Jobs[0].Warnings)
+				if p := h.apply(); !slices.ContainsFunc(p.Jobs[0].Problems.Warnings, func(d jobs.Diagnostic) bool { return d.Summary == test.refused }) || len(p.Accepted) != 1 {
+					t.Errorf("the warnings are %v", p.Jobs[0].Problems.Warnings)
 				}
 				h.options.Accept = nil
 				if p := h.apply(); !p.Empty() {
@@ -353,10 +353,10 @@ func TestEmptyProspects(t *testing.T) {
 			h.apply()
 			h.serve(false, true)
 			p := h.apply()
-			if m := p.Jobs[0].Missing; m != (plan.Missing{Kept: 2, Waiting: 2}) {
+			if m := p.Jobs[0].Source.Missing; m != (plan.Missing{Kept: 2, Waiting: 2}) {
 				t.Errorf("missing are %+v", m)
 			}
-			if w := p.Jobs[0].Warnings; len(w) != 1 || !strings.HasPrefix(w[0].Detail, "1 prospect returned no events. Their 2 published rows will be deleted if a read after 2026-01-01 22:00 UTC") {
+			if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || !strings.HasPrefix(w[0].Detail, "1 prospect returned no events. Their 2 published rows will be deleted if a read after 2026-01-01 22:00 UTC") {
 				t.Errorf("the warnings are %v", w)
 			}
 			if len(h.lists()) != 1 {
@@ -603,8 +603,8 @@ func TestNightsWithQuarantinedEvents(t *testing.T) {
 					}
 					h.options.Accept = []plan.Guard{plan.GuardIdentity, plan.GuardGone}
 				}
-				if p := h.apply(); p.Jobs[0].Missing.Deleted != 0 {
-					t.Errorf("missing are %+v", p.Jobs[0].Missing)
+				if p := h.apply(); p.Jobs[0].Source.Missing.Deleted != 0 {
+					t.Errorf("missing are %+v", p.Jobs[0].Source.Missing)
 				}
 				h.options.Accept = nil
 				h.apply()

@@ -75,7 +75,7 @@ func TestHostileAPI(t *testing.T) {
 		p := h.apply()
 		j := p.Jobs[0]
 		outcomes := make(map[string]string)
-		for _, e := range j.Reading.Exceptions {
+		for _, e := range j.Source.Reading.Exceptions {
 			outcomes[e.Prospect] = e.Outcome
 		}
 		rows, quarantined := h.bodiesByProspect(), h.quarantinedByProspect()
@@ -96,7 +96,7 @@ func TestHostileAPI(t *testing.T) {
 				}
 			})
 		}
-		if err := j.Books.Check(); err != nil {
+		if err := j.Source.Books.Check(); err != nil {
 			t.Error(err)
 		}
 		if night == "the second night" && !p.Summary().Empty() {
@@ -116,7 +116,7 @@ func idOf(name string) string {
 }
 
 func reasonOf(j plan.Job, prospect string) string {
-	for _, e := range j.Reading.Exceptions {
+	for _, e := range j.Source.Reading.Exceptions {
 		if e.Prospect == prospect {
 			return e.Reason
 		}

@@ -110,7 +110,7 @@ func TestHugeTextsTakeLittleMemory(t *testing.T) {
 			h.ask(server.URL, ids...)
 			for _, want := range []string{"added", "unchanged", "changed"} {
 				peak := peakHeap(func() {
-					books := h.apply().Jobs[0].Books
+					books := h.apply().Jobs[0].Source.Books
 					if got := map[string]int64{"added": books.Added, "unchanged": books.Unchanged, "changed": books.Changed}; got[want] != prospects {
 						t.Errorf("the books are %+v, and all rows are to be %s", books, want)
 					}

@@ -116,7 +116,7 @@ func (h *mortalHouse) atPeace(when string) {
 	defer s.Close()
 	h.life.left.Store(1 << 40)
 	p, err := s.Plan(ctx, PlanOptions{})
-	if err != nil || !p.Empty() || len(p.Jobs[0].Drift) > 0 {
+	if err != nil || !p.Empty() || len(p.Jobs[0].Found.Drift) > 0 {
 		h.Errorf("%s, the next plan: %v, %+v", when, err, p)
 	}
 	for _, sink := range s.State().Jobs["job.prospect_events"].Sinks {
@@ -229,7 +229,7 @@ func TestAnotherFileSize(t *testing.T) {
 	before := snapshot(t, h.root())
 	h.events(at(4, "d"))
 	p := h.apply()
-	if writes := p.Jobs[0].Changes[0].Writes; len(writes) != 1 || writes[0].Action != plan.Create || writes[0].File != 3 {
+	if writes := p.Jobs[0].Output.Changes[0].Writes; len(writes) != 1 || writes[0].Action != plan.Create || writes[0].File != 3 {
 		t.Errorf("the writes are %+v", writes)
 	}
 	after := snapshot(t, h.root())

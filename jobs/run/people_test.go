@@ -97,11 +97,11 @@ func TestMissing(t *testing.T) {
 			if diff := cmp.Diff(test.want, h.bodies()); diff != "" {
 				t.Errorf("the lake has other rows (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.missing, p.Jobs[0].Missing); diff != "" {
+			if diff := cmp.Diff(test.missing, p.Jobs[0].Source.Missing); diff != "" {
 				t.Errorf("the plan counts otherwise (-want +got):\n%s", diff)
 			}
-			if p = h.apply(); !p.Empty() || p.Jobs[0].Missing.Deleted != 0 {
-				t.Errorf("the next plan: %+v, %+v", p.Summary(), p.Jobs[0].Missing)
+			if p = h.apply(); !p.Empty() || p.Jobs[0].Source.Missing.Deleted != 0 {
+				t.Errorf("the next plan: %+v, %+v", p.Summary(), p.Jobs[0].Source.Missing)
 			}
 		})
 	}
@@ -121,8 +121,8 @@ func TestNothingReturned(t *testing.T) {
 		t.Errorf("left are %q", got)
 	}
 	h.people(map[string][]string{"p": {on(1, "a")}, "q": {}})
-	if p := h.apply(); len(p.Jobs[0].Warnings) != 2 || p.Jobs[0].Warnings[1].Summary != "Much of the table is deleted" {
-		t.Errorf("the warnings are %v", p.Jobs[0].Warnings)
+	if p := h.apply(); len(p.Jobs[0].Problems.Warnings) != 2 || p.Jobs[0].Problems.Warnings[1].Summary != "Much of the table is deleted" {
+		t.Errorf("the warnings are %v", p.Jobs[0].Problems.Warnings)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestWhatIsLostIsTold(t *testing.T) {
 		h.job().Table = test.table
 		h.config.Lock = schemas.Lock{h.job().Address: test.table}
 		told := ""
-		for _, w := range h.apply().Jobs[0].Warnings {
+		for _, w := range h.apply().Jobs[0].Problems.Warnings {
 			if w.Summary == "Published values will be lost" {
 				told = w.Detail
 			}
@@ -166,7 +166,7 @@ func TestWhatIsLostIsTold(t *testing.T) {
 func TestNewThingsAreToldOnce(t *testing.T) {
 	h := newHouse(t)
 	told := func(p *plan.Plan) (all []string) {
-		for _, w := range p.Jobs[0].Warnings {
+		for _, w := range p.Jobs[0].Problems.Warnings {
 			all = append(all, w.Summary+": "+strings.Split(strings.TrimSpace(w.Detail), "\n")[0])
 		}
 		return all
@@ -210,8 +210,8 @@ func TestConsent(t *testing.T) {
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
 	h.apply()
 	h.job().Table = declare(number)
-	if p := h.apply(); p.Jobs[0].Rewrite == nil || p.Jobs[0].Rewrite.Files != 2 || p.Summary().Change != 2 {
-		t.Errorf("a column more: %+v", p.Jobs[0].Rewrite)
+	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || p.Jobs[0].Output.Rewrite.Files != 2 || p.Summary().Change != 2 {
+		t.Errorf("a column more: %+v", p.Jobs[0].Output.Rewrite)
 	}
 	for id, row := range h.rows() {
 		if row["segments"] != "1" || row["extra_json"] != "" {
@@ -242,7 +242,7 @@ func TestConsent(t *testing.T) {
 	}
 	h.config.Lock = schemas.Lock{h.job().Address: schemas.KnockEvents()} // as committed, and never brought up to date
 	p := h.apply()
-	if w := p.Jobs[0].Warnings; len(w) != 1 || w[0].Summary != "The schema lock is behind" {
+	if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || w[0].Summary != "The schema lock is behind" {
 		t.Errorf("a lock that lacks a column: %v", w)
 	}
 	if !p.Empty() {
@@ -287,14 +287,14 @@ func TestDamagedList(t *testing.T) {
 			}
 			h.people(after)
 			p := h.apply()
-			list, warned := p.Jobs[0].Reading.List, slices.ContainsFunc(p.Jobs[0].Warnings, func(d jobs.Diagnostic) bool {
+			list, warned := p.Jobs[0].Source.Reading.List, slices.ContainsFunc(p.Jobs[0].Problems.Warnings, func(d jobs.Diagnostic) bool {
 				return d.Summary == "The previous list of prospects cannot be read"
 			})
 			if intact := name == "intact"; warned == intact || list.Known != intact || intact != (list.Added == 1) {
 				t.Errorf("the list: %+v, warned: %t", list, warned)
 			}
-			if p := h.apply(); !p.Empty() || len(p.Jobs[0].Warnings) > 0 {
-				t.Errorf("the next plan: %+v, %v", p.Summary(), p.Jobs[0].Warnings)
+			if p := h.apply(); !p.Empty() || len(p.Jobs[0].Problems.Warnings) > 0 {
+				t.Errorf("the next plan: %+v, %v", p.Summary(), p.Jobs[0].Problems.Warnings)
 			}
 		})
 	}

@@ -87,8 +87,8 @@ func TestRenamedSink(t *testing.T) {
 	h.apply()
 	before := snapshot(t, h.root())
 	h.job().Sinks = []jobs.Sink{{Block: jobs.Block{Address: "sink.local.other"}, Kind: "local", Path: h.root()}}
-	if p := h.apply(); !p.Summary().Empty() || p.Empty() || len(p.Jobs[0].Renamed) != 1 {
-		t.Errorf("the plan is %+v, renamed are %v", p.Summary(), p.Jobs[0].Renamed)
+	if p := h.apply(); !p.Summary().Empty() || p.Empty() || len(p.Jobs[0].Found.Renamed) != 1 {
+		t.Errorf("the plan is %+v, renamed are %v", p.Summary(), p.Jobs[0].Found.Renamed)
 	}
 	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
 		t.Errorf("files were touched:\n%s", diff)
@@ -116,8 +116,8 @@ func TestSwappedSinks(t *testing.T) {
 			one.Path, two.Path = two.Path, one.Path
 			h.job().Sinks = []jobs.Sink{one, two}
 			before := snapshot(t, two.Path)
-			if p := h.apply(); p.Summary().Destroy > 0 || len(p.Jobs[0].Left) > 0 || len(p.Jobs[0].Renamed) == 0 {
-				t.Errorf("the plan is %+v, left are %v, renamed %v", p.Summary(), p.Jobs[0].Left, p.Jobs[0].Renamed)
+			if p := h.apply(); p.Summary().Destroy > 0 || len(p.Jobs[0].Found.AbandonedURIs) > 0 || len(p.Jobs[0].Found.Renamed) == 0 {
+				t.Errorf("the plan is %+v, left are %v, renamed %v", p.Summary(), p.Jobs[0].Found.AbandonedURIs, p.Jobs[0].Found.Renamed)
 			}
 			if diff := cmp.Diff(before, snapshot(t, two.Path)); diff != "" {
 				t.Errorf("files were touched:\n%s", diff)
@@ -153,7 +153,7 @@ func TestMovedSink(t *testing.T) {
 	}
 	h.options.Mode = plan.Normal
 	p := h.apply()
-	if left := p.Jobs[0].Left; len(left) != 1 || !strings.Contains(left[0], former) || p.Empty() {
+	if left := p.Jobs[0].Found.AbandonedURIs; len(left) != 1 || !strings.Contains(left[0], former) || p.Empty() {
 		t.Errorf("what is left is not told: %v", left)
 	}
 	if len(h.rows()) != 1 || len(h.lake(former)) != 1 {
@@ -174,8 +174,8 @@ func TestDestroyedPartition(t *testing.T) {
 	h.options = PlanOptions{}
 	h.job().Table, _ = schemas.KnockEvents().PartitionedBy("event_month")
 	h.events(moving(1, 1)) // the other one is not given any more
-	if p := h.apply(); p.Jobs[0].Rewrite == nil || len(h.rows()) != 2 {
-		t.Errorf("rewrite: %+v, %d rows", p.Jobs[0].Rewrite, len(h.rows()))
+	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || len(h.rows()) != 2 {
+		t.Errorf("rewrite: %+v, %d rows", p.Jobs[0].Output.Rewrite, len(h.rows()))
 	}
 }
 
@@ -190,7 +190,7 @@ func TestUnrestored(t *testing.T) {
 	}
 	h.events(moving(1, 1), moving(4, 4))
 	p := h.apply()
-	if got := p.Jobs[0].Warnings.Error(); !strings.Contains(got, "2 of their rows cannot be restored") {
+	if got := p.Jobs[0].Problems.Warnings.Error(); !strings.Contains(got, "2 of their rows cannot be restored") {
 		t.Errorf("the warnings are: %s", got)
 	}
 }

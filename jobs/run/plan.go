@@ -107,7 +107,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		if err != nil {
 			return nil, err
 		}
-		planned.Renamed = renamed[job.Address]
+		planned.Found.Renamed = renamed[job.Address]
 		p.Jobs = append(p.Jobs, planned)
 	}
 	for _, o := range orphans {
@@ -146,11 +146,11 @@ func (w *planning) job(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	case plan.Destroy:
 		return w.destroy(ctx, job, "")
 	case plan.RefreshOnly:
-		out := plan.Job{Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
+		out := plan.Job{Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
 		if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 			return out, err
 		}
-		out.Warnings = append(out.Warnings, w.driftWarnings(job, out)...)
+		out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(job, out)...)
 		return out, nil
 	}
 	return w.stage(ctx, job)
@@ -361,22 +361,22 @@ func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
 // destroy plans the deletion of what a job owns in its sinks. why is "" when the
 // user asked for it.
 func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.Job, error) {
-	out := plan.Job{Address: job.Address, Table: job.Name, Destroy: true, Why: why, Sinks: addresses(job.Sinks)}
+	out := plan.Job{Address: job.Address, TableName: job.Name, Destroy: true, DestroyReason: why, Sinks: addresses(job.Sinks)}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
-	if len(out.Left) > 0 {
+	if len(out.Found.AbandonedURIs) > 0 {
 		return out, job.Diagnose("sinks", "The table is at another place",
 			fmt.Sprintf("%s has published at %s, and its sinks or the name of its table are others now, so that these files cannot be deleted. Undo the change; or keep the files, and let the state forget them:\n\n    prospector state rm %[1]s",
-				job.Address, strings.Join(out.Left, " and ")))
+				job.Address, strings.Join(out.Found.AbandonedURIs, " and ")))
 	}
 	target := w.options.target(job.Address)
 	out.Destroy = target.whole
-	paths := slices.DeleteFunc(plan.Partitions(out.Prior), func(path string) bool { return !target.has(path) })
-	out.Changes = plan.Destruction(job.Name, out.Sinks, out.Prior, paths)
+	paths := slices.DeleteFunc(plan.Partitions(out.Found.Prior), func(path string) bool { return !target.has(path) })
+	out.Output.Changes = plan.Destruction(job.Name, out.Sinks, out.Found.Prior, paths)
 	if target.whole {
-		out.Quarantine = plan.DestroyQuarantine(job.Name, out.Sinks, out.Prior)
-		out.Obsolete = out.DeleteObsolete()
+		out.Output.Quarantine = plan.DestroyQuarantine(job.Name, out.Sinks, out.Found.Prior)
+		out.Output.Obsolete = out.DeleteObsolete()
 	}
 	if job.PreventDestroy && !out.Summary().Empty() {
 		remedy := "Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target."
@@ -390,7 +390,7 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
 				job.Address, strings.Join(out.Sinks, " and "), why, remedy))
 	}
-	out.Warnings = append(out.Warnings, w.driftWarnings(job, out)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(job, out)...)
 	return out, nil
 }
 

@@ -53,7 +53,7 @@ func (s *Session) loadProspects(from jobs.Prospects) (ids []string, twice int, e
 func (w *planning) prospectList(ctx context.Context, job jobs.Job, into *plan.Job, ids []string, path string) (known func(string) bool, err error) {
 	ids = slices.Sorted(slices.Values(ids))
 	list := &plan.List{Count: int64(len(ids)), Digest: listDigest(ids)}
-	into.Reading.List = list
+	into.Source.Reading.List = list
 	known = func(string) bool { return list.Known }
 	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Prospects != nil {
 		if owned.Prospects.Digest == list.Digest {
@@ -62,7 +62,7 @@ func (w *planning) prospectList(ctx context.Context, job jobs.Job, into *plan.Jo
 		}
 		before, err := w.publishedList(ctx, *owned.Prospects)
 		if err != nil {
-			into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The previous list of prospects cannot be read",
+			into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The previous list of prospects cannot be read",
 				Detail: fmt.Sprintf("So the plan does not show which prospects are new in the list: %s. The next apply replaces the list.", err)})
 		} else {
 			list.Compare(before, ids)

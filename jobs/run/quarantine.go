@@ -115,19 +115,19 @@ const quarantineLimit = 256 << 20
 // notes in the job's drift how many events that is.
 func (s *Session) publishedQuarantine(ctx context.Context, p *plan.Job) (*quarantine, error) {
 	for _, address := range p.Sinks {
-		if published := p.Prior[address].Quarantine; published != nil {
+		if published := p.Found.Prior[address].Quarantine; published != nil {
 			return openQuarantine(ctx, s.stores[address], published)
 		}
 	}
 	q := newQuarantine()
-	key := plan.QuarantineKey(p.Table)
+	key := plan.QuarantineKey(p.TableName)
 	known := make(map[schemas.Digest]bool)
-	for i, d := range p.Drift {
+	for i, d := range p.Found.Drift {
 		if d.Key != key || d.Kind != plan.Modified {
 			continue
 		}
 		err := salvage(ctx, s.stores[d.Sink], key, func(e quarantined) {
-			p.Drift[i].Recovered++
+			p.Found.Drift[i].Recovered++
 			if of := e.digest(); !known[of] { // it may be in several sinks
 				known[of] = true
 				q.old[e.Prospect] = append(q.old[e.Prospect], e)

@@ -45,12 +45,12 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 
 func recordOf(j *plan.Job) ledger.JobRecord {
 	r := ledger.JobRecord{
-		Address: j.Address, Summary: ledger.Summary(j.Summary()), Books: ledger.Books(j.Books),
-		Coverage: ledger.Coverage(j.Reading.Coverage),
-		Requests: j.Reading.Requests, Bytes: j.Reading.Bytes, Seconds: j.Reading.Seconds,
-		ExceptionsOmitted: j.Reading.Incomplete() - int64(len(j.Reading.Exceptions)),
+		Address: j.Address, Summary: ledger.Summary(j.Summary()), Books: ledger.Books(j.Source.Books),
+		Coverage: ledger.Coverage(j.Source.Reading.Coverage),
+		Requests: j.Source.Reading.Requests, Bytes: j.Source.Reading.Bytes, Seconds: j.Source.Reading.Seconds,
+		ExceptionsOmitted: j.Source.Reading.Incomplete() - int64(len(j.Source.Reading.Exceptions)),
 	}
-	for _, e := range j.Reading.Exceptions {
+	for _, e := range j.Source.Reading.Exceptions {
 		r.Exceptions = append(r.Exceptions, ledger.Prospect{ID: e.Prospect, Outcome: e.Outcome})
 	}
 	return r

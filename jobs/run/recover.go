@@ -25,7 +25,7 @@ import (
 // table that is rewritten are not recovered.
 func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, rewritten bool, dir string) (*sink.Stage, error) {
 	var r *recovery
-	for _, path := range plan.Partitions(p.Prior) {
+	for _, path := range plan.Partitions(p.Found.Prior) {
 		partition, err := sink.ParsePartition(job.Table, path)
 		files := damagedFiles(p, path)
 		if err != nil || len(files) == 0 || rewritten {
@@ -57,13 +57,13 @@ type damagedFile struct {
 // damagedFiles are those of a partition that no sink has intact.
 func damagedFiles(p *plan.Job, path string) (files []damagedFile) {
 	for _, address := range p.Sinks {
-		found := p.Prior[address]
+		found := p.Found.Prior[address]
 		if _, intact := found.Partitions[path]; intact {
 			return nil
 		}
 		broken := found.Broken[path]
 		for _, f := range broken.Files {
-			if found.Damaged[f.Key] != "" && broken.Schema == p.Schema {
+			if found.Damaged[f.Key] != "" && broken.Schema == p.SchemaFingerprint {
 				files = append(files, damagedFile{sink: address, File: f})
 			}
 		}
@@ -83,7 +83,7 @@ type recovery struct {
 // one that has it, else from a file whose rows are proven, else from another one.
 func (r *recovery) partition(ctx context.Context, partition sink.Partition, files []damagedFile) error {
 	seen := make(transform.IDs)
-	in, intact, ok := plan.Published(r.plan.Sinks, r.plan.Prior, partition.Path)
+	in, intact, ok := plan.Published(r.plan.Sinks, r.plan.Found.Prior, partition.Path)
 	if ok {
 		rows := readPublished(ctx, r.stores[in], intact.Files, r.job.Table, r.stageDir())
 		if _, err := r.add(partition, rows, true, seen); err != nil {
@@ -153,9 +153,9 @@ func (r *recovery) file(ctx context.Context, partition sink.Partition, f damaged
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(r.plan.Drift, func(d plan.Drift) bool { return d.Sink == f.sink && d.Key == f.Key })
+	i := slices.IndexFunc(r.plan.Found.Drift, func(d plan.Drift) bool { return d.Sink == f.sink && d.Key == f.Key })
 	if i >= 0 {
-		r.plan.Drift[i].Recovered, r.plan.Drift[i].Proven = recovered, f.proven
+		r.plan.Found.Drift[i].Recovered, r.plan.Found.Drift[i].Proven = recovered, f.proven
 	}
 	return context.Cause(ctx)
 }

@@ -23,24 +23,24 @@ import (
 // stays there and is told of.
 func (w *planning) refreshInto(ctx context.Context, into *plan.Job, sinks []jobs.Sink) (err error) {
 	var left map[string]string
-	into.Prior, left, err = w.refresh(ctx, w.prior, into.Address, into.Table, sinks)
+	into.Found.Prior, left, err = w.refresh(ctx, w.prior, into.Address, into.TableName, sinks)
 	if err != nil {
 		return err
 	}
 	for _, sink := range into.Sinks {
-		into.Drift = append(into.Drift, into.Prior[sink].Drift...)
+		into.Found.Drift = append(into.Found.Drift, into.Found.Prior[sink].Drift...)
 	}
-	noteHeld(into.Drift, w.prior.Jobs[into.Address])
+	noteHeld(into.Found.Drift, w.prior.Jobs[into.Address])
 	if w.options.Mode == plan.RefreshOnly { // what is elsewhere stays as it is
 		into.Sinks = slices.DeleteFunc(into.Sinks, func(sink string) bool { return left[sink] != "" })
 		return nil
 	}
-	into.Left = slices.Sorted(maps.Values(left))
+	into.Found.AbandonedURIs = slices.Sorted(maps.Values(left))
 	if len(left) > 0 {
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: into.Address, Summary: "A table has another place now",
 			Detail: "The sink or the table's name has changed since it was published. What was published stays where it is, and prospector will not look after it any more:\n\n  " +
-				strings.Join(into.Left, "\n  ") + "\n\nDelete it when no reader uses it; or undo the change.",
+				strings.Join(into.Found.AbandonedURIs, "\n  ") + "\n\nDelete it when no reader uses it; or undo the change.",
 		})
 	}
 	return nil
@@ -150,7 +150,7 @@ func checksums(ctx context.Context, from store.Store, keys []string) (map[string
 
 // inTheWay is an error when foreign objects stand where files of ours must go.
 func (s *Session) inTheWay(job jobs.Job, p plan.Job) error {
-	inTheWay := plan.InTheWay(p.Changes, p.Drift)
+	inTheWay := plan.InTheWay(p.Output.Changes, p.Found.Drift)
 	if len(inTheWay) == 0 {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnos
 	var foreign, changed []plan.Drift
 	repaired := 0
 	writes := p.Writes()
-	for _, d := range p.Drift {
+	for _, d := range p.Found.Drift {
 		if d.Kind == plan.Foreign {
 			foreign = append(foreign, d)
 			continue
@@ -188,7 +188,7 @@ func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnos
 	}
 	if len(foreign) > 0 {
 		effect := "Move them away; prospector leaves them alone, unless the job says on_foreign_file = \"delete\"."
-		if len(p.Foreign) == len(foreign) {
+		if len(p.Output.Foreign) == len(foreign) {
 			effect = "This plan deletes them, as the job says."
 		}
 		warnings = append(warnings, jobs.Diagnostic{
@@ -202,7 +202,7 @@ func (s *Session) driftWarnings(job jobs.Job, p plan.Job) (warnings jobs.Diagnos
 
 // remedy says what a plan does about so many of the objects that have changed.
 func remedy(p plan.Job, repaired, of int) string {
-	if p.Schema != "" && len(p.Changes) == 0 {
+	if p.SchemaFingerprint != "" && len(p.Output.Changes) == 0 {
 		return "The next plan that reads the source repairs what it can."
 	}
 	effect := "This plan repairs them."

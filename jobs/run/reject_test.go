@@ -73,7 +73,7 @@ func TestOneRejectedFile(t *testing.T) {
 	if diff := cmp.Diff([]string{january, march}, h.partitions()); diff != "" {
 		t.Errorf("the partitions (-want +got):\n%s", diff)
 	}
-	if b := p.Jobs[0].Books; b.Events != 3 || b.Added != 2 || b.Rejected != 1 || b.Check() != nil {
+	if b := p.Jobs[0].Source.Books; b.Events != 3 || b.Added != 2 || b.Rejected != 1 || b.Check() != nil {
 		t.Errorf("the books are %+v", b)
 	}
 	if d := ds[0]; d.Address != `job.prospect_events.partition["`+february+`"]` || d.Severity != jobs.Error {
@@ -97,8 +97,8 @@ func TestOneRejectedFile(t *testing.T) {
 		}
 	}
 
-	if p, err = h.try(t.Context()); err == nil || p.Jobs[0].Books.Unchanged != 2 || p.Jobs[0].Missing != (plan.Missing{}) {
-		t.Errorf("the same again: %v, %+v, %+v", err, p.Jobs[0].Books, p.Jobs[0].Missing)
+	if p, err = h.try(t.Context()); err == nil || p.Jobs[0].Source.Books.Unchanged != 2 || p.Jobs[0].Source.Missing != (plan.Missing{}) {
+		t.Errorf("the same again: %v, %+v, %+v", err, p.Jobs[0].Source.Books, p.Jobs[0].Source.Missing)
 	}
 	h.prepare = nil
 	h.apply()
@@ -144,7 +144,7 @@ func TestRejectedFileOfMovedEvents(t *testing.T) {
 					t.Errorf("a row was changed or lost (-before +after):\n%s", diff)
 				}
 			}
-			if b := p.Jobs[0].Books; b.Check() != nil || b.Rejected != 3 || b.Added != 1 || b.Unchanged != 1 {
+			if b := p.Jobs[0].Source.Books; b.Check() != nil || b.Rejected != 3 || b.Added != 1 || b.Unchanged != 1 {
 				t.Errorf("the books are %+v", b)
 			}
 			h.prepare = nil
@@ -216,7 +216,7 @@ func TestRejectedFileOfSavedPlan(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if shown, err := ReadPlan(path); err != nil || len(shown.Jobs[0].Rejected) != 1 || shown.Blocked() != nil {
+	if shown, err := ReadPlan(path); err != nil || len(shown.Jobs[0].Problems.Rejected) != 1 || shown.Blocked() != nil {
 		t.Errorf("the plan is shown as %+v, %v", shown, err)
 	}
 	ctx, s, err = h.open(t.Context())

@@ -31,8 +31,8 @@ import (
 // gives nil when it is not.
 func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*sink.Stage, error) {
 	owned := w.prior.Jobs[job.Address]
-	paths := plan.Partitions(into.Prior)
-	if owned == nil || !slices.ContainsFunc(into.Sinks, func(address string) bool { return outdated(into.Prior[address], into.Schema) }) {
+	paths := plan.Partitions(into.Found.Prior)
+	if owned == nil || !slices.ContainsFunc(into.Sinks, func(address string) bool { return outdated(into.Found.Prior[address], into.SchemaFingerprint) }) {
 		return nil, nil
 	}
 	before, err := tableOf(job.Block, owned, owned.Schema)
@@ -56,7 +56,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	r := rewriting{planning: w, job: job, owned: owned, stage: stage, seen: make(transform.IDs)}
 	paths, r.cut = unfinishedLast(into, paths)
 	paths = slices.DeleteFunc(paths, func(path string) bool {
-		_, _, ok := plan.Published(into.Sinks, into.Prior, path)
+		_, _, ok := plan.Published(into.Sinks, into.Found.Prior, path)
 		return !ok
 	})
 	// What an interrupted rewrite with other keys has made comes last of all: most
@@ -71,16 +71,16 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	})
 	paths, r.cut = append(paths, made...), r.cut || len(made) > 0
 	for _, path := range paths {
-		_, p, _ := plan.Published(into.Sinks, into.Prior, path)
+		_, p, _ := plan.Published(into.Sinks, into.Found.Prior, path)
 		rewrite.Files += int64(len(p.Files))
 	}
 	if err := r.readAll(ctx, into, paths); err != nil {
 		return nil, err
 	}
 	rewrite.Rows = stage.Facts().Rows
-	into.Rewrite = rewrite
+	into.Output.Rewrite = rewrite
 	if rewrite.Repartitions() {
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address, Summary: "The table is written anew",
 			Detail: fmt.Sprintf("It is partitioned by %s, and is to be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds; afterwards, tell them: prospector sql prints the new DDL.",
 				keyList(before), keyList(job.Table), rewrite.Rows),
@@ -104,7 +104,7 @@ type rewriting struct {
 
 func (r *rewriting) readAll(ctx context.Context, into *plan.Job, paths []string) error {
 	read := func(ctx context.Context, path string) error {
-		from, published, _ := plan.Published(into.Sinks, into.Prior, path)
+		from, published, _ := plan.Published(into.Sinks, into.Found.Prior, path)
 		return r.read(ctx, from, path, published)
 	}
 	if !r.cut {
@@ -181,8 +181,8 @@ func unfinishedLast(p *plan.Job, paths []string) (ordered []string, any bool) {
 	var last []string
 	for _, path := range paths {
 		unfinished := false
-		if from, _, ok := plan.Published(p.Sinks, p.Prior, path); ok {
-			_, unfinished = p.Prior[from].Unfinished[path]
+		if from, _, ok := plan.Published(p.Sinks, p.Found.Prior, path); ok {
+			_, unfinished = p.Found.Prior[from].Unfinished[path]
 		}
 		if unfinished {
 			last = append(last, path)
@@ -213,8 +213,8 @@ func (a *applying) outlive(partition string, w plan.Write) {
 // retire takes the partitions of the former table out of the state's table, once
 // their rows are in the new one: their objects only wait to be deleted.
 func (a *applying) retire() {
-	a.owned.Schema = a.plan.Schema
-	for _, c := range a.plan.Changes {
+	a.owned.Schema = a.plan.SchemaFingerprint
+	for _, c := range a.plan.Output.Changes {
 		if c.Action != plan.Delete {
 			continue
 		}

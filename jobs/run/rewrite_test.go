@@ -68,8 +68,8 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 					}
 				}
 				p, err := w.plan(1 << 40)
-				if err != nil || !p.Empty() || len(p.Jobs[0].Drift) > 0 {
-					t.Errorf("the next plan: %v, %+v, %v", err, p.Summary(), p.Jobs[0].Drift)
+				if err != nil || !p.Empty() || len(p.Jobs[0].Found.Drift) > 0 {
+					t.Errorf("the next plan: %v, %+v, %v", err, p.Summary(), p.Jobs[0].Found.Drift)
 				}
 			})
 			if lives > 400 {
@@ -123,8 +123,8 @@ func TestColumnsOfEveryRow(t *testing.T) {
 					t.Errorf("after %v the lake is not as if the table had always been so:\n%s", err, diff)
 				}
 				p, err := w.plan(1 << 40)
-				if err != nil || !p.Empty() || len(p.Jobs[0].Drift) > 0 || p.Jobs[0].Rewrite != nil {
-					t.Errorf("the next plan: %v, %+v, %v", err, p.Summary(), p.Jobs[0].Drift)
+				if err != nil || !p.Empty() || len(p.Jobs[0].Found.Drift) > 0 || p.Jobs[0].Output.Rewrite != nil {
+					t.Errorf("the next plan: %v, %+v, %v", err, p.Summary(), p.Jobs[0].Found.Drift)
 				}
 				if v, err := w.verified(); err != nil || len(v.Findings) > 0 {
 					t.Errorf("the second reader finds: %v, %v", v.Findings, err)

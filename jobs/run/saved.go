@@ -163,15 +163,15 @@ func (s *Session) checkPlaces(p *plan.Plan) error {
 	}
 	for _, j := range p.Jobs {
 		tables, sinks := s.placesOf(p, j.Address)
-		if !tables[j.Table] {
-			return refuse("%s does not have a table %q", j.Address, j.Table)
+		if !tables[j.TableName] {
+			return refuse("%s does not have a table %q", j.Address, j.TableName)
 		}
 		for _, sink := range j.Sinks {
 			if !sinks[sink] {
 				return refuse("%s does not have the sink %s", j.Address, sink)
 			}
 		}
-		if l := j.Reading.List; l != nil && !digestText.MatchString(l.Digest) {
+		if l := j.Source.Reading.List; l != nil && !digestText.MatchString(l.Digest) {
 			return refuse("%s has a list of prospects with the digest %.40q", j.Address, l.Digest)
 		}
 	}
@@ -220,10 +220,10 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 	}
 	var parts []part
 	for _, j := range p.Jobs {
-		if j.Schema != "" && len(j.Changes) > 0 && (j.Declared == nil || j.Declared.Fingerprint() != j.Schema) {
+		if j.SchemaFingerprint != "" && len(j.Output.Changes) > 0 && (j.Declared == nil || j.Declared.Fingerprint() != j.SchemaFingerprint) {
 			return fmt.Errorf("%w: %s has another table than it says", plan.ErrNotPlan, j.Address)
 		}
-		for _, c := range j.Changes {
+		for _, c := range j.Output.Changes {
 			for _, f := range c.Staged {
 				table, err := s.stagedTable(p, j, f.Schema)
 				if err != nil {
@@ -306,7 +306,7 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 				sinks = append(sinks, sink)
 			}
 		}
-		found, _, err := s.refresh(ctx, prior, j.Address, j.Table, sinks)
+		found, _, err := s.refresh(ctx, prior, j.Address, j.TableName, sinks)
 		if err != nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 			return stale("objects have changed in the sinks since it was made:\n\n%s", s.driftList(changed))
 		}
 		for _, sink := range j.Sinks { // the same place may have another name on this machine
-			j.Prior[sink].URI = found[sink].URI
+			j.Found.Prior[sink].URI = found[sink].URI
 		}
 	}
 	return nil
@@ -328,7 +328,7 @@ func (s *Session) sameConfiguration(p *plan.Plan) error {
 		if locked, ok := s.Config.Lock[j.Address]; ok && j.Declared != nil && len(schemas.Replaces(schemas.Diff(locked, *j.Declared))) > 0 {
 			return stale("the schema of %s that it has is not the one in %s any more.", j.Address, schemas.LockFile)
 		}
-		if ok && j.Schema != "" && j.Schema != declared.Table.Fingerprint() {
+		if ok && j.SchemaFingerprint != "" && j.SchemaFingerprint != declared.Table.Fingerprint() {
 			return stale("the schema of %s has changed: its columns or partition keys are not those of the files in the plan.", j.Address)
 		}
 	}
@@ -342,7 +342,7 @@ func (s *Session) sameConfiguration(p *plan.Plan) error {
 // gone, so the plan's counts.
 func (s *Session) sameProspects(j plan.Job) error {
 	declared, ok := s.declared(j.Address)
-	if !ok || j.Reading.List == nil {
+	if !ok || j.Source.Reading.List == nil {
 		return nil
 	}
 	from := declared.Prospects
@@ -355,7 +355,7 @@ func (s *Session) sameProspects(j plan.Job) error {
 	}
 	ids, _ = s.withoutErased(declared, ids)
 	slices.Sort(ids)
-	if listDigest(ids) != j.Reading.List.Digest {
+	if listDigest(ids) != j.Source.Reading.List.Digest {
 		return stale("the list of prospects %s is not what it was when %s was read.", from.File, j.Address)
 	}
 	return nil

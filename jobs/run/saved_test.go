@@ -3,8 +3,8 @@ package run
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/json"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,61 +36,36 @@ func (h *house) savedNight() (path string) {
 }
 
 // alter rewrites a saved plan: edit changes the plan and the staged files, by
-// their names. Sizes and checksums in the archive are right again.
+// their names. Sizes and checksums are corrected afterwards.
 func alter(t *testing.T, path string, edit func(p *plan.Plan, files map[string][]byte)) {
 	t.Helper()
-	archive, err := zip.OpenReader(path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := plan.Load(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := make(map[string][]byte)
-	var names []string
 	for _, f := range archive.File {
-		r, err := f.Open()
-		if err != nil {
+		if files[f.Name], err = fs.ReadFile(archive, f.Name); err != nil {
 			t.Fatal(err)
 		}
-		if files[f.Name], err = io.ReadAll(r); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, f.Name)
 	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var document map[string]json.RawMessage
-	var p plan.Plan
-	err = json.Unmarshal(files["plan.json"], &document)
-	if err == nil {
-		err = json.Unmarshal(document["plan"], &p)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	edit(&p, files)
-	for _, c := range p.Jobs[0].Changes {
+	edit(saved.Plan, files)
+	for _, c := range saved.Plan.Jobs[0].Output.Changes {
 		for _, s := range c.Staged {
 			s.Size, s.CRC32C = int64(len(files[s.Path])), store.Checksum(files[s.Path])
 		}
 	}
-	if document["plan"], err = json.Marshal(p); err != nil {
-		t.Fatal(err)
-	}
-	if files["plan.json"], err = json.Marshal(document); err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
-	w := zip.NewWriter(&out)
-	for _, name := range names {
-		entry, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
-		if err == nil {
-			_, err = entry.Write(files[name])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
+	err = plan.Save(&out, saved.Plan, func(path string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files[path])), nil })
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
@@ -101,7 +76,7 @@ func alter(t *testing.T, path string, edit func(p *plan.Plan, files map[string][
 // What was altered in a saved plan is found before anything is published, though
 // every size and checksum of the archive is right.
 func TestAlteredPlans(t *testing.T) {
-	first := func(p *plan.Plan) *plan.Change { return &p.Jobs[0].Changes[0] }
+	first := func(p *plan.Plan) *plan.Change { return &p.Jobs[0].Output.Changes[0] }
 	for _, test := range []struct {
 		name string
 		edit func(p *plan.Plan, files map[string][]byte)
@@ -116,7 +91,7 @@ func TestAlteredPlans(t *testing.T) {
 			files[first(p).Staged[0].Path] = []byte("hello")
 		}, "not a Parquet file"},
 		{"the files of two partitions are swapped", func(p *plan.Plan, files map[string][]byte) {
-			c := p.Jobs[0].Changes
+			c := p.Jobs[0].Output.Changes
 			c[0].Staged, c[1].Staged = c[1].Staged, c[0].Staged
 		}, "of other days"},
 		{"another count of rows", func(p *plan.Plan, files map[string][]byte) { first(p).Staged[0].Rows++ }, "expected 2 rows, found 1 row"},
@@ -129,18 +104,18 @@ func TestAlteredPlans(t *testing.T) {
 		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Declared = nil }, "another table than it says"},
 		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change what is not its own"},
 		{"a key out of the lake", func(p *plan.Plan, files map[string][]byte) {
-			p.Jobs[0].Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}
+			p.Jobs[0].Output.Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}
 		}, "would change what is not its own"},
 		{"another table's name", func(p *plan.Plan, files map[string][]byte) {
 			j := &p.Jobs[0]
-			for i := range j.Changes {
-				for w := range j.Changes[i].Writes {
-					j.Changes[i].Writes[w].Key = strings.Replace(j.Changes[i].Writes[w].Key, j.Table, "other", 1)
+			for i := range j.Output.Changes {
+				for w := range j.Output.Changes[i].Writes {
+					j.Output.Changes[i].Writes[w].Key = strings.Replace(j.Output.Changes[i].Writes[w].Key, j.TableName, "other", 1)
 				}
 			}
-			j.Table = "other"
+			j.TableName = "other"
 		}, "does not have a table"},
-		{"a list of prospects elsewhere", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Reading.List.Digest = "../../x" }, "prospects"},
+		{"a list of prospects elsewhere", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Source.Reading.List.Digest = "../../x" }, "prospects"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)

@@ -24,15 +24,15 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 	_, locked := w.Config.Lock[job.Address]
 	changes := schemas.Diff(accepted, job.Table)
 	var lost []string
-	if into.Rewrite != nil {
-		for _, c := range into.Rewrite.Columns {
+	if into.Output.Rewrite != nil {
+		for _, c := range into.Output.Rewrite.Columns {
 			if of := c.Loses(); of != "" {
 				lost = append(lost, of)
 			}
 		}
 	}
 	if len(lost) > 0 {
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Published values will be lost",
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Published values will be lost",
 			Detail: fmt.Sprintf("The published rows lose %s, which cannot be told from what is published. Rows that the source returns have them as the schema says; in all others they are gone for good.", strings.Join(lost, ", "))})
 	}
 	block, attribute := job.Schema, ""
@@ -42,16 +42,16 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 	switch replaced := schemas.Replaces(changes); {
 	case len(replaced) > 0:
 		effect := "Nothing is published yet that it would concern."
-		if r := into.Rewrite; r != nil {
+		if r := into.Output.Rewrite; r != nil {
 			effect = fmt.Sprintf("It rewrites the %d rows in all %d files.", r.Rows, r.Files)
 		}
 		d := block.Diagnose(attribute, "A schema change needs consent", fmt.Sprintf(
 			"Queries that were right would not be right any more:\n\n%s\n\n%s If that is meant, accept it, and commit the %s that it writes:\n\n    prospector init -upgrade",
 			schemas.ListChanges(replaced), effect, schemas.LockFile))
 		d.Address = job.Address
-		into.Refused = append(into.Refused, d)
+		into.Problems.Refused = append(into.Problems.Refused, d)
 	case locked && len(changes) > 0:
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The schema lock is behind",
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "The schema lock is behind",
 			Detail: fmt.Sprintf("%s does not have:\n\n%s\n\nTo bring it up to date, run prospector init, and commit the file.", schemas.LockFile, schemas.ListChanges(changes))})
 	}
 }
@@ -59,8 +59,8 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 // warnMissing warns of a plan that deletes much of a table because the source does
 // not return it.
 func (w *planning) warnMissing(job jobs.Job, into *plan.Job, published int64) {
-	if deleted := into.Missing.Deleted; deleted*10 > published {
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Much of the table is deleted",
+	if deleted := into.Source.Missing.Deleted; deleted*10 > published {
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Much of the table is deleted",
 			Detail: fmt.Sprintf("%d of %d published rows are not among what was read, and the job says on_missing = \"delete\". A check on staged.rows_removed can forbid that.", deleted, published)})
 	}
 }
@@ -77,7 +77,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		if more := len(lines) - maxListed; more > 0 {
 			lines = append(lines[:maxListed], fmt.Sprintf("  … and %d more", more))
 		}
-		into.Warnings = append(into.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address,
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address,
 			Summary: summary, Detail: strings.Join(lines, "\n") + "\n\n" + remedy})
 	}
 
@@ -159,7 +159,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		return taken && (c.Time == "" || c.Time != known.Times[f].String()) // or else it is read by now
 	})
 	seen.Bound()
-	into.Survey = &seen
+	into.Source.Survey = &seen
 }
 
 func newFields(seen, known map[schemas.Field]int64, is func(schemas.Field) string) (lines []string) {

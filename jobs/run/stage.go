@@ -17,7 +17,7 @@ import (
 // stage reads one job's events and stages the files of what they change.
 func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out := plan.Job{
-		Address: job.Address, Table: job.Name, Schema: job.Table.Fingerprint(), Declared: &job.Table,
+		Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Declared: &job.Table,
 		PreventDestroy: job.PreventDestroy, Sinks: addresses(job.Sinks),
 	}
 	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
@@ -37,7 +37,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Warnings = append(out.Warnings, erasedWarning(job, from.erased)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, erasedWarning(job, from.erased)...)
 	waiting := w.emptyProspects(ctx, job, &out)
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {
@@ -69,15 +69,15 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, noneRead(job, read.Reading)
 	}
 	waiting.ended = w.Now()
-	list := out.Reading.List
-	out.Reading = read.Reading
-	out.Reading.List = list
+	list := out.Source.Reading.List
+	out.Source.Reading = read.Reading
+	out.Source.Reading.List = list
 
 	target := w.options.target(job.Address)
 	b := &builder{
-		session: w.Session, job: job, schema: out.Schema, prior: out.Prior, staging: staging, former: former, recovered: recovered, kept: kept, dir: dir,
+		session: w.Session, job: job, schema: out.SchemaFingerprint, prior: out.Found.Prior, staging: staging, former: former, recovered: recovered, kept: kept, dir: dir,
 		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
-		read: read, waiting: waiting, rewrite: out.Rewrite, types: make(map[string]*typeCount),
+		read: read, waiting: waiting, rewrite: out.Output.Rewrite, types: make(map[string]*typeCount),
 	}
 	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Survey != nil {
 		b.formerTypes = owned.Survey.EventTypes
@@ -92,25 +92,25 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.noCaseTwins(job, b.known); err != nil {
 		return out, err
 	}
-	out.Changes = plan.Changes(job.Name, out.Sinks, out.Prior, b.outcomes)
-	out.Books = plan.Books{
+	out.Output.Changes = plan.Changes(job.Name, out.Sinks, out.Found.Prior, b.outcomes)
+	out.Source.Books = plan.Books{
 		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,
 		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged, Rejected: b.withheld,
 	}
-	out.Rejected = b.rejected
-	if err := out.Books.Check(); err != nil {
+	out.Problems.Rejected = b.rejected
+	if err := out.Source.Books.Check(); err != nil {
 		return out, err
 	}
 	// With a rejected file, nothing is deleted beyond the partitions: what it has
 	// rows of may be in the quarantine or in a file that is left over.
-	whole := target.whole && len(out.Rejected) == 0
+	whole := target.whole && len(out.Problems.Rejected) == 0
 	if whole {
-		out.Quarantine, err = rejected.change(job.Name, out.Sinks, out.Prior, filepath.Join(dir, "quarantine.jsonl"))
+		out.Output.Quarantine, err = rejected.change(job.Name, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
 		if err != nil {
 			return out, err
 		}
 	}
-	out.Missing = b.missing
+	out.Source.Missing = b.missing
 	if err := w.empty(job, &out, waiting, read.whole, filepath.Join(dir, "empty.jsonl")); err != nil {
 		return out, err
 	}
@@ -122,9 +122,9 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, err
 	}
 	if whole {
-		out.Obsolete = out.DeleteObsolete()
+		out.Output.Obsolete = out.DeleteObsolete()
 		if job.DeleteForeign {
-			out.Foreign = plan.DeleteForeign(out.Sinks, out.Prior)
+			out.Output.Foreign = plan.DeleteForeign(out.Sinks, out.Found.Prior)
 		}
 	}
 	if err := w.planCopies(ctx, &out); err != nil {
@@ -134,7 +134,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := b.release(); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Warnings = slices.Concat(out.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read), out.Advice())
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read), out.Advice())
 	w.Observer.Staged(job.Address)
 	return out, nil
 }
@@ -145,7 +145,7 @@ func result(b *builder, staging *sink.Stage, p plan.Job, now time.Time) jobs.Res
 	r := jobs.Result{
 		Rows: facts.Rows, Nulls: facts.Nulls, Newest: facts.Newest,
 		TableRows: b.rows.After, RowsAdded: b.rows.Added, RowsChanged: b.rows.Changed, RowsRemoved: b.rows.Removed,
-		Quarantined: p.Books.Quarantined, Prospects: p.Reading.Prospects, ProspectsFailed: p.Reading.Incomplete(),
+		Quarantined: p.Source.Books.Quarantined, Prospects: p.Source.Reading.Prospects, ProspectsFailed: p.Source.Reading.Incomplete(),
 		Now: now,
 	}
 	return r

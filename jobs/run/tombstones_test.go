@@ -154,11 +154,11 @@ func TestTombstones(t *testing.T) {
 			if diff := cmp.Diff(want, h.bodies()); diff != "" {
 				t.Errorf("the lake has other rows (-want +got):\n%s", diff)
 			}
-			if n := p.Jobs[0].Reading.Prospects; n != requested {
+			if n := p.Jobs[0].Source.Reading.Prospects; n != requested {
 				t.Errorf("%d prospects were requested, want %d", n, requested)
 			}
-			if w := warned(p.Jobs[0].Warnings, "Erased prospects in the list, "+how+": 1"); !strings.Contains(w, "alice") {
-				t.Errorf("the warnings are %v", p.Jobs[0].Warnings)
+			if w := warned(p.Jobs[0].Problems.Warnings, "Erased prospects in the list, "+how+": 1"); !strings.Contains(w, "alice") {
+				t.Errorf("the warnings are %v", p.Jobs[0].Problems.Warnings)
 			}
 			if test.warning != "" && warned(p.Warnings, test.warning) == "" {
 				t.Errorf("the warnings are %v", p.Warnings)
@@ -243,7 +243,7 @@ func TestTombstonesOfSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := h.apply()
-	if diff := cmp.Diff(all[1:], prospects()); diff != "" || !p.Empty() || p.Jobs[0].Reading.Prospects != 4 {
+	if diff := cmp.Diff(all[1:], prospects()); diff != "" || !p.Empty() || p.Jobs[0].Source.Reading.Prospects != 4 {
 		t.Errorf("after the erase (-want +got): %+v\n%s", p.Summary(), diff)
 	}
 }

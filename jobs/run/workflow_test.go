@@ -48,14 +48,14 @@ func TestTargetsWiden(t *testing.T) {
 			h.options.Targets = []jobs.Address{address(t, "job.prospect_events").WithPartition(target)}
 			p := h.apply()
 			var changed []string
-			for _, c := range p.Jobs[0].Changes {
+			for _, c := range p.Jobs[0].Output.Changes {
 				changed = append(changed, string(c.Action)+" "+c.Partition)
 			}
 			if diff := cmp.Diff([]string{"delete " + from, "create " + to}, changed); diff != "" {
 				t.Errorf("the changes (-want +got):\n%s", diff)
 			}
-			if !strings.Contains(p.Jobs[0].Warnings.Error(), "added to the targets") {
-				t.Errorf("nobody is told: %v", p.Jobs[0].Warnings)
+			if !strings.Contains(p.Jobs[0].Problems.Warnings.Error(), "added to the targets") {
+				t.Errorf("nobody is told: %v", p.Jobs[0].Problems.Warnings)
 			}
 			if rows := h.rows(); len(rows) != 2 {
 				t.Errorf("there are %d rows", len(rows))
@@ -155,8 +155,8 @@ func TestUntouchedPartitions(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	t.Logf("the plan allocated %d MiB", (after.TotalAlloc-before.TotalAlloc)>>20)
-	if p.Summary() != (plan.Summary{Add: 1, Change: 1}) || len(p.Jobs[0].Changes) != untouched+2 {
-		t.Errorf("the plan has %+v, and looks at %d partitions", p.Summary(), len(p.Jobs[0].Changes))
+	if p.Summary() != (plan.Summary{Add: 1, Change: 1}) || len(p.Jobs[0].Output.Changes) != untouched+2 {
+		t.Errorf("the plan has %+v, and looks at %d partitions", p.Summary(), len(p.Jobs[0].Output.Changes))
 	}
 	if n := opened.Load(); n != 1 {
 		t.Errorf("%d times a file was opened", n)
@@ -229,7 +229,7 @@ func TestKeptRows(t *testing.T) {
 		opened.Store(0)
 		p := h.apply()
 		compared := int64(0) // partitions that had rows, and are written
-		for _, c := range p.Jobs[0].Changes {
+		for _, c := range p.Jobs[0].Output.Changes {
 			if c.Action == plan.Update && c.Rows.Added+c.Rows.Changed > 0 {
 				compared++
 			}
@@ -306,8 +306,8 @@ func TestErroredState(t *testing.T) {
 				}
 			}
 			before := snapshot(t, h.root())
-			if p := h.apply(); !p.Empty() || len(p.Jobs[0].Drift) > 0 {
-				t.Errorf("the next apply has %+v and %v", p.Summary(), p.Jobs[0].Drift)
+			if p := h.apply(); !p.Empty() || len(p.Jobs[0].Found.Drift) > 0 {
+				t.Errorf("the next apply has %+v and %v", p.Summary(), p.Jobs[0].Found.Drift)
 			}
 			if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
 				t.Errorf("the next apply touched files:\n%s", diff)

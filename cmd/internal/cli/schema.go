@@ -184,7 +184,7 @@ func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schema
 			return nil, err
 		}
 		for _, j := range p.Jobs {
-			all[j.Address] = j.Survey
+			all[j.Address] = j.Source.Survey
 		}
 		return all, nil
 	}

@@ -69,30 +69,30 @@ func changesOf(p *plan.Plan) []change {
 		out = append(out, change{Address: address, Kind: jobKind, Job: address, Action: forgetAction, Reason: "removed from the configuration"})
 	}
 	for _, j := range p.Jobs {
-		for _, m := range j.Renamed {
+		for _, m := range j.Found.Renamed {
 			out = append(out, change{Address: j.Address, Kind: jobKind, Job: j.Address, Action: moveAction, Reason: m.From + " is called " + m.To + " now"})
 		}
-		for _, c := range j.Changes {
+		for _, c := range j.Output.Changes {
 			rows := c.Rows
 			out = append(out, change{
 				Address: partitionAddress(j.Address, c.Partition), Kind: partitionKind, Job: j.Address, Partition: c.Partition,
-				Action: c.Action, Reason: j.Why, Rows: &rows, BytesBefore: c.Before, BytesAfter: c.After,
+				Action: c.Action, Reason: j.DestroyReason, Rows: &rows, BytesBefore: c.Before, BytesAfter: c.After,
 				Files: len(c.Writes), Writes: writesOf(c.Writes),
 			})
 		}
-		if q := j.Quarantine; q != nil {
+		if q := j.Output.Quarantine; q != nil {
 			out = append(out, change{
-				Address: j.Address + ".quarantine", Kind: quarantineKind, Job: j.Address, Action: q.Action(), Reason: j.Why,
+				Address: j.Address + ".quarantine", Kind: quarantineKind, Job: j.Address, Action: q.Action(), Reason: j.DestroyReason,
 				Rows: &plan.Rows{Before: q.Before, After: q.After}, Files: len(q.Writes), Writes: writesOf(q.Writes),
 			})
 		}
-		for _, w := range j.Obsolete {
+		for _, w := range j.Output.Obsolete {
 			out = append(out, change{
 				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by an apply that was interrupted",
 				Files: 1, Writes: writesOf([]plan.Write{w}),
 			})
 		}
-		for _, w := range j.Foreign {
+		for _, w := range j.Output.Foreign {
 			out = append(out, change{
 				Address: j.Address, Kind: foreignKind, Job: j.Address, Action: plan.Delete, Reason: `on_foreign_file = "delete"`,
 				Files: 1, Writes: writesOf([]plan.Write{w}),
@@ -155,32 +155,32 @@ func readingsOf(p *plan.Plan) []object {
 	for _, j := range p.Jobs {
 		s := j.Summary()
 		r := object{
-			"address": j.Address, "table": j.Table, "schema": j.Schema, "destroy": j.Destroy,
+			"address": j.Address, "table": j.TableName, "schema": j.SchemaFingerprint, "destroy": j.Destroy,
 			"changes": object{"add": s.Add, "change": s.Change, "destroy": s.Destroy},
-			"books":   j.Books, "missing": j.Missing, "coverage": j.Reading.Coverage,
+			"books":   j.Source.Books, "missing": j.Source.Missing, "coverage": j.Source.Reading.Coverage,
 			"cost": object{
-				"requests": j.Reading.Requests, "bytes": j.Reading.Bytes, "seconds": j.Reading.Seconds,
-				"requests_per_second": j.Reading.Rate, "least_seconds_at_rate": atRate(j.Reading),
+				"requests": j.Source.Reading.Requests, "bytes": j.Source.Reading.Bytes, "seconds": j.Source.Reading.Seconds,
+				"requests_per_second": j.Source.Reading.Rate, "least_seconds_at_rate": atRate(j.Source.Reading),
 			},
-			"exceptions": append([]plan.Exception{}, j.Reading.Exceptions...),
+			"exceptions": append([]plan.Exception{}, j.Source.Reading.Exceptions...),
 		}
-		if len(j.Rejected) > 0 {
+		if len(j.Problems.Rejected) > 0 {
 			rejected := []object{}
-			for _, p := range j.Rejected {
+			for _, p := range j.Problems.Rejected {
 				rejected = append(rejected, object{"address": partitionAddress(j.Address, p.Partition), "problem": p.Problem})
 			}
 			r["rejected"] = rejected
 		}
-		if j.Rewrite != nil {
+		if j.Output.Rewrite != nil {
 			r["rewrite"] = object{
-				"schema": j.Rewrite.Schema, "partition_by_before": j.Rewrite.Before, "partition_by_after": j.Rewrite.After,
-				"columns": changesJSON(j.Rewrite.Columns), "files": j.Rewrite.Files, "rows": j.Rewrite.Rows,
+				"schema": j.Output.Rewrite.Schema, "partition_by_before": j.Output.Rewrite.Before, "partition_by_after": j.Output.Rewrite.After,
+				"columns": changesJSON(j.Output.Rewrite.Columns), "files": j.Output.Rewrite.Files, "rows": j.Output.Rewrite.Rows,
 			}
 		}
-		if j.Survey != nil {
-			r["survey"] = j.Survey
+		if j.Source.Survey != nil {
+			r["survey"] = j.Source.Survey
 		}
-		if l := j.Reading.List; l != nil {
+		if l := j.Source.Reading.List; l != nil {
 			r["prospects"] = object{
 				"count": l.Count, "compared": l.Known, "added": l.Added, "removed": l.Removed,
 				"added_ids": append([]string{}, l.AddedIDs...), "removed_ids": append([]string{}, l.RemovedIDs...),
@@ -218,10 +218,10 @@ func PlanJSON(p *plan.Plan) ([]byte, error) {
 	drift := []object{}
 	warnings := append(jobs.Diagnostics{}, p.Warnings...)
 	for _, j := range p.Jobs {
-		for _, d := range j.Drift {
+		for _, d := range j.Found.Drift {
 			drift = append(drift, driftOf(j, d))
 		}
-		warnings = append(warnings, j.Warnings...)
+		warnings = append(warnings, j.Problems.Warnings...)
 	}
 	checks := []object{}
 	for _, c := range p.Checks {

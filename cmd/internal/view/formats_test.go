@@ -50,34 +50,41 @@ func fakePlan() *plan.Plan {
 		Warnings: jobs.Diagnostics{fakeWarning},
 		Jobs: []plan.Job{
 			{
-				Address: `job.events["north"]`, Table: "events", Schema: fakeDigest, Why: "it is read",
-				Sinks: []string{"sink.local.lake"}, Changes: []plan.Change{changed, same},
-				Quarantine: &plan.Quarantine{Before: 1, After: 2, Writes: fakeWrites},
-				Rewrite: &plan.Rewrite{
-					Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Files: 2, Rows: 3,
-					Columns: []schemas.Change{{Column: "a", Kind: schemas.Widened, Before: "int64", After: "string"}},
+				Address: `job.events["north"]`, TableName: "events", SchemaFingerprint: fakeDigest, DestroyReason: "it is read",
+				Sinks: []string{"sink.local.lake"},
+				Found: plan.Found{Drift: []plan.Drift{{Sink: "sink.local.lake", Key: "events/junk", Kind: plan.Foreign}}},
+				Source: plan.Source{
+					Reading: plan.Reading{
+						Coverage: plan.Coverage{Prospects: 5, Complete: 1, Partial: 1, NotFound: 1, Forbidden: 1, Failed: 1},
+						Requests: 9, Bytes: 100, Seconds: 1.5, Rate: 10,
+						Exceptions: []plan.Exception{{Prospect: "1", Outcome: "not_found", Reason: "404"}},
+						List:       &plan.List{Count: 5, Digest: fakeDigest, Known: true, Added: 1, Removed: 1, AddedIDs: []string{"1"}, RemovedIDs: []string{"2"}},
+					},
+					Books:   plan.Books{Events: 9, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1, Rejected: 2},
+					Missing: plan.Missing{Kept: 2, Deleted: 1},
+					Survey: &schemas.Survey{
+						EventTypes: map[string]int64{"a": 1}, Unmapped: map[schemas.Field]int64{fakeField: 1},
+						Mismatched: map[schemas.Field]int64{fakeField: 2}, Further: 3,
+					},
 				},
-				Obsolete: []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
-				Foreign:  []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/junk"}},
-				Drift:    []plan.Drift{{Sink: "sink.local.lake", Key: "events/junk", Kind: plan.Foreign}},
-				Reading: plan.Reading{
-					Coverage: plan.Coverage{Prospects: 5, Complete: 1, Partial: 1, NotFound: 1, Forbidden: 1, Failed: 1},
-					Requests: 9, Bytes: 100, Seconds: 1.5, Rate: 10,
-					Exceptions: []plan.Exception{{Prospect: "1", Outcome: "not_found", Reason: "404"}},
-					List:       &plan.List{Count: 5, Digest: fakeDigest, Known: true, Added: 1, Removed: 1, AddedIDs: []string{"1"}, RemovedIDs: []string{"2"}},
+				Output: plan.Output{
+					Changes:    []plan.Change{changed, same},
+					Quarantine: &plan.Quarantine{Before: 1, After: 2, Writes: fakeWrites},
+					Rewrite: &plan.Rewrite{
+						Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Files: 2, Rows: 3,
+						Columns: []schemas.Change{{Column: "a", Kind: schemas.Widened, Before: "int64", After: "string"}},
+					},
+					Obsolete: []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
+					Foreign:  []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/junk"}},
 				},
-				Rejected: []plan.Rejected{{Partition: "event_month=2022-04-01", Problem: fakeError}},
-				Books:    plan.Books{Events: 9, Added: 3, Changed: 1, Unchanged: 1, Duplicates: 1, Quarantined: 1, Rejected: 2},
-				Missing:  plan.Missing{Kept: 2, Deleted: 1},
-				Survey: &schemas.Survey{
-					EventTypes: map[string]int64{"a": 1}, Unmapped: map[schemas.Field]int64{fakeField: 1},
-					Mismatched: map[schemas.Field]int64{fakeField: 2}, Further: 3,
+				Problems: plan.Problems{
+					Rejected: []plan.Rejected{{Partition: "event_month=2022-04-01", Problem: fakeError}},
+					Warnings: jobs.Diagnostics{fakeWarning},
 				},
-				Warnings: jobs.Diagnostics{fakeWarning},
 			},
 			{
-				Address: "job.left", Table: "left", Destroy: true, Why: "it is no longer declared", Sinks: []string{"sink.local.lake"},
-				Changes: []plan.Change{{Partition: fakePartition, Action: plan.Delete, Rows: plan.Rows{Before: 4, Removed: 4}, Before: 10, Writes: fakeWrites}},
+				Address: "job.left", TableName: "left", Destroy: true, DestroyReason: "it is no longer declared", Sinks: []string{"sink.local.lake"},
+				Output: plan.Output{Changes: []plan.Change{{Partition: fakePartition, Action: plan.Delete, Rows: plan.Rows{Before: 4, Removed: 4}, Before: 10, Writes: fakeWrites}}},
 			},
 		},
 		Checks: []plan.Check{
@@ -114,7 +121,7 @@ func fakeState() *state.State {
 func calls(v *JSON) map[string]func() {
 	p, destroy := fakePlan(), fakePlan()
 	destroy.Mode = plan.Destroy
-	at, changed := p.Jobs[0].Address, p.Jobs[0].Changes[0]
+	at, changed := p.Jobs[0].Address, p.Jobs[0].Output.Changes[0]
 	held := state.LockInfo{ID: "1", Operation: "apply", Who: "who", Created: fakeTime, Path: "state.json"}
 	leased := held
 	leased.Lease, leased.Expires = 15*time.Second, fakeTime

@@ -134,9 +134,9 @@ func tell(v *Human, name string, keep ...string) {
 	destroy.Mode = plan.Destroy
 	many := poison(fakePlan(), name, append(keep, "Action", "Partition")...)
 	for range 2 * foldAbove {
-		many.Jobs[0].Changes = append(many.Jobs[0].Changes, many.Jobs[0].Changes[0])
+		many.Jobs[0].Output.Changes = append(many.Jobs[0].Output.Changes, many.Jobs[0].Output.Changes[0])
 	}
-	nothing := &plan.Plan{Mode: plan.Normal, Jobs: []plan.Job{{Address: name, Reading: p.Jobs[0].Reading}}}
+	nothing := &plan.Plan{Mode: plan.Normal, Jobs: []plan.Job{{Address: name, Source: plan.Source{Reading: p.Jobs[0].Source.Reading}}}}
 	job := jobs.Job{Block: jobs.Block{Address: name}, Name: name, Table: poison(schemas.KnockEvents(), name, keep...)}
 	held := state.LockInfo{ID: name, Operation: name, Who: name, Created: fakeTime, Path: name, Lease: time.Second}
 	s := poison(fakeState(), name, keep...)
@@ -153,7 +153,7 @@ func tell(v *Human, name string, keep ...string) {
 		v.Plan(p)
 		v.Applying(p)
 		for _, j := range p.Jobs {
-			for _, c := range j.Changes {
+			for _, c := range j.Output.Changes {
 				v.ApplyStarted(j.Address, c)
 				v.ApplyDone(j.Address, c, time.Second)
 			}
@@ -242,7 +242,7 @@ func TestHostileJSON(t *testing.T) {
 			v.Plan(p)
 			v.Diagnostics(poison(jobs.Diagnostics{fakeWarning, fakeError}, name))
 			v.Applying(p)
-			v.ApplyDone(name, p.Jobs[0].Changes[0], time.Second)
+			v.ApplyDone(name, p.Jobs[0].Output.Changes[0], time.Second)
 			v.Waiting(&state.LockedError{Holder: state.LockInfo{ID: name, Who: name, Operation: name, Path: name}})
 			v.Saved(name)
 			v.Outputs([]jobs.Output{{Name: name, Value: name}})

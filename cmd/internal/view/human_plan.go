@@ -52,10 +52,10 @@ func (v *Human) Plan(p *plan.Plan) {
 			headline += " has no changes"
 		}
 		v.Printf("\n  %s\n", headline)
-		for _, m := range j.Renamed {
+		for _, m := range j.Found.Renamed {
 			v.Printf("    %s is called %s now\n", m.From, m.To)
 		}
-		v.rewrite(j.Rewrite)
+		v.rewrite(j.Output.Rewrite)
 		for _, line := range lines {
 			v.Printf("  %s\n", line)
 		}
@@ -69,10 +69,10 @@ func (v *Human) Plan(p *plan.Plan) {
 // rejected lists the first partitions that cannot be published.
 func (v *Human) rejected(j plan.Job) {
 	const most = 10
-	for _, r := range j.Rejected[:min(most, len(j.Rejected))] {
+	for _, r := range j.Problems.Rejected[:min(most, len(j.Problems.Rejected))] {
 		v.Printf("  %s %s cannot be published: %s\n", v.paint("!", bold, red), partitionAddress(j.Address, r.Partition), r.Problem.Summary)
 	}
-	if more := len(j.Rejected) - most; more > 0 {
+	if more := len(j.Problems.Rejected) - most; more > 0 {
 		v.Printf("    and %s\n", plural(more, "more partition"))
 	}
 }
@@ -93,18 +93,18 @@ func (v *Human) rewrite(r *plan.Rewrite) {
 func nothing(p *plan.Plan) string {
 	incomplete := int64(0)
 	for _, j := range p.Jobs {
-		incomplete += j.Reading.Incomplete()
+		incomplete += j.Source.Reading.Incomplete()
 	}
 	switch {
 	case p.Mode == plan.Destroy:
 		return "There is nothing to destroy."
 	case p.Mode == plan.Erase:
 		return "Neither a published file nor a quarantine has anything of the prospect. Is the ID right?"
-	case p.Mode == plan.RefreshOnly && slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Drift) > 0 }):
+	case p.Mode == plan.RefreshOnly && slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Found.Drift) > 0 }):
 		return "There is nothing for the state to forget."
 	case p.Mode == plan.RefreshOnly:
 		return "The state agrees with the sinks."
-	case slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Rejected) > 0 }):
+	case slices.ContainsFunc(p.Jobs, func(j plan.Job) bool { return len(j.Problems.Rejected) > 0 }):
 		return "The lake holds everything that could be published."
 	case len(p.Targets) > 0:
 		return "What the plan is kept to is as the source gave it."
@@ -143,19 +143,19 @@ func (v *Human) fate(j plan.Job) Text {
 		return ""
 	}
 	text := Format(" will be %s in %s", v.paint("destroyed", red, bold), strings.Join(j.Sinks, " and "))
-	if j.Why != "" {
-		text += Format(", since %s", j.Why)
+	if j.DestroyReason != "" {
+		text += Format(", since %s", j.DestroyReason)
 	}
 	return text
 }
 
 // reading tells what was read for a job, and what became of it.
 func (v *Human) reading(j plan.Job) {
-	r := j.Reading
+	r := j.Source.Reading
 	if r.Prospects == 0 {
 		return
 	}
-	v.Printf("\n    %s\n", books(j.Books))
+	v.Printf("\n    %s\n", books(j.Source.Books))
 	prospects := plural(r.Prospects, "prospect")
 	if l := r.List; l.Added+l.Removed > 0 {
 		prospects += fmt.Sprintf(": %s new, %s no longer in the list, whose rows stay%s", count(l.Added), count(l.Removed), named(l))
@@ -168,8 +168,8 @@ func (v *Human) reading(j plan.Job) {
 		cost += fmt.Sprintf("; at %g requests a second no less than %s", r.Rate, seconds(atRate(r)))
 	}
 	v.Printf("    %s\n    %s\n", prospects, cost)
-	v.survey(j.Survey)
-	if m := j.Missing; m.Kept+m.Deleted > 0 {
+	v.survey(j.Source.Survey)
+	if m := j.Source.Missing; m.Kept+m.Deleted > 0 {
 		line := fmt.Sprintf("%s not among what was read", plural(m.Kept+m.Deleted, "published row"))
 		switch {
 		case m.Deleted == 0:
@@ -246,7 +246,7 @@ func seconds(s float64) string {
 func (v *Human) warnings(p *plan.Plan) {
 	v.Diagnostics(p.Warnings)
 	for _, j := range p.Jobs {
-		v.Diagnostics(j.Warnings)
+		v.Diagnostics(j.Problems.Warnings)
 	}
 	for _, c := range p.Checks {
 		if c.Severity == jobs.Warning {
@@ -284,7 +284,7 @@ type fold struct {
 // only in their last partition key share one.
 func (v *Human) changeLines(j plan.Job) []Text {
 	var folds []fold
-	changes := slices.DeleteFunc(slices.Clone(j.Changes), func(c plan.Change) bool { return c.Action == plan.NoOp })
+	changes := slices.DeleteFunc(slices.Clone(j.Output.Changes), func(c plan.Change) bool { return c.Action == plan.NoOp })
 	for _, c := range changes {
 		if n := len(folds) - 1; n >= 0 && len(changes) > foldAbove &&
 			folds[n].action == c.Action && parent(folds[n].first) == parent(c.Partition) {
@@ -297,15 +297,15 @@ func (v *Human) changeLines(j plan.Job) []Text {
 	}
 	var lines [][2]Text
 	for _, f := range folds {
-		lines = append(lines, [2]Text{Format("%s %s", v.symbol(f.action), f.name()), Format("%s", f.effect(j.Rewrite))})
+		lines = append(lines, [2]Text{Format("%s %s", v.symbol(f.action), f.name()), Format("%s", f.effect(j.Output.Rewrite))})
 	}
-	if q := j.Quarantine; q != nil {
+	if q := j.Output.Quarantine; q != nil {
 		lines = append(lines, [2]Text{v.symbol(q.Action()) + " quarantine", Format("%s (before: %s)", plural(q.After, "event"), count(q.Before))})
 	}
-	for _, w := range j.Obsolete {
+	for _, w := range j.Output.Obsolete {
 		lines = append(lines, [2]Text{Format("%s %s", v.symbol(plan.Delete), w.Key), "left by an apply that was interrupted"})
 	}
-	for _, w := range j.Foreign {
+	for _, w := range j.Output.Foreign {
 		lines = append(lines, [2]Text{Format("%s %s", v.symbol(plan.Delete), w.Key), "not prospector's"})
 	}
 	width := 0

@@ -108,7 +108,7 @@ func publishingOf(p *plan.Plan) map[string]*publishing {
 			of = &publishing{}
 			out[j.Address] = of
 		}
-		for _, c := range j.Changes {
+		for _, c := range j.Output.Changes {
 			if len(c.Writes) > 0 {
 				of.of++
 			}

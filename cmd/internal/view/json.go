@@ -125,8 +125,8 @@ func (v *JSON) Staged(job string) {
 func (v *JSON) Plan(p *plan.Plan) {
 	v.Diagnostics(p.Warnings)
 	for _, j := range p.Jobs {
-		v.Diagnostics(j.Warnings)
-		for _, d := range j.Drift {
+		v.Diagnostics(j.Problems.Warnings)
+		for _, d := range j.Found.Drift {
 			v.print("drift", "info", fmt.Sprintf("%s: %s", d.Key, d.Kind), object{"drift": driftOf(j, d)})
 		}
 	}

@@ -1,0 +1,121 @@
+package plan
+
+import (
+	"time"
+
+	"prospector/jobs"
+	"prospector/schemas"
+)
+
+// FileVersion is the version of the format of saved plans. The version of
+// prospector that made a plan applies it, so no other version of the format is
+// read.
+const FileVersion = 2
+
+// fileV2 is the JSON in a saved plan. planV2 and jobV2 are its objects; what they
+// hold are values of this package. Field order is the order in the file.
+type fileV2 struct {
+	Version    int     `json:"version"`
+	Prospector string  `json:"prospector_version"`
+	Plan       *planV2 `json:"plan"`
+}
+
+type planV2 struct {
+	Mode      Mode             `json:"mode"`
+	Lineage   string           `json:"lineage"`
+	Serial    int64            `json:"serial"`
+	Config    string           `json:"config"`
+	Created   time.Time        `json:"created"`
+	Targets   []string         `json:"targets,omitempty"`
+	Replace   []string         `json:"replace,omitempty"`
+	Accepted  []Guard          `json:"accepted,omitempty"`
+	Moved     []Move           `json:"moved,omitempty"`
+	Forgotten []string         `json:"forgotten,omitempty"`
+	Jobs      []jobV2          `json:"jobs"`
+	Checks    []Check          `json:"checks,omitempty"`
+	Warnings  jobs.Diagnostics `json:"warnings,omitempty"`
+}
+
+type jobV2 struct {
+	Address           string                `json:"address"`
+	TableName         string                `json:"table"`
+	SchemaFingerprint string                `json:"schema"`
+	Declared          *schemas.Table        `json:"declared,omitempty"`
+	Rewrite           *Rewrite              `json:"rewrite,omitempty"`
+	Refused           jobs.Diagnostics      `json:"refused,omitempty"`
+	Rejected          []Rejected            `json:"rejected,omitempty"`
+	Destroy           bool                  `json:"destroy,omitempty"`
+	DestroyReason     string                `json:"why,omitempty"`
+	PreventDestroy    bool                  `json:"prevent_destroy,omitempty"`
+	Sinks             []string              `json:"sinks"`
+	Prior             map[string]*Refreshed `json:"prior"`
+	Changes           []Change              `json:"changes"`
+	Quarantine        *Quarantine           `json:"quarantine,omitempty"`
+	Renamed           []Move                `json:"renamed,omitempty"`
+	AbandonedURIs     []string              `json:"left,omitempty"`
+	Obsolete          []Write               `json:"obsolete,omitempty"`
+	Copies            []Copy                `json:"aside,omitempty"`
+	Foreign           []Write               `json:"foreign,omitempty"`
+	Drift             []Drift               `json:"drift,omitempty"`
+	Reading           Reading               `json:"reading"`
+	Books             Books                 `json:"books"`
+	Missing           Missing               `json:"missing"`
+	Waiting           *Waiting              `json:"waiting,omitempty"`
+	Survey            *schemas.Survey       `json:"survey,omitempty"`
+	Warnings          jobs.Diagnostics      `json:"warnings,omitempty"`
+}
+
+// newFileV2 returns the file of a plan. They share what they hold.
+func newFileV2(p *Plan) fileV2 {
+	out := &planV2{
+		Mode: p.Mode, Lineage: p.Lineage, Serial: p.Serial, Config: p.Config, Created: p.Created,
+		Targets: p.Targets, Replace: p.Replace, Accepted: p.Accepted, Moved: p.Moved, Forgotten: p.Forgotten,
+		Checks: p.Checks, Warnings: p.Warnings,
+	}
+	for _, j := range p.Jobs {
+		out.Jobs = append(out.Jobs, newJobV2(j))
+	}
+	if out.Jobs == nil && p.Jobs != nil {
+		out.Jobs = []jobV2{}
+	}
+	return fileV2{Version: FileVersion, Prospector: jobs.Version, Plan: out}
+}
+
+func newJobV2(j Job) jobV2 {
+	return jobV2{
+		Address: j.Address, TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Declared: j.Declared,
+		Destroy: j.Destroy, DestroyReason: j.DestroyReason, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks,
+		Prior: j.Found.Prior, Drift: j.Found.Drift, Renamed: j.Found.Renamed, AbandonedURIs: j.Found.AbandonedURIs,
+		Reading: j.Source.Reading, Books: j.Source.Books, Missing: j.Source.Missing, Waiting: j.Source.Waiting, Survey: j.Source.Survey,
+		Changes: j.Output.Changes, Quarantine: j.Output.Quarantine, Rewrite: j.Output.Rewrite,
+		Obsolete: j.Output.Obsolete, Foreign: j.Output.Foreign, Copies: j.Output.Copies,
+		Refused: j.Problems.Refused, Rejected: j.Problems.Rejected, Warnings: j.Problems.Warnings,
+	}
+}
+
+// plan returns the plan of a file. They share what they hold.
+func (f *planV2) plan() *Plan {
+	out := &Plan{
+		Mode: f.Mode, Lineage: f.Lineage, Serial: f.Serial, Config: f.Config, Created: f.Created,
+		Targets: f.Targets, Replace: f.Replace, Accepted: f.Accepted, Moved: f.Moved, Forgotten: f.Forgotten,
+		Checks: f.Checks, Warnings: f.Warnings,
+	}
+	for _, j := range f.Jobs {
+		out.Jobs = append(out.Jobs, j.job())
+	}
+	if out.Jobs == nil && f.Jobs != nil {
+		out.Jobs = []Job{}
+	}
+	return out
+}
+
+func (f jobV2) job() Job {
+	return Job{
+		Address: f.Address, TableName: f.TableName, SchemaFingerprint: f.SchemaFingerprint, Declared: f.Declared,
+		Destroy: f.Destroy, DestroyReason: f.DestroyReason, PreventDestroy: f.PreventDestroy, Sinks: f.Sinks,
+		Found:    Found{Prior: f.Prior, Drift: f.Drift, Renamed: f.Renamed, AbandonedURIs: f.AbandonedURIs},
+		Source:   Source{Reading: f.Reading, Books: f.Books, Missing: f.Missing, Waiting: f.Waiting, Survey: f.Survey},
+		Output:   Output{Changes: f.Changes, Quarantine: f.Quarantine, Rewrite: f.Rewrite, Obsolete: f.Obsolete, Foreign: f.Foreign, Copies: f.Copies},
+		Problems: Problems{Refused: f.Refused, Rejected: f.Rejected, Warnings: f.Warnings},
+	}
+}
