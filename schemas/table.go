@@ -257,3 +257,16 @@ func (t Table) Taking(path, eventType string) (Column, bool) {
 	}
 	return Column{}, false
 }
+
+// RowColumns are the columns of a row on its way to the lake: those of the
+// files, then the partition keys from which a row's partition follows
+// (event_type and event_date are always among them).
+func (t Table) RowColumns() []Column {
+	columns := append([]Column(nil), t.Columns...)
+	for _, c := range t.PartitionBy {
+		if c.Value != Month && c.Value != Year {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}

@@ -1,10 +1,7 @@
-// Package sink turns batches of rows into staged Parquet files, one set a
-// partition: it decides which partition a row belongs to, keeps memory bounded
-// while rows arrive in any order, merges them with what is published, and writes
-// each file with what is needed to prove it right.
-//
-// It does not publish: package sink/store holds objects, and jobs/run decides
-// when a staged file becomes one.
+// Package sink has the plain types that describe a table's files: partitions,
+// their keys, and what a file contains. Its subpackages do the work: stage sorts
+// rows by partition, parquetfile writes and reads files, verify checks them with
+// a second reader, and store holds objects.
 package sink
 
 import (

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/sink/internal/rowtest"
 )
 
 var encodings = []struct{ value, encoded string }{
@@ -88,7 +89,7 @@ func FuzzEncodeValue(f *testing.F) {
 // The longest type still makes a directory's name: at most 255 bytes on the
 // usual file systems.
 func TestMaxTypeLength(t *testing.T) {
-	p := PartitionOf(everyType(), strings.Repeat("\xff", MaxTypeLength), 0)
+	p := PartitionOf(schemas.KnockEvents(), strings.Repeat("\xff", MaxTypeLength), 0)
 	if name, _, _ := strings.Cut(p.Path, "/"); len(name) > 255 {
 		t.Errorf("%s has %d bytes", name, len(name))
 	}
@@ -101,15 +102,6 @@ func day(t testing.TB, text string) int32 {
 		t.Fatal(err)
 	}
 	return int32(at.Unix() / (24 * 60 * 60)) // exact: it is midnight
-}
-
-func partitioned(t testing.TB, keys ...string) schemas.Table {
-	t.Helper()
-	table, err := everyType().PartitionedBy(keys...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
 }
 
 func TestPartitionOf(t *testing.T) {
@@ -132,7 +124,7 @@ func TestPartitionOf(t *testing.T) {
 			"event_year=1968-01-01/event_month=1968-02-01/event_date=1968-02-29/event_type=T"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
-			table := partitioned(t, strings.Fields(test.keys)...)
+			table := rowtest.Partitioned(t, strings.Fields(test.keys)...)
 			on := day(t, test.day)
 			p := PartitionOf(table, test.eventType, on)
 			if p.Path != test.want {
@@ -171,7 +163,7 @@ func TestParsePartitionErrors(t *testing.T) {
 		{"event_month", "event_month=2022-01-13", "event_month: "},
 		{"event_year", "event_year=2022-02-01", "event_year: "},
 	} {
-		if p, err := ParsePartition(partitioned(t, strings.Fields(test.keys)...), test.path); err == nil || !strings.Contains(err.Error(), test.want) {
+		if p, err := ParsePartition(rowtest.Partitioned(t, strings.Fields(test.keys)...), test.path); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q is read as %+v, %v; want an error with %q", test.path, p, err, test.want)
 		}
 	}
@@ -200,7 +192,7 @@ func TestHoldsDay(t *testing.T) {
 			key, _, _ := strings.Cut(segment, "=")
 			keys = append(keys, key)
 		}
-		p, err := ParsePartition(partitioned(t, keys...), test.path)
+		p, err := ParsePartition(rowtest.Partitioned(t, keys...), test.path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +206,7 @@ func FuzzParsePartition(f *testing.F) {
 	for _, seed := range []string{"event_type=SMS_MESSAGE/event_month=2022-01-01", "event_type=_xFF_/event_month=0001-01-01", "event_type=/event_month=9999-12-01"} {
 		f.Add(seed)
 	}
-	table := partitioned(f, "event_type", "event_month")
+	table := rowtest.Partitioned(f, "event_type", "event_month")
 	f.Fuzz(func(t *testing.T, path string) {
 		p, err := ParsePartition(table, path)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // builder makes rows of events, one after another, and batches of rows.
@@ -49,7 +50,7 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 	}
 	slices.SortFunc(byName, func(a, b int) int { return strings.Compare(columns[a].Name, columns[b].Name) })
 	b := &builder{
-		table: table, columns: columns, schema: schemas.Arrow(columns),
+		table: table, columns: columns, schema: records.Schema(columns),
 		protections: protected,
 		trees:       make(map[string]*tree),
 		event: event{

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // column is an Arrow column under construction. Unlike Arrow's builders it can
@@ -143,5 +144,5 @@ func (c *column) digest(row int) schemas.Digest {
 
 // array is Arrow's view of the column, whose memory it has.
 func (c *column) array(dt arrow.DataType) arrow.Array {
-	return schemas.NewArray(c.Type, dt, c.rows, array.UnknownNullCount, c.validity(), c.ints, c.ends, c.data)
+	return records.NewArray(c.Type, dt, c.rows, array.UnknownNullCount, c.validity(), c.ints, c.ends, c.data)
 }

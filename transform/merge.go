@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // The rule of merging: a new row replaces the published row with the same
@@ -33,7 +34,7 @@ type Diff struct {
 	Added     int64 // new rows whose id is not published in the partition
 	Changed   int64 // new rows that replace a published row of other content
 	Unchanged int64 // new rows that are published as they are
-	// AddedDays are the identity days (schemas.IdentityDays) of the new rows
+	// AddedDays are the identity days (records.IdentityDays) of the new rows
 	// whose id is not published in the partition: if one of them has come from
 	// another partition, its row there has that day.
 	AddedDays Days
@@ -63,7 +64,7 @@ func CollectDays(table schemas.Table, rows Rows) (Days, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, day := range schemas.IdentityDays(table.Columns, batch) {
+		for _, day := range records.IdentityDays(table.Columns, batch) {
 			days[day] = struct{}{}
 		}
 	}
@@ -86,7 +87,7 @@ func Compare(table schemas.Table, incoming, published Rows, absent func(prospect
 		if err != nil {
 			return Diff{}, err
 		}
-		contents, days := schemas.RowDigests(table.Columns, batch), schemas.IdentityDays(table.Columns, batch)
+		contents, days := records.Digests(table.Columns, batch), records.IdentityDays(table.Columns, batch)
 		for i, id := range RowIDs(table, batch) {
 			if _, twice := fresh[id]; twice {
 				return Diff{}, fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
@@ -101,7 +102,7 @@ func Compare(table schemas.Table, incoming, published Rows, absent func(prospect
 		if err != nil {
 			return d, err
 		}
-		contents, ids := schemas.RowDigests(table.Columns, batch), RowIDs(table, batch)
+		contents, ids := records.Digests(table.Columns, batch), RowIDs(table, batch)
 		prospects, typeOf, missing := batch.Column(at).(*array.String), types.of(batch), make([]bool, len(ids))
 		for i, id := range ids {
 			now, replaced := fresh[id]

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 	"prospector/transform"
 )
 
@@ -45,7 +46,7 @@ var errStream = errors.New("the stream broke")
 
 func batchOf(versions []string) arrow.Record {
 	columns := schemas.KnockEvents().Columns
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schemas.Arrow(columns))
+	b := array.NewRecordBuilder(memory.DefaultAllocator, records.Schema(columns))
 	for _, v := range versions {
 		if v == "" {
 			continue
@@ -437,7 +438,7 @@ func ofType(eventType string, table schemas.Table, rows transform.Rows) transfor
 				}
 				columns = append(columns, types.NewArray())
 			}
-			if !yield(array.NewRecord(schemas.Arrow(table.Columns), columns, batch.NumRows()), nil) {
+			if !yield(array.NewRecord(records.Schema(table.Columns), columns, batch.NumRows()), nil) {
 				return
 			}
 		}

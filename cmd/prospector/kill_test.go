@@ -13,7 +13,8 @@ import (
 	"time"
 
 	"prospector/schemas"
-	"prospector/sink"
+	"prospector/schemas/records"
+	"prospector/sink/parquetfile"
 )
 
 const killedConfig = `
@@ -142,11 +143,11 @@ func contentOf(t *testing.T, dir, job string) map[string]schemas.Digest {
 			return err
 		}
 		var sum schemas.Digest
-		for batch, err := range sink.Read(context.Background(), f, info.Size(), table) {
+		for batch, err := range parquetfile.Read(context.Background(), f, info.Size(), table) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			for _, d := range schemas.RowDigests(table.Columns, batch) {
+			for _, d := range records.Digests(table.Columns, batch) {
 				sum = sum.Add(d)
 			}
 		}

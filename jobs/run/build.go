@@ -21,7 +21,10 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
+	"prospector/schemas/records"
 	"prospector/sink"
+	"prospector/sink/parquetfile"
+	"prospector/sink/stage"
 	"prospector/transform"
 )
 
@@ -31,17 +34,17 @@ type builder struct {
 	job     jobs.Job
 	schema  string // the fingerprint of the job's table
 	prior   map[string]*plan.Refreshed
-	staging *sink.Stage
+	staging *stage.Stage
 	// former has the published rows when the table is another one now; else it
 	// is nil, and the published files have them.
-	former *sink.Stage
+	former *stage.Stage
 	// recovered has the published rows of partitions with damaged files that no
 	// sink has intact; nil where there are none.
-	recovered *sink.Stage
+	recovered *stage.Stage
 	// kept has, of partitions that were compared, the published rows that no new
 	// row replaces, so that a published file is read once. They are few where the
 	// source gives all events; what does not fit in memory is read again.
-	kept *sink.Stage
+	kept *stage.Stage
 	dir  string
 	read *reading
 	// waiting are the prospects whose rows are deleted only after another empty read.
@@ -90,10 +93,10 @@ type draft struct {
 	path string
 	// eventType is the type of its events, or "" when its path does not name it.
 	eventType string
-	staged    sink.Staged // zero Rows: no new ones
-	in        string      // the sink that has the published rows, "" for none
-	from      *sink.Stage // that has them instead
-	largest   int64       // bytes of the largest row of from
+	staged    stage.Staged // zero Rows: no new ones
+	in        string       // the sink that has the published rows, "" for none
+	from      *stage.Stage // that has them instead
+	largest   int64        // bytes of the largest row of from
 	old       state.Partition
 	// gone says that the partition is of a table with other keys: it is not
 	// read, and its rows are in others now.
@@ -230,7 +233,7 @@ func (b *builder) count(drafts []*draft) {
 // release lets go of the rows, which are in the files now.
 func (b *builder) release() error {
 	err := errors.Join(b.staging.Close(), b.kept.Close())
-	for _, s := range []*sink.Stage{b.former, b.recovered} {
+	for _, s := range []*stage.Stage{b.former, b.recovered} {
 		if s != nil {
 			err = errors.Join(err, s.Close())
 		}
@@ -314,7 +317,7 @@ func (b *builder) drafts() (drafts []*draft) {
 			}
 		}
 	}
-	for _, s := range []*sink.Stage{b.former, b.recovered} {
+	for _, s := range []*stage.Stage{b.former, b.recovered} {
 		if s == nil {
 			continue
 		}
@@ -412,7 +415,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 			if d.kept = d.kept && !b.kept.Full(); !d.kept {
 				return nil
 			}
-			rows, err := sink.ReshapeBatch(rows, b.job.Table, d.staged.Partition, b.job.Table)
+			rows, err := stage.ReshapeBatch(rows, b.job.Table, d.staged.Partition, b.job.Table)
 			if err != nil {
 				return err
 			}
@@ -439,7 +442,7 @@ func (b *builder) absent(prospect string) transform.Absence {
 }
 
 // keeps gives the published rows of a draft that stay.
-func (b *builder) keeps(ctx context.Context, d *draft) (sink.Rows, error) {
+func (b *builder) keeps(ctx context.Context, d *draft) (records.Rows, error) {
 	if d.kept {
 		return transform.Without(b.job.Table, b.kept.Rows(d.path), d.removed), nil
 	}
@@ -541,9 +544,9 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 		if err != nil {
 			return o, err
 		}
-		rows = sink.Merge(b.job.Table, rows, kept)
+		rows = stage.Merge(b.job.Table, rows, kept)
 	}
-	options := sink.WriteOptions{Job: b.job.Name, CreatedBy: jobs.CreatedBy(), Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
+	options := parquetfile.Options{Job: b.job.Name, CreatedBy: jobs.CreatedBy(), Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
 	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Table, options, rows)
 	if err == nil && (w.rows != o.Rows.After || unchanged && w.content != d.old.Content) {
 		err = fmt.Errorf("%d rows were to be written, but %d were; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
@@ -563,12 +566,12 @@ type written struct {
 }
 
 // write makes the files of a partition, and has the second reader prove each.
-func (s *Session) write(ctx context.Context, stem, path string, table schemas.Table, o sink.WriteOptions, rows sink.Rows) (w written, err error) {
+func (s *Session) write(ctx context.Context, stem, path string, table schemas.Table, o parquetfile.Options, rows records.Rows) (w written, err error) {
 	partition, err := sink.ParsePartition(table, path)
 	if err != nil {
 		return w, err
 	}
-	if w.files, err = sink.Write(ctx, stem, table, o, rows); err != nil {
+	if w.files, err = parquetfile.Write(ctx, stem, table, o, rows); err != nil {
 		return w, err
 	}
 	for _, f := range w.files {
@@ -605,7 +608,7 @@ func (s *Session) prove(ctx context.Context, table schemas.Table, partition sink
 }
 
 // published are a partition's published rows.
-func (b *builder) published(ctx context.Context, d *draft) sink.Rows {
+func (b *builder) published(ctx context.Context, d *draft) records.Rows {
 	if d.from != nil {
 		return d.from.Rows(d.path)
 	}

@@ -15,6 +15,7 @@ import (
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
+	"prospector/sink/parquetfile"
 	"prospector/sink/store"
 	"prospector/sink/verify"
 	"prospector/transform"
@@ -164,7 +165,7 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if o.Rows.After == 0 {
 		return o, nil
 	}
-	options := sink.WriteOptions{Job: e.owned.Table, CreatedBy: jobs.CreatedBy(), Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
+	options := parquetfile.Options{Job: e.owned.Table, CreatedBy: jobs.CreatedBy(), Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
 	if declared, ok := e.declared(e.block.Address); ok {
 		options.Compression, options.TargetSize = string(declared.Compression), declared.TargetFileSize
 	}

@@ -15,6 +15,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
+	"prospector/schemas/records"
 	"prospector/sink"
 	"prospector/transform"
 )
@@ -418,8 +419,8 @@ func (s *sampling) take(ctx context.Context) error {
 	}
 	prospects, moments := make(map[string]map[string]bool), make(map[moment]bool)
 	err := s.each(func(d *draft) bool { return d.absent > 0 && (!s.keyed() || s.types[d.eventType]) },
-		func(d *draft) sink.Rows { return s.published(ctx, d) },
-		func(d *draft) sink.Rows { return s.staging.Rows(d.path) },
+		func(d *draft) records.Rows { return s.published(ctx, d) },
+		func(d *draft) records.Rows { return s.staging.Rows(d.path) },
 		func(t plan.Trace) {
 			if prospects[t.Type] == nil {
 				prospects[t.Type] = make(map[string]bool)
@@ -437,8 +438,8 @@ func (s *sampling) take(ctx context.Context) error {
 		return err
 	}
 	return s.each(func(d *draft) bool { return d.diff.Added > 0 },
-		func(d *draft) sink.Rows { return s.staging.Rows(d.path) },
-		func(d *draft) sink.Rows { return s.published(ctx, d) },
+		func(d *draft) records.Rows { return s.staging.Rows(d.path) },
+		func(d *draft) records.Rows { return s.published(ctx, d) },
 		func(t plan.Trace) {
 			sampled := moments[moment{t.Type, t.Created}]
 			for _, of := range prospects {
@@ -460,7 +461,7 @@ func (s *sampling) explain(e *plan.TypeEvidence, c *typeCount, types ...string) 
 }
 
 // each visits the rows of some drafts that are in one place and not in another.
-func (s *sampling) each(which func(*draft) bool, in, notIn func(*draft) sink.Rows, visit func(plan.Trace)) error {
+func (s *sampling) each(which func(*draft) bool, in, notIn func(*draft) records.Rows, visit func(plan.Trace)) error {
 	for _, d := range s.drafts {
 		if d.gone || !which(d) {
 			continue

@@ -18,7 +18,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/state"
-	"prospector/sink"
+	"prospector/sink/stage"
 )
 
 // hugeRow is about how many bytes a row of the test has.
@@ -137,11 +137,11 @@ func TestLargeRowsAreBuiltAlone(t *testing.T) {
 		return state.Partition{Files: []state.File{{Rows: rows, Object: state.Object{Size: size}}}}
 	}
 	large := map[string]*draft{
-		"staged":                       {staged: sink.Staged{LargestRow: largeRow}},
+		"staged":                       {staged: stage.Staged{LargestRow: largeRow}},
 		"in a stage of published rows": {largest: largeRow},
 		"published":                    {old: published(60<<20, 2)},
 	}
-	drafts := []*draft{{}, {}, {staged: sink.Staged{LargestRow: largeRow - 1}}, {old: published(256<<20, 1_000_000)}}
+	drafts := []*draft{{}, {}, {staged: stage.Staged{LargestRow: largeRow - 1}}, {old: published(256<<20, 1_000_000)}}
 	for name, d := range large {
 		if !d.hasLargeRows() {
 			t.Errorf("%s: it has no large rows", name)

@@ -8,13 +8,14 @@ import (
 
 	"prospector/jobs/state"
 	"prospector/schemas"
-	"prospector/sink"
+	"prospector/schemas/records"
+	"prospector/sink/parquetfile"
 	"prospector/sink/store"
 )
 
 // readPublished gives the rows of published files, one after the other. Each is
 // opened when it is its turn.
-func readPublished(ctx context.Context, from store.Store, files []state.File, table schemas.Table, dir string) sink.Rows {
+func readPublished(ctx context.Context, from store.Store, files []state.File, table schemas.Table, dir string) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, f := range files {
 			if !readFile(ctx, from, f, table, dir, yield) {
@@ -32,7 +33,7 @@ func readFile(ctx context.Context, from store.Store, f state.File, table schemas
 		return false
 	}
 	defer r.Close()
-	for batch, err := range sink.Read(ctx, r, f.Size, table) {
+	for batch, err := range parquetfile.Read(ctx, r, f.Size, table) {
 		if err != nil {
 			err = fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
 		}

@@ -17,7 +17,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
-	"prospector/sink"
+	"prospector/sink/stage"
 	"prospector/transform"
 )
 
@@ -37,7 +37,7 @@ const (
 
 // reading is what the source gave.
 type reading struct {
-	stage      *sink.Stage
+	stage      *stage.Stage
 	quarantine *quarantine
 	books      transform.Books
 	survey     schemas.Survey
@@ -88,7 +88,7 @@ const maxFailures = 50
 var errDown = fmt.Errorf("%d prospects in a row failed", maxFailures)
 
 // read pages through all events of every prospect, and stages their rows.
-func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *sink.Stage, rejected *quarantine, known func(string) bool, waiting *emptyList) (*reading, error) {
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine, known func(string) bool, waiting *emptyList) (*reading, error) {
 	journal, err := s.openJournal(job, from.binding)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)

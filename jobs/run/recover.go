@@ -13,7 +13,9 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas/records"
 	"prospector/sink"
+	"prospector/sink/stage"
 	"prospector/sink/store"
 	"prospector/sink/verify"
 	"prospector/transform"
@@ -23,7 +25,7 @@ import (
 // where files of them are damaged: the rows of intact files, and the coherent rows
 // of damaged ones. It gives nil where there are no such partitions. The rows of a
 // table that is rewritten are not recovered.
-func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, rewritten bool, dir string) (*sink.Stage, error) {
+func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, rewritten bool, dir string) (*stage.Stage, error) {
 	var r *recovery
 	for _, path := range plan.Partitions(p.Found.Prior) {
 		partition, err := sink.ParsePartition(job.Table, path)
@@ -32,7 +34,7 @@ func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, r
 			continue
 		}
 		if r == nil {
-			r = &recovery{planning: w, job: job, plan: p, stage: sink.NewStage(job.Table, dir, w.rowMemory()/8)}
+			r = &recovery{planning: w, job: job, plan: p, stage: stage.New(job.Table, dir, w.rowMemory()/8)}
 			w.stages = append(w.stages, r.stage)
 		}
 		if err := r.partition(ctx, partition, files); err != nil {
@@ -76,7 +78,7 @@ type recovery struct {
 	*planning
 	job   jobs.Job
 	plan  *plan.Job
-	stage *sink.Stage
+	stage *stage.Stage
 }
 
 // partition stages one partition: each row once, from an intact file if there is
@@ -187,10 +189,10 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 
 // add stages rows of a partition that are not seen yet and, unless they are proven,
 // coherent. It gives the number of rows, seen ones included.
-func (r *recovery) add(partition sink.Partition, rows sink.Rows, proven bool, seen transform.IDs) (count int64, err error) {
+func (r *recovery) add(partition sink.Partition, rows records.Rows, proven bool, seen transform.IDs) (count int64, err error) {
 	table := r.job.Table
 	added := make(transform.IDs)
-	rows = sink.Reshape(rows, table, partition, table)
+	rows = stage.Reshape(rows, table, partition, table)
 	if !proven {
 		rows = transform.Coherent(table, rows, partition.HoldsDay)
 	}
@@ -217,6 +219,6 @@ func (r *recovery) add(partition sink.Partition, rows sink.Rows, proven bool, se
 	return count, nil
 }
 
-func one(batch arrow.Record) sink.Rows {
+func one(batch arrow.Record) records.Rows {
 	return func(yield func(arrow.Record, error) bool) { yield(batch, nil) }
 }

@@ -12,7 +12,9 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
+	"prospector/schemas/records"
 	"prospector/sink"
+	"prospector/sink/stage"
 	"prospector/transform"
 )
 
@@ -29,7 +31,7 @@ import (
 
 // former stages the published rows of a table that is declared otherwise now, or
 // gives nil when it is not.
-func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*sink.Stage, error) {
+func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*stage.Stage, error) {
 	owned := w.prior.Jobs[job.Address]
 	paths := plan.Partitions(into.Found.Prior)
 	if owned == nil || !slices.ContainsFunc(into.Sinks, func(address string) bool { return outdated(into.Found.Prior[address], into.SchemaFingerprint) }) {
@@ -51,9 +53,9 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so that all of its files would be written anew and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
 				job.Address, keyList(before)))
 	}
-	stage := sink.NewStage(job.Table, dir, w.rowMemory()/2) // that of new rows has the other half
-	w.stages = append(w.stages, stage)
-	r := rewriting{planning: w, job: job, owned: owned, stage: stage, seen: make(transform.IDs)}
+	former := stage.New(job.Table, dir, w.rowMemory()/2) // that of new rows has the other half
+	w.stages = append(w.stages, former)
+	r := rewriting{planning: w, job: job, owned: owned, stage: former, seen: make(transform.IDs)}
 	paths, r.cut = unfinishedLast(into, paths)
 	paths = slices.DeleteFunc(paths, func(path string) bool {
 		_, _, ok := plan.Published(into.Sinks, into.Found.Prior, path)
@@ -77,7 +79,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	if err := r.readAll(ctx, into, paths); err != nil {
 		return nil, err
 	}
-	rewrite.Rows = stage.Facts().Rows
+	rewrite.Rows = former.Facts().Rows
 	into.Output.Rewrite = rewrite
 	if rewrite.Repartitions() {
 		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
@@ -86,7 +88,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 				keyList(before), keyList(job.Table), rewrite.Rows),
 		})
 	}
-	return stage, nil
+	return former, nil
 }
 
 // rewriting stages published rows for another table.
@@ -94,7 +96,7 @@ type rewriting struct {
 	*planning
 	job   jobs.Job
 	owned *state.Job
-	stage *sink.Stage
+	stage *stage.Stage
 	// cut says that an interrupted apply may have left a row in two partitions,
 	// in one of which it was to be taken away: those come last, and only bring
 	// what is not in seen.
@@ -168,11 +170,11 @@ func tableOf(block jobs.Block, owned *state.Job, fingerprint string) (schemas.Ta
 }
 
 // conformed gives rows of a published file the columns of another table.
-func conformed(rows sink.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) sink.Rows {
+func conformed(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
 	if len(schemas.Diff(from, to)) == 0 {
-		return sink.Reshape(rows, from, partition, to)
+		return stage.Reshape(rows, from, partition, to)
 	}
-	return transform.Conform(sink.Reshape(rows, from, partition, from), from, to)
+	return transform.Conform(stage.Reshape(rows, from, partition, from), from, to)
 }
 
 // unfinishedLast puts those paths last that an interrupted apply has left

@@ -20,7 +20,8 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
-	"prospector/sink"
+	"prospector/schemas/records"
+	"prospector/sink/parquetfile"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
 )
@@ -145,7 +146,7 @@ func (h *house) lake(root string) map[string]schemas.Digest {
 		if h.parts {
 			key = filepath.Dir(key)
 		}
-		for _, d := range schemas.RowDigests(h.job().Table.Columns, batch) {
+		for _, d := range records.Digests(h.job().Table.Columns, batch) {
 			out[key] = out[key].Add(d)
 		}
 	})
@@ -171,7 +172,7 @@ func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)
 		if err != nil {
 			return err
 		}
-		for batch, err := range sink.Read(h.Context(), f, info.Size(), h.job().Table) {
+		for batch, err := range parquetfile.Read(h.Context(), f, info.Size(), h.job().Table) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}

@@ -11,7 +11,7 @@ import (
 	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
-	"prospector/sink"
+	"prospector/sink/stage"
 )
 
 // stage reads one job's events and stages the files of what they change.
@@ -53,8 +53,8 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	// An eighth is for published rows that stay beside new ones. They are few, as
 	// most prospects give all of their events again.
-	kept := sink.NewStage(job.Table, filepath.Join(dir, "kept"), limit/8)
-	staging := sink.NewStage(job.Table, dir, limit-limit/8)
+	kept := stage.New(job.Table, filepath.Join(dir, "kept"), limit/8)
+	staging := stage.New(job.Table, dir, limit-limit/8)
 	w.stages = append(w.stages, staging, kept)
 	rejected, err := w.publishedQuarantine(ctx, &out)
 	if err != nil {
@@ -140,7 +140,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 }
 
 // result is what checks see.
-func result(b *builder, staging *sink.Stage, p plan.Job, now time.Time) jobs.Result {
+func result(b *builder, staging *stage.Stage, p plan.Job, now time.Time) jobs.Result {
 	facts := staging.Facts()
 	r := jobs.Result{
 		Rows: facts.Rows, Nulls: facts.Nulls, Newest: facts.Newest,

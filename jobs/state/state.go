@@ -119,7 +119,7 @@ type Partition struct {
 	// Incomplete says that somebody else has deleted or damaged others of its
 	// files, and that no apply has made it whole since.
 	Incomplete bool `json:"incomplete,omitempty"`
-	// Days is the range of its rows' schemas.IdentityDays; nil when it is not
+	// Days is the range of its rows' records.IdentityDays; nil when it is not
 	// known. An event that is new elsewhere, on a day that is not among them,
 	// has not left this partition, so it need not be read for that.
 	Days *Days `json:"days,omitempty"`

@@ -11,7 +11,7 @@ import (
 	"github.com/xitongsys/parquet-go/parquet"
 
 	"prospector/schemas"
-	"prospector/sink"
+	"prospector/schemas/records"
 )
 
 // Salvaged is what can still be read of a damaged file.
@@ -104,13 +104,13 @@ func recorded(ctx context.Context, file io.ReaderAt, size int64, table schemas.T
 }
 
 // Read gives the rows that Salvage found in r, with the columns of the table's files.
-func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) sink.Rows {
+func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		rows := s.open(&source{r: r})
 		for _, c := range rows.columns {
 			c.keep()
 		}
-		schema := schemas.Arrow(s.table.Columns)
+		schema := records.Schema(s.table.Columns)
 		for {
 			n, err := rows.next(ctx)
 			if err != nil {
@@ -204,5 +204,5 @@ func (k *kept) array(kind schemas.Type, dt arrow.DataType, rows []int) arrow.Arr
 		texts = append(texts, k.texts[row]...)
 		ends = append(ends, int32(len(texts)))
 	}
-	return schemas.NewArray(kind, dt, len(rows), nulls, valid, words, ends, texts)
+	return records.NewArray(kind, dt, len(rows), nulls, valid, words, ends, texts)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/xitongsys/parquet-go/parquet"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // salvaged gives the digests of the rows that are read from a damaged file, after
@@ -30,7 +31,7 @@ func salvaged(t testing.TB, data []byte, table schemas.Table) []schemas.Digest {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range schemas.RowDigests(table.Columns, batch) {
+		for _, d := range records.Digests(table.Columns, batch) {
 			digests = append(digests, d)
 			content = content.Add(d)
 		}

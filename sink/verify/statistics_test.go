@@ -13,7 +13,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	format "github.com/xitongsys/parquet-go/parquet"
 
-	"prospector/sink"
+	"prospector/sink/parquetfile"
 )
 
 // The values of one column, as the lake's writer may meet them: whatever it then
@@ -68,8 +68,8 @@ func TestWriterStatistics(t *testing.T) {
 					rows[i][indexOf(table, test.column)] = value
 				}
 				batch := recordOf(t, arrow.NewSchema(fieldsOf(table, written{}), nil), rows)
-				files, err := sink.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
-					sink.WriteOptions{Job: "prospect_events", Compression: codec, CreatedBy: createdBy},
+				files, err := parquetfile.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
+					parquetfile.Options{Job: "prospect_events", Compression: codec, CreatedBy: createdBy},
 					func(yield func(arrow.Record, error) bool) { yield(batch, nil) })
 				if err != nil {
 					t.Fatal(err)

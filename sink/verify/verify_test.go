@@ -18,6 +18,7 @@ import (
 
 	"prospector/schemas"
 	"prospector/sink"
+	"prospector/sink/parquetfile"
 )
 
 var partition = sink.PartitionOf(everyType(), "SMS_MESSAGE", day)
@@ -119,8 +120,8 @@ func TestAgreesWithTheWriter(t *testing.T) {
 	rows := events(table, 20_000, 9)
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
 		t.Run(codec, func(t *testing.T) {
-			files, err := sink.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
-				sink.WriteOptions{Job: "prospect_events", Compression: codec, CreatedBy: createdBy},
+			files, err := parquetfile.Write(t.Context(), filepath.Join(t.TempDir(), "part"), table,
+				parquetfile.Options{Job: "prospect_events", Compression: codec, CreatedBy: createdBy},
 				func(yield func(arrow.Record, error) bool) {
 					for batch := range slices.Chunk(rows, 3000) {
 						if !yield(recordOf(t, schema, batch), nil) {

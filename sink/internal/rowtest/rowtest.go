@@ -1,4 +1,7 @@
-package sink
+// Package rowtest makes rows, batches and streams for the tests of the packages
+// below sink, and computes from the rows, one by one, what those packages must
+// return.
+package rowtest
 
 import (
 	"cmp"
@@ -6,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,11 +20,15 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
-// everyType is the built-in table with further columns, so that it has all types
+// SecondsPerDay is the length of a day.
+const SecondsPerDay = 24 * 60 * 60
+
+// EveryType is the built-in table with further columns, so that it has all types
 // of values, and one that is protected.
-var everyType = sync.OnceValue(func() schemas.Table {
+var EveryType = sync.OnceValue(func() schemas.Table {
 	table, err := schemas.KnockEvents().Declare(
 		schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}},
 		schemas.Column{Name: "score", Type: schemas.Float64, From: []string{"score"}},
@@ -37,11 +45,11 @@ var everyType = sync.OnceValue(func() schemas.Table {
 
 // row is a row as a test sees it: string (also JSON), int64 (also microseconds),
 // float64, bool or int32 (days) by column; NULLs are left out.
-type row map[string]any
+type Row map[string]any
 
-// batchOf makes a batch of rows.
-func batchOf(columns []schemas.Column, rows []row) arrow.Record {
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schemas.Arrow(columns))
+// Batch makes a batch of rows.
+func Batch(columns []schemas.Column, rows []Row) arrow.Record {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, records.Schema(columns))
 	for _, r := range rows {
 		for i, c := range columns {
 			value := r[c.Name]
@@ -68,11 +76,11 @@ func batchOf(columns []schemas.Column, rows []row) arrow.Record {
 	return b.NewRecord()
 }
 
-// rowsOf reads a batch back.
-func rowsOf(batch arrow.Record) []row {
-	rows := make([]row, batch.NumRows())
+// RowsOf reads a batch back.
+func RowsOf(batch arrow.Record) []Row {
+	rows := make([]Row, batch.NumRows())
 	for i := range rows {
-		rows[i] = make(row)
+		rows[i] = make(Row)
 	}
 	for c, field := range batch.Schema().Fields() {
 		for i := range rows {
@@ -99,27 +107,27 @@ func rowsOf(batch arrow.Record) []row {
 }
 
 // collect reads a stream to its end.
-func collect(rows Rows) (all []row, err error) {
+func Collect(rows records.Rows) (all []Row, err error) {
 	for batch, err := range rows {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, rowsOf(batch)...)
+		all = append(all, RowsOf(batch)...)
 	}
 	return all, nil
 }
 
-func mustCollect(t testing.TB, rows Rows) []row {
+func MustCollect(t testing.TB, rows records.Rows) []Row {
 	t.Helper()
-	all, err := collect(rows)
+	all, err := Collect(rows)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
 }
 
-// streamOf gives batches, and then the error if there is one.
-func streamOf(err error, batches ...arrow.Record) Rows {
+// Stream gives batches, and then the error if there is one.
+func Stream(err error, batches ...arrow.Record) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, b := range batches {
 			if !yield(b, nil) {
@@ -132,7 +140,7 @@ func streamOf(err error, batches ...arrow.Record) Rows {
 	}
 }
 
-var errStream = errors.New("the stream broke")
+var ErrStream = errors.New("the stream broke")
 
 // texts are worth writing: empty, Unicode, NUL, long, and much repeated.
 var texts = []string{"", "a", "Grüße 😀", "\x00", "line\nbreak", strings.Repeat("long ", 100), "confirmed", "IN_PERSON"}
@@ -156,21 +164,21 @@ func someValue(rng *rand.Rand, kind schemas.Type) any {
 	return texts[rng.IntN(len(texts))]
 }
 
-// someRows makes n rows with distinct ids, of a few partitions, with NULLs in
+// SomeRows makes n rows with distinct ids, of a few partitions, with NULLs in
 // every column that may have them and times on both sides of 1970. Few moments
 // and prospects make many ties.
-func someRows(rng *rand.Rand, n int) []row {
-	rows := make([]row, n)
+func SomeRows(rng *rand.Rand, n int) []Row {
+	rows := make([]Row, n)
 	for i := range rows {
-		micros := rng.Int64N(40*secondsADay)*1e6 - 20*secondsADay*1e6
+		micros := rng.Int64N(40*SecondsPerDay)*1e6 - 20*SecondsPerDay*1e6
 		if rng.IntN(2) == 0 {
-			micros = micros / (secondsADay * 1e6) * secondsADay * 1e6
+			micros = micros / (SecondsPerDay * 1e6) * SecondsPerDay * 1e6
 		}
-		day := micros / (secondsADay * 1e6)
-		if micros%(secondsADay*1e6) < 0 {
+		day := micros / (SecondsPerDay * 1e6)
+		if micros%(SecondsPerDay*1e6) < 0 {
 			day--
 		}
-		r := row{
+		r := Row{
 			"event_id": fmt.Sprintf("id-%06d", i), "prospect_id": fmt.Sprint(rng.IntN(10)),
 			"event_type": []string{"SMS_MESSAGE", "EMAIL MESSAGE", "APPOINTMENT_CREATED"}[rng.IntN(3)], "event_date": int32(day),
 		}
@@ -182,7 +190,7 @@ func someRows(rng *rand.Rand, n int) []row {
 		case 2:
 			r["event_time"], r["created_at"] = micros, rng.Int64N(1e15)
 		}
-		for _, c := range everyType().Columns {
+		for _, c := range EveryType().Columns {
 			if _, ok := r[c.Name]; ok || c.Name == "event_time" || c.Name == "created_at" || rng.IntN(2) == 0 {
 				continue
 			}
@@ -195,10 +203,10 @@ func someRows(rng *rand.Rand, n int) []row {
 }
 
 // only gives the rows what those columns have of them.
-func only(columns []schemas.Column, rows []row) []row {
-	out := make([]row, len(rows))
+func Only(columns []schemas.Column, rows []Row) []Row {
+	out := make([]Row, len(rows))
 	for i, r := range rows {
-		out[i] = make(row)
+		out[i] = make(Row)
 		for _, c := range columns {
 			if v, ok := r[c.Name]; ok {
 				out[i][c.Name] = v
@@ -208,34 +216,34 @@ func only(columns []schemas.Column, rows []row) []row {
 	return out
 }
 
-// sortRows puts rows into the order of the files, as Rows documents it.
-func sortRows(rows []row) {
-	at := func(r row) int64 {
+// Sort puts rows into the order of the files, as Rows documents it.
+func Sort(rows []Row) {
+	at := func(r Row) int64 {
 		if v, ok := r["event_time"]; ok {
 			return v.(int64)
 		}
 		return r["created_at"].(int64)
 	}
-	slices.SortFunc(rows, func(a, b row) int {
+	slices.SortFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(at(a), at(b)),
 			cmp.Compare(a["prospect_id"].(string), b["prospect_id"].(string)),
 			cmp.Compare(a["event_id"].(string), b["event_id"].(string)))
 	})
 }
 
-// digestOf computes the digest of rows from the values, one by one.
-func digestOf(columns []schemas.Column, rows []row) (content schemas.Digest) {
+// Digest computes the digest of rows from the values, one by one.
+func Digest(columns []schemas.Column, rows []Row) (content schemas.Digest) {
 	for _, r := range rows {
 		var sum schemas.Digest
 		for _, c := range columns {
-			sum = sum.Add(digestOfValue(c.Name, r[c.Name]))
+			sum = sum.Add(DigestValue(c.Name, r[c.Name]))
 		}
 		content = content.Add(sum.Seal())
 	}
 	return content
 }
 
-func digestOfValue(column string, v any) schemas.Digest {
+func DigestValue(column string, v any) schemas.Digest {
 	switch h := schemas.HashValuesOf(column); v := v.(type) {
 	case string:
 		return h.String(v)
@@ -253,20 +261,79 @@ func digestOfValue(column string, v any) schemas.Digest {
 
 // cut makes batches of rows, of random sizes, some empty and some sliced out of
 // larger ones.
-func cut(rng *rand.Rand, columns []schemas.Column, rows []row) (batches []arrow.Record) {
+func Cut(rng *rand.Rand, columns []schemas.Column, rows []Row) (batches []arrow.Record) {
 	for len(rows) > 0 {
 		n := min(1+rng.IntN(40), len(rows))
 		switch rng.IntN(4) {
 		case 0:
-			batches = append(batches, batchOf(columns, nil))
+			batches = append(batches, Batch(columns, nil))
 		case 1:
-			larger := slices.Concat(someRows(rng, 3), rows[:n], someRows(rng, 2))
-			batches = append(batches, batchOf(columns, larger).NewSlice(3, int64(3+n)))
+			larger := slices.Concat(SomeRows(rng, 3), rows[:n], SomeRows(rng, 2))
+			batches = append(batches, Batch(columns, larger).NewSlice(3, int64(3+n)))
 			rows = rows[n:]
 		default:
-			batches = append(batches, batchOf(columns, rows[:n]))
+			batches = append(batches, Batch(columns, rows[:n]))
 			rows = rows[n:]
 		}
 	}
 	return batches
+}
+
+func Partitioned(t testing.TB, keys ...string) schemas.Table {
+	t.Helper()
+	table, err := EveryType().PartitionedBy(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+const EventCount = 1_000_000
+
+// Events makes a million rows as the flattener does: batches of prospects,
+// each with its events over some days, most of them messages.
+func Events(table schemas.Table, days int32) (batches []arrow.Record, size int64) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	words := strings.Fields("hello I am looking for two bedrooms with a view from March on is it still free thanks Ada")
+	rows := make([]Row, 0, 8<<10)
+	for i := range EventCount {
+		d := 19000 + rng.Int32N(days)
+		micros := (int64(d)*SecondsPerDay + rng.Int64N(SecondsPerDay)) * 1e6
+		r := Row{
+			"event_id": fmt.Sprintf("%020x", rng.Uint64()), "prospect_id": fmt.Sprint(47_000_000 + i/20), "event_date": d,
+			"event_time": micros, "created_at": micros + 1, "source_title": "Property Website",
+			"agent_username": fmt.Sprintf("e5e42ae3-a3fa-48ae-a5c5-92ca704d%04x", rng.IntN(200)),
+		}
+		if kind := rng.IntN(6); kind == 0 {
+			r["event_type"], r["description"] = "APPOINTMENT_CREATED", "A tour appointment was scheduled via knock"
+			r["appointment_start_time"], r["appointment_end_time"] = micros+3600e6, micros+5400e6
+			r["appointment_status"], r["appointment_tour_type"] = "confirmed", "IN_PERSON"
+		} else {
+			r["event_type"], r["description"] = fmt.Sprint("KIND_", kind, "_MESSAGE"), "A message was sent"
+			r["message_direction"], r["message_from"], r["message_to"] = "inbound", fmt.Sprintf("+1555%07d", i), "+15550000000"
+			body := make([]string, 5+rng.IntN(40))
+			for j := range body {
+				body[j] = words[rng.IntN(len(words))]
+			}
+			r["message_body"] = strings.Join(body, " ")
+		}
+		if rows = append(rows, r); len(rows) == cap(rows) || i == EventCount-1 {
+			b := Batch(table.RowColumns(), rows)
+			batches, size, rows = append(batches, b), size+records.AllocatedBytes(b), rows[:0]
+		}
+	}
+	return batches, size
+}
+
+// FilesIn lists the names in a directory, which need not exist.
+func FilesIn(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }

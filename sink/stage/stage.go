@@ -1,4 +1,7 @@
-package sink
+// Package stage collects the rows of a table in any order and returns them by
+// partition, sorted. Memory is bounded: rows that do not fit are spilled to a
+// temporary file and merged when they are read.
+package stage
 
 import (
 	"cmp"
@@ -15,6 +18,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
 )
 
 // Stage collects the rows of a table as they come, and gives them back by
@@ -69,16 +74,16 @@ const partitionBytes = 512
 
 // Staged is what one partition gets.
 type Staged struct {
-	Partition Partition
+	Partition sink.Partition
 	Rows      int64
 	Content   schemas.Digest
 	// LargestRow is about how many bytes the largest row takes.
 	LargestRow int64
 }
 
-// NewStage makes an empty Stage that holds about limit bytes in memory, and
+// New makes an empty Stage that holds about limit bytes in memory, and
 // spills into dir, which need not exist yet.
-func NewStage(table schemas.Table, dir string, limit int64) *Stage {
+func New(table schemas.Table, dir string, limit int64) *Stage {
 	s := &Stage{
 		table: table, layout: layout{table.Columns, orderOf(table)}, limit: limit,
 		relieve: make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -94,8 +99,8 @@ func NewStage(table schemas.Table, dir string, limit int64) *Stage {
 // Add takes the rows of a batch, in any order, with the columns of
 // Table.RowColumns. It keeps nothing of the batch itself.
 func (s *Stage) Add(batch arrow.Record) error {
-	contents := schemas.RowDigests(s.table.Columns, batch)
-	columns := sourcesOf(s.table.Columns, batch)
+	contents := records.Digests(s.table.Columns, batch)
+	columns := records.ColumnsOf(s.table.Columns, batch)
 	grown := int64(0)
 	for row, p := range s.partitions(batch) {
 		p.mu.Lock()
@@ -162,7 +167,7 @@ func (s *Stage) partition(eventType string, day int32) *partition {
 		return p
 	}
 	eventType = strings.Clone(eventType) // it points into a batch
-	of := PartitionOf(s.table, eventType, day)
+	of := sink.PartitionOf(s.table, eventType, day)
 	p, ok := s.byPath[of.Path]
 	if !ok {
 		p = &partition{Staged: Staged{Partition: of}}
@@ -186,7 +191,7 @@ func (s *Stage) Partitions() []Staged {
 
 // Rows are those of one partition, with the columns of the table's files. There
 // are none when the stage has no such partition.
-func (s *Stage) Rows(path string) Rows {
+func (s *Stage) Rows(path string) records.Rows {
 	p := s.byPath[path]
 	if p == nil {
 		return func(func(arrow.Record, error) bool) {}

@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"bufio"
@@ -6,14 +6,16 @@ import (
 	"hash"
 	"hash/crc32"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
 )
 
 // part is one file that is being written.
@@ -27,7 +29,7 @@ type part struct {
 	// encoded.
 	rows, bytes int64
 
-	summary Summary
+	summary sink.Summary
 	timed   bool // a time was seen
 	// The range of identity days.
 	first, last int32
@@ -44,8 +46,8 @@ func (p *part) room(batch arrow.Record) int64 {
 	most = min(most, batch.NumRows())
 	_, compressed := p.parquet.open()
 	left := p.target - p.out.size - compressed
-	n := 1 + sort.Search(int(most-1), func(n int) bool { return valueBytes(batch, 0, n+1) >= left })
-	if valueBytes(batch, 0, n) < rowGroupEncoded {
+	n := 1 + sort.Search(int(most-1), func(n int) bool { return records.ValueBytes(batch, 0, n+1) >= left })
+	if records.ValueBytes(batch, 0, n) < rowGroupEncoded {
 		return int64(n)
 	}
 	for row := range n {
@@ -59,7 +61,7 @@ func (p *part) room(batch arrow.Record) int64 {
 // hugeRow reports whether a row is as large as a row group should be. It ends its
 // row group, so that neither the writer nor a reader has two of them in memory.
 func hugeRow(batch arrow.Record, row int) bool {
-	return valueBytes(batch, row, row+1) >= rowGroupEncoded
+	return records.ValueBytes(batch, row, row+1) >= rowGroupEncoded
 }
 
 // full reports whether the open row group ends.
@@ -74,25 +76,13 @@ func (p *part) full() bool {
 	return p.rows >= rowGroupRows || p.bytes >= rowGroupBytes
 }
 
-// valueBytes is about how many bytes the rows of a batch take from start to before
-// end.
-func valueBytes(batch arrow.Record, start, end int) int64 {
-	bytes := 8 * (end - start) * int(batch.NumCols())
-	for _, column := range batch.Columns() {
-		if texts, ok := column.(*array.String); ok {
-			bytes += texts.ValueOffset(end) - texts.ValueOffset(start)
-		}
-	}
-	return int64(bytes)
-}
-
 func (p *part) add(batch arrow.Record) error {
 	if err := p.parquet.write(batch); err != nil {
 		return err
 	}
 	p.summarise(batch)
 	rows := int(batch.NumRows())
-	p.rows, p.bytes = p.rows+int64(rows), p.bytes+valueBytes(batch, 0, rows)
+	p.rows, p.bytes = p.rows+int64(rows), p.bytes+records.ValueBytes(batch, 0, rows)
 	if !p.full() && !hugeRow(batch, rows-1) {
 		return nil
 	}
@@ -101,17 +91,17 @@ func (p *part) add(batch arrow.Record) error {
 }
 
 // finish writes the footer, and gives the file.
-func (p *part) finish(job string) (File, error) {
+func (p *part) finish(job string) (sink.File, error) {
 	err := p.parquet.finish([][2]string{ // in the same order in every file
-		{MetadataJob, job},
-		{MetadataSchema, p.table.Fingerprint()},
-		{MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
-		{MetadataContent, p.summary.Content.String()},
+		{sink.MetadataJob, job},
+		{sink.MetadataSchema, p.table.Fingerprint()},
+		{sink.MetadataRows, strconv.FormatInt(p.summary.Rows, 10)},
+		{sink.MetadataContent, p.summary.Content.String()},
 	})
 	if err := errors.Join(err, p.out.close(), p.file.Close()); err != nil {
-		return File{}, err
+		return sink.File{}, err
 	}
-	return File{
+	return sink.File{
 		Path: p.file.Name(), Size: p.out.size, CRC32C: p.out.crc.Sum32(), Summary: p.summary,
 		FirstDay: p.first, LastDay: p.last,
 	}, nil
@@ -127,24 +117,24 @@ func (p *part) summarise(batch arrow.Record) {
 	digests := make([]schemas.Digest, batch.NumRows())
 	for i := range p.summary.Columns {
 		c := &p.summary.Columns[i]
-		sum, nulls := schemas.SumValues(c.Name, batch.Column(i), digests)
+		sum, nulls := records.SumValues(c.Name, batch.Column(i), digests)
 		c.Values = c.Values.Add(sum)
 		c.Nulls += nulls
 	}
 	for _, d := range digests {
 		p.summary.Content = p.summary.Content.Add(d.Seal())
 	}
-	for i, day := range schemas.IdentityDays(p.table.Columns, batch) {
+	for i, day := range records.IdentityDays(p.table.Columns, batch) {
 		if p.summary.Rows == 0 && i == 0 {
 			p.first, p.last = day, day
 		}
 		p.first, p.last = min(p.first, day), max(p.last, day)
 	}
 	p.summary.Rows += batch.NumRows()
-	times := sourceOf(batch.Column(orderOf(p.table).time))
+	times := records.ColumnOf(batch.Column(slices.IndexFunc(p.table.Columns, func(c schemas.Column) bool { return c.Name == "event_time" })))
 	for i := range int(batch.NumRows()) {
-		if times.isValid(i) {
-			p.see(times.word(i))
+		if times.IsValid(i) {
+			p.see(times.Word(i))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package schemas
+package records
 
 import (
 	"fmt"
@@ -9,13 +9,15 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas"
 )
 
-func TestArrow(t *testing.T) {
-	schema := Arrow(KnockEvents().RowColumns())
-	for i, c := range KnockEvents().RowColumns() {
+func TestSchema(t *testing.T) {
+	schema := Schema(schemas.KnockEvents().RowColumns())
+	for i, c := range schemas.KnockEvents().RowColumns() {
 		f := schema.Field(i)
-		want := map[Type]string{String: "utf8", Timestamp: "timestamp[us, tz=UTC]", Date: "date32"}[c.Type]
+		want := map[schemas.Type]string{schemas.String: "utf8", schemas.Timestamp: "timestamp[us, tz=UTC]", schemas.Date: "date32"}[c.Type]
 		if f.Name != c.Name || !f.Nullable || f.Type.String() != want {
 			t.Errorf("column %d is %s, want %s %s", i, f, c.Name, want)
 		}
@@ -25,13 +27,13 @@ func TestArrow(t *testing.T) {
 			t.Error("a type that is none passes")
 		}
 	}()
-	Arrow([]Column{{Name: "a", Type: "int"}})
+	Schema([]schemas.Column{{Name: "a", Type: "int"}})
 }
 
 // values makes an array of n values, a third of them NULL, and says what each
 // of them is: nil, a string or an int64.
-func values(rng *rand.Rand, kind Type, n int) (arrow.Array, []any) {
-	b := array.NewBuilder(memory.DefaultAllocator, Arrow([]Column{{Name: "c", Type: kind}}).Field(0).Type)
+func values(rng *rand.Rand, kind schemas.Type, n int) (arrow.Array, []any) {
+	b := array.NewBuilder(memory.DefaultAllocator, Schema([]schemas.Column{{Name: "c", Type: kind}}).Field(0).Type)
 	is := make([]any, n)
 	for i := range is {
 		if rng.IntN(3) == 0 {
@@ -57,7 +59,7 @@ func values(rng *rand.Rand, kind Type, n int) (arrow.Array, []any) {
 
 func TestSumValues(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, kind := range []Type{String, Timestamp, Date} {
+	for _, kind := range []schemas.Type{schemas.String, schemas.Timestamp, schemas.Date} {
 		t.Run(string(kind), func(t *testing.T) {
 			whole, is := values(rng, kind, 1000)
 			for range 50 {
@@ -65,19 +67,19 @@ func TestSumValues(t *testing.T) {
 				to := from + rng.IntN(len(is)-from+1)
 				part := array.NewSlice(whole, int64(from), int64(to))
 
-				before := make([]Digest, to-from)
-				rows := make([]Digest, to-from)
+				before := make([]schemas.Digest, to-from)
+				rows := make([]schemas.Digest, to-from)
 				for i := range rows {
-					rows[i] = Digest{rng.Uint64(), rng.Uint64()}
+					rows[i] = schemas.Digest{Lo: rng.Uint64(), Hi: rng.Uint64()}
 					before[i] = rows[i]
 				}
 				sum, nulls := SumValues("c", part, rows)
 
-				h := HashValuesOf("c")
-				var wantSum Digest
+				h := schemas.HashValuesOf("c")
+				var wantSum schemas.Digest
 				wantNulls := int64(0)
 				for i, v := range is[from:to] {
-					var d Digest
+					var d schemas.Digest
 					switch v := v.(type) {
 					case nil:
 						wantNulls++
@@ -99,25 +101,25 @@ func TestSumValues(t *testing.T) {
 	}
 }
 
-func TestRowDigests(t *testing.T) {
+func TestDigests(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	columns := []Column{{Name: "a", Type: String}, {Name: "b", Type: Timestamp}, {Name: "c", Type: Date}}
+	columns := []schemas.Column{{Name: "a", Type: schemas.String}, {Name: "b", Type: schemas.Timestamp}, {Name: "c", Type: schemas.Date}}
 	arrays := make([]arrow.Array, len(columns))
 	is := make([][]any, len(columns))
 	for i, c := range columns {
 		arrays[i], is[i] = values(rng, c.Type, 100)
 	}
-	whole := array.NewRecord(Arrow(columns), arrays, 100)
+	whole := array.NewRecord(Schema(columns), arrays, 100)
 	// A digest is over the columns asked for; a batch may have more.
 	for n := range len(columns) + 1 {
-		for i, got := range RowDigests(columns[:n], whole.NewSlice(10, 90)) {
-			var sum Digest
+		for i, got := range Digests(columns[:n], whole.NewSlice(10, 90)) {
+			var sum schemas.Digest
 			for c := range n {
 				switch v := is[c][10+i].(type) {
 				case string:
-					sum = sum.Add(HashValuesOf(columns[c].Name).String(v))
+					sum = sum.Add(schemas.HashValuesOf(columns[c].Name).String(v))
 				case int64:
-					sum = sum.Add(HashValuesOf(columns[c].Name).Int64(v))
+					sum = sum.Add(schemas.HashValuesOf(columns[c].Name).Int64(v))
 				}
 			}
 			if got != sum.Seal() {
@@ -130,9 +132,9 @@ func TestRowDigests(t *testing.T) {
 // A row's identity day is that of created_at, else of event_time, also before
 // 1970.
 func TestIdentityDays(t *testing.T) {
-	columns := []Column{{Name: "event_time", Type: Timestamp}, {Name: "created_at", Type: Timestamp}}
+	columns := []schemas.Column{{Name: "event_time", Type: schemas.Timestamp}, {Name: "created_at", Type: schemas.Timestamp}}
 	const day = 24 * 60 * 60 * 1_000_000
-	b := array.NewRecordBuilder(memory.DefaultAllocator, Arrow(columns))
+	b := array.NewRecordBuilder(memory.DefaultAllocator, Schema(columns))
 	add := func(column int, micros any) {
 		if micros == nil {
 			b.Field(column).AppendNull()

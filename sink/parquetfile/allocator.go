@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import "github.com/apache/arrow/go/v15/arrow/memory"
 

@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"math/rand/v2"
@@ -6,21 +6,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"prospector/schemas/records"
+	"prospector/sink/internal/rowtest"
 )
 
 // Rows of any size, also far larger than a block, come back as they were, sorted,
 // and what they take is counted.
 func TestPacked(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	table := everyType()
-	rows := someRows(rng, 1000)
+	table := rowtest.EveryType()
+	rows := rowtest.SomeRows(rng, 1000)
 	for _, i := range []int{3, 500, 999} {
 		rows[i]["message_body"] = strings.Repeat("x", maxBlock+i)
 	}
 	var p packed
 	o := orderOf(table)
-	for _, batch := range cut(rng, table.RowColumns(), rows) {
-		columns := sourcesOf(table.Columns, batch)
+	for _, batch := range rowtest.Cut(rng, table.RowColumns(), rows) {
+		columns := records.ColumnsOf(table.Columns, batch)
 		for row := range int(batch.NumRows()) {
 			p.add(o.micros(columns, row), columns, row)
 		}
@@ -34,9 +37,9 @@ func TestPacked(t *testing.T) {
 	}
 	l := &layout{table.Columns, o}
 	p.sort(l)
-	want := only(table.Columns, rows)
-	sortRows(want)
-	got := mustCollect(t, merge(table, p.extent(1000), func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
+	want := rowtest.Only(table.Columns, rows)
+	rowtest.Sort(want)
+	got := rowtest.MustCollect(t, merge(table, p.extent(1000), func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
 	if !cmp.Equal(want, got) {
 		t.Errorf("there are other rows (-want +got):\n%s", cmp.Diff(want, got))
 	}

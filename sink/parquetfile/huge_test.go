@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"fmt"
@@ -9,34 +9,36 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/sink/internal/rowtest"
+	"prospector/sink/stage"
 )
 
 // Rows that are as large as a row group come back in order from a spill, which has
 // only their keys in the runs. Each is the last of its row group and the only huge
 // one of the batch that it is read in, and is in no dictionary.
 func TestHugeRows(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	text := strings.Repeat("hello, is it still free? ", rowGroupEncoded/25+1)
-	huge := func(of row) bool { s, _ := of["message_body"].(string); return len(s) > spillBytes }
-	var rows []row
+	huge := func(of rowtest.Row) bool { s, _ := of["message_body"].(string); return len(s) > 256<<10 }
+	var rows []rowtest.Row
 	for i := range 60 { // of one time, so that the keys order them
-		r := row{"event_id": fmt.Sprintf("%020x", i*7919%60), "prospect_id": fmt.Sprint(i % 7), "event_time": int64(1), "event_date": int32(0), "event_type": "T"}
+		r := rowtest.Row{"event_id": fmt.Sprintf("%020x", i*7919%60), "prospect_id": fmt.Sprint(i % 7), "event_time": int64(1), "event_date": int32(0), "event_type": "T"}
 		if r["message_body"] = "hi"; i%15 == 3 {
 			r["message_body"] = text + fmt.Sprint(i)
 		}
 		rows = append(rows, r)
 	}
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-	s := NewStage(table, t.TempDir(), 0)
+	s := stage.New(table, t.TempDir(), 0)
 	defer s.Close()
 	for _, r := range rows {
-		if err := s.Add(batchOf(table.RowColumns(), []row{r})); err != nil {
+		if err := s.Add(rowtest.Batch(table.RowColumns(), []rowtest.Row{r})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := only(table.Columns, rows)
-	sortRows(want)
-	var staged []row
+	want := rowtest.Only(table.Columns, rows)
+	rowtest.Sort(want)
+	var staged []rowtest.Row
 	for _, p := range s.Partitions() {
 		if p.LargestRow < rowGroupEncoded || p.LargestRow > rowGroupEncoded+1000 {
 			t.Errorf("the largest row takes %d bytes", p.LargestRow)
@@ -46,7 +48,7 @@ func TestHugeRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := rowsOf(batch)
+			got := rowtest.RowsOf(batch)
 			for i, r := range got {
 				if huge(r) && i < len(got)-1 {
 					t.Errorf("row %d of %d of a batch is huge", i, len(got))

@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas/records"
 )
 
 // spillBytes is about how large a batch of a spill is: all runs of a partition are
@@ -191,7 +193,7 @@ func (s *spill) read(i int) (batch arrow.Record, err error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	err = guarded(func() error {
+	err = records.CatchPanic(func() error {
 		batch, err = s.reader.RecordAt(i)
 		return err
 	})

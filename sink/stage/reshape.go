@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"fmt"
@@ -9,13 +9,15 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
 )
 
 // Reshape gives the rows of a file of one table the columns of another's rows
 // (Table.RowColumns), so that they can be staged there. Both have the same
 // columns, but for where they are: what is not in the file is a key of its
 // partition. They may be the same table.
-func Reshape(rows Rows, from schemas.Table, partition Partition, to schemas.Table) Rows {
+func Reshape(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
 			if err == nil {
@@ -29,7 +31,7 @@ func Reshape(rows Rows, from schemas.Table, partition Partition, to schemas.Tabl
 }
 
 // ReshapeBatch does to one batch what Reshape does to all.
-func ReshapeBatch(batch arrow.Record, from schemas.Table, partition Partition, to schemas.Table) (arrow.Record, error) {
+func ReshapeBatch(batch arrow.Record, from schemas.Table, partition sink.Partition, to schemas.Table) (arrow.Record, error) {
 	columns := to.RowColumns()
 	arrays := make([]arrow.Array, len(columns))
 	for i, c := range columns {
@@ -39,16 +41,16 @@ func ReshapeBatch(batch arrow.Record, from schemas.Table, partition Partition, t
 			continue
 		}
 		var err error
-		if arrays[i], err = partition.constant(c, int(batch.NumRows())); err != nil {
+		if arrays[i], err = constant(partition, c, int(batch.NumRows())); err != nil {
 			return nil, err
 		}
 	}
-	return array.NewRecord(schemas.Arrow(columns), arrays, batch.NumRows()), nil
+	return array.NewRecord(records.Schema(columns), arrays, batch.NumRows()), nil
 }
 
 // constant is a column of n times the partition's key.
-func (p Partition) constant(c schemas.Column, n int) (arrow.Array, error) {
-	i := slices.IndexFunc(p.Keys, func(k PartitionKey) bool { return k.Column.Name == c.Name })
+func constant(p sink.Partition, c schemas.Column, n int) (arrow.Array, error) {
+	i := slices.IndexFunc(p.Keys, func(k sink.PartitionKey) bool { return k.Column.Name == c.Name })
 	if i < 0 {
 		return nil, fmt.Errorf("partition %s has no %s, nor have its files", p.Path, c.Name)
 	}

@@ -1,4 +1,9 @@
-package sink
+// Package parquetfile writes the rows of a partition to Parquet files, and reads
+// them back. A file carries a digest of its rows, and Write returns a summary
+// that a second reader can check (package sink/verify).
+//
+// The package does not publish files: package sink/store holds objects.
+package parquetfile
 
 import (
 	"context"
@@ -14,14 +19,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/compress"
 
 	"prospector/schemas"
-)
-
-// The keys of a file's metadata. Nothing in it depends on the clock or the run.
-const (
-	MetadataJob     = "prospector.job"
-	MetadataSchema  = "prospector.schema"  // schemas.Table.Fingerprint
-	MetadataRows    = "prospector.rows"    // decimal
-	MetadataContent = "prospector.content" // schemas.Digest of the rows
+	"prospector/schemas/records"
+	"prospector/sink"
 )
 
 // A row group ends when it has rowGroupRows rows, or rowGroupBytes of values
@@ -38,8 +37,8 @@ const (
 	maxRowGroupBytes = 4 * rowGroupBytes
 )
 
-// WriteOptions say how files are written.
-type WriteOptions struct {
+// Options say how files are written.
+type Options struct {
 	Job         string
 	Compression string // "snappy", "zstd", "gzip" or "none"
 	// CreatedBy names the writer in the footer: "application version X (build Y)".
@@ -51,28 +50,18 @@ type WriteOptions struct {
 	TargetSize int64
 }
 
-// File is a Parquet file that was written.
-type File struct {
-	Path    string
-	Size    int64  // bytes
-	CRC32C  uint32 // of the whole file
-	Summary Summary
-	// FirstDay and LastDay are the range of its rows' schemas.IdentityDays.
-	FirstDay, LastDay int32
-}
-
 // Write makes the Parquet files of a partition's rows, one or more, with the
 // settings that the readers of the lake need (docs/lake-contract.md). Their paths are
 // the stem with -00000.parquet and so on, and the rows go on from each to the
 // next in their order. An error leaves no file behind.
-func Write(ctx context.Context, stem string, table schemas.Table, o WriteOptions, rows Rows) (files []File, err error) {
+func Write(ctx context.Context, stem string, table schemas.Table, o Options, rows records.Rows) (files []sink.File, err error) {
 	codec, ok := codecs[o.Compression]
 	if !ok {
 		return nil, fmt.Errorf("writing %s: there is no compression %q", stem, o.Compression)
 	}
 	w := &writer{
 		stem: stem, table: table, job: o.Job, createdBy: o.CreatedBy, target: o.TargetSize,
-		codec: codec, schema: schemas.Arrow(table.Columns),
+		codec: codec, schema: records.Schema(table.Columns),
 	}
 	if w.target == 0 {
 		w.target = math.MaxInt64
@@ -151,14 +140,14 @@ type writer struct {
 	target               int64
 	codec                compress.Compression
 	schema               *arrow.Schema
-	files                []File // those that are finished
-	part                 *part  // the one that is being written, or nil
+	files                []sink.File // those that are finished
+	part                 *part       // the one that is being written, or nil
 }
 
 // path is that of the file that is being written.
 func (w *writer) path() string { return fmt.Sprintf("%s-%05d.parquet", w.stem, len(w.files)) }
 
-func (w *writer) write(ctx context.Context, rows Rows) error {
+func (w *writer) write(ctx context.Context, rows records.Rows) error {
 	for batch, err := range rows {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -167,13 +156,13 @@ func (w *writer) write(ctx context.Context, rows Rows) error {
 			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
 		}
 		if err == nil {
-			err = guarded(func() error { return w.addAll(batch) })
+			err = records.CatchPanic(func() error { return w.addAll(batch) })
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return guarded(func() error {
+	return records.CatchPanic(func() error {
 		if w.part == nil { // there are no rows
 			if err := w.begin(array.NewRecordBuilder(memory.DefaultAllocator, w.schema).NewRecord()); err != nil {
 				return err
@@ -181,17 +170,6 @@ func (w *writer) write(ctx context.Context, rows Rows) error {
 		}
 		return w.end()
 	})
-}
-
-// guarded makes an error of a panic of the Arrow library: v15 panics on pages over
-// 2 GB, and on what it reads if that is damaged.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the Arrow library failed: %v", p)
-		}
-	}()
-	return f()
 }
 
 // addAll writes a batch, to more than one file if need be.
@@ -229,7 +207,7 @@ func (w *writer) begin(batch arrow.Record) error {
 	}
 	w.part = &part{file: f, table: w.table, target: w.target, out: newOutput(f)}
 	for _, c := range w.table.Columns {
-		w.part.summary.Columns = append(w.part.summary.Columns, ColumnSummary{Name: c.Name})
+		w.part.summary.Columns = append(w.part.summary.Columns, sink.ColumnSummary{Name: c.Name})
 	}
 	w.part.parquet, err = newParquetWriter(w.part.out, w.schema, w.properties(batch), w.codec)
 	return err

@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"bytes"
@@ -13,11 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/sink/internal/rowtest"
 )
 
 func TestReadOtherColumns(t *testing.T) {
-	table := everyType()
-	rows := someRows(rand.New(rand.NewPCG(1, 2)), 10)
+	table := rowtest.EveryType()
+	rows := rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 10)
 	for _, r := range rows {
 		delete(r, "description") // which below is of another type
 	}
@@ -36,8 +37,8 @@ func TestReadOtherColumns(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			other := table
 			other.Columns = test.change(slices.Clone(table.Columns))
-			_, data := written(t, other, "snappy", streamOf(nil, batchOf(other.Columns, rows)))
-			got, err := collect(read(data, table))
+			_, data := written(t, other, "snappy", rowtest.Stream(nil, rowtest.Batch(other.Columns, rows)))
+			got, err := rowtest.Collect(read(data, table))
 			if !errors.Is(err, ErrSchema) || len(got) > 0 {
 				t.Errorf("%d rows are read, and the error is %v", len(got), err)
 			}
@@ -46,7 +47,7 @@ func TestReadOtherColumns(t *testing.T) {
 }
 
 func TestReadStopsEarly(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	_, data := written(t, table, "snappy", many(table, 100_000, 10_000, nil))
 	n := 0
 	for _, err := range read(data, table) {
@@ -59,13 +60,13 @@ func TestReadStopsEarly(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d batches", n)
 	}
-	if got := mustCollect(t, read(data, table)); len(got) != 100_000 {
+	if got := rowtest.MustCollect(t, read(data, table)); len(got) != 100_000 {
 		t.Errorf("%d rows are read thereafter", len(got))
 	}
 }
 
 func TestReadIsCancelled(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	_, data := written(t, table, "snappy", many(table, 100_000, 10_000, nil))
 	cause := errors.New("the operator pressed a key")
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -85,7 +86,7 @@ func TestReadIsCancelled(t *testing.T) {
 
 // The library's panics are errors; those of the consumer are its own.
 func TestReadPassesPanics(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	_, data := written(t, table, "snappy", many(table, 10, 10, nil))
 	defer func() {
 		if p := recover(); p != "mine" {
@@ -99,22 +100,22 @@ func TestReadPassesPanics(t *testing.T) {
 
 // checkDamaged reads what may be damaged: there is an error, or nothing is
 // missing and nothing else is there.
-func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, want []row) (noticed bool) {
+func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, want []rowtest.Row) (noticed bool) {
 	t.Helper()
-	got, err := collect(read(data, table))
-	if err == nil && !slices.EqualFunc(want, got, maps.Equal[row, row]) {
+	got, err := rowtest.Collect(read(data, table))
+	if err == nil && !slices.EqualFunc(want, got, maps.Equal[rowtest.Row, rowtest.Row]) {
 		t.Fatalf("%s: nobody notices that the rows are others (-written +read):\n%s", what, cmp.Diff(want, got))
 	}
 	return err != nil
 }
 
 // aFile is small, with several pages and both kinds of encoding.
-func aFile(t testing.TB, codec string) (schemas.Table, []row, []byte) {
-	table := everyType()
+func aFile(t testing.TB, codec string) (schemas.Table, []rowtest.Row, []byte) {
+	table := rowtest.EveryType()
 	rng := rand.New(rand.NewPCG(1, 2))
-	rows := only(table.Columns, someRows(rng, 60))
-	sortRows(rows)
-	_, data := written(t, table, codec, streamOf(nil, cut(rng, table.Columns, rows)...))
+	rows := rowtest.Only(table.Columns, rowtest.SomeRows(rng, 60))
+	rowtest.Sort(rows)
+	_, data := written(t, table, codec, rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
 	return table, rows, data
 }
 

@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"context"
@@ -11,6 +11,10 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/google/go-cmp/cmp"
+
+	"prospector/sink"
+	"prospector/sink/internal/rowtest"
+	"prospector/sink/parquetfile"
 )
 
 // Rows that were written as a table of some keys, read back and reshaped to one
@@ -21,17 +25,17 @@ func TestReshape(t *testing.T) {
 	for _, before := range keys {
 		for _, after := range keys {
 			t.Run(strings.Join(before, ",")+" to "+strings.Join(after, ","), func(t *testing.T) {
-				from, to := partitioned(t, before...), partitioned(t, after...)
-				rows := someRows(rng, 40)
-				stage := NewStage(from, t.TempDir(), 1<<20)
+				from, to := rowtest.Partitioned(t, before...), rowtest.Partitioned(t, after...)
+				rows := rowtest.SomeRows(rng, 40)
+				stage := New(from, t.TempDir(), 1<<20)
 				defer stage.Close()
-				if err := stage.Add(batchOf(from.RowColumns(), rows)); err != nil {
+				if err := stage.Add(rowtest.Batch(from.RowColumns(), rows)); err != nil {
 					t.Fatal(err)
 				}
-				moved := NewStage(to, t.TempDir(), 1<<20)
+				moved := New(to, t.TempDir(), 1<<20)
 				defer moved.Close()
 				for _, p := range stage.Partitions() {
-					files, err := Write(context.Background(), filepath.Join(t.TempDir(), "part"), from, WriteOptions{Job: "j", Compression: "snappy"}, stage.Rows(p.Partition.Path))
+					files, err := parquetfile.Write(context.Background(), filepath.Join(t.TempDir(), "part"), from, parquetfile.Options{Job: "j", Compression: "snappy"}, stage.Rows(p.Partition.Path))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -40,11 +44,11 @@ func TestReshape(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer f.Close()
-					parsed, err := ParsePartition(from, p.Partition.Path)
+					parsed, err := sink.ParsePartition(from, p.Partition.Path)
 					if err != nil {
 						t.Fatal(err)
 					}
-					for batch, err := range Reshape(Read(context.Background(), f, files[0].Size, from), from, parsed, to) {
+					for batch, err := range Reshape(parquetfile.Read(context.Background(), f, files[0].Size, from), from, parsed, to) {
 						if err == nil {
 							err = moved.Add(batch)
 						}
@@ -64,18 +68,18 @@ func TestReshape(t *testing.T) {
 func TestReshapeToItself(t *testing.T) {
 	for _, keys := range []string{"event_type event_date", "event_date event_type", "event_month event_type", "event_year"} {
 		t.Run(keys, func(t *testing.T) {
-			table := partitioned(t, strings.Fields(keys)...)
-			parts := make(map[string][]row)
-			for _, r := range someRows(rand.New(rand.NewPCG(1, 2)), 100) {
-				p := PartitionOf(table, r["event_type"].(string), r["event_date"].(int32))
+			table := rowtest.Partitioned(t, strings.Fields(keys)...)
+			parts := make(map[string][]rowtest.Row)
+			for _, r := range rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 100) {
+				p := sink.PartitionOf(table, r["event_type"].(string), r["event_date"].(int32))
 				parts[p.Path] = append(parts[p.Path], r)
 			}
 			for path, rows := range parts {
-				p, err := ParsePartition(table, path)
+				p, err := sink.ParsePartition(table, path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := mustCollect(t, Reshape(streamOf(nil, batchOf(table.Columns, rows)), table, p, table))
+				got := rowtest.MustCollect(t, Reshape(rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)), table, p, table))
 				if diff := cmp.Diff(rows, got); diff != "" {
 					t.Errorf("%s has other rows (-want +got):\n%s", path, diff)
 				}
@@ -87,11 +91,11 @@ func TestReshapeToItself(t *testing.T) {
 // A batch that lacks what neither the file nor the path has is an error, not a
 // column of NULLs.
 func TestReshapeWithout(t *testing.T) {
-	from := partitioned(t, "event_type", "event_date")
+	from := rowtest.Partitioned(t, "event_type", "event_date")
 	rows := func(yield func(arrow.Record, error) bool) {
-		yield(batchOf(from.Columns, someRows(rand.New(rand.NewPCG(1, 1)), 1)), nil)
+		yield(rowtest.Batch(from.Columns, rowtest.SomeRows(rand.New(rand.NewPCG(1, 1)), 1)), nil)
 	}
-	for _, err := range Reshape(rows, from, Partition{Path: "elsewhere"}, partitioned(t, "event_month")) {
+	for _, err := range Reshape(rows, from, sink.Partition{Path: "elsewhere"}, rowtest.Partitioned(t, "event_month")) {
 		if err == nil || !strings.Contains(err.Error(), "elsewhere") {
 			t.Errorf("the error is %v", err)
 		}
@@ -99,13 +103,13 @@ func TestReshapeWithout(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	table := everyType()
-	stage := NewStage(table, t.TempDir(), 1<<20)
+	table := rowtest.EveryType()
+	stage := New(table, t.TempDir(), 1<<20)
 	defer stage.Close()
 	if f := stage.Facts(); f.Rows != 0 || !f.Newest.IsZero() {
 		t.Errorf("of nothing: %+v", f)
 	}
-	rows := someRows(rand.New(rand.NewPCG(3, 4)), 50)
+	rows := rowtest.SomeRows(rand.New(rand.NewPCG(3, 4)), 50)
 	want := Facts{Rows: 50, Nulls: make(map[string]int64)}
 	for _, r := range rows {
 		for _, c := range table.Columns {
@@ -119,7 +123,7 @@ func TestFacts(t *testing.T) {
 		}
 	}
 	for i := range 5 {
-		if err := stage.Add(batchOf(table.RowColumns(), rows[i*10:i*10+10])); err != nil {
+		if err := stage.Add(rowtest.Batch(table.RowColumns(), rows[i*10:i*10+10])); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"errors"
@@ -12,18 +12,21 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/sink"
+	"prospector/sink/internal/rowtest"
 )
 
 // byPartition says what a stage must give: computed from the rows one by one,
 // with the keys written out.
-func byPartition(table schemas.Table, rows []row) map[string][]row {
-	parts := make(map[string][]row)
+func byPartition(table schemas.Table, rows []rowtest.Row) map[string][]rowtest.Row {
+	parts := make(map[string][]rowtest.Row)
 	for _, r := range rows {
-		at := date(r["event_date"].(int32))
+		at := time.Unix(int64(r["event_date"].(int32))*rowtest.SecondsPerDay, 0).UTC()
 		path := make([]string, len(table.PartitionBy))
 		for i, c := range table.PartitionBy {
 			switch c.Name {
@@ -40,26 +43,26 @@ func byPartition(table schemas.Table, rows []row) map[string][]row {
 		parts[strings.Join(path, "/")] = append(parts[strings.Join(path, "/")], r)
 	}
 	for path, part := range parts {
-		parts[path] = only(table.Columns, part)
-		sortRows(parts[path])
+		parts[path] = rowtest.Only(table.Columns, part)
+		rowtest.Sort(parts[path])
 	}
 	return parts
 }
 
 // checkStage compares all that a stage gives with what it must.
-func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]row) {
+func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]rowtest.Row) {
 	t.Helper()
 	var paths []string
 	for _, p := range s.Partitions() {
 		path := p.Partition.Path
 		paths = append(paths, path)
-		if parsed, err := ParsePartition(table, path); err != nil || !cmp.Equal(parsed, p.Partition) {
+		if parsed, err := sink.ParsePartition(table, path); err != nil || !cmp.Equal(parsed, p.Partition) {
 			t.Errorf("%s has the keys %+v (%v)", path, p.Partition.Keys, err)
 		}
 		if p.Rows != int64(len(want[path])) {
 			t.Errorf("%s has %d rows, not %d", path, p.Rows, len(want[path]))
 		}
-		if content := digestOf(table.Columns, want[path]); p.Content != content {
+		if content := rowtest.Digest(table.Columns, want[path]); p.Content != content {
 			t.Errorf("%s has the content %s, not %s", path, p.Content, content)
 		}
 	}
@@ -70,7 +73,7 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 	var all sync.WaitGroup
 	for _, path := range paths {
 		all.Go(func() {
-			got, err := collect(s.Rows(path))
+			got, err := rowtest.Collect(s.Rows(path))
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
@@ -80,21 +83,9 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 		})
 	}
 	all.Wait()
-	if got := mustCollect(t, s.Rows("event_type=NONE/event_date=1900-01-01")); len(got) > 0 {
+	if got := rowtest.MustCollect(t, s.Rows("event_type=NONE/event_date=1900-01-01")); len(got) > 0 {
 		t.Errorf("a partition that is none has %d rows", len(got))
 	}
-}
-
-func filesIn(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
 }
 
 // Any batches, in any order, with any memory, give the same.
@@ -103,11 +94,11 @@ func TestStage(t *testing.T) {
 		for _, limit := range []int64{0, 20_000, 100_000, math.MaxInt64} { // to spill always, often, now and then, never
 			t.Run(fmt.Sprintf("%s/%d", keys, limit), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, uint64(limit)))
-				table := partitioned(t, strings.Fields(keys)...)
-				rows := someRows(rng, 600)
+				table := rowtest.Partitioned(t, strings.Fields(keys)...)
+				rows := rowtest.SomeRows(rng, 600)
 				dir := filepath.Join(t.TempDir(), "not", "there", "yet")
-				s := NewStage(table, dir, limit)
-				for _, batch := range cut(rng, table.RowColumns(), rows) {
+				s := New(table, dir, limit)
+				for _, batch := range rowtest.Cut(rng, table.RowColumns(), rows) {
 					if err := s.Add(batch); err != nil {
 						t.Fatal(err)
 					}
@@ -119,7 +110,7 @@ func TestStage(t *testing.T) {
 				if limit == math.MaxInt64 && runs > 0 || limit == 0 && runs < 50 || limit > 0 && limit < math.MaxInt64 && runs < 2 {
 					t.Errorf("there are %d spilled runs", runs)
 				}
-				if spilled := filesIn(t, dir); (s.Spilled() > 0) != (runs > 0) || (len(spilled) == 1) != (runs > 0) {
+				if spilled := rowtest.FilesIn(t, dir); (s.Spilled() > 0) != (runs > 0) || (len(spilled) == 1) != (runs > 0) {
 					t.Errorf("%d runs of %d bytes are spilled to %q", runs, s.Spilled(), spilled)
 				}
 				want := byPartition(table, rows)
@@ -128,7 +119,7 @@ func TestStage(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
-				if left := filesIn(t, dir); len(left) > 0 {
+				if left := rowtest.FilesIn(t, dir); len(left) > 0 {
 					t.Errorf("%q are left", left)
 				}
 			})
@@ -137,12 +128,12 @@ func TestStage(t *testing.T) {
 }
 
 func TestEmptyStage(t *testing.T) {
-	s := NewStage(everyType(), t.TempDir(), 0)
-	checkStage(t, s, everyType(), nil)
-	if err := s.Add(batchOf(everyType().RowColumns(), nil)); err != nil {
+	s := New(rowtest.EveryType(), t.TempDir(), 0)
+	checkStage(t, s, rowtest.EveryType(), nil)
+	if err := s.Add(rowtest.Batch(rowtest.EveryType().RowColumns(), nil)); err != nil {
 		t.Error(err)
 	}
-	checkStage(t, s, everyType(), nil)
+	checkStage(t, s, rowtest.EveryType(), nil)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -152,11 +143,11 @@ func TestEmptyStage(t *testing.T) {
 }
 
 func TestStageIsFilledConcurrently(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	rng := rand.New(rand.NewPCG(1, 2))
-	rows := someRows(rng, 2000)
-	batches := cut(rng, table.RowColumns(), rows)
-	s := NewStage(table, t.TempDir(), 200_000)
+	rows := rowtest.SomeRows(rng, 2000)
+	batches := rowtest.Cut(rng, table.RowColumns(), rows)
+	s := New(table, t.TempDir(), 200_000)
 	defer s.Close()
 	var all sync.WaitGroup
 	for worker := range 4 {
@@ -177,12 +168,12 @@ func TestStageIsFilledConcurrently(t *testing.T) {
 
 // A consumer that stops leaves the stage as it was.
 func TestStageRowsStopEarly(t *testing.T) {
-	table := partitioned(t, "event_year")
+	table := rowtest.Partitioned(t, "event_year")
 	rng := rand.New(rand.NewPCG(1, 2))
-	rows := someRows(rng, 500)
-	s := NewStage(table, t.TempDir(), 50_000)
+	rows := rowtest.SomeRows(rng, 500)
+	s := New(table, t.TempDir(), 50_000)
 	defer s.Close()
-	for _, batch := range cut(rng, table.RowColumns(), rows) {
+	for _, batch := range rowtest.Cut(rng, table.RowColumns(), rows) {
 		if err := s.Add(batch); err != nil {
 			t.Fatal(err)
 		}
@@ -196,14 +187,14 @@ func TestStageRowsStopEarly(t *testing.T) {
 }
 
 func TestStageErrors(t *testing.T) {
-	table := everyType()
-	batch := batchOf(table.RowColumns(), someRows(rand.New(rand.NewPCG(1, 2)), 100))
+	table := rowtest.EveryType()
+	batch := rowtest.Batch(table.RowColumns(), rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 100))
 	t.Run("the directory cannot be made", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := NewStage(table, filepath.Join(file, "dir"), 0)
+		s := New(table, filepath.Join(file, "dir"), 0)
 		defer s.Close()
 		err := s.Add(batch)
 		if pathErr := (*os.PathError)(nil); !errors.As(err, &pathErr) || !strings.Contains(err.Error(), "spilling staged rows") {
@@ -215,7 +206,7 @@ func TestStageErrors(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "spill.arrow"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		s := NewStage(table, dir, 0)
+		s := New(table, dir, 0)
 		defer s.Close()
 		err := s.Add(batch)
 		if pathErr := (*os.PathError)(nil); !errors.As(err, &pathErr) || !strings.Contains(err.Error(), "spilling staged rows") {
@@ -224,19 +215,19 @@ func TestStageErrors(t *testing.T) {
 	})
 	t.Run("a spilled file is cut short", func(t *testing.T) {
 		dir := t.TempDir()
-		s := NewStage(table, dir, 0)
+		s := New(table, dir, 0)
 		if err := s.Add(batch); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range s.Partitions() { // after the first reading all is on disk
-			mustCollect(t, s.Rows(p.Partition.Path))
+			rowtest.MustCollect(t, s.Rows(p.Partition.Path))
 		}
 		if err := os.Truncate(filepath.Join(dir, "spill.arrow"), 1000); err != nil {
 			t.Fatal(err)
 		}
 		broken := 0
 		for _, p := range s.Partitions() {
-			if _, err := collect(s.Rows(p.Partition.Path)); err != nil {
+			if _, err := rowtest.Collect(s.Rows(p.Partition.Path)); err != nil {
 				broken++
 				if !strings.Contains(err.Error(), "spill.arrow") {
 					t.Errorf("the error does not name the file: %v", err)

@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
+
+	"prospector/schemas/records"
 )
 
 // columnChunk is a column of a row group that is being written. It does what pqarrow
@@ -43,7 +45,7 @@ type scratch struct {
 
 // write adds a column of a batch.
 func (c *columnChunk) write(values arrow.Array, with *scratch) error {
-	from := sourceOf(values)
+	from := records.ColumnOf(values)
 	// Pages are ended between these.
 	step := int(c.Properties().WriteBatchSize())
 	for start := 0; start < values.Len(); start += step {
@@ -51,7 +53,7 @@ func (c *columnChunk) write(values arrow.Array, with *scratch) error {
 		with.levels = with.levels[:0]
 		for row := start; row < end; row++ {
 			level := int16(0)
-			if from.isValid(row) {
+			if from.IsValid(row) {
 				level = 1
 			}
 			with.levels = append(with.levels, level)
@@ -64,7 +66,7 @@ func (c *columnChunk) write(values arrow.Array, with *scratch) error {
 }
 
 // writeRows adds the rows from start on that with has the levels of.
-func (c *columnChunk) writeRows(from *source, start int, with *scratch) (err error) {
+func (c *columnChunk) writeRows(from *records.Column, start int, with *scratch) (err error) {
 	levels := with.levels
 	switch to := c.ColumnChunkWriter.(type) {
 	case *file.ByteArrayColumnChunkWriter:
@@ -72,7 +74,7 @@ func (c *columnChunk) writeRows(from *source, start int, with *scratch) (err err
 		defer func() { clear(with.texts) }() // the batch may be released
 		for i, level := range levels {
 			if level > 0 {
-				with.texts = append(with.texts, from.text(start+i))
+				with.texts = append(with.texts, from.Text(start+i))
 			}
 		}
 		if c.codes != nil && c.known(with) {
@@ -80,16 +82,16 @@ func (c *columnChunk) writeRows(from *source, start int, with *scratch) (err err
 		}
 		_, err = to.WriteBatch(with.texts, levels, nil)
 	case *file.Int64ColumnChunkWriter:
-		with.words = pick(with.words, levels, func(i int) int64 { return from.word(start + i) })
+		with.words = pick(with.words, levels, func(i int) int64 { return from.Word(start + i) })
 		_, err = to.WriteBatch(with.words, levels, nil)
 	case *file.Int32ColumnChunkWriter:
-		with.days = pick(with.days, levels, func(i int) int32 { return int32(from.word(start + i)) })
+		with.days = pick(with.days, levels, func(i int) int32 { return int32(from.Word(start + i)) })
 		_, err = to.WriteBatch(with.days, levels, nil)
 	case *file.BooleanColumnChunkWriter:
-		with.bits = pick(with.bits, levels, func(i int) bool { return from.word(start+i) != 0 })
+		with.bits = pick(with.bits, levels, func(i int) bool { return from.Word(start+i) != 0 })
 		_, err = to.WriteBatch(with.bits, levels, nil)
 	case *file.Float64ColumnChunkWriter:
-		with.doubles = pick(with.doubles, levels, func(i int) float64 { return math.Float64frombits(uint64(from.word(start + i))) })
+		with.doubles = pick(with.doubles, levels, func(i int) float64 { return math.Float64frombits(uint64(from.Word(start + i))) })
 		_, err = to.WriteBatch(with.doubles, levels, nil)
 	default:
 		err = fmt.Errorf("column %s has the type %s, which no table has", c.Descr().Name(), c.Type())

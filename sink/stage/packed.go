@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // packed holds rows of one partition in memory, until they are sorted. A row
@@ -40,12 +41,12 @@ const (
 )
 
 // add appends a row of a batch, and returns how many bytes it takes.
-func (p *packed) add(micros int64, columns []source, row int) int {
+func (p *packed) add(micros int64, columns []records.Column, row int) int {
 	bitmap := (len(columns) + 7) / 8
 	most := lengthBytes + bitmap + len(columns)*binary.MaxVarintLen64
 	for i := range columns {
-		if c := &columns[i]; c.ends != nil {
-			most += int(c.ends[row+1] - c.ends[row])
+		if c := &columns[i]; c.IsText() {
+			most += c.TextLen(row)
 		}
 	}
 	last := len(p.blocks) - 1
@@ -65,14 +66,14 @@ func (p *packed) add(micros int64, columns []source, row int) int {
 	clear(valid)
 	for i := range columns {
 		c := &columns[i]
-		if !c.isValid(row) {
+		if !c.IsValid(row) {
 			continue
 		}
 		valid[i>>3] |= 1 << (i & 7)
-		if c.ends == nil {
-			b = binary.LittleEndian.AppendUint64(b, uint64(c.word(row)))
+		if !c.IsText() {
+			b = binary.LittleEndian.AppendUint64(b, uint64(c.Word(row)))
 		} else {
-			text := c.text(row)
+			text := c.Text(row)
 			p.texts[i] += len(text)
 			b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 		}
@@ -92,7 +93,7 @@ func (p *packed) extent(rows int64) (e extent) {
 	if n == 0 {
 		return e
 	}
-	e.rows = int(min(rows, chunkRows, 1+n*chunkBytes/p.size))
+	e.rows = int(min(rows, records.MaxRows, 1+n*records.MaxBytes/p.size))
 	for _, bytes := range p.texts {
 		e.texts = append(e.texts, int(int64(bytes)*int64(e.rows)/n))
 	}
@@ -179,19 +180,19 @@ func (l *layout) next(values []byte, column int) (value, rest []byte) {
 }
 
 // unpack appends a row to the columns, and gives how many bytes its texts have.
-func (l *layout) unpack(row []byte, to []*column) (texts int) {
+func (l *layout) unpack(row []byte, to []*records.Builder) (texts int) {
 	values := row[(len(to)+7)/8:]
 	for i, c := range to {
 		if row[i>>3]&(1<<(i&7)) == 0 {
-			c.appendNull()
+			c.AppendNull()
 			continue
 		}
 		var value []byte
-		if value, values = l.next(values, i); c.ends != nil {
-			c.appendText(value)
+		if value, values = l.next(values, i); c.IsText() {
+			c.AppendText(value)
 			texts += len(value)
 		} else {
-			c.appendWord(int64(binary.LittleEndian.Uint64(value)))
+			c.AppendWord(int64(binary.LittleEndian.Uint64(value)))
 		}
 	}
 	return texts

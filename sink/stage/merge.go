@@ -1,4 +1,4 @@
-package sink
+package stage
 
 import (
 	"bytes"
@@ -9,10 +9,11 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // Merge makes one stream of several. It holds one batch of each.
-func Merge(table schemas.Table, streams ...Rows) Rows {
+func Merge(table schemas.Table, streams ...records.Rows) records.Rows {
 	if len(streams) == 1 {
 		return streams[0]
 	}
@@ -36,16 +37,16 @@ type stream interface {
 	id() []byte
 	// copyTo appends the row to columns, and gives about how many bytes it takes
 	// there.
-	copyTo(columns []*column) (int, error)
+	copyTo(columns []*records.Builder) (int, error)
 	// stop lets go of what the stream holds.
 	stop()
 }
 
 // merge makes batches of the rows of streams, which open makes. The first is
 // expected to be of such an extent.
-func merge(table schemas.Table, first extent, open func() []stream) Rows {
+func merge(table schemas.Table, first extent, open func() []stream) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
-		m := merger{columns: table.Columns, schema: schemas.Arrow(table.Columns), extent: first}
+		m := merger{columns: table.Columns, schema: records.Schema(table.Columns), extent: first}
 		streams := open()
 		defer func() {
 			for _, s := range streams {
@@ -97,11 +98,11 @@ func (m *merger) chunk() (arrow.Record, error) {
 	if m.extent.texts == nil {
 		m.extent.texts = make([]int, len(m.columns))
 	}
-	out := make([]*column, len(m.columns))
+	out := make([]*records.Builder, len(m.columns))
 	for i, c := range m.columns {
-		out[i] = newColumn(c, m.extent.rows, m.extent.texts[i]+m.extent.texts[i]/8)
+		out[i] = records.NewBuilder(c, m.extent.rows, m.extent.texts[i]+m.extent.texts[i]/8)
 	}
-	for rows, size := 0, 0; rows < chunkRows && size < chunkBytes && len(m.heads) > 0; rows++ {
+	for rows, size := 0, 0; rows < records.MaxRows && size < records.MaxBytes && len(m.heads) > 0; rows++ {
 		h := &m.heads[0]
 		copied, err := h.copyTo(out)
 		if err != nil {
@@ -119,11 +120,11 @@ func (m *merger) chunk() (arrow.Record, error) {
 			heap.Fix(m, 0)
 		}
 	}
-	m.extent.rows = out[0].rows
+	m.extent.rows = out[0].Len()
 	for i, c := range out {
-		m.extent.texts[i] = min(len(c.texts), chunkBytes) // one text may be far larger
+		m.extent.texts[i] = min(c.TextBytes(), records.MaxBytes) // one text may be far larger
 	}
-	return recordOf(m.schema, out), nil
+	return records.NewBatch(m.schema, out), nil
 }
 
 // The heap.
@@ -150,12 +151,12 @@ type batchStream struct {
 	order   order
 	pull    func() (arrow.Record, error, bool)
 	end     func()
-	batch   []source
+	batch   []records.Column
 	rows    int // of batch
 	row     int
 }
 
-func newBatchStream(table schemas.Table, rows Rows) *batchStream {
+func newBatchStream(table schemas.Table, rows records.Rows) *batchStream {
 	pull, end := iter.Pull2(rows)
 	return &batchStream{columns: table.Columns, order: orderOf(table), pull: pull, end: end}
 }
@@ -166,23 +167,23 @@ func (s *batchStream) next() (bool, error) {
 		if !more || err != nil {
 			return false, err
 		}
-		s.batch, s.rows, s.row = sourcesOf(s.columns, batch), int(batch.NumRows()), 0
+		s.batch, s.rows, s.row = records.ColumnsOf(s.columns, batch), int(batch.NumRows()), 0
 	}
 	return true, nil
 }
 
 func (s *batchStream) micros() int64    { return s.order.micros(s.batch, s.row) }
-func (s *batchStream) prospect() []byte { return s.batch[s.order.prospect].text(s.row) }
-func (s *batchStream) id() []byte       { return s.batch[s.order.id].text(s.row) }
+func (s *batchStream) prospect() []byte { return s.batch[s.order.prospect].Text(s.row) }
+func (s *batchStream) id() []byte       { return s.batch[s.order.id].Text(s.row) }
 func (s *batchStream) stop()            { s.end() }
 
-func (s *batchStream) copyTo(columns []*column) (int, error) {
+func (s *batchStream) copyTo(columns []*records.Builder) (int, error) {
 	size := 8 * len(columns)
 	for i, c := range columns {
 		from := &s.batch[i]
-		c.appendFrom(from, s.row)
-		if from.ends != nil {
-			size += int(from.ends[s.row+1] - from.ends[s.row])
+		c.AppendFrom(from, s.row)
+		if from.IsText() {
+			size += from.TextLen(s.row)
 		}
 	}
 	return size, nil
@@ -213,7 +214,7 @@ func (s *packedStream) prospect() []byte { return s.layout.text(s.at.row, s.layo
 func (s *packedStream) id() []byte       { return s.layout.text(s.at.row, s.layout.order.id) }
 func (s *packedStream) stop()            {}
 
-func (s *packedStream) copyTo(columns []*column) (size int, err error) {
+func (s *packedStream) copyTo(columns []*records.Builder) (size int, err error) {
 	row := s.at.row
 	if s.at.whole != nil {
 		if row, err = s.at.whole(); err != nil {

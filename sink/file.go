@@ -2,6 +2,25 @@ package sink
 
 import "prospector/schemas"
 
+// The keys of a file's key-value metadata. Nothing in it depends on the clock or
+// the run.
+const (
+	MetadataJob     = "prospector.job"
+	MetadataSchema  = "prospector.schema"  // schemas.Table.Fingerprint
+	MetadataRows    = "prospector.rows"    // decimal
+	MetadataContent = "prospector.content" // schemas.Digest of the rows
+)
+
+// File describes a Parquet file that was written.
+type File struct {
+	Path    string
+	Size    int64  // bytes
+	CRC32C  uint32 // of all bytes
+	Summary Summary
+	// FirstDay and LastDay are the range of its rows' records.IdentityDays.
+	FirstDay, LastDay int32
+}
+
 // Summary is what the writer of a file says it wrote, and what a second reader
 // must find in it.
 type Summary struct {

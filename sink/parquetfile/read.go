@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
 )
 
 // ErrSchema says that a file does not have the table's columns.
@@ -30,7 +32,7 @@ var ErrDamaged = errors.New("the file is damaged: its rows are not those that we
 // The caller has compared the file's checksum. Of most damage this tells by an
 // error; but an index into a dictionary that is too large makes v15 allocate as
 // much memory as it says.
-func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) Rows {
+func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		// v15 can panic on a malformed file. A panic of the consumer passes.
 		consuming := false
@@ -95,10 +97,10 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	if err != nil {
 		return nil, err
 	}
-	f := &reader{table: table, schema: schemas.Arrow(table.Columns), left: source.NumRows(), batch: 256}
+	f := &reader{table: table, schema: records.Schema(table.Columns), left: source.NumRows(), batch: 256}
 	for _, g := range source.MetaData().RowGroups {
 		if g.NumRows > 0 {
-			f.groups = append(f.groups, groupLeft{g.NumRows, max(1, chunkBytes/max(1, g.TotalByteSize/g.NumRows))})
+			f.groups = append(f.groups, groupLeft{g.NumRows, max(1, records.MaxBytes/max(1, g.TotalByteSize/g.NumRows))})
 		}
 	}
 	if len(got.Fields()) != len(table.Columns) {
@@ -109,7 +111,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 			return nil, fmt.Errorf("%w: column %d is %s %s, not %s %s", ErrSchema, i+1, got.Name, got.Type, want.Name, want.Type)
 		}
 	}
-	content := source.MetaData().KeyValueMetadata().FindValue(MetadataContent)
+	content := source.MetaData().KeyValueMetadata().FindValue(sink.MetadataContent)
 	if content == nil {
 		return nil, fmt.Errorf("%w: it does not name their digest", ErrDamaged)
 	}
@@ -132,11 +134,11 @@ const streamBuffer = 256 << 10
 // groupLeft is what a row group still has to give.
 type groupLeft struct {
 	rows int64
-	most int64 // rows that have chunkBytes, if all are as large as the average
+	most int64 // rows that have records.MaxBytes, if all are as large as the average
 }
 
-// next reads a batch, or gives nil at the end. Batches grow to chunkRows as long
-// as they stay below chunkBytes: a dictionary can make little of very much, so
+// next reads a batch, or gives nil at the end. Batches grow to records.MaxRows as long
+// as they stay below records.MaxBytes: a dictionary can make little of very much, so
 // what the metadata says of sizes is a bound, but no guide. A batch is of one row
 // group, of which a huge row is the last.
 func (f *reader) next(ctx context.Context) (arrow.Record, error) {
@@ -170,21 +172,9 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		f.groups = f.groups[1:]
 	}
 	batch := array.NewRecord(f.schema, arrays, rows)
-	for _, d := range schemas.RowDigests(f.table.Columns, batch) {
+	for _, d := range records.Digests(f.table.Columns, batch) {
 		f.content = f.content.Add(d)
 	}
-	f.batch = max(1, min(rows*chunkBytes/max(1, batchSize(batch)), 2*rows, chunkRows))
+	f.batch = max(1, min(rows*records.MaxBytes/max(1, records.AllocatedBytes(batch)), 2*rows, records.MaxRows))
 	return batch, nil
-}
-
-// batchSize is how many bytes a batch takes.
-func batchSize(batch arrow.Record) (size int64) {
-	for _, c := range batch.Columns() {
-		for _, b := range c.Data().Buffers() {
-			if b != nil {
-				size += int64(b.Cap())
-			}
-		}
-	}
-	return size
 }

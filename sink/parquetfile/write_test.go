@@ -1,4 +1,4 @@
-package sink
+package parquetfile
 
 import (
 	"bytes"
@@ -22,18 +22,21 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
+	"prospector/sink/internal/rowtest"
 )
 
 // summaryOf computes what Write must say of rows, from the values one by one.
-func summaryOf(table schemas.Table, rows []row) Summary {
-	s := Summary{Rows: int64(len(rows)), Content: digestOf(table.Columns, rows)}
+func summaryOf(table schemas.Table, rows []rowtest.Row) sink.Summary {
+	s := sink.Summary{Rows: int64(len(rows)), Content: rowtest.Digest(table.Columns, rows)}
 	for _, c := range table.Columns {
-		column := ColumnSummary{Name: c.Name}
+		column := sink.ColumnSummary{Name: c.Name}
 		for _, r := range rows {
 			if _, ok := r[c.Name]; !ok {
 				column.Nulls++
 			}
-			column.Values = column.Values.Add(digestOfValue(c.Name, r[c.Name]))
+			column.Values = column.Values.Add(rowtest.DigestValue(c.Name, r[c.Name]))
 		}
 		s.Columns = append(s.Columns, column)
 	}
@@ -50,9 +53,9 @@ func summaryOf(table schemas.Table, rows []row) Summary {
 }
 
 // written writes rows to a new file, and gives its bytes too.
-func written(t testing.TB, table schemas.Table, codec string, rows Rows) (File, []byte) {
+func written(t testing.TB, table schemas.Table, codec string, rows records.Rows) (sink.File, []byte) {
 	t.Helper()
-	files, all := writtenIn(t, table, WriteOptions{Job: "prospect_events", Compression: codec, CreatedBy: "prospector version 1.2.3 (build abc)"}, rows)
+	files, all := writtenIn(t, table, Options{Job: "prospect_events", Compression: codec, CreatedBy: "prospector version 1.2.3 (build abc)"}, rows)
 	if len(files) != 1 {
 		t.Fatalf("there are %d files", len(files))
 	}
@@ -60,7 +63,7 @@ func written(t testing.TB, table schemas.Table, codec string, rows Rows) (File, 
 }
 
 // writtenIn writes rows to new files, and gives their bytes too.
-func writtenIn(t testing.TB, table schemas.Table, o WriteOptions, rows Rows) (files []File, all [][]byte) {
+func writtenIn(t testing.TB, table schemas.Table, o Options, rows records.Rows) (files []sink.File, all [][]byte) {
 	t.Helper()
 	stem := filepath.Join(t.TempDir(), "part")
 	files, err := Write(context.Background(), stem, table, o, rows)
@@ -80,7 +83,7 @@ func writtenIn(t testing.TB, table schemas.Table, o WriteOptions, rows Rows) (fi
 	return files, all
 }
 
-func read(data []byte, table schemas.Table) Rows {
+func read(data []byte, table schemas.Table) records.Rows {
 	return Read(context.Background(), bytes.NewReader(data), int64(len(data)), table)
 }
 
@@ -100,14 +103,14 @@ func TestWriteAndRead(t *testing.T) {
 			for _, n := range []int{0, 1, 2000} {
 				t.Run(fmt.Sprintf("%s/%s/%d", codec, keys, n), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(1, 2))
-					table := partitioned(t, strings.Fields(keys)...)
-					rows := only(table.Columns, someRows(rng, n))
-					sortRows(rows)
-					f, data := written(t, table, codec, streamOf(nil, cut(rng, table.Columns, rows)...))
+					table := rowtest.Partitioned(t, strings.Fields(keys)...)
+					rows := rowtest.Only(table.Columns, rowtest.SomeRows(rng, n))
+					rowtest.Sort(rows)
+					f, data := written(t, table, codec, rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
 					if diff := cmp.Diff(summaryOf(table, rows), f.Summary); diff != "" {
 						t.Errorf("the summary is another one (-want +got):\n%s", diff)
 					}
-					if diff := cmp.Diff(rows, mustCollect(t, read(data, table)), cmpopts.EquateEmpty()); diff != "" {
+					if diff := cmp.Diff(rows, rowtest.MustCollect(t, read(data, table)), cmpopts.EquateEmpty()); diff != "" {
 						t.Errorf("other rows are read (-written +read):\n%s", diff)
 					}
 
@@ -116,7 +119,7 @@ func TestWriteAndRead(t *testing.T) {
 						"prospector.job":     "prospect_events",
 						"prospector.schema":  table.Fingerprint(),
 						"prospector.rows":    fmt.Sprint(n),
-						"prospector.content": digestOf(table.Columns, rows).String(),
+						"prospector.content": rowtest.Digest(table.Columns, rows).String(),
 					}
 					for key, value := range want {
 						if got := metadata.KeyValueMetadata().FindValue(key); got == nil || *got != value {
@@ -134,13 +137,13 @@ func TestWriteAndRead(t *testing.T) {
 
 // A column that is NULL throughout, and one that never is.
 func TestWriteNulls(t *testing.T) {
-	table := everyType()
-	rows := []row{
+	table := rowtest.EveryType()
+	rows := []rowtest.Row{
 		{"event_id": "1", "prospect_id": "p", "created_at": int64(-1), "description": ""},
 		{"event_id": "2", "prospect_id": "p", "created_at": int64(0), "description": "x"},
 	}
-	f, data := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows)))
-	if got := mustCollect(t, read(data, table)); !cmp.Equal(rows, got) {
+	f, data := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)))
+	if got := rowtest.MustCollect(t, read(data, table)); !cmp.Equal(rows, got) {
 		t.Errorf("other rows are read: %v", got)
 	}
 	if f.Summary.MinTime != 0 || f.Summary.MaxTime != 0 {
@@ -149,17 +152,17 @@ func TestWriteNulls(t *testing.T) {
 }
 
 // many gives n rows in batches of b, all NULL but for what must not be.
-func many(table schemas.Table, n, b int, more row) Rows {
+func many(table schemas.Table, n, b int, more rowtest.Row) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for from := 0; from < n; from += b {
-			rows := make([]row, min(b, n-from))
+			rows := make([]rowtest.Row, min(b, n-from))
 			for i := range rows {
-				rows[i] = row{"event_id": fmt.Sprintf("%020d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
+				rows[i] = rowtest.Row{"event_id": fmt.Sprintf("%020d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
 				for k, v := range more {
 					rows[i][k] = v
 				}
 			}
-			if !yield(batchOf(table.Columns, rows), nil) {
+			if !yield(rowtest.Batch(table.Columns, rows), nil) {
 				return
 			}
 		}
@@ -167,7 +170,7 @@ func many(table schemas.Table, n, b int, more row) Rows {
 }
 
 func TestRowGroups(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	noise := make([]byte, 1<<20)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range noise {
@@ -176,29 +179,29 @@ func TestRowGroups(t *testing.T) {
 	long := func(yield func(arrow.Record, error) bool) { // 150 MiB of texts that differ
 		for i := range 150 {
 			noise[i]++
-			r := row{"event_id": fmt.Sprintf("%020d", i), "prospect_id": "p", "event_time": int64(i), "message_body": string(noise)}
-			if !yield(batchOf(table.Columns, []row{r}), nil) {
+			r := rowtest.Row{"event_id": fmt.Sprintf("%020d", i), "prospect_id": "p", "event_time": int64(i), "message_body": string(noise)}
+			if !yield(rowtest.Batch(table.Columns, []rowtest.Row{r}), nil) {
 				return
 			}
 		}
 	}
 	// wide gives n rows in batches of b, of which rowGroupRows take 17 MiB.
-	wide := func(n, b int) Rows {
+	wide := func(n, b int) records.Rows {
 		return func(yield func(arrow.Record, error) bool) {
 			for from := 0; from < n; from += b {
-				rows := make([]row, min(b, n-from))
+				rows := make([]rowtest.Row, min(b, n-from))
 				for i := range rows {
-					rows[i] = row{"event_id": fmt.Sprintf("%0120d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
+					rows[i] = rowtest.Row{"event_id": fmt.Sprintf("%0120d", from+i), "prospect_id": "p", "event_time": int64(from + i)}
 				}
-				if !yield(batchOf(table.Columns, rows), nil) {
+				if !yield(rowtest.Batch(table.Columns, rows), nil) {
 					return
 				}
 			}
 		}
 	}
-	alike := func(n int, id string) Rows { // of which a row takes 4 bytes and its id
+	alike := func(n int, id string) records.Rows { // of which a row takes 4 bytes and its id
 		const size = 1 << 14
-		batch := batchOf(table.Columns, slices.Repeat([]row{{"event_id": id}}, size))
+		batch := rowtest.Batch(table.Columns, slices.Repeat([]rowtest.Row{{"event_id": id}}, size))
 		return func(yield func(arrow.Record, error) bool) {
 			for left := n; left > 0; left -= size {
 				if !yield(batch.NewSlice(0, int64(min(left, size))), nil) {
@@ -209,7 +212,7 @@ func TestRowGroups(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name         string
-		rows         Rows
+		rows         records.Rows
 		n, groups    int64
 		most, atMost int64 // rows of a group, bytes of a group
 	}{
@@ -244,7 +247,7 @@ func TestRowGroups(t *testing.T) {
 					t.Fatal(err)
 				}
 				n += batch.NumRows()
-				for _, d := range schemas.RowDigests(table.Columns, batch) {
+				for _, d := range records.Digests(table.Columns, batch) {
 					content = content.Add(d)
 				}
 			}
@@ -259,14 +262,14 @@ func TestRowGroups(t *testing.T) {
 // next. Each says of itself what it has.
 func TestTargetSize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	table := everyType()
-	rows := only(table.Columns, someRows(rng, 3000))
-	sortRows(rows)
-	whole, _ := written(t, table, "snappy", streamOf(nil, cut(rng, table.Columns, rows)...))
+	table := rowtest.EveryType()
+	rows := rowtest.Only(table.Columns, rowtest.SomeRows(rng, 3000))
+	rowtest.Sort(rows)
+	whole, _ := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
 	for _, test := range []struct {
 		name   string
 		target int64
-		rows   []row
+		rows   []rowtest.Row
 		files  int // at least
 	}{
 		{"a file a row", 1, rows[:20], 20},
@@ -277,12 +280,12 @@ func TestTargetSize(t *testing.T) {
 		{"no rows", 1, nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := WriteOptions{Job: "j", Compression: "snappy", TargetSize: test.target}
-			files, all := writtenIn(t, table, o, streamOf(nil, cut(rng, table.Columns, test.rows)...))
-			var got []row
+			o := Options{Job: "j", Compression: "snappy", TargetSize: test.target}
+			files, all := writtenIn(t, table, o, rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, test.rows)...))
+			var got []rowtest.Row
 			content := schemas.Digest{}
 			for i, f := range files {
-				these := mustCollect(t, read(all[i], table))
+				these := rowtest.MustCollect(t, read(all[i], table))
 				if diff := cmp.Diff(summaryOf(table, these), f.Summary); diff != "" {
 					t.Errorf("file %d has another summary (-want +got):\n%s", i, diff)
 				}
@@ -305,7 +308,7 @@ func TestTargetSize(t *testing.T) {
 			if diff := cmp.Diff(test.rows, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("other rows are read (-written +read):\n%s", diff)
 			}
-			if want := digestOf(table.Columns, test.rows); content != want {
+			if want := rowtest.Digest(table.Columns, test.rows); content != want {
 				t.Errorf("the digests of the files make %s, not %s", content, want)
 			}
 			if len(files) < test.files || test.files == 1 && len(files) > 1 {
@@ -323,8 +326,8 @@ func TestFileSettings(t *testing.T) {
 	const secret = "tour me, Ada Lovelace"
 	for codec, want := range codecs {
 		t.Run(codec, func(t *testing.T) {
-			table := everyType()
-			rows := someRows(rand.New(rand.NewPCG(1, 2)), 3000)
+			table := rowtest.EveryType()
+			rows := rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 3000)
 			for i, r := range rows {
 				for _, c := range table.Columns {
 					if c.PII || c.Policy != "" || c.Type == schemas.JSON {
@@ -337,7 +340,7 @@ func TestFileSettings(t *testing.T) {
 				}
 				r["source_title"] = fmt.Sprint("title ", i) // which never repeats
 			}
-			_, data := written(t, table, codec, streamOf(nil, batchOf(table.Columns, rows)))
+			_, data := written(t, table, codec, rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)))
 			r := footer(t, data)
 			schema := r.MetaData().Schema
 			if schema.NumColumns() != len(table.Columns) {
@@ -445,26 +448,26 @@ func TestFileSettings(t *testing.T) {
 
 // The same rows make the same bytes, also where a dictionary is given up.
 func TestWriteIsRepeatable(t *testing.T) {
-	table := everyType()
-	rows := someRows(rand.New(rand.NewPCG(1, 2)), 1000)
+	table := rowtest.EveryType()
+	rows := rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 1000)
 	for i, r := range rows {
 		r["description"] = "the same"
 		if i > 600 {
 			r["description"] = fmt.Sprint(i, strings.Repeat("long ", 1000))
 		}
 	}
-	_, want := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows)))
+	_, want := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)))
 	for range 20 {
-		if _, got := written(t, table, "snappy", streamOf(nil, batchOf(table.Columns, rows))); !bytes.Equal(want, got) {
+		if _, got := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Batch(table.Columns, rows))); !bytes.Equal(want, got) {
 			t.Fatal("two files of the same rows differ")
 		}
 	}
 }
 
 func TestWriteErrors(t *testing.T) {
-	table := everyType()
+	table := rowtest.EveryType()
 	rng := rand.New(rand.NewPCG(1, 2))
-	batch := batchOf(table.Columns, someRows(rng, 100))
+	batch := rowtest.Batch(table.Columns, rowtest.SomeRows(rng, 100))
 	cause := errors.New("the operator pressed a key")
 	cancelled, cancel := context.WithCancelCause(context.Background())
 	cancel(cause)
@@ -473,20 +476,20 @@ func TestWriteErrors(t *testing.T) {
 		ctx     context.Context
 		codec   string
 		prepare func(path string) error
-		rows    Rows
+		rows    records.Rows
 		target  int64
 		want    error
 		text    string
 	}{
-		{name: "the stream breaks at once", rows: streamOf(errStream), want: errStream, text: "staging a Parquet file at "},
-		{name: "the stream breaks in the middle", rows: streamOf(errStream, batch, batch), want: errStream},
-		{name: "the stream breaks after some files", rows: streamOf(errStream, batch, batch), target: 4 << 10, want: errStream},
-		{name: "cancelled", ctx: cancelled, rows: streamOf(nil, batch), want: cause},
-		{name: "other columns", rows: streamOf(nil, batchOf(table.RowColumns(), someRows(rng, 1))), text: "schema of the rows does not match"},
-		{name: "unknown compression", codec: "lzo", rows: streamOf(nil, batch), text: `no compression "lzo"`},
-		{name: "no such directory", rows: streamOf(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
+		{name: "the stream breaks at once", rows: rowtest.Stream(rowtest.ErrStream), want: rowtest.ErrStream, text: "staging a Parquet file at "},
+		{name: "the stream breaks in the middle", rows: rowtest.Stream(rowtest.ErrStream, batch, batch), want: rowtest.ErrStream},
+		{name: "the stream breaks after some files", rows: rowtest.Stream(rowtest.ErrStream, batch, batch), target: 4 << 10, want: rowtest.ErrStream},
+		{name: "cancelled", ctx: cancelled, rows: rowtest.Stream(nil, batch), want: cause},
+		{name: "other columns", rows: rowtest.Stream(nil, rowtest.Batch(table.RowColumns(), rowtest.SomeRows(rng, 1))), text: "schema of the rows does not match"},
+		{name: "unknown compression", codec: "lzo", rows: rowtest.Stream(nil, batch), text: `no compression "lzo"`},
+		{name: "no such directory", rows: rowtest.Stream(nil, batch), want: os.ErrNotExist, text: "staging a Parquet file",
 			prepare: func(path string) error { return os.Remove(filepath.Dir(path)) }},
-		{name: "the path is a directory", rows: streamOf(nil, batch), want: syscall.EISDIR,
+		{name: "the path is a directory", rows: rowtest.Stream(nil, batch), want: syscall.EISDIR,
 			prepare: func(path string) error { return os.Mkdir(path, 0o700) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -499,21 +502,21 @@ func TestWriteErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := filesIn(t, filepath.Dir(path))
+			before := rowtest.FilesIn(t, filepath.Dir(path))
 			if test.ctx == nil {
 				test.ctx = context.Background()
 			}
 			if test.codec == "" {
 				test.codec = "snappy"
 			}
-			files, err := Write(test.ctx, strings.TrimSuffix(path, "-00000.parquet"), table, WriteOptions{Compression: test.codec, TargetSize: test.target}, test.rows)
+			files, err := Write(test.ctx, strings.TrimSuffix(path, "-00000.parquet"), table, Options{Compression: test.codec, TargetSize: test.target}, test.rows)
 			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(err.Error(), strings.TrimSuffix(path, "-00000.parquet")) {
 				t.Errorf("the error is %v, want %v with %q and the path", err, test.want, test.text)
 			}
 			if files != nil {
 				t.Errorf("with an error come the files %+v", files)
 			}
-			if after := filesIn(t, filepath.Dir(path)); !slices.Equal(before, after) {
+			if after := rowtest.FilesIn(t, filepath.Dir(path)); !slices.Equal(before, after) {
 				t.Errorf("the directory had %q, and has %q", before, after)
 			}
 		})
@@ -525,17 +528,17 @@ func TestWriteToFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no /dev/full")
 	}
-	table := everyType()
+	table := rowtest.EveryType()
 	for _, n := range []int{0, 10, 300_000} {
 		path := filepath.Join(t.TempDir(), "part-00000.parquet")
 		if err := os.Symlink("/dev/full", path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Write(context.Background(), strings.TrimSuffix(path, "-00000.parquet"), table, WriteOptions{Compression: "none"}, many(table, n, 10_000, nil))
+		_, err := Write(context.Background(), strings.TrimSuffix(path, "-00000.parquet"), table, Options{Compression: "none"}, many(table, n, 10_000, nil))
 		if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "no space left") != 1 {
 			t.Errorf("%d rows: the error is %v", n, err)
 		}
-		if left := filesIn(t, filepath.Dir(path)); len(left) > 0 {
+		if left := rowtest.FilesIn(t, filepath.Dir(path)); len(left) > 0 {
 			t.Errorf("%d rows: %q are left", n, left)
 		}
 	}

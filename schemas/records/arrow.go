@@ -1,4 +1,7 @@
-package schemas
+// Package records holds the rows of a table in memory, as Arrow record batches:
+// their schema, values one by one, digests, and batches built from values. It
+// does no I/O.
+package records
 
 import (
 	"fmt"
@@ -7,40 +10,29 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"prospector/schemas"
 )
 
-// RowColumns are the columns of a row on its way to the lake: those of the
-// files, then the partition keys from which a row's partition follows
-// (event_type and event_date are always among them).
-func (t Table) RowColumns() []Column {
-	columns := append([]Column(nil), t.Columns...)
-	for _, c := range t.PartitionBy {
-		if c.Value != Month && c.Value != Year {
-			columns = append(columns, c)
-		}
-	}
-	return columns
-}
-
-// Arrow is the schema of record batches with those columns, all nullable.
+// Schema is the Arrow schema of record batches with those columns, all nullable.
 // Timestamps name the zone UTC, without which v15 writes them to Parquet as not
 // adjusted to UTC (docs/lake-contract.md).
-func Arrow(columns []Column) *arrow.Schema {
+func Schema(columns []schemas.Column) *arrow.Schema {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
 		fields[i] = arrow.Field{Name: c.Name, Nullable: true}
 		switch c.Type {
-		case String, JSON:
+		case schemas.String, schemas.JSON:
 			fields[i].Type = arrow.BinaryTypes.String
-		case Int64:
+		case schemas.Int64:
 			fields[i].Type = arrow.PrimitiveTypes.Int64
-		case Float64:
+		case schemas.Float64:
 			fields[i].Type = arrow.PrimitiveTypes.Float64
-		case Bool:
+		case schemas.Bool:
 			fields[i].Type = arrow.FixedWidthTypes.Boolean
-		case Timestamp:
+		case schemas.Timestamp:
 			fields[i].Type = arrow.FixedWidthTypes.Timestamp_us
-		case Date:
+		case schemas.Date:
 			fields[i].Type = arrow.FixedWidthTypes.Date32
 		default:
 			panic(fmt.Sprintf("column %s: type %q passed its check and has no Arrow type", c.Name, c.Type))
@@ -54,20 +46,20 @@ func Arrow(columns []Column) *arrow.Schema {
 // array.UnknownNullCount. A text is the bytes between two ends, of which there is
 // one more than rows; of any other type a value is a word: an integer, microseconds,
 // days, a float's bits, or 0 and 1.
-func NewArray(of Type, dt arrow.DataType, rows, nulls int, valid []byte, words []int64, ends []int32, texts []byte) arrow.Array {
+func NewArray(of schemas.Type, dt arrow.DataType, rows, nulls int, valid []byte, words []int64, ends []int32, texts []byte) arrow.Array {
 	buffers := []*memory.Buffer{memory.NewBufferBytes(valid)}
 	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
 	switch of {
-	case String, JSON:
+	case schemas.String, schemas.JSON:
 		add(arrow.Int32Traits.CastToBytes(ends))
 		add(texts)
-	case Date:
+	case schemas.Date:
 		days := make([]int32, len(words))
 		for i, v := range words {
 			days[i] = int32(v)
 		}
 		add(arrow.Int32Traits.CastToBytes(days))
-	case Bool:
+	case schemas.Bool:
 		bits := make([]byte, len(valid))
 		for i, v := range words {
 			bits[i>>3] |= byte(v) << (i & 7)
@@ -83,25 +75,25 @@ func NewArray(of Type, dt arrow.DataType, rows, nulls int, valid []byte, words [
 
 // SumValues adds to each row's sum the digest of its value in that column, and
 // gives the sum over the column and its number of NULLs.
-func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nulls int64) {
+func SumValues(column string, values arrow.Array, rows []schemas.Digest) (sum schemas.Digest, nulls int64) {
 	if nulls = int64(values.NullN()); int(nulls) == values.Len() { // as columns of other kinds of events are
 		return sum, nulls
 	}
-	h := HashValuesOf(column)
-	var digest func(i int) Digest
+	h := schemas.HashValuesOf(column)
+	var digest func(i int) schemas.Digest
 	switch values := values.(type) {
 	case *array.String:
-		digest = func(i int) Digest { return h.String(values.Value(i)) }
+		digest = func(i int) schemas.Digest { return h.String(values.Value(i)) }
 	case *array.Int64:
-		digest = func(i int) Digest { return h.Int64(values.Value(i)) }
+		digest = func(i int) schemas.Digest { return h.Int64(values.Value(i)) }
 	case *array.Float64:
-		digest = func(i int) Digest { return h.Float64(values.Value(i)) }
+		digest = func(i int) schemas.Digest { return h.Float64(values.Value(i)) }
 	case *array.Boolean:
-		digest = func(i int) Digest { return h.Bool(values.Value(i)) }
+		digest = func(i int) schemas.Digest { return h.Bool(values.Value(i)) }
 	case *array.Timestamp:
-		digest = func(i int) Digest { return h.Int64(int64(values.Value(i))) }
+		digest = func(i int) schemas.Digest { return h.Int64(int64(values.Value(i))) }
 	case *array.Date32:
-		digest = func(i int) Digest { return h.Int64(int64(values.Value(i))) }
+		digest = func(i int) schemas.Digest { return h.Int64(int64(values.Value(i))) }
 	default:
 		panic(fmt.Sprintf("column %s: no digest for Arrow type %s", column, values.DataType()))
 	}
@@ -114,10 +106,10 @@ func SumValues(column string, values arrow.Array, rows []Digest) (sum Digest, nu
 	return sum, nulls
 }
 
-// RowDigests are the digests of a batch's rows over those columns, which are
+// Digests are the digests of a batch's rows over those columns, which are
 // the batch's first ones.
-func RowDigests(columns []Column, batch arrow.Record) []Digest {
-	rows := make([]Digest, batch.NumRows())
+func Digests(columns []schemas.Column, batch arrow.Record) []schemas.Digest {
+	rows := make([]schemas.Digest, batch.NumRows())
 	for i, c := range columns {
 		SumValues(c.Name, batch.Column(i), rows)
 	}
@@ -133,9 +125,9 @@ const microsPerDay = 24 * 60 * 60 * 1e6
 // IdentityDays are the UTC days, since 1970-01-01, of the moments that the
 // identity of a batch's rows is made from: created_at, or event_time where there
 // is none. A row keeps its day whatever else of it changes.
-func IdentityDays(columns []Column, batch arrow.Record) []int32 {
+func IdentityDays(columns []schemas.Column, batch arrow.Record) []int32 {
 	times := func(name string) *array.Timestamp {
-		i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+		i := slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
 		return batch.Column(i).(*array.Timestamp)
 	}
 	created, happened := times("created_at"), times("event_time")

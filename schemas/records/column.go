@@ -1,0 +1,175 @@
+package records
+
+import (
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/schemas"
+)
+
+// Column reads a column of a batch value by value. Arrow's accessors cost several
+// times as much, and copying rows is the most frequent operation.
+type Column struct {
+	valid  []byte // bitmap; nil if no value is NULL
+	offset int    // of the first row in the bitmaps
+	// One of these has the values.
+	words []int64
+	days  []int32
+	bits  []byte
+	ends  []int32 // of texts; the first entry is the start of the first text
+	texts []byte
+}
+
+// ColumnOf returns the values of an array, which must stay unreleased.
+func ColumnOf(values arrow.Array) Column {
+	data := values.Data()
+	c := Column{offset: data.Offset()}
+	if values.NullN() > 0 {
+		c.valid = values.NullBitmapBytes()
+	}
+	switch values := values.(type) {
+	case *array.String:
+		c.ends = values.ValueOffsets()
+		// An empty text is not nil: the Parquet library takes nil for a missing value.
+		if c.texts = []byte{}; data.Buffers()[2] != nil && data.Buffers()[2].Len() > 0 {
+			c.texts = data.Buffers()[2].Bytes()
+		}
+	case *array.Int64:
+		c.words = values.Int64Values()
+	case *array.Timestamp:
+		c.words = arrow.Int64Traits.CastFromBytes(arrow.TimestampTraits.CastToBytes(values.TimestampValues()))
+	case *array.Float64:
+		c.words = arrow.Int64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(values.Float64Values()))
+	case *array.Date32:
+		c.days = arrow.Int32Traits.CastFromBytes(arrow.Date32Traits.CastToBytes(values.Date32Values()))
+	case *array.Boolean:
+		if data.Buffers()[1] != nil {
+			c.bits = data.Buffers()[1].Bytes()
+		}
+	}
+	return c
+}
+
+// ColumnsOf returns the first columns of a batch.
+func ColumnsOf(columns []schemas.Column, batch arrow.Record) []Column {
+	read := make([]Column, len(columns))
+	for i := range read {
+		read[i] = ColumnOf(batch.Column(i))
+	}
+	return read
+}
+
+// IsValid reports whether the value of a row is not NULL.
+func (c *Column) IsValid(row int) bool {
+	row += c.offset
+	return c.valid == nil || c.valid[row>>3]&(1<<(row&7)) != 0
+}
+
+// IsText reports whether the values are texts. All other values are words.
+func (c *Column) IsText() bool { return c.ends != nil }
+
+// Text returns the text of a row, which is a part of the batch's memory.
+func (c *Column) Text(row int) []byte { return c.texts[c.ends[row]:c.ends[row+1]] }
+
+// TextLen returns the length of the text of a row, in bytes.
+func (c *Column) TextLen(row int) int { return int(c.ends[row+1] - c.ends[row]) }
+
+// Word returns a value that is not a text: an integer, microseconds, days, the
+// bits of a float, or 0 and 1.
+func (c *Column) Word(row int) int64 {
+	switch {
+	case c.words != nil:
+		return c.words[row]
+	case c.days != nil:
+		return int64(c.days[row])
+	}
+	row += c.offset
+	return int64(c.bits[row>>3] >> (row & 7) & 1)
+}
+
+// Builder builds one column of a batch.
+type Builder struct {
+	column schemas.Column
+	rows   int
+	nulls  int
+	valid  []byte // bitmap
+	words  []int64
+	ends   []int32 // of texts, after a leading 0
+	texts  []byte
+}
+
+// NewBuilder returns a Builder with room for that many rows and bytes of text.
+func NewBuilder(column schemas.Column, rows, bytes int) *Builder {
+	b := &Builder{column: column, valid: make([]byte, 0, (rows+7)/8)}
+	if column.Type.IsText() {
+		b.ends = append(make([]int32, 0, rows+1), 0)
+		b.texts = make([]byte, 0, bytes)
+	} else {
+		b.words = make([]int64, 0, rows)
+	}
+	return b
+}
+
+// Len returns the number of rows.
+func (b *Builder) Len() int { return b.rows }
+
+// TextBytes returns the length of all texts together.
+func (b *Builder) TextBytes() int { return len(b.texts) }
+
+// IsText reports whether the column's values are texts.
+func (b *Builder) IsText() bool { return b.ends != nil }
+
+func (b *Builder) mark(valid byte) {
+	if b.rows&7 == 0 {
+		b.valid = append(b.valid, valid)
+	} else {
+		b.valid[b.rows>>3] |= valid << (b.rows & 7)
+	}
+	b.rows++
+}
+
+// AppendNull appends a row without a value.
+func (b *Builder) AppendNull() {
+	b.nulls++
+	b.mark(0)
+	if b.IsText() {
+		b.ends = append(b.ends, int32(len(b.texts)))
+	} else {
+		b.words = append(b.words, 0)
+	}
+}
+
+// AppendText appends a copy of a text.
+func (b *Builder) AppendText(s []byte) {
+	b.mark(1)
+	b.texts = append(b.texts, s...)
+	b.ends = append(b.ends, int32(len(b.texts)))
+}
+
+// AppendWord appends a value as Column.Word returns it.
+func (b *Builder) AppendWord(v int64) {
+	b.mark(1)
+	b.words = append(b.words, v)
+}
+
+// AppendFrom appends the value of a row of another column of the same type.
+func (b *Builder) AppendFrom(c *Column, row int) {
+	switch {
+	case !c.IsValid(row):
+		b.AppendNull()
+	case b.IsText():
+		b.AppendText(c.Text(row))
+	default:
+		b.AppendWord(c.Word(row))
+	}
+}
+
+// NewBatch makes a batch of columns that all have the same number of rows. The
+// batch takes over the builders' memory, so they must not be used afterwards.
+func NewBatch(schema *arrow.Schema, columns []*Builder) arrow.Record {
+	arrays := make([]arrow.Array, len(columns))
+	for i, b := range columns {
+		arrays[i] = NewArray(b.column.Type, schema.Field(i).Type, b.rows, b.nulls, b.valid, b.words, b.ends, b.texts)
+	}
+	return array.NewRecord(schema, arrays, int64(columns[0].rows))
+}
