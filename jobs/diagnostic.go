@@ -100,3 +100,23 @@ func Diagnose(err error, summary string) Diagnostics {
 	}
 	return Diagnostics{{Severity: Error, Summary: summary, Detail: err.Error()}}
 }
+
+// maxListed is how many items of a kind a diagnostic lists.
+const maxListed = 10
+
+// List joins the first lines of a list for a diagnostic, and adds how many more
+// there are.
+func List(lines []string) string {
+	if more := len(lines) - maxListed; more > 0 {
+		lines = append(lines[:maxListed:maxListed], fmt.Sprintf("  … and %d more", more))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Count returns a number of things in words, such as "1 row" or "2 rows".
+func Count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

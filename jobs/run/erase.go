@@ -12,6 +12,7 @@ import (
 	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
@@ -62,14 +63,14 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		sinks = append(sinks, w.Config.Sinks[i])
 	}
 	out.Sinks = addresses(sinks)
-	if err := w.refreshInto(ctx, &out, sinks); err != nil {
+	if err := w.refresh(ctx, &out, sinks); err != nil {
 		return out, err
 	}
 	if why := unsettled(&out); why != "" {
 		return out, block.Diagnose("sinks", "The lake is not in the state that is known",
 			fmt.Sprintf("%s So it cannot be told whose rows are where. Run prospector apply first, and then erase.", why))
 	}
-	out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(jobs.Job{Block: block}, out)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(block, out, w.uri)...)
 
 	dir, err := w.makeStageDir(fileName(address))
 	if err != nil {

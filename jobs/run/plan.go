@@ -9,6 +9,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/sink/store"
 )
@@ -147,10 +148,10 @@ func (w *planning) job(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return w.destroy(ctx, job, "")
 	case plan.RefreshOnly:
 		out := plan.Job{Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
-		if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+		if err := w.refresh(ctx, &out, job.Sinks); err != nil {
 			return out, err
 		}
-		out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(job, out)...)
+		out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri)...)
 		return out, nil
 	}
 	return w.stage(ctx, job)
@@ -362,7 +363,7 @@ func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
 // user asked for it.
 func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.Job, error) {
 	out := plan.Job{Address: job.Address, TableName: job.Name, Destroy: true, DestroyReason: why, Sinks: addresses(job.Sinks)}
-	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
 	if len(out.Found.AbandonedURIs) > 0 {
@@ -390,7 +391,7 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
 				job.Address, strings.Join(out.Sinks, " and "), why, remedy))
 	}
-	out.Problems.Warnings = append(out.Problems.Warnings, w.driftWarnings(job, out)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri)...)
 	return out, nil
 }
 
@@ -423,6 +424,14 @@ func (s *Session) checks(results map[string]jobs.Result) (out []plan.Check) {
 	return out
 }
 
+// refresh compares the state with the sinks of a planned job.
+func (w *planning) refresh(ctx context.Context, into *plan.Job, sinks []jobs.Sink) error {
+	return refresh.Into(ctx, w.open, w.prior, w.options.Mode, into, sinks)
+}
+
+// uri is the URI of an object in an open sink.
+func (s *Session) uri(sink, key string) string { return s.stores[sink].URI(key) }
+
 // open gives the store of a sink, opening it the first time.
 func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error) {
 	if opened, ok := s.stores[sink.Address]; ok {
@@ -430,7 +439,7 @@ func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error)
 	}
 	opened, err := s.OpenSink(ctx, sink)
 	if err != nil {
-		return nil, unusableSink(sink, "Sink cannot be opened", err)
+		return nil, refresh.Unusable(sink, "Sink cannot be opened", err)
 	}
 	s.stores[sink.Address] = opened
 	return opened, nil

@@ -17,6 +17,7 @@ import (
 	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
@@ -306,12 +307,12 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 				sinks = append(sinks, sink)
 			}
 		}
-		found, _, err := s.refresh(ctx, prior, j.Address, j.TableName, sinks)
+		found, _, err := refresh.Job(ctx, s.open, prior, j.Address, j.TableName, sinks)
 		if err != nil {
 			return err
 		}
 		if changed := j.Outdated(found); len(changed) > 0 {
-			return stale("objects have changed in the sinks since it was made:\n\n%s", s.driftList(changed))
+			return stale("objects have changed in the sinks since it was made:\n\n%s", refresh.DriftList(changed, s.uri))
 		}
 		for _, sink := range j.Sinks { // the same place may have another name on this machine
 			j.Found.Prior[sink].URI = found[sink].URI

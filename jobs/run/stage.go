@@ -11,6 +11,7 @@ import (
 	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/refresh"
 	"prospector/sink/stage"
 )
 
@@ -20,7 +21,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Declared: &job.Table,
 		PreventDestroy: job.PreventDestroy, Sinks: addresses(job.Sinks),
 	}
-	if err := w.refreshInto(ctx, &out, job.Sinks); err != nil {
+	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
 	from, err := w.openSource(ctx, job)
@@ -118,7 +119,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	w.guard(job, &out, b)
 	w.consent(job, &out)
 	w.surveyed(job, &out, read.survey)
-	if err := w.inTheWay(job, out); err != nil {
+	if err := refresh.InTheWay(job.Block, out, w.uri); err != nil {
 		return out, err
 	}
 	if whole {
@@ -134,7 +135,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := b.release(); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, w.driftWarnings(job, out), b.warnings, readWarnings(job, from, read), out.Advice())
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, readWarnings(job, from, read), out.Advice())
 	w.Observer.Staged(job.Address)
 	return out, nil
 }

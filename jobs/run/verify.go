@@ -9,7 +9,9 @@ import (
 	"sync"
 
 	"prospector/internal/parallel"
+	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink"
@@ -145,7 +147,7 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 			v.add(job, address, plan.TablePrefix(owned.Table), problem)
 			continue
 		}
-		seen, err := list(ctx, v.stores[address], owned.Table)
+		seen, err := refresh.List(ctx, v.stores[address], owned.Table)
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 	object, err := from.Stat(ctx, f.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist) && f.path == "":
-		return fmt.Sprintf("It is gone, with %s.", plural(f.Rows, "quarantined event")), nil
+		return fmt.Sprintf("It is gone, with %s.", jobs.Count(f.Rows, "quarantined event")), nil
 	case errors.Is(err, store.ErrNotExist):
 		return "It is gone.", nil
 	case err != nil:
@@ -175,7 +177,7 @@ func (v *verifying) judge(ctx context.Context, f published) (problem string, err
 		if f.path == "" {
 			left := int64(0)
 			err = salvage(ctx, from, f.Key, func(quarantined) { left++ })
-			problem += fmt.Sprintf(" %d of its %s can still be read.", min(left, f.Rows), plural(f.Rows, "event"))
+			problem += fmt.Sprintf(" %d of its %s can still be read.", min(left, f.Rows), jobs.Count(f.Rows, "event"))
 		}
 		return problem, err
 	case f.path == "": // the quarantine, which is no Parquet

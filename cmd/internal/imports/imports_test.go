@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"jobs/state":     {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
 	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
+	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/tombstone": {"internal/sealed", "sink/store"},
 	"jobs/run":       {"*"},
 

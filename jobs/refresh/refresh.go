@@ -1,0 +1,161 @@
+// Package refresh compares what the state says of a job with the contents of its
+// sinks. It lists the sinks, reads checksums where sizes and generations do not
+// prove that an object is unchanged, and describes the differences to the user.
+//
+// Package plan holds the comparison itself. Nothing is written.
+package refresh
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"prospector/internal/nolink"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// OpenSink opens a sink, or returns its store if it is open already.
+type OpenSink func(context.Context, jobs.Sink) (store.Store, error)
+
+// Into compares the state with the sinks of a planned job, and adds the result and
+// its drift to the plan. If a sink has another place than in the state, what the
+// job has published there is abandoned: a warning says so. A plan that only
+// refreshes leaves out such sinks instead.
+func Into(ctx context.Context, open OpenSink, prior *state.State, mode plan.Mode, into *plan.Job, sinks []jobs.Sink) (err error) {
+	var abandoned map[string]string
+	into.Found.Prior, abandoned, err = Job(ctx, open, prior, into.Address, into.TableName, sinks)
+	if err != nil {
+		return err
+	}
+	for _, sink := range into.Sinks {
+		into.Found.Drift = append(into.Found.Drift, into.Found.Prior[sink].Drift...)
+	}
+	setHeld(into.Found.Drift, prior.Jobs[into.Address])
+	if mode == plan.RefreshOnly {
+		into.Sinks = slices.DeleteFunc(into.Sinks, func(sink string) bool { return abandoned[sink] != "" })
+		return nil
+	}
+	into.Found.AbandonedURIs = slices.Sorted(maps.Values(abandoned))
+	if len(abandoned) > 0 {
+		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
+			Severity: jobs.Warning, Address: into.Address, Summary: "The location of a table has changed",
+			Detail: "The sink or the name of the table has changed since the table was published. The published files stay where they are, and prospector no longer manages them:\n\n  " +
+				strings.Join(into.Found.AbandonedURIs, "\n  ") + "\n\nDelete them when no reader uses them, or undo the change.",
+		})
+	}
+	return nil
+}
+
+// setHeld adds to the drift how many rows or events the state says each object had.
+func setHeld(drift []plan.Drift, owned *state.Job) {
+	if owned == nil || len(drift) == 0 {
+		return
+	}
+	held := make(map[plan.At]int64)
+	for sink, of := range owned.Sinks {
+		for _, p := range of.Partitions {
+			for _, f := range p.Files {
+				held[plan.At{Sink: sink, Key: f.Key}] = f.Rows
+			}
+		}
+		if q := of.Quarantine; q != nil {
+			held[plan.At{Sink: sink, Key: q.Object.Key}] = q.Events
+		}
+	}
+	for i, d := range drift {
+		drift[i].Held = held[plan.At{Sink: d.Sink, Key: d.Key}]
+	}
+}
+
+// Job compares the state with the contents of a job's sinks, by sink address.
+// abandoned are the URIs that the state has for sinks whose table is at another
+// URI now.
+func Job(ctx context.Context, open OpenSink, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, abandoned map[string]string, err error) {
+	found, abandoned = make(map[string]*plan.Refreshed), make(map[string]string)
+	owned := prior.Clone().Job(address)
+	for _, sink := range sinks {
+		opened, err := open(ctx, sink)
+		if err != nil {
+			return nil, nil, err
+		}
+		before := owned.Sink(sink.Address)
+		if uri := opened.URI(table); before.URI != uri {
+			if !before.Vacant() {
+				abandoned[sink.Address] = before.URI
+			}
+			before = &state.Sink{URI: uri}
+		}
+		seen, err := List(ctx, opened, table)
+		if err != nil {
+			return nil, nil, Unusable(sink, "Sink cannot be listed", err)
+		}
+		sums, err := checksums(ctx, opened, plan.Suspects(before, seen))
+		if err != nil {
+			return nil, nil, Unusable(sink, "Sink cannot be read", err)
+		}
+		found[sink.Address] = plan.Refresh(sink.Address, table, before, seen, sums)
+	}
+	return found, abandoned, nil
+}
+
+// Unusable returns an error about a sink. A symbolic link has its own summary.
+func Unusable(sink jobs.Sink, summary string, err error) error {
+	if link, ok := errors.AsType[*nolink.LinkError](err); ok {
+		summary, err = "The sink has a symbolic link", link
+	}
+	return sink.Unusable(summary, err)
+}
+
+// List returns the objects under a table's prefix, and its quarantine.
+func List(ctx context.Context, from store.Store, table string) (seen []plan.Seen, err error) {
+	for _, prefix := range []string{plan.TablePrefix(table), plan.QuarantineKey(table)} {
+		for entry, err := range from.List(ctx, prefix) {
+			if err != nil {
+				return nil, err
+			}
+			seen = append(seen, plan.Seen(entry))
+		}
+	}
+	return seen, nil
+}
+
+// parallelism is how many objects are read at once, to hide a store's latency.
+const parallelism = 16
+
+// checksums reads the checksums of objects. An object that is gone has none: it
+// counts as deleted.
+func checksums(ctx context.Context, from store.Store, keys []string) (map[string]plan.Sum, error) {
+	found := make([]*plan.Sum, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelism)
+	for i, key := range keys {
+		group.Go(func() error {
+			object, err := from.Stat(ctx, key)
+			if errors.Is(err, store.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			found[i] = &plan.Sum{Size: object.Size, CRC32C: object.CRC32C}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	sums := make(map[string]plan.Sum)
+	for i, sum := range found {
+		if sum != nil {
+			sums[keys[i]] = *sum
+		}
+	}
+	return sums, nil
+}
