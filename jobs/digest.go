@@ -9,11 +9,13 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"prospector/internal/attribute"
 	"prospector/schemas"
 )
 
@@ -78,11 +80,7 @@ func (d digester) job(j Job) {
 	t := j.Table // what its fingerprint leaves out, since published rows do not depend on it
 	d.line("unexpected", handling(t.UnknownField), handling(t.UnknownType), handling(t.Mismatch))
 	d.line("expected", t.EventTypes)
-	s := j.Source // its key is left out
-	d.line("source", s.Endpoint, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)
-	if w := s.Simulator; w != nil {
-		d.line("simulator", w.Seed, w.Prospects, w.Events, w.AsOf.UTC().Format(time.RFC3339Nano), w.FaultRate, w.VendorChanges)
-	}
+	d.source(j.Source)
 	if p := j.Prospects; p != nil {
 		d.line("prospects", d.relative(p.File), p.Column)
 		if p.Delimiter != "" || p.Header != nil || p.Encoding != "" {
@@ -95,6 +93,35 @@ func (d digester) job(j Job) {
 	}
 	for _, sink := range j.Sinks { // the first is the one that rows are merged with
 		d.sink(sink)
+	}
+}
+
+// source adds a source without its secrets. An endpoint comes first, whatever the
+// kind of source. A kind without attributes besides it adds no line of its own.
+func (d digester) source(s Source) {
+	endpoint, rest := "", []any(nil)
+	for _, a := range s.Settings.Attributes() {
+		switch v := a.Value.(type) {
+		case *attribute.Secret:
+		case *string:
+			if a.Name == "endpoint" {
+				endpoint = *v
+			} else {
+				rest = append(rest, *v)
+			}
+		case *attribute.Path:
+			rest = append(rest, d.relative(string(*v)))
+		case *time.Time:
+			rest = append(rest, v.UTC().Format(time.RFC3339Nano))
+		case *time.Duration:
+			rest = append(rest, int64(*v))
+		default: // a number or a bool
+			rest = append(rest, reflect.ValueOf(v).Elem().Interface())
+		}
+	}
+	d.line("source", endpoint, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)
+	if len(rest) > 0 {
+		d.line(s.Kind, rest...)
 	}
 }
 

@@ -9,8 +9,31 @@ import (
 	"testing"
 	"time"
 
+	"prospector/internal/attribute"
 	"prospector/schemas"
 )
+
+// settings has an attribute of every type.
+type settings struct {
+	Endpoint, Region string
+	Dir              attribute.Path
+	APIKey           attribute.Secret
+	Seed             uint64
+	Events           int
+	AsOf             time.Time
+	Wait             time.Duration
+	FaultRate        float64
+	VendorChanges    bool
+}
+
+func (s *settings) Attributes() []attribute.Attribute {
+	return []attribute.Attribute{
+		{Name: "endpoint", Value: &s.Endpoint}, {Name: "region", Value: &s.Region}, {Name: "dir", Value: &s.Dir},
+		{Name: "api_key", Value: &s.APIKey}, {Name: "seed", Value: &s.Seed}, {Name: "events", Value: &s.Events},
+		{Name: "as_of", Value: &s.AsOf}, {Name: "wait", Value: &s.Wait}, {Name: "fault_rate", Value: &s.FaultRate},
+		{Name: "vendor_changes", Value: &s.VendorChanges},
+	}
+}
 
 // everything is a configuration in which every field has a value.
 func everything(dir string) *Configuration {
@@ -35,9 +58,10 @@ func everything(dir string) *Configuration {
 		Backend: Backend{Block: block("backend.local"), Kind: "local", Path: dir + "/state.json", Bucket: "b", Prefix: "p"},
 		Jobs: []Job{{
 			Block: block("job.events"), Name: "events",
-			Source: Source{Block: block("source.simulator.demo"), Endpoint: "https://example.com", APIKey: "hunter2", PageSize: 100, Concurrency: 8,
+			Source: Source{Block: block("source.simulator.demo"), Kind: "simulator", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
-				Simulator: &Simulator{Seed: 1, Prospects: 2, Events: 3, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), FaultRate: 0.5, VendorChanges: true}},
+				Settings: &settings{Endpoint: "https://example.com", Region: "us", Dir: attribute.Path(dir + "/pages"), APIKey: "hunter2", Seed: 1, Events: 3,
+					AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), Wait: time.Second, FaultRate: 0.5, VendorChanges: true}},
 			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id", Header: new(bool)},
 			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
 			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true, ExportErased: true,
@@ -57,7 +81,7 @@ func everything(dir string) *Configuration {
 // other places of the paths; TestDigestElsewhere changes it as a copy does.)
 var uncounted = []struct{ path, why string }{
 	{`^Backend\.`, "where the state is kept"},
-	{`^Jobs\.Source\.APIKey$`, "a secret, and the same question with another key"},
+	{`^Jobs\.Source\.Settings\.APIKey$`, "a secret, and the same question with another key"},
 	{`\.Origin\.`, "where it is written"},
 	{`\.Attributes`, "where it is written"},
 	{`^Jobs\.Table\.HashKey$`, "a secret, of which the ID counts"},
@@ -136,6 +160,10 @@ func TestDigestOfEveryField(t *testing.T) {
 		case reflect.Map, reflect.Func:
 			try(path, v, reflect.Zero(v.Type()))
 		case reflect.Interface:
+			if v.Elem().Kind() == reflect.Pointer {
+				visit(path, v.Elem().Elem())
+				return
+			}
 			try(path, v, reflect.ValueOf("other"))
 		case reflect.String:
 			try(path, v, reflect.ValueOf(v.String()+"x").Convert(v.Type()))
@@ -157,7 +185,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			t.Errorf("no field is %s any more", u.path)
 		}
 	}
-	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Simulator.AsOf", "Jobs.Table.HashKey", "Jobs.Table.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
+	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Table.HashKey", "Jobs.Table.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
 		if !seen[path] {
 			t.Errorf("%s was not tried", path)
 		}
@@ -186,7 +214,7 @@ func TestDigest(t *testing.T) {
 		}, true},
 		{"an output", func(*Configuration) {}, func(c *Configuration) { c.Outputs = append(c.Outputs, Output{Name: "z"}) }, false},
 		{"the zone of a time", func(*Configuration) {}, func(c *Configuration) {
-			s := c.Jobs[0].Source.Simulator
+			s := c.Jobs[0].Source.Settings.(*settings)
 			s.AsOf = s.AsOf.In(time.FixedZone("", 3600))
 		}, true},
 		{"other partition keys", func(*Configuration) {}, func(c *Configuration) {
@@ -233,6 +261,7 @@ func TestDigestElsewhere(t *testing.T) {
 					func(c *Configuration) { c.Sinks[0].Path = text },
 					func(c *Configuration) { c.Jobs[0].Sinks[0].Path = text },
 					func(c *Configuration) { c.Jobs[0].Prospects.File = text },
+					func(c *Configuration) { c.Jobs[0].Source.Settings.(*settings).Dir = attribute.Path(text) },
 					func(c *Configuration) { c.Outputs[0].Value = map[string]any{"a": []any{text}} },
 				} {
 					config := everything(dir)
@@ -241,8 +270,8 @@ func TestDigestElsewhere(t *testing.T) {
 					digests = append(digests, config.Digest())
 				}
 			}
-			for i := range 4 {
-				if same := digests[i] == digests[i+4]; same != c.same {
+			for i := range 5 {
+				if same := digests[i] == digests[i+5]; same != c.same {
 					t.Errorf("field %d: the same: %v, want %v", i, same, c.same)
 				}
 			}

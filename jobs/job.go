@@ -7,13 +7,13 @@
 package jobs
 
 import (
-	"log/slog"
 	"net/url"
 	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"prospector/internal/attribute"
 	"prospector/schemas"
 )
 
@@ -140,29 +140,17 @@ const (
 // DefaultTargetFileSize is that of a job that does not say otherwise, in bytes.
 const DefaultTargetFileSize = 256 << 20
 
-// Source is an HTTP API of events and how to ask it.
+// Source is where events come from, and how to request them.
 type Source struct {
 	Block
-	Endpoint          string // absolute URL without a trailing slash; "" for a simulator
-	APIKey            Secret
+	Kind              string // such as "knock"
 	PageSize          int
 	Concurrency       int           // prospects that are read at once
 	RequestsPerSecond float64       // 0: no limit
 	Timeout           time.Duration // of one request
-	MaxAttempts       int           // of one page
-	// Simulator is set when the source is the embedded simulator.
-	Simulator *Simulator
-}
-
-// Simulator describes the world that the embedded simulator serves.
-type Simulator struct {
-	Seed      uint64
-	Prospects int
-	Events    int       // what happens in the simulated January of 2022
-	AsOf      time.Time // what had happened by then is served
-	FaultRate float64   // share of requests that fail, in [0, 1)
-	// VendorChanges lets the shape of events change in the course of the month.
-	VendorChanges bool
+	MaxAttempts       int           // for one page
+	// Settings are the attributes that only this kind of source has.
+	Settings attribute.Settings
 }
 
 // Prospects is a list of prospect IDs in a file.
@@ -254,23 +242,3 @@ type Result struct {
 	// Now is when the result was staged.
 	Now time.Time
 }
-
-// Secret is a value that is never printed.
-type Secret string
-
-const hidden = "(sensitive value)"
-
-// String hides the secret from fmt.
-func (Secret) String() string { return hidden }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return hidden }
-
-// LogValue hides the secret from slog.
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// MarshalText hides the secret from every encoder.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-
-// Reveal gives the secret itself, to the one place that sends it.
-func (s Secret) Reveal() string { return string(s) }

@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"prospector/cmd/internal/cli"
+	"prospector/extract"
+	"prospector/extract/knock"
 	"prospector/extract/knocksim"
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -102,6 +105,7 @@ func (h *house) apply() (last summary, err error) {
 	var stdout, stderr bytes.Buffer
 	code := cli.Run(cli.Deps{
 		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Environ: os.Environ(),
+		Sources: extract.Kinds{knock.Kind, simulator.Kind},
 		OpenSink: func(_ context.Context, s jobs.Sink) (store.Store, error) {
 			opened, err := local.Open(s.Path)
 			h.lake = &counted{Store: opened, writing: h.publishing}

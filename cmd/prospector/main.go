@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 
 	"prospector/cmd/internal/cli"
+	"prospector/extract"
+	"prospector/extract/knock"
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -20,6 +23,7 @@ import (
 func main() {
 	os.Exit(cli.Run(cli.Deps{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Sources:  extract.Kinds{knock.Kind, simulator.Kind},
 		OpenSink: openSink, OpenBackend: openBackend,
 		OpenDir: openDir,
 	}, os.Args[1:]))

@@ -118,9 +118,11 @@ func (b *block) quote(name, text string) string {
 
 func (b *block) hidden(name string) bool { return isSecret(name) || len(b.marks[name]) > 0 }
 
-// isSecret reports whether an attribute of that name is not to be shown, whatever
-// its value comes from.
-func isSecret(name string) bool { return name == "api_key" || name == "hash_key" }
+// secretNames are the names of attributes whose values are never shown, wherever
+// they come from.
+var secretNames = []string{"api_key", "hash_key"}
+
+func isSecret(name string) bool { return slices.Contains(secretNames, name) }
 
 // hint is didYouMean about an attribute's value.
 func (b *block) hint(name, suggestion string) string {

@@ -113,3 +113,34 @@ removed { from = job.x }`
 		t.Error("the order of assertions counts")
 	}
 }
+
+// Saved plans hold the digest of their configuration, so the attributes of a source
+// must count in the same way in every version.
+func TestDigestOfSources(t *testing.T) {
+	const rest = `
+prospects "crm" { file = "ids.csv" }
+sink "local" "lake" { path = "lake" }
+job "events" {
+  sinks  = [sink.local.lake]
+  source = `
+	for _, c := range []struct{ source, use, want string }{
+		{`
+source "knock" "production" {
+  endpoint            = "https://example.com/"
+  api_key             = "k"
+  requests_per_second = 2.5
+}`, "source.knock.production\n prospects = prospects.crm", "d91d265719da885f169868251ceeab9b"},
+		{`
+source "simulator" "demo" {
+  seed           = 9
+  as_of          = "2022-01-10T02:00:00+02:00"
+  fault_rate     = 0.25
+  vendor_changes = true
+}`, "source.simulator.demo", "faf8b0bf3855aa545ddf74b857cb6c74"},
+	} {
+		dir := write(t, map[string]string{"main.hcl": c.source + rest + c.use + "\n}\n"})
+		if got := load(t, dir, Options{}).Digest(); got != c.want {
+			t.Errorf("the digest is %s, want %s, for%s", got, c.want, c.source)
+		}
+	}
+}

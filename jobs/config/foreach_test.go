@@ -168,7 +168,7 @@ job "events" {
 output "keys" { value = keys(job.events) }
 output "uris" { value = job.events["a"].uris }
 `})
-	if _, diags := Load(dir, Options{}); len(diags) != 1 || diags[0].Summary != "Output refers to sensitive values" || diags[0].Address != "output.uris" {
+	if _, diags := loadDir(dir, Options{}); len(diags) != 1 || diags[0].Summary != "Output refers to sensitive values" || diags[0].Address != "output.uris" {
 		t.Errorf("diagnostics:\n%s", render(diags))
 	}
 }
@@ -187,7 +187,7 @@ job "more" {
   sinks       = [sink.local.lake]
   compression = each.value.codec
 }`})
-	if _, diags := Load(dir, Options{}); len(diags) != 1 || diags[0].Summary != "Unknown attribute" || diags[0].Detail != hiddenDetail {
+	if _, diags := loadDir(dir, Options{}); len(diags) != 1 || diags[0].Summary != "Unknown attribute" || diags[0].Detail != hiddenDetail {
 		t.Errorf("diagnostics:\n%s", render(diags))
 	}
 }
@@ -214,7 +214,7 @@ moved {
 }
 output "all" { value = job.more }
 output "keys" { value = keys(job.more)[1] }`})
-	_, diags := Load(dir, Options{})
+	_, diags := loadDir(dir, Options{})
 	var got []string
 	for _, d := range diags {
 		got = append(got, d.Summary+" "+d.Address)

@@ -60,7 +60,7 @@ column "message_body" { policy = "redact" }`))
 		}
 		for _, name := range []string{"main.hcl", "prospector.hclvars"} {
 			writeFile(t, filepath.Join(dir, name), src)
-			c, diags := Load(dir, Options{Environ: []string{"PROSPECTOR_VAR_key=" + secret}})
+			c, diags := loadDir(dir, Options{Environ: []string{"PROSPECTOR_VAR_key=" + secret}})
 			if err := os.Remove(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}

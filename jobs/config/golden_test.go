@@ -39,7 +39,7 @@ func TestBad(t *testing.T) {
 			}
 			dir := write(t, map[string]string{"main.hcl": string(src)})
 			t.Chdir(dir)
-			c, diags := Load(".", Options{Environ: []string{"PROSPECTOR_VAR_key=s3cr3t"}})
+			c, diags := loadDir(".", Options{Environ: []string{"PROSPECTOR_VAR_key=s3cr3t"}})
 			if c != nil || !diags.HasErrors() {
 				t.Errorf("loaded: %v, errors: %v", c != nil, diags.HasErrors())
 			}

@@ -68,7 +68,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 
 	if s, ok := l.sources[b.reference("source")]; ok {
 		j.Source = s
-		if v, set := b.values["prospects"]; j.Source.Simulator == nil && (!set || v.IsNull()) {
+		if v, set := b.values["prospects"]; !l.sourceKinds.Find(s.Kind).ListsProspects && (!set || v.IsNull()) {
 			b.fail("prospects", "Missing required attribute", fmt.Sprintf(
 				"%s needs prospects, such as prospects.crm: the API cannot list them. Only a simulator knows its own.", address))
 		}

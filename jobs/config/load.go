@@ -30,11 +30,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"prospector/extract"
 	"prospector/jobs"
 )
 
 // Options are what the caller's surroundings add to a directory.
 type Options struct {
+	// Sources are the kinds of sources that the program supports.
+	Sources extract.Kinds
 	// Vars are "name=value", in order; they win over VarFiles.
 	Vars []string
 	// VarFiles are files of variables, in order, opened as they are named.
@@ -120,6 +123,8 @@ type loader struct {
 	nodes     map[string]*node
 	active    []string // addresses of the nodes in evaluation, outermost first
 
+	sourceKinds extract.Kinds
+
 	unread    bool // whether a file of variables is broken
 	secrets   secretValues
 	assigned  map[string]assignment // by variable
@@ -142,16 +147,17 @@ func newLoader(dir string, o Options) (*loader, error) {
 	}
 	l := &loader{
 		shown: dir, dir: abs,
-		env:       map[string]string{},
-		files:     map[string]*hcl.File{},
-		text:      map[string][]byte{},
-		nodes:     map[string]*node{},
-		assigned:  map[string]assignment{},
-		secrets:   secretValues{variables: map[string]bool{}},
-		sources:   map[string]jobs.Source{},
-		prospects: map[string]jobs.Prospects{},
-		sinks:     map[string]jobs.Sink{},
-		schemas:   map[string]schema{},
+		sourceKinds: o.Sources,
+		env:         map[string]string{},
+		files:       map[string]*hcl.File{},
+		text:        map[string][]byte{},
+		nodes:       map[string]*node{},
+		assigned:    map[string]assignment{},
+		secrets:     secretValues{variables: map[string]bool{}},
+		sources:     map[string]jobs.Source{},
+		prospects:   map[string]jobs.Prospects{},
+		sinks:       map[string]jobs.Sink{},
+		schemas:     map[string]schema{},
 	}
 	for _, entry := range o.Environ {
 		name, value, _ := strings.Cut(entry, "=")

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"prospector/extract/knock"
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/schemas"
 )
@@ -27,7 +29,7 @@ job "events" {
 
 func load(t *testing.T, dir string, o Options) *jobs.Configuration {
 	t.Helper()
-	c, diags := Load(dir, o)
+	c, diags := loadDir(dir, o)
 	if len(diags) > 0 {
 		t.Fatalf("diagnostics:\n%s", render(diags))
 	}
@@ -56,13 +58,13 @@ job "real" {
 		MemoryLimit: 384 << 20,
 		Jobs: []jobs.Job{{
 			Name: "events",
-			Source: jobs.Source{PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
-				Simulator: &jobs.Simulator{Seed: 1, Prospects: 500, Events: 20000, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC)}},
+			Source: jobs.Source{Kind: "simulator", PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
+				Settings: &simulator.Settings{Seed: 1, Prospects: 500, Events: 20000, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC)}},
 			Sinks: []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}, {
 			Name: "real",
-			Source: jobs.Source{Endpoint: "https://syndication.knockrentals.com", APIKey: "k", PageSize: 100, Concurrency: 8,
-				RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6},
+			Source: jobs.Source{Kind: "knock", PageSize: 100, Concurrency: 8, RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6,
+				Settings: &knock.Settings{Endpoint: "https://syndication.knockrentals.com", APIKey: "k"}},
 			Prospects: &jobs.Prospects{File: "-"},
 			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}},
@@ -147,8 +149,8 @@ output "hidden" {
 		MemoryLimit: 3 << 29,
 		Jobs: []jobs.Job{{
 			Name: "prospect-events",
-			Source: jobs.Source{PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,
-				Simulator: &jobs.Simulator{Seed: 1<<64 - 1, Prospects: 7, Events: 70, AsOf: time.Date(2022, 1, 10, 0, 0, 0, 0, time.UTC), FaultRate: 0.25}},
+			Source: jobs.Source{Kind: "simulator", PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,
+				Settings: &simulator.Settings{Seed: 1<<64 - 1, Prospects: 7, Events: 70, AsOf: time.Date(2022, 1, 10, 0, 0, 0, 0, time.UTC), FaultRate: 0.25}},
 			Prospects:   &jobs.Prospects{File: filepath.Join(dir, "crm/ids.jsonl"), Column: "id"},
 			Sinks:       []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
 			Table:       table,
@@ -198,11 +200,11 @@ func TestBlocks(t *testing.T) {
 
 func TestReadyConfigurations(t *testing.T) {
 	demo := load(t, "../demo", Options{})
-	if len(demo.Jobs) != 1 || demo.Jobs[0].Source.Simulator == nil || len(demo.Outputs) != 1 {
+	if len(demo.Jobs) != 1 || demo.Jobs[0].Source.Kind != "simulator" || len(demo.Outputs) != 1 {
 		t.Errorf("demo: %+v", demo)
 	}
 
-	if c, diags := Load("../nightly", Options{}); c != nil || len(diags) != 2 {
+	if c, diags := loadDir("../nightly", Options{}); c != nil || len(diags) != 2 {
 		t.Errorf("nightly without its two required variables:\n%s", render(diags))
 	}
 	nightly := load(t, "../nightly", Options{
@@ -210,7 +212,7 @@ func TestReadyConfigurations(t *testing.T) {
 		Environ:  []string{"PROSPECTOR_VAR_knock_api_key=k"},
 	})
 	j := nightly.Jobs[0]
-	if j.Source.APIKey.Reveal() != "k" || j.Sinks[0].URI(j.Name) != "gs://acme-lake/knock/prospect_events" {
+	if j.Source.Settings.(*knock.Settings).APIKey != "k" || j.Sinks[0].URI(j.Name) != "gs://acme-lake/knock/prospect_events" {
 		t.Errorf("nightly: %+v", nightly)
 	}
 	if _, err := os.Stat(j.Prospects.File); err != nil {
@@ -223,7 +225,7 @@ func TestNothingToLoad(t *testing.T) {
 		"No configuration files":            write(t, map[string]string{".main.hcl": minimal}),
 		"Cannot read the working directory": filepath.Join(t.TempDir(), "nowhere"),
 	} {
-		c, diags := Load(dir, Options{})
+		c, diags := loadDir(dir, Options{})
 		if c != nil || len(diags) != 1 || diags[0].Summary != name || !strings.Contains(diags[0].Detail, dir) {
 			t.Errorf("%s: %v\n%s", name, c, render(diags))
 		}
@@ -367,7 +369,7 @@ func TestFunctionRefusals(t *testing.T) {
 	} {
 		t.Run(c.expression, func(t *testing.T) {
 			writeFile(t, filepath.Join(dir, "main.hcl"), fmt.Sprintf("%s\noutput \"it\" { value = %s }\n", minimal, c.expression))
-			_, diags := Load(dir, Options{})
+			_, diags := loadDir(dir, Options{})
 			if len(diags) != 1 || !strings.Contains(diags[0].Detail, c.want) {
 				t.Errorf("want %q:\n%s", c.want, render(diags))
 			}
@@ -382,7 +384,7 @@ func TestTooMuch(t *testing.T) {
 		"Cannot read a configuration file": minimal + strings.Repeat("# and so on\n", 10_000),
 	} {
 		dir := write(t, map[string]string{"main.hcl": main})
-		c, diags := Load(dir, Options{})
+		c, diags := loadDir(dir, Options{})
 		if c != nil || len(diags) != 1 || diags[0].Summary != name {
 			t.Errorf("%s: %v\n%s", name, c, render(diags))
 		}

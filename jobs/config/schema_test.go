@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/schemas"
 )
@@ -142,7 +143,7 @@ check "columns" {
 	if south.Table.Name != schemas.Builtin || south.Schema.Address != "" || south.Table.Keys()[0] != "event_month" {
 		t.Errorf("south is %+v", south.Table)
 	}
-	if !north.DeleteMissing || !south.DeleteMissing || !north.Source.Simulator.VendorChanges {
+	if !north.DeleteMissing || !south.DeleteMissing || !north.Source.Settings.(*simulator.Settings).VendorChanges {
 		t.Errorf("on_missing or vendor_changes is lost: %+v", north)
 	}
 	if holds, message, problems := c.Checks[0].Assertions[0].Evaluate(jobs.Result{}); !holds || len(problems) > 0 {
@@ -178,7 +179,7 @@ func TestLock(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := write(t, map[string]string{"main.hcl": main, schemas.LockFile: c.text})
-			got, diags := Load(dir, Options{})
+			got, diags := loadDir(dir, Options{})
 			if c.broken == "" {
 				if len(diags) > 0 || got.Lock == nil || len(got.Lock) != c.want {
 					t.Fatalf("the lock is %v\n%s", got, render(diags))
@@ -190,7 +191,7 @@ func TestLock(t *testing.T) {
 					t.Fatalf("%q is not in\n%s", text, render(diags))
 				}
 			}
-			got, diags = Load(dir, Options{ReplaceLock: true})
+			got, diags = loadDir(dir, Options{ReplaceLock: true})
 			if got == nil || got.Lock != nil || len(diags) != 1 || diags[0].Severity != jobs.Warning || !strings.Contains(diags[0].Detail, c.broken) {
 				t.Errorf("about to be replaced, it is %+v\n%s", got, render(diags))
 			}

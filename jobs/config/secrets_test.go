@@ -111,7 +111,7 @@ sink "local" "lake" { path = "lake" }
 				"prospector.hclvars": "keys = { a = \"" + secret + "\", \"" + secret + "\" = \"b\" }\n",
 				"key.txt":            "  " + secret + "\n",
 			})
-			c, diags := Load(dir, Options{Environ: []string{
+			c, diags := loadDir(dir, Options{Environ: []string{
 				"PROSPECTOR_VAR_key=" + secret, "KNOCK_KEY=" + secret, "KNOCK_URL=https://example.com/" + secret + "/", `PROSPECTOR_VAR_keys={a="1"}`,
 			}})
 			if c == nil && !diags.HasErrors() {

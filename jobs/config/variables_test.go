@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"prospector/extract/knock"
 )
 
 // Each step of the ladder sets the variable; the last one that does, wins.
@@ -120,7 +122,7 @@ variable "names" {
 			dir := write(t, c.files)
 			writeFile(t, filepath.Join(dir, "main.hcl"), main)
 			t.Chdir(dir)
-			_, diags := Load(".", c.options)
+			_, diags := loadDir(".", c.options)
 			var got []string
 			detail := ""
 			for _, d := range diags {
@@ -172,7 +174,7 @@ output "api" {
 output "table" { value = job.events.uris }
 `})
 	c := load(t, dir, Options{Vars: []string{"key=s3cr3t\n"}})
-	if got := c.Jobs[0].Source.APIKey.Reveal(); got != "s3cr3t" {
+	if got := c.Jobs[0].Source.Settings.(*knock.Settings).APIKey.Reveal(); got != "s3cr3t" {
 		t.Errorf("the key is %q", got)
 	}
 	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", *c), fmt.Sprintf("%#v", c.Jobs[0].Source)} {
@@ -185,7 +187,7 @@ output "table" { value = job.events.uris }
 	}
 
 	writeFile(t, filepath.Join(dir, "more.hcl"), "output \"more\" { value = source.knock.production.endpoint }\n")
-	if _, diags := Load(dir, Options{Vars: []string{"key=k"}}); len(diags) != 1 || diags[0].Summary != "Output refers to sensitive values" {
+	if _, diags := loadDir(dir, Options{Vars: []string{"key=k"}}); len(diags) != 1 || diags[0].Summary != "Output refers to sensitive values" {
 		t.Errorf("a sensitive endpoint can be shown:\n%s", render(diags))
 	}
 }
@@ -232,7 +234,7 @@ output "many" { value = var.many }
 		{"not x", []string{"maybe=yes"}, []string{"y is not x\n\nThis was checked by the validation rule at main.hcl:25."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config, diags := Load(".", Options{Vars: c.vars})
+			config, diags := loadDir(".", Options{Vars: c.vars})
 			var got []string
 			for _, d := range diags {
 				got = append(got, d.Detail)

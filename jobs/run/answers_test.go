@@ -15,7 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/extract"
+	"prospector/extract/knock"
 	"prospector/extract/spool"
+	"prospector/internal/attribute"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 )
@@ -131,7 +134,11 @@ func TestOldJournal(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("a", "b", "c")
 	a.change(func(w http.ResponseWriter, prospect, _ string) { events(w, on(1, prospect)) })
-	journal, err := spool.Open(filepath.Join(h.dir, ".prospector", "journal", fileName(h.job().Address)), binding(*h.job()), journalAge, time.Now)
+	from, err := knock.Open(h.api(), extract.Requests{PageSize: h.job().Source.PageSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := spool.Open(filepath.Join(h.dir, ".prospector", "journal", fileName(h.job().Address)), binding(h.job().Address, from), journalAge, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +176,10 @@ func TestKeysDoNotShareAJournal(t *testing.T) {
 	}
 	const key = "the-first-key-0123456789"
 	for i, test := range []struct {
-		key   jobs.Secret
+		key   attribute.Secret
 		again int // requests for a
 	}{{key, 1}, {key, 0}, {"the-second-key", 1}, {key, 1}} {
-		h.job().Source.APIKey = test.key
+		h.api().APIKey = test.key
 		a.change(half)
 		if _, err := h.try(t.Context()); err == nil {
 			t.Fatal("the run did not end")

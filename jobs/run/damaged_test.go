@@ -112,7 +112,7 @@ func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 	if err := os.CopyFS(h.dir, os.DirFS(h.aside)); err != nil {
 		h.Fatal(err)
 	}
-	h.ask(h.job().Source.Endpoint, h.asked)
+	h.ask(h.api().Endpoint, h.asked)
 	if err := os.WriteFile(filepath.Join(h.root(), h.key), damaged, 0o600); err != nil {
 		h.Fatal(err)
 	}

@@ -211,7 +211,7 @@ func TestResume(t *testing.T) {
 				sim.ServeHTTP(w, r)
 			}))
 			defer server.Close()
-			h.job().Source.Endpoint = server.URL
+			h.api().Endpoint = server.URL
 
 			if _, err := h.try(ctx); !errors.Is(err, context.Canceled) {
 				t.Fatalf("the interrupted apply ended with %v", err)
@@ -281,7 +281,7 @@ func TestProspectsThatFail(t *testing.T) {
 func TestBadKey(t *testing.T) {
 	h := newHouse(t)
 	sim := h.simulate(knocksim.Options{Seed: 1, Prospects: 50, Events: 100})
-	h.job().Source.APIKey = "not-the-key"
+	h.api().APIKey = "not-the-key"
 	_, err := h.try(t.Context())
 	var d jobs.Diagnostic
 	if !errors.As(err, &d) || d.Summary != "The API key is not accepted" {
@@ -308,7 +308,7 @@ func TestSilence(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer down.Close()
-	h.job().Source.Endpoint = down.URL
+	h.api().Endpoint = down.URL
 	_, err := h.try(t.Context())
 	var d jobs.Diagnostic
 	if !errors.As(err, &d) || d.Summary != "The API does not answer" {

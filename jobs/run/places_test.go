@@ -39,7 +39,7 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 			if err := os.Remove(first); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
-			h.ask(h.job().Source.Endpoint, "2") // who is another prospect
+			h.ask(h.api().Endpoint, "2") // who is another prospect
 			h.apply()
 			for _, sink := range h.job().Sinks {
 				if text := readAll(t, filepath.Join(sink.Path, plan.QuarantineKey("prospect_events"))); !strings.Contains(text, "no time") {

@@ -69,7 +69,7 @@ const exceptionsKept = 1000
 
 // reader reads a job's prospects. Each worker has a flattener of its own.
 type reader struct {
-	client  *extract.Client
+	source  extract.Source
 	journal *spool.Journal
 	workers []*transform.Flattener
 	started time.Time
@@ -100,7 +100,7 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 	}
 
 	r := &reader{
-		client: from.client, journal: journal, started: s.Now(),
+		source: from.Source, journal: journal, started: s.Now(),
 		reading: &reading{
 			stage: into, quarantine: rejected, survey: schemas.NewSurvey(),
 			whole: make(map[string]emptiness), known: known, waiting: waiting,
@@ -167,7 +167,7 @@ func (s *Session) tick(f func()) (stop func()) {
 }
 
 func (r *reader) progress(job string, now time.Time) Progress {
-	stats := r.client.Stats()
+	stats := r.source.Stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.Coverage
@@ -298,7 +298,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 	if kept.Next != "" {
 		from = extract.Position{Number: kept.Pages, Cursor: kept.Next}
 	}
-	next, stop := iter.Pull2(r.client.Pages(ctx, prospect, from))
+	next, stop := iter.Pull2(r.source.Pages(ctx, prospect, from))
 	defer func() { stop() }()
 	page, err, more := next()
 	switch {
@@ -310,7 +310,7 @@ func (r *reader) pages(ctx context.Context, w *transform.Flattener, prospect str
 			return got, err
 		}
 		stop()
-		next, stop = iter.Pull2(r.client.Pages(ctx, prospect, extract.Position{}))
+		next, stop = iter.Pull2(r.source.Pages(ctx, prospect, extract.Position{}))
 		page, err, more = next()
 	default:
 		if err := r.replay(ctx, prospect, page.HasTurn(), take); err != nil {
@@ -350,7 +350,7 @@ func (r *reader) replay(ctx context.Context, prospect string, hasTurn bool, take
 	defer end()
 	admit := func(bytes int) (err error) {
 		if !hasTurn && done == nil && extract.IsLarge(bytes) {
-			done, err = r.client.Turn(ctx)
+			done, err = r.source.Turn(ctx)
 		}
 		return err
 	}

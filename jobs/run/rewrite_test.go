@@ -162,7 +162,6 @@ func TestRewriteKilledAndSourceGone(t *testing.T) {
 	for lives := int64(5); ; lives++ {
 		w := newWorld(t, 7)
 		w.job().DeleteForeign = false
-		w.job().Source.Simulator = nil
 		w.job().Table = by(t, schemas.KnockEvents(), "event_month")
 		w.people(map[string][]string{"a": {on(1, "x")}, "b": {on(2, "y")}})
 		if err := w.undisturbed(); err != nil {

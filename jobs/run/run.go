@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"prospector/extract"
 	"prospector/extract/spool"
 	"prospector/internal/nolink"
 	"prospector/jobs"
@@ -96,6 +97,7 @@ type Options struct {
 	DataDir   string
 	DataRoot  string
 	Backend   Backend
+	Sources   extract.Kinds
 	OpenSink  func(context.Context, jobs.Sink) (store.Store, error)
 	Observer  Observer
 	Logger    *slog.Logger

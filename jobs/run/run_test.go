@@ -15,7 +15,10 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
+	"prospector/extract"
+	"prospector/extract/knock"
 	"prospector/extract/knocksim"
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -52,7 +55,7 @@ func newHouse(t testing.TB) *house {
 		Jobs: []jobs.Job{{
 			Block: jobs.Block{Address: "job.prospect_events"}, Name: "prospect_events",
 			Source: jobs.Source{
-				Block:    jobs.Block{Address: "source.knock.test"},
+				Block: jobs.Block{Address: "source.knock.test"}, Kind: "knock", Settings: new(knock.Settings),
 				PageSize: 100, Concurrency: 4, Timeout: time.Minute, MaxAttempts: 6,
 			},
 			Sinks:       []jobs.Sink{{Block: jobs.Block{Address: "sink.local.lake"}, Kind: "local", Path: filepath.Join(dir, "lake")}},
@@ -63,6 +66,15 @@ func newHouse(t testing.TB) *house {
 }
 
 func (h *house) job() *jobs.Job { return &h.config.Jobs[0] }
+
+// api returns where the job's source is.
+func (h *house) api() *knock.Settings { return h.job().Source.Settings.(*knock.Settings) }
+
+// simulated makes the job's source an embedded simulator.
+func (h *house) simulated(s simulator.Settings) {
+	from := &h.job().Source
+	from.Kind, from.Settings = "simulator", &s
+}
 
 // simulate makes the job's source a simulator that the test can ask.
 func (h *house) simulate(o knocksim.Options) *knocksim.Simulator {
@@ -84,7 +96,8 @@ func (h *house) ask(url string, prospects ...string) {
 	if err := os.WriteFile(file, []byte(strings.Join(prospects, "\n")+"\n"), 0o600); err != nil {
 		h.Fatal(err)
 	}
-	h.job().Source.Endpoint, h.job().Source.APIKey = url, jobs.Secret(knocksim.DefaultAPIKey)
+	from := &h.job().Source
+	from.Kind, from.Settings = "knock", &knock.Settings{Endpoint: url, APIKey: knocksim.DefaultAPIKey}
 	h.job().Prospects = &jobs.Prospects{Block: jobs.Block{Address: "prospects.test"}, File: file}
 }
 
@@ -101,6 +114,7 @@ func (h *house) openWith(ctx context.Context, files store.Store, backend Backend
 	h.config.Sinks, h.config.MemoryLimit = h.job().Sinks, h.limit
 	return Open(ctx, Options{
 		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"), Backend: backend,
+		Sources: extract.Kinds{knock.Kind, simulator.Kind},
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
 			return h.stores[s.Kind](ctx, s)
 		},

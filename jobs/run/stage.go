@@ -28,7 +28,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	defer from.close()
+	defer from.Close()
 
 	dir, err := w.makeStageDir(fileName(job.Address))
 	if err != nil {

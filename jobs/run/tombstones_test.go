@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -229,7 +230,7 @@ func TestTombstonesAndSavedPlans(t *testing.T) {
 // A tombstone holds for the prospects of a simulator, too.
 func TestTombstonesOfSimulator(t *testing.T) {
 	h := newHouse(t)
-	h.job().Source.Simulator = &jobs.Simulator{Seed: 1, Prospects: 5, Events: 50, AsOf: nightOf(31)}
+	h.simulated(simulator.Settings{Seed: 1, Prospects: 5, Events: 50, AsOf: nightOf(31)})
 	h.apply()
 	prospects := func() (ids []string) {
 		for _, row := range h.rows() {

@@ -177,7 +177,7 @@ func TestRowsNobodyGives(t *testing.T) {
 	h.apply()
 	night := func(prospects []string) (summary plan.Summary, files int64) {
 		t.Helper()
-		h.ask(h.job().Source.Endpoint, prospects...)
+		h.ask(h.api().Endpoint, prospects...)
 		opened.Store(0)
 		return h.apply().Summary(), opened.Load()
 	}
@@ -221,10 +221,10 @@ func TestKeptRows(t *testing.T) {
 		prospects := slices.Collect(sim.ProspectIDs())
 		h.apply()
 		before := len(h.rows())
-		h.ask(h.job().Source.Endpoint, prospects[:20]...)
+		h.ask(h.api().Endpoint, prospects[:20]...)
 		h.apply() // finds out which rows nobody gives
 		h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
-		h.ask(h.job().Source.Endpoint, prospects[:20]...)
+		h.ask(h.api().Endpoint, prospects[:20]...)
 		h.limit = test.limit
 		opened.Store(0)
 		p := h.apply()

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/extract/knocksim"
+	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -108,7 +109,6 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{house: newHouse(t), seed: seed, rng: rand.New(rand.NewPCG(seed, 3)), night: 3, listed: 6, most: 6, life: new(life), copies: make(map[string][]byte)}
-	w.job().Source.Simulator = &jobs.Simulator{}
 	w.job().Prospects = nil
 	w.partition()
 	w.job().DeleteForeign = seed%2 == 0
@@ -178,8 +178,7 @@ func (w *world) declare() {
 // source makes the source say what it says that night, of the prospects that are
 // listed.
 func (w *world) source() {
-	from := &w.job().Source
-	from.Simulator = &jobs.Simulator{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true}
+	w.simulated(simulator.Settings{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
 	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
 	if err != nil {
 		w.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"prospector/cmd/internal/view"
+	"prospector/extract"
 	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/run"
@@ -32,6 +33,7 @@ type Deps struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Environ        []string
+	Sources        extract.Kinds // that users can choose
 	OpenSink       func(context.Context, jobs.Sink) (store.Store, error)
 	OpenBackend    func(context.Context, jobs.Backend) (run.Backend, error)
 	// OpenDir gives a store of a directory of this machine. With private, only

@@ -182,7 +182,7 @@ func (v *variables) register(fs *flag.FlagSet) {
 
 // configOptions are the variables' values. Files are relative to -chdir.
 func (e *env) configOptions(v *variables) config.Options {
-	o := config.Options{Vars: v.vars, Environ: e.Environ}
+	o := config.Options{Sources: e.Sources, Vars: v.vars, Environ: e.Environ}
 	for _, f := range v.files {
 		o.VarFiles = append(o.VarFiles, e.resolve(f))
 	}

@@ -61,7 +61,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	}
 	dataRoot, dataDir := e.dataDir()
 	ctx, s, err := run.Open(ctx, run.Options{
-		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, OpenSink: e.OpenSink, WorkDir: workDir,
+		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: e.OpenSink, WorkDir: workDir,
 		Observer: v, Logger: e.logger(), Stdin: e.Stdin, Now: time.Now,
 		UserAgent:   "prospector/" + jobs.Version,
 		LockTimeout: o.timeout, Parallelism: o.parallelism, Concurrency: o.parallelism,

@@ -22,23 +22,26 @@ var allowed = map[string][]string{
 	"schemas/records": {"schemas"},
 
 	// Helpers that no stage owns.
-	"internal/jsontext": {},
-	"internal/nolink":   {},
-	"internal/parallel": {},
-	"internal/terminal": {},
-	"internal/sealed":   {},
+	"internal/attribute": {},
+	"internal/jsontext":  {},
+	"internal/nolink":    {},
+	"internal/parallel":  {},
+	"internal/terminal":  {},
+	"internal/sealed":    {},
 
 	// The stages.
-	"extract":          {"internal/jsontext"},
-	"extract/prospect": {},
-	"extract/spool":    {"internal/nolink"},
-	"extract/knocksim": {},
-	"transform":        {"schemas", "schemas/records", "internal/jsontext"},
-	"sink":             {"schemas"},
-	"sink/stage":       {"schemas", "schemas/records", "sink"},
-	"sink/parquetfile": {"schemas", "schemas/records", "sink"},
-	"sink/verify":      {"schemas", "schemas/records", "sink"},
-	"sink/ddl":         {"schemas", "internal/terminal"},
+	"extract":           {"internal/attribute", "internal/jsontext"},
+	"extract/knock":     {"extract", "internal/attribute"},
+	"extract/simulator": {"extract", "extract/knock", "extract/knocksim", "internal/attribute"},
+	"extract/prospect":  {},
+	"extract/spool":     {"internal/nolink"},
+	"extract/knocksim":  {},
+	"transform":         {"schemas", "schemas/records", "internal/jsontext"},
+	"sink":              {"schemas"},
+	"sink/stage":        {"schemas", "schemas/records", "sink"},
+	"sink/parquetfile":  {"schemas", "schemas/records", "sink"},
+	"sink/verify":       {"schemas", "schemas/records", "sink"},
+	"sink/ddl":          {"schemas", "internal/terminal"},
 
 	"sink/internal/rowtest": {"schemas", "schemas/records"},
 
@@ -50,8 +53,8 @@ var allowed = map[string][]string{
 	"sink/store/storetest": {"sink/store"},
 
 	// What is to be done, and doing it.
-	"jobs":           {"schemas"},
-	"jobs/config":    {"jobs", "schemas"},
+	"jobs":           {"internal/attribute", "schemas"},
+	"jobs/config":    {"extract", "internal/attribute", "jobs", "schemas"}, // of extract, the descriptors of kinds
 	"jobs/state":     {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
 	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},

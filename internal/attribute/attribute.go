@@ -1,0 +1,88 @@
+// Package attribute describes the attributes of a block of the configuration
+// without the language that the block is written in.
+//
+// A kind of source, for example, declares its settings as a struct, and lists one
+// Attribute for each field. The configuration decodes a block into the fields, and
+// the digest of the configuration reads them. So a new kind is described in its own
+// package only.
+package attribute
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// Settings are the attributes of one block, with their values.
+type Settings interface {
+	// Attributes lists the attributes in the order in which they are decoded. Each is
+	// bound to a field of the settings, so that decoding sets the field.
+	Attributes() []Attribute
+}
+
+// Attribute is one attribute of a block.
+type Attribute struct {
+	Name string
+	// Value points to the variable that holds the value. The variable holds the
+	// default until the attribute is decoded. The type is *string, *Path, *Secret,
+	// *int, *uint64, *float64, *bool, *time.Duration or *time.Time.
+	Value any
+	// Required says what to write, such as `a directory such as "lake"`. It is "" for
+	// an optional attribute.
+	Required string
+	// Min and Max limit an *int.
+	Min, Max int
+	// Expected describes the values of a *float64 for which Valid returns true.
+	Expected string
+	Valid    func(float64) bool
+	// Check returns what is wrong with a decoded string, or nil. It may normalize the
+	// variable. Shown is the value as a message may quote it: a sensitive value is not
+	// visible in it.
+	Check func(shown string) *Problem
+}
+
+// Names returns the names of attributes.
+func Names(attributes []Attribute) []string {
+	names := make([]string, len(attributes))
+	for i, a := range attributes {
+		names[i] = a.Name
+	}
+	return names
+}
+
+// Path is an absolute path. The configuration resolves relative paths.
+type Path string
+
+// Problem is an error that the user can fix in the block.
+type Problem struct {
+	// Attribute is the name of the attribute, or "" for the block as a whole.
+	Attribute       string
+	Summary, Detail string
+}
+
+// NewProblem returns a problem whose detail is formatted.
+func NewProblem(attribute, summary, format string, args ...any) *Problem {
+	return &Problem{attribute, summary, fmt.Sprintf(format, args...)}
+}
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// Secret is a value that is never printed.
+type Secret string
+
+const hidden = "(sensitive value)"
+
+// String hides the secret from fmt.
+func (Secret) String() string { return hidden }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return hidden }
+
+// LogValue hides the secret from slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText hides the secret from every encoder.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Reveal returns the secret itself, for the one place that sends it.
+func (s Secret) Reveal() string { return string(s) }
