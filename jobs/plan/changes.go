@@ -168,41 +168,6 @@ func Keys(job, partition string, files []*Staged) []string {
 // Key is the key of the only object of a partition.
 func Key(job, partition string) string { return job + "/" + partition + "/part-00000.parquet" }
 
-// Intended is what the state says of a partition in a sink once the job's change
-// is made there, but for what is not known of objects before they are written.
-// When it is deleted, it has no rows, and its files but their keys.
-func (j *Job) Intended(c Change, sink string) state.Partition {
-	prior := j.Found.Prior[sink]
-	if len(c.Staged) == 0 {
-		p := state.Partition{}
-		for _, w := range c.Writes {
-			if w.Sink == sink {
-				p.Files = append(p.Files, state.File{Object: state.Object{Key: w.Key}})
-			}
-		}
-		return p
-	}
-	p := state.Partition{Schema: c.Staged[0].Schema, Given: c.Given}
-	written := make(map[string]bool)
-	for _, w := range c.Writes {
-		written[w.Key] = written[w.Key] || w.Sink == sink
-	}
-	for i, key := range Keys(j.TableName, c.Partition, c.Staged) {
-		s := c.Staged[i]
-		f, _ := prior.Sound(c.Partition).File(key)
-		if written[key] {
-			f = state.File{Rows: s.Rows, Content: s.Content, Object: state.Object{Key: key, Size: s.Size, CRC32C: s.CRC32C}}
-		}
-		p.Rows, p.Content, p.Files = p.Rows+f.Rows, p.Content.Add(f.Content), append(p.Files, f)
-		if p.Days == nil {
-			p.Days = s.Days
-		} else if s.Days != nil {
-			p.Days = &state.Days{First: min(p.Days.First, s.Days.First), Last: max(p.Days.Last, s.Days.Last)}
-		}
-	}
-	return p
-}
-
 // Sinks are those that the change concerns, in the order of the job.
 func (c Change) Sinks() (sinks []string) {
 	for _, w := range c.Writes {

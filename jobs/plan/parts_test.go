@@ -243,15 +243,15 @@ func TestChangesOfParts(t *testing.T) {
 			if len(c.Writes) == 0 {
 				return
 			}
-			// What is intended has the rows, in files that are there or are written.
+			// The partition then has the rows, in files that are there or are written.
 			j := plan.Job{TableName: job, Sinks: []string{lake}, Found: plan.Found{Prior: prior}}
-			next := j.Intended(c, lake)
+			next := j.StateChange(c, lake).Next
 			if next.Rows != o.Rows.After || next.Content != o.Content {
-				t.Errorf("%d rows are intended, of %d", next.Rows, o.Rows.After)
+				t.Errorf("the next state has %d rows, want %d", next.Rows, o.Rows.After)
 			}
 			for i, s := range o.Staged {
 				if f := next.Files[i]; f.Rows != s.Rows || f.Content != s.Content || f.Key != plan.Keys(job, day, o.Staged)[i] {
-					t.Errorf("file %d is intended to be %+v", i, f)
+					t.Errorf("file %d of the next state is %+v", i, f)
 				}
 			}
 		})

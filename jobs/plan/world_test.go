@@ -20,8 +20,8 @@ const address = "job.events"
 var sinks = []string{lake, bucket}
 
 // world is two sinks, a state, what the source says, and everything that can go
-// wrong between them. Its runs take the steps of a real one, those of
-// jobs/run/apply.go above all.
+// wrong between them. Its runs change the state as a real apply does, by the
+// transitions of package state.
 type world struct {
 	t    *testing.T
 	seed uint64
@@ -231,148 +231,37 @@ var (
 	errStopped  = errors.New("the run was stopped")
 )
 
-// apply carries the plan out. steps says how many writes, those of the state
-// included, it lives to make; stop says that it then has the time to record
-// what it has made, as one that is interrupted or fails has.
+// apply carries the plan out with the transitions of the real one. steps says how
+// many writes, those of the state included, it lives to make; stop says that it
+// then has the time to record what it has made, as one that is interrupted or fails
+// has.
 func (w *world) apply(r *run, steps int, stop bool) error {
 	killed := func() bool { steps--; return steps < 0 }
 	owned := r.state.Job(address)
-	for sink, prior := range r.prior {
-		owned.Sinks[sink] = prior.State()
-	}
-	intended := false
-	pending := func(sink string) *state.Pending {
-		intended = true
-		s := owned.Sink(sink)
-		if s.Pending == nil {
-			s.Pending = &state.Pending{}
-		}
-		if s.Pending.Partitions == nil {
-			s.Pending.Partitions = make(map[string]state.Partition)
-		}
-		return s.Pending
-	}
-	for _, s := range owned.Sinks { // every partition is looked at
-		s.Pending = nil
-	}
-	// task is what happens in one sink, in that order. done puts it into the
-	// state: the files that are deleted last are in no partition by then.
-	type task struct {
-		writes, deletions []plan.Write
-		path              string // "" for the quarantine
-		staged            []*plan.Staged
-		next              state.Partition
-	}
-	var tasks []task
-	for _, c := range r.Output.Changes {
-		for _, sink := range c.Sinks() {
-			t := task{path: c.Partition, staged: c.Staged, next: r.Intended(c, sink)}
-			for _, write := range c.Writes {
-				switch {
-				case write.Sink != sink:
-				case write.Action == plan.Delete:
-					t.deletions = append(t.deletions, write)
-				default:
-					t.writes = append(t.writes, write)
-				}
-			}
-			tasks = append(tasks, t)
-			pending(sink).Partitions[c.Partition] = t.next
-		}
-	}
-	if r.Output.Quarantine != nil {
-		for _, write := range r.Output.Quarantine.Writes {
-			t := task{staged: []*plan.Staged{r.Output.Quarantine.Staged}, writes: []plan.Write{write}}
-			if write.Action == plan.Delete {
-				t.writes, t.deletions = nil, t.writes
-			}
-			tasks = append(tasks, t)
-			pending(write.Sink).Quarantine = recordedQuarantine(r.Output.Quarantine.Staged, write.Key, "")
-		}
-	}
-	for _, write := range r.Output.Obsolete {
-		intended = true
-		tasks = append(tasks, task{deletions: []plan.Write{write}, path: "-"})
-	}
+	r.StagePending(owned, state.Lists{})
 	if killed() {
 		return errCrashed
 	}
 	w.record(r)
-	if !intended {
-		return nil
-	}
 
-	w.rng.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
 	// do makes one change, if the run lives so long.
-	do := func(t task, write plan.Write) (generation string, err error) {
-		var staged *plan.Staged
-		if write.Action != plan.Delete {
-			staged = t.staged[write.File]
-		}
+	do := func(write plan.Write, staged *plan.Staged) (generation string, err error) {
 		if killed() {
 			if !stop {
 				return "", errCrashed
 			}
-			if w.chance(2) { // it happens, but nobody hears of it
+			if w.chance(2) { // it happens, and the run gets no answer
 				_, _ = w.publish(r, write, staged)
 			}
 			return "", errStopped
 		}
 		return w.publish(r, write, staged)
 	}
-	publish := func(t task) error {
-		if t.path == "" {
-			for _, write := range slices.Concat(t.writes, t.deletions) {
-				generation, err := do(t, write)
-				if err != nil {
-					return err
-				}
-				s := owned.Sink(write.Sink)
-				s.Pending.Quarantine, s.Quarantine = nil, nil
-				if write.Action != plan.Delete {
-					s.Quarantine = recordedQuarantine(t.staged[0], write.Key, generation)
-				}
-			}
-			return nil
-		}
-		all := slices.Concat(t.writes, t.deletions)
-		s := owned.Sink(all[0].Sink)
-		for _, write := range t.writes {
-			generation, err := do(t, write)
-			if err != nil {
-				return err
-			}
-			t.next.Files[write.File].Generation = generation
-			delete(s.Obsolete, write.Key)
-		}
-		if t.next.Rows > 0 {
-			delete(s.Pending.Partitions, t.path)
-			for _, write := range t.deletions {
-				if s.Obsolete == nil {
-					s.Obsolete = make(map[string]state.Object)
-				}
-				s.Obsolete[write.Key] = state.Object{Key: write.Key, Generation: write.Generation}
-				if f, ok := s.Partitions[t.path].File(write.Key); ok {
-					s.Obsolete[write.Key] = f.Object
-				}
-			}
-			s.Partitions[t.path] = t.next
-		}
-		for _, write := range t.deletions {
-			if _, err := do(t, write); err != nil {
-				return err
-			}
-			delete(s.Obsolete, write.Key)
-		}
-		if t.next.Rows == 0 && t.path != "-" {
-			delete(s.Pending.Partitions, t.path)
-			delete(s.Partitions, t.path)
-		}
-		return nil
-	}
+	tasks := r.tasks(do)
+	w.rng.Shuffle(len(tasks), func(i, j int) { tasks[i], tasks[j] = tasks[j], tasks[i] })
 	var failed error
 	for _, task := range tasks {
-		err := publish(task)
+		err := task(owned)
 		if errors.Is(err, errCrashed) {
 			return err
 		}
@@ -381,9 +270,7 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 		} // the others go on, as other publishers do
 	}
 	if failed == nil {
-		for _, s := range owned.Sinks {
-			s.Pending = nil
-		}
+		r.state.Finalize(address, sinks, false)
 		if killed() {
 			return errCrashed
 		}
@@ -392,17 +279,71 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	return failed
 }
 
-func (w *world) record(r *run) { w.state = r.state.Clone() }
+type writer func(plan.Write, *plan.Staged) (generation string, err error)
 
-func recordedQuarantine(staged *plan.Staged, key, generation string) *state.Quarantine {
-	if staged == nil {
-		return &state.Quarantine{Object: state.Object{Key: key}}
+// tasks are the parts of a plan that an apply makes in any order. Each makes its
+// writes in order, with the transitions between them.
+func (r *run) tasks(do writer) (all []func(*state.Job) error) {
+	for _, c := range r.Output.Changes {
+		for _, sink := range c.Sinks() {
+			all = append(all, func(owned *state.Job) error { return r.publishPartition(owned.Sink(sink), c, sink, do) })
+		}
 	}
-	return &state.Quarantine{
-		Events: staged.Rows, Content: staged.Content,
-		Object: state.Object{Key: key, Size: staged.Size, CRC32C: staged.CRC32C, Generation: generation},
+	if q := r.Output.Quarantine; q != nil {
+		for _, write := range q.Writes {
+			all = append(all, func(owned *state.Job) error {
+				generation, err := do(write, q.Staged)
+				switch {
+				case err != nil:
+				case write.Action == plan.Delete:
+					owned.Sink(write.Sink).PublishQuarantine(nil)
+				default:
+					owned.Sink(write.Sink).PublishQuarantine(q.State(state.Object{Key: write.Key, Generation: generation}))
+				}
+				return err
+			})
+		}
 	}
+	for _, write := range r.Output.Obsolete {
+		all = append(all, func(owned *state.Job) error {
+			_, err := do(write, nil)
+			if err == nil {
+				owned.Sink(write.Sink).DropObsolete(write.Key)
+			}
+			return err
+		})
+	}
+	return all
 }
+
+func (r *run) publishPartition(owned *state.Sink, c plan.Change, sink string, do writer) error {
+	change := r.StateChange(c, sink)
+	for _, write := range c.Writes {
+		if write.Sink != sink || write.Action == plan.Delete {
+			continue
+		}
+		generation, err := do(write, c.Staged[write.File])
+		if err != nil {
+			return err
+		}
+		change.Next.Files[write.File].Generation = generation
+	}
+	if !change.Deletes() {
+		owned.Publish(change)
+	}
+	for _, o := range change.Obsolete {
+		if _, err := do(plan.Write{Sink: sink, Action: plan.Delete, Key: o.Key, Generation: o.Generation}, nil); err != nil {
+			return err
+		}
+		owned.DropObsolete(o.Key)
+	}
+	if change.Deletes() {
+		owned.DropPartition(c.Partition)
+	}
+	return nil
+}
+
+func (w *world) record(r *run) { w.state = r.state.Clone() }
 
 // publish makes one change on its condition, and proves that what it takes away
 // was ours as the refresh has found it, or is in the plan's drift.

@@ -15,7 +15,6 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
-	"prospector/schemas"
 	"prospector/sink/store"
 )
 
@@ -95,9 +94,11 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	}
 	a := &applying{session: s, plan: p, owned: s.state.Job(p.Address)}
 	formerList, formerEmpty := a.owned.Prospects, a.owned.Empty
-	if err := a.intend(ctx); err != nil {
+	lists, err := a.publishLists(ctx)
+	if err != nil {
 		return nil, err
 	}
+	p.StagePending(a.owned, lists)
 	if before, err = s.record(ctx, before); err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	defer cancel()
 	published := a.publish(ctx)
 	if published == nil && p.Output.Rewrite != nil {
-		a.retire()
+		p.DropSuperseded(a.owned)
 		if before, err = s.record(stopping, before); err != nil {
 			return nil, s.rescue(stopping, err)
 		}
@@ -114,7 +115,7 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 		published = a.deleteAll(ctx)
 	}
 	if published == nil {
-		a.conclude()
+		s.state.Finalize(p.Address, p.Sinks, p.Destroy)
 	}
 	// Recorded even when something failed or the run is being stopped: what
 	// is published is published.
@@ -185,134 +186,24 @@ type applying struct {
 	owned *state.Job
 }
 
-// intend brings the state up to what was found, so that drift is not found
-// again, and writes the changes into it as pending.
-func (a *applying) intend(ctx context.Context) error {
-	p, owned := a.plan, a.owned
-	if p.SchemaFingerprint != "" { // it is declared, and not only destroyed
-		owned.Table = p.TableName
-	}
-	if p.SchemaFingerprint != "" && len(p.Output.Changes) > 0 {
-		owned.PreventDestroy = p.PreventDestroy
-		if p.Output.Rewrite == nil {
-			owned.Schema = p.SchemaFingerprint
-		}
-		owned.Schemas = maps.Clone(owned.Schemas)
-		if owned.Schemas == nil {
-			owned.Schemas = make(map[string]schemas.Table)
-		}
-		owned.Schemas[p.SchemaFingerprint] = *p.Declared
-	}
-	if p.Source.Survey != nil {
-		owned.Survey = p.Source.Survey
-	}
-	for _, m := range p.Found.Renamed {
-		delete(owned.Sinks, m.From)
-	}
-	for _, address := range p.Sinks {
-		owned.Sinks[address] = p.Found.Prior[address].State()
-	}
-	pending := func(sink string) *state.Pending {
-		s := owned.Sink(sink)
-		if s.Pending == nil {
-			s.Pending = &state.Pending{}
-		}
-		if s.Pending.Partitions == nil {
-			s.Pending.Partitions = make(map[string]state.Partition)
-		}
-		return s.Pending
-	}
-	for _, c := range p.Output.Changes {
-		for _, address := range p.Sinks { // the plan has looked at it
-			if s := owned.Sink(address); s.Pending != nil {
-				delete(s.Pending.Partitions, c.Partition)
-			}
-		}
-		for _, address := range p.Sinks {
-			s := owned.Sink(address)
-			if same, ok := s.Partitions[c.Partition]; ok && !slices.Contains(c.Sinks(), address) {
-				same.Given = c.Given
-				s.Partitions[c.Partition] = same
-			}
-		}
-		for _, sink := range c.Sinks() {
-			pending(sink).Partitions[c.Partition] = p.Intended(c, sink)
-		}
-	}
-	if q := p.Output.Quarantine; q != nil {
-		for _, w := range q.Writes {
-			pending(w.Sink).Quarantine = quarantineState(q, state.Object{Key: w.Key})
-		}
-	}
-	a.tidy()
-	return a.publishLists(ctx)
-}
-
-// publishLists keeps the plan's lists of prospects next to the state, and names them
-// in it.
-func (a *applying) publishLists(ctx context.Context) error {
-	p, owned := a.plan, a.owned
+// publishLists stores the plan's lists of prospects next to the state, before the
+// state names them.
+func (a *applying) publishLists(ctx context.Context) (lists state.Lists, err error) {
+	p := a.plan
 	if list := p.Source.Reading.List; list != nil && list.Staged != nil {
-		kept, err := a.session.publishList(ctx, allLists, p.Address, list.Digest, list.Staged)
+		lists.Prospects, err = a.session.publishList(ctx, allLists, p.Address, list.Digest, list.Staged)
 		if err != nil {
-			return err
-		}
-		owned.Prospects = kept
-	}
-	if w := p.Source.Waiting; w != nil && w.Staged != nil {
-		kept, err := a.session.publishList(ctx, emptyLists, p.Address, w.Digest, w.Staged)
-		if err != nil {
-			return err
-		}
-		owned.Empty = kept
-	} else if w != nil && w.Count == 0 {
-		owned.Empty = nil
-	}
-	if c := p.Source.Reading.Coverage; c.Prospects > 0 {
-		owned.Unavailable = nil
-		if c.NotFound+c.Forbidden > 0 {
-			owned.Unavailable = &state.Unavailable{NotFound: c.NotFound, Forbidden: c.Forbidden}
+			return lists, err
 		}
 	}
-	return nil
-}
-
-// tidy takes out of the state what has become empty.
-func (a *applying) tidy() {
-	for _, address := range a.plan.Sinks { // those of others may wait for another run
-		s := a.owned.Sink(address)
-		if p := s.Pending; p != nil && len(p.Partitions) == 0 && p.Quarantine == nil {
-			s.Pending = nil
-		}
-		if len(s.Obsolete) == 0 {
-			s.Obsolete = nil
-		}
+	switch w := p.Source.Waiting; {
+	case w == nil:
+	case w.Staged != nil:
+		lists.Empty, err = a.session.publishList(ctx, emptyLists, p.Address, w.Digest, w.Staged)
+	case w.Count == 0:
+		lists.Empty = &state.ProspectList{}
 	}
-}
-
-// conclude takes out of the state what is done with.
-func (a *applying) conclude() {
-	a.tidy()
-	a.owned.ForgetSchemas()
-	if a.plan.Destroy {
-		for _, address := range a.plan.Sinks {
-			delete(a.owned.Sinks, address)
-		}
-	}
-	if len(a.owned.Sinks) == 0 {
-		delete(a.session.state.Jobs, a.plan.Address)
-		a.owned.Prospects, a.owned.Empty = nil, nil
-	}
-}
-
-// quarantineState is the state of a quarantine once it is published as that
-// object; one without events is a deletion.
-func quarantineState(q *plan.Quarantine, object state.Object) *state.Quarantine {
-	if q.Staged == nil {
-		return &state.Quarantine{Object: object}
-	}
-	object.Size, object.CRC32C = q.Staged.Size, q.Staged.CRC32C
-	return &state.Quarantine{Events: q.Staged.Rows, Content: q.Staged.Content, Object: object}
+	return lists, err
 }
 
 // publish makes the changes but for deletions, step by step, so that rows which
@@ -373,7 +264,7 @@ func (a *applying) drop(ctx context.Context, writes []plan.Write, what string) e
 		if _, err := a.write(ctx, w, nil, ""); err != nil {
 			return fmt.Errorf("%s, %s: %w", a.plan.Address, what, err)
 		}
-		delete(a.owned.Sink(w.Sink).Obsolete, w.Key)
+		a.owned.Sink(w.Sink).DropObsolete(w.Key)
 	}
 	return nil
 }
@@ -401,46 +292,29 @@ func (a *applying) publishPartition(ctx context.Context, c plan.Change) error {
 // all of them are there, it deletes those that have no place any more. In between,
 // readers find rows twice, but never a row in no file.
 func (a *applying) publishIn(ctx context.Context, c plan.Change, sink string) error {
-	next := a.plan.Intended(c, sink)
-	var deletions []plan.Write
+	change := a.plan.StateChange(c, sink)
 	for _, w := range c.Writes {
-		switch {
-		case w.Sink != sink:
-		case w.Action == plan.Delete:
-			deletions = append(deletions, w)
-		default:
-			object, err := a.write(ctx, w, c.Staged[w.File], "application/vnd.apache.parquet")
-			if err != nil {
-				return err
-			}
-			next.Files[w.File].Object = object
+		if w.Sink != sink || w.Action == plan.Delete {
+			continue
 		}
-	}
-	a.change(sink, func(s *state.Sink) {
-		if next.Rows == 0 {
-			return
-		}
-		for _, w := range deletions {
-			a.outlive(c.Partition, w)
-		}
-		for _, f := range next.Files {
-			delete(s.Obsolete, f.Key)
-		}
-		delete(s.Pending.Partitions, c.Partition)
-		s.Partitions[c.Partition] = next
-	})
-	for _, w := range deletions {
-		if _, err := a.write(ctx, w, nil, ""); err != nil {
+		object, err := a.write(ctx, w, c.Staged[w.File], "application/vnd.apache.parquet")
+		if err != nil {
 			return err
 		}
-		a.change(sink, func(s *state.Sink) { delete(s.Obsolete, w.Key) })
+		change.Next.Files[w.File].Object = object
 	}
-	a.change(sink, func(s *state.Sink) {
-		if next.Rows == 0 {
-			delete(s.Pending.Partitions, c.Partition)
-			delete(s.Partitions, c.Partition)
+	if !change.Deletes() {
+		a.change(sink, func(s *state.Sink) { s.Publish(change) })
+	}
+	for _, o := range change.Obsolete {
+		if err := a.remove(ctx, sink, o.Key, o.Generation); err != nil {
+			return err
 		}
-	})
+		a.change(sink, func(s *state.Sink) { s.DropObsolete(o.Key) })
+	}
+	if change.Deletes() {
+		a.change(sink, func(s *state.Sink) { s.DropPartition(c.Partition) })
+	}
 	return nil
 }
 
@@ -472,9 +346,10 @@ func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) er
 			return fmt.Errorf("%s, quarantine: %w", a.plan.Address, err)
 		}
 		a.change(w.Sink, func(s *state.Sink) {
-			s.Pending.Quarantine, s.Quarantine = nil, nil
-			if w.Action != plan.Delete {
-				s.Quarantine = quarantineState(q, object)
+			if w.Action == plan.Delete {
+				s.PublishQuarantine(nil)
+			} else {
+				s.PublishQuarantine(q.State(object))
 			}
 		})
 	}
@@ -486,23 +361,15 @@ func (a *applying) publishQuarantine(ctx context.Context, q *plan.Quarantine) er
 // what the second reader has proved, and what it then describes must be that.
 func (a *applying) write(ctx context.Context, w plan.Write, staged *plan.Staged, mediaType string) (state.Object, error) {
 	to := a.session.stores[w.Sink]
-	cond := store.IfAbsent()
-	if w.Generation != "" {
-		cond = store.IfGeneration(w.Generation)
-	}
 	if w.Action == plan.Delete {
-		err := to.Delete(ctx, w.Key, cond)
-		if errors.Is(err, store.ErrNotExist) {
-			err = nil
-		}
-		return state.Object{}, err
+		return state.Object{}, a.remove(ctx, w.Sink, w.Key, w.Generation)
 	}
 	f, err := os.Open(staged.Path)
 	if err != nil {
 		return state.Object{}, err
 	}
 	defer f.Close()
-	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, cond)
+	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, onlyIf(w.Generation))
 	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
 		err = fmt.Errorf("writing %s: %w", to.URI(w.Key), store.ErrCorrupt)
 	}
@@ -510,4 +377,22 @@ func (a *applying) write(ctx context.Context, w plan.Write, staged *plan.Staged,
 		return state.Object{}, err
 	}
 	return state.Object{Key: o.Key, Size: o.Size, CRC32C: o.CRC32C, Generation: o.Generation}, nil
+}
+
+// remove deletes the object that was seen at a key. One that is gone is enough.
+func (a *applying) remove(ctx context.Context, sink, key, generation string) error {
+	err := a.session.stores[sink].Delete(ctx, key, onlyIf(generation))
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// onlyIf is the condition that a key holds the object of that generation, or none
+// if it is "".
+func onlyIf(generation string) store.Condition {
+	if generation == "" {
+		return store.IfAbsent()
+	}
+	return store.IfGeneration(generation)
 }

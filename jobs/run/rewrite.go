@@ -199,34 +199,3 @@ func unfinishedLast(p *plan.Job, paths []string) (ordered []string, any bool) {
 func keyList(t schemas.Table) string {
 	return `["` + strings.Join(t.Keys(), `", "`) + `"]`
 }
-
-// outlive notes that an object of a partition only waits to be deleted.
-func (a *applying) outlive(partition string, w plan.Write) {
-	s := a.owned.Sink(w.Sink)
-	if s.Obsolete == nil {
-		s.Obsolete = make(map[string]state.Object)
-	}
-	s.Obsolete[w.Key] = state.Object{Key: w.Key, Generation: w.Generation} // it may be a damaged one
-	if f, ok := s.Partitions[partition].File(w.Key); ok && f.Generation == w.Generation {
-		s.Obsolete[w.Key] = f.Object
-	}
-}
-
-// retire takes the partitions of the former table out of the state's table, once
-// their rows are in the new one: their objects only wait to be deleted.
-func (a *applying) retire() {
-	a.owned.Schema = a.plan.SchemaFingerprint
-	for _, c := range a.plan.Output.Changes {
-		if c.Action != plan.Delete {
-			continue
-		}
-		for _, w := range c.Writes {
-			a.outlive(c.Partition, w)
-		}
-		for _, sink := range c.Sinks() {
-			s := a.owned.Sink(sink)
-			delete(s.Partitions, c.Partition)
-			delete(s.Pending.Partitions, c.Partition)
-		}
-	}
-}

@@ -249,22 +249,6 @@ func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool
 	return schemas.Table{}, false
 }
 
-// ForgetSchemas drops the tables that no file is of any more.
-func (j *Job) ForgetSchemas() {
-	used := map[string]bool{j.Schema: true}
-	for _, sink := range j.Sinks {
-		for _, p := range sink.Partitions {
-			used[p.Schema] = true
-		}
-		if sink.Pending != nil {
-			for _, p := range sink.Pending.Partitions {
-				used[p.Schema] = true
-			}
-		}
-	}
-	maps.DeleteFunc(j.Schemas, func(fingerprint string, _ schemas.Table) bool { return !used[fingerprint] })
-}
-
 // Clone is a deep copy.
 func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: make(map[string]*Job, len(s.Jobs))}
