@@ -73,11 +73,11 @@ func (d digester) line(kind string, values ...any) {
 }
 
 func (d digester) job(j Job) {
-	d.line("job", j.Address, j.Name, j.Table.Fingerprint(), string(j.Compression), j.TargetFileSize, j.PreventDestroy, j.DeleteForeign, j.DeleteMissing)
+	d.line("job", j.Address, j.TableName, j.Schema.Fingerprint(), string(j.Compression), j.TargetFileSize, j.PreventDestroy, j.DeleteForeign, j.DeleteMissing)
 	if j.ExportErased {
 		d.line("export erased")
 	}
-	t := j.Table // what its fingerprint leaves out, since published rows do not depend on it
+	t := j.Schema // what its fingerprint leaves out, since published rows do not depend on it
 	d.line("unexpected", handling(t.UnknownField), handling(t.UnknownType), handling(t.Mismatch))
 	d.line("expected", t.EventTypes)
 	d.source(j.Source)

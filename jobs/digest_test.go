@@ -57,13 +57,13 @@ func everything(dir string) *Configuration {
 		Dir:     dir,
 		Backend: Backend{Block: block("backend.local"), Kind: "local", Path: dir + "/state.json", Bucket: "b", Prefix: "p"},
 		Jobs: []Job{{
-			Block: block("job.events"), Name: "events",
+			Block: block("job.events"), TableName: "events",
 			Source: Source{Block: block("source.simulator.demo"), Kind: "simulator", PageSize: 100, Concurrency: 8,
 				RequestsPerSecond: 10, Timeout: time.Second, MaxAttempts: 6,
 				Settings: &settings{Endpoint: "https://example.com", Region: "us", Dir: attribute.Path(dir + "/pages"), APIKey: "hunter2", Seed: 1, Events: 3,
 					AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC), Wait: time.Second, FaultRate: 0.5, VendorChanges: true}},
 			Prospects: &Prospects{Block: block("prospects.crm"), File: dir + "/ids.csv", Column: "id", Header: new(bool)},
-			Sinks:     []Sink{sink("lake"), sink("second")}, Table: table, Schema: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
+			Sinks:     []Sink{sink("lake"), sink("second")}, Schema: table, SchemaBlock: block("schema.events"), Compression: Snappy, TargetFileSize: 256 << 20,
 			DeleteMissing: true, PreventDestroy: true, DeleteForeign: true, ExportErased: true,
 		}},
 		Sinks:   []Sink{sink("lake"), sink("second")},
@@ -84,15 +84,15 @@ var uncounted = []struct{ path, why string }{
 	{`^Jobs\.Source\.Settings\.APIKey$`, "a secret, and the same question with another key"},
 	{`\.Origin\.`, "where it is written"},
 	{`\.Attributes`, "where it is written"},
-	{`^Jobs\.Table\.HashKey$`, "a secret, of which the ID counts"},
+	{`^Jobs\.Schema\.HashKey$`, "a secret, of which the ID counts"},
 	{`^MemoryLimit$`, "how much room a run has changes nothing that it makes"},
 	{`^Lock$`, "what was accepted, and not what is asked for"},
-	{`^Jobs\.(Source|Prospects|Schema)\.Address$`, "only a name for what counts by its values"},
+	{`^Jobs\.(Source|Prospects|SchemaBlock)\.Address$`, "only a name for what counts by its values"},
 	{`^(Moved|Removed)\.Address$`, "the kind of block"},
 	{`^Checks\.Address$`, "the name, which counts"},
 	{`^Checks\.Assertions\.Evaluate$`, "its source counts"},
-	{`^Jobs\.Table\.(Name|Description)$`, "not in the table's fingerprint"},
-	{`^Jobs\.Table\.(Columns|PartitionBy)\.(PII|Description)$`, "not in the table's fingerprint"},
+	{`^Jobs\.Schema\.(Name|Description)$`, "not in the table's fingerprint"},
+	{`^Jobs\.Schema\.(Columns|PartitionBy)\.(PII|Description)$`, "not in the table's fingerprint"},
 }
 
 // Every field of every type counts, or is known not to.
@@ -185,7 +185,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			t.Errorf("no field is %s any more", u.path)
 		}
 	}
-	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Table.HashKey", "Jobs.Table.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
+	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Schema.HashKey", "Jobs.Schema.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
 		if !seen[path] {
 			t.Errorf("%s was not tried", path)
 		}
@@ -218,10 +218,10 @@ func TestDigest(t *testing.T) {
 			s.AsOf = s.AsOf.In(time.FixedZone("", 3600))
 		}, true},
 		{"other partition keys", func(*Configuration) {}, func(c *Configuration) {
-			c.Jobs[0].Table, _ = c.Jobs[0].Table.PartitionedBy("event_type")
+			c.Jobs[0].Schema, _ = c.Jobs[0].Schema.PartitionedBy("event_type")
 		}, false},
-		{"a default of a table, spelt out", func(c *Configuration) { c.Jobs[0].Table.Mismatch = "" }, func(c *Configuration) { c.Jobs[0].Table.Mismatch = schemas.Keep }, true},
-		{"where a list of event types ends", func(c *Configuration) { c.Jobs[0].Table.EventTypes = []string{"A B"} }, func(c *Configuration) { c.Jobs[0].Table.EventTypes = []string{"A", "B"} }, false},
+		{"a default of a table, spelt out", func(c *Configuration) { c.Jobs[0].Schema.Mismatch = "" }, func(c *Configuration) { c.Jobs[0].Schema.Mismatch = schemas.Keep }, true},
+		{"where a list of event types ends", func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A B"} }, func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A", "B"} }, false},
 		{"a text and a number", output("1"), output(1.), false},
 		{"a text and null", output("<nil>"), output(nil), false},
 		{"a text and a bool", output("true"), output(true), false},

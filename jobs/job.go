@@ -96,19 +96,19 @@ func (b Block) Diagnose(attribute, summary, detail string) Diagnostic {
 // Job exports the events of some prospects into one table in one or more sinks.
 type Job struct {
 	Block
-	// Name is that of the table: the directory below each sink's root.
-	Name string
+	// TableName is the directory of the table below each sink's root.
+	TableName string
 	// Source is where events come from.
 	Source Source
 	// Prospects is whose events are exported. It is nil for a simulated source
 	// that is asked for all of its own.
 	Prospects *Prospects
 	Sinks     []Sink // at least one, no two with the same URI
-	// Table is what the events become, partitioned as the job says.
-	Table schemas.Table
-	// Schema is the block that declares the table; it is zero where the table
-	// is the built-in one.
-	Schema      Block
+	// Schema is the schema of the table, partitioned as the job says.
+	Schema schemas.Table
+	// SchemaBlock is the block that declares the schema. It is zero for the
+	// built-in schema.
+	SchemaBlock Block
 	Compression Compression
 	// TargetFileSize is how many bytes a file has before the partition goes on
 	// in another one; 0 is no limit.

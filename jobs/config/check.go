@@ -23,7 +23,7 @@ func (l *loader) check(hb *hcl.Block, address string) cty.Value {
 	b.choice("severity", []string{string(jobs.Warning), string(jobs.Error)}, (*string)(&c.Severity))
 	var judged schemas.Table
 	if j := b.judged(); j != nil {
-		c.Job, judged = j.Address, j.Table
+		c.Job, judged = j.Address, j.Schema
 	}
 	if len(b.blocks) == 0 {
 		b.fail("", "Nothing to check", fmt.Sprintf("%s needs an assert block, with a condition and an error_message.", address))

@@ -25,10 +25,10 @@ output "guarded" { value = job.guarded }
 `})
 	c := load(t, dir, Options{})
 	plain, guarded := c.Jobs[0], c.Jobs[1]
-	if plain.Name != "events" || plain.PreventDestroy || plain.DeleteForeign || plain.ExportErased {
+	if plain.TableName != "events" || plain.PreventDestroy || plain.DeleteForeign || plain.ExportErased {
 		t.Errorf("by default: %+v", plain)
 	}
-	if guarded.Name != "events-2" || guarded.Address != "job.guarded" || !guarded.PreventDestroy || !guarded.DeleteForeign || !guarded.ExportErased {
+	if guarded.TableName != "events-2" || guarded.Address != "job.guarded" || !guarded.PreventDestroy || !guarded.DeleteForeign || !guarded.ExportErased {
 		t.Errorf("guarded: %+v", guarded)
 	}
 	if d := cmp.Diff(map[string]any{
@@ -120,7 +120,7 @@ output "it" { value = [for j in job.events : j.id] }`, nil, []any{}},
 			config := load(t, ".", Options{})
 			var got []instance
 			for _, j := range config.Jobs {
-				got = append(got, instance{j.Address, j.Name, filepath.Base(j.Sinks[0].Path), string(j.Compression)})
+				got = append(got, instance{j.Address, j.TableName, filepath.Base(j.Sinks[0].Path), string(j.Compression)})
 			}
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)

@@ -64,7 +64,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		"source": "where events come from, such as source.knock.production",
 		"sinks":  "where the table is kept, such as [sink.local.lake]",
 	})
-	j := job{Job: jobs.Job{Block: b.Block, Name: name, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: jobs.DefaultTargetFileSize}}
+	j := job{Job: jobs.Job{Block: b.Block, TableName: name, Schema: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: jobs.DefaultTargetFileSize}}
 
 	if s, ok := l.sources[b.reference("source")]; ok {
 		j.Source = s
@@ -77,19 +77,19 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		j.Prospects = &p
 	}
 	if s, ok := l.schemas[b.reference("schema")]; ok {
-		j.Schema, j.Table = s.Block, s.table
+		j.SchemaBlock, j.Schema = s.Block, s.table
 	}
-	b.table(&j.Name, hb.Labels[0])
+	b.table(&j.TableName, hb.Labels[0])
 	for _, s := range b.sinkList() {
-		t := table{sink: s.Address, uri: s.URI(j.Name)}
+		t := table{sink: s.Address, uri: s.URI(j.TableName)}
 		if s.Kind == "local" {
-			t.path = filepath.Join(s.Path, j.Name)
+			t.path = filepath.Join(s.Path, j.TableName)
 		} else {
 			t.bucket = s.Bucket
 		}
 		j.Sinks, j.tables = append(j.Sinks, s), append(j.tables, t)
 	}
-	b.partitionBy(&j.Table)
+	b.partitionBy(&j.Schema)
 	b.choice("compression", compressions, (*string)(&j.Compression))
 	b.size("target_file_size", leastFileSize, mostFileSize, &j.TargetFileSize)
 	b.deletes("on_missing", &j.DeleteMissing)
@@ -111,7 +111,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		uris[i] = cty.StringVal(t.uri)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]), "table": cty.StringVal(j.Name),
+		"id": cty.StringVal(address), "name": cty.StringVal(hb.Labels[0]), "table": cty.StringVal(j.TableName),
 		"uris": b.marked(cty.ListVal(uris), "sinks"), // as sensitive as the choice of sinks
 	})
 }

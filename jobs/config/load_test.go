@@ -57,16 +57,16 @@ job "real" {
 		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "prospector.state.json")},
 		MemoryLimit: 384 << 20,
 		Jobs: []jobs.Job{{
-			Name: "events",
+			TableName: "events",
 			Source: jobs.Source{Kind: "simulator", PageSize: 100, Concurrency: 8, Timeout: 30 * time.Second, MaxAttempts: 6,
 				Settings: &simulator.Settings{Seed: 1, Prospects: 500, Events: 20000, AsOf: time.Date(2022, 2, 1, 0, 0, 0, 0, time.UTC)}},
-			Sinks: []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
+			Sinks: []jobs.Sink{lake}, Schema: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}, {
-			Name: "real",
+			TableName: "real",
 			Source: jobs.Source{Kind: "knock", PageSize: 100, Concurrency: 8, RequestsPerSecond: 10, Timeout: 30 * time.Second, MaxAttempts: 6,
 				Settings: &knock.Settings{Endpoint: "https://syndication.knockrentals.com", APIKey: "k"}},
 			Prospects: &jobs.Prospects{File: "-"},
-			Sinks:     []jobs.Sink{lake}, Table: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
+			Sinks:     []jobs.Sink{lake}, Schema: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: 256 << 20,
 		}},
 		Sinks: []jobs.Sink{lake},
 	}
@@ -148,12 +148,12 @@ output "hidden" {
 		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "state/here.json")},
 		MemoryLimit: 3 << 29,
 		Jobs: []jobs.Job{{
-			Name: "prospect-events",
+			TableName: "prospect-events",
 			Source: jobs.Source{Kind: "simulator", PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,
 				Settings: &simulator.Settings{Seed: 1<<64 - 1, Prospects: 7, Events: 70, AsOf: time.Date(2022, 1, 10, 0, 0, 0, 0, time.UTC), FaultRate: 0.25}},
 			Prospects:   &jobs.Prospects{File: filepath.Join(dir, "crm/ids.jsonl"), Column: "id"},
 			Sinks:       []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
-			Table:       table,
+			Schema:      table,
 			Compression: jobs.ZSTD, TargetFileSize: 64_000_000,
 		}},
 		Sinks: []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
@@ -212,7 +212,7 @@ func TestReadyConfigurations(t *testing.T) {
 		Environ:  []string{"PROSPECTOR_VAR_knock_api_key=k"},
 	})
 	j := nightly.Jobs[0]
-	if j.Source.Settings.(*knock.Settings).APIKey != "k" || j.Sinks[0].URI(j.Name) != "gs://acme-lake/knock/prospect_events" {
+	if j.Source.Settings.(*knock.Settings).APIKey != "k" || j.Sinks[0].URI(j.TableName) != "gs://acme-lake/knock/prospect_events" {
 		t.Errorf("nightly: %+v", nightly)
 	}
 	if _, err := os.Stat(j.Prospects.File); err != nil {

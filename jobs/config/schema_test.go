@@ -101,11 +101,11 @@ mismatch      = "fail"`,
 				t.Fatal(err)
 			}
 			job := load(t, write(t, map[string]string{"main.hcl": withSchema(c.body)}), withKey).Jobs[0]
-			if d := cmp.Diff(want, job.Table, cmp.Comparer(schemas.Key.Equal)); d != "" {
+			if d := cmp.Diff(want, job.Schema, cmp.Comparer(schemas.Key.Equal)); d != "" {
 				t.Errorf("the table is another one (-want +got):\n%s", d)
 			}
-			if job.Schema.Address != "schema.mine" || job.Schema.Origin.Line == 0 {
-				t.Errorf("the schema's block is %+v", job.Schema)
+			if job.SchemaBlock.Address != "schema.mine" || job.SchemaBlock.Origin.Line == 0 {
+				t.Errorf("the schema's block is %+v", job.SchemaBlock)
 			}
 		})
 	}
@@ -137,11 +137,11 @@ check "columns" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if north.Table.Fingerprint() != core.Fingerprint() || north.Schema.Address != "schema.narrow" {
-		t.Errorf("north is %+v", north.Table)
+	if north.Schema.Fingerprint() != core.Fingerprint() || north.SchemaBlock.Address != "schema.narrow" {
+		t.Errorf("north is %+v", north.Schema)
 	}
-	if south.Table.Name != schemas.Builtin || south.Schema.Address != "" || south.Table.Keys()[0] != "event_month" {
-		t.Errorf("south is %+v", south.Table)
+	if south.Schema.Name != schemas.Builtin || south.SchemaBlock.Address != "" || south.Schema.Keys()[0] != "event_month" {
+		t.Errorf("south is %+v", south.Schema)
 	}
 	if !north.DeleteMissing || !south.DeleteMissing || !north.Source.Settings.(*simulator.Settings).VendorChanges {
 		t.Errorf("on_missing or vendor_changes is lost: %+v", north)
@@ -154,10 +154,10 @@ check "columns" {
 // A key shows in no form of the configuration.
 func TestHashKeyIsNotShown(t *testing.T) {
 	c := load(t, write(t, map[string]string{"main.hcl": withSchema("hash_key = var.key\ncolumn \"a\" {\n type = string\n from = [\"a\"]\n policy = \"hash\"\n}")}), withKey)
-	if text := fmt.Sprintf("%v %+v %#v", c.Jobs[0], c.Jobs[0], c.Jobs[0].Table.HashKey); strings.Contains(text, "sixteen") {
+	if text := fmt.Sprintf("%v %+v %#v", c.Jobs[0], c.Jobs[0], c.Jobs[0].Schema.HashKey); strings.Contains(text, "sixteen") {
 		t.Errorf("the key shows: %s", text)
 	}
-	if c.Jobs[0].Table.HashKey.IsZero() {
+	if c.Jobs[0].Schema.HashKey.IsZero() {
 		t.Error("there is no key to show")
 	}
 }

@@ -16,12 +16,12 @@ import (
 type Outcome struct {
 	Partition string
 	Rows      Rows
-	// Content is the digest of the rows that the partition will have, and Schema
-	// the fingerprint of the table that its files are to be of.
-	Content schemas.Digest
-	Schema  string
-	// Given is what the state is to say of those that the source has given.
-	Given *state.Given
+	// Content is the digest of the rows that the partition will have.
+	// SchemaFingerprint identifies the schema of its files.
+	Content           schemas.Digest
+	SchemaFingerprint string
+	// SourceSubset is the value that the state gets.
+	SourceSubset *state.SourceSubset
 	// Staged are the files with those rows, in their order, where any sink needs
 	// them.
 	Staged []*Staged
@@ -62,7 +62,7 @@ func Needs(sink *state.Sink, o Outcome) bool {
 	if o.Rows.After == 0 {
 		return ok
 	}
-	return !ok || have.Content != o.Content || have.Schema != o.Schema
+	return !ok || have.Content != o.Content || have.SchemaFingerprint != o.SchemaFingerprint
 }
 
 // Changes compares what staging has made of the partitions with what the sinks
@@ -71,10 +71,10 @@ func Needs(sink *state.Sink, o Outcome) bool {
 func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
 	changes := make([]Change, 0, len(outcomes))
 	for _, o := range outcomes {
-		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, Given: o.Given, Staged: o.Staged, Step: o.Step}
+		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, SourceSubset: o.SourceSubset, Staged: o.Staged, Step: o.Step}
 		published := false
 		for i, address := range sinks {
-			have := prior[address].Sound(o.Partition)
+			have := prior[address].Intact(o.Partition)
 			published = published || len(have.Files) > 0
 			writes := prior[address].writes(job, address, o)
 			if i == 0 {
@@ -108,11 +108,11 @@ func (r *Refreshed) writes(job, address string, o Outcome) (writes []Write) {
 	if _, whole := r.Partitions[o.Partition]; whole && !o.Replace && !Needs(&r.Sink, o) {
 		return nil
 	}
-	sound := r.Sound(o.Partition)
+	sound := r.Intact(o.Partition)
 	keys := Keys(job, o.Partition, o.Staged)
 	for i, key := range keys {
 		have, ok := sound.File(key)
-		if ok && !o.Replace && have.Rows == o.Staged[i].Rows && have.Content == o.Staged[i].Content && sound.Schema == o.Schema {
+		if ok && !o.Replace && have.Rows == o.Staged[i].Rows && have.Content == o.Staged[i].Content && sound.SchemaFingerprint == o.SchemaFingerprint {
 			continue
 		}
 		w := Write{Sink: address, Action: Update, Key: key, File: i, Generation: have.Generation}
@@ -156,7 +156,7 @@ func size(files []*Staged) (bytes int64) {
 func Keys(job, partition string, files []*Staged) []string {
 	keys := make([]string, len(files))
 	for i, f := range files {
-		content := schemas.HashValuesOf(f.Schema).String(f.Content.String())
+		content := schemas.HashValuesOf(f.SchemaFingerprint).String(f.Content.String())
 		keys[i] = fmt.Sprintf("%s/%s/part-%05d-%s.parquet", job, partition, i, content)
 	}
 	if len(files) == 1 {
@@ -228,7 +228,7 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 	for i, path := range paths {
 		rows := int64(0)
 		for _, sink := range sinks {
-			rows = max(rows, prior[sink].Sound(path).Rows)
+			rows = max(rows, prior[sink].Intact(path).Rows)
 		}
 		outcomes[i] = Outcome{Partition: path, Rows: Rows{Before: rows, Removed: rows}}
 	}
@@ -242,7 +242,7 @@ func (j *Job) Unrestored() (rows int64) {
 	for _, sink := range j.Sinks {
 		for path, n := range j.Found.Prior[sink].Lost {
 			lost[path] = max(lost[path], n)
-			before[path] = max(before[path], n+j.Found.Prior[sink].Sound(path).Rows)
+			before[path] = max(before[path], n+j.Found.Prior[sink].Intact(path).Rows)
 		}
 	}
 	for _, sink := range j.Sinks {

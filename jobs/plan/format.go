@@ -83,7 +83,7 @@ func newFileV2(p *Plan) fileV2 {
 
 func newJobV2(j Job) jobV2 {
 	return jobV2{
-		Address: j.Address, TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Declared: j.Declared,
+		Address: j.Address, TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Declared: j.Schema,
 		Destroy: j.Destroy, DestroyReason: j.DestroyReason, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks,
 		Prior: j.Found.Prior, Drift: j.Found.Drift, Renamed: j.Found.Renamed, AbandonedURIs: j.Found.AbandonedURIs,
 		Reading: j.Source.Reading, Books: j.Source.Books, Missing: j.Source.Missing, Waiting: j.Source.Waiting, Survey: j.Source.Survey,
@@ -111,7 +111,7 @@ func (f *planV2) plan() *Plan {
 
 func (f jobV2) job() Job {
 	return Job{
-		Address: f.Address, TableName: f.TableName, SchemaFingerprint: f.SchemaFingerprint, Declared: f.Declared,
+		Address: f.Address, TableName: f.TableName, SchemaFingerprint: f.SchemaFingerprint, Schema: f.Declared,
 		Destroy: f.Destroy, DestroyReason: f.DestroyReason, PreventDestroy: f.PreventDestroy, Sinks: f.Sinks,
 		Found:    Found{Prior: f.Prior, Drift: f.Drift, Renamed: f.Renamed, AbandonedURIs: f.AbandonedURIs},
 		Source:   Source{Reading: f.Reading, Books: f.Books, Missing: f.Missing, Waiting: f.Waiting, Survey: f.Survey},

@@ -62,8 +62,8 @@ type Job struct {
 	TableName string
 	// SchemaFingerprint identifies the schema that the table has after the plan.
 	SchemaFingerprint string
-	// Declared is that schema, or nil when the plan publishes nothing.
-	Declared *schemas.Table
+	// Schema is that schema, or nil when the plan publishes nothing.
+	Schema *schemas.Table
 	// PreventDestroy is the value that the job declares.
 	PreventDestroy bool
 	// Destroy deletes the table from the Sinks. DestroyReason is "" when the user
@@ -142,7 +142,7 @@ type Rejected struct {
 
 // Rewrite is a change of a table's schema.
 type Rewrite struct {
-	Schema string `json:"schema"` // the fingerprint before
+	SchemaFingerprint string `json:"schema"` // the fingerprint before
 	// Before and After are the partition keys. Where they differ, every file has
 	// another place, and the old ones are deleted once the new ones are there.
 	Before []string `json:"partition_by_before"`
@@ -254,8 +254,8 @@ type Change struct {
 	Partition string `json:"partition"`
 	Action    Action `json:"action"`
 	Rows      Rows   `json:"rows"`
-	// Given are those of its rows that the source has given, if not all.
-	Given *state.Given `json:"given,omitempty"`
+	// SourceSubset describes the rows that the source returned, if not all.
+	SourceSubset *state.SourceSubset `json:"given,omitempty"`
 	// Before and After are its size in bytes in the first sink.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`
@@ -284,13 +284,13 @@ type Rows struct {
 // Staged is a file that waits to be published.
 type Staged struct {
 	Path string `json:"path"` // on this machine, or in the file of the plan
-	// Schema is the fingerprint of the table that the file is of; "" for what is
-	// no partition.
-	Schema  string         `json:"schema,omitempty"`
-	Rows    int64          `json:"rows"`
-	Content schemas.Digest `json:"content"`
-	Size    int64          `json:"size"`
-	CRC32C  uint32         `json:"crc32c"`
+	// SchemaFingerprint identifies the schema of a partition's file. It is "" for
+	// any other file.
+	SchemaFingerprint string         `json:"schema,omitempty"`
+	Rows              int64          `json:"rows"`
+	Content           schemas.Digest `json:"content"`
+	Size              int64          `json:"size"`
+	CRC32C            uint32         `json:"crc32c"`
 	// Days is the range of its rows' identity days; nil for what is no
 	// partition.
 	Days *state.Days `json:"days,omitempty"`

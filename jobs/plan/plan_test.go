@@ -158,7 +158,7 @@ func TestNeeds(t *testing.T) {
 			if test.b {
 				content = b
 			}
-			o := plan.Outcome{Partition: test.partition, Rows: plan.Rows{After: test.after}, Content: content, Schema: test.schema}
+			o := plan.Outcome{Partition: test.partition, Rows: plan.Rows{After: test.after}, Content: content, SchemaFingerprint: test.schema}
 			if got := plan.Needs(sink, o); got != test.want {
 				t.Errorf("Needs gives %t", got)
 			}

@@ -13,7 +13,7 @@ func Published(sinks []string, prior map[string]*Refreshed, path string) (sink s
 		}
 	}
 	for _, at := range sinks {
-		if intact := prior[at].Sound(path); intact.Rows > p.Rows {
+		if intact := prior[at].Intact(path); intact.Rows > p.Rows {
 			sink, p, ok = at, intact, true
 		}
 	}

@@ -77,9 +77,9 @@ type Refreshed struct {
 	Adopted int `json:"adopted,omitempty"`
 }
 
-// Sound is what of a partition is there and as it was: all of it, or the files
-// that somebody else has left, which may be none.
-func (r *Refreshed) Sound(path string) state.Partition {
+// Intact returns the part of a partition that is unchanged in the sink: all of it,
+// or the files that were neither deleted nor damaged, which may be none.
+func (r *Refreshed) Intact(path string) state.Partition {
 	if p, whole := r.Partitions[path]; whole {
 		return p
 	}
@@ -105,9 +105,9 @@ func (r *Refreshed) State() *state.Sink {
 	return &s
 }
 
-// Suspects are the seen objects that size and generation do not prove to be what
-// the state says: they must be read for their checksums.
-func Suspects(sink *state.Sink, seen []Seen) (keys []string) {
+// NeedChecksum returns the keys of the objects that must be read, since their size
+// and generation do not prove that they are what the state says.
+func NeedChecksum(sink *state.Sink, seen []Seen) (keys []string) {
 	known := objects(sink)
 	for _, s := range seen {
 		if k, ok := known[s.Key]; ok && (k.published == nil || k.published.Generation != s.Generation || k.published.Size != s.Size) {
@@ -401,7 +401,7 @@ func (r *refreshing) sound(p, twin state.Partition) state.Partition {
 // inBoth reports whether the other partition has the file too, with the same rows.
 func inBoth(f state.File, of, other state.Partition) bool {
 	g, ok := other.File(f.Key)
-	return ok && f.Rows == g.Rows && f.Content == g.Content && of.Schema == other.Schema
+	return ok && f.Rows == g.Rows && f.Content == g.Content && of.SchemaFingerprint == other.SchemaFingerprint
 }
 
 // whole reports whether a partition has all files of the other.
@@ -411,7 +411,7 @@ func whole(part, p state.Partition) bool {
 
 // alike reports whether two partitions have the same rows in the same files.
 func alike(a, b state.Partition) bool {
-	return a.Schema == b.Schema && a.Incomplete == b.Incomplete && slices.EqualFunc(a.Files, b.Files, func(f, g state.File) bool {
+	return a.SchemaFingerprint == b.SchemaFingerprint && a.Incomplete == b.Incomplete && slices.EqualFunc(a.Files, b.Files, func(f, g state.File) bool {
 		return f.Key == g.Key && f.Rows == g.Rows && f.Content == g.Content
 	})
 }

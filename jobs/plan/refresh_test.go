@@ -189,7 +189,7 @@ func refresh(t testing.TB, address string, prior *state.Sink, objects held) *pla
 		return s.Clone().Job("").Sink("")
 	}
 	before, seen := clone(), objects.list()
-	r := plan.Refresh(address, job, prior, seen, objects.sums(plan.Suspects(prior, seen)))
+	r := plan.Refresh(address, job, prior, seen, objects.sums(plan.NeedChecksum(prior, seen)))
 	if diff := cmp.Diff(before, prior); diff != "" {
 		t.Errorf("Refresh has changed the prior state:\n%s", diff)
 	}
@@ -316,7 +316,7 @@ func TestSuspects(t *testing.T) {
 		{"quarantine created", with(state.Sink{}, &state.Pending{Quarantine: quarantineOf(quarantine, "Q")}), held{quarantine: "Q@1"}, []string{quarantine}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := plan.Suspects(&test.sink, test.seen.list()); !slices.Equal(got, test.want) {
+			if got := plan.NeedChecksum(&test.sink, test.seen.list()); !slices.Equal(got, test.want) {
 				t.Errorf("suspects are %q, want %q", got, test.want)
 			}
 		})

@@ -13,11 +13,11 @@ import (
 // already stored.
 func (j *Job) StagePending(owned *state.Job, lists state.Lists) {
 	if j.SchemaFingerprint != "" { // the job is declared, and not only destroyed
-		owned.Table = j.TableName
+		owned.TableName = j.TableName
 	}
 	if j.SchemaFingerprint != "" && len(j.Output.Changes) > 0 {
 		owned.PreventDestroy = j.PreventDestroy
-		owned.BeginTable(j.SchemaFingerprint, *j.Declared, j.Output.Rewrite != nil)
+		owned.BeginTable(j.SchemaFingerprint, *j.Schema, j.Output.Rewrite != nil)
 	}
 	if j.Source.Survey != nil {
 		owned.Survey = j.Source.Survey
@@ -45,7 +45,7 @@ func (j *Job) StagePending(owned *state.Job, lists state.Lists) {
 			if slices.Contains(changed, address) {
 				owned.Sink(address).StagePending(j.StateChange(c, address))
 			} else {
-				owned.Sink(address).KeepPartition(c.Partition, c.Given)
+				owned.Sink(address).KeepPartition(c.Partition, c.SourceSubset)
 			}
 		}
 	}
@@ -77,8 +77,8 @@ func (j *Job) StateChange(c Change, sink string) state.Change {
 		}
 		return out
 	}
-	intact := j.Found.Prior[sink].Sound(c.Partition)
-	next := state.Partition{Schema: c.Staged[0].Schema, Given: c.Given}
+	intact := j.Found.Prior[sink].Intact(c.Partition)
+	next := state.Partition{SchemaFingerprint: c.Staged[0].SchemaFingerprint, SourceSubset: c.SourceSubset}
 	for i, key := range Keys(j.TableName, c.Partition, c.Staged) {
 		s := c.Staged[i]
 		f, _ := intact.File(key)

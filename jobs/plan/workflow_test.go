@@ -207,7 +207,7 @@ func savedPlan() (*plan.Plan, map[string]string) {
 		Jobs: []plan.Job{{
 			Address: address, TableName: job, SchemaFingerprint: "schema", Sinks: []string{lake, bucket}, Found: plan.Found{Prior: both},
 			Output: plan.Output{
-				Rewrite: &plan.Rewrite{Schema: "former", Before: []string{"a"}, After: []string{"b"}, Rows: 7},
+				Rewrite: &plan.Rewrite{SchemaFingerprint: "former", Before: []string{"a"}, After: []string{"b"}, Rows: 7},
 				Changes: []plan.Change{
 					{Partition: "p=1", Action: plan.Update, Staged: []*plan.Staged{staged("/tmp/a")}, Writes: []plan.Write{{Sink: lake, Action: plan.Update, Key: plan.Key(job, "p=1"), Generation: "1"}}},
 					{Partition: "p=2", Action: plan.Delete, Writes: []plan.Write{{Sink: lake, Action: plan.Delete, Key: plan.Key(job, "p=2"), Generation: "2"}}},

@@ -96,7 +96,7 @@ func Job(ctx context.Context, open OpenSink, prior *state.State, address, table 
 		if err != nil {
 			return nil, nil, Unusable(sink, "Sink cannot be listed", err)
 		}
-		sums, err := checksums(ctx, opened, plan.Suspects(before, seen))
+		sums, err := checksums(ctx, opened, plan.NeedChecksum(before, seen))
 		if err != nil {
 			return nil, nil, Unusable(sink, "Sink cannot be read", err)
 		}

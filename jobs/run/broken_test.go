@@ -116,16 +116,16 @@ func TestBrokenUnicode(t *testing.T) {
 		t.Errorf("the second night has changes: %+v", s)
 	}
 
-	for _, column := range schemas.Infer(h.job().Table, *p.Jobs[0].Source.Survey) {
+	for _, column := range schemas.Infer(h.job().Schema, *p.Jobs[0].Source.Survey) {
 		if strings.Contains(fmt.Sprint(column.Column.From), "$") {
 			t.Errorf("a column is proposed for %v", column.Column.From)
 		}
 	}
-	table, err := h.job().Table.Declare(schemas.Column{Name: "mood", Type: schemas.String, From: []string{"data.mood"}})
+	table, err := h.job().Schema.Declare(schemas.Column{Name: "mood", Type: schemas.String, From: []string{"data.mood"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.job().Table = table
+	h.job().Schema = table
 	h.people(map[string][]string{"1": {event(1, `"see you soon \ud83d"`), event(2, "\"\xff\""), on(3, "intact")}})
 	h.apply()
 	if got := h.bodies(); !slices.Equal(got, []string{"intact", "see you soon \uFFFD", "\uFFFD"}) {

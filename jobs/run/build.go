@@ -133,17 +133,17 @@ func (d *draft) rows() plan.Rows {
 }
 
 // given are the rows of the partition that the source has given, if not all.
-func (d *draft) given(all schemas.Digest) *state.Given {
+func (d *draft) given(all schemas.Digest) *state.SourceSubset {
 	if d.staged.Content == all {
 		return nil
 	}
-	return &state.Given{Rows: d.staged.Rows, Content: d.staged.Content}
+	return &state.SourceSubset{Rows: d.staged.Rows, Content: d.staged.Content}
 }
 
 // asBefore reports whether the source gives what it gave the last time, which is
 // a part of what is published.
 func (d *draft) asBefore() bool {
-	given := d.old.Given
+	given := d.old.SourceSubset
 	return d.in != "" && given != nil && given.Rows == d.staged.Rows && given.Content == d.staged.Content
 }
 
@@ -306,7 +306,7 @@ func (b *builder) drafts() (drafts []*draft) {
 	}
 	for _, path := range plan.Partitions(b.prior) {
 		d := draftOf(path)
-		_, err := sink.ParsePartition(b.job.Table, path)
+		_, err := sink.ParsePartition(b.job.Schema, path)
 		switch d.gone = err != nil; {
 		case d.gone:
 			_, d.old, _ = plan.Published(b.sinks(), b.prior, path)
@@ -364,7 +364,7 @@ func (b *builder) compareAll(ctx context.Context, drafts []*draft) error {
 		days := d.diff.AddedDays
 		if d.in == "" { // all of it is new
 			var err error
-			if days, err = transform.CollectDays(b.job.Table, b.staging.Rows(d.path)); err != nil {
+			if days, err = transform.CollectDays(b.job.Schema, b.staging.Rows(d.path)); err != nil {
 				return err
 			}
 		}
@@ -415,7 +415,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 			if d.kept = d.kept && !b.kept.Full(); !d.kept {
 				return nil
 			}
-			rows, err := stage.ReshapeBatch(rows, b.job.Table, d.staged.Partition, b.job.Table)
+			rows, err := stage.ReshapeBatch(rows, b.job.Schema, d.staged.Partition, b.job.Schema)
 			if err != nil {
 				return err
 			}
@@ -423,7 +423,7 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 		}
 	}
 	var err error
-	if d.diff, err = transform.Compare(b.job.Table, b.staging.Rows(d.path), b.published(ctx, d), b.absent, keep); err != nil {
+	if d.diff, err = transform.Compare(b.job.Schema, b.staging.Rows(d.path), b.published(ctx, d), b.absent, keep); err != nil {
 		return err
 	}
 	d.compared = true
@@ -444,10 +444,10 @@ func (b *builder) absent(prospect string) transform.Absence {
 // keeps gives the published rows of a draft that stay.
 func (b *builder) keeps(ctx context.Context, d *draft) (records.Rows, error) {
 	if d.kept {
-		return transform.Without(b.job.Table, b.kept.Rows(d.path), d.removed), nil
+		return transform.Without(b.job.Schema, b.kept.Rows(d.path), d.removed), nil
 	}
-	replaced, err := transform.CollectIDs(b.job.Table, b.staging.Rows(d.path))
-	return transform.Without(b.job.Table, b.published(ctx, d), replaced, d.removed), err
+	replaced, err := transform.CollectIDs(b.job.Schema, b.staging.Rows(d.path))
+	return transform.Without(b.job.Schema, b.published(ctx, d), replaced, d.removed), err
 }
 
 // findMoved finds the published rows whose events are in another partition now,
@@ -471,7 +471,7 @@ func (b *builder) findMoved(drafts []*draft) (links map[plan.Link]bool, err erro
 		if d.diff.Added == 0 && !cut {
 			continue
 		}
-		found, err := missing.Intersect(b.job.Table, b.staging.Rows(d.path))
+		found, err := missing.Intersect(b.job.Schema, b.staging.Rows(d.path))
 		if err != nil {
 			return nil, err
 		}
@@ -526,8 +526,8 @@ func settle(drafts []*draft, moved map[transform.ID]string) {
 // second reader prove each.
 func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outcome, error) {
 	o := plan.Outcome{
-		Partition: d.path, Rows: d.rows(), Content: d.old.Content, Schema: b.schema,
-		Replace: b.replace.has(d.path), Step: b.steps[d.path], Given: d.given(d.old.Content),
+		Partition: d.path, Rows: d.rows(), Content: d.old.Content, SchemaFingerprint: b.schema,
+		Replace: b.replace.has(d.path), Step: b.steps[d.path], SourceSubset: d.given(d.old.Content),
 	}
 	if o.Rows.After == 0 {
 		return o, nil
@@ -544,17 +544,17 @@ func (b *builder) outcome(ctx context.Context, d *draft, number int) (plan.Outco
 		if err != nil {
 			return o, err
 		}
-		rows = stage.Merge(b.job.Table, rows, kept)
+		rows = stage.Merge(b.job.Schema, rows, kept)
 	}
-	options := parquetfile.Options{Job: b.job.Name, CreatedBy: jobs.CreatedBy(), Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
-	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Table, options, rows)
+	options := parquetfile.Options{Job: b.job.TableName, CreatedBy: jobs.CreatedBy(), Compression: string(b.job.Compression), TargetSize: b.job.TargetFileSize}
+	w, err := b.session.write(ctx, filepath.Join(b.dir, fmt.Sprintf("%05d", number)), d.path, b.job.Schema, options, rows)
 	if err == nil && (w.rows != o.Rows.After || unchanged && w.content != d.old.Content) {
 		err = fmt.Errorf("%d rows were to be written, but %d were; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
 	}
 	if err != nil {
 		return o, fmt.Errorf("%s, partition %s: %w", b.job.Address, d.path, err)
 	}
-	o.Content, o.Staged, o.Given = w.content, w.staged(b.schema), d.given(w.content)
+	o.Content, o.Staged, o.SourceSubset = w.content, w.staged(b.schema), d.given(w.content)
 	return o, nil
 }
 
@@ -587,7 +587,7 @@ func (s *Session) write(ctx context.Context, stem, path string, table schemas.Ta
 func (w written) staged(schema string) (files []*plan.Staged) {
 	for _, f := range w.files {
 		files = append(files, &plan.Staged{
-			Path: f.Path, Schema: schema, Rows: f.Summary.Rows, Content: f.Summary.Content, Size: f.Size, CRC32C: f.CRC32C,
+			Path: f.Path, SchemaFingerprint: schema, Rows: f.Summary.Rows, Content: f.Summary.Content, Size: f.Size, CRC32C: f.CRC32C,
 			Days: &state.Days{First: f.FirstDay, Last: f.LastDay},
 		})
 	}
@@ -612,7 +612,7 @@ func (b *builder) published(ctx context.Context, d *draft) records.Rows {
 	if d.from != nil {
 		return d.from.Rows(d.path)
 	}
-	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Table, b.dir)
+	return readPublished(ctx, b.session.stores[d.in], d.old.Files, b.job.Schema, b.dir)
 }
 
 // largeRow is the size in bytes of a row from which its partition is worked on

@@ -36,11 +36,11 @@ func TestTypesThatDifferInCase(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
 			if test.keys != nil {
-				table, err := h.job().Table.PartitionedBy(test.keys...)
+				table, err := h.job().Schema.PartitionedBy(test.keys...)
 				if err != nil {
 					t.Fatal(err)
 				}
-				h.job().Table = table
+				h.job().Schema = table
 			}
 			if inner := h.stores["local"]; test.folds {
 				h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {

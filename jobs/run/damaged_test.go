@@ -82,7 +82,7 @@ type damagedHouse struct {
 func newDamagedHouse(t *testing.T) *damagedHouse {
 	h := &damagedHouse{house: newHouse(t), aside: t.TempDir()}
 	var err error
-	if h.job().Table, err = h.job().Table.PartitionedBy("event_type"); err != nil {
+	if h.job().Schema, err = h.job().Schema.PartitionedBy("event_type"); err != nil {
 		t.Fatal(err)
 	}
 	sim := h.simulate(knocksim.Options{Seed: 5, Prospects: 8, Events: 160})

@@ -49,7 +49,7 @@ func (w *planning) eraseAll(ctx context.Context, p *plan.Plan) (err error) {
 // erase says what takes a prospect out of the files of one job.
 func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) {
 	owned := w.prior.Jobs[address]
-	out := plan.Job{Address: address, TableName: owned.Table}
+	out := plan.Job{Address: address, TableName: owned.TableName}
 	block := jobs.Block{Address: address}
 	if declared, ok := w.declared(address); ok {
 		block = declared.Block
@@ -91,7 +91,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		return out, err
 	}
 	outcomes = slices.DeleteFunc(outcomes, func(o plan.Outcome) bool { return o.Rows.Removed == 0 })
-	out.Output.Changes = plan.Changes(owned.Table, out.Sinks, out.Found.Prior, outcomes)
+	out.Output.Changes = plan.Changes(owned.TableName, out.Sinks, out.Found.Prior, outcomes)
 	out.Output.Obsolete = out.DeleteObsolete()
 
 	quarantined, err := w.publishedQuarantine(ctx, &out)
@@ -99,7 +99,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		return out, err
 	}
 	quarantined.replace(w.options.Prospect)
-	if out.Output.Quarantine, err = quarantined.change(owned.Table, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
+	if out.Output.Quarantine, err = quarantined.change(owned.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
 		return out, err
 	}
 	if out.Source.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
@@ -150,7 +150,7 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 		}
 	}()
 	from, published, _ := plan.Published(e.sinks, e.prior, path)
-	table, err := tableOf(e.block, e.owned, published.Schema)
+	table, err := tableOf(e.block, e.owned, published.SchemaFingerprint)
 	if err != nil {
 		return o, err
 	}
@@ -161,12 +161,12 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if err != nil || rows == 0 {
 		return o, err
 	}
-	o = plan.Outcome{Partition: path, Schema: published.Schema,
+	o = plan.Outcome{Partition: path, SchemaFingerprint: published.SchemaFingerprint,
 		Rows: plan.Rows{Before: published.Rows, After: published.Rows - rows, Removed: rows, Unchanged: published.Rows - rows}}
 	if o.Rows.After == 0 {
 		return o, nil
 	}
-	options := parquetfile.Options{Job: e.owned.Table, CreatedBy: jobs.CreatedBy(), Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
+	options := parquetfile.Options{Job: e.owned.TableName, CreatedBy: jobs.CreatedBy(), Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
 	if declared, ok := e.declared(e.block.Address); ok {
 		options.Compression, options.TargetSize = string(declared.Compression), declared.TargetFileSize
 	}
@@ -179,7 +179,7 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if err == nil && w.rows != o.Rows.After {
 		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
 	}
-	o.Content, o.Staged = w.content, w.staged(published.Schema)
+	o.Content, o.Staged = w.content, w.staged(published.SchemaFingerprint)
 	return o, err
 }
 

@@ -136,7 +136,7 @@ func TestNights(t *testing.T) {
 			h := newHouse(t)
 			h.limit = test.limit
 			var err error
-			if h.job().Table, err = schemas.KnockEvents().PartitionedBy(test.keys...); err != nil {
+			if h.job().Schema, err = schemas.KnockEvents().PartitionedBy(test.keys...); err != nil {
 				t.Fatal(err)
 			}
 			changed := int64(0)

@@ -38,11 +38,11 @@ type typeCount struct {
 }
 
 // keyed reports whether each partition has one event type.
-func (b *builder) keyed() bool { return slices.Contains(b.job.Table.Keys(), "event_type") }
+func (b *builder) keyed() bool { return slices.Contains(b.job.Schema.Keys(), "event_type") }
 
 // typeOf is the event type of a partition, or "" when its path does not name one.
 func (b *builder) typeOf(path string) string {
-	p, err := sink.ParsePartition(b.job.Table, path)
+	p, err := sink.ParsePartition(b.job.Schema, path)
 	if err != nil {
 		return ""
 	}
@@ -79,8 +79,8 @@ func (b *builder) tally(d *draft) {
 
 // lastGiven counts the rows of a published partition that the last apply read.
 func lastGiven(p state.Partition) int64 {
-	if p.Given != nil {
-		return p.Given.Rows
+	if p.SourceSubset != nil {
+		return p.SourceSubset.Rows
 	}
 	return p.Rows
 }
@@ -313,7 +313,7 @@ func (b *builder) emptied(c *typeCount) (columns []string) {
 	if c.before.Rows < plan.FewEvents || c.after.Rows == 0 {
 		return nil
 	}
-	for i, column := range b.job.Table.Columns {
+	for i, column := range b.job.Schema.Columns {
 		nulls := c.before.Rows - c.before.Values[i]
 		changed := b.rewrite != nil && slices.ContainsFunc(b.rewrite.Columns, func(c schemas.Change) bool { return c.Column == column.Name || c.Column == "" })
 		if nulls*100 < c.before.Rows && c.after.Values[i] == 0 && !changed && column.Value != schemas.Extra {
@@ -331,7 +331,7 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 			continue
 		}
 		if !d.compared {
-			types, err := transform.Fill(b.job.Table, b.staging.Rows(d.path))
+			types, err := transform.Fill(b.job.Schema, b.staging.Rows(d.path))
 			if err != nil {
 				return err
 			}
@@ -367,7 +367,7 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 
 // traces gives what the identity of each row of a batch is made from.
 func (b *builder) traces(d *draft, batch arrow.Record) func(func(plan.Trace, transform.ID) bool) {
-	columns := b.job.Table.Columns
+	columns := b.job.Schema.Columns
 	at := func(name string) int {
 		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
 	}
@@ -377,7 +377,7 @@ func (b *builder) traces(d *draft, batch arrow.Record) func(func(plan.Trace, tra
 	if i := at("event_type"); i >= 0 {
 		eventType = batch.Column(i).(*array.String).Value
 	}
-	ids := transform.RowIDs(b.job.Table, batch)
+	ids := transform.RowIDs(b.job.Schema, batch)
 	return func(yield func(plan.Trace, transform.ID) bool) {
 		for row, id := range ids {
 			t := plan.Trace{Prospect: prospects.Value(row), Type: eventType(row), Created: int64(created.Value(row)), NoCreated: created.IsNull(row)}
@@ -469,7 +469,7 @@ func (s *sampling) each(which func(*draft) bool, in, notIn func(*draft) records.
 		others := make(transform.IDs)
 		if d.in != "" {
 			var err error
-			if others, err = transform.CollectIDs(s.job.Table, notIn(d)); err != nil {
+			if others, err = transform.CollectIDs(s.job.Schema, notIn(d)); err != nil {
 				return err
 			}
 		}
@@ -507,7 +507,7 @@ func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 	all := &b.evidence.All
 	all.Events, all.Rows, all.Reasons = b.read.books.Events, b.given(), make(map[string]int64)
 	for t, q := range b.read.quarantine.counts {
-		if t != "" && b.job.Table.UnknownType == schemas.Quarantine && !b.job.Table.Knows(t) {
+		if t != "" && b.job.Schema.UnknownType == schemas.Quarantine && !b.job.Schema.Knows(t) {
 			all.Events -= q.Quarantined
 			continue
 		}

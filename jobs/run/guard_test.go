@@ -132,7 +132,7 @@ func TestNightsAreRefused(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				h.job().Table = table
+				h.job().Schema = table
 				h.people(night(3, test.before, 4))
 				h.apply()
 				published := h.lake(h.root())
@@ -195,8 +195,8 @@ func TestNothingIsGone(t *testing.T) {
 		},
 		"a column is no longer declared": func(h *house) {
 			h.people(night(6, both, 4))
-			h.job().Table = schemas.KnockEvents()
-			h.config.Lock = schemas.Lock{h.job().Address: h.job().Table}
+			h.job().Schema = schemas.KnockEvents()
+			h.config.Lock = schemas.Lock{h.job().Address: h.job().Schema}
 		},
 		"a column has another source": func(h *house) {
 			h.people(night(6, both, 4))
@@ -204,7 +204,7 @@ func TestNothingIsGone(t *testing.T) {
 			if err != nil {
 				h.Fatal(err)
 			}
-			h.job().Table, h.config.Lock = table, schemas.Lock{h.job().Address: table}
+			h.job().Schema, h.config.Lock = table, schemas.Lock{h.job().Address: table}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestNothingIsGone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.job().Table = table
+			h.job().Schema = table
 			h.people(night(6, both, 4))
 			h.apply()
 			second(h)
@@ -524,7 +524,7 @@ func TestFirstNightIsQuarantined(t *testing.T) {
 // An event type that the schema wants quarantined is no news.
 func TestUnknownTypesMayBeQuarantined(t *testing.T) {
 	h := newHouse(t)
-	h.job().Table.UnknownType = schemas.Quarantine
+	h.job().Schema.UnknownType = schemas.Quarantine
 	h.people(night(1, func(p, e int) string { return event("CALL", p, e, createdAt(p, e, "866831")) }, 9))
 	h.apply()
 }
@@ -540,7 +540,7 @@ func TestUnknownTypesMayHideGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			table.UnknownType = schemas.Quarantine
-			h.job().Table = table
+			h.job().Schema = table
 			h.people(night(3, sms, 4))
 			h.apply()
 			h.people(night(3, func(p, e int) string { return strings.Replace(sms(p, e), "SMS_MESSAGE", "FOO", 1) }, 4))

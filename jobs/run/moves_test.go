@@ -263,7 +263,7 @@ func (m *movers) disturbed(repartition bool) {
 		if err != nil {
 			m.Fatal(err)
 		}
-		m.job().Table = table
+		m.job().Schema = table
 	}
 	lives := int64(8 + m.rng.IntN(30+30*int(min(1, m.job().TargetFileSize))))
 	err := m.run(lives, m.rng.IntN(2) == 0)

@@ -145,7 +145,7 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	} {
 		h.apply()
 		h.people(map[string][]string{"p": {on(2, "b")}})
-		h.job().Table = test.table
+		h.job().Schema = test.table
 		h.config.Lock = schemas.Lock{h.job().Address: test.table}
 		told := ""
 		for _, w := range h.apply().Jobs[0].Problems.Warnings {
@@ -209,7 +209,7 @@ func TestConsent(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
 	h.apply()
-	h.job().Table = declare(number)
+	h.job().Schema = declare(number)
 	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || p.Jobs[0].Output.Rewrite.Files != 2 || p.Summary().Change != 2 {
 		t.Errorf("a column more: %+v", p.Jobs[0].Output.Rewrite)
 	}
@@ -219,7 +219,7 @@ func TestConsent(t *testing.T) {
 		}
 	}
 
-	h.job().Table = declare(text)
+	h.job().Schema = declare(text)
 	before := snapshot(t, h.root())
 	refused := func(when string) {
 		t.Helper()
@@ -254,8 +254,8 @@ func TestConsent(t *testing.T) {
 func TestUnexpectedFails(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {`{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"secret":"Alice"}}`}})
-	h.job().Table.UnknownType = schemas.Fail
-	h.job().Schema = jobs.Block{Address: "schema.s", Attributes: map[string]jobs.Origin{"unknown_type": {Filename: "main.hcl", Line: 7}}}
+	h.job().Schema.UnknownType = schemas.Fail
+	h.job().SchemaBlock = jobs.Block{Address: "schema.s", Attributes: map[string]jobs.Origin{"unknown_type": {Filename: "main.hcl", Line: 7}}}
 	_, err := h.try(t.Context())
 	var d jobs.Diagnostic
 	if !errors.As(err, &d) || d.Origin == nil || d.Origin.Line != 7 || !strings.Contains(d.Detail, "VOICE") || strings.Contains(err.Error(), "Alice") {
@@ -489,7 +489,7 @@ func TestQuarantineObeysPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.job().Table = table
+		h.job().Schema = table
 		h.config.Lock = schemas.Lock{h.job().Address: table}
 		h.people(map[string][]string{"b": {on(1, "b"), refused("secret-3")}})
 		h.apply()

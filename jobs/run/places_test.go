@@ -57,7 +57,7 @@ func TestRenamedWithoutMoved(t *testing.T) {
 		"the job": func(h *house) { h.job().Address = "job.other" },
 		"the job, partitioned otherwise": func(h *house) {
 			h.job().Address = "job.other"
-			h.job().Table, _ = schemas.KnockEvents().PartitionedBy("event_month")
+			h.job().Schema, _ = schemas.KnockEvents().PartitionedBy("event_month")
 		},
 		"the job, and foreign files are deleted": func(h *house) { h.job().Address, h.job().DeleteForeign = "job.other", true },
 	} {
@@ -172,7 +172,7 @@ func TestDestroyedPartition(t *testing.T) {
 		t.Errorf("the summary is %+v", p.Summary())
 	}
 	h.options = PlanOptions{}
-	h.job().Table, _ = schemas.KnockEvents().PartitionedBy("event_month")
+	h.job().Schema, _ = schemas.KnockEvents().PartitionedBy("event_month")
 	h.events(moving(1, 1)) // the other one is not given any more
 	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || len(h.rows()) != 2 {
 		t.Errorf("rewrite: %+v, %d rows", p.Jobs[0].Output.Rewrite, len(h.rows()))

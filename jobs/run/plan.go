@@ -147,7 +147,7 @@ func (w *planning) job(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	case plan.Destroy:
 		return w.destroy(ctx, job, "")
 	case plan.RefreshOnly:
-		out := plan.Job{Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Sinks: addresses(job.Sinks)}
+		out := plan.Job{Address: job.Address, TableName: job.TableName, SchemaFingerprint: job.Schema.Fingerprint(), Sinks: addresses(job.Sinks)}
 		if err := w.refresh(ctx, &out, job.Sinks); err != nil {
 			return out, err
 		}
@@ -206,7 +206,7 @@ func (s *Session) renamedSinks(prior *state.State) map[string][]plan.Move {
 		}
 		at := make(map[string]string) // where each declared sink has the table
 		for _, sink := range s.Config.Sinks {
-			at[sink.Address] = sink.URI(job.Name)
+			at[sink.Address] = sink.URI(job.TableName)
 		}
 		var moves []plan.Move
 		for _, from := range slices.Sorted(maps.Keys(owned.Sinks)) {
@@ -239,12 +239,12 @@ func (s *Session) renamedSinks(prior *state.State) map[string][]plan.Move {
 // know it by its place.
 func (s *Session) samePlace(owned *state.Job, m jobs.Moved) error {
 	job, ok := s.declared(m.To)
-	if !ok || owned.Table == job.Name {
+	if !ok || owned.TableName == job.TableName {
 		return nil
 	}
 	return job.Diagnose("table", "The table of a moved job has another name",
 		fmt.Sprintf("%s has published the table %q, and %s would publish %q. prospector does not move files, since their readers know them by where they are. Add this to %s, and the table stays where it is:\n\n    table = %q",
-			m.From, owned.Table, m.To, job.Name, m.To, owned.Table))
+			m.From, owned.TableName, m.To, job.TableName, m.To, owned.TableName))
 }
 
 // checkAddresses refuses an address of a job that is neither declared nor in the
@@ -287,7 +287,7 @@ func (w *planning) orphans() (all []orphan, err error) {
 			continue
 		}
 		owned := w.prior.Jobs[address]
-		o := orphan{Job: jobs.Job{Block: jobs.Block{Address: address}, Name: owned.Table}, why: "it is no longer declared"}
+		o := orphan{Job: jobs.Job{Block: jobs.Block{Address: address}, TableName: owned.TableName}, why: "it is no longer declared"}
 		o.PreventDestroy = owned.PreventDestroy && !slices.ContainsFunc(w.Config.Removed, func(r jobs.Removed) bool { return r.Covers(address) })
 		var kept []jobs.Sink
 		if declared, ok := w.declared(address); ok {
@@ -335,7 +335,7 @@ func (w *planning) noRivals(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			uri := opened.URI(job.Name)
+			uri := opened.URI(job.TableName)
 			for _, address := range w.prior.Addresses() {
 				for _, of := range slices.Sorted(maps.Keys(w.prior.Jobs[address].Sinks)) {
 					owned := w.prior.Jobs[address].Sinks[of]
@@ -362,7 +362,7 @@ func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
 // destroy plans the deletion of what a job owns in its sinks. why is "" when the
 // user asked for it.
 func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.Job, error) {
-	out := plan.Job{Address: job.Address, TableName: job.Name, Destroy: true, DestroyReason: why, Sinks: addresses(job.Sinks)}
+	out := plan.Job{Address: job.Address, TableName: job.TableName, Destroy: true, DestroyReason: why, Sinks: addresses(job.Sinks)}
 	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
@@ -374,9 +374,9 @@ func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.
 	target := w.options.target(job.Address)
 	out.Destroy = target.whole
 	paths := slices.DeleteFunc(plan.Partitions(out.Found.Prior), func(path string) bool { return !target.has(path) })
-	out.Output.Changes = plan.Destruction(job.Name, out.Sinks, out.Found.Prior, paths)
+	out.Output.Changes = plan.Destruction(job.TableName, out.Sinks, out.Found.Prior, paths)
 	if target.whole {
-		out.Output.Quarantine = plan.DestroyQuarantine(job.Name, out.Sinks, out.Found.Prior)
+		out.Output.Quarantine = plan.DestroyQuarantine(job.TableName, out.Sinks, out.Found.Prior)
 		out.Output.Obsolete = out.DeleteObsolete()
 	}
 	if job.PreventDestroy && !out.Summary().Empty() {

@@ -198,7 +198,7 @@ func (p *proof) searchFiles(ctx context.Context) error {
 			partitions := owned.Sinks[in].Partitions
 			err := parallel.Each(ctx, p.width(), slices.Sorted(maps.Keys(partitions)), func(ctx context.Context, path string) error {
 				for _, f := range partitions[path].Files {
-					if err := p.searchFile(ctx, address, in, partitions[path].Schema, f); err != nil {
+					if err := p.searchFile(ctx, address, in, partitions[path].SchemaFingerprint, f); err != nil {
 						return err
 					}
 				}

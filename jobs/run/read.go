@@ -112,7 +112,7 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 		concurrency = min(concurrency, s.Concurrency)
 	}
 	for range concurrency {
-		r.workers = append(r.workers, transform.NewFlattener(job.Table, into.Add, rejected.add))
+		r.workers = append(r.workers, transform.NewFlattener(job.Schema, into.Add, rejected.add))
 	}
 	stop := s.tick(func() { s.Observer.Progress(r.progress(job.Address, s.Now())) })
 	err = extract.Each(ctx, concurrency, each(from.prospects), r.visit)
@@ -402,7 +402,7 @@ func (s *Session) readDiagnostic(job jobs.Job, err error) error {
 	var u *transform.Unexpected
 	switch {
 	case errors.As(err, &u):
-		d := job.Schema.Diagnose(u.What, "An event is not as the schema expects", fmt.Sprintf(
+		d := job.SchemaBlock.Diagnose(u.What, "An event is not as the schema expects", fmt.Sprintf(
 			"Of an event of the type %s, %v; and the schema says %s = \"fail\". Nothing was published; what was fetched is kept for the next run. Declare what has come, or let it pass with \"keep\". With that, plan -out=FILE and schema infer FILE tell everything that has come.",
 			terminal.Line(u.EventType), terminal.Line(u.Error()), u.What))
 		d.Address = job.Address

@@ -28,13 +28,13 @@ import (
 func (w *planning) recoverRows(ctx context.Context, job jobs.Job, p *plan.Job, rewritten bool, dir string) (*stage.Stage, error) {
 	var r *recovery
 	for _, path := range plan.Partitions(p.Found.Prior) {
-		partition, err := sink.ParsePartition(job.Table, path)
+		partition, err := sink.ParsePartition(job.Schema, path)
 		files := damagedFiles(p, path)
 		if err != nil || len(files) == 0 || rewritten {
 			continue
 		}
 		if r == nil {
-			r = &recovery{planning: w, job: job, plan: p, stage: stage.New(job.Table, dir, w.rowMemory()/8)}
+			r = &recovery{planning: w, job: job, plan: p, stage: stage.New(job.Schema, dir, w.rowMemory()/8)}
 			w.stages = append(w.stages, r.stage)
 		}
 		if err := r.partition(ctx, partition, files); err != nil {
@@ -65,7 +65,7 @@ func damagedFiles(p *plan.Job, path string) (files []damagedFile) {
 		}
 		broken := found.Broken[path]
 		for _, f := range broken.Files {
-			if found.Damaged[f.Key] != "" && broken.Schema == p.SchemaFingerprint {
+			if found.Damaged[f.Key] != "" && broken.SchemaFingerprint == p.SchemaFingerprint {
 				files = append(files, damagedFile{sink: address, File: f})
 			}
 		}
@@ -87,7 +87,7 @@ func (r *recovery) partition(ctx context.Context, partition sink.Partition, file
 	seen := make(transform.IDs)
 	in, intact, ok := plan.Published(r.plan.Sinks, r.plan.Found.Prior, partition.Path)
 	if ok {
-		rows := readPublished(ctx, r.stores[in], intact.Files, r.job.Table, r.stageDir())
+		rows := readPublished(ctx, r.stores[in], intact.Files, r.job.Schema, r.stageDir())
 		if _, err := r.add(partition, rows, true, seen); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (r *recovery) partition(ctx context.Context, partition sink.Partition, file
 func (r *recovery) check(ctx context.Context, f *damagedFile) error {
 	return r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) (err error) {
 		salvage := func(file io.ReaderAt) (rows verify.Salvaged, proven bool, err error) {
-			rows, err = verify.Salvage(ctx, file, now.Size, r.job.Table, f.Rows)
+			rows, err = verify.Salvage(ctx, file, now.Size, r.job.Schema, f.Rows)
 			return rows, err == nil && rows.Rows == f.Rows && rows.Content == f.Content, err
 		}
 		f.rows, f.proven, err = salvage(file)
@@ -190,7 +190,7 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 // add stages rows of a partition that are not seen yet and, unless they are proven,
 // coherent. It gives the number of rows, seen ones included.
 func (r *recovery) add(partition sink.Partition, rows records.Rows, proven bool, seen transform.IDs) (count int64, err error) {
-	table := r.job.Table
+	table := r.job.Schema
 	added := make(transform.IDs)
 	rows = stage.Reshape(rows, table, partition, table)
 	if !proven {

@@ -180,11 +180,11 @@ func TestRejectedFileOfRewrite(t *testing.T) {
 	h.events(message("1", "01"), message("2", "02"))
 	h.apply()
 	before := snapshot(t, h.root())
-	table, err := h.job().Table.Declare(schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}})
+	table, err := h.job().Schema.Declare(schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.job().Table = table
+	h.job().Schema = table
 	h.rejects(february)
 	_, err = h.try(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "rewritten as a whole") || !strings.Contains(err.Error(), "rejected") {

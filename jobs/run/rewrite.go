@@ -37,12 +37,12 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 	if owned == nil || !slices.ContainsFunc(into.Sinks, func(address string) bool { return outdated(into.Found.Prior[address], into.SchemaFingerprint) }) {
 		return nil, nil
 	}
-	before, err := tableOf(job.Block, owned, owned.Schema)
+	before, err := tableOf(job.Block, owned, owned.SchemaFingerprint)
 	if err != nil {
 		return nil, err
 	}
 	rewrite := &plan.Rewrite{
-		Schema: owned.Schema, Before: before.Keys(), After: job.Table.Keys(), Columns: schemas.Diff(before, job.Table),
+		SchemaFingerprint: owned.SchemaFingerprint, Before: before.Keys(), After: job.Schema.Keys(), Columns: schemas.Diff(before, job.Schema),
 	}
 	switch {
 	case !w.options.target(job.Address).whole:
@@ -53,7 +53,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so that all of its files would be written anew and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
 				job.Address, keyList(before)))
 	}
-	former := stage.New(job.Table, dir, w.rowMemory()/2) // that of new rows has the other half
+	former := stage.New(job.Schema, dir, w.rowMemory()/2) // that of new rows has the other half
 	w.stages = append(w.stages, former)
 	r := rewriting{planning: w, job: job, owned: owned, stage: former, seen: make(transform.IDs)}
 	paths, r.cut = unfinishedLast(into, paths)
@@ -85,7 +85,7 @@ func (w *planning) former(ctx context.Context, job jobs.Job, into *plan.Job, dir
 		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address, Summary: "The table is written anew",
 			Detail: fmt.Sprintf("It is partitioned by %s, and is to be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds; afterwards, tell them: prospector sql prints the new DDL.",
-				keyList(before), keyList(job.Table), rewrite.Rows),
+				keyList(before), keyList(job.Schema), rewrite.Rows),
 		})
 	}
 	return former, nil
@@ -121,7 +121,7 @@ func (r *rewriting) readAll(ctx context.Context, into *plan.Job, paths []string)
 }
 
 func (r *rewriting) read(ctx context.Context, from, path string, published state.Partition) error {
-	table, err := tableOf(r.job.Block, r.owned, published.Schema)
+	table, err := tableOf(r.job.Block, r.owned, published.SchemaFingerprint)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (r *rewriting) read(ctx context.Context, from, path string, published state
 		rows = transform.Without(table, rows, maps.Clone(r.seen))
 		maps.Copy(r.seen, ids)
 	}
-	for batch, err := range conformed(rows, table, partition, r.job.Table) {
+	for batch, err := range conformed(rows, table, partition, r.job.Schema) {
 		if err == nil {
 			err = r.stage.Add(batch)
 		}
@@ -152,7 +152,7 @@ func (r *rewriting) read(ctx context.Context, from, path string, published state
 // outdated reports whether a sink has a file of another table that can be read.
 func outdated(found *plan.Refreshed, schema string) bool {
 	for _, path := range plan.Partitions(map[string]*plan.Refreshed{"": found}) {
-		if p := found.Sound(path); len(p.Files) > 0 && p.Schema != schema {
+		if p := found.Intact(path); len(p.Files) > 0 && p.SchemaFingerprint != schema {
 			return true
 		}
 	}

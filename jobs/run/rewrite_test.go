@@ -37,7 +37,7 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 			t.Run(fmt.Sprintf("files of %d bytes, killed at operation %d", target, lives), func(t *testing.T) {
 				w := newWorld(t, 7)
 				w.job().DeleteForeign = false
-				w.job().Table, w.job().TargetFileSize = former, target
+				w.job().Schema, w.job().TargetFileSize = former, target
 				if err := w.undisturbed(); err != nil {
 					t.Fatal(err)
 				}
@@ -46,7 +46,7 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 				// Only one prospect is left, and every event has another place.
 				w.listed = 1
 				w.source()
-				if w.job().Table, err = former.PartitionedBy("event_type", "event_date"); err != nil {
+				if w.job().Schema, err = former.PartitionedBy("event_type", "event_date"); err != nil {
 					t.Fatal(err)
 				}
 				err := w.apply(lives)
@@ -98,7 +98,7 @@ func TestColumnsOfEveryRow(t *testing.T) {
 				w.source()
 				w.job().DeleteForeign = false
 				w.job().TargetFileSize = 8 << 10 * (lives % 2)
-				w.job().Table = by(t, former, "event_month")
+				w.job().Schema = by(t, former, "event_month")
 				if err := w.undisturbed(); err != nil {
 					t.Fatal(err)
 				}
@@ -106,7 +106,7 @@ func TestColumnsOfEveryRow(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.job().Table = by(t, to, "event_month")
+				w.job().Schema = by(t, to, "event_month")
 				w.config.Lock = schemas.Lock{w.job().Address: to}
 				want := w.fromScratch()
 
@@ -162,12 +162,12 @@ func TestRewriteKilledAndSourceGone(t *testing.T) {
 	for lives := int64(5); ; lives++ {
 		w := newWorld(t, 7)
 		w.job().DeleteForeign = false
-		w.job().Table = by(t, schemas.KnockEvents(), "event_month")
+		w.job().Schema = by(t, schemas.KnockEvents(), "event_month")
 		w.people(map[string][]string{"a": {on(1, "x")}, "b": {on(2, "y")}})
 		if err := w.undisturbed(); err != nil {
 			t.Fatal(err)
 		}
-		w.job().Table = schemas.KnockEvents()
+		w.job().Schema = schemas.KnockEvents()
 		w.people(map[string][]string{"a": {on(1, "x")}, "b": {on(2, "y"), on(9, "new")}})
 		err := w.apply(lives)
 		published := slices.ContainsFunc(w.files(), func(file string) bool { return strings.Contains(file, "event_date=2022-01-09") })

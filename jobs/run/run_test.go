@@ -53,13 +53,13 @@ func newHouse(t testing.TB) *house {
 	}, config: &jobs.Configuration{
 		Dir: dir,
 		Jobs: []jobs.Job{{
-			Block: jobs.Block{Address: "job.prospect_events"}, Name: "prospect_events",
+			Block: jobs.Block{Address: "job.prospect_events"}, TableName: "prospect_events",
 			Source: jobs.Source{
 				Block: jobs.Block{Address: "source.knock.test"}, Kind: "knock", Settings: new(knock.Settings),
 				PageSize: 100, Concurrency: 4, Timeout: time.Minute, MaxAttempts: 6,
 			},
 			Sinks:       []jobs.Sink{{Block: jobs.Block{Address: "sink.local.lake"}, Kind: "local", Path: filepath.Join(dir, "lake")}},
-			Table:       schemas.KnockEvents(),
+			Schema:      schemas.KnockEvents(),
 			Compression: jobs.Snappy,
 		}},
 	}}
@@ -160,7 +160,7 @@ func (h *house) lake(root string) map[string]schemas.Digest {
 		if h.parts {
 			key = filepath.Dir(key)
 		}
-		for _, d := range records.Digests(h.job().Table.Columns, batch) {
+		for _, d := range records.Digests(h.job().Schema.Columns, batch) {
 			out[key] = out[key].Add(d)
 		}
 	})
@@ -169,7 +169,7 @@ func (h *house) lake(root string) map[string]schemas.Digest {
 
 func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)) {
 	h.Helper()
-	err := filepath.WalkDir(filepath.Join(root, h.job().Name), func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, h.job().TableName), func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -186,7 +186,7 @@ func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)
 		if err != nil {
 			return err
 		}
-		for batch, err := range parquetfile.Read(h.Context(), f, info.Size(), h.job().Table) {
+		for batch, err := range parquetfile.Read(h.Context(), f, info.Size(), h.job().Schema) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
@@ -232,7 +232,7 @@ func (h *house) fromScratch() map[string]schemas.Digest {
 	other := newHouse(h)
 	other.stores = h.stores
 	other.config.Jobs[0].Source, other.config.Jobs[0].Prospects = h.job().Source, h.job().Prospects
-	other.config.Jobs[0].Table, other.config.Jobs[0].TargetFileSize, other.parts = h.job().Table, h.job().TargetFileSize, h.parts
+	other.config.Jobs[0].Schema, other.config.Jobs[0].TargetFileSize, other.parts = h.job().Schema, h.job().TargetFileSize, h.parts
 	other.apply()
 	return other.lake(other.root())
 }

@@ -186,13 +186,13 @@ var digestText = regexp.MustCompile(`^[0-9a-f]{32}$`)
 func (s *Session) placesOf(p *plan.Plan, address string) (tables, sinks map[string]bool) {
 	tables, sinks = make(map[string]bool), make(map[string]bool)
 	if declared, ok := s.declared(address); ok {
-		tables[declared.Name] = true
+		tables[declared.TableName] = true
 		for _, sink := range declared.Sinks {
 			sinks[sink.Address] = true
 		}
 	}
 	if owned := s.owned(p, address); owned != nil {
-		tables[owned.Table] = true
+		tables[owned.TableName] = true
 		for sink := range owned.Sinks {
 			sinks[sink] = true
 		}
@@ -221,12 +221,12 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 	}
 	var parts []part
 	for _, j := range p.Jobs {
-		if j.SchemaFingerprint != "" && len(j.Output.Changes) > 0 && (j.Declared == nil || j.Declared.Fingerprint() != j.SchemaFingerprint) {
+		if j.SchemaFingerprint != "" && len(j.Output.Changes) > 0 && (j.Schema == nil || j.Schema.Fingerprint() != j.SchemaFingerprint) {
 			return fmt.Errorf("%w: %s has another table than it says", plan.ErrNotPlan, j.Address)
 		}
 		for _, c := range j.Output.Changes {
 			for _, f := range c.Staged {
-				table, err := s.stagedTable(p, j, f.Schema)
+				table, err := s.stagedTable(p, j, f.SchemaFingerprint)
 				if err != nil {
 					return err
 				}
@@ -255,8 +255,8 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 // stagedTable is the table of a staged file: the declared one, or that of the
 // published files, when a plan only takes rows out of them.
 func (s *Session) stagedTable(p *plan.Plan, j plan.Job, schema string) (schemas.Table, error) {
-	if declared, ok := s.declared(j.Address); ok && declared.Table.Fingerprint() == schema {
-		return declared.Table, nil
+	if declared, ok := s.declared(j.Address); ok && declared.Schema.Fingerprint() == schema {
+		return declared.Schema, nil
 	}
 	if owned := s.owned(p, j.Address); owned != nil {
 		if table, ok := owned.Schemas[schema]; ok {
@@ -326,10 +326,10 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 func (s *Session) sameConfiguration(p *plan.Plan) error {
 	for _, j := range p.Jobs {
 		declared, ok := s.declared(j.Address)
-		if locked, ok := s.Config.Lock[j.Address]; ok && j.Declared != nil && len(schemas.Replaces(schemas.Diff(locked, *j.Declared))) > 0 {
+		if locked, ok := s.Config.Lock[j.Address]; ok && j.Schema != nil && len(schemas.Replaces(schemas.Diff(locked, *j.Schema))) > 0 {
 			return stale("the schema of %s that it has is not the one in %s any more.", j.Address, schemas.LockFile)
 		}
-		if ok && j.SchemaFingerprint != "" && j.SchemaFingerprint != declared.Table.Fingerprint() {
+		if ok && j.SchemaFingerprint != "" && j.SchemaFingerprint != declared.Schema.Fingerprint() {
 			return stale("the schema of %s has changed: its columns or partition keys are not those of the files in the plan.", j.Address)
 		}
 	}

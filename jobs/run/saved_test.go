@@ -96,12 +96,12 @@ func TestAlteredPlans(t *testing.T) {
 		}, "of other days"},
 		{"another count of rows", func(p *plan.Plan, files map[string][]byte) { first(p).Staged[0].Rows++ }, "expected 2 rows, found 1 row"},
 		{"another schema", func(p *plan.Plan, files map[string][]byte) {
-			first(p).Staged[0].Schema = strings.Repeat("0", 32)
+			first(p).Staged[0].SchemaFingerprint = strings.Repeat("0", 32)
 		}, "is not known"},
 		{"another table", func(p *plan.Plan, files map[string][]byte) {
-			p.Jobs[0].Declared.Columns = p.Jobs[0].Declared.Columns[1:]
+			p.Jobs[0].Schema.Columns = p.Jobs[0].Schema.Columns[1:]
 		}, "another table than it says"},
-		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Declared = nil }, "another table than it says"},
+		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Schema = nil }, "another table than it says"},
 		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change what is not its own"},
 		{"a key out of the lake", func(p *plan.Plan, files map[string][]byte) {
 			p.Jobs[0].Output.Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}

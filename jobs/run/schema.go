@@ -22,7 +22,7 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 		return
 	}
 	_, locked := w.Config.Lock[job.Address]
-	changes := schemas.Diff(accepted, job.Table)
+	changes := schemas.Diff(accepted, job.Schema)
 	var lost []string
 	if into.Output.Rewrite != nil {
 		for _, c := range into.Output.Rewrite.Columns {
@@ -35,7 +35,7 @@ func (w *planning) consent(job jobs.Job, into *plan.Job) {
 		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: "Published values will be lost",
 			Detail: fmt.Sprintf("The published rows lose %s, which cannot be told from what is published. Rows that the source returns have them as the schema says; in all others they are gone for good.", strings.Join(lost, ", "))})
 	}
-	block, attribute := job.Schema, ""
+	block, attribute := job.SchemaBlock, ""
 	if block.Address == "" {
 		block, attribute = job.Block, "table"
 	}
@@ -83,13 +83,13 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 
 	var types []string
 	for _, t := range slices.Sorted(maps.Keys(seen.EventTypes)) {
-		if _, before := known.EventTypes[t]; !before && !job.Table.Knows(t) {
+		if _, before := known.EventTypes[t]; !before && !job.Schema.Knows(t) {
 			types = append(types, terminal.Line(fmt.Sprintf("  %s: %d events", t, seen.EventTypes[t])))
 		}
 	}
 	if len(types) > 0 {
 		effect := "Their events are exported like all others."
-		if job.Table.UnknownType == schemas.Quarantine {
+		if job.Schema.UnknownType == schemas.Quarantine {
 			effect = `Their events are quarantined, as the schema says unknown_type = "quarantine".`
 		}
 		warn("There are new event types", types, effect+" To expect them, name them in the schema's event_types.")
@@ -98,7 +98,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		return schemas.DescribeKind(f.Kind)
 	}); len(lines) > 0 && !first { // of a table's first events, all fields are new
 		remedy := "In events that become rows, they are kept in extra_json. Once this is applied, prospector schema infer proposes columns for them."
-		if job.Table.UnknownField == schemas.Discard {
+		if job.Schema.UnknownField == schemas.Discard {
 			remedy = `They are not exported, as the schema says unknown_field = "drop".`
 		}
 		warn("There are new fields without a column", lines, remedy)
@@ -115,7 +115,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		return schemas.DescribeKind(f.Kind)
 	}); len(lines) > 0 {
 		effect := "The column has U+FFFD where the text is broken, and extra_json has the original bytes."
-		if job.Table.Mismatch == schemas.Quarantine {
+		if job.Schema.Mismatch == schemas.Quarantine {
 			effect = `Their events are quarantined, as the schema says mismatch = "quarantine".`
 		}
 		warn("There are texts that are not Unicode", lines, effect)
@@ -123,7 +123,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 	times := false
 	if lines := newFields(mismatched, known.Mismatched, func(f schemas.Field) string {
 		s := schemas.DescribeKind(f.Kind)
-		if c, ok := job.Table.Taking(f.Path, f.EventType); ok {
+		if c, ok := job.Schema.Taking(f.Path, f.EventType); ok {
 			s += fmt.Sprintf(", and the column %s is %s", c.Name, c.Type)
 			times = times || c.Type == schemas.Timestamp || c.Type == schemas.Date
 			if form := seen.Times[f].String(); form != "" && c.Type == schemas.Timestamp {
@@ -133,7 +133,7 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		return s
 	}); len(lines) > 0 {
 		effect := "The column is NULL in those rows, and the value is kept in extra_json."
-		if job.Table.Mismatch == schemas.Quarantine {
+		if job.Schema.Mismatch == schemas.Quarantine {
 			effect = `Their events are quarantined, as the schema says mismatch = "quarantine".`
 		}
 		remedy := " Give the column a type that holds all of them, such as json, or leave it so."
@@ -152,10 +152,10 @@ func (w *planning) surveyed(job jobs.Job, into *plan.Job, seen schemas.Survey) {
 		}
 	}
 	keep(seen.EventTypes, known.EventTypes, func(string) bool { return true })
-	unmapped := func(f schemas.Field) bool { _, taken := job.Table.Taking(f.Path, f.EventType); return !taken }
+	unmapped := func(f schemas.Field) bool { _, taken := job.Schema.Taking(f.Path, f.EventType); return !taken }
 	keep(seen.Unmapped, known.Unmapped, unmapped)
 	keep(seen.Mismatched, known.Mismatched, func(f schemas.Field) bool {
-		c, taken := job.Table.Taking(f.Path, f.EventType)
+		c, taken := job.Schema.Taking(f.Path, f.EventType)
 		return taken && (c.Time == "" || c.Time != known.Times[f].String()) // or else it is read by now
 	})
 	seen.Bound()

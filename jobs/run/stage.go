@@ -18,7 +18,7 @@ import (
 // stage reads one job's events and stages the files of what they change.
 func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out := plan.Job{
-		Address: job.Address, TableName: job.Name, SchemaFingerprint: job.Table.Fingerprint(), Declared: &job.Table,
+		Address: job.Address, TableName: job.TableName, SchemaFingerprint: job.Schema.Fingerprint(), Schema: &job.Schema,
 		PreventDestroy: job.PreventDestroy, Sinks: addresses(job.Sinks),
 	}
 	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
@@ -54,14 +54,14 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	// An eighth is for published rows that stay beside new ones. They are few, as
 	// most prospects give all of their events again.
-	kept := stage.New(job.Table, filepath.Join(dir, "kept"), limit/8)
-	staging := stage.New(job.Table, dir, limit-limit/8)
+	kept := stage.New(job.Schema, filepath.Join(dir, "kept"), limit/8)
+	staging := stage.New(job.Schema, dir, limit-limit/8)
 	w.stages = append(w.stages, staging, kept)
 	rejected, err := w.publishedQuarantine(ctx, &out)
 	if err != nil {
 		return out, err
 	}
-	rejected.protects(job.Table)
+	rejected.protects(job.Schema)
 	read, err := w.readSource(ctx, job, from, staging, rejected, known, waiting)
 	if err != nil {
 		return out, err
@@ -93,7 +93,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.noCaseTwins(job, b.known); err != nil {
 		return out, err
 	}
-	out.Output.Changes = plan.Changes(job.Name, out.Sinks, out.Found.Prior, b.outcomes)
+	out.Output.Changes = plan.Changes(job.TableName, out.Sinks, out.Found.Prior, b.outcomes)
 	out.Source.Books = plan.Books{
 		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,
 		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged, Rejected: b.withheld,
@@ -106,7 +106,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	// rows of may be in the quarantine or in a file that is left over.
 	whole := target.whole && len(out.Problems.Rejected) == 0
 	if whole {
-		out.Output.Quarantine, err = rejected.change(job.Name, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
+		out.Output.Quarantine, err = rejected.change(job.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
 		if err != nil {
 			return out, err
 		}

@@ -45,7 +45,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (Veri
 	}
 	for _, job := range s.Config.Jobs { // whose state may have been lost
 		if s.state.Jobs[job.Address] == nil {
-			owned := &state.Job{Table: job.Name, Sinks: make(map[string]*state.Sink)}
+			owned := &state.Job{TableName: job.TableName, Sinks: make(map[string]*state.Sink)}
 			for _, sink := range job.Sinks {
 				owned.Sink(sink.Address)
 			}
@@ -126,10 +126,10 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 		for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
 			p := of.Partitions[path]
 			for _, f := range p.Files {
-				add(path, p.Schema, f)
+				add(path, p.SchemaFingerprint, f)
 			}
 			if p.Incomplete {
-				v.add(job, address, plan.TablePrefix(owned.Table)+path, "Files of this partition were deleted or damaged. The next apply repairs it, as far as the source has their rows.")
+				v.add(job, address, plan.TablePrefix(owned.TableName)+path, "Files of this partition were deleted or damaged. The next apply repairs it, as far as the source has their rows.")
 			}
 		}
 		if q := of.Quarantine; q != nil {
@@ -144,10 +144,10 @@ func (v *verifying) collect(ctx context.Context, job string, owned *state.Job) e
 			if v.state.Erasing {
 				problem = eraseInterrupted + ": erase the same prospect again."
 			}
-			v.add(job, address, plan.TablePrefix(owned.Table), problem)
+			v.add(job, address, plan.TablePrefix(owned.TableName), problem)
 			continue
 		}
-		seen, err := refresh.List(ctx, v.stores[address], owned.Table)
+		seen, err := refresh.List(ctx, v.stores[address], owned.TableName)
 		if err != nil {
 			return err
 		}

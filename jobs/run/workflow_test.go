@@ -129,7 +129,7 @@ func TestUntouchedPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The last apply did not read them either.
-		sink.Partitions[path] = state.Partition{Rows: 1, Given: &state.Given{}, Content: schemas.Digest{Lo: uint64(i)}, Days: &state.Days{First: 18628, Last: 18990}, Files: []state.File{{
+		sink.Partitions[path] = state.Partition{Rows: 1, SourceSubset: &state.SourceSubset{}, Content: schemas.Digest{Lo: uint64(i)}, Days: &state.Days{First: 18628, Last: 18990}, Files: []state.File{{
 			Rows: 1, Content: schemas.Digest{Lo: uint64(i)},
 			Object: state.Object{Key: object.Key, Size: object.Size, CRC32C: object.CRC32C, Generation: object.Generation},
 		}}}

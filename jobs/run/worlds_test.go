@@ -132,11 +132,11 @@ func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 // partition has the table partitioned somehow.
 func (w *world) partition() {
 	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[w.rng.IntN(3)]
-	table, err := w.job().Table.PartitionedBy(keys...)
+	table, err := w.job().Schema.PartitionedBy(keys...)
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.job().Table = table
+	w.job().Schema = table
 	w.did("configuration: partitioned by %v", keys)
 }
 
@@ -162,7 +162,7 @@ var columns = [][]schemas.Column{
 // declare has the table some other columns, which its user has accepted.
 func (w *world) declare() {
 	pick := w.rng.IntN(len(columns))
-	keys := w.job().Table.Keys()
+	keys := w.job().Schema.Keys()
 	table, err := schemas.KnockEvents().Declare(columns[pick]...)
 	if err == nil {
 		table, err = table.PartitionedBy(keys...)
@@ -170,7 +170,7 @@ func (w *world) declare() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.job().Table = table
+	w.job().Schema = table
 	w.config.Lock = schemas.Lock{w.job().Address: table}
 	w.did("configuration: columns %d", pick)
 }

@@ -123,7 +123,7 @@ func (j *Job) forget(partition string) (forgotten bool) {
 			delete(sink.Partitions, partition)
 			forgotten = true
 		}
-		maps.DeleteFunc(sink.Obsolete, func(key string, _ Object) bool { return path.Dir(key) == j.Table+"/"+partition })
+		maps.DeleteFunc(sink.Obsolete, func(key string, _ Object) bool { return path.Dir(key) == j.TableName+"/"+partition })
 		p := sink.Pending
 		if p == nil {
 			continue

@@ -23,7 +23,7 @@ const (
 func instances() *state.State {
 	s := state.New()
 	for i, key := range []string{`job.events["south"]`, `job.events["north"]`, `job.events_old`} {
-		s.Job(key).Table = fmt.Sprint("t", i)
+		s.Job(key).TableName = fmt.Sprint("t", i)
 		for _, sink := range []string{"sink.local.lake", "sink.gcs.lake"} {
 			s.Job(key).Sink(sink).Partitions[thursday] = partition(1, 1)
 		}
@@ -142,7 +142,7 @@ func TestForget(t *testing.T) {
 // half-published; nor is what is left over of it deleted.
 func TestForgetPending(t *testing.T) {
 	s := state.New()
-	s.Job("job.a").Table = "a"
+	s.Job("job.a").TableName = "a"
 	sink := s.Job("job.a").Sink("sink.b")
 	sink.Obsolete = map[string]state.Object{"a/" + thursday + "/part-00000-x.parquet": {}, "a/" + friday + "/part-00000-x.parquet": {}}
 	sink.Pending = &state.Pending{Partitions: map[string]state.Partition{thursday: partition(1, 1), friday: partition(1, 1)}}
@@ -186,9 +186,9 @@ func TestEmpty(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	published, locked := schemas.KnockEvents(), table("data.sentiment")
 	s := state.New()
-	s.Job("job.a").Schema = published.Fingerprint()
+	s.Job("job.a").SchemaFingerprint = published.Fingerprint()
 	s.Job("job.a").Schemas = map[string]schemas.Table{published.Fingerprint(): published, locked.Fingerprint(): locked}
-	s.Job("job.b").Schema = "of an older state"
+	s.Job("job.b").SchemaFingerprint = "of an older state"
 	for _, test := range []struct {
 		name, address string
 		lock          schemas.Lock

@@ -109,7 +109,7 @@ func (f fileV3) upgrade() fileV4 {
 			j = &jobV3{}
 		}
 		job := &Job{
-			Table: j.Table, Schema: j.Schema, Schemas: j.Schemas, Survey: j.Survey, Prospects: j.Prospects,
+			TableName: j.Table, SchemaFingerprint: j.Schema, Schemas: j.Schemas, Survey: j.Survey, Prospects: j.Prospects,
 			PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks)),
 		}
 		for address, s := range j.Sinks {
@@ -130,7 +130,7 @@ func (f fileV3) upgrade() fileV4 {
 func upgradeV3(partitions map[string]partitionV3) map[string]Partition {
 	out := make(map[string]Partition, len(partitions))
 	for path, p := range partitions {
-		out[path] = Partition{Schema: p.Schema, Rows: p.Rows, Content: p.Content, Files: []File{{p.Rows, p.Content, p.Object}}, Days: p.Days}
+		out[path] = Partition{SchemaFingerprint: p.Schema, Rows: p.Rows, Content: p.Content, Files: []File{{p.Rows, p.Content, p.Object}}, Days: p.Days}
 	}
 	return out
 }
@@ -198,8 +198,8 @@ func Encode(s *State) ([]byte, error) {
 	short := s.Clone()
 	for _, j := range short.Jobs {
 		j.eachPartition(func(p *Partition) {
-			if p.Schema == j.Schema {
-				p.Schema = ""
+			if p.SchemaFingerprint == j.SchemaFingerprint {
+				p.SchemaFingerprint = ""
 			}
 		})
 	}
@@ -321,8 +321,8 @@ func (f fileV5) state() *State {
 			}
 		}
 		job.eachPartition(func(p *Partition) {
-			if p.Schema == "" {
-				p.Schema = job.Schema
+			if p.SchemaFingerprint == "" {
+				p.SchemaFingerprint = job.SchemaFingerprint
 			}
 		})
 	}

@@ -37,13 +37,13 @@ func full() *state.State {
 	s.Erasing = true
 	s.Tombstones = tombstone.Set{{Lineage: s.Lineage, Key: bytes.Repeat([]byte{7}, 32), Hashes: []string{strings.Repeat("0a", 32), strings.Repeat("5c", 32)}}}
 	job := s.Job("job.prospect_events")
-	job.Table = "events_of_prospects"
+	job.TableName = "events_of_prospects"
 	job.Prospects = &state.ProspectList{Count: 500, Digest: "0000000000000006fffffffffffffff9", Key: "prospector.state.json.d/prospects/6.txt"}
 	job.Empty = &state.ProspectList{Count: 3, Digest: "0000000000000003fffffffffffffffc", Key: "prospector.state.json.d/empty/3.jsonl"}
 	job.Unavailable = &state.Unavailable{NotFound: 4, Forbidden: 1}
-	job.Schema = schemas.KnockEvents().Fingerprint()
+	job.SchemaFingerprint = schemas.KnockEvents().Fingerprint()
 	former := table("data.sentiment")
-	job.Schemas = map[string]schemas.Table{job.Schema: schemas.KnockEvents(), former.Fingerprint(): former}
+	job.Schemas = map[string]schemas.Table{job.SchemaFingerprint: schemas.KnockEvents(), former.Fingerprint(): former}
 	survey := schemas.NewSurvey()
 	survey.EventTypes["SMS_MESSAGE"] = 80
 	survey.Unmapped[schemas.Field{EventType: "SMS_MESSAGE", Path: "data.segments", Kind: schemas.KindInteger}] = 71
@@ -53,7 +53,7 @@ func full() *state.State {
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-13"] = partition(71, 1)
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = partition(8, 2)
 	older := lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"]
-	older.Schema = former.Fingerprint()
+	older.SchemaFingerprint = former.Fingerprint()
 	lake.Partitions["event_type=SMS_MESSAGE/event_date=2022-01-14"] = older
 	many := partition(10, 6)
 	many.Files = []state.File{
@@ -67,7 +67,7 @@ func full() *state.State {
 	lake.Pending = &state.Pending{
 		Partitions: map[string]state.Partition{
 			"event_type=SMS_MESSAGE/event_date=2022-01-13": partition(72, 4),
-			"event_type=SMS_MESSAGE/event_date=2022-01-14": {Schema: job.Schema, Files: []state.File{{Object: state.Object{Key: "prospect_events/2.parquet"}}}},
+			"event_type=SMS_MESSAGE/event_date=2022-01-14": {SchemaFingerprint: job.SchemaFingerprint, Files: []state.File{{Object: state.Object{Key: "prospect_events/2.parquet"}}}},
 		},
 		Quarantine: quarantine(4, 5),
 	}
@@ -88,7 +88,7 @@ func table(path string) schemas.Table {
 func partition(rows int64, seed uint64) state.Partition {
 	content := schemas.Digest{Hi: seed, Lo: ^seed}
 	return state.Partition{
-		Schema: schemas.KnockEvents().Fingerprint(), Rows: rows, Content: content,
+		SchemaFingerprint: schemas.KnockEvents().Fingerprint(), Rows: rows, Content: content,
 		Files: []state.File{{Rows: rows, Content: content, Object: object(seed)}},
 	}
 }
@@ -129,9 +129,9 @@ func fullV2() *state.State {
 	s := fullV3()
 	s.Erasing = false
 	job := s.Job("job.prospect_events")
-	job.Schemas, job.Survey = map[string]schemas.Table{job.Schema: schemas.KnockEvents()}, nil
+	job.Schemas, job.Survey = map[string]schemas.Table{job.SchemaFingerprint: schemas.KnockEvents()}, nil
 	for path, p := range job.Sink("sink.local.lake").Partitions {
-		p.Schema = job.Schema
+		p.SchemaFingerprint = job.SchemaFingerprint
 		job.Sink("sink.local.lake").Partitions[path] = p
 	}
 	return s
@@ -140,9 +140,9 @@ func fullV2() *state.State {
 // fullV1 is what the file of format 1 that has every field says.
 func fullV1() *state.State {
 	s := fullV2()
-	s.Job("job.prospect_events").Table = "prospect_events"
+	s.Job("job.prospect_events").TableName = "prospect_events"
 	s.Job("job.prospect_events").Prospects = nil
-	s.Job("job.empty").Table = "empty"
+	s.Job("job.empty").TableName = "empty"
 	return s
 }
 
@@ -387,7 +387,7 @@ func arbitrary(rng *rand.Rand) *state.State {
 		return string(out)
 	}
 	somePartition := func() state.Partition {
-		p := state.Partition{Schema: text() + "s", Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}}
+		p := state.Partition{SchemaFingerprint: text() + "s", Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()}}
 		for range rng.IntN(4) {
 			p.Files = append(p.Files, state.File{
 				Rows: rng.Int64(), Content: schemas.Digest{Hi: rng.Uint64(), Lo: rng.Uint64()},
@@ -411,7 +411,7 @@ func arbitrary(rng *rand.Rand) *state.State {
 	}
 	for range rng.IntN(4) {
 		job := s.Job(text())
-		job.Table, job.Schema = text(), text()
+		job.TableName, job.SchemaFingerprint = text(), text()
 		if rng.IntN(2) == 0 {
 			job.Prospects = &state.ProspectList{Count: rng.Int64(), Digest: text(), Key: text()}
 		}

@@ -47,13 +47,13 @@ func New() *State {
 
 // Job is what one job owns.
 type Job struct {
-	// Table is the directory of its objects below each sink's root. It stays
-	// what it is when the job moves to another address.
-	Table string `json:"table"`
-	// Schema is the fingerprint of the table that the last complete apply has
-	// made; in files, of whatever partition does not say otherwise.
-	Schema string `json:"schema"`
-	// Schemas are the tables of the published files, by fingerprint.
+	// TableName is the directory of its objects below each sink's root. It stays
+	// the same when the job moves to another address.
+	TableName string `json:"table"`
+	// SchemaFingerprint identifies the schema that the last complete apply
+	// published.
+	SchemaFingerprint string `json:"schema"`
+	// Schemas are the schemas of the published files, by fingerprint.
 	Schemas map[string]schemas.Table `json:"schemas,omitempty"`
 	// Survey is what the last apply has seen beyond what the table expects.
 	Survey *schemas.Survey `json:"survey,omitempty"`
@@ -108,9 +108,9 @@ type Sink struct {
 // Partition is one published partition. A pending one without rows is to be
 // deleted, and its files have but their keys.
 type Partition struct {
-	// Schema is the fingerprint of the table that its files are of.
-	Schema string `json:"schema,omitempty"`
-	Rows   int64  `json:"rows"` // of all files
+	// SchemaFingerprint identifies the schema of its files.
+	SchemaFingerprint string `json:"schema,omitempty"`
+	Rows              int64  `json:"rows"` // of all files
 	// Content is the digest of its rows, equal wherever they are the same. It is
 	// the sum of its files' digests.
 	Content schemas.Digest `json:"content"`
@@ -123,15 +123,15 @@ type Partition struct {
 	// known. An event that is new elsewhere, on a day that is not among them,
 	// has not left this partition, so it need not be read for that.
 	Days *Days `json:"days,omitempty"`
-	// Given are those of its rows that the source gave when it was last asked, if
-	// that was not all of them: a prospect could not be read, or the source no
-	// longer has an event. They may be none. While it gives the same, nothing changes, and the
-	// partition need not be read to find that out.
-	Given *Given `json:"given,omitempty"`
+	// SourceSubset describes the rows that the source returned to the last apply.
+	// It is nil when the source returned all of them. Otherwise a prospect could not
+	// be read, or the source no longer has an event. While the source returns the
+	// same subset, nothing changes, and the partition need not be read.
+	SourceSubset *SourceSubset `json:"given,omitempty"`
 }
 
-// Given tells some rows of a partition.
-type Given struct {
+// SourceSubset identifies some rows of a partition, perhaps none.
+type SourceSubset struct {
 	Rows    int64          `json:"rows"`
 	Content schemas.Digest `json:"content"`
 }
@@ -171,7 +171,7 @@ func (p Partition) Only(keep func(File) bool) Partition {
 		}
 	}
 	if len(p.Files) < len(files) {
-		p.Given = nil
+		p.SourceSubset = nil
 	}
 	return p
 }
@@ -243,7 +243,7 @@ func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool
 		return t, true
 	}
 	if j := s.Jobs[address]; j != nil {
-		t, ok := j.Schemas[j.Schema]
+		t, ok := j.Schemas[j.SchemaFingerprint]
 		return t, ok
 	}
 	return schemas.Table{}, false
@@ -254,7 +254,7 @@ func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
 		job := &Job{
-			Table: j.Table, Schema: j.Schema, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes
+			TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes
 			PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks)),
 		}
 		if j.Prospects != nil {

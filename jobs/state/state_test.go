@@ -21,11 +21,11 @@ func TestNew(t *testing.T) {
 
 func TestJobAndSinkAreMadeOnce(t *testing.T) {
 	s := state.New()
-	s.Job("job.b").Schema = "x"
+	s.Job("job.b").SchemaFingerprint = "x"
 	s.Job("job.b").Sink("sink.a").URI = "u"
 	s.Job("job.b").Sink("sink.a").Partitions["p"] = partition(1, 1)
 	s.Job("job.a")
-	if got := s.Job("job.b"); got.Schema != "x" || got.Sink("sink.a").URI != "u" || len(got.Sinks["sink.a"].Partitions) != 1 {
+	if got := s.Job("job.b"); got.SchemaFingerprint != "x" || got.Sink("sink.a").URI != "u" || len(got.Sinks["sink.a"].Partitions) != 1 {
 		t.Errorf("the job is %+v", got)
 	}
 	if got, want := s.Addresses(), []string{"job.a", "job.b"}; !slices.Equal(got, want) {
@@ -44,12 +44,12 @@ func TestCloneIsIndependent(t *testing.T) {
 		{"lineage", func(s *state.State) { s.Lineage = "" }},
 		{"a job more", func(s *state.State) { s.Job("job.new") }},
 		{"a job less", func(s *state.State) { delete(s.Jobs, "job.empty") }},
-		{"table", func(s *state.State) { s.Job("job.prospect_events").Table = "" }},
+		{"table", func(s *state.State) { s.Job("job.prospect_events").TableName = "" }},
 		{"prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects.Count++ }},
 		{"no prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects = nil }},
 		{"empty prospects", func(s *state.State) { s.Job("job.prospect_events").Empty.Count++ }},
 		{"unavailable prospects", func(s *state.State) { s.Job("job.prospect_events").Unavailable.NotFound++ }},
-		{"schema", func(s *state.State) { s.Job("job.prospect_events").Schema = "" }},
+		{"schema", func(s *state.State) { s.Job("job.prospect_events").SchemaFingerprint = "" }},
 		{"a sink more", func(s *state.State) { s.Job("job.prospect_events").Sink("sink.new") }},
 		{"a sink of a job without", func(s *state.State) { s.Job("job.empty").Sink("sink.new") }},
 		{"a sink less", func(s *state.State) { clear(s.Job("job.prospect_events").Sinks) }},

@@ -70,7 +70,7 @@ type Lists struct {
 // rewrite the job's schema remains that of the former table until DropSuperseded.
 func (j *Job) BeginTable(fingerprint string, table schemas.Table, rewrite bool) {
 	if !rewrite {
-		j.Schema = fingerprint
+		j.SchemaFingerprint = fingerprint
 	}
 	if j.Schemas == nil {
 		j.Schemas = make(map[string]schemas.Table)
@@ -116,12 +116,12 @@ func (s *Sink) StagePending(c Change) {
 // KeepPartition records that the apply leaves a partition as it is: nothing is
 // pending for it, and given are the rows that the source has returned of it, or
 // nil for all. A partition that the sink does not have stays absent.
-func (s *Sink) KeepPartition(path string, given *Given) {
+func (s *Sink) KeepPartition(path string, given *SourceSubset) {
 	if s.Pending != nil {
 		delete(s.Pending.Partitions, path)
 	}
 	if p, ok := s.Partitions[path]; ok {
-		p.Given = given
+		p.SourceSubset = given
 		s.Partitions[path] = p
 	}
 }
@@ -195,7 +195,7 @@ func (s *Sink) PublishQuarantine(q *Quarantine) {
 // address, are the partitions of the former table: they are absent, and their
 // objects obsolete.
 func (j *Job) DropSuperseded(fingerprint string, deletions map[string][]Change) {
-	j.Schema = fingerprint
+	j.SchemaFingerprint = fingerprint
 	for address, changes := range deletions {
 		s := j.Sink(address)
 		for _, c := range changes {
@@ -242,14 +242,14 @@ func (j *Job) DropEmpty(sinks []string) {
 
 // forgetSchemas drops the tables that no published or pending file has.
 func (j *Job) forgetSchemas() {
-	used := map[string]bool{j.Schema: true}
+	used := map[string]bool{j.SchemaFingerprint: true}
 	for _, sink := range j.Sinks {
 		for _, p := range sink.Partitions {
-			used[p.Schema] = true
+			used[p.SchemaFingerprint] = true
 		}
 		if sink.Pending != nil {
 			for _, p := range sink.Pending.Partitions {
-				used[p.Schema] = true
+				used[p.SchemaFingerprint] = true
 			}
 		}
 	}

@@ -16,7 +16,7 @@ func inOneFile(key, generation string) state.Partition {
 }
 
 func inFilesOf(files ...state.File) state.Partition {
-	p := state.Partition{Schema: "new", Files: files}
+	p := state.Partition{SchemaFingerprint: "new", Files: files}
 	for _, f := range files {
 		p.Rows += f.Rows
 	}
@@ -39,9 +39,9 @@ func TestSinkTransitions(t *testing.T) {
 		gone      = state.Partition{Files: []state.File{{Object: state.Object{Key: "t/p/0"}}}}
 		seen      = state.Object{Key: "t/p/0", Generation: "a"}
 		events    = &state.Quarantine{Events: 2, Object: state.Object{Key: "q", Generation: "1"}}
-		given     = &state.Given{Rows: 1}
+		given     = &state.SourceSubset{Rows: 1}
 	)
-	withGiven := func(p state.Partition) state.Partition { p.Given = given; return p }
+	withGiven := func(p state.Partition) state.Partition { p.SourceSubset = given; return p }
 	split := inFilesOf(fileOf("t/p/1", "x"), fileOf("t/p/2", "y"))
 	for _, test := range []struct {
 		name   string
@@ -136,7 +136,7 @@ func TestSinkTransitions(t *testing.T) {
 func TestJobTransitions(t *testing.T) {
 	builtin := schemas.KnockEvents()
 	older, newer := inOneFile("t/p/0", "a"), inOneFile("t/q/0", "bb")
-	older.Schema = "old"
+	older.SchemaFingerprint = "old"
 	sinkOf := func(uri string, partitions map[string]state.Partition) *state.Sink {
 		return &state.Sink{URI: uri, Partitions: partitions}
 	}
@@ -148,15 +148,15 @@ func TestJobTransitions(t *testing.T) {
 		do     func(*state.State)
 		after  *state.Job // nil if the state has no such job
 	}{
-		{"begin a table", state.Job{Schemas: map[string]schemas.Table{"old": {}}, Schema: "old"},
+		{"begin a table", state.Job{Schemas: map[string]schemas.Table{"old": {}}, SchemaFingerprint: "old"},
 			func(s *state.State) { s.Job("job.t").BeginTable("new", builtin, false) },
-			&state.Job{Schema: "new", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}}},
+			&state.Job{SchemaFingerprint: "new", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}}},
 		{"begin the first table", state.Job{},
 			func(s *state.State) { s.Job("job.t").BeginTable("new", builtin, false) },
-			&state.Job{Schema: "new", Schemas: map[string]schemas.Table{"new": builtin}}},
-		{"begin a rewrite", state.Job{Schema: "old", Schemas: map[string]schemas.Table{"old": {}}},
+			&state.Job{SchemaFingerprint: "new", Schemas: map[string]schemas.Table{"new": builtin}}},
+		{"begin a rewrite", state.Job{SchemaFingerprint: "old", Schemas: map[string]schemas.Table{"old": {}}},
 			func(s *state.State) { s.Job("job.t").BeginTable("new", builtin, true) },
-			&state.Job{Schema: "old", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}}},
+			&state.Job{SchemaFingerprint: "old", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}}},
 
 		{"refresh", state.Job{Sinks: map[string]*state.Sink{"sink.a": sinkOf("u", nil), "sink.b": sinkOf("v", nil), "sink.c": sinkOf("w", nil)}},
 			func(s *state.State) {
@@ -180,26 +180,26 @@ func TestJobTransitions(t *testing.T) {
 			&state.Job{Prospects: list(1)}},
 
 		{"drop what a rewrite supersedes",
-			state.Job{Schema: "old", Sinks: map[string]*state.Sink{"sink.a": {
+			state.Job{SchemaFingerprint: "old", Sinks: map[string]*state.Sink{"sink.a": {
 				Partitions: map[string]state.Partition{"p": older, "q": newer},
 				Pending:    &state.Pending{Partitions: map[string]state.Partition{"p": {}}},
 			}}},
 			func(s *state.State) {
 				s.Job("job.t").DropSuperseded("new", map[string][]state.Change{"sink.a": {{Partition: "p", Obsolete: []state.Object{{Key: "t/p/0", Generation: "a"}}}}})
 			},
-			&state.Job{Schema: "new", Sinks: map[string]*state.Sink{"sink.a": {
+			&state.Job{SchemaFingerprint: "new", Sinks: map[string]*state.Sink{"sink.a": {
 				Partitions: map[string]state.Partition{"q": newer},
 				Pending:    &state.Pending{}, Obsolete: map[string]state.Object{"t/p/0": older.Files[0].Object},
 			}}}},
 
 		{"finalize",
-			state.Job{Schema: "new", Schemas: map[string]schemas.Table{"old": {}, "older": {}, "new": builtin}, Prospects: list(1), Sinks: map[string]*state.Sink{
+			state.Job{SchemaFingerprint: "new", Schemas: map[string]schemas.Table{"old": {}, "older": {}, "new": builtin}, Prospects: list(1), Sinks: map[string]*state.Sink{
 				"sink.a": {Partitions: map[string]state.Partition{"q": newer}, Pending: &state.Pending{}, Obsolete: map[string]state.Object{}},
 				"sink.b": {Pending: &state.Pending{Partitions: map[string]state.Partition{"p": older}}},
 				"sink.c": {Pending: &state.Pending{}},
 			}},
 			func(s *state.State) { s.Finalize("job.t", []string{"sink.a", "sink.b"}, false) },
-			&state.Job{Schema: "new", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}, Prospects: list(1), Sinks: map[string]*state.Sink{
+			&state.Job{SchemaFingerprint: "new", Schemas: map[string]schemas.Table{"old": {}, "new": builtin}, Prospects: list(1), Sinks: map[string]*state.Sink{
 				"sink.a": sinkOf("", map[string]state.Partition{"q": newer}),
 				"sink.b": {Pending: &state.Pending{Partitions: map[string]state.Partition{"p": older}}},
 				"sink.c": {Pending: &state.Pending{}}, // of another run
@@ -212,14 +212,14 @@ func TestJobTransitions(t *testing.T) {
 			nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := state.State{Jobs: map[string]*state.Job{"job.t": &test.before, "job.u": {Table: "u"}}}
+			before := state.State{Jobs: map[string]*state.Job{"job.t": &test.before, "job.u": {TableName: "u"}}}
 			got := before.Clone()
 			job := got.Jobs["job.t"]
 			test.do(got)
 			if test.after == nil && (job.Prospects != nil || job.Empty != nil) {
 				t.Errorf("the removed job names lists: %+v", job)
 			}
-			want := map[string]*state.Job{"job.u": {Table: "u"}}
+			want := map[string]*state.Job{"job.u": {TableName: "u"}}
 			if test.after != nil {
 				want["job.t"] = test.after
 			}

@@ -48,7 +48,7 @@ func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.S
 func declaredLock(c *jobs.Configuration) schemas.Lock {
 	lock := make(schemas.Lock)
 	for _, job := range c.Jobs {
-		lock[job.Address] = job.Table
+		lock[job.Address] = job.Schema
 	}
 	return lock
 }
@@ -75,7 +75,7 @@ func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
 	for _, job := range c.Jobs {
 		declared[job.Address] = true
 		accepted, ok := s.Accepted(job.Address, c.Lock)
-		changes := schemas.Diff(accepted, job.Table)
+		changes := schemas.Diff(accepted, job.Schema)
 		if !ok || len(changes) > 0 {
 			d.Jobs = append(d.Jobs, view.JobDiff{Address: job.Address, New: !ok, Changes: changes})
 		}
@@ -93,11 +93,11 @@ func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
 func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnostics) {
 	for _, job := range c.Jobs {
 		accepted, ok := s.Accepted(job.Address, c.Lock)
-		replaces := schemas.Replaces(schemas.Diff(accepted, job.Table))
+		replaces := schemas.Replaces(schemas.Diff(accepted, job.Schema))
 		if !ok || len(replaces) == 0 {
 			continue
 		}
-		block := job.Schema
+		block := job.SchemaBlock
 		if block.Address == "" { // the built-in table
 			block = job.Block
 		}

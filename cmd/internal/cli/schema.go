@@ -70,7 +70,7 @@ comes from, and what is done with what the table does not expect.`,
 					e.view.Printf("\n")
 				}
 				if asHCL {
-					e.view.Printf("# %s\n%s", job.Address, view.Program(job.Table.Source()))
+					e.view.Printf("# %s\n%s", job.Address, view.Program(job.Schema.Source()))
 				} else {
 					e.view.Table(job)
 				}

@@ -48,7 +48,7 @@ asks nobody.`,
 			}
 			var statements []string
 			for _, job := range config.Jobs {
-				if only != "" && job.Name != only && job.Address != only {
+				if only != "" && job.TableName != only && job.Address != only {
 					continue
 				}
 				text, err := statement(dialect, job, readable(job, kind), dataset, filter)
@@ -74,7 +74,7 @@ func readable(job jobs.Job, kind string) jobs.Sink {
 }
 
 func statement(dialect string, job jobs.Job, sink jobs.Sink, dataset string, filter bool) (string, error) {
-	o := ddl.Options{Table: job.Table, Name: job.Name, URI: sink.URI(job.Name), Dataset: dataset, RequireFilter: filter}
+	o := ddl.Options{Table: job.Schema, Name: job.TableName, URI: sink.URI(job.TableName), Dataset: dataset, RequireFilter: filter}
 	switch dialect {
 	case "duckdb":
 		return ddl.DuckDB(o)

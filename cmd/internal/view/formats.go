@@ -173,7 +173,7 @@ func readingsOf(p *plan.Plan) []object {
 		}
 		if j.Output.Rewrite != nil {
 			r["rewrite"] = object{
-				"schema": j.Output.Rewrite.Schema, "partition_by_before": j.Output.Rewrite.Before, "partition_by_after": j.Output.Rewrite.After,
+				"schema": j.Output.Rewrite.SchemaFingerprint, "partition_by_before": j.Output.Rewrite.Before, "partition_by_after": j.Output.Rewrite.After,
 				"columns": changesJSON(j.Output.Rewrite.Columns), "files": j.Output.Rewrite.Files, "rows": j.Output.Rewrite.Rows,
 			}
 		}
@@ -250,7 +250,7 @@ func StateJSON(s *state.State) ([]byte, error) {
 		for _, sink := range slices.Sorted(maps.Keys(job.Sinks)) {
 			sinks = append(sinks, sinkOf(address, sink, job.Sinks[sink]))
 		}
-		of := object{"address": address, "table": job.Table, "schema": job.Schema, "sinks": sinks}
+		of := object{"address": address, "table": job.TableName, "schema": job.SchemaFingerprint, "sinks": sinks}
 		if l := job.Prospects; l != nil {
 			of["prospects"] = l.Count
 		}

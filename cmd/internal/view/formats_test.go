@@ -71,7 +71,7 @@ func fakePlan() *plan.Plan {
 					Changes:    []plan.Change{changed, same},
 					Quarantine: &plan.Quarantine{Before: 1, After: 2, Writes: fakeWrites},
 					Rewrite: &plan.Rewrite{
-						Schema: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Files: 2, Rows: 3,
+						SchemaFingerprint: fakeDigest, Before: []string{"event_month"}, After: []string{"event_type"}, Files: 2, Rows: 3,
 						Columns: []schemas.Change{{Column: "a", Kind: schemas.Widened, Before: "int64", After: "string"}},
 					},
 					Obsolete: []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "events/old"}},
@@ -98,9 +98,9 @@ func fakePlan() *plan.Plan {
 func fakeState() *state.State {
 	object := state.Object{Key: fakeWrites[0].Key, Size: 10, CRC32C: 1 << 31, Generation: "1"}
 	return &state.State{Serial: 3, Lineage: "lineage", Jobs: map[string]*state.Job{
-		"job.empty": {Table: "empty"},
+		"job.empty": {TableName: "empty"},
 		`job.events["north"]`: {
-			Table: "events", Schema: fakeDigest, Prospects: &state.ProspectList{Count: 5, Digest: fakeDigest, Key: "list"},
+			TableName: "events", SchemaFingerprint: fakeDigest, Prospects: &state.ProspectList{Count: 5, Digest: fakeDigest, Key: "list"},
 			Sinks: map[string]*state.Sink{
 				"sink.gcs.lake": {URI: "gs://lake/events"},
 				"sink.local.lake": {
@@ -301,8 +301,8 @@ func fakeTables(t *testing.T) []jobs.Job {
 		t.Fatal(err)
 	}
 	return []jobs.Job{
-		{Block: jobs.Block{Address: "job.events"}, Name: "events", Table: table, Schema: jobs.Block{Address: "schema.events"}},
-		{Block: jobs.Block{Address: "job.bare"}, Name: "bare", Table: schemas.Core()},
+		{Block: jobs.Block{Address: "job.events"}, TableName: "events", Schema: table, SchemaBlock: jobs.Block{Address: "schema.events"}},
+		{Block: jobs.Block{Address: "job.bare"}, TableName: "bare", Schema: schemas.Core()},
 	}
 }
 

@@ -137,7 +137,7 @@ func tell(v *Human, name string, keep ...string) {
 		many.Jobs[0].Output.Changes = append(many.Jobs[0].Output.Changes, many.Jobs[0].Output.Changes[0])
 	}
 	nothing := &plan.Plan{Mode: plan.Normal, Jobs: []plan.Job{{Address: name, Source: plan.Source{Reading: p.Jobs[0].Source.Reading}}}}
-	job := jobs.Job{Block: jobs.Block{Address: name}, Name: name, Table: poison(schemas.KnockEvents(), name, keep...)}
+	job := jobs.Job{Block: jobs.Block{Address: name}, TableName: name, Schema: poison(schemas.KnockEvents(), name, keep...)}
 	held := state.LockInfo{ID: name, Operation: name, Who: name, Created: fakeTime, Path: name, Lease: time.Second}
 	s := poison(fakeState(), name, keep...)
 	diagnostics := poison(jobs.Diagnostics{fakeWarning, fakeError, {Severity: jobs.Error, Summary: "Bare", Detail: "x", Address: "a"}}, name, keep...)
@@ -189,7 +189,7 @@ func tell(v *Human, name string, keep ...string) {
 		Unmapped:   map[schemas.Field]int64{{EventType: name, Path: "data." + name, Kind: schemas.KindString}: 1, {EventType: name, Path: "data.b", Kind: schemas.KindString}: 1},
 		Mismatched: map[schemas.Field]int64{{EventType: name, Path: name, Kind: schemas.KindNumber}: 1}, Further: 2,
 	}
-	v.Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: name}, Name: name, Table: schemas.KnockEvents()}, survey))
+	v.Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: name}, TableName: name, Schema: schemas.KnockEvents()}, survey))
 	v.Hint(Format("%s\n", name))
 	v.Errorf("%s %v\n", name, os.ErrNotExist)
 }
@@ -260,7 +260,7 @@ func TestHostileJSON(t *testing.T) {
 				func() ([]byte, error) { return json.Marshal(OutputsOf([]jobs.Output{{Name: name, Value: name}})) },
 				func() ([]byte, error) { return SchemaDiffJSON(SchemaDiff{Gone: []string{name}}) },
 				func() ([]byte, error) {
-					return TablesJSON([]jobs.Job{{Block: jobs.Block{Address: name}, Name: name, Table: poison(schemas.KnockEvents(), name)}})
+					return TablesJSON([]jobs.Job{{Block: jobs.Block{Address: name}, TableName: name, Schema: poison(schemas.KnockEvents(), name)}})
 				},
 			} {
 				b, err := document()
@@ -301,7 +301,7 @@ func TestProposedTimes(t *testing.T) {
 		survey.Mismatched[field(eventType)], survey.Times[field(eventType)] = 1, form
 	}
 	var out bytes.Buffer
-	NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, Name: "a", Table: schemas.KnockEvents()}, survey))
+	NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, TableName: "a", Schema: schemas.KnockEvents()}, survey))
 	for _, once := range []string{`column "event_time" {`, "With the block of event_time above, it would.", "The block of event_time above is for times in another form"} {
 		if n := strings.Count(out.String(), once); n != 1 {
 			t.Errorf("%q is printed %d times:\n%s", once, n, &out)
@@ -316,7 +316,7 @@ func TestHostileProposals(t *testing.T) {
 		survey := schemas.Survey{EventTypes: map[string]int64{name: 1}, Unmapped: map[schemas.Field]int64{
 			{EventType: name, Path: "data." + name, Kind: schemas.KindString}: 1, {EventType: name, Path: "data.ok", Kind: schemas.KindString}: 1,
 		}}
-		NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, Name: "a", Table: schemas.KnockEvents()}, survey))
+		NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, TableName: "a", Schema: schemas.KnockEvents()}, survey))
 		file, diags := hclsyntax.ParseConfig(out.Bytes(), "a.hcl", hcl.InitialPos)
 		if diags.HasErrors() {
 			t.Errorf("%s: %v\n%.2000s", kind, diags, &out)

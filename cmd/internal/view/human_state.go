@@ -70,7 +70,7 @@ func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
 		}
 		job := s.Jobs[address]
 		if !a.IsPartition() {
-			v.Printf("%s\n  table     = %q\n  schema    = %q\n", v.paint("# "+address, bold), job.Table, job.Schema)
+			v.Printf("%s\n  table     = %q\n  schema    = %q\n", v.paint("# "+address, bold), job.TableName, job.SchemaFingerprint)
 			if job.Prospects != nil {
 				v.Printf("  prospects = %d\n", job.Prospects.Count)
 			}
@@ -91,7 +91,7 @@ func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
 			found = true
 			for _, f := range p.Files {
 				v.Printf("\n%s\n  uri        = %q\n  rows       = %d\n  bytes      = %d\n  content    = %q\n  crc32c     = \"%08x\"\n  generation = %q\n",
-					sink, tableRoot(job.Sinks[sink].URI, job.Table)+f.Key, f.Rows, f.Size, f.Content.String(), f.CRC32C, f.Generation)
+					sink, tableRoot(job.Sinks[sink].URI, job.TableName)+f.Key, f.Rows, f.Size, f.Content.String(), f.CRC32C, f.Generation)
 			}
 		}
 	}

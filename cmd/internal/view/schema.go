@@ -18,8 +18,8 @@ import (
 // included.
 func (v *Human) Table(job jobs.Job) {
 	v.Printf("%s\n", v.paint("# "+job.Address, bold))
-	v.Printf("  table %s, partitioned by %s\n\n", job.Name, strings.Join(job.Table.Keys(), ", "))
-	all := job.Table.All()
+	v.Printf("  table %s, partitioned by %s\n\n", job.TableName, strings.Join(job.Schema.Keys(), ", "))
+	all := job.Schema.All()
 	rows := make([][3]string, len(all))
 	var widths [3]int
 	for i, c := range all {
@@ -42,7 +42,7 @@ func (v *Human) Table(job jobs.Job) {
 			v.Printf("      %s\n", v.paint(c.Description, dim))
 		}
 	}
-	t := job.Table
+	t := job.Schema
 	v.Printf("\n  event types:    %s\n  other types:    %s\n  other fields:   %s\n  wrong values:   %s\n", strings.Join(t.EventTypes, ", "),
 		cmp.Or(t.UnknownType, schemas.Keep), cmp.Or(t.UnknownField, schemas.Keep), cmp.Or(t.Mismatch, schemas.Keep))
 }
@@ -138,9 +138,9 @@ type Proposals struct {
 
 // ProposalsFor makes the proposals of what was found.
 func ProposalsFor(job jobs.Job, found schemas.Survey) Proposals {
-	p := Proposals{Job: job, Columns: schemas.Infer(job.Table, found), Survey: found}
+	p := Proposals{Job: job, Columns: schemas.Infer(job.Schema, found), Survey: found}
 	for _, eventType := range slices.Sorted(maps.Keys(found.EventTypes)) {
-		if !job.Table.Knows(eventType) {
+		if !job.Schema.Knows(eventType) {
 			p.EventTypes = append(p.EventTypes, eventType)
 		}
 	}
@@ -155,7 +155,7 @@ func (p Proposals) Empty() bool {
 // Proposals prints proposals in the schema language.
 func (v *Human) Proposals(p Proposals) {
 	v.Printf("# %s: paste what you want of this into the block\n#\n", p.Job.Address)
-	if name, declared := strings.CutPrefix(p.Job.Schema.Address, "schema."); declared {
+	if name, declared := strings.CutPrefix(p.Job.SchemaBlock.Address, "schema."); declared {
 		v.Printf("#   schema %q { … }\n", name)
 	} else {
 		v.Printf(`#   schema %[1]q {
@@ -164,7 +164,7 @@ func (v *Human) Proposals(p Proposals) {
 #   }
 #
 # and say in the job: schema = schema.%[1]s
-`, p.Job.Name)
+`, p.Job.TableName)
 	}
 	v.Printf("#\n# Say pii = true, or a policy, where values are about people.\n")
 	for _, column := range p.Columns {
@@ -176,8 +176,8 @@ func (v *Human) Proposals(p Proposals) {
 	blocks := make(map[string]string) // by column
 	for _, f := range p.Survey.Counts(p.Survey.Mismatched) {
 		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
-		block := string(p.Job.Table.InferTime(f))
-		column, _ := p.Job.Table.Taking(f.Path, f.EventType)
+		block := string(p.Job.Schema.InferTime(f))
+		column, _ := p.Job.Schema.Taking(f.Path, f.EventType)
 		switch before := blocks[column.Name]; {
 		case block == "":
 		case before == "":
@@ -198,14 +198,14 @@ func (v *Human) Proposals(p Proposals) {
 func TablesJSON(all []jobs.Job) ([]byte, error) {
 	tables := []object{}
 	for _, job := range all {
-		t := job.Table
+		t := job.Schema
 		table := object{
-			"address": job.Address, "table": job.Name, "fingerprint": t.Fingerprint(),
+			"address": job.Address, "table": job.TableName, "fingerprint": t.Fingerprint(),
 			"columns": t.Columns, "partition_by": t.PartitionBy, "event_types": t.EventTypes,
 			"unknown_type": cmp.Or(t.UnknownType, schemas.Keep), "unknown_field": cmp.Or(t.UnknownField, schemas.Keep), "mismatch": cmp.Or(t.Mismatch, schemas.Keep),
 		}
-		if job.Schema.Address != "" {
-			table["declared_by"] = job.Schema.Address
+		if job.SchemaBlock.Address != "" {
+			table["declared_by"] = job.SchemaBlock.Address
 		}
 		tables = append(tables, table)
 	}
