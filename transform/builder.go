@@ -86,7 +86,7 @@ func (b *builder) record() arrow.Record {
 	arrays := make([]arrow.Array, len(b.batch))
 	for i, c := range b.batch {
 		c.pad(rows)
-		arrays[i] = c.array(b.schema.Field(i).Type)
+		arrays[i] = c.array()
 	}
 	return array.NewRecord(b.schema, arrays, int64(rows))
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
 
 	"prospector/schemas"
@@ -143,6 +142,8 @@ func (c *column) digest(row int) schemas.Digest {
 }
 
 // array is Arrow's view of the column, whose memory it has.
-func (c *column) array(dt arrow.DataType) arrow.Array {
-	return records.NewArray(c.Type, dt, c.rows, array.UnknownNullCount, c.validity(), c.ints, c.ends, c.data)
+func (c *column) array() arrow.Array {
+	return records.NewArray(c.Type, schemas.Values{
+		Rows: c.rows, Nulls: schemas.UnknownNulls, Valid: c.validity(), Words: c.ints, Ends: c.ends, Texts: c.data,
+	})
 }

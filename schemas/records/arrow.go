@@ -5,6 +5,7 @@ package records
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -15,62 +16,86 @@ import (
 )
 
 // Schema is the Arrow schema of record batches with those columns, all nullable.
-// Timestamps name the zone UTC, without which v15 writes them to Parquet as not
-// adjusted to UTC (docs/lake-contract.md).
 func Schema(columns []schemas.Column) *arrow.Schema {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
-		fields[i] = arrow.Field{Name: c.Name, Nullable: true}
-		switch c.Type {
-		case schemas.String, schemas.JSON:
-			fields[i].Type = arrow.BinaryTypes.String
-		case schemas.Int64:
-			fields[i].Type = arrow.PrimitiveTypes.Int64
-		case schemas.Float64:
-			fields[i].Type = arrow.PrimitiveTypes.Float64
-		case schemas.Bool:
-			fields[i].Type = arrow.FixedWidthTypes.Boolean
-		case schemas.Timestamp:
-			fields[i].Type = arrow.FixedWidthTypes.Timestamp_us
-		case schemas.Date:
-			fields[i].Type = arrow.FixedWidthTypes.Date32
-		default:
-			panic(fmt.Sprintf("column %s: type %q passed its check and has no Arrow type", c.Name, c.Type))
-		}
+		fields[i] = arrow.Field{Name: c.Name, Nullable: true, Type: arrowType(c.Type)}
 	}
 	return arrow.NewSchema(fields, nil)
 }
 
-// NewArray makes an Arrow array of a column's rows, whose memory it has. valid is the
-// bitmap of those that are not NULL, and nulls how many are, or
-// array.UnknownNullCount. A text is the bytes between two ends, of which there is
-// one more than rows; of any other type a value is a word: an integer, microseconds,
-// days, a float's bits, or 0 and 1.
-func NewArray(of schemas.Type, dt arrow.DataType, rows, nulls int, valid []byte, words []int64, ends []int32, texts []byte) arrow.Array {
-	buffers := []*memory.Buffer{memory.NewBufferBytes(valid)}
+// arrowType is the Arrow type of a column's values. Timestamps name the zone UTC:
+// without it, version 15 writes them to Parquet as not adjusted to UTC
+// (docs/lake-contract.md).
+func arrowType(of schemas.Type) arrow.DataType {
+	switch of {
+	case schemas.String, schemas.JSON:
+		return arrow.BinaryTypes.String
+	case schemas.Int64:
+		return arrow.PrimitiveTypes.Int64
+	case schemas.Float64:
+		return arrow.PrimitiveTypes.Float64
+	case schemas.Bool:
+		return arrow.FixedWidthTypes.Boolean
+	case schemas.Timestamp:
+		return arrow.FixedWidthTypes.Timestamp_us
+	case schemas.Date:
+		return arrow.FixedWidthTypes.Date32
+	}
+	panic(fmt.Sprintf("type %q passed its check and has no Arrow type", of))
+}
+
+// NewArray makes an Arrow array of a column's values. The array takes over their
+// memory, except that of dates and bools.
+func NewArray(of schemas.Type, v schemas.Values) arrow.Array {
+	buffers := []*memory.Buffer{memory.NewBufferBytes(v.Valid)}
 	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
 	switch of {
 	case schemas.String, schemas.JSON:
-		add(arrow.Int32Traits.CastToBytes(ends))
-		add(texts)
+		add(arrow.Int32Traits.CastToBytes(v.Ends))
+		add(v.Texts)
 	case schemas.Date:
-		days := make([]int32, len(words))
-		for i, v := range words {
-			days[i] = int32(v)
+		days := make([]int32, len(v.Words))
+		for i, day := range v.Words {
+			days[i] = int32(day)
 		}
 		add(arrow.Int32Traits.CastToBytes(days))
 	case schemas.Bool:
-		bits := make([]byte, len(valid))
-		for i, v := range words {
-			bits[i>>3] |= byte(v) << (i & 7)
+		bits := make([]byte, len(v.Valid))
+		for i, bit := range v.Words {
+			bits[i>>3] |= byte(bit) << (i & 7)
 		}
 		add(bits)
 	default: // 64 bits
-		add(arrow.Int64Traits.CastToBytes(words))
+		add(arrow.Int64Traits.CastToBytes(v.Words))
 	}
-	data := array.NewData(dt, rows, buffers, nil, nulls, 0)
+	nulls := v.Nulls
+	if nulls == schemas.UnknownNulls {
+		nulls = array.UnknownNullCount
+	}
+	data := array.NewData(arrowType(of), v.Rows, buffers, nil, nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data)
+}
+
+// Batches returns a stream of batches of the table columns' values.
+func Batches(columns []schemas.Column, values iter.Seq2[[]schemas.Values, error]) Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		schema := Schema(columns)
+		for batch, err := range values {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			arrays := make([]arrow.Array, len(columns))
+			for i, c := range columns {
+				arrays[i] = NewArray(c.Type, batch[i])
+			}
+			if !yield(array.NewRecord(schema, arrays, int64(batch[0].Rows)), nil) {
+				return
+			}
+		}
+	}
 }
 
 // SumValues adds to each row's sum the digest of its value in that column, and

@@ -90,66 +90,63 @@ func (c *Column) Word(row int) int64 {
 // Builder builds one column of a batch.
 type Builder struct {
 	column schemas.Column
-	rows   int
-	nulls  int
-	valid  []byte // bitmap
-	words  []int64
-	ends   []int32 // of texts, after a leading 0
-	texts  []byte
+	values schemas.Values
 }
 
 // NewBuilder returns a Builder with room for that many rows and bytes of text.
 func NewBuilder(column schemas.Column, rows, bytes int) *Builder {
-	b := &Builder{column: column, valid: make([]byte, 0, (rows+7)/8)}
+	b := &Builder{column: column}
+	v := &b.values
+	v.Valid = make([]byte, 0, (rows+7)/8)
 	if column.Type.IsText() {
-		b.ends = append(make([]int32, 0, rows+1), 0)
-		b.texts = make([]byte, 0, bytes)
+		v.Ends = append(make([]int32, 0, rows+1), 0)
+		v.Texts = make([]byte, 0, bytes)
 	} else {
-		b.words = make([]int64, 0, rows)
+		v.Words = make([]int64, 0, rows)
 	}
 	return b
 }
 
 // Len returns the number of rows.
-func (b *Builder) Len() int { return b.rows }
+func (b *Builder) Len() int { return b.values.Rows }
 
 // TextBytes returns the length of all texts together.
-func (b *Builder) TextBytes() int { return len(b.texts) }
+func (b *Builder) TextBytes() int { return len(b.values.Texts) }
 
 // IsText reports whether the column's values are texts.
-func (b *Builder) IsText() bool { return b.ends != nil }
+func (b *Builder) IsText() bool { return b.values.Ends != nil }
 
 func (b *Builder) mark(valid byte) {
-	if b.rows&7 == 0 {
-		b.valid = append(b.valid, valid)
+	if b.values.Rows&7 == 0 {
+		b.values.Valid = append(b.values.Valid, valid)
 	} else {
-		b.valid[b.rows>>3] |= valid << (b.rows & 7)
+		b.values.Valid[b.values.Rows>>3] |= valid << (b.values.Rows & 7)
 	}
-	b.rows++
+	b.values.Rows++
 }
 
 // AppendNull appends a row without a value.
 func (b *Builder) AppendNull() {
-	b.nulls++
+	b.values.Nulls++
 	b.mark(0)
 	if b.IsText() {
-		b.ends = append(b.ends, int32(len(b.texts)))
+		b.values.Ends = append(b.values.Ends, int32(len(b.values.Texts)))
 	} else {
-		b.words = append(b.words, 0)
+		b.values.Words = append(b.values.Words, 0)
 	}
 }
 
 // AppendText appends a copy of a text.
 func (b *Builder) AppendText(s []byte) {
 	b.mark(1)
-	b.texts = append(b.texts, s...)
-	b.ends = append(b.ends, int32(len(b.texts)))
+	b.values.Texts = append(b.values.Texts, s...)
+	b.values.Ends = append(b.values.Ends, int32(len(b.values.Texts)))
 }
 
 // AppendWord appends a value as Column.Word returns it.
 func (b *Builder) AppendWord(v int64) {
 	b.mark(1)
-	b.words = append(b.words, v)
+	b.values.Words = append(b.values.Words, v)
 }
 
 // AppendFrom appends the value of a row of another column of the same type.
@@ -169,7 +166,7 @@ func (b *Builder) AppendFrom(c *Column, row int) {
 func NewBatch(schema *arrow.Schema, columns []*Builder) arrow.Record {
 	arrays := make([]arrow.Array, len(columns))
 	for i, b := range columns {
-		arrays[i] = NewArray(b.column.Type, schema.Field(i).Type, b.rows, b.nulls, b.valid, b.words, b.ends, b.texts)
+		arrays[i] = NewArray(b.column.Type, b.values)
 	}
-	return array.NewRecord(schema, arrays, int64(columns[0].rows))
+	return array.NewRecord(schema, arrays, int64(columns[0].Len()))
 }

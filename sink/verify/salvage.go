@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
-	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/xitongsys/parquet-go/parquet"
 
 	"prospector/schemas"
-	"prospector/schemas/records"
 )
 
 // Salvaged is what can still be read of a damaged file.
@@ -103,14 +101,14 @@ func recorded(ctx context.Context, file io.ReaderAt, size int64, table schemas.T
 	return l, nil
 }
 
-// Read gives the rows that Salvage found in r, with the columns of the table's files.
-func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) records.Rows {
-	return func(yield func(arrow.Record, error) bool) {
+// Read returns the rows that Salvage found in r: batches with the values of each
+// of the table's columns. The first error ends the stream.
+func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) iter.Seq2[[]schemas.Values, error] {
+	return func(yield func([]schemas.Values, error) bool) {
 		rows := s.open(&source{r: r})
 		for _, c := range rows.columns {
 			c.keep()
 		}
-		schema := records.Schema(s.table.Columns)
 		for {
 			n, err := rows.next(ctx)
 			if err != nil {
@@ -120,9 +118,9 @@ func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) records.Rows {
 				return
 			}
 			for at := 0; at < n; {
-				var batch arrow.Record
-				batch, at = rows.batch(schema, at, n)
-				if batch.NumRows() > 0 && !yield(batch, nil) {
+				var batch []schemas.Values
+				batch, at = rows.batch(at, n)
+				if batch[0].Rows > 0 && !yield(batch, nil) {
 					return
 				}
 			}
@@ -170,9 +168,9 @@ func (s *salvagedRows) next(ctx context.Context) (n int, err error) {
 // batchBytes is about how much text a batch has at most.
 const batchBytes = 4 << 20
 
-// batch makes a batch of readable rows, from the one at that index on, and gives the
-// index of the next row.
-func (s *salvagedRows) batch(schema *arrow.Schema, at, end int) (arrow.Record, int) {
+// batch copies the values of readable rows, from the row at that index on, and
+// returns the index of the next row.
+func (s *salvagedRows) batch(at, end int) ([]schemas.Values, int) {
 	var rows []int
 	for bytes := 0; at < end && bytes < batchBytes; at++ {
 		if s.lost[at] {
@@ -183,26 +181,27 @@ func (s *salvagedRows) batch(schema *arrow.Schema, at, end int) (arrow.Record, i
 			bytes += len(c.kept.texts[at])
 		}
 	}
-	arrays := make([]arrow.Array, len(s.columns))
+	columns := make([]schemas.Values, len(s.columns))
 	for i, c := range s.columns {
-		arrays[i] = c.kept.array(c.kind, schema.Field(i).Type, rows)
+		columns[i] = c.kept.copy(rows)
 	}
-	return array.NewRecord(schema, arrays, int64(len(rows))), at
+	return columns, at
 }
 
-// array copies the values of rows.
-func (k *kept) array(kind schemas.Type, dt arrow.DataType, rows []int) arrow.Array {
-	valid := make([]byte, (len(rows)+7)/8)
-	words, ends, texts := make([]int64, len(rows)), make([]int32, 1, len(rows)+1), []byte{}
-	nulls := len(rows)
+// copy copies the values of rows.
+func (k *kept) copy(rows []int) schemas.Values {
+	v := schemas.Values{
+		Rows: len(rows), Nulls: len(rows), Valid: make([]byte, (len(rows)+7)/8),
+		Words: make([]int64, len(rows)), Ends: make([]int32, 1, len(rows)+1), Texts: []byte{},
+	}
 	for i, row := range rows {
 		if k.valid[row] {
-			valid[i>>3] |= 1 << (i & 7)
-			nulls--
+			v.Valid[i>>3] |= 1 << (i & 7)
+			v.Nulls--
 		}
-		words[i] = k.ints[row]
-		texts = append(texts, k.texts[row]...)
-		ends = append(ends, int32(len(texts)))
+		v.Words[i] = k.ints[row]
+		v.Texts = append(v.Texts, k.texts[row]...)
+		v.Ends = append(v.Ends, int32(len(v.Texts)))
 	}
-	return records.NewArray(kind, dt, len(rows), nulls, valid, words, ends, texts)
+	return v
 }

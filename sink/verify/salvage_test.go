@@ -27,7 +27,7 @@ func salvaged(t testing.TB, data []byte, table schemas.Table) []schemas.Digest {
 	}
 	var digests []schemas.Digest
 	var content schemas.Digest
-	for batch, err := range found.Read(context.Background(), bytes.NewReader(data)) {
+	for batch, err := range records.Batches(table.Columns, found.Read(context.Background(), bytes.NewReader(data))) {
 		if err != nil {
 			t.Fatal(err)
 		}
