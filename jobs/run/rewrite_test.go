@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/jobs/audit"
 	"prospector/schemas"
 )
 
@@ -146,10 +147,10 @@ func by(t *testing.T, table schemas.Table, keys ...string) schemas.Table {
 	return table
 }
 
-func (w *world) verified() (Verified, error) {
+func (w *world) verified() (audit.Result, error) {
 	ctx, s, err := w.session(1 << 40)
 	if err != nil {
-		return Verified{}, err
+		return audit.Result{}, err
 	}
 	v, err := s.Verify(ctx, func(int, int) {})
 	return v, errors.Join(err, s.Close())

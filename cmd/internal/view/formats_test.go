@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"prospector/jobs"
+	"prospector/jobs/audit"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
@@ -158,7 +159,7 @@ func calls(v *JSON) map[string]func() {
 		},
 		"Verifying": func() { v.Verifying(2, 2) },
 		"Verified": func() {
-			v.Verified(run.Verified{Files: 2, Rows: 6, Bytes: 20, Findings: []run.Finding{{Job: at, Sink: "sink.local.lake", URI: "file:///lake/junk", Problem: "It is gone."}}})
+			v.Verified(audit.Result{Files: 2, Rows: 6, Bytes: 20, Findings: []audit.Finding{{Job: at, Sink: "sink.local.lake", URI: "file:///lake/junk", Problem: "It is gone."}}})
 		},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"prospector/jobs"
+	"prospector/jobs/audit"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
@@ -165,7 +166,7 @@ func tell(v *Human, name string, keep ...string) {
 	v.Outputs(outputs)
 	v.Validated(&jobs.Configuration{Jobs: []jobs.Job{job}}, true)
 	v.Verifying(1, 2)
-	v.Verified(run.Verified{Findings: poison([]run.Finding{{Job: "a", Sink: "a", URI: "a", Problem: "a"}}, name, keep...)})
+	v.Verified(audit.Result{Findings: poison([]audit.Finding{{Job: "a", Sink: "a", URI: "a", Problem: "a"}}, name, keep...)})
 	v.State(s)
 	of := fakeState().Jobs[`job.events["north"]`]
 	delete(of.Sinks, "sink.gcs.lake") // which has nothing, and is called the same now
@@ -246,7 +247,7 @@ func TestHostileJSON(t *testing.T) {
 			v.Waiting(&state.LockedError{Holder: state.LockInfo{ID: name, Who: name, Operation: name, Path: name}})
 			v.Saved(name)
 			v.Outputs([]jobs.Output{{Name: name, Value: name}})
-			v.Verified(run.Verified{Findings: []run.Finding{{Job: name, Sink: name, URI: name, Problem: name}}})
+			v.Verified(audit.Result{Findings: []audit.Finding{{Job: name, Sink: name, URI: name, Problem: name}}})
 			for line := range strings.Lines(out.String()) {
 				checkPrintable(t, line)
 				if !json.Valid([]byte(line)) {

@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"prospector/jobs"
+	"prospector/jobs/audit"
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
 )
 
 // Streams are where a Human prints, and what it knows of the reader there.
@@ -229,7 +229,7 @@ func (v *Human) Verifying(done, of int) {
 }
 
 // Verified is Verify's.
-func (v *Human) Verified(r run.Verified) {
+func (v *Human) Verified(r audit.Result) {
 	for _, f := range r.Findings {
 		v.Printf("\n%s %s\n\n%s", v.paint("Finding:", bold, red), f.URI, prefixed(paragraphs(f.Problem, v.Width-4), "  "))
 	}

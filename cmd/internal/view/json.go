@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prospector/jobs"
+	"prospector/jobs/audit"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -231,7 +232,7 @@ func (v *JSON) Verifying(done, of int) {
 }
 
 // Verified is Verify's.
-func (v *JSON) Verified(r run.Verified) {
+func (v *JSON) Verified(r audit.Result) {
 	for _, f := range r.Findings {
 		v.print("finding", "error", f.Problem, object{"finding": f})
 	}

@@ -8,6 +8,7 @@ package view
 
 import (
 	"prospector/jobs"
+	"prospector/jobs/audit"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
 )
@@ -51,7 +52,7 @@ type Verify interface {
 	Diagnoser
 	run.Observer
 	Verifying(done, of int)
-	Verified(run.Verified)
+	Verified(audit.Result)
 }
 
 var (
