@@ -149,7 +149,7 @@ func (r *recovery) check(ctx context.Context, f *damagedFile) error {
 func (r *recovery) file(ctx context.Context, partition sink.Partition, f damagedFile, seen transform.IDs) error {
 	var recovered int64
 	err := r.withFile(ctx, f, func(file io.ReaderAt, _ store.Object) (err error) {
-		recovered, err = r.add(partition, records.Batches(r.job.Table.Columns, f.rows.Read(ctx, file)), f.proven, seen)
+		recovered, err = r.add(partition, records.Batches(r.job.Schema.Columns, f.rows.Read(ctx, file)), f.proven, seen)
 		return err
 	})
 	if err != nil {
