@@ -94,11 +94,11 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	}
 	a := &applying{session: s, plan: p, owned: s.state.Job(p.Address)}
 	formerList, formerEmpty := a.owned.Prospects, a.owned.Empty
-	lists, err := a.publishLists(ctx)
+	named, err := s.lists().Publish(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	p.StagePending(a.owned, lists)
+	p.StagePending(a.owned, named)
 	if before, err = s.record(ctx, before); err != nil {
 		return nil, err
 	}
@@ -123,8 +123,10 @@ func (s *Session) applyJob(ctx context.Context, p *plan.Job, before []byte) (aft
 	if recorded != nil {
 		return nil, errors.Join(published, s.rescue(stopping, recorded))
 	}
-	s.dropList(stopping, formerList, a.owned.Prospects)
-	s.dropList(stopping, formerEmpty, a.owned.Empty)
+	err = errors.Join(s.lists().Drop(stopping, formerList, a.owned.Prospects), s.lists().Drop(stopping, formerEmpty, a.owned.Empty))
+	if err != nil {
+		s.Logger.WarnContext(stopping, "an old list of prospects cannot be deleted", "why", err)
+	}
 	return after, published
 }
 
@@ -184,26 +186,6 @@ type applying struct {
 
 	mu    sync.Mutex
 	owned *state.Job
-}
-
-// publishLists stores the plan's lists of prospects next to the state, before the
-// state names them.
-func (a *applying) publishLists(ctx context.Context) (lists state.Lists, err error) {
-	p := a.plan
-	if list := p.Source.Reading.List; list != nil && list.Staged != nil {
-		lists.Prospects, err = a.session.publishList(ctx, allLists, p.Address, list.Digest, list.Staged)
-		if err != nil {
-			return lists, err
-		}
-	}
-	switch w := p.Source.Waiting; {
-	case w == nil:
-	case w.Staged != nil:
-		lists.Empty, err = a.session.publishList(ctx, emptyLists, p.Address, w.Digest, w.Staged)
-	case w.Count == 0:
-		lists.Empty = &state.ProspectList{}
-	}
-	return lists, err
 }
 
 // publish makes the changes but for deletions, step by step, so that rows which

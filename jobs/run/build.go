@@ -18,6 +18,7 @@ import (
 
 	"prospector/internal/parallel"
 	"prospector/jobs"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -48,7 +49,7 @@ type builder struct {
 	dir  string
 	read *reading
 	// waiting are the prospects whose rows are deleted only after another empty read.
-	waiting *emptyList
+	waiting *lists.Waiting
 	// formerTypes are the event types that earlier runs have seen.
 	formerTypes map[string]int64
 	// rewrite is set when the published rows are of another table.
@@ -436,7 +437,7 @@ func (b *builder) absent(prospect string) transform.Absence {
 	e, complete := b.read.whole[prospect]
 	leaves := complete && b.job.DeleteMissing && e != hasRejected
 	if leaves && e != hasEvents {
-		leaves = b.waiting.leaves(prospect, e)
+		leaves = b.waiting.RowLeaves(prospect, e == readAsEmpty)
 	}
 	return transform.Absence{Complete: complete, Leaves: leaves}
 }

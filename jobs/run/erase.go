@@ -11,6 +11,7 @@ import (
 
 	"prospector/internal/parallel"
 	"prospector/jobs"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
@@ -105,7 +106,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	if out.Source.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
 		return out, err
 	}
-	out.Source.Waiting, err = w.emptyWithout(ctx, owned, filepath.Join(dir, "empty.jsonl"))
+	out.Source.Waiting, err = w.waitingWithout(ctx, owned, filepath.Join(dir, "empty.jsonl"))
 	return out, err
 }
 
@@ -211,14 +212,28 @@ func (w *planning) listWithout(ctx context.Context, owned *state.Job, path strin
 	if owned.Prospects == nil {
 		return nil, nil
 	}
-	ids, err := w.publishedList(ctx, *owned.Prospects)
+	ids, err := w.lists().Prospects(ctx, *owned.Prospects)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil || !slices.Contains(ids, w.options.Prospect) {
 		return nil, nil
 	}
-	return stageList(slices.DeleteFunc(ids, func(id string) bool { return id == w.options.Prospect }), path)
+	return lists.StageProspects(slices.DeleteFunc(ids, func(id string) bool { return id == w.options.Prospect }), path)
+}
+
+// waitingWithout stages the list of empty prospects without the one that is being
+// erased. It returns nil if the list does not name that prospect. A list that cannot
+// be read is dropped.
+func (w *planning) waitingWithout(ctx context.Context, owned *state.Job, path string) (*plan.Waiting, error) {
+	if owned.Empty == nil {
+		return nil, nil
+	}
+	waiting, err := w.lists().ReadWaiting(ctx, *owned.Empty, w.Now())
+	if named := waiting.Remove(w.options.Prospect); err == nil && !named {
+		return nil, nil
+	}
+	return waiting.Stage(owned.Empty, path)
 }
 
 // stillListed warns of lists that name the prospect.

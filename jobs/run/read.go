@@ -14,6 +14,7 @@ import (
 	"prospector/extract/spool"
 	"prospector/internal/terminal"
 	"prospector/jobs"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -49,7 +50,7 @@ type reading struct {
 	known func(prospect string) bool
 	// unavailable counts the known prospects.
 	unavailable state.Unavailable
-	waiting     *emptyList
+	waiting     *lists.Waiting
 	plan.Reading
 }
 
@@ -88,7 +89,7 @@ const maxFailures = 50
 var errDown = fmt.Errorf("%d prospects in a row failed", maxFailures)
 
 // read pages through all events of every prospect, and stages their rows.
-func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine, known func(string) bool, waiting *emptyList) (*reading, error) {
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine, known func(string) bool, waiting *lists.Waiting) (*reading, error) {
 	journal, err := s.openJournal(job, from.binding)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
@@ -228,7 +229,7 @@ func (r *reader) note(prospect string, got visited, err error) error {
 func (r *reader) count(prospect string, got visited, err error) (outcome string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting.read(prospect, got.events)
+	r.waiting.Visited(prospect, got.events)
 	if got.pages > 0 {
 		r.quarantine.countBefore(prospect)
 	}

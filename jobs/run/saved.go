@@ -16,6 +16,7 @@ import (
 	"prospector/internal/nolink"
 	"prospector/internal/parallel"
 	"prospector/jobs"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
@@ -356,7 +357,7 @@ func (s *Session) sameProspects(j plan.Job) error {
 	}
 	ids, _ = s.withoutErased(declared, ids)
 	slices.Sort(ids)
-	if listDigest(ids) != j.Source.Reading.List.Digest {
+	if lists.ProspectsDigest(ids) != j.Source.Reading.List.Digest {
 		return stale("the list of prospects %s is not what it was when %s was read.", from.File, j.Address)
 	}
 	return nil

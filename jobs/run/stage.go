@@ -34,12 +34,12 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	known, err := w.prospectList(ctx, job, &out, from.prospects, filepath.Join(dir, "prospects.jsonl"))
+	known, err := w.compareProspects(ctx, job, &out, from.prospects, dir)
 	if err != nil {
 		return out, err
 	}
 	out.Problems.Warnings = append(out.Problems.Warnings, erasedWarning(job, from.erased)...)
-	waiting := w.emptyProspects(ctx, job, &out)
+	waiting := w.waitingProspects(ctx, job, &out)
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {
 		return out, err
@@ -69,7 +69,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
 		return out, noneRead(job, read.Reading)
 	}
-	waiting.ended = w.Now()
+	waiting.ReadEnded(w.Now())
 	list := out.Source.Reading.List
 	out.Source.Reading = read.Reading
 	out.Source.Reading.List = list
@@ -112,7 +112,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		}
 	}
 	out.Source.Missing = b.missing
-	if err := w.empty(job, &out, waiting, read.whole, filepath.Join(dir, "empty.jsonl")); err != nil {
+	if err := w.planWaiting(job, &out, waiting, read.whole, dir); err != nil {
 		return out, err
 	}
 	w.warnMissing(job, &out, b.rows.Before)

@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
 	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":     {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
+	"jobs/lists":     {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/tombstone": {"internal/sealed", "sink/store"},
 	"jobs/run":       {"*"},
 

@@ -1,0 +1,200 @@
+package lists
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// An API that fails can look like a prospect without events. So the published rows
+// of a prospect that returns no event at all are not deleted at once: two applied
+// reads must find it empty, secondReadAfter apart. When the list with the time of the
+// first read is lost or damaged, the next empty read counts as the first.
+
+// secondReadAfter is how long after the first empty read a second one deletes rows.
+const secondReadAfter = 20 * time.Hour
+
+// maxWaiting limits the list. Further prospects wait until there is room.
+const maxWaiting = 100_000
+
+// Waiting holds the prospects that have published rows and returned no event, with
+// the time of the first such read.
+type Waiting struct {
+	// began and ended are the times of this read. Reading takes hours, so the time
+	// between two reads of a prospect is at least that from the end of the first to
+	// the beginning of the second.
+	began, ended time.Time
+
+	mu     sync.Mutex // guards the fields below
+	since  map[string]time.Time
+	listed map[string]bool // the prospects of the list that this run has tried to read
+	// published are the prospects of the list that have published rows without a
+	// new one, as far as RowLeaves has seen them. kept counts those rows that stay.
+	published map[string]bool
+	kept      int64
+}
+
+// emptyProspect is a line of the list.
+type emptyProspect struct {
+	Prospect string    `json:"prospect_id"`
+	Since    time.Time `json:"empty_since"`
+}
+
+// NewWaiting returns an empty list for a read that begins now.
+func NewWaiting(now time.Time) *Waiting {
+	return &Waiting{
+		began: now, ended: now,
+		since: make(map[string]time.Time), listed: make(map[string]bool), published: make(map[string]bool),
+	}
+}
+
+// Visited records that the run has tried to read a prospect, which returned that many
+// events. A prospect that returned events leaves the list.
+func (w *Waiting) Visited(prospect string, events int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, waits := w.since[prospect]; !waits {
+		return
+	}
+	if w.listed[prospect] = true; events > 0 {
+		delete(w.since, prospect)
+	}
+}
+
+// ReadEnded records when the run has read all prospects.
+func (w *Waiting) ReadEnded(now time.Time) { w.ended = now }
+
+// RowLeaves reports whether a published row of an empty prospect leaves the table,
+// and adds the prospect to the list. With emptyNow, this run has found the prospect
+// empty. Otherwise an earlier run has, at an unknown time, and the row stays.
+func (w *Waiting) RowLeaves(prospect string, emptyNow bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, listed := w.since[prospect]
+	if !listed && len(w.since) < maxWaiting {
+		since, listed = w.ended.UTC().Round(0), true
+		w.listed[prospect] = true
+		w.since[prospect] = since
+	}
+	if listed {
+		w.published[prospect] = true
+	}
+	if listed && emptyNow && w.isDue(since) {
+		return true
+	}
+	w.kept++
+	return false
+}
+
+func (w *Waiting) isDue(since time.Time) bool { return w.began.Sub(since) >= secondReadAfter }
+
+// Finish removes the prospects that no longer have published rows, and those that
+// the job no longer reads. It is called when RowLeaves has seen every row. The
+// function complete reports whether a prospect was read completely, and whether this
+// run has found it empty. With deletes, the plan deletes the rows that are due.
+func (w *Waiting) Finish(complete func(prospect string) (read, emptyNow bool), deletes bool) {
+	maps.DeleteFunc(w.since, func(prospect string, since time.Time) bool {
+		read, emptyNow := complete(prospect)
+		return !w.listed[prospect] || read && (!w.published[prospect] || deletes && emptyNow && w.isDue(since))
+	})
+}
+
+// Kept counts the published rows that stay for now, and their prospects. After is
+// the time after which another empty read deletes all of them.
+func (w *Waiting) Kept() (rows, prospects int64, after time.Time) {
+	for prospect := range w.published {
+		since, ok := w.since[prospect]
+		if !ok {
+			continue // deleted
+		}
+		prospects++
+		if due := since.Add(secondReadAfter); due.After(after) {
+			after = due
+		}
+	}
+	return w.kept, prospects, after
+}
+
+// Stage writes the list to path, unless the state names the same list in before. It
+// returns nil if there is no list, and there was none.
+func (w *Waiting) Stage(before *state.ProspectList, path string) (*plan.Waiting, error) {
+	out := &plan.Waiting{Count: int64(len(w.since))}
+	_, _, out.After = w.Kept()
+	if out.Count == 0 {
+		if before == nil {
+			return nil, nil
+		}
+		return out, nil
+	}
+	var text bytes.Buffer
+	for _, prospect := range slices.Sorted(maps.Keys(w.since)) {
+		line, err := json.Marshal(emptyProspect{prospect, w.since[prospect]})
+		if err != nil {
+			return nil, err
+		}
+		text.Write(append(line, '\n'))
+	}
+	if out.Digest = textDigest(text.Bytes()); before != nil && before.Digest == out.Digest {
+		return out, nil
+	}
+	var err error
+	out.Staged, err = stage(text.Bytes(), out.Count, path)
+	return out, err
+}
+
+// ReadWaiting reads the list that the state names, for a read that begins now. With
+// an error, the list is empty.
+func (l Lists) ReadWaiting(ctx context.Context, named state.ProspectList, now time.Time) (*Waiting, error) {
+	w := NewWaiting(now)
+	since, err := l.waitingSince(ctx, named)
+	if err == nil {
+		w.since = since
+	}
+	return w, err
+}
+
+// maxLine is the number of bytes that a line of the list may have. An ID is far
+// shorter.
+const maxLine = 4 << 10
+
+func (l Lists) waitingSince(ctx context.Context, named state.ProspectList) (map[string]time.Time, error) {
+	r, err := l.files.Open(ctx, named.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxWaiting*maxLine))
+	if err != nil {
+		return nil, err
+	}
+	if textDigest(text) != named.Digest {
+		return nil, fmt.Errorf("%s is damaged: %w", l.files.URI(named.Key), store.ErrCorrupt)
+	}
+	since := make(map[string]time.Time)
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		var e emptyProspect
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return nil, fmt.Errorf("%s is damaged: %w", l.files.URI(named.Key), err)
+		}
+		since[e.Prospect] = e.Since
+	}
+	return since, nil
+}
+
+// Remove removes a prospect, and reports whether the list had it.
+func (w *Waiting) Remove(prospect string) bool {
+	_, had := w.since[prospect]
+	delete(w.since, prospect)
+	return had
+}

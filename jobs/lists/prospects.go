@@ -1,0 +1,108 @@
+package lists
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+)
+
+// Compare compares the prospects that a job reads now with those of the last apply,
+// which the state names in before. It stages the list at path if it has changed.
+//
+// The function inBoth reports whether a prospect of ids is also in the list of the
+// last apply. It returns false if there is no such list, or if it cannot be read;
+// then the problem is set as well.
+func (l Lists) Compare(ctx context.Context, before *state.ProspectList, ids []string, path string) (list *plan.List, inBoth func(id string) bool, problem, err error) {
+	ids = slices.Sorted(slices.Values(ids))
+	list = &plan.List{Count: int64(len(ids)), Digest: ProspectsDigest(ids)}
+	inBoth = func(string) bool { return list.Known }
+	if before != nil && before.Digest == list.Digest {
+		list.Known = true
+		return list, inBoth, nil, nil
+	}
+	if before != nil {
+		var old []string
+		if old, problem = l.Prospects(ctx, *before); problem == nil {
+			list.Compare(old, ids)
+			inBoth = listedBefore(old, ids)
+		}
+	}
+	staged, err := StageProspects(ids, path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	list.Staged = staged.Staged
+	return list, inBoth, problem, nil
+}
+
+// listedBefore reports which of the ids were in the list before. Both lists are
+// sorted. It holds only the added ids.
+func listedBefore(before, ids []string) func(id string) bool {
+	added := make(map[string]bool)
+	for _, id := range ids {
+		if _, ok := slices.BinarySearch(before, id); !ok {
+			added[id] = true
+		}
+	}
+	return func(id string) bool { return !added[id] }
+}
+
+// StageProspects writes a sorted list of prospects to path, one JSON string a line.
+func StageProspects(ids []string, path string) (*plan.List, error) {
+	var text bytes.Buffer
+	for _, id := range ids {
+		line, err := json.Marshal(id)
+		if err != nil {
+			return nil, err
+		}
+		text.Write(append(line, '\n'))
+	}
+	staged, err := stage(text.Bytes(), int64(len(ids)), path)
+	if err != nil {
+		return nil, err
+	}
+	return &plan.List{Count: staged.Rows, Digest: ProspectsDigest(ids), Staged: staged}, nil
+}
+
+// ProspectsDigest identifies a sorted list of prospects.
+func ProspectsDigest(ids []string) string {
+	h := sha256.New()
+	for _, id := range ids {
+		fmt.Fprintf(h, "%q\n", id)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// maxID is the number of bytes that a line of the list may have. IDs are far shorter.
+const maxID = 64 << 10
+
+// Prospects reads a list of prospects that the state names.
+func (l Lists) Prospects(ctx context.Context, named state.ProspectList) (ids []string, err error) {
+	r, err := l.files.Open(ctx, named.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, named.Count*maxID))); ; {
+		var id string
+		switch err := d.Decode(&id); {
+		case errors.Is(err, io.EOF) && ProspectsDigest(ids) != named.Digest:
+			return nil, fmt.Errorf("%s is damaged: it is not the list that the state names", l.files.URI(named.Key))
+		case errors.Is(err, io.EOF):
+			return ids, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s is damaged: %w", l.files.URI(named.Key), err)
+		}
+		ids = append(ids, id)
+	}
+}
