@@ -13,7 +13,7 @@ import (
 	"prospector/schemas"
 )
 
-// rule is one rule of coercion: a row of the table in README, "Schemas".
+// rule is one rule of coercion: a row of the table in docs/schemas.md.
 type rule struct {
 	column  string // its type
 	value   string // in the event, in words
@@ -30,15 +30,15 @@ var rules = []rule{
 	{"any but string, json", "an empty text", none, "NULL", []coercion{{`""`, ""}}},
 
 	{"string", "a text", exact, "the text", []coercion{{`""`, ""}, {`"a\u00e9\n"`, "aé\n"}, {`" 1"`, " 1"}}},
-	{"string", "a text that is not Unicode: half of a surrogate pair, invalid UTF-8", repaired, "the text, with U+FFFD where it is broken",
+	{"string", "a text that is not Unicode: half of a surrogate pair, invalid UTF-8", repaired, "the text, with U+FFFD where it is invalid",
 		[]coercion{{`"a\ud83d"`, "a\uFFFD"}, {`"\ude00\n\u00e9"`, "\uFFFD\né"}, {"\"a\xffb\"", "a\uFFFDb"}}},
-	{"string", "a number, `true` or `false`", kept, "its text, as it came",
+	{"string", "a number, `true` or `false`", kept, "its original text",
 		[]coercion{{`1.0`, "1.0"}, {`1e400`, "1e400"}, {`-0`, "-0"}, {`true`, "true"}, {`false`, "false"}}},
 	{"string", "an object or an array", mismatch, "NULL", []coercion{{`{}`, ""}, {`[]`, ""}, {`["a"]`, ""}}},
 
 	{"int64", "an integer of 64 bits", exact, "the integer",
 		[]coercion{{`0`, "0"}, {`-7`, "-7"}, {`9223372036854775807`, "9223372036854775807"}, {`-9223372036854775808`, "-9223372036854775808"}}},
-	{"int64", "one written otherwise: `1.0`, `1e3`, `-0`, `\"5\"`", kept, "the integer",
+	{"int64", "an integer in another form: `1.0`, `1e3`, `-0`, `\"5\"`", kept, "the integer",
 		[]coercion{{`1.0`, "1"}, {`1e3`, "1000"}, {`-0`, "0"}, {`0e999999999999`, "0"}, {`"5"`, "5"}, {`"1e3"`, "1000"}, {`"-1.50e1"`, "-15"},
 			{`9223372036854775807.0`, "9223372036854775807"}, {`-92233720368547758080e-1`, "-9223372036854775808"},
 			{`1` + strings.Repeat("0", 400) + `e-400`, "1"}, {`0.` + strings.Repeat("0", 400) + `1e401`, "1"}}},
@@ -50,9 +50,9 @@ var rules = []rule{
 	{"float64", "a number in its shortest form", exact, "the number",
 		[]coercion{{`0`, "0"}, {`-0`, "-0"}, {`1`, "1"}, {`0.1`, "0.1"}, {`-2.5`, "-2.5"}, {`1e-7`, "1e-7"}, {`0.000001`, "0.000001"}, {`1e+21`, "1e+21"},
 			{`100000000000000000000`, "100000000000000000000"}, {`5e-324`, "5e-324"}, {`1.7976931348623157e+308`, "1.7976931348623157e+308"}, {`9007199254740992`, "9007199254740992"}}},
-	{"float64", "the same number written otherwise: `1.0`, `1e3`, `\"0.5\"`", kept, "the number",
+	{"float64", "the same number in another form: `1.0`, `1e3`, `\"0.5\"`", kept, "the number",
 		[]coercion{{`1.0`, "1"}, {`1e3`, "1000"}, {`0.10`, "0.1"}, {`-0.0`, "-0"}, {`1E-7`, "1e-7"}, {`1e21`, "1e+21"}, {`0e-999999999999`, "0"}, {`"0.5"`, "0.5"}, {`"1e3"`, "1000"}, {`"7"`, "7"}}},
-	{"float64", "a number that no double is: `9007199254740993`, `1e400`, …", mismatch, "NULL",
+	{"float64", "a number that is not a double: `9007199254740993`, `1e400`, …", mismatch, "NULL",
 		[]coercion{{`9007199254740993`, ""}, {`1e400`, ""}, {`-1e400`, ""}, {`1e-400`, ""}, {`1e999999999`, ""}, {`1e-999999999`, ""},
 			{`0.1000000000000000055511151231257827`, ""}, {`"9007199254740993"`, ""}, {`1` + strings.Repeat("0", 400) + `1e-400`, ""}}},
 	{"float64", "any other: `\"NaN\"`, `\" 1\"`, `true`, …", mismatch, "NULL",
@@ -63,7 +63,7 @@ var rules = []rule{
 	{"bool", "any other: `0`, `1`, `\"True\"`, …", mismatch, "NULL",
 		[]coercion{{`0`, ""}, {`1`, ""}, {`"True"`, ""}, {`"yes"`, ""}, {`[true]`, ""}, {`{}`, ""}}},
 
-	{"timestamp", "a time of UTC, to the microsecond", exact, "the instant",
+	{"timestamp", "a UTC time, to the microsecond", exact, "the instant",
 		[]coercion{{`"2022-01-13T19:27:37.866831+00:00"`, "2022-01-13T19:27:37.866831Z"}, {`"2022-01-13 19:27:37Z"`, "2022-01-13T19:27:37Z"}}},
 	{"timestamp", "a time with more digits, another offset, or none", kept, "the instant, cut to microseconds",
 		[]coercion{{`"2022-01-13T21:27:37+02:00"`, "2022-01-13T19:27:37Z"}, {`"2022-01-13T19:27:37.1234567Z"`, "2022-01-13T19:27:37.123456Z"}, {`"2022-01-13T19:27:37"`, "2022-01-13T19:27:37Z"}}},
@@ -76,9 +76,9 @@ var rules = []rule{
 		[]coercion{{`"2022-01-13T00:00:00Z"`, ""}, {`"13.01.2022"`, ""}, {`20220113`, ""}, {`"20220113"`, ""}, {`"2022-02-29"`, ""}, {`"0000-01-01"`, ""}, {`"2022-1-13"`, ""},
 			{`"2022-01-13 "`, ""}, {`true`, ""}, {`{}`, ""}, {`[]`, ""}}},
 
-	{"json", "any but `null`, objects and arrays as a whole", exact, "its JSON text, with sorted keys and no blanks",
+	{"json", "any but `null`, including objects and arrays", exact, "its JSON text, compact and with sorted keys",
 		[]coercion{{`{ "b": [1.0, null], "a": "\u00e9" }`, `{"a":"é","b":[1.0,null]}`}, {`[]`, `[]`}, {`{}`, `{}`}, {`""`, `""`}, {`"a"`, `"a"`}, {`1e400`, `1e400`}, {`true`, `true`}}},
-	{"json", "a value with a text that is not Unicode", repaired, "the same, with U+FFFD where the text is broken",
+	{"json", "a value with a text that is not Unicode", repaired, "the same, with U+FFFD where the text is invalid",
 		[]coercion{{`"\ud83d"`, `"�"`}, {`{"b":["\ud83d"],"a":{"$bytes":"7aC9"}}`, `{"a":{"$bytes":"7aC9"},"b":["�"]}`}}},
 }
 
@@ -141,9 +141,9 @@ func (c *cell) show(t schemas.Type) string {
 	return string(c.str)
 }
 
-// The README tells users every rule, in the words that the rules are tested by.
-func TestReadmeTellsCoercion(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// docs/schemas.md lists every rule, in the words of this test.
+func TestDocsListCoercionRules(t *testing.T) {
+	page, err := os.ReadFile("../docs/schemas.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestReadmeTellsCoercion(t *testing.T) {
 		extra := map[outcome]string{exact: "", kept: "the original", none: "the original", mismatch: "the original; counted", repaired: "the original; counted"}[r.outcome]
 		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", r.column, r.value, r.holds, extra)
 	}
-	if !strings.Contains(string(readme), rows.String()) {
-		t.Errorf("README.md does not have these rows, in this order:\n%s", rows.String())
+	if !strings.Contains(string(page), rows.String()) {
+		t.Errorf("docs/schemas.md does not have these rows, in this order:\n%s", rows.String())
 	}
 }

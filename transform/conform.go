@@ -16,7 +16,7 @@ import (
 //
 // A row is an event, so this is what the other table would have made of it: a
 // column that is new is filled from extra_json, the value of one that is gone
-// goes there, and one of another type follows the rules of README, "Schemas".
+// goes there, and one of another type follows the rules of docs/schemas.md.
 // What the other table does not expect is kept, since it is published; but fields
 // that it wants dropped are dropped. A row that fits comes out as it was.
 //

@@ -16,10 +16,14 @@ import (
 // name prospector, and TestKill starts it to kill it.
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"prospector": main}) }
 
-// The command line, a file a behaviour: testdata/script/*.txt. $SCHEMAS is where
-// the documented formats of -json are.
+// The command line, one behaviour per file in testdata/script. $SCHEMAS is the
+// directory of the documented formats of -json, $NIGHTLY that of jobs/nightly.
 func TestScripts(t *testing.T) {
 	schemas, err := filepath.Abs("../internal/view/formats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nightly, err := filepath.Abs("../../jobs/nightly")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SCHEMAS", schemas)
+			e.Setenv("NIGHTLY", nightly)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

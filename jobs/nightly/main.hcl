@@ -1,29 +1,31 @@
-# The nightly export: events of the prospects in a list, from the real Knock API
-# into a lake on Google Cloud Storage, which BigQuery reads as an external table.
+# The nightly export: the events of a list of prospects, from the Knock API into a
+# lake on Google Cloud Storage, which BigQuery reads as an external table.
 #
 # Before the first night:
-#   1. Copy example.auto.hclvars.example to example.auto.hclvars; name your bucket.
-#   2. Put the ids of your prospects into prospects.csv: the API cannot list them.
-#   3. Let prospector write to the bucket: gcloud auth application-default login,
-#      or the service account of the machine.
-#   4. Keep the API key out of files:  export PROSPECTOR_VAR_knock_api_key=…
-#   5. prospector init, prospector validate, prospector plan. Commit the schema
-#      lock that init writes, .prospector.lock.hcl.
+#   1. Copy example.auto.hclvars.example to example.auto.hclvars and set the bucket.
+#   2. List the IDs of your prospects in prospects.csv. The API cannot list them.
+#   3. Give prospector access to the bucket: gcloud auth application-default login,
+#      or the machine's service account.
+#   4. Keep the API key out of files: export PROSPECTOR_VAR_knock_api_key=…
+#   5. Run prospector init, prospector validate and prospector plan. Commit the
+#      schema lock that init writes, .prospector.lock.hcl.
 #
-# Then, by cron at 02:15 (an environment file that only its owner can read holds
-# the key; flock is not needed: prospector locks its state):
+# To try it without a bucket or a key, run it against prospector simulate with
+# -var dry_run=true: see the README.
+#
+# Then run it every night. With cron at 02:15, and the key in an environment file
+# that only its owner can read (prospector locks its state, so flock is not needed):
 #   15 2 * * *  set -a; . /etc/prospector.env; prospector -chdir=/srv/nightly apply -auto-approve
-# or by a systemd timer on a service with
+# With a systemd timer, the service has:
 #   EnvironmentFile=/etc/prospector.env
 #   ExecStart=/usr/local/bin/prospector -chdir=/srv/nightly apply -auto-approve
-# A night in which nothing changed ends with "No changes." and touches no file.
+# A night without changes ends with "No changes." and touches no file.
 
 prospector {
   required_version = ">= 0.1.0"
 
-  # What prospector remembers of the lake. Keep it: without it, prospector does
-  # not know which files are its own. Where several machines may run this, keep
-  # it in a bucket, outside of the lake's prefix:
+  # The state records which files in the lake are prospector's. Keep it. If several
+  # machines run this job, keep the state in a bucket, outside the lake's prefix:
   #   backend "gcs" {
   #     bucket = "acme-state"
   #     prefix = "knock"
@@ -38,7 +40,7 @@ source "knock" "production" {
   api_key  = var.knock_api_key # sent only over https, and never shown
 
   requests_per_second = var.requests_per_second
-  concurrency         = 8     # prospects that are read at once
+  concurrency         = 8     # prospects read at the same time
   page_size           = 100   # events
   timeout             = "30s" # of one request
   max_attempts        = 6     # of one page
@@ -54,24 +56,28 @@ sink "gcs" "lake" {
   prefix = var.prefix
 }
 
+sink "local" "dry_run" {
+  path = "lake"
+}
+
 job "prospect_events" {
   source       = source.knock.production
   prospects    = prospects.crm
-  sinks        = [sink.gcs.lake]
+  sinks        = var.dry_run ? [sink.local.dry_run] : [sink.gcs.lake]
   partition_by = ["event_type", "event_date"]
   compression  = "snappy"
 
-  # No plan deletes the table, not even when this job is taken out of the file:
-  # a removed block has to say so.
+  # No plan deletes the table, not even after this job is removed from the
+  # configuration. Only a removed block can say otherwise.
   lifecycle {
-    prevent_destroy = true
+    prevent_destroy = !var.dry_run
   }
 }
 
-# What a night must have to be published. The thresholds are yours to set.
+# Conditions for publishing a night. Set your own thresholds.
 check "plausible" {
   job      = job.prospect_events
-  severity = "error" # "warning" publishes, and tells
+  severity = "error" # "warning" reports the problem and publishes
   assert {
     condition     = staged.prospects_failed <= staged.prospects * 0.1
     error_message = "${staged.prospects_failed} of ${staged.prospects} prospects could not be read."
@@ -81,7 +87,7 @@ check "plausible" {
 check "fresh" {
   job = job.prospect_events
   assert {
-    condition     = staged.rows == 0 || staged.newest_event_age_hours < 72
+    condition     = var.dry_run || staged.rows == 0 || staged.newest_event_age_hours < 72
     error_message = "The newest event is ${staged.newest_event_age_hours} hours old."
   }
 }

@@ -1,9 +1,9 @@
-# What differs from one installation to the next. A value comes from, the later
-# the stronger: the default here, the environment (PROSPECTOR_VAR_bucket, …),
-# prospector.hclvars, *.auto.hclvars, -var-file=FILE, -var 'bucket=…'.
+# What differs between installations. A later source of a value wins: the default
+# here, the environment (PROSPECTOR_VAR_bucket, …), prospector.hclvars,
+# *.auto.hclvars, -var-file=FILE, -var 'bucket=…'.
 
 variable "knock_api_key" {
-  description = "The key that Knock gave you. Staging takes syndication-prospect-TEST-KEY."
+  description = "The API key from Knock. Staging accepts syndication-prospect-TEST-KEY."
   type        = string
   sensitive   = true
 }
@@ -15,24 +15,30 @@ variable "endpoint" {
 }
 
 variable "requests_per_second" {
-  description = "Knock states no limit: ask before you raise it. 0 is no limit."
+  description = "Knock states no limit; ask before you raise it. 0 means no limit."
   type        = number
   default     = 10
 }
 
 variable "prospects_file" {
-  description = "The prospects to export: csv, jsonl, parquet or one id a line; - is standard input."
+  description = "The prospects to export: csv, jsonl, parquet or one ID per line; - is standard input."
   type        = string
   default     = "prospects.csv"
 }
 
 variable "bucket" {
-  description = "The bucket of the lake, without gs://, in the region of the BigQuery data set."
+  description = "The lake's bucket, without gs://, in the region of the BigQuery data set."
   type        = string
 }
 
 variable "prefix" {
-  description = "The folder of the lake in the bucket."
+  description = "The lake's folder in the bucket."
   type        = string
   default     = "knock"
+}
+
+variable "dry_run" {
+  description = "Publish to the directory lake/ on this machine instead of the bucket."
+  type        = bool
+  default     = false
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/cli"
+
+	"prospector/cmd/internal/view"
 )
 
 // The pages of help are files: help/TOPIC.txt.
@@ -21,6 +23,16 @@ func topics() (names []string) {
 		names = append(names, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
 	}
 	return names
+}
+
+// topic returns a help page. The versions in it are those of the program.
+func topic(name string) (text string, ok bool) {
+	page, err := pages.ReadFile("help/" + name + ".txt")
+	if err != nil {
+		return "", false
+	}
+	versions := strings.NewReplacer("{{stream}}", view.StreamVersion, "{{document}}", view.DocumentVersion)
+	return versions.Replace(string(page)), true
 }
 
 func helpCommand(e *env) *command {
@@ -38,8 +50,8 @@ For the help of a command: prospector help COMMAND`,
 				e.write(c.Help() + "\n")
 				return 0
 			case len(args) == 1:
-				if page, err := pages.ReadFile("help/" + args[0] + ".txt"); err == nil {
-					e.write(string(page))
+				if text, ok := topic(args[0]); ok {
+					e.write(text)
 					return 0
 				}
 			}

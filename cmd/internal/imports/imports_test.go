@@ -27,7 +27,6 @@ var allowed = map[string][]string{
 	"internal/jsontext":  {},
 	"internal/nolink":    {},
 	"internal/parallel":  {},
-	"internal/spill":     {},
 	"internal/terminal":  {},
 	"internal/sealed":    {},
 

@@ -1,0 +1,52 @@
+# The steps that a change must pass. .ci/run calls them all, in this order.
+#
+#   make test             needs Go alone
+#   make -j1 all          needs Python 3 and the package registries as well
+#   make fuzz FUZZ=2s     fuzzes each target for 2 seconds
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+# Where acceptance keeps its lakes and its Python environment, which bench uses.
+WORK ?= $(or $(TMPDIR),/tmp)/prospector-acceptance
+# How long each fuzz target runs; empty is as long as .ci/fuzz says.
+FUZZ ?=
+
+.PHONY: all build lint test race fuzz acceptance bench clean
+all: lint build test race fuzz acceptance bench
+
+# The tag leaves out gRPC's DirectPath, which prospector does not use: docs/performance.md.
+build:
+	CGO_ENABLED=0 go build -trimpath -tags disable_grpc_modules -ldflags '-s -w' -o bin/prospector ./cmd/prospector
+
+lint:
+	unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go mod tidy -diff
+	go -C .ci/tools mod tidy -diff
+	go vet ./...
+	go tool -modfile .ci/tools/go.mod staticcheck ./...
+
+test:
+	go test ./...
+
+# Packages with several goroutines. The Cloud Storage client refills an upload's
+# buffer while net/http may still read it. That race is the client's own, and the
+# checksum of the upload shows whether it did harm. Tests that measure memory are
+# left out, since they would measure the detector's.
+race:
+	go test -race -timeout 40m -skip 'TestLargeObjects|TestHugeTextsTakeLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config
+
+fuzz:
+	bash .ci/fuzz $(FUZZ)
+
+acceptance: build
+	rm -rf "$(WORK)"
+	mkdir -p "$(WORK)"
+	bash .ci/acceptance "$(CURDIR)/bin/prospector" "$(WORK)"
+
+bench:
+	python="$(WORK)/venv/bin/python"; go run ./cmd/bench -guard $$([ ! -x "$$python" ] || echo "-python=$$python")
+
+clean:
+	rm -rf bin "$(WORK)"

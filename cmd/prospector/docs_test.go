@@ -1,0 +1,274 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prospector/jobs/state"
+)
+
+const root = "../.."
+
+// rewrite is what a test says when a page is not up to date.
+const rewrite = "rewrite it with: go test ./cmd/prospector -run TestDocs -update"
+
+// TestDocsCommandLine holds docs/cli.md, which is made of the program's help.
+func TestDocsCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	help := func(args ...string) string { return succeed(t, dir, args...) }
+	overview := help("-help")
+	var b strings.Builder
+	b.WriteString("# Command-line reference\n\nThis page is the output of `prospector -help`, of every command's `-help`, and of `prospector help TOPIC`.\n" +
+		"A test keeps it up to date.\n\n```\n" + overview + "```\n")
+	section := func(title, text string) { fmt.Fprintf(&b, "\n## %s\n\n```\n%s```\n", title, text) }
+	indented := regexp.MustCompile(`(?m)^ +([a-z][a-z-]*)  +\S`)
+	for _, command := range names(indented, overview) {
+		text := help(command, "-help")
+		section(command, text)
+		if strings.Contains(text, "<subcommand>") {
+			_, list, _ := strings.Cut(text, "Subcommands:")
+			for _, sub := range names(indented, list) {
+				section(command+" "+sub, help(command, sub, "-help"))
+			}
+		}
+	}
+	topics := regexp.MustCompile(`Help on ([a-z, -]+):`).FindStringSubmatch(overview)
+	if topics == nil {
+		t.Fatalf("the help lists no topics:\n%s", overview)
+	}
+	for topic := range strings.SplitSeq(topics[1], ", ") {
+		section("help "+topic, help("help", topic))
+	}
+	page(t, filepath.Join(root, "docs", "cli.md"), b.String())
+}
+
+func names(pattern *regexp.Regexp, text string) (out []string) {
+	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// page compares a page with its text, or writes it.
+func page(t *testing.T, path, text string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(normalizedLines(string(old)), normalizedLines(text)); diff != "" {
+		t.Errorf("%s is not what the program prints (-page +program); %s\n%s", path, rewrite, diff)
+	}
+}
+
+var bytesOfFiles = regexp.MustCompile(`\d+(\.\d+)? [kM]?B\b`)
+
+// normalizedLines splits a page into lines. The size of a compressed file depends on
+// the processor that the compressor is written for.
+func normalizedLines(text string) []string {
+	if runtime.GOARCH != "amd64" {
+		text = bytesOfFiles.ReplaceAllString(text, "SIZE")
+	}
+	return strings.Split(text, "\n")
+}
+
+// TestDocsSamples holds the sample outputs in README.md and docs: a code block
+// after <!-- sample: NAME --> is what the demo prints. Lines that are left out are
+// marked by "…".
+func TestDocsSamples(t *testing.T) {
+	samples := demo(t)
+	for _, path := range documents(t) {
+		old, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := sample.ReplaceAllStringFunc(string(old), func(block string) string {
+			m := sample.FindStringSubmatch(block)
+			output, ok := samples[m[2]]
+			if !ok {
+				t.Errorf("%s: there is no sample %q", path, m[2])
+			}
+			delete(samples, m[2])
+			return m[1] + output + m[4]
+		})
+		page(t, path, text)
+	}
+	for name := range samples {
+		t.Errorf("no page shows the sample %q", name)
+	}
+}
+
+var sample = regexp.MustCompile("(?s)(<!-- sample: ([a-z-]+) -->\n```[a-z]*\n)(.*?)(```\n)")
+
+// documents are the pages of the repository.
+func documents(t *testing.T) (out []string) {
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, paths...)
+	}
+	return out
+}
+
+// demo runs jobs/demo as README.md and docs describe it, and returns what it prints.
+func demo(t *testing.T) map[string]string {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(root, "jobs", "demo", "main.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo := string(config)
+	edit := func(old, now string) {
+		if !strings.Contains(demo, old) {
+			t.Fatalf("jobs/demo/main.hcl has no %s", old)
+		}
+		demo = strings.Replace(demo, old, now, 1)
+		write(t, dir, demo)
+	}
+	run := func(args ...string) string { return succeed(t, dir, args...) }
+	shown := func(command, output string, keep ...string) string {
+		return prompt(command) + trimmed(strings.ReplaceAll(output, dir, "/…/jobs/demo"), keep...)
+	}
+	samples := make(map[string]string)
+
+	write(t, dir, demo)
+	samples["first-lake"] = trimmed(strings.ReplaceAll(run("apply", "-auto-approve"), dir, "/…/jobs/demo"),
+		"Reading|500 prospects \\[", "# job", "event_type=", "events read", "500 prospects\n|requests, |fields", "^Plan:|published", "^Apply complete", "^Outputs|^table|file:|^]")
+
+	infer := regexp.MustCompile(`(?s)# events: \d+\ncolumn "[a-z_]*segments".*?\n}\n`).FindString(run("schema", "infer"))
+	if infer == "" {
+		t.Fatal("schema infer proposes no column of segments")
+	}
+	samples["infer"] = infer
+
+	edit(`as_of     = "2022-02-01T00:00:00Z"`, `as_of     = "2022-02-02T00:00:00Z"`)
+	lost := filepath.Join(dir, "lake", "prospect_events", "event_type=WEB_MESSAGE", "event_date=2022-01-09", "part-00000.parquet")
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	c, stderr := command(t, dir, "plan", "-out=night.plan")
+	var stdout strings.Builder
+	c.Stdout = &stdout
+	if code := exitCode(t, c); code != 0 {
+		t.Fatalf("plan exited with %d: %s", code, stderr)
+	}
+	samples["second-night"] = prompt("plan -out=night.plan") +
+		trimmed(strings.ReplaceAll(strings.TrimPrefix(stderr.String(), "\n"), dir, "/…/jobs/demo")+"\n"+stdout.String(),
+			"Warning|with job|file:|repairs", "prospects \\[", "# job", "^  ~ event_type=A.*-30 |^  . event_type=W", "events read", "requests, ", "^Plan:", "Saved|secret|exactly|apply night") +
+		shown("apply night.plan", run("apply", "night.plan"), "^Apply complete")
+	c, stderr = command(t, dir, "apply", "night.plan")
+	if code := exitCode(t, c); code != 1 {
+		t.Fatalf("a plan that is applied twice: exit code %d", code)
+	}
+	samples["second-night"] += prompt("apply night.plan") + stderr.String()
+
+	edit("sinks  = [sink.local.lake]", "sinks  = [sink.local.lake]\n  schema = schema.prospect_events")
+	edit("job \"", "schema \"prospect_events\" {\n  extends = \"knock_events\"\n"+infer[strings.Index(infer, "column"):]+"}\n\njob \"")
+	samples["schema-change"] = shown("plan", run("plan"), "# job", "schema:|segments", "^Plan:")
+	return samples
+}
+
+func prompt(command string) string { return "$ prospector " + command + "\n" }
+
+var durations = regexp.MustCompile(`\b\d+(\.\d+)?m?s\b`)
+
+// trimmed keeps the lines that match a pattern, and marks those that are left out.
+func trimmed(output string, keep ...string) string {
+	kept := regexp.MustCompile(strings.Join(keep, "|"))
+	var b strings.Builder
+	before := "" // what is between the last line that was kept and this one
+	for line := range strings.Lines(durations.ReplaceAllString(output, "150ms")) {
+		switch {
+		case kept.MatchString(line):
+			b.WriteString(before + line)
+			before = ""
+		case strings.TrimSpace(line) != "":
+			before = "…\n"
+		case before == "":
+			before = "\n"
+		}
+	}
+	return strings.TrimPrefix(b.String(), "\n")
+}
+
+// TestDocsNameWhatIs holds the links and the paths of files that README.md, docs
+// and the other pages have, and the links to headings.
+func TestDocsNameWhatIs(t *testing.T) {
+	var (
+		link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+		source = regexp.MustCompile("`([a-z_]+/(?:[a-z_.]+/)*[A-Za-z_.-]+\\.(?:go|hcl|json|md|txt|py|sh|yml))`")
+		fenced = regexp.MustCompile("(?s)\n```.*?\n```")
+	)
+	for _, path := range documents(t) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fenced.ReplaceAllString(string(content), "")
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, heading, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			to := path
+			if target != "" {
+				to = filepath.Join(filepath.Dir(path), filepath.FromSlash(target))
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s: %v", path, m[1], err)
+			} else if heading != "" && !slices.Contains(headings(t, to), heading) {
+				t.Errorf("%s links to %s, which has no such heading", path, m[1])
+			}
+		}
+		for _, m := range source.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s names %s: %v", path, m[1], err)
+			}
+		}
+	}
+}
+
+// headings are the anchors that GitHub makes of a page's headings.
+func headings(t *testing.T, path string) (out []string) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drop := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(content), -1) {
+		out = append(out, strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return out
+}
+
+// TestDocsConfiguration holds docs/configuration.md to the functions that the
+// language has, and docs/formats.md to the version of the state.
+func TestDocsVersions(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(root, "docs", "formats.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("JSON, version %d,", state.Version); !strings.Contains(string(content), want) {
+		t.Errorf("docs/formats.md does not say that the state is %q", want)
+	}
+}
