@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/jsontext":  {},
 	"internal/nolink":    {},
 	"internal/parallel":  {},
+	"internal/spill":     {},
 	"internal/terminal":  {},
 	"internal/sealed":    {},
 
