@@ -11,6 +11,7 @@ import (
 
 	"prospector/internal/parallel"
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
@@ -32,7 +33,7 @@ import (
 // eraseAll plans to take a prospect out of every job that the state has, declared
 // or not.
 func (w *planning) eraseAll(ctx context.Context, p *plan.Plan) (err error) {
-	listed, err := w.stillListed()
+	listed, err := erase.WarnStillListed(w.Config.Jobs, w.options.Prospect, w.loadProspects)
 	if err != nil {
 		return err
 	}
@@ -236,26 +237,34 @@ func (w *planning) waitingWithout(ctx context.Context, owned *state.Job, path st
 	return waiting.Stage(owned.Empty, path)
 }
 
-// stillListed warns of lists that name the prospect.
-func (w *planning) stillListed() (warnings jobs.Diagnostics, err error) {
-	for _, job := range w.Config.Jobs {
-		if job.Prospects == nil || job.Prospects.File == "-" {
-			continue
-		}
-		ids, _, err := w.loadProspects(*job.Prospects)
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(ids, w.options.Prospect) {
-			effect := "Its tombstone keeps the next run from exporting it again."
-			if job.ExportErased {
-				effect = "The next run exports it again, since the job has on_erased = \"export\"."
-			}
-			d := job.Prospects.Diagnose("file", "The prospect is still listed", fmt.Sprintf(
-				"%s names the prospect, and %s reads that list. Take the prospect out of the list. %s", job.Prospects.File, job.Address, effect))
-			d.Severity = jobs.Warning
-			warnings = append(warnings, d)
-		}
+// ProveErased removes a prospect from everything that prospector keeps, after a plan
+// to erase it was applied. It fails if anything of the prospect is left.
+func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Result, error) {
+	dir, err := s.makeStageDir("")
+	if err != nil {
+		return erase.Result{}, err
 	}
-	return warnings, nil
+	beside, prefix := s.Backend.Beside()
+	result, err := erase.Proof{
+		Prospect: prospect, State: s.state, Discard: []string{journals, rejects}, Limit: s.width(), SchemaOf: tableOf,
+		Places: erase.Places{
+			Beside: beside, Prefix: prefix, WorkDir: s.WorkDir, Stores: s.stores, Data: s.data, DataDir: s.DataDir, StageDir: dir,
+		},
+		CountQuarantined: func(ctx context.Context, in store.Store, published *state.Quarantine, prospect string) (int, error) {
+			q, err := openQuarantine(ctx, in, published)
+			if err != nil {
+				return 0, err
+			}
+			return len(q.old[prospect]), nil
+		},
+	}.Run(ctx)
+	if err != nil {
+		return result, err
+	}
+	before, err := state.Encode(s.state)
+	if err == nil {
+		s.state.Erasing = false
+		_, err = s.record(ctx, before)
+	}
+	return result, err
 }

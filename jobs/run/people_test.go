@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/schemas"
 )
@@ -432,7 +433,7 @@ func (h *house) leave(name, text string) {
 func TestProof(t *testing.T) {
 	const id = "prospect-4711"
 	h := newHouse(t)
-	prove := func() (Erased, error) {
+	prove := func() (erase.Result, error) {
 		ctx, s, err := h.open(t.Context())
 		h.must(err)
 		s.state.Erasing = true

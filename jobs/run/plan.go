@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
@@ -73,7 +74,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Accepted: o.Accept, Jobs: []plan.Job{},
 	}
 	if o.Mode != plan.Erase {
-		p.Warnings = warnOfErase(s.state)
+		p.Warnings = erase.WarnInterrupted(s.state)
 	}
 	warnings, err := s.readTombstones(ctx)
 	if err != nil {

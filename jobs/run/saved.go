@@ -16,6 +16,7 @@ import (
 	"prospector/internal/nolink"
 	"prospector/internal/parallel"
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
@@ -355,7 +356,7 @@ func (s *Session) sameProspects(j plan.Job) error {
 	if err != nil {
 		return err
 	}
-	ids, _ = s.withoutErased(declared, ids)
+	ids, _ = erase.Requested(declared, ids, s.tombstones)
 	slices.Sort(ids)
 	if lists.ProspectsDigest(ids) != j.Source.Reading.List.Digest {
 		return stale("the list of prospects %s is not what it was when %s was read.", from.File, j.Address)

@@ -10,6 +10,7 @@ import (
 	"prospector/extract"
 	"prospector/internal/attribute"
 	"prospector/jobs"
+	"prospector/jobs/erase"
 )
 
 // source is the open source of a job, with the prospects to read from it.
@@ -47,7 +48,7 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 	if lister, ok := out.Source.(extract.Lister); ok && job.Prospects == nil {
 		out.prospects = lister.Prospects()
 	}
-	out.prospects, out.erased = s.withoutErased(job, out.prospects)
+	out.prospects, out.erased = erase.Requested(job, out.prospects, s.tombstones)
 	out.binding = binding(job.Address, out.Source)
 	return out, nil
 }

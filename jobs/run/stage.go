@@ -10,6 +10,7 @@ import (
 
 	"prospector/internal/terminal"
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/refresh"
 	"prospector/sink/stage"
@@ -38,7 +39,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Problems.Warnings = append(out.Problems.Warnings, erasedWarning(job, from.erased)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, erase.WarnListed(job, from.erased)...)
 	waiting := w.waitingProspects(ctx, job, &out)
 	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
 	if err != nil {

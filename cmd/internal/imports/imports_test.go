@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"jobs":           {"internal/attribute", "schemas"},
 	"jobs/config":    {"extract", "internal/attribute", "jobs", "schemas"}, // of extract, the descriptors of kinds
 	"jobs/state":     {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
+	"jobs/erase":     {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/state", "jobs/tombstone", "schemas", "sink/store", "sink/verify"},
 	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
 	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},

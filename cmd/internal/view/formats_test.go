@@ -17,6 +17,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/audit"
+	"prospector/jobs/erase"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
@@ -155,7 +156,7 @@ func calls(v *JSON) map[string]func() {
 		},
 		"Validated": func() { v.Validated(nil, false); v.Validated(&jobs.Configuration{Jobs: make([]jobs.Job, 1)}, true) },
 		"Erased": func() {
-			v.Erased(run.Erased{Files: 2, Records: 1, Removed: 1, Objects: 5, Mentions: []run.Mention{{URI: "file:///lake/t/x.parquet", Place: "rows of other prospects, column message_body", Count: 1}}})
+			v.Erased(erase.Result{Files: 2, Records: 1, Removed: 1, Objects: 5, Mentions: []erase.Mention{{URI: "file:///lake/t/x.parquet", Place: "rows of other prospects, column message_body", Count: 1}}})
 		},
 		"Verifying": func() { v.Verifying(2, 2) },
 		"Verified": func() {

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
 	"prospector/schemas"
 )
 
@@ -422,7 +422,7 @@ func (v *Human) Applied(p *plan.Plan) {
 }
 
 // Erased prints what was searched after an erase.
-func (v *Human) Erased(e run.Erased) {
+func (v *Human) Erased(e erase.Result) {
 	v.Printf("The second reader has read %s, and found no row of the prospect.\n", plural(e.Files, "published file"))
 	v.Printf("A search of %s next to the state, in the sinks and in the data directory found nothing of the prospect.\n", plural(e.Objects, "other object"))
 	if e.Records > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/audit"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
@@ -197,10 +198,10 @@ func (v *JSON) Applied(p *plan.Plan) {
 }
 
 // Erased is Operation's.
-func (v *JSON) Erased(e run.Erased) {
+func (v *JSON) Erased(e erase.Result) {
 	mentions := e.Mentions
 	if mentions == nil {
-		mentions = []run.Mention{}
+		mentions = []erase.Mention{}
 	}
 	v.print("erasure", "info", "Nothing of the prospect was found",
 		object{"files": e.Files, "records": e.Records, "removed": e.Removed, "objects": e.Objects, "mentions": mentions})

@@ -9,6 +9,7 @@ package view
 import (
 	"prospector/jobs"
 	"prospector/jobs/audit"
+	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/run"
 )
@@ -37,7 +38,7 @@ type Operation interface {
 	Applying(*plan.Plan)
 	Applied(*plan.Plan)
 	// Erased: the second reader has not found the prospect any more.
-	Erased(run.Erased)
+	Erased(erase.Result)
 	Outputs([]jobs.Output)
 }
 

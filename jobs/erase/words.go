@@ -1,4 +1,4 @@
-package run
+package erase
 
 import (
 	"bytes"
@@ -9,26 +9,26 @@ import (
 	"unicode/utf8"
 )
 
-// An object names a prospect if it has the ID as a whole word: no letter or digit
-// stands directly before or after it. In JSON, the ID must be a whole string, so
-// that the ID 17 is not found in every number 17.
+// An object names a prospect if it has the ID as a word, with no letter or digit
+// directly before or after it. In JSON, the ID must be a complete string, so that
+// the ID 17 is not found in every number 17.
 
-// isText reports whether bytes are text. Nothing else can be searched for words: it
-// may be compressed.
+// isText reports whether bytes are text. Only text can be searched for words:
+// other bytes may be compressed.
 func isText(b []byte) bool { return utf8.Valid(b) && !slices.Contains(b, 0) }
 
-// searchBlock is how many bytes are searched at once.
+// searchBlock is how many bytes are searched at a time.
 const searchBlock = 1 << 20
 
-// countWord counts the places at which a file has the ID as a word, unescaped or
-// as JSON escapes it.
+// countWord counts how often a file has the ID as a word, unescaped or as JSON
+// escapes it.
 func countWord(r io.ReaderAt, size int64, id string) (count int64, err error) {
 	words := [][]byte{[]byte(id)}
 	if escaped, err := json.Marshal(id); err == nil && string(escaped[1:len(escaped)-1]) != id {
 		words = append(words, escaped[1:len(escaped)-1])
 	}
 	for from := int64(0); from < size; from += searchBlock {
-		for _, word := range words { // those that begin in this block
+		for _, word := range words { // each counts if it begins in this block
 			begin, end := max(0, from-1), min(size, from+searchBlock+int64(len(word)))
 			block := make([]byte, end-begin)
 			if _, err := r.ReadAt(block, begin); err != nil && !errors.Is(err, io.EOF) {
@@ -38,6 +38,11 @@ func countWord(r io.ReaderAt, size int64, id string) (count int64, err error) {
 		}
 	}
 	return count, nil
+}
+
+// hasWord reports whether a text has the ID as a word.
+func hasWord(text, id string) bool {
+	return countIn([]byte(text), []byte(id), 0, len(text)) > 0
 }
 
 // countIn counts the occurrences of a word that begin in [first, end).

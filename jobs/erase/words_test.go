@@ -1,4 +1,4 @@
-package run
+package erase
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ func TestCountWord(t *testing.T) {
 		want           int64
 	}{
 		{"nothing", "", "17", 0},
-		{"the whole text", "17", "17", 1},
+		{"all of the text", "17", "17", 1},
 		{"a JSON string", `{"id":"17"}`, "17", 1},
 		{"within a number", `117 171 1.17 17a a17`, "17", 1},
 		{"next to another", "17,17\n17", "17", 3},
@@ -21,7 +21,7 @@ func TestCountWord(t *testing.T) {
 		{"escaped in JSON", `"a\"b\u003cc"`, `a"b<c`, 1},
 		{"unescaped", `a"b<c`, `a"b<c`, 1},
 		{"at the end of a block", block[:searchBlock-3] + " 17 17", "17", 2},
-		{"over the end of a block", block[:searchBlock-2] + " 17", "17", 1},
+		{"across the end of a block", block[:searchBlock-2] + " 17", "17", 1},
 		{"at the start of a block", block[:searchBlock-1] + " 17 ", "17", 1},
 		{"after a letter at the end of a block", block + "17", "17", 0},
 		{"before a letter at the start of a block", block[:searchBlock-3] + " 17x", "17", 0},
@@ -44,7 +44,7 @@ func TestCountStrings(t *testing.T) {
 		{`{"a":17,"b":"17","17":["17","170"]}`, 3, true},
 		{"\"17\"\n\"18\"\n", 1, true},
 		{`"\u0031\u0037"`, 1, true},
-		{`{"a":"17"`, 1, true}, // as much as there is
+		{`{"a":"17"`, 1, true}, // truncated
 		{`{"a":"17`, 0, false},
 		{`17 text`, 0, false},
 	} {

@@ -1,4 +1,4 @@
-package run
+package erase
 
 import (
 	"context"
@@ -21,17 +21,30 @@ import (
 	"prospector/sink/store"
 )
 
-// Besides the published files, prospector keeps:
+// Places are where prospector keeps objects besides the published files:
 //
 //	in the state's store        the state, and every object whose key begins with the
 //	                            state's: backup, lock, lists of prospects, records
 //	in the working directory    a state that could not be written to its place
-//	in each sink                everything below .prospector/: the quarantine,
+//	in each sink                everything under .prospector/: the quarantine,
 //	                            tombstones, copies of damaged files
 //	in the data directory       journals of pages and staged files
 //
-// An object that a later version adds to one of these places is in the inventory
-// without further ado.
+// If a later version keeps another object in one of these places, the inventory
+// has it as well.
+type Places struct {
+	// Beside is the store that the state is in. Prefix begins the keys of what is
+	// kept next to the state.
+	Beside  store.Store
+	Prefix  string
+	WorkDir store.Store
+	Stores  map[string]store.Store // the open sinks by address
+	// Data is the data directory, whose path is DataDir. StageDir is the directory
+	// in it that belongs to this run; the inventory leaves it out.
+	Data     *nolink.Dir
+	DataDir  string
+	StageDir string
+}
 
 // role says what erase does with an object.
 type role int
@@ -40,11 +53,10 @@ const (
 	// disposable: nothing depends on the object. Erase removes it if it names the
 	// prospect, or if it cannot be searched.
 	disposable role = iota
-	// fixed: the object has no place for a prospect's ID, or erase has taken the ID
-	// out of that place. What still equals the ID means something else.
+	// fixed: the object has no place for a prospect's ID, or erase has removed the ID
+	// from that place. Text that still equals the ID means something else.
 	fixed
-	// holding: the object holds events, of which erase has rewritten those that the
-	// state owns.
+	// holding: the object has events. Erase has rewritten those that the state owns.
 	holding
 )
 
@@ -63,33 +75,24 @@ const (
 
 // inventory lists everything that prospector keeps besides published files,
 // ascending by URI.
-func (s *Session) inventory(ctx context.Context) ([]object, error) {
+func (p Places) inventory(ctx context.Context) ([]object, error) {
 	found := make(map[string]object)
-	beside, prefix := s.Backend.Beside()
-	err := collect(ctx, found, beside, strings.TrimSuffix(prefix, ".d/"), func(key string) role {
-		if !strings.HasPrefix(key, prefix) || ledger.IsRecord(prefix, key) {
+	err := collect(ctx, found, p.Beside, strings.TrimSuffix(p.Prefix, ".d/"), func(key string) role {
+		if !strings.HasPrefix(key, p.Prefix) || ledger.IsRecord(p.Prefix, key) {
 			return fixed
 		}
 		return disposable
 	})
 	if err == nil {
-		err = collect(ctx, found, s.WorkDir, state.ErroredName, func(string) role { return fixed })
+		err = collect(ctx, found, p.WorkDir, state.ErroredName, func(string) role { return fixed })
 	}
-	for _, opened := range s.stores {
+	for _, opened := range p.Stores {
 		if err == nil {
-			err = collect(ctx, found, opened, sinkPrefix, func(key string) role {
-				switch {
-				case key == tombstone.Key:
-					return fixed
-				case strings.HasPrefix(key, quarantinePrefix):
-					return holding
-				}
-				return disposable
-			})
+			err = collect(ctx, found, opened, sinkPrefix, roleInSink)
 		}
 	}
 	if err == nil {
-		err = s.collectData(found)
+		err = p.collectData(found)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing what prospector keeps: %w", err)
@@ -97,6 +100,16 @@ func (s *Session) inventory(ctx context.Context) ([]object, error) {
 	all := slices.Collect(maps.Values(found))
 	slices.SortFunc(all, func(a, b object) int { return strings.Compare(a.uri, b.uri) })
 	return all, nil
+}
+
+func roleInSink(key string) role {
+	switch {
+	case key == tombstone.Key:
+		return fixed
+	case strings.HasPrefix(key, quarantinePrefix):
+		return holding
+	}
+	return disposable
 }
 
 // collect adds the objects of a store whose keys begin with a prefix, by URI.
@@ -118,14 +131,14 @@ func collect(ctx context.Context, into map[string]object, files store.Store, pre
 	return nil
 }
 
-// collectData adds the files of the data directory, except for what this run has
-// staged. It follows no symbolic link.
-func (s *Session) collectData(into map[string]object) error {
-	mine := fileURI(s.stageDir())
-	maps.DeleteFunc(into, func(uri string, _ object) bool { return strings.HasPrefix(uri, mine+"/") })
+// collectData adds the files of the data directory, except for those that this run
+// has staged. It follows no symbolic link.
+func (p Places) collectData(into map[string]object) error {
+	own := fileURI(p.StageDir)
+	maps.DeleteFunc(into, func(uri string, _ object) bool { return strings.HasPrefix(uri, own+"/") })
 	var walk func(rel string) error
 	walk = func(rel string) error {
-		dir, err := s.data.Open(rel)
+		dir, err := p.Data.Open(rel)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -139,15 +152,15 @@ func (s *Session) collectData(into map[string]object) error {
 		}
 		for _, entry := range entries {
 			path := path.Join(rel, entry.Name())
-			uri := fileURI(filepath.Join(s.DataDir, path))
+			uri := fileURI(filepath.Join(p.DataDir, path))
 			_, known := into[uri]
 			switch {
-			case entry.IsDir() && uri != mine:
+			case entry.IsDir() && uri != own:
 				if err := walk(path); err != nil {
 					return err
 				}
 			case entry.Type().IsRegular() && !known:
-				into[uri] = s.dataFile(uri, path)
+				into[uri] = p.dataFile(uri, path)
 			}
 		}
 		return nil
@@ -155,9 +168,9 @@ func (s *Session) collectData(into map[string]object) error {
 	return walk("")
 }
 
-func (s *Session) dataFile(uri, rel string) object {
+func (p Places) dataFile(uri, rel string) object {
 	in := func(use func(dir *nolink.Dir, name string) error) error {
-		dir, err := s.data.Open(path.Dir(rel))
+		dir, err := p.Data.Open(path.Dir(rel))
 		if err != nil {
 			return err
 		}
@@ -181,13 +194,12 @@ func fileURI(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-// sweeper is a store that may hold what killed processes have left.
+// sweeper is a store that may hold what killed processes left.
 type sweeper interface{ Sweep() error }
 
-// sweepTemporaries removes what killed processes have left in any store.
-func (s *Session) sweepTemporaries() error {
-	beside, _ := s.Backend.Beside()
-	for _, files := range slices.AppendSeq([]store.Store{beside, s.WorkDir}, maps.Values(s.stores)) {
+// sweepTemporaries removes what killed processes left in any store.
+func (p Places) sweepTemporaries() error {
+	for _, files := range slices.AppendSeq([]store.Store{p.Beside, p.WorkDir}, maps.Values(p.Stores)) {
 		if of, ok := files.(sweeper); ok {
 			if err := of.Sweep(); err != nil {
 				return err

@@ -1,0 +1,287 @@
+package erase
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"prospector/internal/parallel"
+	"prospector/internal/terminal"
+	"prospector/jobs"
+	"prospector/jobs/ledger"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/sink/store"
+	"prospector/sink/verify"
+)
+
+// Result is what was done and found after a plan to erase a prospect was applied.
+type Result struct {
+	Files   int64 // published files that the second reader has read
+	Records int64 // records of runs that named the prospect or could not be read
+	Removed int64 // other objects that named the prospect or could not be searched
+	Objects int64 // other objects that were searched
+	// Mentions are occurrences of the ID that are not the prospect's own rows and
+	// entries: in events of other prospects, or as a word that means something else.
+	Mentions []Mention
+}
+
+// Mention is where an ID occurs.
+type Mention struct {
+	URI   string `json:"uri"`
+	Place string `json:"place"` // in the object
+	Count int64  `json:"count"`
+}
+
+// Proof holds what a proof needs.
+type Proof struct {
+	Prospect string
+	State    *state.State
+	Places   Places
+	// Discard are directories in the data directory that are removed unread.
+	Discard []string
+	// SchemaOf returns a schema that the state has of a job.
+	SchemaOf func(job jobs.Block, owned *state.Job, fingerprint string) (schemas.Table, error)
+	// CountQuarantined counts the events of the prospect in a published quarantine.
+	CountQuarantined func(ctx context.Context, in store.Store, published *state.Quarantine, prospect string) (int, error)
+	// Limit is how many partitions are searched at a time.
+	Limit int
+}
+
+// Run removes the prospect from everything in the inventory, after a plan to erase
+// it was applied. Then it searches all that is left, published files included, and
+// fails if anything of the prospect is still there.
+func (p Proof) Run(ctx context.Context) (Result, error) {
+	r := &proving{Proof: p}
+	for _, step := range []func(context.Context) error{r.removeTraces, r.searchFiles, r.searchObjects} {
+		if err := step(ctx); err != nil {
+			return r.result, err
+		}
+	}
+	slices.SortFunc(r.result.Mentions, func(a, b Mention) int {
+		return slices.Compare([]string{a.URI, a.Place}, []string{b.URI, b.Place})
+	})
+	if len(r.left) > 0 {
+		slices.Sort(r.left)
+		return r.result, jobs.Diagnostic{Severity: jobs.Error, Summary: "The prospect is not erased",
+			Detail: fmt.Sprintf("The ID is still found in:\n\n  %s\n\nAnother process may have written there. Erase the prospect again. If the ID is still found, this is a bug in prospector; please report it.", strings.Join(r.left, "\n  "))}
+	}
+	return r.result, nil
+}
+
+// proving is a proof in progress.
+type proving struct {
+	Proof
+
+	mu     sync.Mutex
+	result Result
+	left   []string // where the prospect still is
+}
+
+func (r *proving) addLeft(uri, place string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = append(r.left, terminal.Line(uri+": "+place))
+}
+
+func (r *proving) addMention(uri, place string, count int64) {
+	if count == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Mentions = append(r.result.Mentions, Mention{uri, place, count})
+}
+
+// removeTraces removes every disposable object that may name the prospect. The plan
+// has rewritten the published files and the quarantines.
+func (r *proving) removeTraces(ctx context.Context) error {
+	for _, dir := range r.Discard {
+		if err := r.Places.Data.RemoveAll(dir); err != nil {
+			return fmt.Errorf("removing the directory %s of the data directory: %w", dir, err)
+		}
+	}
+	records, err := ledger.Erase(ctx, r.Places.Beside, r.Places.Prefix, r.Prospect)
+	if err != nil {
+		return err
+	}
+	r.result.Records = int64(records)
+	if err := r.Places.sweepTemporaries(); err != nil {
+		return err
+	}
+	all, err := r.Places.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if o.role != disposable {
+			continue
+		}
+		text, count, err := r.search(ctx, o)
+		if err != nil {
+			return err
+		}
+		if text && count == 0 {
+			continue
+		}
+		if err := o.remove(ctx); err != nil && !isGone(err) {
+			return fmt.Errorf("removing %s, which may name the prospect: %w", o.uri, err)
+		}
+		r.result.Removed++
+	}
+	return nil
+}
+
+func isGone(err error) bool {
+	return errors.Is(err, store.ErrNotExist) || errors.Is(err, fs.ErrNotExist)
+}
+
+// maxSearched is how many bytes an object has at most that is searched. Quarantines
+// and lists have no more.
+const maxSearched = 256 << 20
+
+// search counts how often an object names the prospect, and reports whether it is
+// text. Only text can be searched. An object that is gone is an empty text.
+func (r *proving) search(ctx context.Context, o object) (text bool, count int64, err error) {
+	in, err := o.open(ctx)
+	if isGone(err) {
+		return true, 0, nil
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, maxSearched+1))
+	switch {
+	case err != nil:
+		return false, 0, fmt.Errorf("searching %s: %w", o.uri, err)
+	case len(b) > maxSearched || !isText(b):
+		return false, 0, nil
+	}
+	if count, err = countWord(bytes.NewReader(b), int64(len(b)), r.Prospect); err != nil || count == 0 {
+		return true, 0, err
+	}
+	if o.role != holding { // events quote IDs within longer strings
+		if strings, ok := countStrings(bytes.NewReader(b), r.Prospect); ok {
+			return true, strings, nil
+		}
+	}
+	return true, count, nil
+}
+
+// searchObjects searches everything that is left, except for published files.
+func (r *proving) searchObjects(ctx context.Context) error {
+	all, err := r.Places.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		text, count, err := r.search(ctx, o)
+		if err != nil {
+			return err
+		}
+		r.result.Objects++
+		switch {
+		case o.role == disposable && (!text || count > 0):
+			r.addLeft(o.uri, "an object that names the prospect or cannot be searched")
+		case o.role == holding:
+			r.addMention(o.uri, "events that other prospects have in quarantine", count)
+		default:
+			r.addMention(o.uri, "a text that equals the ID", count)
+		}
+	}
+	return nil
+}
+
+// searchFiles searches every published file and quarantine for the prospect.
+func (r *proving) searchFiles(ctx context.Context) error {
+	for _, address := range r.State.Addresses() {
+		owned := r.State.Jobs[address]
+		for _, in := range slices.Sorted(maps.Keys(owned.Sinks)) {
+			partitions := owned.Sinks[in].Partitions
+			err := parallel.Each(ctx, r.Limit, slices.Sorted(maps.Keys(partitions)), func(ctx context.Context, path string) error {
+				for _, f := range partitions[path].Files {
+					if err := r.searchFile(ctx, address, in, partitions[path].SchemaFingerprint, f); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err == nil {
+				err = r.searchQuarantine(ctx, in, owned.Sinks[in].Quarantine)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rawIDs is how many bytes an ID has at least whose occurrences in the undecoded
+// bytes of Parquet files count. Shorter IDs occur in compressed bytes by chance.
+const rawIDs = 8
+
+func (r *proving) searchFile(ctx context.Context, job, in, schema string, f state.File) error {
+	from := r.Places.Stores[in]
+	uri := from.URI(f.Key)
+	table, err := r.SchemaOf(jobs.Block{Address: job}, r.State.Jobs[job], schema)
+	if err != nil {
+		return err
+	}
+	file, err := store.OpenFile(ctx, from, f.Stored(), r.Places.StageDir)
+	if err != nil {
+		return fmt.Errorf("reading the published file %s: %w", uri, err)
+	}
+	defer file.Close()
+	own, err := verify.Count(ctx, file, f.Size, table, "prospect_id", r.Prospect)
+	if err != nil {
+		return fmt.Errorf("reading the published file %s: %w", uri, err)
+	}
+	columns, err := verify.Search(ctx, file, f.Size, table, func(text string) bool {
+		return strings.Contains(text, r.Prospect) && hasWord(text, r.Prospect)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the published file %s: %w", uri, err)
+	}
+	var raw int64
+	if len(r.Prospect) >= rawIDs {
+		if raw, err = countWord(file, f.Size, r.Prospect); err != nil {
+			return fmt.Errorf("searching the published file %s: %w", uri, err)
+		}
+	}
+	switch {
+	case own > 0:
+		r.addLeft(uri, fmt.Sprintf("%d rows of the prospect", own))
+	case raw > 0 && len(columns) == 0:
+		r.addLeft(uri, "bytes of the file that are in no row")
+	}
+	for _, name := range slices.Sorted(maps.Keys(columns)) {
+		if own == 0 || name != "prospect_id" {
+			r.addMention(uri, "rows of other prospects, column "+name, columns[name])
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Files++
+	return nil
+}
+
+func (r *proving) searchQuarantine(ctx context.Context, in string, published *state.Quarantine) error {
+	if published == nil {
+		return nil
+	}
+	from := r.Places.Stores[in]
+	count, err := r.CountQuarantined(ctx, from, published, r.Prospect)
+	if err == nil && count > 0 {
+		r.addLeft(from.URI(published.Object.Key), fmt.Sprintf("%d events of the prospect", count))
+	}
+	return err
+}
