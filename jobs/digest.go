@@ -99,37 +99,52 @@ func (d digester) job(j Job) {
 // source adds a source without its secrets. An endpoint comes first, whatever the
 // kind of source. A kind without attributes besides it adds no line of its own.
 func (d digester) source(s Source) {
-	endpoint, rest := "", []any(nil)
-	for _, a := range s.Settings.Attributes() {
-		switch v := a.Value.(type) {
-		case *attribute.Secret:
-		case *string:
-			if a.Name == "endpoint" {
-				endpoint = *v
-			} else {
-				rest = append(rest, *v)
-			}
-		case *attribute.Path:
-			rest = append(rest, d.relative(string(*v)))
-		case *time.Time:
-			rest = append(rest, v.UTC().Format(time.RFC3339Nano))
-		case *time.Duration:
-			rest = append(rest, int64(*v))
-		default: // a number or a bool
-			rest = append(rest, reflect.ValueOf(v).Elem().Interface())
-		}
-	}
-	d.line("source", endpoint, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)
+	first, rest := d.settings(s.Settings, "endpoint")
+	d.line("source", append(first, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)...)
 	if len(rest) > 0 {
 		d.line(s.Kind, rest...)
 	}
+}
+
+// settings returns the values of attributes without secrets: those of the named
+// ones, in that order and "" where there is none, and then the others. Saved plans
+// hold digests in which the named ones come first, whatever the kind.
+func (d digester) settings(s attribute.Settings, names ...string) (first, rest []any) {
+	for range names {
+		first = append(first, "")
+	}
+	for _, a := range s.Attributes() {
+		var value any
+		switch v := a.Value.(type) {
+		case *attribute.Secret:
+			continue
+		case *attribute.Path:
+			value = d.relative(string(*v))
+		case *time.Time:
+			value = v.UTC().Format(time.RFC3339Nano)
+		case *time.Duration:
+			value = int64(*v)
+		default: // a string, a number or a bool
+			value = reflect.ValueOf(v).Elem().Interface()
+		}
+		if i := slices.Index(names, a.Name); i >= 0 {
+			first[i] = value
+		} else {
+			rest = append(rest, value)
+		}
+	}
+	return first, rest
 }
 
 // handling spells the default out.
 func handling(h schemas.Handling) string { return string(cmp.Or(h, schemas.Keep)) }
 
 func (d digester) sink(s Sink) {
-	d.line("sink", s.Address, s.Kind, d.relative(s.Path), s.Bucket, s.Prefix)
+	first, rest := d.settings(s.Settings, "path", "bucket", "prefix")
+	d.line("sink", append([]any{s.Address, s.Kind.Name}, first...)...)
+	if len(rest) > 0 {
+		d.line("location", rest...)
+	}
 }
 
 func (d digester) check(c Check) {

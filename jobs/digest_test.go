@@ -11,6 +11,7 @@ import (
 
 	"prospector/internal/attribute"
 	"prospector/schemas"
+	"prospector/sink/store"
 )
 
 // settings has an attribute of every type.
@@ -35,6 +36,18 @@ func (s *settings) Attributes() []attribute.Attribute {
 	}
 }
 
+// place has the attributes of all kinds of store and one that none has.
+type place struct {
+	Path                   attribute.Path
+	Bucket, Prefix, Region string
+}
+
+func (p *place) Attributes() []attribute.Attribute {
+	return []attribute.Attribute{{Name: "path", Value: &p.Path}, {Name: "bucket", Value: &p.Bucket}, {Name: "prefix", Value: &p.Prefix}, {Name: "region", Value: &p.Region}}
+}
+
+var everywhere = &store.Kind{Name: "everywhere"}
+
 // everything is a configuration in which every field has a value.
 func everything(dir string) *Configuration {
 	block := func(address string) Block {
@@ -42,7 +55,7 @@ func everything(dir string) *Configuration {
 			Attributes: map[string]Origin{"path": {Line: 2}}}
 	}
 	sink := func(name string) Sink {
-		return Sink{Block: block("sink.local." + name), Kind: "local", Path: dir + "/" + name, Bucket: "b", Prefix: "p"}
+		return Sink{Block: block("sink.local." + name), Location: store.Location{Kind: everywhere, Settings: &place{attribute.Path(dir + "/" + name), "b", "p", "r"}}}
 	}
 	table := schemas.KnockEvents()
 	table.HashKey = schemas.NewKey("sixteen bytes or more")
@@ -55,7 +68,7 @@ func everything(dir string) *Configuration {
 	table.UnknownField, table.UnknownType, table.Mismatch = schemas.Fail, schemas.Quarantine, schemas.Fail
 	return &Configuration{
 		Dir:     dir,
-		Backend: Backend{Block: block("backend.local"), Kind: "local", Path: dir + "/state.json", Bucket: "b", Prefix: "p"},
+		Backend: Backend{Block: block("backend.local"), Location: store.Location{Kind: everywhere, Settings: &place{attribute.Path(dir), "b", "p", "r"}}, Key: "state.json"},
 		Jobs: []Job{{
 			Block: block("job.events"), TableName: "events",
 			Source: Source{Block: block("source.simulator.demo"), Kind: "simulator", PageSize: 100, Concurrency: 8,
@@ -128,6 +141,10 @@ func TestDigestOfEveryField(t *testing.T) {
 			try(path, v, reflect.ValueOf(v.Interface().(time.Time).Add(time.Nanosecond)))
 			return
 		}
+		if v.Type() == reflect.TypeFor[*store.Kind]() {
+			try(path, v, reflect.ValueOf(&store.Kind{Name: "elsewhere"}))
+			return
+		}
 		if v.Type() == reflect.TypeFor[schemas.Key]() {
 			try(path, v, reflect.ValueOf(schemas.NewKey("another key")))
 			return
@@ -185,7 +202,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			t.Errorf("no field is %s any more", u.path)
 		}
 	}
-	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Schema.HashKey", "Jobs.Schema.EventTypes", "Jobs.Sinks.Prefix", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
+	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Schema.HashKey", "Jobs.Schema.EventTypes", "Jobs.Sinks.Settings.Prefix", "Sinks.Kind", "Sinks.Settings.Region", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
 		if !seen[path] {
 			t.Errorf("%s was not tried", path)
 		}
@@ -258,8 +275,8 @@ func TestDigestElsewhere(t *testing.T) {
 				uri := "file://" + strings.ReplaceAll(dir, " ", "%20")
 				text := strings.ReplaceAll(strings.ReplaceAll(c.text, "file://DIR", uri), "DIR", dir)
 				for _, set := range []func(*Configuration){
-					func(c *Configuration) { c.Sinks[0].Path = text },
-					func(c *Configuration) { c.Jobs[0].Sinks[0].Path = text },
+					func(c *Configuration) { c.Sinks[0].Settings.(*place).Path = attribute.Path(text) },
+					func(c *Configuration) { c.Jobs[0].Sinks[0].Settings.(*place).Path = attribute.Path(text) },
 					func(c *Configuration) { c.Jobs[0].Prospects.File = text },
 					func(c *Configuration) { c.Jobs[0].Source.Settings.(*settings).Dir = attribute.Path(text) },
 					func(c *Configuration) { c.Outputs[0].Value = map[string]any{"a": []any{text}} },

@@ -7,14 +7,12 @@
 package jobs
 
 import (
-	"net/url"
-	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"prospector/internal/attribute"
 	"prospector/schemas"
+	"prospector/sink/store"
 )
 
 // Configuration is everything that one working directory declares.
@@ -39,13 +37,18 @@ type Configuration struct {
 // DefaultMemoryLimit keeps the whole process below 512 MiB with usual rows.
 const DefaultMemoryLimit = 384 << 20
 
-// Backend is where the state is kept.
+// Backend is where the state is kept: an object in a place, next to which
+// prospector keeps other objects whose keys begin with the state's.
 type Backend struct {
 	Block
-	Kind   string // "local" or "gcs"
-	Path   string // local: absolute path of the state file
-	Bucket string // gcs
-	Prefix string // gcs: slash-separated, without slashes at its ends; may be ""
+	store.Location
+	// Key is the state's object in the place.
+	Key string
+}
+
+// Unusable makes an error about where the backend is.
+func (b Backend) Unusable(summary string, err error) Diagnostic {
+	return unusable(b.Block, b.Location, summary, err)
 }
 
 // Moved says that a job in the state has another address now. A job that was
@@ -169,32 +172,20 @@ func Encodings() []string {
 	return []string{"utf-8", "utf-16", "utf-16be", "windows-1252", "latin1", "macintosh"}
 }
 
-// Sink is a place for tables.
+// Sink is a place for tables. A job's table is the objects whose keys begin with
+// the table's name and a slash.
 type Sink struct {
 	Block
-	Kind   string // "local" or "gcs"
-	Path   string // local: absolute path of the root
-	Bucket string // gcs
-	Prefix string // gcs: slash-separated, without slashes at its ends; may be ""
-}
-
-// URI names what the sink holds by that name, such as a job's table, or with
-// an empty name its root: file:///lake/prospect_events, gs://bucket/prefix.
-func (s Sink) URI(name string) string {
-	if s.Kind == "gcs" {
-		return "gs://" + path.Join(s.Bucket, s.Prefix, name)
-	}
-	u := url.URL{Scheme: "file", Path: path.Join(filepath.ToSlash(s.Path), name)}
-	return u.String()
+	store.Location
 }
 
 // Unusable makes an error about where the sink is.
 func (s Sink) Unusable(summary string, err error) Diagnostic {
-	attribute := "path"
-	if s.Kind == "gcs" {
-		attribute = "bucket"
-	}
-	return s.Diagnose(attribute, summary, err.Error()+".")
+	return unusable(s.Block, s.Location, summary, err)
+}
+
+func unusable(b Block, at store.Location, summary string, err error) Diagnostic {
+	return b.Diagnose(at.Settings.Attributes()[0].Name, summary, err.Error()+".")
 }
 
 // Output is a named value that the user asked to see.

@@ -18,9 +18,7 @@ import (
 	"prospector/extract/knock"
 	"prospector/extract/knocksim"
 	"prospector/extract/simulator"
-	"prospector/jobs"
-	"prospector/jobs/run"
-	"prospector/jobs/state"
+	"prospector/internal/attribute"
 	"prospector/sink/store"
 	"prospector/sink/store/local"
 )
@@ -82,6 +80,21 @@ job "%s" {
 	return os.WriteFile(filepath.Join(h.dir, "main.hcl"), []byte(b.String()), 0o600)
 }
 
+// countedKind is the kind of local stores, but sinks count the bytes that are read
+// and written.
+func (h *house) countedKind() *store.Kind {
+	kind := *local.Kind
+	kind.Open = func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
+		opened, err := local.Kind.Open(ctx, s, access)
+		if err != nil || access == store.Private { // the state
+			return opened, err
+		}
+		h.lake = &counted{Store: opened, writing: h.publishing}
+		return h.lake, nil
+	}
+	return &kind
+}
+
 // summary is what `apply -json` says at its end.
 type summary struct {
 	Type    string `json:"type"`
@@ -106,16 +119,7 @@ func (h *house) apply() (last summary, err error) {
 	code := cli.Run(cli.Deps{
 		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Environ: os.Environ(),
 		Sources: extract.Kinds{knock.Kind, simulator.Kind},
-		OpenSink: func(_ context.Context, s jobs.Sink) (store.Store, error) {
-			opened, err := local.Open(s.Path)
-			h.lake = &counted{Store: opened, writing: h.publishing}
-			return h.lake, err
-		},
-		OpenBackend: func(_ context.Context, b jobs.Backend) (run.Backend, error) {
-			files, err := local.Open(filepath.Dir(b.Path))
-			return state.NewLocal(files, b.Path), err
-		},
-		OpenDir: func(path string, _ bool) (store.Store, error) { return local.Open(path) },
+		Stores:  store.Kinds{h.countedKind()},
 	}, []string{"-chdir=" + h.dir, "apply", "-auto-approve", "-json"})
 	problem := ""
 	for line := range bytes.Lines(stdout.Bytes()) {

@@ -135,8 +135,8 @@ func (b *block) hint(name, suggestion string) string {
 // found describes what was written in place of what was expected.
 func (b *block) found(name string) string {
 	v := b.values[name]
-	for kind := range kinds {
-		if address := addressOf(v, kind); address != "" {
+	for root := range b.l.blockTypes {
+		if address := b.l.addressOf(v, root); address != "" {
 			return address
 		}
 	}

@@ -47,20 +47,20 @@ func (b *block) judged() *job {
 		return nil
 	}
 	v := b.values["job"]
-	address := addressOf(v, "job")
+	address := b.l.addressOf(v, "job")
 	if i := slices.IndexFunc(b.l.jobs, func(j job) bool { return j.Address == address }); i >= 0 {
 		return &b.l.jobs[i]
 	}
 	suggestion := ""
 	if v.Type().IsObjectType() && !v.IsNull() {
 		for _, instance := range v.AsValueMap() {
-			if address := addressOf(instance, "job"); address != "" {
+			if address := b.l.addressOf(instance, "job"); address != "" {
 				base, _, _ := strings.Cut(address, "[")
 				suggestion = fmt.Sprintf(" %s has for_each, so it is many jobs: a check is of one of them.", base)
 			}
 		}
 	}
-	b.wrong("job", "a reference: "+kinds["job"].example, suggestion)
+	b.wrong("job", "a reference: "+roots["job"].example, suggestion)
 	return nil
 }
 

@@ -144,3 +144,25 @@ source "simulator" "demo" {
 		}
 	}
 }
+
+// Saved plans hold the digest of their configuration, so it must not change.
+func TestDigestIsStable(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": `
+source "simulator" "demo" {}
+sink "local" "lake" { path = "lake" }
+sink "local" "elsewhere" { path = "/var/lake" }
+sink "gcs" "lake" {
+  bucket = "acme-lake"
+  prefix = "/knock/"
+}
+sink "gcs" "root" { bucket = "acme-lake" }
+job "events" {
+  source = source.simulator.demo
+  sinks  = [sink.gcs.lake, sink.local.lake, sink.local.elsewhere]
+}
+`})
+	const want = "e0326421ca65c29394ddb1df0fecee89"
+	if got := load(t, dir, Options{}).Digest(); got != want {
+		t.Errorf("the digest is %s, want %s", got, want)
+	}
+}

@@ -115,7 +115,7 @@ func distinct(diags jobs.Diagnostics) (out jobs.Diagnostics) {
 
 // missingInstance says what is wrong with the steps that follow a reference to a
 // job with for_each, whose instances are the attributes of v.
-func missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
+func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
 	if len(steps) == 0 {
 		return "", ""
 	}
@@ -144,7 +144,7 @@ func missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, 
 		}
 		return "Unknown instance", fmt.Sprintf("%s. There is %s.", detail, listed(keys))
 	}
-	if detail = missing(target, steps[1:], kinds["job"].object); detail != "" {
+	if detail = missing(target, steps[1:], l.blockTypes["job"]); detail != "" {
 		return "Unknown attribute", detail
 	}
 	return "", ""

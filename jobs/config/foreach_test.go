@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
+	"path"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,7 +120,7 @@ output "it" { value = [for j in job.events : j.id] }`, nil, []any{}},
 			config := load(t, ".", Options{})
 			var got []instance
 			for _, j := range config.Jobs {
-				got = append(got, instance{j.Address, j.TableName, filepath.Base(j.Sinks[0].Path), string(j.Compression)})
+				got = append(got, instance{j.Address, j.TableName, path.Base(j.Sinks[0].URI("")), string(j.Compression)})
 			}
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)

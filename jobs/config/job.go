@@ -23,8 +23,7 @@ type job struct {
 type table struct {
 	sink string // address
 	uri  string
-	// path is the directory in a local sink, bucket the bucket of a gcs sink.
-	path, bucket string
+	dir  string // absolute path, if the sink is on this machine
 }
 
 const nameRule = "at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit"
@@ -82,10 +81,8 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	b.table(&j.TableName, hb.Labels[0])
 	for _, s := range b.sinkList() {
 		t := table{sink: s.Address, uri: s.URI(j.TableName)}
-		if s.Kind == "local" {
-			t.path = filepath.Join(s.Path, j.TableName)
-		} else {
-			t.bucket = s.Bucket
+		if dir, ok := s.Directory(); ok {
+			t.dir = filepath.Join(dir, j.TableName)
 		}
 		j.Sinks, j.tables = append(j.Sinks, s), append(j.tables, t)
 	}
@@ -157,24 +154,24 @@ func (b *block) table(into *string, label string) {
 	}
 }
 
-// addressOf gives the address of the block that a reference stands for, or ""
-// when the value is no reference to a block of that kind.
-func addressOf(v cty.Value, kind string) string {
-	if v.IsNull() || !v.Type().Equals(kinds[kind].object) || v.GetAttr("id").IsNull() {
+// addressOf returns the address of the block that a reference with that root refers
+// to, or "" if the value is not such a reference.
+func (l *loader) addressOf(v cty.Value, root string) string {
+	if v.IsNull() || !v.Type().Equals(l.blockTypes[root]) || v.GetAttr("id").IsNull() {
 		return ""
 	}
 	return v.GetAttr("id").AsString()
 }
 
-// reference reads an attribute that refers to a block of the kind that it is
-// named for, and gives the block's address or "".
-func (b *block) reference(kind string) string {
-	if !b.given(kind) {
+// reference reads an attribute that is named for the root of the reference that it
+// holds. It returns the address of the block, or "".
+func (b *block) reference(root string) string {
+	if !b.given(root) {
 		return ""
 	}
-	address := addressOf(b.values[kind], kind)
-	if !strings.HasPrefix(address, kind+".") || b.l.nodes[address] == nil {
-		b.wrong(kind, "a reference: "+kinds[kind].example, "")
+	address := b.l.addressOf(b.values[root], root)
+	if !strings.HasPrefix(address, root+".") || b.l.nodes[address] == nil {
+		b.wrong(root, "a reference: "+roots[root].example, "")
 	}
 	return address
 }
@@ -187,7 +184,7 @@ func (b *block) sinkList() []jobs.Sink {
 	const expected = "a list of sinks, such as [sink.local.lake]"
 	v := b.values["sinks"]
 	ty := v.Type()
-	if address := addressOf(v, "sink"); address != "" {
+	if address := b.l.addressOf(v, "sink"); address != "" {
 		b.wrong("sinks", expected, didYouMean("["+address+"]"))
 		return nil
 	}
@@ -202,7 +199,7 @@ func (b *block) sinkList() []jobs.Sink {
 	var out []jobs.Sink
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
-		s, ok := b.l.sinks[addressOf(e, "sink")]
+		s, ok := b.l.sinks[b.l.addressOf(e, "sink")]
 		if !ok {
 			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list holds something else.", expected))
 			return nil

@@ -32,6 +32,7 @@ import (
 
 	"prospector/extract"
 	"prospector/jobs"
+	"prospector/sink/store"
 )
 
 // Options are what the caller's surroundings add to a directory.
@@ -42,6 +43,9 @@ type Options struct {
 	Vars []string
 	// VarFiles are files of variables, in order, opened as they are named.
 	VarFiles []string
+	// Stores are the kinds of store that sinks and backends can have. The first one
+	// on this machine is the default backend.
+	Stores store.Kinds
 	// Environ is the environment, as of os.Environ.
 	Environ []string
 	// ReplaceLock says that the schema lock is going to be written anew: one
@@ -119,11 +123,13 @@ type loader struct {
 	text  map[string][]byte    // the same files, with secrets made unreadable
 	diags jobs.Diagnostics
 
-	functions map[string]function.Function
-	nodes     map[string]*node
-	active    []string // addresses of the nodes in evaluation, outermost first
+	functions  map[string]function.Function
+	blockTypes map[string]cty.Type // of references to blocks, by root
+	nodes      map[string]*node
+	active     []string // addresses of the nodes in evaluation, outermost first
 
 	sourceKinds extract.Kinds
+	storeKinds  store.Kinds
 
 	unread    bool // whether a file of variables is broken
 	secrets   secretValues
@@ -148,6 +154,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 	l := &loader{
 		shown: dir, dir: abs,
 		sourceKinds: o.Sources,
+		storeKinds:  o.Stores,
 		env:         map[string]string{},
 		files:       map[string]*hcl.File{},
 		text:        map[string][]byte{},
@@ -164,6 +171,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 		l.env[name] = value
 	}
 	l.functions = l.makeFunctions()
+	l.blockTypes = blockTypes(l.locationAttributes())
 	return l, nil
 }
 

@@ -15,6 +15,9 @@ import (
 	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/schemas"
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
+	"prospector/sink/store/local"
 )
 
 // minimal is a configuration with nothing more than it needs.
@@ -36,7 +39,11 @@ func load(t *testing.T, dir string, o Options) *jobs.Configuration {
 	return c
 }
 
-var ignoreBlocks = cmpopts.IgnoreTypes(jobs.Block{})
+// sameValues compares configurations apart from where they are written.
+var sameValues = cmp.Options{
+	cmpopts.IgnoreTypes(jobs.Block{}),
+	cmp.Comparer(func(a, b *store.Kind) bool { return a == b }),
+}
 
 func TestDefaults(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `
@@ -51,10 +58,10 @@ job "real" {
   sinks     = [sink.local.lake]
 }`})
 	got := load(t, dir, Options{})
-	lake := jobs.Sink{Kind: "local", Path: filepath.Join(dir, "lake")}
+	lake := jobs.Sink{Location: local.At(filepath.Join(dir, "lake"))}
 	want := &jobs.Configuration{
 		Dir:         dir,
-		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "prospector.state.json")},
+		Backend:     jobs.Backend{Location: local.At(dir), Key: "prospector.state.json"},
 		MemoryLimit: 384 << 20,
 		Jobs: []jobs.Job{{
 			TableName: "events",
@@ -70,7 +77,7 @@ job "real" {
 		}},
 		Sinks: []jobs.Sink{lake},
 	}
-	if d := cmp.Diff(want, got, ignoreBlocks); d != "" {
+	if d := cmp.Diff(want, got, sameValues); d != "" {
 		t.Error(d)
 	}
 }
@@ -145,25 +152,25 @@ output "hidden" {
 	}
 	want := &jobs.Configuration{
 		Dir:         dir,
-		Backend:     jobs.Backend{Kind: "local", Path: filepath.Join(dir, "state/here.json")},
+		Backend:     jobs.Backend{Location: local.At(filepath.Join(dir, "state")), Key: "here.json"},
 		MemoryLimit: 3 << 29,
 		Jobs: []jobs.Job{{
 			TableName: "prospect-events",
 			Source: jobs.Source{Kind: "simulator", PageSize: 10, Concurrency: 2, RequestsPerSecond: 0.5, Timeout: 90 * time.Second, MaxAttempts: 1,
 				Settings: &simulator.Settings{Seed: 1<<64 - 1, Prospects: 7, Events: 70, AsOf: time.Date(2022, 1, 10, 0, 0, 0, 0, time.UTC), FaultRate: 0.25}},
 			Prospects:   &jobs.Prospects{File: filepath.Join(dir, "crm/ids.jsonl"), Column: "id"},
-			Sinks:       []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
+			Sinks:       []jobs.Sink{{Location: gcs.At("acme-lake", "knock/events")}, {Location: local.At("/var/the lake")}},
 			Schema:      table,
 			Compression: jobs.ZSTD, TargetFileSize: 64_000_000,
 		}},
-		Sinks: []jobs.Sink{{Kind: "gcs", Bucket: "acme-lake", Prefix: "knock/events"}, {Kind: "local", Path: "/var/the lake"}},
+		Sinks: []jobs.Sink{{Location: gcs.At("acme-lake", "knock/events")}, {Location: local.At("/var/the lake")}},
 		Outputs: []jobs.Output{
 			{Name: "hidden", Value: "s", Sensitive: true},
 			{Name: "mixed", Value: map[string]any{"name": "prospect-events", "n": 1.5, "yes": true, "none": nil, "list": []any{"acme-lake", "id"}}},
 			{Name: "tables", Value: []any{"gs://acme-lake/knock/events/prospect-events", "file:///var/the%20lake/prospect-events"}},
 		},
 	}
-	if d := cmp.Diff(want, load(t, dir, Options{}), ignoreBlocks); d != "" {
+	if d := cmp.Diff(want, load(t, dir, Options{}), sameValues); d != "" {
 		t.Error(d)
 	}
 }
@@ -245,7 +252,7 @@ prospector {
 	if got.Address != "backend.gcs" || got.Attributes["bucket"].Line != 12 || got.Origin.Line != 11 {
 		t.Errorf("its block: %+v", got.Block)
 	}
-	if d := cmp.Diff(jobs.Backend{Kind: "gcs", Bucket: "acme-state", Prefix: "knock/nightly"}, got, ignoreBlocks); d != "" {
+	if d := cmp.Diff(jobs.Backend{Location: gcs.At("acme-state", "knock/nightly"), Key: "prospector.state.json"}, got, sameValues); d != "" {
 		t.Error(d)
 	}
 }

@@ -83,7 +83,7 @@ func maskExpression(out []byte, tokens hclsyntax.Tokens, i int) int {
 		hide := nesting(t.Type) == 0
 		switch t.Type {
 		case hclsyntax.TokenIdent:
-			_, root := kinds[string(t.Bytes)]
+			_, root := roots[string(t.Bytes)]
 			reference = reference || root && next == hclsyntax.TokenDot
 			hide = !reference && next != hclsyntax.TokenOParen
 		case hclsyntax.TokenDot:

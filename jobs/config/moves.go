@@ -204,7 +204,7 @@ func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddr
 	case !n.each:
 		m.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so it is one job: it is referred to without a key.", m.to.job))
 	default:
-		summary, detail := missingInstance(m.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(m.to.key)}}, l.value(m.to.job))
+		summary, detail := l.missingInstance(m.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(m.to.key)}}, l.value(m.to.job))
 		m.fail("to", summary, detail)
 	}
 	return false

@@ -120,7 +120,7 @@ removed {
 			if d := cmp.Diff(c.moved, moved); d != "" {
 				t.Error(d)
 			}
-			if d := cmp.Diff(c.removed, got.Removed, ignoreBlocks); d != "" {
+			if d := cmp.Diff(c.removed, got.Removed, sameValues); d != "" {
 				t.Error(d)
 			}
 		})

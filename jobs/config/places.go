@@ -8,7 +8,7 @@ import (
 	"prospector/jobs"
 )
 
-// checkJobs reports what is wrong with the jobs as a whole.
+// checkJobs reports tables whose places overlap or hold other files.
 func (l *loader) checkJobs(backend jobs.Backend) {
 	type place struct {
 		j job
@@ -22,7 +22,7 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 					continue
 				}
 				l.diags = append(l.diags, j.Diagnose("sinks", "Two tables in one place", fmt.Sprintf(
-					"%s in %s is %s, and %s in %s is %s (%s:%d). A table needs a place of its own, since its readers take every file below it for theirs: change the path or the prefix of one sink, or the table of one job.",
+					"%s in %s is %s, and %s in %s is %s (%s:%d). Each table needs its own place, since its readers take every file below it for the table's: change the location of one sink, or the table of one job.",
 					j.Address, t.sink, t.uri, o.j.Address, o.t.sink, o.t.uri, o.j.Origin.Filename, o.j.Origin.Line)))
 				break
 			}
@@ -32,36 +32,27 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 	}
 }
 
-// checkTable keeps what is not a table's own out of its directory.
+// checkTable reports files in a table's directory that are not the table's.
 func (l *loader) checkTable(j job, t table, backend jobs.Backend) {
 	foreign := func(what, change string) {
 		l.diags = append(l.diags, j.Diagnose("sinks", "Foreign files in a table", fmt.Sprintf(
-			"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the %s.",
+			"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the location of the %s.",
 			j.Address, t.sink, what, change)))
 	}
-	if t.bucket != "" {
-		// The state is a number of objects, all of them below the prefix.
-		where := jobs.Sink{Kind: "gcs", Bucket: backend.Bucket, Prefix: backend.Prefix}
-		if backend.Kind == "gcs" && within(where.URI(""), t.uri, "/") {
-			foreign("the state", "prefix of the sink or that of the backend")
+	if t.dir != "" {
+		if within(l.dir, t.dir, string(filepath.Separator)) {
+			foreign("the configuration", "sink")
 		}
-		return
-	}
-	others := map[string]string{"the configuration": l.dir}
-	if backend.Kind == "local" {
-		others["the state"] = backend.Path
-	}
-	if j.Prospects != nil && j.Prospects.File != "-" {
-		others["the list of prospects"] = j.Prospects.File
-	}
-	for _, what := range sortedKeys(others) {
-		if within(others[what], t.path, string(filepath.Separator)) {
-			foreign(what, "path of the sink")
+		if p := j.Prospects; p != nil && p.File != "-" && within(p.File, t.dir, string(filepath.Separator)) {
+			foreign("the list of prospects", "sink")
 		}
+	}
+	if backend.Kind != nil && within(backend.URI(backend.Key), t.uri, "/") {
+		foreign("the state", "sink or of the backend")
 	}
 }
 
-// within reports whether a path is another or lies below it.
+// within reports whether a path equals root or is below it.
 func within(path, root, separator string) bool {
 	return strings.HasPrefix(path+separator, strings.TrimSuffix(root, separator)+separator)
 }

@@ -135,28 +135,34 @@ func (s scope) known() bool {
 	return true
 }
 
-// kind is one root of references.
-type kind struct {
-	steps   int // names that follow the root
+// root describes the references that begin with one word, such as var.
+type root struct {
+	steps   int // names that follow the word
 	noun    string
 	example string
-	// object is what a reference yields, or NilType where it is any value.
-	object cty.Type
 }
 
-var kinds = map[string]kind{
-	"var":   {1, "variable", "a variable is referred to as var.NAME", cty.NilType},
-	"local": {1, "local value", "a local value is referred to as local.NAME", cty.NilType},
-	"source": {2, "source", "a source is referred to by its type and name, such as source.knock.production",
-		object("id", "type", "name", "endpoint")},
-	"prospects": {1, "list of prospects", "a list of prospects is referred to by its name, such as prospects.crm",
-		object("id", "name", "file", "column")},
-	"sink": {2, "sink", "a sink is referred to by its type and name, such as sink.local.lake",
-		object("id", "type", "name", "path", "bucket", "prefix", "uri")},
-	"schema": {1, "schema", "a schema is referred to by its name, such as schema.prospect_events",
-		object("id", "name")},
-	"job": {1, "job", "a job is referred to by its name, such as job.prospect_events", cty.Object(map[string]cty.Type{
-		"id": cty.String, "name": cty.String, "table": cty.String, "uris": cty.List(cty.String)})},
+var roots = map[string]root{
+	"var":       {1, "variable", "a variable is referred to as var.NAME"},
+	"local":     {1, "local value", "a local value is referred to as local.NAME"},
+	"source":    {2, "source", "a source is referred to by its type and name, such as source.knock.production"},
+	"prospects": {1, "list of prospects", "a list of prospects is referred to by its name, such as prospects.crm"},
+	"sink":      {2, "sink", "a sink is referred to by its type and name, such as sink.local.lake"},
+	"schema":    {1, "schema", "a schema is referred to by its name, such as schema.prospect_events"},
+	"job":       {1, "job", "a job is referred to by its name, such as job.prospect_events"},
+}
+
+// blockTypes returns the types of references to blocks, by root. The attributes are
+// those that the location of a sink can have.
+func blockTypes(location []string) map[string]cty.Type {
+	return map[string]cty.Type{
+		"source":    object("id", "type", "name", "endpoint"),
+		"prospects": object("id", "name", "file", "column"),
+		"sink":      object(append([]string{"id", "type", "name", "uri"}, location...)...),
+		"schema":    object("id", "name"),
+		"job": cty.Object(map[string]cty.Type{
+			"id": cty.String, "name": cty.String, "table": cty.String, "uris": cty.List(cty.String)}),
+	}
 }
 
 func object(attributes ...string) cty.Type {
@@ -185,15 +191,15 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 		}
 		return []string{root}, v
 	}
-	k, ok := kinds[root]
+	k, ok := roots[root]
 	if !ok {
 		if detail := elsewhere[root]; detail != "" {
 			return fail("Unknown reference", detail)
 		}
-		roots := append(sortedKeys(kinds), sortedKeys(local)...)
-		slices.Sort(roots)
-		detail := fmt.Sprintf("There is no %q to refer to: expressions know %s.", root, strings.Join(roots, ", "))
-		if suggestion := nearest(root, roots); suggestion != "" {
+		known := append(sortedKeys(roots), sortedKeys(local)...)
+		slices.Sort(known)
+		detail := fmt.Sprintf("There is no %q to refer to: expressions know %s.", root, strings.Join(known, ", "))
+		if suggestion := nearest(root, known); suggestion != "" {
 			detail += didYouMean(suggestion)
 		} else if len(t) == 1 {
 			detail += " A text stands in double quotes."
@@ -221,8 +227,8 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 			return fail("Unknown instance", fmt.Sprintf("%s has no for_each, so it is one job: it is referred to without a key.", target))
 		}
 	}
-	if !n.each && k.object != cty.NilType {
-		if detail := missing(target, t[len(path):], k.object); detail != "" {
+	if ty, ok := l.blockTypes[root]; ok && !n.each {
+		if detail := missing(target, t[len(path):], ty); detail != "" {
 			return fail("Unknown attribute", detail)
 		}
 	}
@@ -233,7 +239,7 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 	}
 	v := l.value(target)
 	if n.each {
-		if summary, detail := missingInstance(target, t[len(path):], v); detail != "" {
+		if summary, detail := l.missingInstance(target, t[len(path):], v); detail != "" {
 			return fail(summary, detail)
 		}
 	}
@@ -286,7 +292,7 @@ func (l *loader) unknown(target, root string) string {
 		return fmt.Sprintf("%s is not declared.%s", target, didYouMean(suggestion))
 	}
 	if len(declared) == 0 {
-		return fmt.Sprintf("%s is not declared, nor is any other %s.", target, kinds[root].noun)
+		return fmt.Sprintf("%s is not declared, nor is any other %s.", target, roots[root].noun)
 	}
 	return fmt.Sprintf("%s is not declared. There is %s.", target, listed(declared))
 }

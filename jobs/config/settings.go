@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,67 +11,109 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"prospector/internal/attribute"
 	"prospector/jobs"
+	"prospector/sink/store"
 )
 
-// stateFile is where the state is kept unless the configuration says otherwise.
-const stateFile = "prospector.state.json"
+// stateName is the name of the state unless the configuration sets another one.
+const stateName = "prospector.state.json"
 
 // settings reads the prospector block, which may be missing.
 func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
-	backend := &into.Backend
-	*backend = jobs.Backend{Block: jobs.Block{Address: "backend.local"}, Kind: "local", Path: l.absolute(stateFile)}
+	into.Backend = l.defaultBackend()
 	into.MemoryLimit = jobs.DefaultMemoryLimit
 	if len(blocks) == 0 {
 		return
 	}
 	for _, extra := range blocks[1:] {
-		l.fail(extra.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("The prospector block is declared already, at %s:%d. Make one of the two.",
+		l.fail(extra.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("The prospector block is already declared, at %s:%d. Merge the two blocks.",
 			blocks[0].DefRange.Filename, blocks[0].DefRange.Start.Line))
 	}
 	b := l.open(blocks[0], "prospector", []string{"required_version", "memory_limit"}, hcl.BlockHeaderSchema{Type: "backend", LabelNames: []string{"type"}})
-	var constraint string
-	if b.text("required_version", &constraint) {
-		ok, err := satisfies(jobs.Version, constraint)
-		switch {
-		case err != nil:
-			b.fail("required_version", "Invalid version constraint", b.quote("required_version", err.Error())+
-				`. A constraint is one or more, separated by commas, of an operator (=, !=, >, >=, <, <=, ~>) and a version, such as ">= 0.1.0".`)
-		case !ok:
-			b.fail("required_version", "Unsupported prospector version", fmt.Sprintf(
-				"The configuration requires %s, and this is prospector %s. Use another prospector, or, if you are sure, change the constraint.",
-				b.quote("required_version", fmt.Sprintf("%q", constraint)), jobs.Version))
-		}
-	}
+	b.requiredVersion()
 	b.size("memory_limit", 64<<20, 1<<40, &into.MemoryLimit)
 	for i, hb := range b.blocks {
 		if i > 0 {
-			l.fail(hb.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("A backend is declared already, at %s:%d. The state has one place.",
+			l.fail(hb.DefRange, "prospector", "Duplicate declaration", fmt.Sprintf("A backend is already declared, at %s:%d. Keep one of the two.",
 				b.blocks[0].DefRange.Filename, b.blocks[0].DefRange.Start.Line))
 			continue
 		}
-		switch kind := hb.Labels[0]; kind {
-		case "local":
-			local := l.open(hb, "backend.local", []string{"path"})
-			local.path("path", &backend.Path)
-			backend.Block = local.Block
-		case "gcs":
-			remote := l.open(hb, "backend.gcs", []string{"bucket", "prefix"})
-			remote.require(map[string]string{"bucket": `the name of a bucket, such as "acme-state"`})
-			*backend = jobs.Backend{Block: remote.Block, Kind: "gcs"}
-			remote.bucket(&backend.Bucket)
-			remote.prefix(&backend.Prefix)
-		default:
-			l.fail(hb.LabelRanges[0], "backend."+kind, "Unknown backend type", fmt.Sprintf(`There is no backend of type %q, only "local" and "gcs".%s`,
-				kind, didYouMean(nearest(kind, []string{"local", "gcs"}))))
+		l.backend(hb, &into.Backend)
+	}
+}
+
+// defaultBackend is a file in the working directory.
+func (l *loader) defaultBackend() jobs.Backend {
+	i := slices.IndexFunc(l.storeKinds, func(k *store.Kind) bool { return k.Directory != "" })
+	if i < 0 {
+		return jobs.Backend{}
+	}
+	kind := l.storeKinds[i]
+	b := jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}}
+	b.Address = "backend." + kind.Name
+	l.placeState(&b)
+	return b
+}
+
+// backend reads a backend block.
+func (l *loader) backend(hb *hcl.Block, into *jobs.Backend) {
+	address := "backend." + hb.Labels[0]
+	kind := l.storeKind(hb, address)
+	if kind == nil {
+		return
+	}
+	*into = jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}}
+	attributes := into.Settings.Attributes()
+	for i, a := range attributes {
+		if a.Name == kind.Directory {
+			attributes[i].Required = "" // see placeState
 		}
+	}
+	b := l.open(hb, address, attribute.Names(attributes))
+	b.decode(attributes)
+	into.Block = b.Block
+	l.placeState(into)
+}
+
+// placeState sets the key of a backend. On this machine the path of a backend is
+// that of the state's file, and it has a default. Elsewhere the state has a fixed
+// name in the place.
+func (l *loader) placeState(b *jobs.Backend) {
+	b.Key = stateName
+	for _, a := range b.Settings.Attributes() {
+		if a.Name == b.Kind.Directory {
+			path := a.Value.(*attribute.Path)
+			file := cmp.Or(string(*path), l.absolute(stateName))
+			*path, b.Key = attribute.Path(filepath.Dir(file)), filepath.Base(file)
+		}
+	}
+}
+
+// requiredVersion reports that this version of prospector is not one that the
+// configuration accepts.
+func (b *block) requiredVersion() {
+	const name = "required_version"
+	var constraint string
+	if !b.text(name, &constraint) {
+		return
+	}
+	ok, err := satisfies(jobs.Version, constraint)
+	switch {
+	case err != nil:
+		b.fail(name, "Invalid version constraint", b.quote(name, err.Error())+
+			`. A constraint is one or more, separated by commas, of an operator (=, !=, >, >=, <, <=, ~>) and a version, such as ">= 0.1.0".`)
+	case !ok:
+		b.fail(name, "Unsupported prospector version", fmt.Sprintf(
+			"The configuration requires %s, and this is prospector %s. Use another version of prospector, or change the constraint if you are sure.",
+			b.quote(name, strconv.Quote(constraint)), jobs.Version))
 	}
 }
 
 var versionTerm = regexp.MustCompile(`^(=|!=|>|>=|<|<=|~>)?\s*(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?$`)
 
-// satisfies holds a MAJOR.MINOR.PATCH version against a list of constraints.
-// "~> 0.1" allows what is below 1.0, "~> 0.1.0" what is below 0.2.0.
+// satisfies reports whether a MAJOR.MINOR.PATCH version meets a list of
+// constraints. "~> 0.1" allows versions below 1.0, "~> 0.1.0" versions below 0.2.0.
 func satisfies(version, constraints string) (bool, error) {
 	have, _ := parseVersion(strings.Split(version, "."))
 	all := true
@@ -101,7 +145,7 @@ func satisfies(version, constraints string) (bool, error) {
 	return all, nil
 }
 
-// parseVersion gives three numbers, and how many of them were there.
+// parseVersion returns three numbers, and how many of them were present.
 func parseVersion(parts []string) (numbers []int, given int) {
 	numbers = make([]int, 3)
 	for i, part := range parts {

@@ -23,6 +23,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/schemas"
 	"prospector/sink"
+	"prospector/sink/store/local"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -508,7 +509,7 @@ func TestSecondSink(t *testing.T) {
 	h.apply()
 	before := snapshot(t, h.root())
 	second := filepath.Join(h.dir, "second")
-	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.second"}, Kind: "local", Path: second})
+	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.second"}, Location: local.At(second)})
 	h.apply()
 	if diff := cmp.Diff(h.lake(h.root()), h.lake(second)); diff != "" {
 		t.Errorf("the sinks differ:\n%s", diff)

@@ -30,9 +30,9 @@ func TestGCS(t *testing.T) {
 
 	h := newHouse(t)
 	h.stores["gcs"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
-		return gcs.Open(ctx, s.Bucket, s.Prefix, gcs.Options{Client: []option.ClientOption{option.WithHTTPClient(server.HTTPClient())}})
+		return gcs.Open(ctx, s.Settings.(*gcs.Settings).Bucket, s.Settings.(*gcs.Settings).Prefix, gcs.Options{Client: []option.ClientOption{option.WithHTTPClient(server.HTTPClient())}})
 	}
-	bucket := jobs.Sink{Block: jobs.Block{Address: "sink.gcs.lake"}, Kind: "gcs", Bucket: "acme-lake", Prefix: "knock"}
+	bucket := jobs.Sink{Block: jobs.Block{Address: "sink.gcs.lake"}, Location: gcs.At("acme-lake", "knock")}
 	h.job().Sinks = []jobs.Sink{bucket, h.job().Sinks[0]} // the bucket is what rows are merged with
 	world := knocksim.Options{Seed: 2, Prospects: 30, Events: 300, AsOf: nightOf(20)}
 	h.simulate(world)
@@ -48,7 +48,7 @@ func TestGCS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	root := h.job().Sinks[1].Path
+	root := directory(h.job().Sinks[1])
 	remote, here := make(map[string]uint32), make(map[string]uint32)
 	for entry, err := range opened.List(t.Context(), "prospect_events/") {
 		if err != nil {

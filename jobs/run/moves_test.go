@@ -199,7 +199,7 @@ func TestMovesSettle(t *testing.T) {
 			t.Parallel()
 			m := &movers{mortalHouse: newMortalHouse(t), rng: rand.New(rand.NewPCG(seed, 9))}
 			if seed%2 == 1 {
-				second := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(m.dir, "two")}
+				second := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Location: local.At(filepath.Join(m.dir, "two"))}
 				m.job().Sinks = append(m.job().Sinks, second)
 			}
 			m.job().TargetFileSize = int64(seed % 3) // of 1 or 2 bytes: each row has a file of its own
@@ -274,7 +274,7 @@ func (m *movers) disturbed(repartition bool) {
 func (m *movers) settled() {
 	for _, sink := range m.job().Sinks {
 		times := make(map[string]int)
-		m.eachFile(sink.Path, func(_ string, batch arrow.Record) {
+		m.eachFile(directory(sink), func(_ string, batch arrow.Record) {
 			for i := range int(batch.NumRows()) {
 				times[strings.Clone(batch.Column(0).(*array.String).Value(i))]++
 			}

@@ -14,6 +14,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/sink/store/local"
 )
 
 // at is an event of the 13th at that hour, so all of them are in one partition.
@@ -155,7 +156,7 @@ func TestPartsDrift(t *testing.T) {
 						h := newMortalHouse(t)
 						h.job().TargetFileSize = 1
 						if sinks == 2 {
-							h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(h.dir, "two")})
+							h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Location: local.At(filepath.Join(h.dir, "two"))})
 						}
 						h.events(append(all, on(20, "x"))...)
 						if err := h.run(1<<40, true); err != nil {

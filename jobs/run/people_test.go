@@ -20,6 +20,7 @@ import (
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/schemas"
+	"prospector/sink/store/local"
 )
 
 // people has the source serve the events of several prospects, each on one page.
@@ -320,7 +321,7 @@ func testErase(t *testing.T, target int64) {
 	h := newHouse(t)
 	h.job().TargetFileSize = target
 	h.job().Compression = jobs.Uncompressed // so that bytes can be searched
-	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Kind: "local", Path: filepath.Join(h.dir, "copy")})
+	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Location: local.At(filepath.Join(h.dir, "copy"))})
 	traces := func() (found []string) {
 		err := filepath.WalkDir(h.dir, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Base(path) == "prospects.txt" { // which is the user's

@@ -27,7 +27,7 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			one := h.job().Sinks[0]
-			two := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(h.dir, "two")}
+			two := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Location: local.At(filepath.Join(h.dir, "two"))}
 			h.job().Sinks = []jobs.Sink{one, two}
 			if name == "the first sink is new" {
 				h.job().Sinks = []jobs.Sink{two}
@@ -35,14 +35,14 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 			h.events(`{`+created+`}`, unusable)
 			h.apply()
 			h.job().Sinks = []jobs.Sink{one, two}
-			first := filepath.Join(one.Path, plan.QuarantineKey("prospect_events"))
+			first := filepath.Join(directory(one), plan.QuarantineKey("prospect_events"))
 			if err := os.Remove(first); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
 			h.ask(h.api().Endpoint, "2") // who is another prospect
 			h.apply()
 			for _, sink := range h.job().Sinks {
-				if text := readAll(t, filepath.Join(sink.Path, plan.QuarantineKey("prospect_events"))); !strings.Contains(text, "no time") {
+				if text := readAll(t, filepath.Join(directory(sink), plan.QuarantineKey("prospect_events"))); !strings.Contains(text, "no time") {
 					t.Errorf("the quarantine of %s is %q", sink.Address, text)
 				}
 			}
@@ -86,7 +86,7 @@ func TestRenamedSink(t *testing.T) {
 	h.events(`{`+created+`}`, unusable)
 	h.apply()
 	before := snapshot(t, h.root())
-	h.job().Sinks = []jobs.Sink{{Block: jobs.Block{Address: "sink.local.other"}, Kind: "local", Path: h.root()}}
+	h.job().Sinks = []jobs.Sink{{Block: jobs.Block{Address: "sink.local.other"}, Location: local.At(h.root())}}
 	if p := h.apply(); !p.Summary().Empty() || p.Empty() || len(p.Jobs[0].Found.Renamed) != 1 {
 		t.Errorf("the plan is %+v, renamed are %v", p.Summary(), p.Jobs[0].Found.Renamed)
 	}
@@ -107,22 +107,22 @@ func TestSwappedSinks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			one := h.job().Sinks[0]
-			two := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Kind: "local", Path: filepath.Join(h.dir, "two")}
+			two := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Location: local.At(filepath.Join(h.dir, "two"))}
 			if h.job().Sinks = []jobs.Sink{one, two}; name == "shifted" {
 				h.job().Sinks = []jobs.Sink{one}
 			}
 			h.events(moving(1, 1))
 			h.apply()
-			one.Path, two.Path = two.Path, one.Path
+			one.Location, two.Location = two.Location, one.Location
 			h.job().Sinks = []jobs.Sink{one, two}
-			before := snapshot(t, two.Path)
+			before := snapshot(t, directory(two))
 			if p := h.apply(); p.Summary().Destroy > 0 || len(p.Jobs[0].Found.AbandonedURIs) > 0 || len(p.Jobs[0].Found.Renamed) == 0 {
 				t.Errorf("the plan is %+v, left are %v, renamed %v", p.Summary(), p.Jobs[0].Found.AbandonedURIs, p.Jobs[0].Found.Renamed)
 			}
-			if diff := cmp.Diff(before, snapshot(t, two.Path)); diff != "" {
+			if diff := cmp.Diff(before, snapshot(t, directory(two))); diff != "" {
 				t.Errorf("files were touched:\n%s", diff)
 			}
-			if p := h.apply(); !p.Empty() || len(h.lake(one.Path)) != 1 || len(h.lake(two.Path)) != 1 {
+			if p := h.apply(); !p.Empty() || len(h.lake(directory(one))) != 1 || len(h.lake(directory(two))) != 1 {
 				t.Errorf("the next plan is %+v", p.Summary())
 			}
 		})
@@ -138,7 +138,7 @@ func TestMovedSink(t *testing.T) {
 	owned := readAll(t, filepath.Join(h.dir, "prospector.state.json"))
 	former := h.root()
 	h.job().Sinks = []jobs.Sink{h.job().Sinks[0]}
-	h.job().Sinks[0].Path = filepath.Join(h.dir, "elsewhere")
+	h.job().Sinks[0].Location = local.At(filepath.Join(h.dir, "elsewhere"))
 
 	h.options.Mode = plan.RefreshOnly
 	if p := h.apply(); !p.Empty() {

@@ -46,10 +46,16 @@ type house struct {
 	now     func() time.Time
 }
 
+// directory returns the root of a sink on this machine.
+func directory(s jobs.Sink) string {
+	path, _ := s.Directory()
+	return path
+}
+
 func newHouse(t testing.TB) *house {
 	dir := t.TempDir()
 	return &house{TB: t, dir: dir, now: time.Now, stores: map[string]func(context.Context, jobs.Sink) (store.Store, error){
-		"local": func(_ context.Context, s jobs.Sink) (store.Store, error) { return local.Open(s.Path) },
+		"local": func(_ context.Context, s jobs.Sink) (store.Store, error) { return local.Open(directory(s)) },
 	}, config: &jobs.Configuration{
 		Dir: dir,
 		Jobs: []jobs.Job{{
@@ -58,7 +64,7 @@ func newHouse(t testing.TB) *house {
 				Block: jobs.Block{Address: "source.knock.test"}, Kind: "knock", Settings: new(knock.Settings),
 				PageSize: 100, Concurrency: 4, Timeout: time.Minute, MaxAttempts: 6,
 			},
-			Sinks:       []jobs.Sink{{Block: jobs.Block{Address: "sink.local.lake"}, Kind: "local", Path: filepath.Join(dir, "lake")}},
+			Sinks:       []jobs.Sink{{Block: jobs.Block{Address: "sink.local.lake"}, Location: local.At(filepath.Join(dir, "lake"))}},
 			Schema:      schemas.KnockEvents(),
 			Compression: jobs.Snappy,
 		}},
@@ -116,7 +122,7 @@ func (h *house) openWith(ctx context.Context, files store.Store, backend Backend
 		Config: h.config, DataDir: filepath.Join(h.dir, ".prospector"), Backend: backend,
 		Sources: extract.Kinds{knock.Kind, simulator.Kind},
 		OpenSink: func(ctx context.Context, s jobs.Sink) (store.Store, error) {
-			return h.stores[s.Kind](ctx, s)
+			return h.stores[s.Kind.Name](ctx, s)
 		},
 		Observer: &h.observed, Now: h.now, Stdin: strings.NewReader(""), WorkDir: files,
 	}, "apply")
@@ -199,7 +205,7 @@ func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)
 	}
 }
 
-func (h *house) root() string { return h.job().Sinks[0].Path }
+func (h *house) root() string { return directory(h.job().Sinks[0]) }
 
 // rows are all rows of the lake, as text, by event id.
 func (h *house) rows() map[string]map[string]string { return h.rowsIn(0) }
@@ -208,7 +214,7 @@ func (h *house) rows() map[string]map[string]string { return h.rowsIn(0) }
 func (h *house) rowsIn(sink int) map[string]map[string]string {
 	h.Helper()
 	out := make(map[string]map[string]string)
-	h.eachFile(h.job().Sinks[sink].Path, func(key string, batch arrow.Record) {
+	h.eachFile(directory(h.job().Sinks[sink]), func(key string, batch arrow.Record) {
 		for i := range int(batch.NumRows()) {
 			row := map[string]string{"": key}
 			for c, field := range batch.Schema().Fields() {

@@ -50,7 +50,7 @@ func warned(warnings jobs.Diagnostics, summary string) (detail string) {
 // inSink are the tombstones of a sink.
 func (h *house) inSink(i int) tombstone.Set {
 	h.Helper()
-	files, err := local.Open(h.job().Sinks[i].Path)
+	files, err := local.Open(directory(h.job().Sinks[i]))
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestTombstones(t *testing.T) {
 	events := map[string][]string{"alice": {on(1, "a1"), on(2, "a2")}, "bob": {on(1, "b1"), on(3, "b3")}, "carol": {on(2, "c2")}}
 	bodies := []string{"b1", "b3", "c2"}
 	copyOf := func(h *house, i int) string {
-		return filepath.Join(h.job().Sinks[i].Path, filepath.FromSlash(tombstone.Key))
+		return filepath.Join(directory(h.job().Sinks[i]), filepath.FromSlash(tombstone.Key))
 	}
 	for _, test := range []struct {
 		name     string
@@ -109,12 +109,12 @@ func TestTombstones(t *testing.T) {
 		}},
 		{name: "those of a sink are another state's", happens: func(h *house, _ string) {
 			h.must(os.Remove(copyOf(h, 0)))
-			files, err := local.Open(h.job().Sinks[0].Path)
+			files, err := local.Open(directory(h.job().Sinks[0]))
 			h.must(err)
 			h.must(tombstone.Write(h.Context(), files, tombstone.Set{}.Add("another lineage", "dave")))
 		}},
 		{name: "the job gets another sink", happens: func(h *house, _ string) {
-			h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.third"}, Kind: "local", Path: filepath.Join(h.dir, "third")})
+			h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.third"}, Location: local.At(filepath.Join(h.dir, "third"))})
 		}},
 		{name: "the job is forgotten", happens: func(h *house, _ string) {
 			s := h.state()
@@ -123,7 +123,7 @@ func TestTombstones(t *testing.T) {
 			text, err := state.Encode(s)
 			h.must(err)
 			h.must(os.WriteFile(h.stateFile(), text, 0o600))
-			h.must(errors.Join(os.RemoveAll(filepath.Join(h.root(), "prospect_events")), os.RemoveAll(filepath.Join(h.job().Sinks[1].Path, "prospect_events"))))
+			h.must(errors.Join(os.RemoveAll(filepath.Join(h.root(), "prospect_events")), os.RemoveAll(filepath.Join(directory(h.job().Sinks[1]), "prospect_events"))))
 		}},
 		{name: "everything is destroyed", happens: func(h *house, _ string) {
 			h.options = PlanOptions{Mode: plan.Destroy}
@@ -133,7 +133,7 @@ func TestTombstones(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Kind: "local", Path: filepath.Join(h.dir, "copy")})
+			h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Location: local.At(filepath.Join(h.dir, "copy"))})
 			h.people(events)
 			h.apply()
 			before := readAll(t, h.stateFile())
@@ -259,7 +259,7 @@ func TestEraseKilled(t *testing.T) {
 	ended := false
 	for lives := int64(1); !ended; lives++ {
 		h := newMortalHouse(t)
-		h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Kind: "local", Path: filepath.Join(h.dir, "copy")})
+		h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Location: local.At(filepath.Join(h.dir, "copy"))})
 		h.people(events)
 		h.must(h.run(1<<40, true))
 		before := len(h.rowsIn(0)) + len(h.rowsIn(1))

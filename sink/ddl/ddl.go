@@ -1,53 +1,73 @@
-// Package ddl writes the SQL by which readers see a table of the lake: an
-// external table in BigQuery, a view in DuckDB, a table in Spark's catalog.
+// Package ddl writes the SQL that makes a table of the lake known to a query
+// engine: an external table in BigQuery, a view in DuckDB, a table in Spark's
+// catalog.
 //
-// It only writes text: it connects to nothing, and does not look whether the
-// lake holds anything yet.
+// It only writes text. It connects to nothing, and does not check whether the lake
+// holds anything yet.
 package ddl
 
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"path"
+	"maps"
+	"slices"
 	"strings"
 
 	"prospector/internal/terminal"
 	"prospector/schemas"
 )
 
-// ErrLocation says that the engine cannot read a table where this one is.
-var ErrLocation = errors.New("the table is out of the engine's reach")
+// ErrLocation means that an engine cannot read a table from where it is.
+var ErrLocation = errors.New("the engine cannot read the table there")
 
-// ErrDataset says that a text does not name a BigQuery data set.
+// ErrDataset means that a text does not name a BigQuery data set.
 var ErrDataset = errors.New("not a BigQuery data set")
 
-// Options say which table is meant and where it is.
+// Options describe a table and its location.
 type Options struct {
 	Table schemas.Table
-	// Name is the name that readers use: the job's.
+	// Name is the name that readers use: the name of the job's table.
 	Name string
-	// URI is where the table's partitions begin, as a store names it:
-	// gs://bucket/prefix/job, or file:///lake/job with percent-encoding.
-	URI string
-	// Dataset is BigQuery's "project.dataset", as CheckDataset accepts it; a
-	// placeholder stands for "".
+	// Root is how the engine names the directory of the table's partitions, such as
+	// gs://bucket/prefix/job or /lake/job.
+	Root string
+	// Setup is what the engine needs in order to read Root, in lines for people.
+	Setup []string
+	// Dataset is BigQuery's "project.dataset", as CheckDataset accepts it. If it is
+	// empty, the statement has a placeholder.
 	Dataset string
 	// RequireFilter makes BigQuery refuse queries that would read every
 	// partition.
 	RequireFilter bool
 }
 
-// encoded tells readers of sink.EncodeValue.
-const encoded = "-- %s holds letters, digits and _.- as they came; any other byte is _xHH_, in hexadecimal.\n"
+// dialects holds the function that writes each dialect.
+var dialects = map[string]func(Options) (string, error){"bigquery": BigQuery, "duckdb": DuckDB, "spark": Spark}
 
-// BigQuery gives the statement that creates an external table over the lake,
-// with every column and its type, or ErrLocation when it is not in Google Cloud
-// Storage.
+// Dialects returns the names of the dialects in ascending order.
+func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
+
+// Write returns the statements of one of the dialects.
+func Write(dialect string, o Options) (string, error) {
+	write, ok := dialects[dialect]
+	if !ok {
+		return "", fmt.Errorf("there is no SQL dialect %q", dialect)
+	}
+	return write(o)
+}
+
+// encoded describes sink.EncodeValue.
+const encoded = "-- %s holds letters, digits and _.- unchanged; any other byte is _xHH_, in hexadecimal.\n"
+
+// BigQuery returns the statement that creates an external table over the lake,
+// with every column and its type.
 func BigQuery(o Options) (string, error) {
-	root, err := bucketPath(o.URI)
+	root, err := o.root()
 	if err != nil {
 		return "", err
+	}
+	if _, path, _ := strings.Cut(root, "://"); strings.Contains(path, "*") || strings.Contains(path, "//") {
+		return "", fmt.Errorf("%w: %q has an asterisk or an empty segment", ErrLocation, root)
 	}
 	if o.Dataset == "" {
 		o.Dataset = "project.dataset"
@@ -56,11 +76,11 @@ func BigQuery(o Options) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString(o.note())
+	b.WriteString(o.notes())
 	fmt.Fprintf(&b, "CREATE OR REPLACE EXTERNAL TABLE %s (\n", backticks(o.Dataset+"."+o.Name))
 	for i, c := range o.Table.Columns {
-		// Descriptions are comments: that columns of external tables take options
-		// is not documented.
+		// Descriptions are comments, since BigQuery does not document that columns of
+		// external tables take options.
 		if c.Type == schemas.JSON {
 			c.Description = "JSON, which PARSE_JSON reads. " + c.Description
 		}
@@ -83,32 +103,18 @@ func BigQuery(o Options) (string, error) {
 	return b.String(), nil
 }
 
-// DuckDB gives the statement that creates a view over the lake, its columns in
-// the order of the files and the partition keys last.
+// DuckDB returns the statement that creates a view over the lake, with its columns
+// in the order of the files and the partition keys last.
 func DuckDB(o Options) (string, error) {
-	var b strings.Builder
-	var root string
-	switch scheme, _, _ := strings.Cut(o.URI, "://"); scheme {
-	case "gs":
-		var err error
-		if root, err = bucketPath(o.URI); err != nil {
-			return "", err
-		}
-		b.WriteString("-- DuckDB reads gs:// with its httpfs extension and an HMAC key of the bucket:\n" +
-			"--   INSTALL httpfs; LOAD httpfs;\n" +
-			"--   CREATE SECRET (TYPE gcs, KEY_ID '…', SECRET '…');\n")
-	case "file":
-		var err error
-		if root, err = localPath(o.URI); err != nil {
-			return "", err
-		}
-	default:
-		return "", fmt.Errorf("%w: DuckDB reads file:// and gs://, not %q", ErrLocation, o.URI)
+	root, err := o.root()
+	if err != nil {
+		return "", err
 	}
 	if strings.Contains(root, `\`) {
-		return "", fmt.Errorf("%w: DuckDB takes the backslash in %q for a slash; move the lake", ErrLocation, root)
+		return "", fmt.Errorf("%w: DuckDB reads the backslash in %q as a slash; move the lake", ErrLocation, root)
 	}
-	b.WriteString(o.note())
+	var b strings.Builder
+	b.WriteString(o.notes())
 	fmt.Fprintf(&b, "CREATE OR REPLACE VIEW %s AS\nSELECT\n", doubleQuotes(o.Name))
 	columns := o.Table.All()
 	for i, c := range columns {
@@ -128,50 +134,37 @@ func DuckDB(o Options) (string, error) {
 	return b.String(), nil
 }
 
-// Spark gives the statements that create an external table over the lake, and
-// make it have the partitions that the lake has. They can be repeated; the second
-// one is to be run again whenever the lake has changed.
+// Spark returns the statements that create an external table over the lake and
+// give it the lake's partitions. They can be repeated. The second statement must be
+// repeated whenever the lake has changed.
 //
-// A table, and not a view of the files: a view's columns and partition keys would
-// be inferred from what is there on the day (an event type 2022 makes event_type
-// an INT), it is gone with the session, and it looks at the directories only
-// once. A table's types are declared, and REPAIR TABLE … SYNC PARTITIONS, of
-// Spark 3.2 and later, adds new partitions, forgets those that are gone, and
-// rereads the lists of files; until then, a query that comes to a file that is
-// gone fails. RECOVER PARTITIONS would only add. The table is never dropped here,
-// for somebody's own table may have its name.
+// The statements create a table and not a view of the files. A view would infer its
+// columns and partition keys from the files of the day (an event type 2022 makes
+// event_type an INT). It would end with the session, and would list the directories
+// only once. A table's types are declared. REPAIR TABLE … SYNC PARTITIONS, of Spark
+// 3.2 and later, adds new partitions, removes those that are gone, and re-reads the
+// lists of files; until then, a query fails when it comes to a file that is gone.
+// RECOVER PARTITIONS would only add. The statements never drop the table, since it
+// may be another one that happens to have the same name.
 //
-// The table's name is the job's with "_" for "-", as Spark takes nothing but
-// letters, digits and underscores.
+// The table's name is the job's with "_" for "-", since Spark accepts only letters,
+// digits and underscores.
 func Spark(o Options) (string, error) {
-	var b strings.Builder
-	var root string
-	switch scheme, _, _ := strings.Cut(o.URI, "://"); scheme {
-	case "gs":
-		var err error
-		if root, err = bucketPath(o.URI); err != nil {
-			return "", err
-		}
-		b.WriteString("-- Spark reads gs:// with the Cloud Storage connector for Hadoop on its class path.\n")
-	case "file":
-		path, err := localPath(o.URI)
-		if err != nil {
-			return "", err
-		}
-		root = "file://" + path // not percent-encoded: Hadoop does not decode it
-	default:
-		return "", fmt.Errorf("%w: Spark reads file:// and gs://, not %q", ErrLocation, o.URI)
+	root, err := o.root()
+	if err != nil {
+		return "", err
 	}
 	if strings.Contains(root, "${") {
-		return "", fmt.Errorf("%w: Spark takes the ${ in %q for a variable; move the lake", ErrLocation, root)
+		return "", fmt.Errorf("%w: Spark reads the ${ in %q as a variable; move the lake", ErrLocation, root)
 	}
-	b.WriteString(o.note())
+	var b strings.Builder
+	b.WriteString(o.notes())
 	name := backquotes(strings.ReplaceAll(o.Name, "-", "_"))
 	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (\n", name)
 	columns := o.Table.All()
 	for i, c := range columns {
-		// Descriptions are comments: a metastore keeps column comments in a column
-		// of its own database, which may be too short or know other letters.
+		// Descriptions are comments, since a metastore keeps column comments in its
+		// own database, where the column may be too short or have another encoding.
 		b.WriteString("  " + backquotes(c.Name) + " " + sparkTypes[c.Type] + described(separator(i, len(columns)), c))
 	}
 	keys := make([]string, len(o.Table.PartitionBy))
@@ -189,49 +182,30 @@ MSCK REPAIR TABLE %s SYNC PARTITIONS;
 	return b.String(), nil
 }
 
-// note says how text partition keys read.
-func (o Options) note() string {
-	for _, c := range o.Table.PartitionBy {
-		if c.Type == schemas.String {
-			return fmt.Sprintf(encoded, c.Name)
-		}
+// notes returns the comments that precede a statement: what the engine needs, and
+// how partition keys of text are encoded.
+func (o Options) notes() string {
+	var b strings.Builder
+	for _, line := range o.Setup {
+		b.WriteString("-- " + line + "\n")
 	}
-	return ""
+	text := func(c schemas.Column) bool { return c.Type == schemas.String }
+	if i := slices.IndexFunc(o.Table.PartitionBy, text); i >= 0 {
+		fmt.Fprintf(&b, encoded, o.Table.PartitionBy[i].Name)
+	}
+	return b.String()
 }
 
-// bucketPath gives the URI of a place in Google Cloud Storage without a slash
-// at its end.
-func bucketPath(uri string) (string, error) {
-	rest, ok := strings.CutPrefix(uri, "gs://")
-	if !ok {
-		return "", fmt.Errorf("%w: BigQuery reads only gs://, not %q; give the job a sink there as well:\n\n"+
-			"  sink \"gcs\" \"lake\" {\n    bucket = \"my-bucket\"\n  }", ErrLocation, uri)
+// root returns Root without a slash at its end. It rejects a path with characters
+// that a statement would not show.
+func (o Options) root() (string, error) {
+	if terminal.Program(o.Root) != o.Root || strings.ContainsAny(o.Root, "\n\t") {
+		return "", fmt.Errorf("%w: the path %q has a line break, a control character or an invisible one; move the lake", ErrLocation, o.Root)
 	}
-	rest = strings.TrimRight(rest, "/")
-	if rest == "" || strings.Contains(rest, "*") || strings.Contains(rest, "//") {
-		return "", fmt.Errorf("%w: %q does not name a bucket, or has an asterisk or an empty segment", ErrLocation, uri)
-	}
-	return "gs://" + rest, checkPrintable(rest)
+	return strings.TrimRight(o.Root, "/"), nil
 }
 
-// localPath gives the absolute path that a file:// URI names.
-func localPath(uri string) (string, error) {
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "file" || u.Host != "" || !path.IsAbs(u.Path) {
-		return "", fmt.Errorf("%w: %q is not the file:// URI of an absolute path", ErrLocation, uri)
-	}
-	return strings.TrimRight(u.Path, "/"), checkPrintable(u.Path)
-}
-
-// checkPrintable refuses a path whose characters a statement would not show.
-func checkPrintable(path string) error {
-	if terminal.Program(path) != path || strings.ContainsAny(path, "\n\t") {
-		return fmt.Errorf("%w: the path %q has a line break, a control character or an invisible one; move the lake", ErrLocation, path)
-	}
-	return nil
-}
-
-// described puts a column's description, as a comment, at the end of its line.
+// described appends a column's description to its line, as a comment.
 func described(line string, c schemas.Column) string {
 	if c.Description == "" {
 		return line

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/schemas"
+	"prospector/sink/store/gcs"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -53,18 +54,18 @@ two lines`,
 		write   func(Options) (string, error)
 		options Options
 	}{
-		{"bigquery", BigQuery, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "gs://bucket/prefix/prospect_events"}},
-		{"bigquery_filter", BigQuery, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", Dataset: "acme-lake.knock", URI: "gs://bucket/prospect-events/", RequireFilter: true}},
-		{"bigquery_odd", BigQuery, Options{Table: odd, Name: "odd`name", URI: `gs://bucket/it's a \ prefix/odd`}},
-		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
-		{"duckdb_gs", DuckDB, Options{Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", URI: "gs://bucket/prospect_events"}},
-		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A`}},
-		{"bigquery_types", BigQuery, Options{Table: types, Name: "typed", URI: "gs://bucket/typed"}},
-		{"duckdb_types", DuckDB, Options{Table: types, Name: "typed", URI: "file:///lake/typed"}},
-		{"spark_types", Spark, Options{Table: types, Name: "typed", URI: "file:///lake/typed"}},
-		{"spark", Spark, Options{Table: schemas.KnockEvents(), Name: "prospect_events", URI: "file:///lake/prospect_events"}},
-		{"spark_gs", Spark, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", URI: "gs://bucket/prospect-events/"}},
-		{"spark_odd", Spark, Options{Table: odd, Name: "odd`name", URI: `file:///it's%20a%20lake/50%25%20%5Bnew%5D%3F/%2A%5C`}},
+		{"bigquery", BigQuery, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "gs://bucket/prefix/prospect_events"}},
+		{"bigquery_filter", BigQuery, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", Dataset: "acme-lake.knock", Root: "gs://bucket/prospect-events/", RequireFilter: true}},
+		{"bigquery_odd", BigQuery, Options{Table: odd, Name: "odd`name", Root: `gs://bucket/it's a \ prefix/odd`}},
+		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "/lake/prospect_events"}},
+		{"duckdb_gs", DuckDB, Options{Setup: gcs.Kind.Dialects["duckdb"].Setup, Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", Root: "gs://bucket/prospect_events"}},
+		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, Root: `/it's a lake/50% [new]?/*`}},
+		{"bigquery_types", BigQuery, Options{Table: types, Name: "typed", Root: "gs://bucket/typed"}},
+		{"duckdb_types", DuckDB, Options{Table: types, Name: "typed", Root: "/lake/typed"}},
+		{"spark_types", Spark, Options{Table: types, Name: "typed", Root: "file:///lake/typed"}},
+		{"spark", Spark, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "file:///lake/prospect_events"}},
+		{"spark_gs", Spark, Options{Setup: gcs.Kind.Dialects["spark"].Setup, Table: partitionedBy(t, "event_month"), Name: "prospect-events", Root: "gs://bucket/prospect-events/"}},
+		{"spark_odd", Spark, Options{Table: odd, Name: "odd`name", Root: `file:///it's a lake/50% [new]?/*\`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.write(test.options)
@@ -93,7 +94,7 @@ func TestEveryColumn(t *testing.T) {
 	for _, key := range schemas.PartitionKeys() {
 		table := partitionedBy(t, key)
 		for _, write := range []func(Options) (string, error){BigQuery, DuckDB, Spark} {
-			sql, err := write(Options{Table: table, Name: "t", URI: "gs://bucket/t"})
+			sql, err := write(Options{Table: table, Name: "t", Root: "gs://bucket/t"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,44 +112,37 @@ func TestEveryColumn(t *testing.T) {
 	}
 }
 
-func TestOutOfReach(t *testing.T) {
+func TestUnreadableRoot(t *testing.T) {
 	for _, test := range []struct {
-		name, uri string
-		write     func(Options) (string, error)
-		want      string
+		name, root, dialect string
+		want                string
 	}{
-		{"BigQuery on a local lake", "file:///lake/t", BigQuery, `sink "gcs" "lake"`},
-		{"BigQuery without a place", "", BigQuery, "BigQuery reads only gs://"},
-		{"BigQuery without a bucket", "gs://", BigQuery, "does not name a bucket"},
-		{"BigQuery with a second asterisk", "gs://bucket/a*b", BigQuery, "asterisk"},
-		{"BigQuery with an empty segment", "gs://bucket//t", BigQuery, "empty segment"},
-		{"DuckDB on another store", "memory://lake/t", DuckDB, "DuckDB reads file:// and gs://"},
-		{"DuckDB on a relative path", "file://lake/t", DuckDB, "absolute path"},
-		{"DuckDB on a path with a backslash", "file:///lake%5C/t", DuckDB, "backslash"},
-		{"BigQuery with a line break", "gs://bucket/a\nb", BigQuery, "line break"},
-		{"BigQuery with a control character", "gs://bucket/a\x1bb", BigQuery, "control character"},
-		{"DuckDB with a control character", "file:///lake/%1Bc", DuckDB, "control character"},
-		{"DuckDB with a right-to-left override", "file:///lake/%E2%80%AE", DuckDB, "invisible"},
-		{"Spark with a line separator", "file:///lake/%E2%80%A8", Spark, "line break"},
-		{"Spark with half a character", "file:///lake/%E6", Spark, "control character"},
-		{"DuckDB on a broken URI", "file:///lake/%zz", DuckDB, "absolute path"},
-		{"Spark on another store", "memory://lake/t", Spark, "Spark reads file:// and gs://"},
-		{"Spark on a relative path", "file://lake/t", Spark, "absolute path"},
-		{"Spark on a path with a variable", "file:///lake/$%7Buser%7D", Spark, "variable"},
-		{"Spark with a second asterisk", "gs://bucket/a*b", Spark, "asterisk"},
+		{"a second asterisk", "gs://bucket/a*b", "bigquery", "asterisk"},
+		{"an empty segment", "gs://bucket//t", "bigquery", "empty segment"},
+		{"a backslash", `/lake\/t`, "duckdb", "backslash"},
+		{"a line break", "gs://bucket/a\nb", "bigquery", "line break"},
+		{"a control character", "gs://bucket/a\x1bb", "bigquery", "control character"},
+		{"a control character", "/lake/\x1bc", "duckdb", "control character"},
+		{"a right-to-left override", "/lake/\u202e", "duckdb", "invisible"},
+		{"a line separator", "file:///lake/\u2028", "spark", "line break"},
+		{"half a character", "file:///lake/\xe6", "spark", "control character"},
+		{"a variable", "file:///lake/${user}", "spark", "variable"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			sql, err := test.write(Options{Table: schemas.KnockEvents(), Name: "t", URI: test.uri})
+		t.Run(test.dialect+" with "+test.name, func(t *testing.T) {
+			sql, err := Write(test.dialect, Options{Table: schemas.KnockEvents(), Name: "t", Root: test.root})
 			if !errors.Is(err, ErrLocation) || !strings.Contains(err.Error(), test.want) || sql != "" {
 				t.Errorf("got %q, %v; want ErrLocation with %q", sql, err, test.want)
 			}
 		})
 	}
+	if sql, err := Write("hive", Options{Table: schemas.KnockEvents(), Name: "t", Root: "/lake/t"}); err == nil || sql != "" {
+		t.Errorf("an unknown dialect: %q, %v", sql, err)
+	}
 }
 
 func TestDataset(t *testing.T) {
 	for _, name := range []string{"acme.crm", "acme-lake-2.Knock_2", "crm", "example.com:acme.crm"} {
-		sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t", Dataset: name})
+		sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", Root: "gs://bucket/t", Dataset: name})
 		if err != nil || !strings.Contains(sql, "`"+name+".t`") {
 			t.Errorf("%s: %v\n%s", name, err, sql)
 		}
@@ -157,7 +151,7 @@ func TestDataset(t *testing.T) {
 		"acme`.crm", "acme.crm`; DROP TABLE x; --", "acme.'crm'", `acme."crm"`, "acme.crm;", "acme.crm\n", "acme.crm\x1b[31m", "acme.crm.t", "acme.", ".crm", ".",
 		"acme crm", "acme.crm-2", "acme.données", "acme/crm", `acme\.crm`, "acme.crm\u202e", "acme.crm\xff", "Acme.crm", "acme:crm:x", "-acme.crm", strings.Repeat("x", 1025),
 	} {
-		if sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t", Dataset: name}); !errors.Is(err, ErrDataset) || sql != "" {
+		if sql, err := BigQuery(Options{Table: schemas.KnockEvents(), Name: "t", Root: "gs://bucket/t", Dataset: name}); !errors.Is(err, ErrDataset) || sql != "" {
 			t.Errorf("%q: got %v\n%s", name, err, sql)
 		}
 	}
@@ -170,11 +164,11 @@ func TestHostileDescription(t *testing.T) {
 	table.Description = hostile
 	table.Columns[0].Description = hostile
 	for _, write := range []func(Options) (string, error){BigQuery, DuckDB, Spark} {
-		clean, err := write(Options{Table: schemas.KnockEvents(), Name: "t", URI: "gs://bucket/t"})
+		clean, err := write(Options{Table: schemas.KnockEvents(), Name: "t", Root: "gs://bucket/t"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		sql, err := write(Options{Table: table, Name: "t", URI: "gs://bucket/t"})
+		sql, err := write(Options{Table: table, Name: "t", Root: "gs://bucket/t"})
 		if err != nil {
 			t.Fatal(err)
 		}

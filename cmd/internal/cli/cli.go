@@ -23,7 +23,6 @@ import (
 	"prospector/extract"
 	"prospector/internal/nolink"
 	"prospector/jobs"
-	"prospector/jobs/run"
 	"prospector/jobs/state"
 	"prospector/sink/store"
 )
@@ -33,12 +32,9 @@ type Deps struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Environ        []string
-	Sources        extract.Kinds // that users can choose
-	OpenSink       func(context.Context, jobs.Sink) (store.Store, error)
-	OpenBackend    func(context.Context, jobs.Backend) (run.Backend, error)
-	// OpenDir gives a store of a directory of this machine. With private, only
-	// this user may read what is written to it.
-	OpenDir func(path string, private bool) (store.Store, error)
+	// Sources and Stores are the kinds that a configuration can name.
+	Sources extract.Kinds
+	Stores  store.Kinds
 }
 
 // Run runs the program with its arguments, without its name, and gives its exit

@@ -15,6 +15,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/config"
 	"prospector/jobs/plan"
+	"prospector/sink/ddl"
 )
 
 // command is one command of the program: a cli.Command made of its flags, so that
@@ -146,7 +147,7 @@ func (c *command) AutocompleteFlags() complete.Flags {
 		case "var-file", "out":
 			predict = complete.PredictFiles("*")
 		case "dialect":
-			predict = complete.PredictSet("bigquery", "duckdb", "spark")
+			predict = complete.PredictSet(ddl.Dialects()...)
 		case "accept":
 			predict = complete.PredictSet(plan.Guards()...)
 		}
@@ -182,7 +183,7 @@ func (v *variables) register(fs *flag.FlagSet) {
 
 // configOptions are the variables' values. Files are relative to -chdir.
 func (e *env) configOptions(v *variables) config.Options {
-	o := config.Options{Sources: e.Sources, Vars: v.vars, Environ: e.Environ}
+	o := config.Options{Sources: e.Sources, Stores: e.Stores, Vars: v.vars, Environ: e.Environ}
 	for _, f := range v.files {
 		o.VarFiles = append(o.VarFiles, e.resolve(f))
 	}

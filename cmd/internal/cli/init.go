@@ -7,6 +7,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 func initCommand(e *env) *command {
@@ -56,7 +57,7 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) (*state.State,
 		return nil, err
 	}
 	data.Close()
-	backend, err := e.backend(ctx, c.Backend)
+	backend, err := openBackend(ctx, c.Backend)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (e *env) prepare(ctx context.Context, c *jobs.Configuration) (*state.State,
 				continue
 			}
 			seen[sink.Address] = true
-			opened, err := e.OpenSink(ctx, sink)
+			opened, err := sink.Open(ctx, store.Shared)
 			if err != nil {
 				errs = append(errs, sink.Unusable("Sink cannot be opened", err))
 				continue

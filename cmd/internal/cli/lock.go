@@ -10,6 +10,7 @@ import (
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink/store"
+	"prospector/sink/store/local"
 )
 
 // lockSchemas brings the schema lock up to what is declared. Without upgrade it
@@ -26,7 +27,7 @@ func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.S
 	if refused := replacements(c, s); !upgrade && len(refused) > 0 {
 		return refused
 	}
-	dir, err := e.OpenDir(c.Dir, false)
+	dir, err := local.Open(c.Dir)
 	if err != nil {
 		return err
 	}

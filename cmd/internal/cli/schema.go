@@ -201,7 +201,7 @@ func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schema
 }
 
 func (e *env) stateOf(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
-	backend, err := e.backend(ctx, c.Backend)
+	backend, err := openBackend(ctx, c.Backend)
 	if err != nil {
 		return nil, err
 	}

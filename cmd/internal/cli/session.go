@@ -16,6 +16,8 @@ import (
 	"prospector/jobs/config"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
+	"prospector/sink/store"
+	"prospector/sink/store/local"
 )
 
 // locking are the flags of commands that lock the state.
@@ -51,17 +53,17 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	boundMemory(c.MemoryLimit)
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := e.backend(ctx, c.Backend)
+	backend, err := openBackend(ctx, c.Backend)
 	if err != nil {
 		return e.failed(err)
 	}
-	workDir, err := e.OpenDir(c.Dir, true)
+	workDir, err := local.OpenPrivate(c.Dir)
 	if err != nil {
 		return e.failed(err)
 	}
 	dataRoot, dataDir := e.dataDir()
 	ctx, s, err := run.Open(ctx, run.Options{
-		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: e.OpenSink, WorkDir: workDir,
+		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: openSink, WorkDir: workDir,
 		Observer: v, Logger: e.logger(), Stdin: e.Stdin, Now: time.Now,
 		UserAgent:   "prospector/" + jobs.Version,
 		LockTimeout: o.timeout, Parallelism: o.parallelism, Concurrency: o.parallelism,
@@ -92,17 +94,21 @@ func boundMemory(limit int64) {
 	}
 }
 
-// backend opens the place of the state.
-func (e *env) backend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
-	backend, err := e.OpenBackend(ctx, b)
+func openSink(ctx context.Context, sink jobs.Sink) (store.Store, error) {
+	return sink.Open(ctx, store.Shared)
+}
+
+// openBackend opens the place of the state. On this machine the operating system
+// locks the state's file. Elsewhere the lock is an object with a lease.
+func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
+	files, err := b.Open(ctx, store.Private)
 	if err != nil {
-		attribute := "path"
-		if b.Kind == "gcs" {
-			attribute = "bucket"
-		}
-		return nil, b.Diagnose(attribute, "State cannot be kept there", err.Error()+".")
+		return nil, b.Unusable("State cannot be kept there", err)
 	}
-	return backend, nil
+	if dir, ok := b.Directory(); ok {
+		return state.NewLocal(files, filepath.Join(dir, b.Key)), nil
+	}
+	return state.NewRemote(files, b.Key, state.RemoteOptions{}), nil
 }
 
 func lockedDiagnostic(err error) error {
@@ -129,7 +135,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := e.backend(ctx, *b)
+	backend, err := openBackend(ctx, *b)
 	if err == nil {
 		err = f(ctx, backend)
 	}

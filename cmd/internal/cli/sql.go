@@ -2,6 +2,7 @@ package cli
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,9 +10,6 @@ import (
 	"prospector/jobs"
 	"prospector/sink/ddl"
 )
-
-// sinkKind is the kind of sink that each dialect's engine reads best.
-var sinkKind = map[string]string{"bigquery": "gcs", "duckdb": "local", "spark": "gcs"}
 
 func sqlCommand(e *env) *command {
 	var v variables
@@ -23,16 +21,15 @@ func sqlCommand(e *env) *command {
 external table for BigQuery, a view for DuckDB, a table in Spark's catalog. It
 asks nobody.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: bigquery, duckdb or spark. Required.")
+			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: "+strings.Join(ddl.Dialects(), ", ")+". Required.")
 			fs.StringVar(&dataset, "dataset", "", "Make the BigQuery table in this data set: `project.dataset`.")
 			fs.StringVar(&only, "job", "", "Only for the job with this `name` of its table, or with this address.")
 			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
 			v.register(fs)
 		},
 		run: func(c *command, _ []string) int {
-			kind, ok := sinkKind[dialect]
-			if !ok {
-				return c.usage("needs -dialect=bigquery, -dialect=duckdb or -dialect=spark, not %q", dialect)
+			if !slices.Contains(ddl.Dialects(), dialect) {
+				return c.usage("needs -dialect with one of %s, not %q", strings.Join(ddl.Dialects(), ", "), dialect)
 			}
 			if dialect != "bigquery" && (dataset != "" || filter) {
 				return c.usage("-dataset and -require-filter are for -dialect=bigquery")
@@ -51,7 +48,7 @@ asks nobody.`,
 				if only != "" && job.TableName != only && job.Address != only {
 					continue
 				}
-				text, err := statement(dialect, job, readable(job, kind), dataset, filter)
+				text, err := e.statement(dialect, job, ddl.Options{Dataset: dataset, RequireFilter: filter})
 				if err != nil {
 					return e.failed(jobs.Diagnostic{Severity: jobs.Error, Address: job.Address, Origin: &job.Origin,
 						Summary: "No SQL for this job", Detail: err.Error()})
@@ -67,19 +64,43 @@ asks nobody.`,
 	}
 }
 
-// readable is the job's sink of that kind, or else its first one.
-func readable(job jobs.Job, kind string) jobs.Sink {
-	i := slices.IndexFunc(job.Sinks, func(s jobs.Sink) bool { return s.Kind == kind })
-	return job.Sinks[max(i, 0)]
+// statement writes the SQL of a job's table.
+func (e *env) statement(dialect string, job jobs.Job, o ddl.Options) (string, error) {
+	sink, ok := readable(job, dialect)
+	if !ok {
+		return "", fmt.Errorf("%s cannot read the sinks of this job. Add a sink that it can read, such as:\n\n%s", dialect, e.exampleSink(dialect))
+	}
+	reads := sink.Kind.Dialects[dialect]
+	o.Table, o.Name, o.Setup, o.Root = job.Schema, job.TableName, reads.Setup, sink.URI(job.TableName)
+	if reads.Root != nil {
+		o.Root = reads.Root(sink.Settings, job.TableName)
+	}
+	return ddl.Write(dialect, o)
 }
 
-func statement(dialect string, job jobs.Job, sink jobs.Sink, dataset string, filter bool) (string, error) {
-	o := ddl.Options{Table: job.Schema, Name: job.TableName, URI: sink.URI(job.TableName), Dataset: dataset, RequireFilter: filter}
-	switch dialect {
-	case "duckdb":
-		return ddl.DuckDB(o)
-	case "spark":
-		return ddl.Spark(o)
+// readable returns the sink of a job that the engine of a dialect should read: of
+// those that it can read, the first one of a preferred kind or else the first one.
+func readable(job jobs.Job, dialect string) (best jobs.Sink, ok bool) {
+	for _, sink := range job.Sinks {
+		reads, can := sink.Kind.Dialects[dialect]
+		if can && reads.Preferred {
+			return sink, true
+		}
+		if can && !ok {
+			best, ok = sink, true
+		}
 	}
-	return ddl.BigQuery(o)
+	return best, ok
+}
+
+// exampleSink returns sink blocks of the kinds that the engine of a dialect reads
+// best.
+func (e *env) exampleSink(dialect string) string {
+	var blocks []string
+	for _, kind := range e.Stores {
+		if kind.Dialects[dialect].Preferred {
+			blocks = append(blocks, fmt.Sprintf("  sink %q \"lake\" {\n%s\n  }", kind.Name, indent(kind.Example, 4)))
+		}
+	}
+	return strings.Join(blocks, "\n")
 }

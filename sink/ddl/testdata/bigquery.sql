@@ -1,4 +1,4 @@
--- event_type holds letters, digits and _.- as they came; any other byte is _xHH_, in hexadecimal.
+-- event_type holds letters, digits and _.- unchanged; any other byte is _xHH_, in hexadecimal.
 CREATE OR REPLACE EXTERNAL TABLE `project.dataset.prospect_events` (
   event_id STRING, -- Deterministic: the first 120 bits of a SHA-256 over the prospect, the type and the time of creation, as base64url.
   prospect_id STRING, -- The id under which the event was requested.

@@ -1,4 +1,4 @@
--- event_type holds letters, digits and _.- as they came; any other byte is _xHH_, in hexadecimal.
+-- event_type holds letters, digits and _.- unchanged; any other byte is _xHH_, in hexadecimal.
 CREATE OR REPLACE VIEW "prospect_events" AS
 SELECT
   "event_id",

@@ -1,7 +1,7 @@
 -- DuckDB reads gs:// with its httpfs extension and an HMAC key of the bucket:
 --   INSTALL httpfs; LOAD httpfs;
 --   CREATE SECRET (TYPE gcs, KEY_ID '…', SECRET '…');
--- event_type holds letters, digits and _.- as they came; any other byte is _xHH_, in hexadecimal.
+-- event_type holds letters, digits and _.- unchanged; any other byte is _xHH_, in hexadecimal.
 CREATE OR REPLACE VIEW "prospect_events" AS
 SELECT
   "event_id",

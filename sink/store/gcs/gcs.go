@@ -108,7 +108,7 @@ func (s *Store) probe(ctx context.Context) error {
 
 // URI implements store.Store: gs://bucket/prefix/key.
 func (s *Store) URI(key string) string {
-	return strings.TrimSuffix("gs://"+s.bucket+"/"+s.prefix+key, "/")
+	return uri(s.bucket, s.prefix, key)
 }
 
 // Close implements store.Store.

@@ -54,7 +54,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -108,17 +107,17 @@ var (
 
 // Open prepares the directory root, and makes it where it is missing. It removes
 // temporary files that a killed process left there more than a day ago.
-func Open(root string) (*Store, error) { return open(root, false) }
+func Open(root string) (*Store, error) { return open(root, store.Shared) }
 
 // OpenPrivate is Open for a store all of whose objects are private.
-func OpenPrivate(root string) (*Store, error) { return open(root, true) }
+func OpenPrivate(root string) (*Store, error) { return open(root, store.Private) }
 
-func open(root string, private bool) (*Store, error) {
+func open(root string, access store.Access) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
-	s := &Store{path: root, private: private, durable: make(map[string]bool)}
+	s := &Store{path: root, private: access == store.Private, durable: make(map[string]bool)}
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
@@ -263,7 +262,7 @@ func (s *Store) removeTemporaries(which func(nolink.Info) bool) error {
 // URI implements store.Store: file:///lake/key, percent-encoded where a URI
 // must be.
 func (s *Store) URI(key string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.Join(s.path, key)}).String()
+	return uri(s.path, key)
 }
 
 // split gives the directory of an object, below the root, and its name there.

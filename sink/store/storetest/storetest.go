@@ -92,18 +92,18 @@ var objectTests = []test{
 		put(t, s, "t/a", []byte("again"))
 		wantObject(t, s, "t/a", []byte("again"))
 	}},
-	{"odd keys that CheckKey allows", func(t *testing.T, s store.Store) {
-		for i, key := range oddKeys {
+	{"unusual keys that CheckKey allows", func(t *testing.T, s store.Store) {
+		for i, key := range unusualKeys {
 			if err := store.CheckKey(key); err != nil {
 				t.Fatal(err)
 			}
 			put(t, s, key, []byte{byte(i)})
 		}
-		for i, key := range oddKeys {
+		for i, key := range unusualKeys {
 			wantObject(t, s, key, []byte{byte(i)})
 		}
-		wantKeys(t, s, "", slices.Sorted(slices.Values(oddKeys))...)
-		for _, key := range oddKeys {
+		wantKeys(t, s, "", slices.Sorted(slices.Values(unusualKeys))...)
+		for _, key := range unusualKeys {
 			del(t, s, key)
 		}
 		wantKeys(t, s, "")
@@ -164,8 +164,8 @@ var objectTests = []test{
 	}},
 }
 
-// oddKeys hold what file systems, URLs and patterns treat specially.
-var oddKeys = []string{
+// unusualKeys hold what file systems, URLs and patterns treat specially.
+var unusualKeys = []string{
 	".hidden",
 	strings.Repeat("a", 255),
 	"100%",

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"io"
@@ -10,6 +10,8 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/state"
+	"prospector/sink/store/gcs"
+	"prospector/sink/store/local"
 )
 
 // Each kind of backend keeps the state where its name says, for the next one that
@@ -22,14 +24,14 @@ func TestOpenBackend(t *testing.T) {
 	defer server.Stop()
 	t.Setenv("STORAGE_EMULATOR_HOST", server.URL())
 	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: "acme"})
-	file := filepath.Join(t.TempDir(), "here.json")
+	dir := t.TempDir()
 	for _, test := range []struct {
 		backend jobs.Backend
 		path    string
 	}{
-		{jobs.Backend{Kind: "local", Path: file}, file},
-		{jobs.Backend{Kind: "gcs", Bucket: "acme", Prefix: "knock/nightly"}, "gs://acme/knock/nightly/prospector.state.json"},
-		{jobs.Backend{Kind: "gcs", Bucket: "acme"}, "gs://acme/prospector.state.json"},
+		{jobs.Backend{Location: local.At(dir), Key: "here.json"}, filepath.Join(dir, "here.json")},
+		{jobs.Backend{Location: gcs.At("acme", "knock/nightly"), Key: "prospector.state.json"}, "gs://acme/knock/nightly/prospector.state.json"},
+		{jobs.Backend{Location: gcs.At("acme", ""), Key: "prospector.state.json"}, "gs://acme/prospector.state.json"},
 	} {
 		b, err := openBackend(t.Context(), test.backend)
 		if err != nil {
@@ -59,9 +61,7 @@ func TestOpenBackend(t *testing.T) {
 			t.Errorf("%s: found is %+v (%v)", test.path, found, err)
 		}
 	}
-	for _, b := range []jobs.Backend{{Kind: "gcs", Bucket: "missing"}, {Kind: "s3"}} {
-		if _, err := openBackend(t.Context(), b); err == nil {
-			t.Errorf("%+v is opened", b)
-		}
+	if b, err := openBackend(t.Context(), jobs.Backend{Location: gcs.At("missing", ""), Key: "prospector.state.json"}); err == nil {
+		t.Errorf("a backend in a missing bucket is opened: %+v", b)
 	}
 }

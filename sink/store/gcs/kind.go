@@ -1,0 +1,128 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"prospector/internal/attribute"
+	"prospector/sink/store"
+)
+
+// Kind describes places in Google Cloud Storage: a bucket, or the objects of a
+// bucket below a prefix.
+var Kind = &store.Kind{
+	Name:    "gcs",
+	New:     func() attribute.Settings { return new(Settings) },
+	Example: `bucket = "acme-lake"`,
+	URI: func(s attribute.Settings, key string) string {
+		at := s.(*Settings)
+		return uri(at.Bucket, at.Prefix, key)
+	},
+	Open: func(ctx context.Context, s attribute.Settings, _ store.Access) (store.Store, error) {
+		at := s.(*Settings)
+		return Open(ctx, at.Bucket, at.Prefix, Options{})
+	},
+	Dialects: map[string]store.Dialect{
+		"bigquery": {Preferred: true},
+		"duckdb": {Setup: []string{
+			"DuckDB reads gs:// with its httpfs extension and an HMAC key of the bucket:",
+			"  INSTALL httpfs; LOAD httpfs;",
+			"  CREATE SECRET (TYPE gcs, KEY_ID '…', SECRET '…');",
+		}},
+		"spark": {Preferred: true, Setup: []string{
+			"Spark reads gs:// with the Cloud Storage connector for Hadoop on its class path.",
+		}},
+	},
+}
+
+// Settings name a bucket, or the objects of a bucket below a prefix.
+type Settings struct {
+	Bucket string
+	Prefix string // without slashes at its ends; may be empty
+}
+
+// Attributes implements attribute.Settings.
+func (s *Settings) Attributes() []attribute.Attribute {
+	return []attribute.Attribute{
+		{Name: "bucket", Value: &s.Bucket, Required: `the name of a bucket, such as "acme-lake"`, Check: func(shown string) *attribute.Problem {
+			return problem("bucket", "Invalid bucket name", shown, checkBucket(s.Bucket))
+		}},
+		{Name: "prefix", Value: &s.Prefix, Check: func(shown string) *attribute.Problem {
+			err := checkPrefix(s.Prefix)
+			s.Prefix = strings.Trim(s.Prefix, "/")
+			return problem("prefix", "Invalid prefix", shown, err)
+		}},
+	}
+}
+
+// problem describes an error that completes a sentence about a shown value.
+func problem(name, summary, shown string, err error) *attribute.Problem {
+	if err == nil {
+		return nil
+	}
+	return attribute.NewProblem(name, summary, "The %s %s %v.", name, shown, err)
+}
+
+// At returns the location of the objects in a bucket whose names begin with a
+// prefix and a slash. With an empty prefix it is the whole bucket.
+func At(bucket, prefix string) store.Location {
+	return store.Location{Kind: Kind, Settings: &Settings{bucket, strings.Trim(prefix, "/")}}
+}
+
+// uri returns gs://bucket/prefix/key, without a slash at its end.
+func uri(bucket, prefix, key string) string {
+	if prefix != "" {
+		prefix = strings.TrimSuffix(prefix, "/") + "/"
+	}
+	return strings.TrimSuffix("gs://"+bucket+"/"+prefix+key, "/")
+}
+
+// The rules are those of https://cloud.google.com/storage/docs/buckets#naming.
+var (
+	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*[a-z0-9]$`)
+	ipv4       = regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+$`)
+)
+
+func checkBucket(name string) error {
+	long := func(part string) bool { return len(part) > 63 }
+	switch {
+	case strings.HasPrefix(name, "gs://"):
+		return errors.New("is a URI: bucket is the name alone, and what follows the name in the URI is the prefix")
+	case strings.Contains(name, "/"):
+		return errors.New("has a slash: what follows the name is the prefix")
+	case strings.Contains(name, ".."):
+		return errors.New("has two dots in a row")
+	case len(name) < 3 || len(name) > 222 || slices.ContainsFunc(strings.Split(name, "."), long):
+		return errors.New("does not have 3 to 63 characters (or up to 222 in parts between dots)")
+	case !bucketName.MatchString(name):
+		return errors.New("must have only lower-case letters, digits, hyphens, underscores and dots, and must begin and end with a letter or a digit")
+	case ipv4.MatchString(name):
+		return errors.New("looks like an IP address")
+	case strings.HasPrefix(name, "goog") || strings.Contains(name, "google"):
+		return errors.New("looks like one of Google's own")
+	}
+	return nil
+}
+
+func checkPrefix(text string) error {
+	prefix := strings.Trim(text, "/")
+	control := func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }
+	dots := func(s string) bool { return s == "." || s == ".." }
+	switch {
+	case strings.Contains(text, "//"):
+		return errors.New("has two slashes in a row, which query engines do not accept")
+	case strings.ContainsFunc(text, control):
+		return errors.New("has a control character")
+	case strings.ContainsAny(text, `*?\`):
+		return errors.New(`has one of * ? \, which query engines read as part of a pattern`)
+	case slices.ContainsFunc(strings.Split(prefix, "/"), dots):
+		return errors.New(`has "." or ".." between slashes, which means nothing in a bucket`)
+	case len(prefix) > 512:
+		return errors.New("has more than 512 bytes")
+	}
+	return nil
+}

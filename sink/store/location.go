@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"prospector/internal/attribute"
+)
+
+// A Location names a place that holds objects. It is a value: no method changes
+// it, and its Settings must not be changed once it is in use.
+type Location struct {
+	Kind *Kind
+	// Settings hold the values of the attributes that name the place. They come
+	// from Kind.New.
+	Settings attribute.Settings
+}
+
+// URI returns the URI of the object with that key, or of the place itself if key
+// is empty. It equals what Store.URI of the opened place returns.
+func (l Location) URI(key string) string { return l.Kind.URI(l.Settings, key) }
+
+// Open opens the place. The caller closes the Store.
+func (l Location) Open(ctx context.Context, access Access) (Store, error) {
+	return l.Kind.Open(ctx, l.Settings, access)
+}
+
+// Directory returns the absolute path of the place's root directory, and whether
+// the place is a directory of this machine.
+func (l Location) Directory() (path string, ok bool) {
+	for _, a := range l.Settings.Attributes() {
+		if p, is := a.Value.(*attribute.Path); is && a.Name == l.Kind.Directory {
+			return string(*p), true
+		}
+	}
+	return "", false
+}
+
+// Access says who may read the objects that a Store writes. It matters only to
+// kinds of store that set permissions object by object.
+type Access int
+
+const (
+	// Shared gives new objects the permissions that are usual at the place.
+	Shared Access = iota
+	// Private lets only the current user read new objects.
+	Private
+)
+
+// Kind describes one kind of store. A driver exports one, and the program lists
+// those that users can choose. Everything else that depends on the kind of a place
+// asks its Kind, so that adding a kind changes only its driver and that list.
+type Kind struct {
+	// Name selects the kind in a configuration, such as sink "local" "lake".
+	Name string
+
+	// New returns settings without values. There is at least one attribute, and
+	// the first one is required. Errors about a place point at the first one.
+	New func() attribute.Settings
+
+	// Example is the required attributes in the language of the configuration, one
+	// on each line.
+	Example string
+
+	// Directory is the name of the attribute that holds the path of the root, for a
+	// kind that keeps its objects as files on this machine. It is empty for other
+	// kinds.
+	Directory string
+
+	// URI implements Location.URI.
+	URI func(s attribute.Settings, key string) string
+
+	// Open implements Location.Open. It returns an error if the place does not
+	// exist and cannot be created, or if it cannot be read.
+	Open func(ctx context.Context, s attribute.Settings, access Access) (Store, error)
+
+	// Dialects holds, by SQL dialect, how its engine reads places of this kind. An
+	// engine whose dialect is missing cannot read them.
+	Dialects map[string]Dialect
+}
+
+// Dialect says how the query engine of one SQL dialect reads places of a kind.
+type Dialect struct {
+	// Preferred marks the kind to read from when a table is in several places.
+	Preferred bool
+	// Setup is what the engine needs in order to read places of this kind, in
+	// lines for people. It may be empty.
+	Setup []string
+	// Root returns how the engine names the place, or what it holds under key.
+	// Nil means URI.
+	Root func(s attribute.Settings, key string) string
+}
+
+// Kinds lists kinds of store. No two have the same name.
+type Kinds []*Kind
+
+// Find returns the kind with that name, or nil.
+func (ks Kinds) Find(name string) *Kind {
+	i := slices.IndexFunc(ks, func(k *Kind) bool { return k.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return ks[i]
+}
+
+// Names returns the names of the kinds.
+func (ks Kinds) Names() []string {
+	names := make([]string, len(ks))
+	for i, k := range ks {
+		names[i] = k.Name
+	}
+	return names
+}

@@ -1,0 +1,58 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"prospector/internal/attribute"
+	"prospector/sink/store"
+)
+
+// RunKind tests the descriptor of a driver with a location that exists.
+func RunKind(t *testing.T, at store.Location) {
+	t.Run("the descriptor", func(t *testing.T) { checkKind(t, at.Kind) })
+	t.Run("attributes are valid", func(t *testing.T) {
+		for _, a := range at.Settings.Attributes() {
+			if a.Check != nil {
+				if p := a.Check("it"); p != nil {
+					t.Errorf("%s: %s", p.Summary, p.Detail)
+				}
+			}
+		}
+	})
+	for name, access := range map[string]store.Access{"shared": store.Shared, "private": store.Private} {
+		t.Run("URIs before and after opening, "+name, func(t *testing.T) {
+			s, err := at.Open(t.Context(), access)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, key := range slices.Concat([]string{"", "table", "t/event_date=2022-01-13/part-00000.parquet"}, unusualKeys) {
+				if got, want := at.URI(key), s.URI(key); got != want {
+					t.Errorf("the location's URI of the key %q is %s, the store's is %s", key, got, want)
+				}
+			}
+		})
+	}
+}
+
+func checkKind(t *testing.T, k *store.Kind) {
+	attributes := k.New().Attributes()
+	names := attribute.Names(attributes)
+	if k.Name == "" || len(names) == 0 || attributes[0].Required == "" {
+		t.Errorf("the kind %q has the attributes %q, of which the first one must be required", k.Name, names)
+	}
+	for i, a := range attributes {
+		if slices.Contains([]string{"", "id", "type", "name", "uri"}, a.Name) || slices.Index(names, a.Name) != i {
+			t.Errorf("an attribute cannot have the name %q", a.Name)
+		}
+		if a.Required != "" && !strings.Contains(k.Example, a.Name+" = ") {
+			t.Errorf("the example %q has no %s", k.Example, a.Name)
+		}
+	}
+	_, isDirectory := store.Location{Kind: k, Settings: k.New()}.Directory()
+	if isDirectory != (k.Directory != "") {
+		t.Errorf("Directory is %q, which is not the name of a path among %q", k.Directory, names)
+	}
+}
