@@ -61,7 +61,7 @@ type Change struct {
 func (c Change) Deletes() bool { return c.Next.Rows == 0 }
 
 // Lists name the lists of prospects that an apply has stored next to the state.
-// A nil list leaves what the state names, and an empty one removes it.
+// A nil list leaves what the state names, and the zero list removes it.
 type Lists struct {
 	Prospects, Empty *ProspectList
 }
@@ -93,7 +93,7 @@ func (j *Job) NameLists(l Lists) {
 	name := func(list **ProspectList, next *ProspectList) {
 		switch {
 		case next == nil:
-		case next.Count == 0:
+		case *next == ProspectList{}:
 			*list = nil
 		default:
 			*list = next

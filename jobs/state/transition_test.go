@@ -175,9 +175,12 @@ func TestJobTransitions(t *testing.T) {
 		{"name no new lists", state.Job{Prospects: list(1), Empty: list(2)},
 			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{}) },
 			&state.Job{Prospects: list(1), Empty: list(2)}},
-		{"name an empty list", state.Job{Prospects: list(1), Empty: list(2)},
-			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Empty: list(0)}) },
+		{"name no list any more", state.Job{Prospects: list(1), Empty: list(2)},
+			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Empty: &state.ProspectList{}}) },
 			&state.Job{Prospects: list(1)}},
+		{"name a list without prospects", state.Job{Prospects: list(1), Empty: list(2)},
+			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Prospects: list(0)}) },
+			&state.Job{Prospects: list(0), Empty: list(2)}},
 
 		{"drop what a rewrite supersedes",
 			state.Job{SchemaFingerprint: "old", Sinks: map[string]*state.Sink{"sink.a": {
