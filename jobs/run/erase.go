@@ -261,10 +261,10 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 	if err != nil {
 		return result, err
 	}
-	before, err := state.Encode(s.state)
+	saver, err := state.NewSaver(s.state, s.Backend.Write)
 	if err == nil {
 		s.state.Erasing = false
-		_, err = s.record(ctx, before)
+		err = saver.Save(ctx)
 	}
 	return result, err
 }

@@ -433,6 +433,20 @@ func (w *planning) refresh(ctx context.Context, into *plan.Job, sinks []jobs.Sin
 // uri is the URI of an object in an open sink.
 func (s *Session) uri(sink, key string) string { return s.stores[sink].URI(key) }
 
+// openByAddress opens a sink of the configuration, or returns its store if it is
+// open.
+func (s *Session) openByAddress(ctx context.Context, address string) (store.Store, error) {
+	if opened, ok := s.stores[address]; ok {
+		return opened, nil
+	}
+	i := slices.IndexFunc(s.Config.Sinks, func(sink jobs.Sink) bool { return sink.Address == address })
+	if i < 0 {
+		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The sink of published files is not declared", Address: address,
+			Detail: fmt.Sprintf("The state has files in %s, and the configuration does not say where that is. Declare it again; or let the state forget what is there:\n\n    prospector state rm %[1]s", address)}
+	}
+	return s.open(ctx, s.Config.Sinks[i])
+}
+
 // open gives the store of a sink, opening it the first time.
 func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error) {
 	if opened, ok := s.stores[sink.Address]; ok {

@@ -37,7 +37,7 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 			r.Jobs = append(r.Jobs, of)
 		}
 	}
-	ctx, cancel := inFlight(ctx)
+	ctx, cancel := state.WithoutInterrupt(ctx)
 	defer cancel()
 	beside, prefix := s.Backend.Beside()
 	return ledger.Append(ctx, beside, prefix, r)

@@ -14,25 +14,21 @@ func (s *Session) readTombstones(ctx context.Context) (warnings jobs.Diagnostics
 	return warnings, err
 }
 
-// keepTombstones makes the state and every open sink have all tombstones, before
-// anything else changes. A plan that erases a prospect adds one: killed at any
-// later instant, no run brings the prospect back. It returns the state as it is
-// written.
-func (s *Session) keepTombstones(ctx context.Context, p *plan.Plan, before []byte) (after []byte, err error) {
+// keepTombstones adds all tombstones to the state and to every open sink, before
+// anything else changes. A plan that erases a prospect adds one: even if the run is
+// then killed, no later run brings the prospect back.
+func (s *Session) keepTombstones(ctx context.Context, p *plan.Plan, save func(context.Context) error) error {
 	all := s.tombstones.Merge(s.state.Tombstones)
 	if p.Mode == plan.Erase {
 		all = all.Add(s.state.Lineage, p.Prospect)
 	}
 	if all.Len() == 0 {
-		return before, nil
+		return nil
 	}
 	if s.state.Tombstones = all; p.Mode == plan.Erase || s.state.Serial > 0 {
-		if before, err = s.record(ctx, before); err != nil {
-			return nil, err
+		if err := save(ctx); err != nil {
+			return err
 		}
 	}
-	if err := erase.WriteTombstones(ctx, all, s.stores); err != nil {
-		return nil, err
-	}
-	return before, nil
+	return erase.WriteTombstones(ctx, all, s.stores)
 }

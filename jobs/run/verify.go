@@ -16,10 +16,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (audi
 	}
 	return audit.Audit{
 		State: s.state, Jobs: s.Config.Jobs, Dir: dir, Limit: s.width(),
-		Open: func(ctx context.Context, address string) (store.Store, error) {
-			err := s.openByAddress(ctx, address)
-			return s.stores[address], err
-		},
+		Open: s.openByAddress,
 		CountQuarantined: func(ctx context.Context, from store.Store, key string) (events int64, err error) {
 			err = salvage(ctx, from, key, func(quarantined) { events++ })
 			return events, err

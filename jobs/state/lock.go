@@ -76,6 +76,19 @@ func (e *LockedError) Error() string {
 
 func (e *LockedError) Unwrap() error { return ErrLocked }
 
+// WithoutInterrupt returns a context for work that an interrupt must not leave
+// half-done: it does not end when ctx does. It does end, with the cause, when the
+// lock is lost.
+func WithoutInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrLockLost) {
+			cancel(cause)
+		}
+	})
+	return out, func() { stop(); cancel(nil) }
+}
+
 // Locker is the part of a backend that LockWithin needs.
 type Locker interface {
 	Lock(context.Context, LockInfo) (context.Context, error)

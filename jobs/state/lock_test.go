@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -94,3 +95,23 @@ func TestLockWithinEnds(t *testing.T) {
 type failing struct{ error }
 
 func (f failing) Lock(context.Context, state.LockInfo) (context.Context, error) { return nil, f.error }
+
+// An interrupt does not end the context, and the loss of the lock does.
+func TestWithoutInterrupt(t *testing.T) {
+	for _, cause := range []error{context.Canceled, fmt.Errorf("renewing it: %w", state.ErrLockLost)} {
+		parent, end := context.WithCancelCause(t.Context())
+		ctx, cancel := state.WithoutInterrupt(parent)
+		end(cause)
+		if errors.Is(cause, state.ErrLockLost) {
+			<-ctx.Done()
+			if context.Cause(ctx) != cause {
+				t.Errorf("the cause is %v", context.Cause(ctx))
+			}
+		} else if ctx.Err() != nil {
+			t.Errorf("%v has ended the context", cause)
+		}
+		if cancel(); ctx.Err() == nil {
+			t.Error("cancelling does not end the context")
+		}
+	}
+}

@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"jobs/erase":     {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/state", "jobs/tombstone", "schemas", "sink/store", "sink/verify"},
 	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
+	"jobs/publish":   {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":     {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/lists":     {"jobs/plan", "jobs/state", "sink/store"},

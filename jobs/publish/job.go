@@ -1,0 +1,215 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// job is one job's part of a plan that is being carried out.
+type job struct {
+	*Publisher
+	plan   *plan.Job
+	stores map[string]store.Store // by sink address
+
+	mu    sync.Mutex
+	owned *state.Job // what the state has of the job
+	done  plan.Summary
+}
+
+// writeAll makes all changes but the deletions of partitions. It proceeds in steps,
+// so that rows which move between partitions are in the new one before they leave
+// the old one. After an error, the changes that were made are in the state, and
+// the others remain pending.
+func (j *job) writeAll(ctx context.Context) error {
+	if err := j.copyDamaged(ctx); err != nil {
+		return err
+	}
+	if err := j.removeObjects(ctx, j.plan.Output.Foreign, "foreign"); err != nil {
+		return err
+	}
+	steps := map[int]bool{0: true}
+	for _, c := range j.plan.Output.Changes {
+		steps[c.Step] = true
+	}
+	quarantine := j.plan.Output.Quarantine
+	for _, step := range slices.Sorted(maps.Keys(steps)) {
+		err := j.each(ctx, func(c plan.Change) bool { return c.Step == step && c.Action != plan.Delete }, quarantine)
+		if err != nil {
+			return err
+		}
+		quarantine = nil // it is written in the first step
+	}
+	return nil
+}
+
+// deleteAll deletes the partitions that have no rows, and the obsolete files that
+// an interrupted apply has left.
+func (j *job) deleteAll(ctx context.Context) error {
+	if err := j.each(ctx, func(c plan.Change) bool { return c.Action == plan.Delete }, nil); err != nil {
+		return err
+	}
+	return j.removeObjects(ctx, j.plan.Output.Obsolete, "obsolete")
+}
+
+// each makes the changes that which selects, and that of the quarantine unless it
+// is nil, several at a time.
+func (j *job) each(ctx context.Context, which func(plan.Change) bool, q *plan.Quarantine) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(j.Parallelism)
+	for _, c := range j.plan.Output.Changes {
+		if len(c.Writes) > 0 && which(c) {
+			group.Go(func() error { return j.partition(groupCtx, c) })
+		}
+	}
+	if q != nil {
+		group.Go(func() error { return j.quarantine(groupCtx, q) })
+	}
+	return group.Wait()
+}
+
+// removeObjects deletes objects that are in no partition.
+func (j *job) removeObjects(ctx context.Context, writes []plan.Write, kind string) error {
+	for _, w := range writes {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := j.remove(ctx, w.Sink, w.Key, w.Generation); err != nil {
+			return fmt.Errorf("%s: deleting a file that is %s: %w", j.plan.Address, kind, err)
+		}
+		j.update(w.Sink, func(s *state.Sink) { s.DropObsolete(w.Key) })
+	}
+	return nil
+}
+
+// partition makes a change in every sink. Once begun, an interrupt does not stop it.
+func (j *job) partition(ctx context.Context, c plan.Change) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := state.WithoutInterrupt(ctx)
+	defer cancel()
+	started := j.Now()
+	j.Observer.ApplyStarted(j.plan.Address, c)
+	for _, sink := range c.Sinks() {
+		if err := j.partitionIn(ctx, c, sink); err != nil {
+			return fmt.Errorf("%s, partition %s: %w", j.plan.Address, c.Partition, err)
+		}
+	}
+	j.mu.Lock()
+	j.done.Count(c.Action)
+	j.mu.Unlock()
+	j.Observer.ApplyDone(j.plan.Address, c, j.Now().Sub(started))
+	return nil
+}
+
+// partitionIn makes a change in one sink. It writes the new files first, and
+// deletes the obsolete ones once all new files exist. In between, readers see rows
+// twice, but no row is ever missing.
+func (j *job) partitionIn(ctx context.Context, c plan.Change, sink string) error {
+	change := j.plan.StateChange(c, sink)
+	for _, w := range c.Writes {
+		if w.Sink != sink || w.Action == plan.Delete {
+			continue
+		}
+		object, err := j.write(ctx, w, c.Staged[w.File], "application/vnd.apache.parquet")
+		if err != nil {
+			return err
+		}
+		change.Next.Files[w.File].Object = object
+	}
+	if !change.Deletes() {
+		j.update(sink, func(s *state.Sink) { s.Publish(change) })
+	}
+	for _, o := range change.Obsolete {
+		if err := j.remove(ctx, sink, o.Key, o.Generation); err != nil {
+			return err
+		}
+		j.update(sink, func(s *state.Sink) { s.DropObsolete(o.Key) })
+	}
+	if change.Deletes() {
+		j.update(sink, func(s *state.Sink) { s.DropPartition(c.Partition) })
+	}
+	return nil
+}
+
+// quarantine writes or deletes the quarantine in every sink where it changes. Once
+// begun, an interrupt does not stop it.
+func (j *job) quarantine(ctx context.Context, q *plan.Quarantine) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := state.WithoutInterrupt(ctx)
+	defer cancel()
+	for _, w := range q.Writes {
+		var published *state.Quarantine
+		var err error
+		if w.Action == plan.Delete {
+			err = j.remove(ctx, w.Sink, w.Key, w.Generation)
+		} else {
+			var object state.Object
+			object, err = j.write(ctx, w, q.Staged, "application/jsonl")
+			published = q.State(object)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, quarantine: %w", j.plan.Address, err)
+		}
+		j.update(w.Sink, func(s *state.Sink) { s.PublishQuarantine(published) })
+	}
+	return nil
+}
+
+// update changes what the state has of a sink. One update runs at a time.
+func (j *job) update(sink string, transition func(*state.Sink)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	transition(j.owned.Sink(sink))
+}
+
+// write puts a staged file in place of the object that the plan has seen there. The
+// store compares what it writes with the checksum of the file that the second
+// reader has accepted, and the object that it returns must have that checksum too.
+func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, mediaType string) (state.Object, error) {
+	f, err := os.Open(staged.Path)
+	if err != nil {
+		return state.Object{}, err
+	}
+	defer f.Close()
+	to := j.stores[w.Sink]
+	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, unchanged(w.Generation))
+	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
+		err = fmt.Errorf("writing %s: %w", to.URI(w.Key), store.ErrCorrupt)
+	}
+	if err != nil {
+		return state.Object{}, err
+	}
+	return state.Object{Key: o.Key, Size: o.Size, CRC32C: o.CRC32C, Generation: o.Generation}, nil
+}
+
+// remove deletes the object that the plan has seen at a key, unless it is gone.
+func (j *job) remove(ctx context.Context, sink, key, generation string) error {
+	err := j.stores[sink].Delete(ctx, key, unchanged(generation))
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// unchanged is the condition that a key has the object of that generation, or none
+// if the generation is "".
+func unchanged(generation string) store.Condition {
+	if generation == "" {
+		return store.IfAbsent()
+	}
+	return store.IfGeneration(generation)
+}

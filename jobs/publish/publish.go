@@ -1,0 +1,131 @@
+// Package publish carries out a plan: it writes the staged files to the sinks,
+// deletes what the plan deletes, and keeps the state in step. Package state
+// describes the protocol, and why a run can be killed at any moment.
+//
+// It does not judge the plan. Its callers have checked that the plan may be
+// applied, that it is not stale, and that it changes only objects of its jobs.
+package publish
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/sink/store"
+)
+
+// Observer sees the changes of partitions as they happen. Its methods may be called
+// concurrently.
+type Observer interface {
+	ApplyStarted(job string, change plan.Change)
+	ApplyDone(job string, change plan.Change, took time.Duration)
+}
+
+// Lists keeps lists of prospects next to the state.
+type Lists interface {
+	// Publish stores the lists that a job's plan has staged, and returns what the
+	// state must name.
+	Publish(context.Context, *plan.Job) (state.Lists, error)
+	// Drop deletes a list that the state named before, unless it is the list that
+	// the state names now.
+	Drop(ctx context.Context, before, after *state.ProspectList) error
+}
+
+// Publisher holds what carrying out a plan needs.
+type Publisher struct {
+	State *state.State
+	// Save stores the state if it has changed.
+	Save func(context.Context) error
+	// Rescue is called when Save has failed after objects in the sinks have
+	// changed. It keeps the state elsewhere, and returns the error to report.
+	Rescue func(ctx context.Context, why error) error
+	// Open opens the sink with an address, or returns its store if it is open.
+	Open        func(ctx context.Context, address string) (store.Store, error)
+	Lists       Lists
+	Parallelism int // how many partitions are written at a time
+	Observer    Observer
+	Logger      *slog.Logger
+	Now         func() time.Time
+}
+
+// Publish carries out a plan. It returns how many partitions it has changed, by
+// the job's address, also with an error.
+//
+// When ctx ends, Publish finishes the partitions that it has begun, saves the
+// state, and returns the cause. If ctx ends because the lock is lost, it stops at
+// once.
+func (p *Publisher) Publish(ctx context.Context, of *plan.Plan) (done map[string]plan.Summary, err error) {
+	done = make(map[string]plan.Summary)
+	for _, m := range of.Moved {
+		if err := p.State.Move(m.From, m.To); err != nil {
+			return done, err
+		}
+	}
+	for _, address := range of.Forgotten {
+		delete(p.State.Jobs, address)
+	}
+	for i := range of.Jobs {
+		j := &of.Jobs[i]
+		if of.Mode == plan.RefreshOnly && p.State.Jobs[j.Address] == nil {
+			continue // nothing is published that could have changed
+		}
+		if done[j.Address], err = p.job(ctx, j); err != nil {
+			return done, err
+		}
+	}
+	return done, p.Save(ctx)
+}
+
+// job carries out one job's part of a plan.
+func (p *Publisher) job(ctx context.Context, of *plan.Job) (done plan.Summary, err error) {
+	if err := of.Source.Books.Check(); err != nil {
+		return done, err
+	}
+	j := &job{Publisher: p, plan: of, stores: make(map[string]store.Store), owned: p.State.Job(of.Address)}
+	for _, address := range of.Sinks {
+		if j.stores[address], err = p.Open(ctx, address); err != nil {
+			return done, err
+		}
+	}
+	before := state.Lists{Prospects: j.owned.Prospects, Empty: j.owned.Empty}
+	lists, err := p.Lists.Publish(ctx, of)
+	if err != nil {
+		return done, err
+	}
+	of.StagePending(j.owned, lists)
+	if err := p.Save(ctx); err != nil {
+		return done, err
+	}
+	saving, cancel := state.WithoutInterrupt(ctx)
+	defer cancel()
+	err = j.writeAll(ctx)
+	if err == nil && of.Output.Rewrite != nil {
+		of.DropSuperseded(j.owned)
+		if err := p.Save(saving); err != nil {
+			return j.done, p.Rescue(saving, err)
+		}
+	}
+	if err == nil {
+		err = j.deleteAll(ctx)
+	}
+	if err == nil {
+		p.State.Finalize(of.Address, of.Sinks, of.Destroy)
+	}
+	// What is published is saved, even when something failed or the run is
+	// interrupted.
+	if failed := p.Save(saving); failed != nil {
+		return j.done, errors.Join(err, p.Rescue(saving, failed))
+	}
+	p.dropLists(saving, before, j.owned)
+	return j.done, err
+}
+
+func (p *Publisher) dropLists(ctx context.Context, before state.Lists, now *state.Job) {
+	err := errors.Join(p.Lists.Drop(ctx, before.Prospects, now.Prospects), p.Lists.Drop(ctx, before.Empty, now.Empty))
+	if err != nil { // an unused list does no harm
+		p.Logger.WarnContext(ctx, "an old list of prospects cannot be deleted", "why", err)
+	}
+}
