@@ -147,7 +147,7 @@ output "name" { value = env("NAME", "") }
 	for _, handling := range []string{"unknown_type", "unknown_field"} {
 		write(t, dir, fmt.Sprintf("%s\nschema \"s\" {\n  extends = \"knock_events\"\n  %s = \"fail\"\n}\n",
 			strings.Replace(config, `job "events" {`, "job \"events\" {\n  schema = schema.s", 1), handling))
-		if _, errors := run("plan"); !strings.Contains(errors, "An event is not as the schema expects") {
+		if _, errors := run("plan"); !strings.Contains(errors, "An event does not match the schema") {
 			t.Errorf("%s: %s", handling, errors)
 		}
 	}

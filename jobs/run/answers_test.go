@@ -21,6 +21,7 @@ import (
 	"prospector/internal/attribute"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/read"
 )
 
 // api is a source whose answers a test can change from run to run.
@@ -138,16 +139,16 @@ func TestOldJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := spool.Open(filepath.Join(h.dir, ".prospector", "journal", fileName(h.job().Address)), binding(h.job().Address, from), journalAge, time.Now)
+	journal, err := spool.Open(filepath.Join(h.dir, ".prospector", "journal", fileName(h.job().Address)), read.Binding(h.job().Address, from), read.JournalAge, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for prospect, outcome := range map[string]string{"a": notFound, "b": forbidden, "c": notFound} {
+	for prospect, outcome := range map[string]read.Outcome{"a": read.NotFound, "b": read.Forbidden, "c": read.NotFound} {
 		if prospect == "c" {
 			err = journal.Append(spool.Page{Prospect: prospect, Number: 1, Next: "2", Events: 0, Body: []byte(`{"edges":[],"pageInfo":{"hasNextPage":true,"endCursor":"2"}}`)})
 		}
 		if err == nil {
-			err = journal.Finish(prospect, outcome)
+			err = journal.Finish(prospect, string(outcome))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -335,7 +336,7 @@ func TestExpiredCursor(t *testing.T) {
 		})
 		p := h.apply()
 		r := p.Jobs[0].Source.Reading
-		if r.Partial != 1 || len(r.Exceptions) != 1 || r.Exceptions[0].Outcome != partial || strings.Contains(r.Exceptions[0].Reason, "no such prospect") {
+		if r.Partial != 1 || len(r.Exceptions) != 1 || r.Exceptions[0].Outcome != string(read.Partial) || strings.Contains(r.Exceptions[0].Reason, "no such prospect") {
 			t.Errorf("%d: the reading is %+v", status, r)
 		}
 		if diff := cmp.Diff([]string{"a", "b"}, h.bodies()); diff != "" {
@@ -358,12 +359,12 @@ func TestEndpointDown(t *testing.T) {
 		summary string
 		most    int // requests
 	}{
-		{"HTML", 200, "<html>Please log in</html>", "The API does not answer with events", maxFailures},
-		{"errors", 200, `{"errors":["internal"]}`, "The API does not answer with events", maxFailures},
-		{"no page", 200, `{"edges":{},"pageInfo":{}}`, "The API does not answer with events", maxFailures},
-		{"redirect", 302, "", "The API does not answer with events", maxFailures},
-		{"payment required", 402, "", "The API does not answer with events", maxFailures},
-		{"unavailable", 503, "", "The API does not answer", maxFailures},
+		{"HTML", 200, "<html>Please log in</html>", "The API does not answer with events", read.MaxFailures},
+		{"errors", 200, `{"errors":["internal"]}`, "The API does not answer with events", read.MaxFailures},
+		{"no page", 200, `{"edges":{},"pageInfo":{}}`, "The API does not answer with events", read.MaxFailures},
+		{"redirect", 302, "", "The API does not answer with events", read.MaxFailures},
+		{"payment required", 402, "", "The API does not answer with events", read.MaxFailures},
+		{"unavailable", 503, "", "The API does not answer", read.MaxFailures},
 		{"not found", 404, "", "No prospect could be read", len(ids)},
 		{"forbidden", 403, "", "No prospect could be read", len(ids)},
 	} {

@@ -20,6 +20,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/schemas/records"
@@ -434,10 +435,10 @@ func (b *builder) compare(ctx context.Context, d *draft) error {
 
 // absent describes a prospect that has a published row and no new one for it.
 func (b *builder) absent(prospect string) transform.Absence {
-	e, complete := b.read.whole[prospect]
-	leaves := complete && b.job.DeleteMissing && e != hasRejected
-	if leaves && e != hasEvents {
-		leaves = b.waiting.RowLeaves(prospect, e == readAsEmpty)
+	e, complete := b.read.Complete[prospect]
+	leaves := complete && b.job.DeleteMissing && e != read.HasRejected
+	if leaves && e != read.HasEvents {
+		leaves = b.waiting.RowLeaves(prospect, e == read.EmptyNow)
 	}
 	return transform.Absence{Complete: complete, Leaves: leaves}
 }

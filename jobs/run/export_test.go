@@ -274,7 +274,7 @@ func TestProspectsThatFail(t *testing.T) {
 	if diff := cmp.Diff(published, h.lake(h.root())); diff != "" {
 		t.Errorf("the lake has changed:\n%s", diff)
 	}
-	if text := fmt.Sprint(p.Jobs[0].Problems.Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "could not be read whole") {
+	if text := fmt.Sprint(p.Jobs[0].Problems.Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "are incomplete") {
 		t.Errorf("the warnings do not tell: %s", text)
 	}
 }

@@ -134,7 +134,7 @@ func (b *builder) suspects(drafts, ignored []*draft) (suspects []*draft) {
 // lostType reports whether an event type of earlier runs is not among what was read.
 func (b *builder) lostType() bool {
 	for t := range b.formerTypes {
-		if b.read.survey.EventTypes[t] == 0 {
+		if b.read.Survey.EventTypes[t] == 0 {
 			return true
 		}
 	}
@@ -255,7 +255,7 @@ func (b *builder) suspicious(c *typeCount, vanished int64) bool {
 func (b *builder) describe(e *plan.TypeEvidence, c *typeCount, vanished int64, types ...string) {
 	e.Returned, e.Vanished, e.Read = c.returned, vanished, c.staged
 	for _, t := range types {
-		e.Read += b.read.survey.EventTypes[t] + b.read.quarantine.counts[t].Quarantined
+		e.Read += b.read.Survey.EventTypes[t] + b.read.quarantine.counts[t].Quarantined
 	}
 	if c.complete >= plan.FewEvents {
 		e.Emptied = b.emptied(c)
@@ -355,7 +355,7 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 			}
 			for t := range b.traces(d, batch) {
 				if c := b.types[t.Type]; c != nil && c.complete < plan.FewEvents {
-					if _, complete := b.read.whole[t.Prospect]; complete {
+					if _, complete := b.read.Complete[t.Prospect]; complete {
 						c.complete++
 					}
 				}
@@ -426,7 +426,7 @@ func (s *sampling) take(ctx context.Context) error {
 				prospects[t.Type] = make(map[string]bool)
 			}
 			of := prospects[t.Type]
-			_, complete := s.read.whole[t.Prospect]
+			_, complete := s.read.Complete[t.Prospect]
 			if !complete || !s.types[t.Type] || len(s.vanished[t.Type]) >= sampledEvents || !of[t.Prospect] && len(of) >= sampledProspects {
 				return
 			}
@@ -505,7 +505,7 @@ func (b *builder) given() (rows int64) {
 // schema wants quarantined do not count.
 func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 	all := &b.evidence.All
-	all.Events, all.Rows, all.Reasons = b.read.books.Events, b.given(), make(map[string]int64)
+	all.Events, all.Rows, all.Reasons = b.read.Books.Events, b.given(), make(map[string]int64)
 	for t, q := range b.read.quarantine.counts {
 		if t != "" && b.job.Schema.UnknownType == schemas.Quarantine && !b.job.Schema.Knows(t) {
 			all.Events -= q.Quarantined
@@ -518,7 +518,7 @@ func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 		if t == "" {
 			continue
 		}
-		rows := b.read.survey.EventTypes[t]
+		rows := b.read.Survey.EventTypes[t]
 		q.Rows = all.Rows
 		if c := b.types[t]; b.keyed() && c != nil {
 			rows = c.staged

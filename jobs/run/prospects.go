@@ -2,38 +2,89 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
-	"prospector/extract/prospect"
+	"prospector/extract"
 	"prospector/jobs"
+	"prospector/jobs/erase"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
+	"prospector/sink/stage"
 )
+
+// source is the open source of a job, with the prospects to read from it.
+type source struct {
+	extract.Source
+	prospects []string
+	erased    []string // those of the list that were erased; prospects has them only if the job exports them
+	repeated  int      // IDs that the list has again
+}
 
 // loadProspects reads a list of prospects, and counts the repeated IDs in it.
 func (s *Session) loadProspects(from jobs.Prospects) (ids []string, repeated int, err error) {
-	options := prospect.Options{Column: from.Column, Header: from.Header, Encoding: from.Encoding}
-	for _, r := range from.Delimiter { // one at most
-		options.Delimiter = r
+	return read.LoadProspects(from, s.Stdin)
+}
+
+// openSource reads the list of prospects and opens the source. It requests nothing.
+func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err error) {
+	out := new(source)
+	if job.Prospects != nil {
+		if out.prospects, out.repeated, err = s.loadProspects(*job.Prospects); err != nil {
+			return nil, err
+		}
 	}
-	list, err := prospect.Load(from.File, options, s.Stdin)
-	if err == nil {
-		return list.IDs, list.Duplicates, nil
+	if out.Source, err = read.Open(ctx, s.Sources, job.Source, s.UserAgent, s.Logger); err != nil {
+		return nil, err
 	}
-	attribute, summary := "file", "Prospects cannot be read"
-	switch {
-	case errors.Is(err, prospect.ErrColumn):
-		attribute = "column"
-	case errors.Is(err, prospect.ErrHeader):
-		attribute = "header"
+	if lister, ok := out.Source.(extract.Lister); ok && job.Prospects == nil {
+		out.prospects = lister.Prospects()
 	}
-	if errors.Is(err, prospect.ErrEmpty) {
-		summary = "No prospects"
+	out.prospects, out.erased = erase.Requested(job, out.prospects, s.tombstones)
+	return out, nil
+}
+
+// reading is what was read of a job, and what depends on earlier runs.
+type reading struct {
+	*read.Result
+	quarantine *quarantine
+	// unavailable counts the prospects that the last apply had in its list, too.
+	unavailable state.Unavailable
+}
+
+// readSource reads all prospects of a source into a stage.
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine, known func(string) bool, waiting *lists.Waiting) (*reading, error) {
+	journal, err := s.openJournal(job, read.Binding(job.Address, from))
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal of pages: %w", err)
 	}
-	return nil, 0, from.Diagnose(attribute, summary, err.Error()+".")
+	defer journal.Close()
+	out := &reading{quarantine: rejected}
+	concurrency := job.Source.Concurrency
+	if s.Concurrency > 0 {
+		concurrency = min(concurrency, s.Concurrency)
+	}
+	out.Result, err = read.Run(ctx, read.Input{
+		Job: job, Source: from, Prospects: from.prospects, Journal: journal,
+		Rows: into.Add, Rejected: rejected.add, Observer: s.Observer, Now: s.Now, Concurrency: concurrency,
+		Visited: func(v read.Visit) {
+			waiting.Visited(v.Prospect, v.Events)
+			if v.Pages > 0 {
+				rejected.countBefore(v.Prospect)
+			}
+			switch {
+			case v.ReadCompletely():
+				rejected.replace(v.Prospect)
+			case v.Outcome == read.NotFound && known(v.Prospect):
+				out.unavailable.NotFound++
+			case v.Outcome == read.Forbidden && known(v.Prospect):
+				out.unavailable.Forbidden++
+			}
+		},
+	})
+	return out, err
 }
 
 // ownedBy returns what the state has of a job. It is empty for a new job.
@@ -79,10 +130,10 @@ func (w *planning) waitingProspects(ctx context.Context, job jobs.Job, into *pla
 
 // planWaiting plans what happens to the published rows of prospects that returned no
 // event.
-func (w *planning) planWaiting(job jobs.Job, into *plan.Job, waiting *lists.Waiting, whole map[string]emptiness, dir string) (err error) {
-	waiting.Finish(func(prospect string) (read, emptyNow bool) {
-		e, read := whole[prospect]
-		return read, e == readAsEmpty
+func (w *planning) planWaiting(job jobs.Job, into *plan.Job, waiting *lists.Waiting, contents map[string]read.Content, dir string) (err error) {
+	waiting.Finish(func(prospect string) (complete, emptyNow bool) {
+		content, complete := contents[prospect]
+		return complete, content == read.EmptyNow
 	}, w.options.target(job.Address).whole)
 	if into.Source.Waiting, err = waiting.Stage(w.ownedBy(job).Empty, filepath.Join(dir, "empty.jsonl")); err != nil {
 		return err

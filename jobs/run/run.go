@@ -28,6 +28,7 @@ import (
 	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/jobs/tombstone"
 	"prospector/schemas"
@@ -64,27 +65,12 @@ type Backend interface {
 type Observer interface {
 	// Waiting: another run holds the state, and this one waits for it.
 	Waiting(*state.LockedError)
-	// JobStarted: the job is being read; its source has that many prospects.
-	JobStarted(job string, prospects int)
-	// Resumed: pages of an interrupted run are used instead of requests.
-	Resumed(job string, prospects, pages int)
-	// Progress: how far it has got. Called a few times a second at the most.
-	Progress(Progress)
+	read.Observer
 	// Staged: the job is read to its end, and its files are ready.
 	Staged(job string)
 	// ApplyStarted and ApplyDone surround each change that Apply makes.
 	ApplyStarted(job string, change plan.Change)
 	ApplyDone(job string, change plan.Change, took time.Duration)
-}
-
-// Progress is how far the reading of a job has got.
-type Progress struct {
-	Job              string
-	Prospects, Of    int64 // read to their end, and in all
-	Requests, Events int64
-	Bytes            int64 // of pages
-	Failed           int64 // prospects
-	Elapsed          time.Duration
 }
 
 // Options are what a session needs from the outside.
@@ -232,7 +218,7 @@ func (s *Session) openJournal(job jobs.Job, binding string) (*spool.Journal, err
 	parent.Close()
 	s.read = append(s.read, name)
 	dir := filepath.Join(s.DataDir, name)
-	j, err := spool.Open(dir, binding, journalAge, s.Now)
+	j, err := spool.Open(dir, binding, read.JournalAge, s.Now)
 	if err != nil && !errors.Is(err, spool.ErrLocked) {
 		return nil, job.Diagnose("", "The journal of pages cannot be used", fmt.Sprintf(
 			"%s.\n\nThe journal holds pages of an interrupted run, so that they are not requested again. Remove it if it cannot be repaired:\n\n    %s", err, dir))

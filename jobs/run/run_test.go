@@ -21,6 +21,7 @@ import (
 	"prospector/extract/simulator"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/schemas/records"
@@ -245,14 +246,14 @@ func (h *house) fromScratch() map[string]schemas.Digest {
 
 // observer remembers what happened.
 type observer struct {
-	progress Progress
+	progress read.Progress
 	resumed  int
 }
 
 func (o *observer) Waiting(*state.LockedError)                   {}
 func (o *observer) JobStarted(string, int)                       {}
 func (o *observer) Resumed(_ string, _, pages int)               { o.resumed = pages }
-func (o *observer) Progress(p Progress)                          { o.progress = p }
+func (o *observer) Progress(p read.Progress)                     { o.progress = p }
 func (o *observer) Staged(string)                                {}
 func (o *observer) ApplyStarted(string, plan.Change)             {}
 func (o *observer) ApplyDone(string, plan.Change, time.Duration) {}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
@@ -67,9 +66,6 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err != nil {
 		return out, err
 	}
-	if c := read.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
-		return out, noneRead(job, read.Reading)
-	}
 	waiting.ReadEnded(w.Now())
 	list := out.Source.Reading.List
 	out.Source.Reading = read.Reading
@@ -96,7 +92,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	out.Output.Changes = plan.Changes(job.TableName, out.Sinks, out.Found.Prior, b.outcomes)
 	out.Source.Books = plan.Books{
-		Events: read.events, Duplicates: read.books.Duplicates, Quarantined: read.books.Quarantined,
+		Events: read.Books.Events, Duplicates: read.Books.Duplicates, Quarantined: read.Books.Quarantined,
 		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged, Rejected: b.withheld,
 	}
 	out.Problems.Rejected = b.rejected
@@ -113,13 +109,13 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		}
 	}
 	out.Source.Missing = b.missing
-	if err := w.planWaiting(job, &out, waiting, read.whole, dir); err != nil {
+	if err := w.planWaiting(job, &out, waiting, read.Complete, dir); err != nil {
 		return out, err
 	}
 	w.warnMissing(job, &out, b.rows.Before)
 	w.guard(job, &out, b)
 	w.consent(job, &out)
-	w.surveyed(job, &out, read.survey)
+	w.surveyed(job, &out, read.Survey)
 	if err := refresh.InTheWay(job.Block, out, w.uri); err != nil {
 		return out, err
 	}
@@ -136,7 +132,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := b.release(); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, readWarnings(job, from, read), out.Advice())
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.reasons()), out.Advice())
 	w.Observer.Staged(job.Address)
 	return out, nil
 }
@@ -155,40 +151,3 @@ func result(b *builder, staging *stage.Stage, p plan.Job, now time.Time) jobs.Re
 
 // maxListed is how many of a kind a warning lists.
 const maxListed = 10
-
-func exceptionList(r plan.Reading) string {
-	var lines []string
-	for _, e := range r.Exceptions[:min(maxListed, len(r.Exceptions))] {
-		lines = append(lines, terminal.Line(fmt.Sprintf("  prospect %s: %s", e.Prospect, e.Reason)))
-	}
-	if more := r.Incomplete() - int64(len(lines)); more > 0 {
-		lines = append(lines, fmt.Sprintf("  … and %d more", more))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// readWarnings tells what the reading met with.
-func readWarnings(job jobs.Job, from *source, r *reading) (warnings jobs.Diagnostics) {
-	warn := func(summary, detail string) {
-		warnings = append(warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address, Summary: summary, Detail: detail})
-	}
-	if n := r.Incomplete(); n > 0 {
-		warn(fmt.Sprintf("%d of %d prospects could not be read whole", n, r.Prospects),
-			exceptionList(r.Reading)+"\n\nWhat is published of them stays as it is. The next run asks for them again.")
-	}
-	if n := r.books.Quarantined; n > 0 {
-		warn(fmt.Sprintf("Events that cannot become rows: %d", n), r.quarantine.reasons()+
-			"\n\nThey go to the quarantine beside the table, each with its reason.")
-	}
-	if n := r.books.Tied; n > 0 {
-		warn(fmt.Sprintf("%d events share their prospect, type and creation time with another", n),
-			"They differ otherwise, so each of them is a row; their ids tell them apart by time and content.")
-	}
-	if n := r.books.NaiveTimes; n > 0 {
-		warn(fmt.Sprintf("%d times have no offset", n), "They are taken for UTC.")
-	}
-	if from.twice > 0 {
-		warn(fmt.Sprintf("%d prospects are listed more than once", from.twice), "Each is read once.")
-	}
-	return warnings
-}

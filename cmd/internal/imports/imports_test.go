@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 
 	// Helpers that no stage owns.
 	"internal/attribute": {},
+	"internal/bug":       {},
 	"internal/jsontext":  {},
 	"internal/nolink":    {},
 	"internal/parallel":  {},
@@ -65,6 +66,7 @@ var allowed = map[string][]string{
 	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":     {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/lists":     {"jobs/plan", "jobs/state", "sink/store"},
+	"jobs/read":      {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
 	"jobs/tombstone": {"internal/sealed", "sink/store"},
 	"jobs/run":       {"*"},
 

@@ -20,7 +20,7 @@ import (
 	"prospector/jobs/erase"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/schemas"
 )
@@ -142,7 +142,7 @@ func calls(v *JSON) map[string]func() {
 		"JobStarted": func() { v.JobStarted(at, 5) },
 		"Resumed":    func() { v.Resumed(at, 5, 9) },
 		"Progress": func() {
-			v.Progress(run.Progress{Job: at, Prospects: 5, Of: 5, Requests: 9, Events: 7, Bytes: 100, Failed: 1, Elapsed: time.Second})
+			v.Progress(read.Progress{Job: at, Prospects: 5, Of: 5, Requests: 9, Events: 7, Bytes: 100, Failed: 1, Elapsed: time.Second})
 		},
 		"Staged":       func() { v.Staged(at) },
 		"Plan":         func() { v.Plan(p); v.Plan(destroy) },
@@ -197,7 +197,7 @@ func TestStream(t *testing.T) {
 	}
 	want := slices.Sorted(maps.Keys(printed))
 
-	for _, name := range regexp.MustCompile(`\.(?:print|locked)\("(\w+)"`).FindAllStringSubmatch(read(t, "json.go"), -1) {
+	for _, name := range regexp.MustCompile(`\.(?:print|locked)\("(\w+)"`).FindAllStringSubmatch(readFile(t, "json.go"), -1) {
 		if !printed[name[1]] {
 			t.Errorf("json.go can print the type %s, which no call here does", name[1])
 		}
@@ -207,13 +207,13 @@ func TestStream(t *testing.T) {
 			Type struct{ Enum []string }
 		}
 	}
-	if err := json.Unmarshal([]byte(read(t, "formats/stream.schema.json")), &text); err != nil {
+	if err := json.Unmarshal([]byte(readFile(t, "formats/stream.schema.json")), &text); err != nil {
 		t.Fatal(err)
 	}
 	if got := slices.Sorted(slices.Values(text.Properties.Type.Enum)); !slices.Equal(got, want) {
 		t.Errorf("the schema has the types %q, the program prints %q", got, want)
 	}
-	_, list, _ := strings.Cut(read(t, "../cli/help/json.txt"), "members of its type:")
+	_, list, _ := strings.Cut(readFile(t, "../cli/help/json.txt"), "members of its type:")
 	list, _, _ = strings.Cut(list, "show -json")
 	var told []string
 	for _, name := range regexp.MustCompile(`(?m)^  (\w+)  `).FindAllStringSubmatch(list, -1) {
@@ -447,7 +447,7 @@ func decode(t *testing.T, text string) any {
 	return value
 }
 
-func read(t *testing.T, name string) string {
+func readFile(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {

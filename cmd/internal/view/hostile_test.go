@@ -21,7 +21,7 @@ import (
 	"prospector/jobs/audit"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/schemas"
 )
@@ -148,7 +148,7 @@ func tell(v *Human, name string, keep ...string) {
 	v.Waiting(&state.LockedError{Holder: held})
 	v.JobStarted(name, 5)
 	v.Resumed(name, 5, 9)
-	v.Progress(run.Progress{Job: name, Prospects: 3, Of: 5, Failed: 1})
+	v.Progress(read.Progress{Job: name, Prospects: 3, Of: 5, Failed: 1})
 	v.Staged(name)
 	for _, p := range []*plan.Plan{p, legible, destroy, many, nothing} {
 		v.Plan(p)
@@ -356,7 +356,7 @@ func TestOneWayOut(t *testing.T) {
 			if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "text.go" {
 				continue
 			}
-			for n, line := range strings.Split(read(t, file), "\n") {
+			for n, line := range strings.Split(readFile(t, file), "\n") {
 				if direct.MatchString(line) {
 					t.Errorf("%s:%d prints past Format: %s", file, n+1, strings.TrimSpace(line))
 				}

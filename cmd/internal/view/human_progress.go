@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 )
 
 // progressState is what the progress of a session has come to.
 type progressState struct {
 	lines   time.Time // when the last plain line of progress was printed
-	read    run.Progress
+	read    read.Progress
 	changes map[string]*publishing // by job
 }
 
@@ -42,23 +42,23 @@ func (p *publishing) String() string {
 // plainEvery is how often progress is told where there is no terminal.
 const plainEvery = 10 * time.Second
 
-// Waiting is run.Observer's.
+// Waiting implements run.Observer.
 func (v *Human) Waiting(by *state.LockedError) {
 	v.Printf("Waiting: %s\n", by)
 }
 
-// JobStarted is run.Observer's.
+// JobStarted implements run.Observer.
 func (v *Human) JobStarted(job string, prospects int) {
 	v.Printf("%s: Reading %s...\n", v.paint(job, bold), plural(prospects, "prospect"))
 }
 
-// Resumed is run.Observer's.
+// Resumed implements run.Observer.
 func (v *Human) Resumed(job string, prospects, pages int) {
 	v.Printf("%s: Resuming: %s of %s are here from an interrupted run\n", v.paint(job, bold), plural(pages, "page"), plural(prospects, "prospect"))
 }
 
-// Progress is run.Observer's.
-func (v *Human) Progress(p run.Progress) {
+// Progress implements run.Observer.
+func (v *Human) Progress(p read.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.run.read = p
@@ -91,7 +91,7 @@ func (v *Human) progress(job string, tell Text, done, of int64) {
 	v.bar = true
 }
 
-// Staged is run.Observer's.
+// Staged implements run.Observer.
 func (v *Human) Staged(job string) {
 	p := v.run.read
 	took := p.Elapsed.Round(10 * time.Millisecond)
@@ -124,10 +124,10 @@ func (v *Human) Applying(p *plan.Plan) {
 	v.run.changes = publishingOf(p)
 }
 
-// ApplyStarted is run.Observer's.
+// ApplyStarted implements run.Observer.
 func (v *Human) ApplyStarted(string, plan.Change) {}
 
-// ApplyDone is run.Observer's: a line a change where there are few, else a bar.
+// ApplyDone implements run.Observer: a line a change where there are few, else a bar.
 func (v *Human) ApplyDone(job string, c plan.Change, took time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"prospector/jobs/audit"
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
-	"prospector/jobs/run"
+	"prospector/jobs/read"
 	"prospector/jobs/state"
 )
 
@@ -105,7 +105,7 @@ func (v *JSON) Resumed(job string, prospects, pages int) {
 const jsonEvery = time.Second
 
 // Progress is run.Observer's.
-func (v *JSON) Progress(p run.Progress) {
+func (v *JSON) Progress(p read.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if now := v.now(); now.Sub(v.told) < jsonEvery && p.Prospects < p.Of {

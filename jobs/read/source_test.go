@@ -1,4 +1,4 @@
-package run
+package read
 
 import (
 	"testing"
@@ -32,7 +32,7 @@ func TestBindingIsStable(t *testing.T) {
 		{api, "dc450f9ce4c98e38201fc8058afb3763"},
 		{sim, "d45f9ce6a8f29b14fd3a26727951dc97"},
 	} {
-		if got := binding("job.events", c.source); got != c.want {
+		if got := Binding("job.events", c.source); got != c.want {
 			t.Errorf("the binding of a %T is %s, want %s", c.source, got, c.want)
 		}
 	}

@@ -1,0 +1,71 @@
+package read
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"prospector/extract"
+	"prospector/extract/prospect"
+	"prospector/internal/attribute"
+	"prospector/jobs"
+)
+
+// Open opens a source of one of the kinds. It requests nothing.
+func Open(ctx context.Context, kinds extract.Kinds, from jobs.Source, userAgent string, logger *slog.Logger) (extract.Source, error) {
+	kind := kinds.Find(from.Kind)
+	if kind == nil {
+		return nil, fmt.Errorf("there is no kind of source %q", from.Kind)
+	}
+	source, err := kind.Open(ctx, from.Settings, extract.Requests{
+		PageSize: from.PageSize, RequestsPerSecond: from.RequestsPerSecond,
+		Timeout: from.Timeout, MaxAttempts: from.MaxAttempts,
+		UserAgent: userAgent, Logger: logger,
+	})
+	if p, ok := errors.AsType[*attribute.Problem](err); ok {
+		return nil, from.Diagnose(p.Attribute, p.Summary, p.Detail)
+	}
+	return source, err
+}
+
+// JournalAge is how old the journal of an interrupted run may be. The pages of an
+// older one would put the events of yesterday into the lake of today.
+const JournalAge = 12 * time.Hour
+
+// Binding identifies everything that a page of a job depends on besides the prospect
+// and the cursor. It is a digest because it is on disk, and a source may depend on a
+// secret.
+func Binding(job string, source extract.Source) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %s", job, source.Binding())
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// LoadProspects reads a list of prospects, and counts the repeated IDs in it. The
+// list may be standard input.
+func LoadProspects(from jobs.Prospects, stdin io.Reader) (ids []string, repeated int, err error) {
+	options := prospect.Options{Column: from.Column, Header: from.Header, Encoding: from.Encoding}
+	for _, r := range from.Delimiter { // one at most
+		options.Delimiter = r
+	}
+	list, err := prospect.Load(from.File, options, stdin)
+	if err == nil {
+		return list.IDs, list.Duplicates, nil
+	}
+	attribute, summary := "file", "Prospects cannot be read"
+	switch {
+	case errors.Is(err, prospect.ErrColumn):
+		attribute = "column"
+	case errors.Is(err, prospect.ErrHeader):
+		attribute = "header"
+	}
+	if errors.Is(err, prospect.ErrEmpty) {
+		summary = "No prospects"
+	}
+	return nil, 0, from.Diagnose(attribute, summary, err.Error()+".")
+}
