@@ -194,13 +194,10 @@ func fileURI(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-// sweeper is a store that may hold what killed processes left.
-type sweeper interface{ Sweep() error }
-
 // sweepTemporaries removes what killed processes left in any store.
 func (p Places) sweepTemporaries() error {
 	for _, files := range slices.AppendSeq([]store.Store{p.Beside, p.WorkDir}, maps.Values(p.Stores)) {
-		if of, ok := files.(sweeper); ok {
+		if of, ok := files.(store.Sweeper); ok {
 			if err := of.Sweep(); err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ func (s *Session) noCaseTwins(job jobs.Job, partitions map[string]bool) error {
 		return nil
 	}
 	for _, to := range job.Sinks {
-		folds, err := foldsCase(s.stores[to.Address])
+		folds, err := store.FoldsCase(s.stores[to.Address])
 		if err != nil {
 			return to.Unusable("Sink cannot be probed", err)
 		}
@@ -44,11 +44,4 @@ func caseTwins(names []string) (a, b string) {
 		seen[folded] = name
 	}
 	return "", ""
-}
-
-func foldsCase(s store.Store) (bool, error) {
-	if folder, ok := s.(store.CaseFolder); ok {
-		return folder.FoldsCase()
-	}
-	return false, nil
 }

@@ -128,14 +128,9 @@ func (o *storage) describeBackup(ctx context.Context) string {
 	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push it, or a copy of it on this machine:\n\n    prospector state push -force FILE", path, s.Serial, written)
 }
 
-// dated is a store that knows when an object was written.
-type dated interface {
-	Written(ctx context.Context, key string) (time.Time, error)
-}
-
 // written reports when an object was written, if its store knows.
 func (o *storage) written(ctx context.Context, key string) (at time.Time, ok bool) {
-	files, ok := o.files.(dated)
+	files, ok := o.files.(store.Dated)
 	if !ok {
 		return at, false
 	}

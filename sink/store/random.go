@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// File is an object that is open for random access.
+// File is an object that is open for random access. The reader that Store.Open
+// returns is a File if the store supports random access.
 type File interface {
 	io.ReaderAt
 	io.Closer

@@ -119,12 +119,6 @@ type Store interface {
 	Close() error
 }
 
-// CaseFolder is a Store that may take two keys for one which differ only in the
-// case of letters, as file systems of macOS and Windows do. Other stores do not.
-type CaseFolder interface {
-	FoldsCase() (bool, error)
-}
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Checksum is the CRC32C of b.

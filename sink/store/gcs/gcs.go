@@ -58,7 +58,10 @@ type Store struct {
 	minRate int64
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Dated = (*Store)(nil)
+)
 
 // Open connects to the bucket and looks at it once, so that a missing bucket and
 // missing permissions are known before any work is done. Keys are relative to

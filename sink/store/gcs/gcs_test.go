@@ -62,7 +62,7 @@ func TestConformance(t *testing.T) {
 					return open(t, newBucket(t), "")
 				}
 				return open(t, bucket, fmt.Sprintf("/%s/%d/", prefix, stores.Add(1)))
-			})
+			}, storetest.CaseFolder, storetest.Files, storetest.Sweeper)
 		})
 	}
 }

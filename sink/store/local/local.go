@@ -103,6 +103,8 @@ type Store struct {
 var (
 	_ store.Store      = (*Store)(nil)
 	_ store.CaseFolder = (*Store)(nil)
+	_ store.Sweeper    = (*Store)(nil)
+	_ store.Dated      = (*Store)(nil)
 )
 
 // Open prepares the directory root, and makes it where it is missing. It removes

@@ -9,5 +9,6 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
+	storetest.Run(t, func(*testing.T) store.Store { return memory.New() },
+		storetest.CaseFolder, storetest.Dated, storetest.Files, storetest.Sweeper)
 }

@@ -21,9 +21,11 @@ import (
 	"prospector/sink/store"
 )
 
-// Run tests the driver. open makes a new, empty store, and may register what
-// tears it down; Run closes the store.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
+// Run tests a driver. open returns a new, empty store and may register a cleanup.
+// Run closes the store. The driver implements every optional interface except those
+// that it lacks.
+func Run(t *testing.T, open func(t *testing.T) store.Store, lacks ...Optional) {
+	t.Run("optional", func(t *testing.T) { runOptional(t, open, lacks) })
 	for _, test := range slices.Concat(objectTests, listTests, conditionTests, faultTests, concurrencyTests) {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)

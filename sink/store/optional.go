@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// The interfaces in this file are optional: a Store may implement them, and the
+// reader that Open returns may be a File. Callers must work without them. A driver's
+// test states to package storetest which of them the driver lacks.
+
+// CaseFolder is a Store that may take two keys that differ only in the case of
+// letters for the same key, as the file systems of macOS and Windows do. Other stores
+// distinguish them.
+type CaseFolder interface {
+	// FoldsCase reports whether the store takes such keys for the same key.
+	FoldsCase() (bool, error)
+}
+
+// FoldsCase reports whether a store takes two keys that differ only in the case of
+// letters for the same key.
+func FoldsCase(s Store) (bool, error) {
+	if folder, ok := s.(CaseFolder); ok {
+		return folder.FoldsCase()
+	}
+	return false, nil
+}
+
+// Sweeper is a Store in which a killed process can leave temporary files that are
+// not objects.
+type Sweeper interface {
+	// Sweep removes all of them. A Put that is in progress, in this process or
+	// another, fails. No object changes.
+	Sweep() error
+}
+
+// Dated is a Store that knows when an object was written.
+type Dated interface {
+	// Written returns when the object was written, or ErrNotExist.
+	Written(ctx context.Context, key string) (time.Time, error)
+}
