@@ -16,6 +16,7 @@ import (
 
 	"prospector/internal/nolink"
 	"prospector/jobs/ledger"
+	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/jobs/tombstone"
 	"prospector/sink/store"
@@ -68,10 +69,7 @@ type object struct {
 	remove func(context.Context) error
 }
 
-const (
-	sinkPrefix       = ".prospector/"
-	quarantinePrefix = sinkPrefix + "quarantine/"
-)
+const sinkPrefix = ".prospector/"
 
 // inventory lists everything that prospector keeps besides published files,
 // ascending by URI.
@@ -106,7 +104,7 @@ func roleInSink(key string) role {
 	switch {
 	case key == tombstone.Key:
 		return fixed
-	case strings.HasPrefix(key, quarantinePrefix):
+	case plan.IsQuarantine(key):
 		return holding
 	}
 	return disposable

@@ -14,6 +14,7 @@ import (
 	"prospector/jobs/erase"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
+	"prospector/jobs/quarantine"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -96,12 +97,13 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	out.Output.Changes = plan.Changes(owned.TableName, out.Sinks, out.Found.Prior, outcomes)
 	out.Output.Obsolete = out.DeleteObsolete()
 
-	quarantined, err := w.publishedQuarantine(ctx, &out)
+	quarantined, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), w.rowMemory()/16)
 	if err != nil {
 		return out, err
 	}
-	quarantined.replace(w.options.Prospect)
-	if out.Output.Quarantine, err = quarantined.change(owned.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
+	defer func() { err = errors.Join(err, quarantined.Close()) }()
+	quarantined.Replace(w.options.Prospect)
+	if out.Output.Quarantine, err = quarantined.Change(owned.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl")); err != nil {
 		return out, err
 	}
 	if out.Source.Reading.List, err = w.listWithout(ctx, owned, filepath.Join(dir, "prospects.jsonl")); err != nil {
@@ -250,13 +252,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 		Places: erase.Places{
 			Beside: beside, Prefix: prefix, WorkDir: s.WorkDir, Stores: s.stores, Data: s.data, DataDir: s.DataDir, StageDir: dir,
 		},
-		CountQuarantined: func(ctx context.Context, in store.Store, published *state.Quarantine, prospect string) (int, error) {
-			q, err := openQuarantine(ctx, in, published)
-			if err != nil {
-				return 0, err
-			}
-			return len(q.old[prospect]), nil
-		},
+		CountQuarantined: quarantine.Count,
 	}.Run(ctx)
 	if err != nil {
 		return result, err

@@ -152,7 +152,7 @@ func (b *builder) collectEvidence(ctx context.Context, drafts []*draft) error {
 		return types[eventType]
 	}
 	b.countDrafts(drafts)
-	for t, q := range b.read.quarantine.counts {
+	for t, q := range b.read.quarantine.Counts() {
 		if c := b.types[t]; c != nil {
 			c.rejected = max(0, q.Distinct-q.Before)
 		}
@@ -255,7 +255,7 @@ func (b *builder) suspicious(c *typeCount, vanished int64) bool {
 func (b *builder) describe(e *plan.TypeEvidence, c *typeCount, vanished int64, types ...string) {
 	e.Returned, e.Vanished, e.Read = c.returned, vanished, c.staged
 	for _, t := range types {
-		e.Read += b.read.Survey.EventTypes[t] + b.read.quarantine.counts[t].Quarantined
+		e.Read += b.read.Survey.EventTypes[t] + b.read.quarantine.Counts()[t].Quarantined
 	}
 	if c.complete >= plan.FewEvents {
 		e.Emptied = b.emptied(c)
@@ -506,7 +506,7 @@ func (b *builder) given() (rows int64) {
 func (b *builder) countQuarantined(evidence func(string) *plan.TypeEvidence) {
 	all := &b.evidence.All
 	all.Events, all.Rows, all.Reasons = b.read.Books.Events, b.given(), make(map[string]int64)
-	for t, q := range b.read.quarantine.counts {
+	for t, q := range b.read.quarantine.Counts() {
 		if t != "" && b.job.Schema.UnknownType == schemas.Quarantine && !b.job.Schema.Knows(t) {
 			all.Events -= q.Quarantined
 			continue

@@ -10,9 +10,11 @@ import (
 	"prospector/jobs/erase"
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
+	"prospector/jobs/quarantine"
 	"prospector/jobs/read"
 	"prospector/jobs/state"
 	"prospector/sink/stage"
+	"prospector/transform"
 )
 
 // source is the open source of a job, with the prospects to read from it.
@@ -49,13 +51,13 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 // reading is what was read of a job, and what depends on earlier runs.
 type reading struct {
 	*read.Result
-	quarantine *quarantine
+	quarantine *quarantine.Quarantine
 	// unavailable counts the prospects that the last apply had in its list, too.
 	unavailable state.Unavailable
 }
 
 // readSource reads all prospects of a source into a stage.
-func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine, known func(string) bool, waiting *lists.Waiting) (*reading, error) {
+func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, into *stage.Stage, rejected *quarantine.Quarantine, known func(string) bool, waiting *lists.Waiting) (*reading, error) {
 	journal, err := s.openJournal(job, read.Binding(job.Address, from))
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
@@ -68,15 +70,16 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 	}
 	out.Result, err = read.Run(ctx, read.Input{
 		Job: job, Source: from, Prospects: from.prospects, Journal: journal,
-		Rows: into.Add, Rejected: rejected.add, Observer: s.Observer, Now: s.Now, Concurrency: concurrency,
+		Rows: into.Add, Observer: s.Observer, Now: s.Now, Concurrency: concurrency,
+		Rejected: func(e transform.Rejected) error { return rejected.Add(quarantine.Event(e)) },
 		Visited: func(v read.Visit) {
 			waiting.Visited(v.Prospect, v.Events)
 			if v.Pages > 0 {
-				rejected.countBefore(v.Prospect)
+				rejected.CountBefore(v.Prospect)
 			}
 			switch {
 			case v.ReadCompletely():
-				rejected.replace(v.Prospect)
+				rejected.Replace(v.Prospect)
 			case v.Outcome == read.NotFound && known(v.Prospect):
 				out.unavailable.NotFound++
 			case v.Outcome == read.Forbidden && known(v.Prospect):
@@ -84,7 +87,10 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 			}
 		},
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, rejected.Finish()
 }
 
 // ownedBy returns what the state has of a job. It is empty for a new job.

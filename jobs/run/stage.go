@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,8 +12,10 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
+	"prospector/jobs/quarantine"
 	"prospector/jobs/refresh"
 	"prospector/sink/stage"
+	"prospector/transform"
 )
 
 // stage reads one job's events and stages the files of what they change.
@@ -52,16 +55,18 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if former != nil {
 		limit /= 2
 	}
-	// An eighth is for published rows that stay beside new ones. They are few, as
-	// most prospects give all of their events again.
-	kept := stage.New(job.Schema, filepath.Join(dir, "kept"), limit/8)
+	// An eighth is for published rows that stay next to new ones, and for quarantined
+	// events. Both are few: the source returns most published events again.
+	kept := stage.New(job.Schema, filepath.Join(dir, "kept"), limit/16)
 	staging := stage.New(job.Schema, dir, limit-limit/8)
 	w.stages = append(w.stages, staging, kept)
-	rejected, err := w.publishedQuarantine(ctx, &out)
+	rejected, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), limit/16)
 	if err != nil {
 		return out, err
 	}
-	rejected.protects(job.Schema)
+	if policies := job.Schema.Protection(); policies != "" {
+		rejected.Protect(policies, transform.NewProtector(job.Schema))
+	}
 	read, err := w.readSource(ctx, job, from, staging, rejected, known, waiting)
 	if err != nil {
 		return out, err
@@ -103,7 +108,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	// rows of may be in the quarantine or in a file that is left over.
 	whole := target.whole && len(out.Problems.Rejected) == 0
 	if whole {
-		out.Output.Quarantine, err = rejected.change(job.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
+		out.Output.Quarantine, err = rejected.Change(job.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
 		if err != nil {
 			return out, err
 		}
@@ -129,10 +134,10 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 		return out, err
 	}
 	w.results[job.Address] = result(b, staging, out, w.Now())
-	if err := b.release(); err != nil { // the next job needs the memory
+	if err := errors.Join(b.release(), rejected.Close()); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.reasons()), out.Advice())
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice())
 	w.Observer.Staged(job.Address)
 	return out, nil
 }

@@ -2,8 +2,10 @@ package run
 
 import (
 	"context"
+	"path/filepath"
 
 	"prospector/jobs/audit"
+	"prospector/jobs/quarantine"
 	"prospector/sink/store"
 )
 
@@ -17,9 +19,8 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (audi
 	return audit.Audit{
 		State: s.state, Jobs: s.Config.Jobs, Dir: dir, Limit: s.width(),
 		Open: s.openByAddress,
-		CountQuarantined: func(ctx context.Context, from store.Store, key string) (events int64, err error) {
-			err = salvage(ctx, from, key, func(quarantined) { events++ })
-			return events, err
+		CountQuarantined: func(ctx context.Context, from store.Store, key string) (int64, error) {
+			return quarantine.CountReadable(ctx, from, key, filepath.Join(dir, "quarantine"), s.rowMemory()/16)
 		},
 	}.Run(ctx, progress)
 }

@@ -56,19 +56,20 @@ var allowed = map[string][]string{
 	"sink/store/storetest": {"internal/attribute", "sink/store"},
 
 	// What is to be done, and doing it.
-	"jobs":           {"internal/attribute", "schemas", "sink/store"},
-	"jobs/config":    {"extract", "internal/attribute", "jobs", "schemas", "sink/store"}, // of extract and sink/store, the descriptors of kinds
-	"jobs/state":     {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
-	"jobs/erase":     {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/state", "jobs/tombstone", "schemas", "sink/store", "sink/verify"},
-	"jobs/ledger":    {"internal/sealed", "jobs", "sink/store"},
-	"jobs/plan":      {"internal/terminal", "jobs", "jobs/state", "schemas"},
-	"jobs/publish":   {"jobs/plan", "jobs/state", "sink/store"},
-	"jobs/refresh":   {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
-	"jobs/audit":     {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
-	"jobs/lists":     {"jobs/plan", "jobs/state", "sink/store"},
-	"jobs/read":      {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
-	"jobs/tombstone": {"internal/sealed", "sink/store"},
-	"jobs/run":       {"*"},
+	"jobs":            {"internal/attribute", "schemas", "sink/store"},
+	"jobs/config":     {"extract", "internal/attribute", "jobs", "schemas", "sink/store"}, // of extract and sink/store, the descriptors of kinds
+	"jobs/state":      {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
+	"jobs/erase":      {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/plan", "jobs/state", "jobs/tombstone", "schemas", "sink/store", "sink/verify"},
+	"jobs/ledger":     {"internal/sealed", "jobs", "sink/store"},
+	"jobs/plan":       {"internal/terminal", "jobs", "jobs/state", "schemas"},
+	"jobs/publish":    {"jobs/plan", "jobs/state", "sink/store"},
+	"jobs/refresh":    {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
+	"jobs/audit":      {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
+	"jobs/lists":      {"jobs/plan", "jobs/state", "sink/store"},
+	"jobs/read":       {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
+	"jobs/quarantine": {"internal/jsontext", "internal/spill", "internal/terminal", "jobs/plan", "jobs/state", "schemas", "sink/store"},
+	"jobs/tombstone":  {"internal/sealed", "sink/store"},
+	"jobs/run":        {"*"},
 
 	// The programs. Nobody imports them.
 	"cmd/bench":            {"*", "cmd/internal/cli"},
