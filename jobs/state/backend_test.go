@@ -89,7 +89,7 @@ func TestReadWithoutFile(t *testing.T) {
 		t.Errorf("the state is %+v", s)
 	}
 	if contents(t, path) != "" {
-		t.Error("reading has made a file")
+		t.Error("Read has created a file")
 	}
 }
 
@@ -98,7 +98,7 @@ func TestReadDamaged(t *testing.T) {
 		name, file string
 		says       []string
 	}{
-		{"cut off", `{"version":1,`, []string{".backup"}},
+		{"truncated", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
 		{"newer", `{"version":6}`, []string{"newer version", "format 6"}},
 	} {
@@ -111,14 +111,14 @@ func TestReadDamaged(t *testing.T) {
 			}
 			for _, says := range append(test.says, path) {
 				if !strings.Contains(err.Error(), says) {
-					t.Errorf("the error does not say %q: %v", says, err)
+					t.Errorf("the error does not contain %q: %v", says, err)
 				}
 			}
 			if errors.Is(err, state.ErrNewer) != (test.name == "newer") {
-				t.Errorf("the kind of error is wrong: %v", err)
+				t.Errorf("the error has the wrong kind: %v", err)
 			}
 			if strings.Contains(err.Error(), ".backup") && test.name == "newer" {
-				t.Errorf("the backup is named, as if it helped: %v", err)
+				t.Errorf("the error names a backup that does not exist: %v", err)
 			}
 		})
 	}
@@ -134,8 +134,8 @@ func TestReadDamagedWithBackup(t *testing.T) {
 		{"none", "", []string{"There is no backup at"}},
 		{"intact", encode(t, owning("a", 3, 1)), []string{"is intact: it has serial 3, written at 20", "state push -force"}},
 		{"of an older format", `{"version":1,"serial":2,"lineage":"x","jobs":{}}`, []string{"is intact: it has serial 2, "}},
-		{"damaged, too", damaged, []string{"cannot be used either", "checksum"}},
-		{"cut off", "{", []string{"cannot be used either", "not JSON"}},
+		{"damaged as well", damaged, []string{"cannot be used either", "checksum"}},
+		{"truncated", "{", []string{"cannot be used either", "not JSON"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := statePath(t)
@@ -153,12 +153,12 @@ func TestReadDamagedWithBackup(t *testing.T) {
 				}
 				for _, says := range append(test.says, "checksum does not match", path) {
 					if !strings.Contains(err.Error(), says) {
-						t.Errorf("the error does not say %q: %v", says, err)
+						t.Errorf("the error does not contain %q: %v", says, err)
 					}
 				}
 			}
 			if contents(t, path) != damaged || contents(t, path+".backup") != test.backup {
-				t.Error("a file was changed")
+				t.Error("a file has changed")
 			}
 		})
 	}
@@ -183,7 +183,7 @@ func TestWrite(t *testing.T) {
 		if serial == 3 { // another run, which reads the state first
 			l = backend(t, path)
 			if diff := cmp.Diff(s, read(t, l), same); diff != "" {
-				t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+				t.Fatalf("the state that was read differs from the one that was written (-want +got):\n%s", diff)
 			}
 		}
 		before := contents(t, path)
@@ -193,41 +193,41 @@ func TestWrite(t *testing.T) {
 			t.Errorf("after write %d the state has serial %d and lineage %s", serial, s.Serial, s.Lineage)
 		}
 		if got, want := contents(t, path), encode(t, s); got != want {
-			t.Errorf("write %d: the file holds\n%s, not\n%s", serial, got, want)
+			t.Errorf("write %d: the file contains\n%s, want\n%s", serial, got, want)
 		}
 		if got := contents(t, path+".backup"); got != before {
-			t.Errorf("write %d: the backup holds\n%s, not\n%s", serial, got, before)
+			t.Errorf("write %d: the backup contains\n%s, want\n%s", serial, got, before)
 		}
 	}
 }
 
-// A state that somebody else has replaced is not overwritten, and neither is
+// A state that another program has replaced is not overwritten, and neither is
 // its backup.
-func TestWriteAfterSomebodyElse(t *testing.T) {
+func TestWriteAfterAnotherProgram(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		begin      int // writes before
 		interferes func(t *testing.T, path string)
 	}{
-		{"they created it", 0, func(t *testing.T, path string) {
+		{"created", 0, func(t *testing.T, path string) {
 			write(t, backend(t, path), state.New())
 		}},
-		{"they created it, and wrote again", 0, func(t *testing.T, path string) {
+		{"created and written again", 0, func(t *testing.T, path string) {
 			l, s := backend(t, path), state.New()
 			write(t, l, s)
 			write(t, l, s)
 		}},
-		{"they wrote it", 2, func(t *testing.T, path string) {
+		{"written", 2, func(t *testing.T, path string) {
 			l := backend(t, path)
 			write(t, l, read(t, l))
 		}},
-		{"they restored the backup", 2, func(t *testing.T, path string) {
+		{"backup restored", 2, func(t *testing.T, path string) {
 			if err := os.Rename(path+".backup", path); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"they damaged it", 2, func(t *testing.T, path string) { overwrite(t, path, "{") }},
-		{"they deleted it", 2, func(t *testing.T, path string) {
+		{"damaged", 2, func(t *testing.T, path string) { overwrite(t, path, "{") }},
+		{"deleted", 2, func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
@@ -245,23 +245,23 @@ func TestWriteAfterSomebodyElse(t *testing.T) {
 
 			for range 2 { // it does not help to try again
 				if err := l.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) {
-					t.Errorf("Write gives %v", err)
+					t.Errorf("Write returned %v", err)
 				}
 				if s.Serial != int64(test.begin) {
-					t.Errorf("the serial is %d, though nothing was written", s.Serial)
+					t.Errorf("the serial is %d after a failed write", s.Serial)
 				}
 				if got := contents(t, path); got != file {
-					t.Errorf("the file went from\n%s to\n%s", file, got)
+					t.Errorf("the file has changed from\n%s to\n%s", file, got)
 				}
 				if got := contents(t, path+".backup"); got != backup {
-					t.Errorf("the backup went from\n%s to\n%s", backup, got)
+					t.Errorf("the backup has changed from\n%s to\n%s", backup, got)
 				}
 			}
 		})
 	}
 }
 
-// interfering is a store in which somebody else writes the state right after its
+// interfering is a store in which another program writes the state right after its
 // backup was made.
 type interfering struct {
 	store.Store
@@ -276,7 +276,7 @@ func (s *interfering) Put(ctx context.Context, key string, content store.Content
 	return o, err
 }
 
-func TestWriteWhileSomebodyElseDoes(t *testing.T) {
+func TestWriteWhileAnotherProgramDoes(t *testing.T) {
 	path := statePath(t)
 	write(t, backend(t, path), state.New())
 	files, err := local.Open(filepath.Dir(path))
@@ -289,10 +289,10 @@ func TestWriteWhileSomebodyElseDoes(t *testing.T) {
 	}}, path)
 	s := read(t, l)
 	if err := l.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) || s.Serial != 1 {
-		t.Errorf("Write gives %v and serial %d", err, s.Serial)
+		t.Errorf("Write returned %v and serial %d", err, s.Serial)
 	}
 	if now := read(t, backend(t, path)); now.Serial != 2 {
-		t.Errorf("the file has serial %d: what was written meanwhile is lost", now.Serial)
+		t.Errorf("the file has serial %d: the other write is lost", now.Serial)
 	}
 }
 
@@ -309,23 +309,23 @@ func TestLock(t *testing.T) {
 		err := lock(t, other, state.NewLockInfo("plan", noon))
 		var locked *state.LockedError
 		if !errors.Is(err, state.ErrLocked) || !errors.As(err, &locked) {
-			t.Fatalf("the second lock gives %v", err)
+			t.Fatalf("the second lock returned %v", err)
 		}
 		info.Path = path
 		if diff := cmp.Diff(info, locked.Holder); diff != "" {
-			t.Errorf("the holder is another one (-want +got):\n%s", diff)
+			t.Errorf("the holder differs (-want +got):\n%s", diff)
 		}
 		for _, says := range []string{info.Who, "apply", "2022-01-13T12:00:00Z", info.ID} {
 			if !strings.Contains(err.Error(), says) {
-				t.Errorf("the error does not say %q: %v", says, err)
+				t.Errorf("the error does not contain %q: %v", says, err)
 			}
 		}
 	}
-	if err := second.Unlock(); err != nil { // it does not hold the lock, so it cannot give it back
+	if err := second.Unlock(); err != nil { // it does not hold the lock, so it cannot release it
 		t.Error(err)
 	}
 	if err := lock(t, second, info); !errors.Is(err, state.ErrLocked) {
-		t.Errorf("the lock was given back by who does not hold it: %v", err)
+		t.Errorf("a backend that does not hold the lock has released it: %v", err)
 	}
 	for range 2 {
 		if err := first.Unlock(); err != nil {
@@ -333,13 +333,13 @@ func TestLock(t *testing.T) {
 		}
 	}
 	if err := lock(t, second, info); err != nil {
-		t.Errorf("the lock was given back, but %v", err)
+		t.Errorf("after the lock was released: %v", err)
 	}
-	if err := first.Unlock(); err != nil { // once more, now that another holds it
+	if err := first.Unlock(); err != nil { // again, now that another backend holds it
 		t.Error(err)
 	}
 	if err := lock(t, backend(t, path), info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
-		t.Errorf("an old holder has given back a lock that is another's: %v", err)
+		t.Errorf("a former holder has released the lock of another: %v", err)
 	}
 	if err := second.Unlock(); err != nil {
 		t.Error(err)
@@ -355,10 +355,10 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 		name string
 		harm func(t *testing.T, info string)
 	}{
-		{"half written", func(t *testing.T, info string) { overwrite(t, info, contents(t, info)[:20]) }},
+		{"incomplete", func(t *testing.T, info string) { overwrite(t, info, contents(t, info)[:20]) }},
 		{"empty", func(t *testing.T, info string) { overwrite(t, info, "") }},
-		{"not ours", func(t *testing.T, info string) { overwrite(t, info, `["a"]`) }},
-		{"gone", func(t *testing.T, info string) {
+		{"not a lock", func(t *testing.T, info string) { overwrite(t, info, `["a"]`) }},
+		{"missing", func(t *testing.T, info string) {
 			if err := os.Remove(info); err != nil {
 				t.Fatal(err)
 			}
@@ -373,13 +373,13 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 			test.harm(t, infoOf(path))
 			err := lock(t, other, state.NewLockInfo("plan", noon))
 			if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), "another run") {
-				t.Errorf("the second lock gives %v", err)
+				t.Errorf("the second lock returned %v", err)
 			}
 			if err := holder.Unlock(); err != nil {
 				t.Error(err)
 			}
 			if err := lock(t, other, state.NewLockInfo("plan", noon)); err != nil {
-				t.Errorf("the lock was given back, but %v", err)
+				t.Errorf("after the lock was released: %v", err)
 			}
 			if err := other.Unlock(); err != nil {
 				t.Error(err)
@@ -395,22 +395,22 @@ func TestLockInfoIsNotTheLock(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := contents(t, infoOf(path)); !strings.Contains(got, info.ID) || strings.Contains(got, "gone-long-ago") {
-			t.Errorf("the holder is told as %s", got)
+			t.Errorf("the holder is described as %s", got)
 		}
 		if err := l.Unlock(); err != nil {
 			t.Error(err)
 		}
 		if contents(t, infoOf(path)) != "" {
-			t.Error("a holder is told of a lock that nobody holds")
+			t.Error("a lock that no process holds has a description")
 		}
 	})
 }
 
-func TestLockWhereNothingCanBeWritten(t *testing.T) {
+func TestLockInMissingDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "prospector.state.json")
 	err := lock(t, state.NewLocal(nil, path), state.NewLockInfo("plan", noon))
 	if err == nil || errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) {
-		t.Errorf("Lock gives %v", err)
+		t.Errorf("Lock returned %v", err)
 	}
 }
 
@@ -429,7 +429,7 @@ func TestLockIsADirectory(t *testing.T) {
 func TestLockInfo(t *testing.T) {
 	a, b := state.NewLockInfo("plan", noon), state.NewLockInfo("plan", noon)
 	if a.ID == "" || a.ID == b.ID {
-		t.Errorf("two locks have the ids %q and %q", a.ID, b.ID)
+		t.Errorf("two locks have the IDs %q and %q", a.ID, b.ID)
 	}
 	if a.Operation != "plan" || !a.Created.Equal(noon) || !strings.Contains(a.Who, "@") {
 		t.Errorf("the lock is %+v", a)
@@ -447,10 +447,10 @@ func TestForceUnlock(t *testing.T) {
 	}
 	err := other.ForceUnlock(t.Context(), info.ID)
 	if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.Who) || !strings.Contains(err.Error(), "end it") {
-		t.Errorf("a held lock gives %v", err)
+		t.Errorf("a held lock returned %v", err)
 	}
 	if err := lock(t, other, info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
-		t.Errorf("it is not held any more, or its holder not told: %v", err)
+		t.Errorf("it is no longer held, or its holder is not described: %v", err)
 	}
 	if err := holder.Unlock(); err != nil {
 		t.Fatal(err)
@@ -458,10 +458,10 @@ func TestForceUnlock(t *testing.T) {
 	stale := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock.info")
 	overwrite(t, stale, `{"id":"gone-long-ago"}`)
 	if err := other.ForceUnlock(t.Context(), "gone-long-ago"); !errors.Is(err, state.ErrNotLocked) {
-		t.Errorf("a lock that nobody holds gives %v", err)
+		t.Errorf("a lock that no process holds returned %v", err)
 	}
 	if contents(t, stale) != "" {
-		t.Error("what the dead holder has said of itself is still there")
+		t.Error("the description of the dead holder is still there")
 	}
 	if err := lock(t, other, info); err != nil {
 		t.Errorf("it cannot be locked afterwards: %v", err)
@@ -478,6 +478,6 @@ func TestBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if contents(t, path+".d/runs/1") != "x" {
-		t.Error("it is not beside the state")
+		t.Error("it is not next to the state")
 	}
 }

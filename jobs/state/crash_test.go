@@ -96,7 +96,7 @@ func startHolder(t *testing.T, path string) holder {
 	if err != nil || line != "locked\n" {
 		_ = h.Process.Kill()
 		_ = h.Wait()
-		t.Fatalf("the holder said %q and %q: %v", line, h.stderr, err)
+		t.Fatalf("the holder printed %q and %q: %v", line, h.stderr, err)
 	}
 	return h
 }
@@ -114,7 +114,7 @@ func (h holder) kill(t *testing.T) (serial int64) {
 	}
 	_ = h.Wait() // it was killed
 	if h.stderr.Len() > 0 {
-		t.Fatalf("the holder said %q", h.stderr)
+		t.Fatalf("the holder printed %q", h.stderr)
 	}
 	lines := strings.Split(string(said), "\n")
 	if len(lines) < 2 { // the last one has no line feed: it is empty or cut off
@@ -133,11 +133,11 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	err := lock(t, l, state.NewLockInfo("plan", noon))
 	var locked *state.LockedError
 	if !errors.As(err, &locked) || !strings.Contains(locked.Holder.Who, fmt.Sprintf("process %d", h.Process.Pid)) {
-		t.Errorf("Lock gives %v, not that process %d has it", err, h.Process.Pid)
+		t.Errorf("Lock returned %v, which does not name process %d", err, h.Process.Pid)
 	}
 	h.kill(t)
 	if err := lock(t, l, state.NewLockInfo("plan", noon)); err != nil {
-		t.Errorf("the holder is dead, but %v", err)
+		t.Errorf("after the holder has died: %v", err)
 	}
 	if err := l.Unlock(); err != nil {
 		t.Error(err)
@@ -160,7 +160,7 @@ func TestKilledWriters(t *testing.T) {
 		l := backend(t, path)
 		s := read(t, l)
 		if s.Serial != said && s.Serial != said+1 {
-			t.Errorf("round %d: the file has serial %d, but the last one said was %d", round, s.Serial, said)
+			t.Errorf("round %d: the file has serial %d, and the last printed one is %d", round, s.Serial, said)
 		}
 		if text := contents(t, path+".backup"); text != "" {
 			backup, err := state.Decode([]byte(text))
@@ -174,6 +174,6 @@ func TestKilledWriters(t *testing.T) {
 		before = s.Serial
 	}
 	if before < 10 {
-		t.Errorf("after 10 rounds the serial is %d: the test does not test", before)
+		t.Errorf("after 10 rounds the serial is %d: the test is ineffective", before)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"prospector/jobs"
 )
 
-// ErrNoAddress says that the state has nothing of that address.
+// ErrNoAddress reports that the state has nothing with an address.
 var ErrNoAddress = errors.New("the state has no such address")
 
-// List gives the addresses of every job and of every partition that any of its
-// sinks holds, ascending.
+// List returns the addresses of all jobs and of the partitions that any of their
+// sinks has, in ascending order.
 func (s *State) List() []jobs.Address {
 	var all []jobs.Address
 	for text, j := range s.Jobs {
@@ -31,8 +31,8 @@ func (s *State) List() []jobs.Address {
 	return slices.Compact(all)
 }
 
-// addressOf reads a key of Jobs. One that a hand has written otherwise than
-// String would is still listed.
+// addressOf parses a key of Jobs. A key that was edited by hand may not parse, and
+// is still listed.
 func addressOf(key string) jobs.Address {
 	if a, err := jobs.ParseAddress(key); err == nil {
 		return a
@@ -40,7 +40,7 @@ func addressOf(key string) jobs.Address {
 	return jobs.Address{Name: strings.TrimPrefix(key, "job.")}
 }
 
-// Move gives a job another address. Its table stays where it is.
+// Move gives a job another address. Its table is not moved.
 func (s *State) Move(from, to string) error {
 	if err := s.move(from, to); err != nil {
 		return fmt.Errorf("moving %s to %s: %w", from, to, err)
@@ -55,10 +55,10 @@ func (s *State) move(from, to string) error {
 			return err
 		}
 		if a.IsPartition() {
-			return fmt.Errorf("%s is a partition, and only jobs can be moved; a partition's path is made by partition_by", text)
+			return fmt.Errorf("%s is a partition, and only jobs can be moved; partition_by determines the path of a partition", text)
 		}
 		if text != a.String() {
-			return fmt.Errorf("%s is written as %s in the state; write it so", text, a)
+			return fmt.Errorf("the state has %s as %s; use that form", text, a)
 		}
 	}
 	job, ok := s.Jobs[from]
@@ -66,16 +66,16 @@ func (s *State) move(from, to string) error {
 		return fmt.Errorf("%w as %s; it has %s", ErrNoAddress, from, s.listed())
 	}
 	if _, ok := s.Jobs[to]; ok {
-		return fmt.Errorf("the state has a job %s already; move or forget that one first", to)
+		return fmt.Errorf("the state already has a job %s; move or remove that one first", to)
 	}
 	delete(s.Jobs, from)
 	s.Jobs[to] = job
 	return nil
 }
 
-// Forget removes what the address contains from the state: a job with all of its
-// instances and partitions, or one partition in every sink. Its objects stay in
-// the lake, where they are foreign from then on.
+// Forget removes from the state everything that an address contains: a job with all
+// of its instances and partitions, or one partition in every sink. The objects
+// remain in the lake, and are foreign from then on.
 func (s *State) Forget(address string) error {
 	a, err := jobs.ParseAddress(address)
 	if err != nil {
@@ -97,8 +97,8 @@ func (s *State) Forget(address string) error {
 	return nil
 }
 
-// ForgetSink removes what every job has in a sink from the state, such as one that
-// is no more. Jobs that have nothing elsewhere go with it.
+// ForgetSink removes a sink from every job, such as a sink that no longer exists. It
+// also removes the jobs that have no other sink.
 func (s *State) ForgetSink(address string) error {
 	forgotten := false
 	for key, job := range s.Jobs {
@@ -116,7 +116,7 @@ func (s *State) ForgetSink(address string) error {
 	return nil
 }
 
-// forget removes a partition from every sink, and reports whether it was there.
+// forget removes a partition from every sink, and reports whether there was one.
 func (j *Job) forget(partition string) (forgotten bool) {
 	for _, sink := range j.Sinks {
 		if _, ok := sink.Partitions[partition]; ok {
@@ -139,7 +139,7 @@ func (j *Job) forget(partition string) (forgotten bool) {
 	return forgotten
 }
 
-// listed names the jobs for an error.
+// listed returns the addresses of the jobs for an error message.
 func (s *State) listed() string {
 	const most = 10
 	switch names := s.Addresses(); {
@@ -152,12 +152,12 @@ func (s *State) listed() string {
 	}
 }
 
-// Vacant reports whether nothing is owned in the sink, nor may be soon.
+// Vacant reports whether the job owns nothing in the sink, and nothing is pending.
 func (s *Sink) Vacant() bool {
 	return len(s.Partitions)+len(s.Obsolete) == 0 && s.Quarantine == nil && s.Pending == nil
 }
 
-// Empty reports whether the state owns nothing in any lake.
+// Empty reports whether no job owns anything in any sink.
 func (s *State) Empty() bool {
 	for _, j := range s.Jobs {
 		for _, sink := range j.Sinks {

@@ -49,7 +49,7 @@ func TestList(t *testing.T) {
 		`job.events_old`, `job.events_old.partition["` + thursday + `"]`, `job.events_old.partition["` + friday + `"]`,
 	}
 	if diff := cmp.Diff(want, listed(s)); diff != "" {
-		t.Errorf("other addresses are listed (-want +got):\n%s", diff)
+		t.Errorf("the listed addresses differ (-want +got):\n%s", diff)
 	}
 	if got := state.New().List(); len(got) != 0 {
 		t.Errorf("a new state lists %v", got)
@@ -66,7 +66,7 @@ func TestMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
-		t.Errorf("another state comes of it (-want +got):\n%s", diff)
+		t.Errorf("the resulting state differs (-want +got):\n%s", diff)
 	}
 }
 
@@ -78,17 +78,17 @@ func TestMoveRefuses(t *testing.T) {
 		{"events_old", "job.new", "is not an address"},
 		{"job.events_old", "new", "is not an address"},
 		{"job.events_old", `job.new.partition["a"]`, "only jobs can be moved"},
-		{"job.events_old", `job.new["\u0061"]`, `written as job.new["a"]`},
+		{"job.events_old", `job.new["\u0061"]`, `as job.new["a"]; use that form`},
 	} {
 		t.Run(test.from+" to "+test.to, func(t *testing.T) {
 			s := instances()
 			want := s.Clone()
 			err := s.Move(test.from, test.to)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("Move gives %v, want an error that says %q", err, test.says)
+				t.Errorf("Move returned %v, want an error that contains %q", err, test.says)
 			}
 			if errors.Is(err, state.ErrNoAddress) != (test.from == "job.gone") {
-				t.Errorf("the kind of error is wrong: %v", err)
+				t.Errorf("the error has the wrong kind: %v", err)
 			}
 			if diff := cmp.Diff(want, s); diff != "" {
 				t.Errorf("the state has changed:\n%s", diff)
@@ -115,10 +115,10 @@ func TestForget(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, listed(s)); diff != "" {
-				t.Errorf("other addresses are left (-want +got):\n%s", diff)
+				t.Errorf("the remaining addresses differ (-want +got):\n%s", diff)
 			}
 			if err := s.Forget(test.address); !errors.Is(err, state.ErrNoAddress) {
-				t.Errorf("forgotten again, it gives %v", err)
+				t.Errorf("the second Forget returned %v", err)
 			}
 		})
 	}
@@ -130,7 +130,7 @@ func TestForget(t *testing.T) {
 		s := instances()
 		want := s.Clone()
 		if err := s.Forget(address); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("forgetting %s gives %v, want an error that says %q", address, err, says)
+			t.Errorf("Forget(%s) returned %v, want an error that contains %q", address, err, says)
 		}
 		if diff := cmp.Diff(want, s); diff != "" {
 			t.Errorf("the state has changed:\n%s", diff)
@@ -154,7 +154,7 @@ func TestForgetPending(t *testing.T) {
 			t.Errorf("after %d partitions, %+v is pending", i+1, sink.Pending)
 		}
 		if len(sink.Obsolete) != 1-i {
-			t.Errorf("after %d partitions, %v wait to be deleted", i+1, sink.Obsolete)
+			t.Errorf("after %d partitions, %v are obsolete", i+1, sink.Obsolete)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestAccepted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := s.Accepted(test.address, test.lock)
 			if ok != (test.want != "") || ok && got.Fingerprint() != test.want {
-				t.Errorf("accepted is %t, %s", ok, got.Fingerprint())
+				t.Errorf("Accepted returned %t and %s", ok, got.Fingerprint())
 			}
 		})
 	}

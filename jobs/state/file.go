@@ -12,33 +12,34 @@ import (
 	"prospector/schemas"
 )
 
-// Version is the version of the file format that this program writes. It reads
-// every version up to it.
+// Version is the version of the file format that this program writes. The program
+// reads this version and all earlier ones.
 const Version = 5
 
-// MaxSize is the size in bytes of the largest state that is read, which has some
-// 500 bytes a partition and sink.
+// MaxSize is the maximum size in bytes of a state that is read. A partition takes some
+// 500 bytes for each sink.
 const MaxSize = 512 << 20
 
-// maxLockInfo is the same of a lock.
+// maxLockInfo is the maximum size in bytes of a lock that is read.
 const maxLockInfo = 64 << 10
 
 var (
-	// ErrNewer reports that a newer prospector has written the state.
+	// ErrNewer reports that a newer version of prospector wrote the state.
 	ErrNewer = errors.New("the state was written by a newer version of prospector")
-	// ErrDamaged reports that a state is not as prospector wrote it: it was edited
-	// by hand, or its storage has damaged it.
+	// ErrDamaged reports that a state is not as prospector wrote it, because it was
+	// edited by hand or damaged by its storage.
 	ErrDamaged = errors.New("the state is not as prospector wrote it")
 )
 
-// Each version of the format has a type for its file, and the older ones an
-// upgrade to the next. A type owns what differs from the next version, and shares
-// the rest: before a shared type changes, its present form moves to the versions
-// that have it. Field order is the order in the file.
+// Each version of the format has a type, and each older type has an upgrade to the
+// next version. A version has types of its own for the parts that differ in the next
+// version, and shares the others. Before a shared type changes, its current form must
+// become a type of the versions that use it. The order of fields is the order in the
+// file.
 
-// fileV5 is the file as it is written. Job, Sink and what they hold are the
-// values of this package; but a partition names its schema only where it is not
-// the job's. Package sealed defines the checksum.
+// fileV5 is the format that is written. Job, Sink and their parts are the values of
+// this package, except that a partition has a schema only if it differs from the
+// job's. Package sealed defines the checksum.
 type fileV5 struct {
 	Version    int             `json:"version"`
 	Serial     int64           `json:"serial"`
@@ -62,7 +63,7 @@ func (f fileV4) upgrade() fileV5 {
 	return fileV5{Version: 5, Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Jobs: f.Jobs}
 }
 
-// fileV3 knows one file a partition.
+// fileV3 has one file in each partition.
 type fileV3 struct {
 	Version int               `json:"version"`
 	Serial  int64             `json:"serial"`
@@ -135,8 +136,7 @@ func upgradeV3(partitions map[string]partitionV3) map[string]Partition {
 	return out
 }
 
-// fileV2 knows only the built-in table, partitioned in some way: of that, all
-// files of a job are.
+// fileV2 has only built-in schemas. All files of a job have the same one.
 type fileV2 struct {
 	Version int               `json:"version"`
 	Serial  int64             `json:"serial"`
@@ -167,8 +167,8 @@ func (f fileV2) upgrade() fileV3 {
 	return out
 }
 
-// fileV1 has no tables: a job's was named as its address says. It kept no lists
-// of prospects.
+// fileV1 has no table names and no lists of prospects. The name of a table is that of
+// its job.
 type fileV1 struct {
 	Version int               `json:"version"`
 	Serial  int64             `json:"serial"`
@@ -193,7 +193,7 @@ func (f fileV1) upgrade() fileV2 {
 	return out
 }
 
-// Encode writes the file: indented JSON, the same bytes for the same state.
+// Encode returns the file of a state: indented JSON. Equal states have equal files.
 func Encode(s *State) ([]byte, error) {
 	short := s.Clone()
 	for _, j := range short.Jobs {
@@ -206,7 +206,7 @@ func Encode(s *State) ([]byte, error) {
 	return sealed.Marshal(fileV5{Version: Version, Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: short.Jobs})
 }
 
-// eachPartition changes the job's partitions, the published and the pending.
+// eachPartition changes all published and pending partitions of the job.
 func (j *Job) eachPartition(change func(*Partition)) {
 	of := func(partitions map[string]Partition) {
 		for path, p := range partitions {
@@ -222,8 +222,8 @@ func (j *Job) eachPartition(change func(*Partition)) {
 	}
 }
 
-// Decode reads a file of any known version. A file whose checksum does not match
-// is ErrDamaged. The state has no nil maps, jobs or sinks.
+// Decode parses a file of any supported version. It returns ErrDamaged if the checksum
+// does not match. The state has no nil maps, jobs or sinks.
 func Decode(b []byte) (*State, error) {
 	s, intact, err := DecodeEdited(b)
 	if err == nil && intact != nil {
@@ -232,9 +232,9 @@ func Decode(b []byte) (*State, error) {
 	return s, err
 }
 
-// DecodeEdited reads a file as Decode does, and accepts one that was edited by
-// hand. intact is nil for a file that is as prospector wrote it, or whose format
-// has no checksum; otherwise it says what is wrong with the checksum.
+// DecodeEdited is like Decode, but accepts a file that was edited by hand. The error
+// intact is nil if the file is as prospector wrote it, or its format has no checksum.
+// Otherwise it describes what is wrong with the checksum.
 func DecodeEdited(b []byte) (s *State, intact, err error) {
 	var sniff struct {
 		Version int `json:"version"`
@@ -261,7 +261,7 @@ func DecodeEdited(b []byte) (s *State, intact, err error) {
 func decodeVersion(version int, b []byte) (f fileV5, err error) {
 	switch {
 	case version > Version:
-		return f, fmt.Errorf("%w: it has format %d, this one knows up to %d; use that version", ErrNewer, version, Version)
+		return f, fmt.Errorf("%w: it has format %d, and this version reads up to %d; use the newer version", ErrNewer, version, Version)
 	case version == 5:
 		err = strictly(b, &f)
 	case version == 4:
@@ -281,7 +281,7 @@ func decodeVersion(version int, b []byte) (f fileV5, err error) {
 		err = strictly(b, &old)
 		f = old.upgrade().upgrade().upgrade().upgrade()
 	default:
-		return f, fmt.Errorf("the state has format %d, which no version of prospector has written", version)
+		return f, fmt.Errorf("the state has format %d, which no version of prospector writes", version)
 	}
 	if err != nil {
 		return f, fmt.Errorf("the state does not have format %d: %w", version, err)
@@ -289,16 +289,16 @@ func decodeVersion(version int, b []byte) (f fileV5, err error) {
 	return f, nil
 }
 
-// strictly decodes a file whose every field is known: one that is not would be
-// lost with the next write.
+// strictly decodes a file and refuses unknown fields, because the next write would
+// lose them.
 func strictly(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
 }
 
-// state is the value of the file, with empty maps and structs to write into
-// where the file has null.
+// state returns the value of the file. If the file has null for a map or a struct, the
+// value has an empty one.
 func (f fileV5) state() *State {
 	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Tombstones: tombstone.Set(nil).Merge(f.Tombstones), Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {

@@ -196,7 +196,7 @@ func TestFormatsAreNotMixed(t *testing.T) {
 	for newer := 2; newer <= state.Version; newer++ {
 		text := strings.Replace(golden(t, fmt.Sprintf("v%d.json", newer)), fmt.Sprintf(`"version": %d`, newer), fmt.Sprintf(`"version": %d`, newer-1), 1)
 		if _, err := state.Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("format %d", newer-1)) {
-			t.Errorf("format %d that says it is %d gives %v", newer, newer-1, err)
+			t.Errorf("format %d that says it is %d returned %v", newer, newer-1, err)
 		}
 	}
 }
@@ -243,7 +243,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, test := range []struct{ name, file, says string }{
 		{"nothing", ``, "not JSON"},
 		{"not JSON", `version = 1`, "not JSON"},
-		{"cut off", file(`{}`)[:30], "not JSON"},
+		{"truncated", file(`{}`)[:30], "not JSON"},
 		{"something after it", file(`{}`) + `{}`, "not JSON"},
 		{"zeros, as a power cut may leave", strings.Repeat("\x00", 100), "not JSON"},
 		{"null", `null`, "format 0"},
@@ -266,7 +266,7 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
 			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("Decode gives %+v and %v, want an error that says %q", s, err, test.says)
+				t.Errorf("Decode gives %+v and %v, want an error that contains %q", s, err, test.says)
 			}
 			if errors.Is(err, state.ErrNewer) {
 				t.Errorf("the file is taken for a newer one: %v", err)
@@ -281,7 +281,7 @@ func TestChecksum(t *testing.T) {
 	intact := encode(t, full())
 	for _, test := range []struct{ name, file string }{
 		{"another number of rows", strings.Replace(intact, `"rows": 71`, `"rows": 72`, 1)},
-		{"a partition less", strings.Replace(intact, "2022-01-15", "2022-01-16", 1)},
+		{"a removed partition", strings.Replace(intact, "2022-01-15", "2022-01-16", 1)},
 		{"no checksum", regexp.MustCompile(`\n  "checksum": "[^"]*",`).ReplaceAllString(intact, "")},
 		{"an empty checksum", regexp.MustCompile(`"checksum": "[^"]*"`).ReplaceAllString(intact, `"checksum": ""`)},
 	} {
@@ -290,20 +290,20 @@ func TestChecksum(t *testing.T) {
 				t.Fatal("nothing is changed")
 			}
 			if _, err := state.Decode([]byte(test.file)); !errors.Is(err, state.ErrDamaged) {
-				t.Errorf("Decode gives %v", err)
+				t.Errorf("Decode returned %v", err)
 			}
 			s, changed, err := state.DecodeEdited([]byte(test.file))
 			if err != nil || changed == nil {
-				t.Fatalf("DecodeEdited gives %v and %v", changed, err)
+				t.Fatalf("DecodeEdited returned %v and %v", changed, err)
 			}
 			if _, err := state.Decode([]byte(encode(t, s))); err != nil {
-				t.Errorf("written again, it gives %v", err)
+				t.Errorf("written again, it returned %v", err)
 			}
 		})
 	}
 	for _, name := range []string{"v1.json", "v2.json", "v3.json", "v4.json", "v5.json"} {
 		if _, changed, err := state.DecodeEdited([]byte(golden(t, name))); err != nil || changed != nil {
-			t.Errorf("%s: DecodeEdited gives %v and %v", name, changed, err)
+			t.Errorf("%s: DecodeEdited returned %v and %v", name, changed, err)
 		}
 	}
 	if _, err := state.Decode([]byte(strings.ReplaceAll(intact, "\n", "\r\n"))); err != nil {
@@ -347,7 +347,7 @@ func TestDecodeNewer(t *testing.T) {
 	} {
 		_, err := state.Decode([]byte(file))
 		if !errors.Is(err, state.ErrNewer) || !strings.Contains(err.Error(), "format 6") {
-			t.Errorf("%s gives %v", file, err)
+			t.Errorf("%s returned %v", file, err)
 		}
 	}
 }
@@ -448,7 +448,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, encoded)
 		}
 		if diff := cmp.Diff(want, got, same); diff != "" {
-			t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+			t.Fatalf("the state that was read differs from the one that was written (-want +got):\n%s", diff)
 		}
 		if again := encode(t, got); again != encoded {
 			t.Fatalf("the same state is written as\n%s, then as\n%s", encoded, again)
@@ -504,7 +504,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("what was written cannot be read: %v\n%s", err, encoded)
 		}
 		if diff := cmp.Diff(s, again, same); diff != "" {
-			t.Fatalf("another state is read than was written (-want +got):\n%s", diff)
+			t.Fatalf("the state that was read differs from the one that was written (-want +got):\n%s", diff)
 		}
 	})
 }

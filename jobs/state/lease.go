@@ -10,25 +10,25 @@ import (
 	"prospector/sink/store"
 )
 
-// hold is a lock that this process has, and the lease on it.
+// hold is a lock that this process holds, with its lease.
 type hold struct {
 	info LockInfo
 	// gone is closed when the lock is lost.
 	gone chan struct{}
-	// end stops the heartbeat, and waits until it has.
+	// end stops the heartbeat and waits until it has stopped.
 	end func()
 
 	mu         sync.Mutex
 	generation string
-	until      time.Time // the end of the lease, by our clock
-	lost       error     // why, once it is
+	until      time.Time // the end of the lease by the clock of this machine
+	lost       error     // why the lock is lost, or nil
 
-	// What follows is the run's, and not the heartbeat's.
+	// The heartbeat does not use the fields below.
 
-	// state is the generation of the state, "" for none, since the lock was
-	// taken, as this run has seen or written it.
+	// state is the generation of the state that this run has seen or written under
+	// the lock, or "" if there is no state.
 	state string
-	// unfenced says that the run that held the lock before could still write.
+	// unfenced reports that the previous holder of the lock could still write.
 	unfenced bool
 }
 
@@ -38,14 +38,14 @@ func (h *hold) holder() LockInfo {
 	return h.info
 }
 
-// expired reports whether the lease could have ended. It believes whichever of
-// the monotonic clock and the wall clock is further: the first stands still while
-// a machine sleeps, and the second can be set back.
+// expired reports whether the lease may have ended. It uses the monotonic clock and
+// the wall clock, because the monotonic clock stops while a machine sleeps, and the
+// wall clock can be set back.
 func (h *hold) expired(now time.Time) bool {
 	return !now.Before(h.until) || !now.Round(0).Before(h.until.Round(0))
 }
 
-// check gives an error when the lock is lost, or could be.
+// check returns an error if the lock is lost, or may be lost.
 func (h *hold) check(now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,16 +55,17 @@ func (h *hold) check(now time.Time) error {
 	return h.lost
 }
 
-// keep renews the lease in the background until h.end, or until the lock is lost.
-// The context that it gives is derived from ctx, but the heartbeat goes on when
-// ctx ends: a run that is being stopped still records what it has done.
-func (r *Remote) keep(ctx context.Context, h *hold) context.Context {
+// startHeartbeat renews the lease in the background until h.end, or until the lock
+// is lost. It returns a context that ends with ctx or when the lock is lost. The
+// heartbeat continues after ctx has ended, because an interrupted run still saves the
+// state.
+func (r *Remote) startHeartbeat(ctx context.Context, h *hold) context.Context {
 	heldCtx, cancel := context.WithCancelCause(ctx)
 	beatCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := r.beat(beatCtx, h); err != nil {
+		if err := r.heartbeat(beatCtx, h); err != nil {
 			h.mu.Lock()
 			h.lost = err
 			h.mu.Unlock()
@@ -80,9 +81,9 @@ func (r *Remote) keep(ctx context.Context, h *hold) context.Context {
 	return heldCtx
 }
 
-// beat renews the lease every third of it, and more often while that fails. It
-// ends with ctx, or with the error by which the lock is lost.
-func (r *Remote) beat(ctx context.Context, h *hold) error {
+// heartbeat renews the lease after each third of its duration, and more often after
+// a failure. It returns nil when ctx ends, or an error when the lock is lost.
+func (r *Remote) heartbeat(ctx context.Context, h *hold) error {
 	var failed error
 	wait := r.lease / 3
 	for {
@@ -111,7 +112,7 @@ func (r *Remote) beat(ctx context.Context, h *hold) error {
 	}
 }
 
-// renewInTime renews the lease, and waits for that no longer than the lease lasts.
+// renewInTime renews the lease. It does not wait beyond the end of the lease.
 func (r *Remote) renewInTime(ctx context.Context, h *hold) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -122,17 +123,17 @@ func (r *Remote) renewInTime(ctx context.Context, h *hold) error {
 	case err := <-renewed:
 		return err
 	case <-ends:
-		return fmt.Errorf("%w: renewing it took until its lease had ended", ErrLockLost)
+		return fmt.Errorf("%w: its lease ended before it was renewed", ErrLockLost)
 	case <-ctx.Done():
 		return nil
 	}
 }
 
-// renew writes the lock again, if it is still ours.
+// renew rewrites the lock if this run still holds it.
 func (r *Remote) renew(ctx context.Context, h *hold) error {
 	generation := h.generation // only the heartbeat changes it
 	for range 2 {
-		next, err := r.put(ctx, h.info, store.IfGeneration(generation))
+		next, err := r.putLock(ctx, h.info, store.IfGeneration(generation))
 		if err == nil {
 			h.mu.Lock()
 			h.info.Expires, h.generation, h.until = next.info.Expires, next.generation, next.until
@@ -142,8 +143,8 @@ func (r *Remote) renew(ctx context.Context, h *hold) error {
 		if !errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrNotExist) {
 			return err
 		}
-		// An earlier renewal that ended without an answer may have arrived:
-		// then the lock is ours, with a generation that we have not heard of.
+		// An earlier renewal that ended without a response may have taken effect.
+		// Then this run holds the lock, with a generation that it has not seen.
 		var holder LockInfo
 		holder, generation, err = r.holder(ctx)
 		switch {
@@ -155,5 +156,5 @@ func (r *Remote) renew(ctx context.Context, h *hold) error {
 			return fmt.Errorf("%w to %s", ErrLockLost, holder)
 		}
 	}
-	return fmt.Errorf("%w: somebody else writes it", ErrLockLost)
+	return fmt.Errorf("%w: another program writes it", ErrLockLost)
 }

@@ -169,7 +169,7 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 						t.Errorf("the lock is given up after %s", after)
 					}
 					if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) {
-						t.Errorf("Write gives %v", err)
+						t.Errorf("Write returned %v", err)
 					}
 				} else {
 					time.Sleep(10 * time.Minute)
@@ -237,7 +237,7 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 				s := read(t, r)
 				test.replace(t, files, info.ID)
 				if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) {
-					t.Errorf("Write gives %v", err)
+					t.Errorf("Write returned %v", err)
 				}
 				if after := time.Since(began); after != 20*time.Second {
 					t.Errorf("it is told after %s", after)
@@ -277,7 +277,7 @@ func TestUnheardWrite(t *testing.T) {
 		return errNetwork
 	}
 	if err := r.Write(t.Context(), s); !errors.Is(err, errNetwork) {
-		t.Fatalf("Write gives %v", err)
+		t.Fatalf("Write returned %v", err)
 	}
 	unlock(t, r)
 	next := remote(files, clockAt(noon))
@@ -336,10 +336,10 @@ func TestLockFails(t *testing.T) {
 			clock := clockAt(noon.Add(12 * time.Minute))
 			r := remote(test.network(files), clock)
 			if err := lock(t, r, state.NewLockInfo("apply", noon)); !errors.Is(err, errNetwork) {
-				t.Fatalf("Lock gives %v", err)
+				t.Fatalf("Lock returned %v", err)
 			}
 			if err := r.Write(t.Context(), state.New()); !errors.Is(err, state.ErrNotLocked) {
-				t.Errorf("Write gives %v", err)
+				t.Errorf("Write returned %v", err)
 			}
 			next := remote(files, clock)
 			mustLock(t, next, "apply")

@@ -13,20 +13,19 @@ import (
 	"prospector/sink/store"
 )
 
-// Local keeps the state in a file of this machine. Its lock is the operating
-// system's (flock), so it ends with the process that holds it, however it ends,
-// and not before.
+// Local keeps the state in a file on this machine. Its lock is a lock of the operating
+// system (flock), which ends exactly when the process that holds it ends.
 //
 // Neither the state nor a file next to it may be a symbolic link: see package
-// local.
+// sink/store/local.
 type Local struct {
 	storage
 	dir  *nolink.Dir // while the lock is held
 	lock *os.File
 }
 
-// NewLocal is the backend of the state file at path. files is a store rooted at
-// its directory, which makes every write atomic and durable.
+// NewLocal returns the backend of the state file at path. The root of the store is
+// the directory of the file, and its writes are atomic and durable.
 func NewLocal(files store.Store, path string) *Local {
 	return &Local{storage: storage{files: files, key: filepath.Base(path), path: path}}
 }
@@ -34,11 +33,11 @@ func NewLocal(files store.Store, path string) *Local {
 func (l *Local) lockName() string { return "." + l.key + ".lock" }
 func (l *Local) infoName() string { return l.lockName() + ".info" }
 
-// openDir opens the directory of the state.
+// openDir opens the directory that has the state.
 func (l *Local) openDir() (*nolink.Dir, error) { return nolink.Open(filepath.Dir(l.path)) }
 
-// Lock takes the state for one run, or gives ErrLocked. The context that it gives
-// is ctx: such a lock is not lost.
+// Lock takes the lock for one run, or returns ErrLocked. It returns ctx, because a
+// local lock is never lost.
 func (l *Local) Lock(ctx context.Context, info LockInfo) (context.Context, error) {
 	dir, lock, err := l.take(ctx)
 	if err != nil {
@@ -56,7 +55,7 @@ func (l *Local) Lock(ctx context.Context, info LockInfo) (context.Context, error
 	return ctx, nil
 }
 
-// take locks the lock's file, and gives it with its directory.
+// take locks the lock file. It returns the file and its directory.
 func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error) {
 	dir, err := l.openDir()
 	if err != nil {
@@ -67,8 +66,8 @@ func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error)
 			dir.Close()
 		}
 	}()
-	// A holder that is just beginning says who it is in a moment, and one that
-	// is just ending has gone then.
+	// A run that is just starting describes itself in a moment, and a run that is
+	// just ending releases the lock.
 	for attempt := 0; ; attempt++ {
 		lock, err := dir.TryLock(l.lockName())
 		if err != nil {
@@ -88,19 +87,19 @@ func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error)
 	}
 }
 
-// holder is the run that says it holds the lock.
+// holder returns the description that the holder of the lock has written.
 func (l *Local) holder(dir *nolink.Dir) (info LockInfo) {
 	if f, err := dir.OpenFile(l.infoName(), os.O_RDONLY, 0); err == nil {
 		defer f.Close()
 		if b, err := store.ReadAll(f, maxLockInfo); err == nil {
-			_ = json.Unmarshal(b, &info) // half written: the holder is not known
+			_ = json.Unmarshal(b, &info) // if it is incomplete, the holder is unknown
 		}
 	}
 	return info
 }
 
-// Unlock gives the state back. The lock's file stays: removing it would let two
-// runs hold locks on files of the same name.
+// Unlock releases the lock. The lock file remains, because two runs could otherwise
+// hold locks on different files with the same name.
 func (l *Local) Unlock() error {
 	if l.lock == nil {
 		return nil
@@ -117,8 +116,8 @@ func (l *Local) removeInfo(dir *nolink.Dir) error {
 	return nil
 }
 
-// ForceUnlock always fails, and says what to do instead: a lock that a process
-// holds cannot be taken from it, and one that no process holds hinders no run.
+// ForceUnlock always returns an error that describes what to do instead. A lock cannot
+// be taken from the process that holds it, and a lock without a process blocks no run.
 func (l *Local) ForceUnlock(_ context.Context, _ string) error {
 	if err := l.forceUnlock(); err != nil {
 		return fmt.Errorf("unlocking the state %s: %w", l.path, err)
@@ -139,6 +138,6 @@ func (l *Local) forceUnlock() error {
 	case lock == nil:
 		return fmt.Errorf("%w: the operating system keeps this lock until that process ends, so end it instead", &LockedError{l.holder(dir)})
 	}
-	// What a dead holder has said of itself would mislead people.
+	// The description that a dead holder has left would be misleading.
 	return errors.Join(l.removeInfo(dir), lock.Close())
 }

@@ -12,31 +12,31 @@ import (
 )
 
 var (
-	// ErrLocked says that another run holds the state. errors.As finds the
-	// *LockedError that says which.
+	// ErrLocked reports that another run holds the lock. errors.As finds a
+	// *LockedError that describes the run.
 	ErrLocked = errors.New("the state is locked")
-	// ErrLockLost says that the lock that this run took is not its own any
-	// more, or may not be.
+	// ErrLockLost reports that this run no longer holds the lock that it took, or
+	// may no longer hold it.
 	ErrLockLost = errors.New("the lock on the state is lost")
-	// ErrNotLocked says that nobody holds the state.
+	// ErrNotLocked reports that no run holds the lock.
 	ErrNotLocked = errors.New("the state is not locked")
 )
 
-// LockInfo says who holds the state, since when and what for.
+// LockInfo describes the holder of a lock.
 type LockInfo struct {
-	ID        string    `json:"id"`        // of one run, and no other
+	ID        string    `json:"id"`        // unique to the run
 	Operation string    `json:"operation"` // "apply", "plan"
 	Who       string    `json:"who"`       // user@host, process
 	Created   time.Time `json:"created"`
 	Path      string    `json:"path"`
-	// Lease is for how long the lock is good without being renewed, in
-	// nanoseconds in the file; zero for a lock that ends with its process.
+	// Lease is how long the lock is valid without being renewed. It is zero for a
+	// lock that ends with its process. The file has it in nanoseconds.
 	Lease time.Duration `json:"lease,omitempty"`
-	// Expires is when the lease ends, by the holder's clock.
+	// Expires is when the lease ends by the holder's clock.
 	Expires time.Time `json:"expires,omitzero"`
 }
 
-// NewLockInfo describes this process.
+// NewLockInfo returns a description of this process.
 func NewLockInfo(operation string, now time.Time) LockInfo {
 	name, host := "unknown", "unknown"
 	if u, err := user.Current(); err == nil {
@@ -51,10 +51,10 @@ func NewLockInfo(operation string, now time.Time) LockInfo {
 	}
 }
 
-// String names the holder for errors.
+// String describes the holder for error messages.
 func (i LockInfo) String() string {
 	if i.ID == "" {
-		return "another run that is just beginning or ending"
+		return "another run that is just starting or ending"
 	}
 	s := fmt.Sprintf("%s (%s since %s, lock %s", i.Who, i.Operation, i.Created.Format(time.RFC3339), i.ID)
 	if !i.Expires.IsZero() {
@@ -63,13 +63,13 @@ func (i LockInfo) String() string {
 	return s + ")"
 }
 
-// LockedError is the ErrLocked of a lock whose holder has said who it is.
+// LockedError is an ErrLocked that describes the holder.
 type LockedError struct{ Holder LockInfo }
 
 func (e *LockedError) Error() string {
 	s := fmt.Sprintf("%s by %s", ErrLocked, e.Holder)
 	if lease := e.Holder.Lease; lease > 0 {
-		s += fmt.Sprintf("; should that run be dead, -lock-timeout=%s waits until that is certain", 2*lease)
+		s += fmt.Sprintf("; if that run is dead, -lock-timeout=%s waits until that is certain", 2*lease)
 	}
 	return s
 }
@@ -89,21 +89,21 @@ func WithoutInterrupt(ctx context.Context) (context.Context, context.CancelFunc)
 	return out, func() { stop(); cancel(nil) }
 }
 
-// Locker is the part of a backend that LockWithin needs.
+// Locker is the method of a backend that LockWithin needs.
 type Locker interface {
 	Lock(context.Context, LockInfo) (context.Context, error)
 }
 
 const (
-	// firstWait and longestWait are between two attempts at a lock. The longest
-	// is what a waiting run may lose, and how rarely a store is asked.
+	// firstWait and longestWait limit the time between two attempts to take a lock.
+	// A longer wait costs fewer requests, and a waiting run more time.
 	firstWait   = 250 * time.Millisecond
 	longestWait = 5 * time.Second
 )
 
-// LockWithin takes the lock, and waits for up to timeout while another run holds
-// it. onWait, which may be nil, is told whom it waits for: at first, and whenever
-// that becomes another.
+// LockWithin takes the lock. While another run holds it, LockWithin waits for up to
+// timeout. It calls onWait, which may be nil, when it begins to wait, and when
+// another run becomes the holder.
 func LockWithin(ctx context.Context, backend Locker, info LockInfo, timeout time.Duration, onWait func(*LockedError)) (context.Context, error) {
 	began := time.Now()
 	var holder string

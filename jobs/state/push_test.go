@@ -46,10 +46,10 @@ func TestCheckPush(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := state.CheckPush(test.current, test.next)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
-				t.Errorf("CheckPush gives %v, want %v", err, test.want)
+				t.Errorf("CheckPush returned %v, want %v", err, test.want)
 			}
 			if err != nil && !strings.Contains(err.Error(), "-force") {
-				t.Errorf("the error does not say what to do: %v", err)
+				t.Errorf("the error does not suggest what to do: %v", err)
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func TestPush(t *testing.T) {
 			switch {
 			case test.want == nil && err != nil, test.want == errAny && err == nil,
 				test.want != nil && test.want != errAny && !errors.Is(err, test.want):
-				t.Fatalf("Push gives %v, want %v", err, test.want)
+				t.Fatalf("Push returned %v, want %v", err, test.want)
 			}
 			want, backup := test.before, "the backup"
 			if test.want == nil {
@@ -96,10 +96,10 @@ func TestPush(t *testing.T) {
 				backup = test.before
 			}
 			if diff := cmp.Diff(want, contents(t, path)); diff != "" {
-				t.Errorf("the file is another (-want +got):\n%s", diff)
+				t.Errorf("the file differs (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(backup, contents(t, path+".backup")); diff != "" {
-				t.Errorf("the backup is another (-want +got):\n%s", diff)
+				t.Errorf("the backup differs (-want +got):\n%s", diff)
 			}
 			if test.want == nil { // the session goes on from there
 				write(t, l, test.next)
@@ -126,8 +126,8 @@ func TestPushKeepsTombstones(t *testing.T) {
 
 var errAny = errors.New("any error")
 
-// What somebody else writes while a state is pushed is not lost.
-func TestPushWhileSomebodyElseWrites(t *testing.T) {
+// What another program writes while a state is pushed is not lost.
+func TestPushWhileAnotherProgramWrites(t *testing.T) {
 	path := statePath(t)
 	overwrite(t, path, encode(t, owning("a", 4, 1)))
 	files, err := local.Open(filepath.Dir(path))
@@ -139,10 +139,10 @@ func TestPushWhileSomebodyElseWrites(t *testing.T) {
 		write(t, other, read(t, other))
 	}}, path)
 	if err := l.Push(t.Context(), owning("a", 9, 2), true); !errors.Is(err, store.ErrCondition) {
-		t.Errorf("Push gives %v", err)
+		t.Errorf("Push returned %v", err)
 	}
 	if now := read(t, backend(t, path)); now.Serial != 5 {
-		t.Errorf("the file has serial %d: what was written meanwhile is lost", now.Serial)
+		t.Errorf("the file has serial %d: the other write is lost", now.Serial)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestErrored(t *testing.T) {
 	path := statePath(t)
 	dir := memory.New()
 	if _, err := state.ReadErrored(t.Context(), dir); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("without one, ReadErrored gives %v", err)
+		t.Errorf("without a file, ReadErrored returned %v", err)
 	}
 	if err := state.WriteErrored(t.Context(), dir, owning("a", 2, 1)); err != nil { // of an earlier run
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestErrored(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Serial != 4 {
-		t.Errorf("the serial of a state that was not written became %d", s.Serial)
+		t.Errorf("the serial of the state that was not written is %d", s.Serial)
 	}
 	kept, err := state.ReadErrored(t.Context(), dir)
 	if err != nil {
@@ -175,12 +175,12 @@ func TestErrored(t *testing.T) {
 	}
 	s.Serial = 5
 	if diff := cmp.Diff(s, read(t, l), same); diff != "" {
-		t.Errorf("another state is recovered (-want +got):\n%s", diff)
+		t.Errorf("the recovered state differs (-want +got):\n%s", diff)
 	}
 	if _, err := dir.Put(t.Context(), state.ErroredName, store.ContentOf([]byte("{"), ""), store.Condition{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := state.ReadErrored(t.Context(), dir); err == nil || !strings.Contains(err.Error(), state.ErroredName) {
-		t.Errorf("a damaged one gives %v", err)
+		t.Errorf("a damaged file returned %v", err)
 	}
 }

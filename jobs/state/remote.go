@@ -12,42 +12,43 @@ import (
 )
 
 const (
-	// DefaultLease is how long a dead run blocks others, at the least. A third
-	// of it is far more than a store takes to answer, and far less often than
-	// the one write a second that Cloud Storage grants an object.
+	// DefaultLease is the minimum time for which a dead run blocks others. A third
+	// of it, the time between two renewals, is much longer than a store takes to
+	// respond, and much longer than the second that Cloud Storage requires between
+	// two writes of an object.
 	DefaultLease = time.Minute
 
-	// skewAllowance is by how much the clocks of two machines may differ. See
-	// Remote.dead.
+	// skewAllowance is how far the clocks of two machines may differ. See
+	// Remote.isDead.
 	skewAllowance = 10 * time.Minute
 
-	// unlockTimeout bounds giving a lock back, which has no context: it is also
-	// done when the run's has ended.
+	// unlockTimeout limits the release of a lock, which does not end with the
+	// context of the run.
 	unlockTimeout = 30 * time.Second
 
-	// rivals is how often an attempt begins again because somebody else was
-	// faster.
-	rivals = 10
+	// maxAttempts is how often an operation starts again because another program
+	// wrote the object first.
+	maxAttempts = 10
 )
 
 // Remote keeps the state in a store that several machines share. Its lock is an
-// object beside the state, with a lease that a heartbeat renews.
+// object next to the state, with a lease that a heartbeat renews.
 //
-// That the lock excludes is a matter of clocks, and so it is only what keeps
-// runs from wasting each other's work. That no update is lost does not depend on
-// any clock: every write of the state is conditional on the generation that this
-// run has seen last, and the first that it has seen is from a time when the lock
-// was its own. Whoever takes a lock over rewrites the state before anything else.
-// The state then has a generation that the previous holder, should it live after
-// all, has never seen, so that nothing it still writes is accepted.
+// Mutual exclusion depends on clocks. It only keeps runs from doing work in vain.
+// The safety of updates does not depend on clocks. Every write of the state has the
+// generation that the run has seen last as its condition, and the run saw the first
+// of these generations while it held the lock. A run that takes over a lock first
+// rewrites the state, which gives it a new generation (a fence). If the previous
+// holder is still alive, it has not seen that generation, so the store refuses
+// everything that it writes.
 type Remote struct {
 	storage
 	lease time.Duration
 	now   func() time.Time
 	after func(time.Duration) <-chan time.Time
-	held  *hold // nil when this backend does not hold the lock
+	held  *hold // nil if this backend does not hold the lock
 
-	// watched is the generation of somebody else's lock, and when it was seen
+	// watched is the generation of another run's lock, and when this backend saw it
 	// first.
 	watched struct {
 		generation string
@@ -55,16 +56,16 @@ type Remote struct {
 	}
 }
 
-// RemoteOptions are optional. The zero value has sensible ones.
+// RemoteOptions configure a Remote. The zero value selects the defaults.
 type RemoteOptions struct {
-	Lease time.Duration // 0 is DefaultLease
-	// Now and After are the clock: time.Now and time.After.
+	Lease time.Duration // if 0, DefaultLease
+	// Now and After are the clock. If nil, they are time.Now and time.After.
 	Now   func() time.Time
 	After func(time.Duration) <-chan time.Time
 }
 
-// NewRemote is the backend of the state that is, or will be, the object with that
-// key.
+// NewRemote returns the backend of the state in the object with the key. The object
+// need not exist.
 func NewRemote(files store.Store, key string, o RemoteOptions) *Remote {
 	r := &Remote{
 		storage: storage{files: files, key: key, path: files.URI(key)},
@@ -81,9 +82,9 @@ func NewRemote(files store.Store, key string, o RemoteOptions) *Remote {
 
 func (r *Remote) lockKey() string { return r.key + ".lock" }
 
-// Lock takes the state for one run, or gives ErrLocked. The context that it gives
-// ends, with a cause that wraps ErrLockLost, when the lock is lost; the lock does
-// not end with it, but with Unlock.
+// Lock takes the lock for one run, or returns ErrLocked. The context that it returns
+// ends with ctx, or when the lock is lost. Its cause then wraps ErrLockLost. The lock
+// does not end with ctx, but with Unlock.
 func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, error) {
 	if r.held != nil {
 		return nil, &LockedError{r.held.holder()}
@@ -96,9 +97,9 @@ func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, erro
 		}
 		return nil, fmt.Errorf("locking the state %s: %w", r.path, err)
 	}
-	heldCtx := r.keep(ctx, h)
-	r.held, r.seen, r.unheard = h, "", false
-	if err := r.begin(heldCtx, h, takenOver); err != nil {
+	heldCtx := r.startHeartbeat(ctx, h)
+	r.held, r.seen, r.writeOutcomeUnknown = h, "", false
+	if err := r.establish(heldCtx, h, takenOver); err != nil {
 		if lost := h.check(r.now()); lost != nil {
 			err = lost
 		}
@@ -107,18 +108,18 @@ func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, erro
 	return heldCtx, nil
 }
 
-// acquire makes the lock's object, or takes a dead run's.
+// acquire creates the lock, or takes over that of a dead run.
 func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver bool, err error) {
 	var holder LockInfo
-	for range rivals {
-		h, err := r.put(ctx, info, store.IfAbsent())
+	for range maxAttempts {
+		h, err := r.putLock(ctx, info, store.IfAbsent())
 		if err == nil {
 			return h, false, nil
 		}
 		if !errors.Is(err, store.ErrCondition) {
-			// It may have been made all the same. Nothing was done under it
-			// yet, so that it can go.
-			_ = r.drop(ctx, info.ID)
+			// The lock may have been created. Nothing was done under it yet, so it
+			// can be deleted.
+			_ = r.deleteLock(ctx, info.ID)
 			return nil, false, err
 		}
 		asked := r.now()
@@ -126,27 +127,27 @@ func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver
 		holder, generation, err = r.holder(ctx)
 		switch {
 		case errors.Is(err, store.ErrNotExist):
-			continue // given back meanwhile
+			continue // it was released meanwhile
 		case err != nil:
 			return nil, false, err
-		case !r.dead(holder, generation, asked, r.now()):
+		case !r.isDead(holder, generation, asked, r.now()):
 			return nil, false, &LockedError{holder}
 		}
-		h, err = r.put(ctx, info, store.IfGeneration(generation))
+		h, err = r.putLock(ctx, info, store.IfGeneration(generation))
 		switch {
 		case err == nil:
 			return h, true, nil
 		case !errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrNotExist):
-			_ = r.abandon(ctx, info.ID) // it may have been taken all the same
+			_ = r.expireLock(ctx, info.ID) // the takeover may have succeeded
 			return nil, false, err
 		}
 	}
 	return nil, false, &LockedError{holder}
 }
 
-// put writes the lock. The lease begins before it is sent, for that is the only
-// time that is surely not after the one at which it arrives.
-func (r *Remote) put(ctx context.Context, info LockInfo, cond store.Condition) (*hold, error) {
+// putLock writes the lock. The lease starts before the request is sent, because that
+// time is certainly not later than the time at which the store receives it.
+func (r *Remote) putLock(ctx context.Context, info LockInfo, cond store.Condition) (*hold, error) {
 	until := r.now().Add(r.lease)
 	info.Expires = until.UTC().Round(0)
 	b, err := json.MarshalIndent(info, "", "  ")
@@ -160,10 +161,10 @@ func (r *Remote) put(ctx context.Context, info LockInfo, cond store.Condition) (
 	return &hold{info: info, generation: o.Generation, until: until, gone: make(chan struct{})}, nil
 }
 
-// holder reads the lock: who has it, nobody known when it is not a lock that
-// prospector has written, and its generation. Should it be renewed in between,
-// the holder is newer than the generation, and whatever is then done on the
-// condition of that generation is refused.
+// holder reads the lock. It returns the holder and the generation of the lock. If
+// prospector has not written the lock, the holder is the zero value. If the lock is
+// renewed meanwhile, the holder is newer than the generation, so that a write with
+// that generation as its condition is refused.
 func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, err error) {
 	o, err := r.files.Stat(ctx, r.lockKey())
 	if err != nil {
@@ -179,22 +180,22 @@ func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, 
 	return info, o.Generation, nil
 }
 
-// dead reports whether the holder of the lock is, which was asked for and came
-// back at those times of our clock.
+// isDead reports whether the holder of the lock is dead or has stopped. The lock was
+// requested and received at the given times of this machine's clock.
 //
-// A holder renews its lease when two thirds of it are left, and stops by itself
-// when none is left by its own clock. So it is dead, or has stopped, when
+// A holder renews its lease when two thirds of it are left, and stops when none is
+// left by its own clock. So it is dead or has stopped in two cases:
 //
-//   - its lease has ended by our clock, and by more than two clocks may differ:
-//     a night later nobody needs to wait. Clocks that are set by NTP differ by
-//     milliseconds, and ones that differ by minutes break other things first
-//     (Kerberos allows five, signed requests fifteen);
-//   - or the lock was not renewed for a whole lease that we have watched. That
-//     compares no two clocks, only how fast they go.
+//   - Its lease has ended by the clock of this machine, by more than two clocks may
+//     differ. A run on the next night does not wait. Clocks that NTP sets differ by
+//     milliseconds. Clocks that differ by minutes break other things first: Kerberos
+//     allows five minutes, signed requests fifteen.
+//   - This backend has watched the lock for the duration of a lease, and the lock was
+//     not renewed. This compares only the speed of the clocks.
 //
-// What is true of the lock was true at some time between asking and answer, so
-// that a lease was watched from the first answer to the last question.
-func (r *Remote) dead(holder LockInfo, generation string, asked, answered time.Time) bool {
+// The lock was as described at some time between the request and the response. So the
+// time watched is that from the first response to the last request.
+func (r *Remote) isDead(holder LockInfo, generation string, asked, answered time.Time) bool {
 	if !holder.Expires.IsZero() && asked.Sub(holder.Expires) > skewAllowance {
 		return true
 	}
@@ -205,15 +206,15 @@ func (r *Remote) dead(holder LockInfo, generation string, asked, answered time.T
 	return asked.Sub(r.watched.since) >= max(holder.Lease, r.lease)
 }
 
-// begin makes the lock good for the state. The order counts: first whoever held
-// the lock before is fenced off, then it is seen which state is there, then that
-// the lock was still ours after that. So whoever takes the lock from us rewrites
-// the state later than we have seen it.
-func (r *Remote) begin(ctx context.Context, h *hold, takenOver bool) error {
+// establish connects a new lock with the state. The order matters: first it fences off
+// the previous holder, then it reads the generation of the state, and then it checks
+// that this run still holds the lock. So a run that takes over the lock from this one
+// rewrites the state after this run has seen it.
+func (r *Remote) establish(ctx context.Context, h *hold, takenOver bool) error {
 	if takenOver {
 		h.unfenced = true
 		if err := r.fence(ctx); err != nil {
-			return fmt.Errorf("fencing off the run that held it before: %w", err)
+			return fmt.Errorf("fencing off the previous holder: %w", err)
 		}
 		h.unfenced = false
 	}
@@ -235,10 +236,10 @@ func (r *Remote) begin(ctx context.Context, h *hold, takenOver bool) error {
 	return nil
 }
 
-// fence gives the state another generation, whatever it holds, so that no write
-// which depends on an earlier one is accepted any more.
+// fence rewrites the state unchanged, so that it has a new generation. The store then
+// refuses all writes that have an earlier generation as their condition.
 func (o *storage) fence(ctx context.Context) error {
-	for range rivals {
+	for range maxAttempts {
 		b, generation, err := o.load(ctx)
 		if err != nil {
 			return err
@@ -257,17 +258,18 @@ func (o *storage) fence(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("somebody else keeps writing it: %w", store.ErrCondition)
+	return fmt.Errorf("another program keeps writing it: %w", store.ErrCondition)
 }
 
-// Read gives the state, or a new one where there is none. Under a lock it is the
-// state that was there when the lock was taken, or that was written since.
+// Read returns the state, or a new one if there is none. Under a lock, it returns
+// store.ErrCondition unless the state is the one that this run found when it took the
+// lock, or has written since.
 func (r *Remote) Read(ctx context.Context) (*State, error) {
 	b, generation, err := r.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unchanged(generation); err != nil {
+	if err := r.checkUnchanged(generation); err != nil {
 		return nil, fmt.Errorf("reading the state %s: %w", r.path, err)
 	}
 	s, err := r.decode(ctx, b, generation)
@@ -278,32 +280,32 @@ func (r *Remote) Read(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// unchanged reports whether the state still is what was seen under the lock.
-// Taking another generation for granted would undo the fence.
-func (r *Remote) unchanged(generation string) error {
+// checkUnchanged returns an error if the state is not the one that this run has seen
+// under the lock. To accept another generation would defeat the fence.
+func (r *Remote) checkUnchanged(generation string) error {
 	if r.held == nil || generation == r.held.state {
 		return nil
 	}
-	return fmt.Errorf("somebody has written it since this run took the lock, by hand or because the lock is another's by now; run again: %w", store.ErrCondition)
+	return fmt.Errorf("it was written after this run took the lock, by hand or by another run that holds the lock now; run again: %w", store.ErrCondition)
 }
 
-// Write replaces the state that was read or written last, keeping that one as a
-// backup, and raises its serial. It gives store.ErrCondition when somebody else
-// has replaced it meanwhile, ErrLockLost when the lock is lost or its lease could
-// have ended, and ErrNotLocked without a lock.
+// Write replaces the state that was read or written last, keeps that one as a backup,
+// and increments the serial. It returns store.ErrCondition if another program has
+// replaced the state meanwhile, ErrLockLost if the lock is lost or its lease may have
+// ended, and ErrNotLocked without a lock.
 func (r *Remote) Write(ctx context.Context, s *State) error {
-	return r.guarded(ctx, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
+	return r.whileLocked(ctx, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
 }
 
-// Push replaces the state by one that was pulled, or left by an apply that could
-// not write it, with its own lineage and serial. Unless force is set it gives the
-// errors of CheckPush; otherwise those of Write. force also replaces a damaged
-// state, of which no backup is made: it would take the place of a good one.
+// Push replaces the state with s, which has its own lineage and serial: a state that
+// was pulled, or one that an apply could not write. It returns the errors of Write
+// and, unless force is set, those of CheckPush. With force, it also replaces a damaged
+// state, and makes no backup of it, so that a good backup remains.
 func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
-	return r.guarded(ctx, func(ctx context.Context) error {
+	return r.whileLocked(ctx, func(ctx context.Context) error {
 		b, generation, err := r.load(ctx)
 		if err == nil {
-			err = r.unchanged(generation)
+			err = r.checkUnchanged(generation)
 		}
 		if err != nil {
 			return fmt.Errorf("replacing the state %s: %w", r.path, err)
@@ -312,8 +314,9 @@ func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
 	})
 }
 
-// guarded writes while the lock is held. The write ends with the lock.
-func (r *Remote) guarded(ctx context.Context, write func(context.Context) error) error {
+// whileLocked calls write under the lock. The context of write ends when the lock is
+// lost.
+func (r *Remote) whileLocked(ctx context.Context, write func(context.Context) error) error {
 	h := r.held
 	if h == nil {
 		return fmt.Errorf("writing the state %s: %w by this run", r.path, ErrNotLocked)
@@ -341,8 +344,8 @@ func (r *Remote) guarded(ctx context.Context, write func(context.Context) error)
 	return err
 }
 
-// Unlock gives the state back. A lock that was lost is not there to be given
-// back, which is no error: the context of Lock has told.
+// Unlock releases the lock. It is not an error if the lock was lost before: the
+// context that Lock returned has reported that.
 func (r *Remote) Unlock() error {
 	h := r.held
 	if h == nil {
@@ -351,37 +354,37 @@ func (r *Remote) Unlock() error {
 	r.held = nil
 	h.end()
 	ctx := context.Background()
-	if lost := h.check(r.now()); lost != nil || h.unfenced || r.unheard {
-		if err := r.abandon(ctx, h.info.ID); err != nil && lost == nil {
-			return fmt.Errorf("unlocking the state %s: %w; the lock ends by itself", r.path, err)
+	if lost := h.check(r.now()); lost != nil || h.unfenced || r.writeOutcomeUnknown {
+		if err := r.expireLock(ctx, h.info.ID); err != nil && lost == nil {
+			return fmt.Errorf("unlocking the state %s: %w; the lock expires on its own", r.path, err)
 		}
 		return nil
 	}
-	switch err := r.drop(ctx, h.info.ID); {
+	switch err := r.deleteLock(ctx, h.info.ID); {
 	case errors.Is(err, store.ErrNotExist):
 		return fmt.Errorf("unlocking the state %s: %w: it was removed", r.path, ErrLockLost)
 	case errors.Is(err, ErrLockLost):
 		return fmt.Errorf("unlocking the state %s: %w", r.path, err)
 	case err != nil:
-		return fmt.Errorf("unlocking the state %s: %w; the lock ends by itself", r.path, err)
+		return fmt.Errorf("unlocking the state %s: %w; the lock expires on its own", r.path, err)
 	}
 	return nil
 }
 
-// drop deletes the lock with that ID. It gives store.ErrNotExist when there is
-// none, and ErrLockLost when there is another.
-func (r *Remote) drop(ctx context.Context, id string) error {
-	return r.ifOurs(ctx, id, func(ctx context.Context, _ LockInfo, generation string) error {
+// deleteLock deletes the lock with the ID. It returns store.ErrNotExist if there is no
+// lock, and ErrLockLost if there is another.
+func (r *Remote) deleteLock(ctx context.Context, id string) error {
+	return r.endLock(ctx, id, func(ctx context.Context, _ LockInfo, generation string) error {
 		return r.files.Delete(ctx, r.lockKey(), store.IfGeneration(generation))
 	})
 }
 
-// abandon leaves the lock with that ID as one that has expired long ago, for the
-// next run to take over at once. It does then what it would not do for a lock
-// that was given back: fence off whatever we, or the run before us, may have on
-// the way. It gives the errors of drop.
-func (r *Remote) abandon(ctx context.Context, id string) error {
-	return r.ifOurs(ctx, id, func(ctx context.Context, info LockInfo, generation string) error {
+// expireLock rewrites the lock with the ID so that its lease has ended long ago. The
+// next run takes it over at once, and fences off writes of this run or of the previous
+// holder that may still take effect. It would not do so for a lock that was released.
+// expireLock returns the errors of deleteLock.
+func (r *Remote) expireLock(ctx context.Context, id string) error {
+	return r.endLock(ctx, id, func(ctx context.Context, info LockInfo, generation string) error {
 		info.Expires = time.Unix(0, 0).UTC()
 		b, err := json.MarshalIndent(info, "", "  ")
 		if err == nil {
@@ -391,10 +394,10 @@ func (r *Remote) abandon(ctx context.Context, id string) error {
 	})
 }
 
-// ifOurs ends the lock with that ID. It asks for the lock's generation, for a
-// renewal that ended without an answer may have arrived; one that arrives in
-// between is the last.
-func (r *Remote) ifOurs(ctx context.Context, id string, end func(context.Context, LockInfo, string) error) error {
+// endLock calls end with the lock that has the ID. It requests the generation of the
+// lock, because a renewal that ended without a response may have taken effect. It
+// tries again if another such renewal takes effect meanwhile.
+func (r *Remote) endLock(ctx context.Context, id string, end func(context.Context, LockInfo, string) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -405,14 +408,14 @@ func (r *Remote) ifOurs(ctx context.Context, id string, end func(context.Context
 		if holder.ID != id {
 			return fmt.Errorf("%w to %s", ErrLockLost, holder)
 		}
-		if err = end(ctx, holder, generation); !errors.Is(err, store.ErrCondition) || attempt == rivals {
+		if err = end(ctx, holder, generation); !errors.Is(err, store.ErrCondition) || attempt == maxAttempts {
 			return err
 		}
 	}
 }
 
-// ForceUnlock takes the lock with that ID from its holder, and gives it back.
-// Should the holder live after all, it can write nothing any more.
+// ForceUnlock takes over the lock with the ID, and releases it. If the holder is still
+// alive, it can no longer write the state.
 func (r *Remote) ForceUnlock(ctx context.Context, id string) error {
 	if err := r.forceUnlock(ctx, id); err != nil {
 		return fmt.Errorf("unlocking the state %s: %w", r.path, err)
@@ -421,7 +424,7 @@ func (r *Remote) ForceUnlock(ctx context.Context, id string) error {
 }
 
 func (r *Remote) forceUnlock(ctx context.Context, id string) error {
-	for range rivals {
+	for range maxAttempts {
 		holder, generation, err := r.holder(ctx)
 		switch {
 		case errors.Is(err, store.ErrNotExist):
@@ -429,23 +432,23 @@ func (r *Remote) forceUnlock(ctx context.Context, id string) error {
 		case err != nil:
 			return err
 		case holder.ID == "":
-			return fmt.Errorf("%s is no lock that prospector has written; if no run is going on, remove it by hand", r.files.URI(r.lockKey()))
+			return fmt.Errorf("%s is not a lock that prospector has written; if no run is in progress, delete it by hand", r.files.URI(r.lockKey()))
 		case holder.ID != id:
 			return fmt.Errorf("%w by %s, not with the lock ID %q", ErrLocked, holder, id)
 		}
 		info := NewLockInfo("force-unlock", r.now())
 		info.Path, info.Lease = r.path, r.lease
-		_, err = r.put(ctx, info, store.IfGeneration(generation))
+		_, err = r.putLock(ctx, info, store.IfGeneration(generation))
 		switch {
 		case errors.Is(err, store.ErrCondition), errors.Is(err, store.ErrNotExist):
-			continue // it lives, and has renewed or given back its lock
+			continue // the holder has renewed or released it
 		case err != nil:
 			return err
 		}
 		if err := r.fence(ctx); err != nil {
-			return errors.Join(fmt.Errorf("fencing off the run that held it: %w", err), r.abandon(ctx, info.ID))
+			return errors.Join(fmt.Errorf("fencing off the holder: %w", err), r.expireLock(ctx, info.ID))
 		}
-		return r.drop(ctx, info.ID)
+		return r.deleteLock(ctx, info.ID)
 	}
 	return fmt.Errorf("%w by a run that keeps renewing it", ErrLocked)
 }

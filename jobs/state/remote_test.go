@@ -165,15 +165,15 @@ var remoteTests = []struct {
 				t.Errorf("after write %d the serial is %d", serial, s.Serial)
 			}
 			if got := stored(t, there, remoteKey); got != encode(t, s) {
-				t.Errorf("write %d: the object holds\n%s", serial, got)
+				t.Errorf("write %d: the object contains\n%s", serial, got)
 			}
 			if got := stored(t, there, remoteKey+".backup"); got != before {
-				t.Errorf("write %d: the backup holds\n%s, not\n%s", serial, got, before)
+				t.Errorf("write %d: the backup contains\n%s, want\n%s", serial, got, before)
 			}
 		}
 		unlock(t, r)
 		if diff := cmp.Diff(s, read(t, remote(there, clockAt(noon))), same); diff != "" {
-			t.Errorf("another state is read than was written (-want +got):\n%s", diff)
+			t.Errorf("the state that was read differs from the one that was written (-want +got):\n%s", diff)
 		}
 	}},
 	{"its lock excludes, and says who holds it", func(t *testing.T, here, there store.Store) {
@@ -184,58 +184,58 @@ var remoteTests = []struct {
 			err := lock(t, other, state.NewLockInfo("plan", noon))
 			locked, ok := errors.AsType[*state.LockedError](err)
 			if !errors.Is(err, state.ErrLocked) || !ok {
-				t.Fatalf("the second lock gives %v", err)
+				t.Fatalf("the second lock returned %v", err)
 			}
 			if diff := cmp.Diff(info, locked.Holder); diff != "" {
-				t.Errorf("the holder is another one (-want +got):\n%s", diff)
+				t.Errorf("the holder differs (-want +got):\n%s", diff)
 			}
 			for _, says := range []string{info.Who, info.ID, "lease until 2022-01-13T12:01:00Z", "-lock-timeout=2m0s"} {
 				if !strings.Contains(err.Error(), says) {
-					t.Errorf("the error does not say %q: %v", says, err)
+					t.Errorf("the error does not contain %q: %v", says, err)
 				}
 			}
 		}
-		unlock(t, second) // it does not hold the lock, so it cannot give it back
+		unlock(t, second) // it does not hold the lock, so it cannot release it
 		if stored(t, there, lockKey) == "" {
-			t.Error("the lock was given back by who does not hold it")
+			t.Error("a backend that does not hold the lock has released it")
 		}
 		unlock(t, first)
 		unlock(t, first)
 		if got := stored(t, there, lockKey); got != "" {
-			t.Errorf("the lock that was given back is %s", got)
+			t.Errorf("the released lock is %s", got)
 		}
 		mustLock(t, second, "plan")
-		unlock(t, first) // once more, now that another holds it
+		unlock(t, first) // again, now that another backend holds it
 		if stored(t, there, lockKey) == "" {
-			t.Error("an old holder has given back a lock that is another's")
+			t.Error("a former holder has released the lock of another")
 		}
 		unlock(t, second)
 		if got := stored(t, there, remoteKey); got != "" {
-			t.Errorf("locking alone has made a state: %s", got)
+			t.Errorf("Lock has created a state: %s", got)
 		}
 	}},
 	{"it writes only what it has locked", func(t *testing.T, here, there store.Store) {
 		r := remote(here, clockAt(noon))
 		s := read(t, r)
 		if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrNotLocked) {
-			t.Errorf("without a lock, Write gives %v", err)
+			t.Errorf("without a lock, Write returned %v", err)
 		}
 		if err := r.Push(t.Context(), owning("a", 4, 1), true); !errors.Is(err, state.ErrNotLocked) {
-			t.Errorf("without a lock, Push gives %v", err)
+			t.Errorf("without a lock, Push returned %v", err)
 		}
 		mustLock(t, r, "apply")
 		write(t, r, s)
 		unlock(t, r)
 		if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrNotLocked) {
-			t.Errorf("after the lock, Write gives %v", err)
+			t.Errorf("after the lock, Write returned %v", err)
 		}
 		mustLock(t, r, "apply")
 		if err := r.Write(t.Context(), state.New()); !errors.Is(err, store.ErrCondition) {
-			t.Errorf("a state that was never looked at is replaced: %v", err)
+			t.Errorf("a state that was never read is replaced: %v", err)
 		}
 		unlock(t, r)
 		if got := stored(t, there, remoteKey); got != encode(t, s) {
-			t.Errorf("the object holds\n%s", got)
+			t.Errorf("the object contains\n%s", got)
 		}
 	}},
 	{"a lease that could have ended is as one that has", func(t *testing.T, here, there store.Store) {
@@ -249,7 +249,7 @@ var remoteTests = []struct {
 		before := stored(t, there, remoteKey)
 		err := r.Write(t.Context(), s)
 		if !errors.Is(err, state.ErrLockLost) || s.Serial != 1 || stored(t, there, remoteKey) != before {
-			t.Errorf("Write gives %v and serial %d", err, s.Serial)
+			t.Errorf("Write returned %v and serial %d", err, s.Serial)
 		}
 		unlock(t, r)
 		// It is known to be dead: nobody has to wait.
@@ -281,14 +281,14 @@ var remoteTests = []struct {
 			watcher := remote(there, clock)
 			for range 4 {
 				if err := lock(t, watcher, state.NewLockInfo("apply", noon)); !errors.Is(err, state.ErrLocked) {
-					t.Fatalf("skew %s: it is taken too early: %v", skew, err)
+					t.Fatalf("skew %s: the lock is taken over too early: %v", skew, err)
 				}
 				clock.advance(19 * time.Second)
 			}
 			mustLock(t, watcher, "apply")
 			unlock(t, watcher)
 			if err := holder.Unlock(); !errors.Is(err, state.ErrLockLost) {
-				t.Errorf("skew %s: the run that was given up gives back %v", skew, err)
+				t.Errorf("skew %s: the run whose lock was taken over unlocks with %v", skew, err)
 			}
 		}
 	}},
@@ -299,7 +299,7 @@ var remoteTests = []struct {
 			holder := remote(here, clockAt(noon))
 			mustLock(t, holder, "apply")
 			if err := lock(t, watcher, state.NewLockInfo("apply", noon)); !errors.Is(err, state.ErrLocked) {
-				t.Fatalf("it is taken: %v", err)
+				t.Fatalf("the lock is taken over: %v", err)
 			}
 			unlock(t, holder)
 			clock.advance(50 * time.Second)
@@ -311,11 +311,11 @@ var remoteTests = []struct {
 			clock := clockAt(noon)
 			r := remote(there, clock)
 			if err := r.ForceUnlock(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "by hand") {
-				t.Errorf("%q: unlocked by force, it gives %v", text, err)
+				t.Errorf("%q: ForceUnlock returned %v", text, err)
 			}
 			for range 2 {
 				if err := lock(t, r, state.NewLockInfo("apply", noon)); !errors.Is(err, state.ErrLocked) {
-					t.Fatalf("%q: it is taken: %v", text, err)
+					t.Fatalf("%q: the lock is taken over: %v", text, err)
 				}
 				clock.advance(30 * time.Second)
 			}
@@ -394,7 +394,7 @@ var remoteTests = []struct {
 					write(t, r, now)
 					unlock(t, r)
 					if now.Serial != max(serial, 4*int64(b2i(test.exists)), 1)+1 {
-						t.Errorf("%s: the successor writes serial %d", test.name, now.Serial)
+						t.Errorf("%s: the successor has written serial %d", test.name, now.Serial)
 					}
 				}
 				if err := zombie.Unlock(); err != nil && !errors.Is(err, state.ErrLockLost) {
@@ -406,12 +406,12 @@ var remoteTests = []struct {
 	{"unlocked by force", func(t *testing.T, here, there store.Store) {
 		holder, other := remote(here, clockAt(noon)), remote(there, clockAt(noon))
 		if err := other.ForceUnlock(t.Context(), "x"); !errors.Is(err, state.ErrNotLocked) {
-			t.Errorf("without a lock, ForceUnlock gives %v", err)
+			t.Errorf("without a lock, ForceUnlock returned %v", err)
 		}
 		info := mustLock(t, holder, "apply")
 		err := other.ForceUnlock(t.Context(), "x")
 		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) || !strings.Contains(err.Error(), info.Who) {
-			t.Errorf("with another ID, ForceUnlock gives %v", err)
+			t.Errorf("with another ID, ForceUnlock returned %v", err)
 		}
 		if err := other.ForceUnlock(t.Context(), info.ID); err != nil {
 			t.Error(err)
@@ -421,7 +421,7 @@ var remoteTests = []struct {
 		}
 		mustLock(t, other, "apply")
 		if err := holder.Unlock(); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), "(apply") {
-			t.Errorf("the one that was forced out gives back %v", err)
+			t.Errorf("the run whose lock was removed unlocks with %v", err)
 		}
 		unlock(t, other)
 	}},
@@ -442,7 +442,7 @@ var remoteTests = []struct {
 			before := stored(t, there, remoteKey)
 			err := r.Push(t.Context(), test.next, test.force)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
-				t.Errorf("Push gives %v, want %v", err, test.want)
+				t.Errorf("Push returned %v, want %v", err, test.want)
 			}
 			if want := encode(t, test.next); err == nil && stored(t, there, remoteKey) != want {
 				t.Errorf("the object is not\n%s", want)
@@ -467,7 +467,7 @@ var remoteTests = []struct {
 			"path": here.URI(remoteKey), "lease": 60e9, "expires": "2022-01-13T12:01:00Z",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("it says something else (-want +got):\n%s", diff)
+			t.Errorf("the lock differs (-want +got):\n%s", diff)
 		}
 	}},
 }

@@ -216,6 +216,6 @@ func TestRivals(t *testing.T) {
 	}
 	t.Logf("%d writes succeeded, %d were refused; %d locks were taken over, %d by force", committed, refused, takeovers, forced)
 	if committed < worlds || refused < worlds/2 || takeovers < worlds/2 || forced < worlds/2 {
-		t.Error("that is too few for the test to test")
+		t.Error("that is too few: the test is ineffective")
 	}
 }

@@ -1,15 +1,20 @@
-// Package state is prospector's memory of what it owns in the lake: which
-// objects it has published, with what rows, and what it was about to publish
-// when it was last interrupted.
+// Package state records what prospector owns in the lake: which objects it has
+// published, with which rows, and what it was about to publish when it was last
+// interrupted.
 //
-// The value, its file format and its storage are three things: this file and
-// edit.go; file.go; and storage.go with the two backends, which differ in how they
-// lock. Local is a file of one machine under the operating system's lock, Remote
-// an object that several machines share under a lease. Of either, a state is
-// replaced whole, only by who has seen it, and leaves a backup.
+// The value, its changes, its file format and its storage are separate:
 //
-// It does not look at the lake (jobs/plan compares the two), does not decide when
-// to write, and does not merge: of two runs that write, one is refused.
+//   - State and the types below it are the value. transition.go has the changes
+//     that an apply makes, and describes the apply protocol. edit.go has the
+//     changes that a user makes.
+//   - Encode and Decode implement the file format.
+//   - Local and Remote are the backends. Local is a file on one machine, under a
+//     lock of the operating system. Remote is an object that several machines
+//     share, under a lock with a lease. Both replace a state atomically, only if it
+//     is the one that the run has read, and keep a backup.
+//
+// The package does not access the sinks: package plan compares them with the
+// state. It does not merge states: if two runs write, one of them is refused.
 package state
 
 import (
@@ -27,37 +32,38 @@ import (
 type State struct {
 	// Serial grows by one with every write.
 	Serial int64
-	// Lineage is made with the first state and never changes: it tells a stale
-	// state from that of another lake.
+	// Lineage identifies the lake. It never changes, so that an old state of the
+	// same lake can be distinguished from the state of another.
 	Lineage string
 	// Jobs are keyed by address: job.prospect_events.
 	Jobs map[string]*Job
-	// Erasing says that a prospect is being erased, or was until that was
-	// interrupted. It does not say who.
+	// Erasing reports that an erase has begun and has not been completed. It does
+	// not identify the prospect.
 	Erasing bool
-	// Tombstones are those of the prospects that were erased, here or by another
-	// state with a sink in common. They belong to no job, and stay when jobs go.
+	// Tombstones are those of the prospects that were erased, by this state or by
+	// another one that shares a sink. They belong to no job, and remain when jobs
+	// are removed.
 	Tombstones tombstone.Set
 }
 
-// New is the state of an empty lake.
+// New returns the state of an empty lake.
 func New() *State {
 	return &State{Lineage: uuid.NewString(), Jobs: make(map[string]*Job)}
 }
 
 // Job is what one job owns.
 type Job struct {
-	// TableName is the directory of its objects below each sink's root. It stays
-	// the same when the job moves to another address.
+	// TableName is the directory of the job's objects below each sink's root. It
+	// does not change when the job moves to another address.
 	TableName string `json:"table"`
 	// SchemaFingerprint identifies the schema that the last complete apply
 	// published.
 	SchemaFingerprint string `json:"schema"`
 	// Schemas are the schemas of the published files, by fingerprint.
 	Schemas map[string]schemas.Table `json:"schemas,omitempty"`
-	// Survey is what the last apply has seen beyond what the table expects.
+	// Survey describes what the last apply read that the schema does not expect.
 	Survey *schemas.Survey `json:"survey,omitempty"`
-	// Prospects is the list that the last apply has read, or nil.
+	// Prospects names the list of prospects that the last apply read, or is nil.
 	Prospects *ProspectList `json:"prospects,omitempty"`
 	// Unavailable counts the prospects that the source did not return to the last
 	// apply, or is nil.
@@ -65,63 +71,62 @@ type Job struct {
 	// Empty names the list of prospects that have published rows and returned no
 	// event to the last apply that read them, or is nil.
 	Empty *ProspectList `json:"empty,omitempty"`
-	// PreventDestroy is the declared job's, so that it holds also once the
-	// declaration is gone.
+	// PreventDestroy is the value that the job declared last. It protects the table
+	// even after the declaration is removed.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 	// Sinks are keyed by address: sink.local.lake.
 	Sinks map[string]*Sink `json:"sinks"`
 }
 
-// ProspectList names a list of prospect ids that is kept beside the state. The
-// ids themselves would make the state large.
+// ProspectList names a list of prospect IDs. The list is an object of its own next
+// to the state, because the IDs would make the state large.
 type ProspectList struct {
 	Count int64 `json:"count"`
-	// Digest is 32 hexadecimal digits, equal wherever the lists are the same.
+	// Digest has 32 hexadecimal digits. Equal lists have equal digests.
 	Digest string `json:"digest"`
-	Key    string `json:"key"` // of the object that holds it, in the state's store
+	Key    string `json:"key"` // of the list's object, in the state's store
 }
 
-// Unavailable counts prospects of one reading.
+// Unavailable counts the prospects that a source refused to return.
 type Unavailable struct {
 	NotFound  int64 `json:"not_found,omitempty"`
 	Forbidden int64 `json:"forbidden,omitempty"`
 }
 
-// Sink is what a job owns in one place.
+// Sink is what a job owns in one sink.
 type Sink struct {
-	// URI is the table's root there.
+	// URI is the root of the table.
 	URI string `json:"uri"`
 	// Partitions are keyed by path: event_type=…/event_date=….
 	Partitions map[string]Partition `json:"partitions"`
 	// Quarantine is the object that holds the job's quarantined events, or nil.
 	Quarantine *Quarantine `json:"quarantine,omitempty"`
-	// Pending is what an apply has begun to publish, and not yet recorded
-	// above. It is what lets the next run tell an interrupted apply from a
-	// change made by somebody else.
+	// Pending is what an apply has begun to publish and has not yet recorded in
+	// Partitions and Quarantine. With it, the next run can distinguish the work of
+	// an interrupted apply from a change made by another program.
 	Pending *Pending `json:"pending,omitempty"`
-	// Obsolete are objects, by key, that are in no partition: their rows stand in
-	// the files that have taken their place, or an interrupted apply has left
-	// them. They wait to be deleted.
+	// Obsolete are objects, by key, that no partition needs: other files have their
+	// rows, or an interrupted apply left them. They are waiting to be deleted.
 	Obsolete map[string]Object `json:"obsolete,omitempty"`
 }
 
-// Partition is one published partition. A pending one without rows is to be
-// deleted, and its files have but their keys.
+// Partition is one partition of a table. If a pending partition has no rows, it is
+// about to be deleted, and its files have only keys.
 type Partition struct {
 	// SchemaFingerprint identifies the schema of its files.
 	SchemaFingerprint string `json:"schema,omitempty"`
 	Rows              int64  `json:"rows"` // of all files
-	// Content is the digest of its rows, equal wherever they are the same. It is
-	// the sum of its files' digests.
+	// Content is the digest of the rows, whatever their order. It is the sum of the
+	// files' digests.
 	Content schemas.Digest `json:"content"`
-	// Files have the rows, in the order of the files.
+	// Files have the rows in order: those of a file precede those of the next.
 	Files []File `json:"files"`
-	// Incomplete says that somebody else has deleted or damaged others of its
-	// files, and that no apply has made it whole since.
+	// Incomplete reports that other files of the partition were deleted or damaged
+	// outside of prospector, and that no apply has restored them yet.
 	Incomplete bool `json:"incomplete,omitempty"`
-	// Days is the range of its rows' records.IdentityDays; nil when it is not
-	// known. An event that is new elsewhere, on a day that is not among them,
-	// has not left this partition, so it need not be read for that.
+	// Days is the range of the rows' records.IdentityDays, or nil if it is unknown.
+	// If an event appears in another partition on a day outside of the range, the
+	// event did not move from this partition, so this one need not be read.
 	Days *Days `json:"days,omitempty"`
 	// SourceSubset describes the rows that the source returned to the last apply.
 	// It is nil when the source returned all of them. Otherwise a prospect could not
@@ -143,7 +148,7 @@ type File struct {
 	Object
 }
 
-// Size is how many bytes its files have.
+// Size returns the size of all files in bytes.
 func (p Partition) Size() (bytes int64) {
 	for _, f := range p.Files {
 		bytes += f.Size
@@ -151,7 +156,7 @@ func (p Partition) Size() (bytes int64) {
 	return bytes
 }
 
-// File finds the file with that key.
+// File returns the file with the key.
 func (p Partition) File(key string) (File, bool) {
 	i := slices.IndexFunc(p.Files, func(f File) bool { return f.Key == key })
 	if i < 0 {
@@ -160,8 +165,8 @@ func (p Partition) File(key string) (File, bool) {
 	return p.Files[i], true
 }
 
-// Only is the partition with those of its files that keep wants, and no more rows
-// than they have. Its days may be too many.
+// Only returns the partition with only the files that keep selects, and their rows.
+// Its range of days may be larger than necessary.
 func (p Partition) Only(keep func(File) bool) Partition {
 	files := p.Files
 	p.Rows, p.Content, p.Files = 0, schemas.Digest{}, nil
@@ -182,7 +187,7 @@ type Days struct {
 	Last  int32 `json:"last"`
 }
 
-// Object is one published object as it was when it was written.
+// Object describes a published object as it was written.
 type Object struct {
 	Key        string `json:"key"` // relative to the sink's root
 	Size       int64  `json:"size"`
@@ -195,8 +200,7 @@ func (o Object) Stored() store.Object {
 	return store.Object{Entry: store.Entry{Key: o.Key, Size: o.Size, Generation: o.Generation}, CRC32C: o.CRC32C}
 }
 
-// Same reports whether two objects have the same bytes, as far as size and
-// checksum tell.
+// Same reports whether two objects have the same key, size and checksum.
 func (o Object) Same(other Object) bool {
 	return o.Key == other.Key && o.Size == other.Size && o.CRC32C == other.CRC32C
 }
@@ -204,18 +208,18 @@ func (o Object) Same(other Object) bool {
 // Quarantine is the published object of quarantined events.
 type Quarantine struct {
 	Events int64 `json:"events"`
-	// Content is a digest of the events, without where they stood.
+	// Content is a digest of the events. It does not depend on their pages.
 	Content schemas.Digest `json:"content"`
 	Object  Object         `json:"object"`
 }
 
-// Pending are intended changes.
+// Pending are the changes that an apply has begun.
 type Pending struct {
 	Partitions map[string]Partition `json:"partitions,omitempty"`
 	Quarantine *Quarantine          `json:"quarantine,omitempty"`
 }
 
-// Job gives a job's part of the state, making it if there is none.
+// Job returns the job with the address. It adds the job if there is none.
 func (s *State) Job(address string) *Job {
 	j := s.Jobs[address]
 	if j == nil {
@@ -225,7 +229,7 @@ func (s *State) Job(address string) *Job {
 	return j
 }
 
-// Sink gives a sink's part of a job, making it if there is none.
+// Sink returns the sink with the address. It adds the sink if there is none.
 func (j *Job) Sink(address string) *Sink {
 	s := j.Sinks[address]
 	if s == nil {
@@ -235,9 +239,9 @@ func (j *Job) Sink(address string) *Sink {
 	return s
 }
 
-// Accepted is the table of a job that its user has accepted: what the lock says
-// or, where that does not know the job, what is published. It is false when there
-// is neither.
+// Accepted returns the schema that the user has accepted for a job: the one in the
+// schema lock or, if the lock does not have the job, the published one. It returns
+// false if there is neither.
 func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool) {
 	if t, ok := lock[address]; ok {
 		return t, true
@@ -249,12 +253,12 @@ func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool
 	return schemas.Table{}, false
 }
 
-// Clone is a deep copy.
+// Clone returns a deep copy.
 func (s *State) Clone() *State {
 	out := &State{Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: make(map[string]*Job, len(s.Jobs))}
 	for address, j := range s.Jobs {
 		job := &Job{
-			TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // which nobody changes
+			TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Schemas: maps.Clone(j.Schemas), Survey: j.Survey, // never changed in place
 			PreventDestroy: j.PreventDestroy, Sinks: make(map[string]*Sink, len(j.Sinks)),
 		}
 		if j.Prospects != nil {
@@ -301,5 +305,5 @@ func (q *Quarantine) clone() *Quarantine {
 	return &out
 }
 
-// Addresses are the state's jobs, ascending.
+// Addresses returns the addresses of the jobs, in ascending order.
 func (s *State) Addresses() []string { return slices.Sorted(maps.Keys(s.Jobs)) }

@@ -33,7 +33,7 @@ func TestJobAndSinkAreMadeOnce(t *testing.T) {
 	}
 }
 
-// Nothing that is done to a clone shows in the state that it was made from.
+// A change of a clone does not change the original.
 func TestCloneIsIndependent(t *testing.T) {
 	const path = "event_type=SMS_MESSAGE/event_date=2022-01-13"
 	for _, test := range []struct {
@@ -42,25 +42,25 @@ func TestCloneIsIndependent(t *testing.T) {
 	}{
 		{"serial", func(s *state.State) { s.Serial++ }},
 		{"lineage", func(s *state.State) { s.Lineage = "" }},
-		{"a job more", func(s *state.State) { s.Job("job.new") }},
-		{"a job less", func(s *state.State) { delete(s.Jobs, "job.empty") }},
+		{"an added job", func(s *state.State) { s.Job("job.new") }},
+		{"a removed job", func(s *state.State) { delete(s.Jobs, "job.empty") }},
 		{"table", func(s *state.State) { s.Job("job.prospect_events").TableName = "" }},
 		{"prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects.Count++ }},
 		{"no prospects", func(s *state.State) { s.Job("job.prospect_events").Prospects = nil }},
 		{"empty prospects", func(s *state.State) { s.Job("job.prospect_events").Empty.Count++ }},
 		{"unavailable prospects", func(s *state.State) { s.Job("job.prospect_events").Unavailable.NotFound++ }},
 		{"schema", func(s *state.State) { s.Job("job.prospect_events").SchemaFingerprint = "" }},
-		{"a sink more", func(s *state.State) { s.Job("job.prospect_events").Sink("sink.new") }},
-		{"a sink of a job without", func(s *state.State) { s.Job("job.empty").Sink("sink.new") }},
-		{"a sink less", func(s *state.State) { clear(s.Job("job.prospect_events").Sinks) }},
+		{"an added sink", func(s *state.State) { s.Job("job.prospect_events").Sink("sink.new") }},
+		{"an added sink of an empty job", func(s *state.State) { s.Job("job.empty").Sink("sink.new") }},
+		{"a removed sink", func(s *state.State) { clear(s.Job("job.prospect_events").Sinks) }},
 		{"uri", func(s *state.State) { lake(s).URI = "" }},
-		{"a partition more", func(s *state.State) { lake(s).Partitions["p"] = partition(1, 1) }},
-		{"a partition of a sink without", func(s *state.State) {
+		{"an added partition", func(s *state.State) { lake(s).Partitions["p"] = partition(1, 1) }},
+		{"an added partition of an empty sink", func(s *state.State) {
 			s.Job("job.prospect_events").Sink("sink.gcs.lake").Partitions["p"] = partition(1, 1)
 		}},
 		{"a partition", func(s *state.State) { lake(s).Partitions[path] = partition(1, 1) }},
 		{"a partition's file", func(s *state.State) { lake(s).Partitions[path].Files[0].Generation = "" }},
-		{"a partition less", func(s *state.State) { delete(lake(s).Partitions, path) }},
+		{"a removed partition", func(s *state.State) { delete(lake(s).Partitions, path) }},
 		{"quarantine", func(s *state.State) { lake(s).Quarantine.Object.Generation = "" }},
 		{"no quarantine", func(s *state.State) { lake(s).Quarantine = nil }},
 		{"a pending partition", func(s *state.State) { lake(s).Pending.Partitions[path] = partition(1, 1) }},
@@ -77,10 +77,10 @@ func TestCloneIsIndependent(t *testing.T) {
 			}
 			test.change(clone)
 			if diff := cmp.Diff(full(), original); diff != "" {
-				t.Errorf("the original shows it:\n%s", diff)
+				t.Errorf("the original has changed:\n%s", diff)
 			}
 			if cmp.Equal(original, clone) {
-				t.Error("the clone does not show it: the test does not test")
+				t.Error("the clone has not changed: the test is ineffective")
 			}
 		})
 	}

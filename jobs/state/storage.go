@@ -12,28 +12,29 @@ import (
 
 const mediaType = "application/json"
 
-// storage keeps the state as one object of a store, with the one before it as a
-// backup, and replaces only what it has seen. Who may write when is its users'
-// matter: Local and Remote add the lock.
+// storage keeps the state in one object of a store, and the previous state in a
+// backup next to it. It replaces only the object that it has read or written last.
+// It does not lock: Local and Remote do.
 type storage struct {
 	files store.Store
 	key   string
-	path  string // for people
-	// seen is the generation last read or written, "" for no object.
+	path  string // shown to the user
+	// seen is the generation that was read or written last, or "" if there was no
+	// object.
 	seen string
-	// unheard says that a write of the state has ended without an answer, so
-	// that it may still arrive.
-	unheard bool
+	// writeOutcomeUnknown reports that a write of the state ended without a
+	// response, so that it may still take effect.
+	writeOutcomeUnknown bool
 }
 
-// Path names the state for people.
+// Path returns the location of the state as the user knows it.
 func (o *storage) Path() string { return o.path }
 
-// Beside is the store that the state is in, and the prefix of the keys for what
-// is kept beside it.
+// Beside returns the store that has the state, and the prefix of the keys of other
+// objects that belong to the state.
 func (o *storage) Beside() (files store.Store, prefix string) { return o.files, o.key + ".d/" }
 
-// Read gives the state, or a new one where there is none.
+// Read returns the state, or a new one if there is none.
 func (o *storage) Read(ctx context.Context) (*State, error) {
 	b, generation, err := o.load(ctx)
 	if err != nil {
@@ -47,9 +48,9 @@ func (o *storage) Read(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// load gives the object's bytes and generation, both empty where there is none.
-// Should it be replaced in between, the bytes are newer than the generation, so
-// that a write on that condition is refused.
+// load returns the content and the generation of the object. Both are empty if there
+// is none. If the object is replaced meanwhile, the content is newer than the
+// generation, so that a write with that generation as its condition is refused.
 func (o *storage) load(ctx context.Context) (b []byte, generation string, err error) {
 	entry, err := o.files.Stat(ctx, o.key)
 	if errors.Is(err, store.ErrNotExist) {
@@ -78,11 +79,11 @@ func (o *storage) decode(ctx context.Context, b []byte, generation string) (*Sta
 	return s, nil
 }
 
-// DamagedError reports that a state cannot be used, and whether its backup can.
+// DamagedError reports that a state cannot be used, and whether its backup can be.
 type DamagedError struct {
 	Path   string
-	Why    error  // of Decode
-	Backup string // sentences
+	Why    error  // returned by Decode
+	Backup string // describes the backup, in sentences
 }
 
 func (e *DamagedError) Error() string {
@@ -91,7 +92,7 @@ func (e *DamagedError) Error() string {
 
 func (e *DamagedError) Unwrap() error { return e.Why }
 
-// As makes the error a jobs.Diagnostic for those who look for one.
+// As lets errors.As find a jobs.Diagnostic in the error.
 func (e *DamagedError) As(target any) bool {
 	d, ok := target.(*jobs.Diagnostic)
 	if !ok {
@@ -107,7 +108,7 @@ func (e *DamagedError) As(target any) bool {
 
 func (o *storage) backupKey() string { return o.key + ".backup" }
 
-// describeBackup says what the backup of a damaged state is good for.
+// describeBackup describes whether the backup of a damaged state can replace it.
 func (o *storage) describeBackup(ctx context.Context) string {
 	path := o.path + ".backup"
 	b, err := fetch(ctx, o.files, o.backupKey())
@@ -128,7 +129,7 @@ func (o *storage) describeBackup(ctx context.Context) string {
 	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push it, or a copy of it on this machine:\n\n    prospector state push -force FILE", path, s.Serial, written)
 }
 
-// written reports when an object was written, if its store knows.
+// written returns when an object was written, if its store can report it.
 func (o *storage) written(ctx context.Context, key string) (at time.Time, ok bool) {
 	files, ok := o.files.(store.Dated)
 	if !ok {
@@ -138,9 +139,9 @@ func (o *storage) written(ctx context.Context, key string) (at time.Time, ok boo
 	return at, err == nil
 }
 
-// Write replaces the state that was read or written last, keeping that one as a
-// backup, and raises its serial. It gives store.ErrCondition, and leaves both
-// objects alone, when somebody else has replaced or deleted it meanwhile.
+// Write replaces the state that was read or written last, keeps that one as a
+// backup, and increments the serial. If another program has replaced or deleted the
+// state meanwhile, Write returns store.ErrCondition and changes nothing.
 func (o *storage) Write(ctx context.Context, s *State) error {
 	next := *s
 	next.Serial++
@@ -151,11 +152,11 @@ func (o *storage) Write(ctx context.Context, s *State) error {
 	return nil
 }
 
-// Push replaces the state by one that was pulled, or left by an apply that could
-// not write it, with its own lineage and serial. Unless force is set it gives the
-// errors of CheckPush. force also replaces a damaged state, of which no backup is
-// made: it would take the place of a good one. The tombstones of the state that is
-// replaced are added to s.
+// Push replaces the state with s, which has its own lineage and serial: a state that
+// was pulled, or one that an apply could not write. Unless force is set, Push returns
+// the errors of CheckPush. With force, it also replaces a damaged state, and makes no
+// backup of it, so that a good backup remains. Push adds the tombstones of the
+// replaced state to s.
 func (o *storage) Push(ctx context.Context, s *State, force bool) error {
 	b, generation, err := o.load(ctx)
 	if err != nil {
@@ -178,14 +179,14 @@ func (o *storage) push(ctx context.Context, s *State, force bool, current []byte
 			return fmt.Errorf("replacing the state %s: %w", o.path, err)
 		}
 	}
-	if !damaged { // going back to an older state does not bring anybody back
+	if !damaged { // an older state must not bring an erased prospect back
 		s.Tombstones = before.Tombstones.Merge(s.Tombstones)
 	}
 	o.seen = generation
 	return o.replace(ctx, s, !damaged)
 }
 
-// replace writes s as it is in place of what was seen last.
+// replace writes s, with its serial, in place of the state that was seen last.
 func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	b, err := Encode(s)
 	if err != nil {
@@ -202,15 +203,15 @@ func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	}
 	written, err := o.files.Put(ctx, o.key, store.ContentOf(b, mediaType), cond)
 	if err != nil {
-		o.unheard = o.unheard || !errors.Is(err, store.ErrCondition)
+		o.writeOutcomeUnknown = o.writeOutcomeUnknown || !errors.Is(err, store.ErrCondition)
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	o.seen = written.Generation
 	return nil
 }
 
-// backUp copies the state that was seen last. What somebody else has put in its
-// place, perhaps damaged, must not cost the good backup.
+// backUp copies the state that was seen last to the backup. If another program has
+// replaced the state, perhaps with a damaged one, the good backup remains.
 func (o *storage) backUp(ctx context.Context) error {
 	now, err := o.files.Stat(ctx, o.key)
 	switch {
