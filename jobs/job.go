@@ -7,6 +7,7 @@
 package jobs
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,24 @@ type Configuration struct {
 	// Lock is what tables were accepted, those of jobs that were moved by their
 	// address now; nil when there is no lock file.
 	Lock schemas.Lock
+}
+
+// Job returns the declared job with that address.
+func (c *Configuration) Job(address string) (Job, bool) {
+	i := slices.IndexFunc(c.Jobs, func(j Job) bool { return j.Address == address })
+	if i < 0 {
+		return Job{}, false
+	}
+	return c.Jobs[i], true
+}
+
+// Sink returns the declared sink with that address.
+func (c *Configuration) Sink(address string) (Sink, bool) {
+	i := slices.IndexFunc(c.Sinks, func(s Sink) bool { return s.Address == address })
+	if i < 0 {
+		return Sink{}, false
+	}
+	return c.Sinks[i], true
 }
 
 // DefaultMemoryLimit keeps the whole process below 512 MiB with usual rows.

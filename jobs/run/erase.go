@@ -54,16 +54,16 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	owned := w.prior.Jobs[address]
 	out := plan.Job{Address: address, TableName: owned.TableName}
 	block := jobs.Block{Address: address}
-	if declared, ok := w.declared(address); ok {
+	if declared, ok := w.Config.Job(address); ok {
 		block = declared.Block
 	}
 	var sinks []jobs.Sink
 	for _, name := range slices.Sorted(maps.Keys(owned.Sinks)) {
-		i := slices.IndexFunc(w.Config.Sinks, func(s jobs.Sink) bool { return s.Address == name })
-		if i < 0 {
-			return out, undeclaredSink(jobs.Job{Block: block}, name, owned.Sinks[name].URI)
+		sink, err := plan.DeclaredSink(w.Config, block, name, owned)
+		if err != nil {
+			return out, err
 		}
-		sinks = append(sinks, w.Config.Sinks[i])
+		sinks = append(sinks, sink)
 	}
 	out.Sinks = addresses(sinks)
 	if err := w.refresh(ctx, &out, sinks); err != nil {
@@ -171,7 +171,7 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 		return o, nil
 	}
 	options := parquetfile.Options{Job: e.owned.TableName, CreatedBy: jobs.CreatedBy(), Compression: string(jobs.Snappy), TargetSize: jobs.DefaultTargetFileSize}
-	if declared, ok := e.declared(e.block.Address); ok {
+	if declared, ok := e.Config.Job(e.block.Address); ok {
 		options.Compression, options.TargetSize = string(declared.Compression), declared.TargetFileSize
 	}
 	all := readPublished(ctx, e.stores[from], published.Files, table, e.dir)

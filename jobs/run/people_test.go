@@ -227,7 +227,7 @@ func TestConsent(t *testing.T) {
 		t.Helper()
 		_, err := h.try(t.Context())
 		d := jobs.Diagnose(err, "")[0]
-		if d.Summary != "A schema change needs consent" || !strings.Contains(d.Detail, "segments: int64 -> string") ||
+		if d.Summary != "A schema change needs approval" || !strings.Contains(d.Detail, "segments: int64 -> string") ||
 			!strings.Contains(d.Detail, "2 rows in all 2 files") || !strings.Contains(d.Detail, "prospector init -upgrade") {
 			t.Errorf("%s, a widened column gives %v", when, err)
 		}
@@ -244,7 +244,7 @@ func TestConsent(t *testing.T) {
 	}
 	h.config.Lock = schemas.Lock{h.job().Address: schemas.KnockEvents()} // as committed, and never brought up to date
 	p := h.apply()
-	if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || w[0].Summary != "The schema lock is behind" {
+	if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || w[0].Summary != "The schema lock is out of date" {
 		t.Errorf("a lock that lacks a column: %v", w)
 	}
 	if !p.Empty() {

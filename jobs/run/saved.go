@@ -187,7 +187,7 @@ var digestText = regexp.MustCompile(`^[0-9a-f]{32}$`)
 // for it, under its former address too.
 func (s *Session) placesOf(p *plan.Plan, address string) (tables, sinks map[string]bool) {
 	tables, sinks = make(map[string]bool), make(map[string]bool)
-	if declared, ok := s.declared(address); ok {
+	if declared, ok := s.Config.Job(address); ok {
 		tables[declared.TableName] = true
 		for _, sink := range declared.Sinks {
 			sinks[sink.Address] = true
@@ -257,7 +257,7 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 // stagedTable is the table of a staged file: the declared one, or that of the
 // published files, when a plan only takes rows out of them.
 func (s *Session) stagedTable(p *plan.Plan, j plan.Job, schema string) (schemas.Table, error) {
-	if declared, ok := s.declared(j.Address); ok && declared.Schema.Fingerprint() == schema {
+	if declared, ok := s.Config.Job(j.Address); ok && declared.Schema.Fingerprint() == schema {
 		return declared.Schema, nil
 	}
 	if owned := s.owned(p, j.Address); owned != nil {
@@ -291,14 +291,13 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 	if err := s.sameConfiguration(p); err != nil {
 		return err
 	}
-	prior, err := s.moved(&plan.Plan{})
+	relocated, err := plan.Relocate(s.state, s.Config)
 	if err != nil {
 		return err
 	}
 	if _, err := s.readTombstones(ctx); err != nil {
 		return err
 	}
-	s.renamedSinks(prior)
 	for _, j := range p.Jobs {
 		if err := s.sameProspects(j); err != nil {
 			return err
@@ -309,7 +308,7 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 				sinks = append(sinks, sink)
 			}
 		}
-		found, _, err := refresh.Job(ctx, s.open, prior, j.Address, j.TableName, sinks)
+		found, _, err := refresh.Job(ctx, s.open, relocated.State, j.Address, j.TableName, sinks)
 		if err != nil {
 			return err
 		}
@@ -327,7 +326,7 @@ func (s *Session) fresh(ctx context.Context, p *plan.Plan) error {
 // schema is told apart, since it is the change that weighs most.
 func (s *Session) sameConfiguration(p *plan.Plan) error {
 	for _, j := range p.Jobs {
-		declared, ok := s.declared(j.Address)
+		declared, ok := s.Config.Job(j.Address)
 		if locked, ok := s.Config.Lock[j.Address]; ok && j.Schema != nil && len(schemas.Replaces(schemas.Diff(locked, *j.Schema))) > 0 {
 			return stale("the schema of %s that it has is not the one in %s any more.", j.Address, schemas.LockFile)
 		}
@@ -344,7 +343,7 @@ func (s *Session) sameConfiguration(p *plan.Plan) error {
 // sameProspects reads the list of prospects again. One from standard input is
 // gone, so the plan's counts.
 func (s *Session) sameProspects(j plan.Job) error {
-	declared, ok := s.declared(j.Address)
+	declared, ok := s.Config.Job(j.Address)
 	if !ok || j.Source.Reading.List == nil {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/quarantine"
 	"prospector/jobs/refresh"
+	"prospector/schemas"
 	"prospector/sink/stage"
 	"prospector/transform"
 )
@@ -117,10 +118,14 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.planWaiting(job, &out, waiting, read.Complete, dir); err != nil {
 		return out, err
 	}
-	w.warnMissing(job, &out, b.rows.Before)
+	out.WarnMissing(b.rows.Before)
 	w.guard(job, &out, b)
-	w.consent(job, &out)
-	w.surveyed(job, &out, read.Survey)
+	out.CheckSchema(job, w.prior, w.Config.Lock)
+	var formerSurvey *schemas.Survey
+	if owned := w.prior.Jobs[job.Address]; owned != nil {
+		formerSurvey = owned.Survey
+	}
+	out.AddSurvey(job.Schema, formerSurvey, read.Survey)
 	if err := refresh.InTheWay(job.Block, out, w.uri); err != nil {
 		return out, err
 	}
