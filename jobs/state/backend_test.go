@@ -26,7 +26,7 @@ type writer interface {
 	Write(context.Context, *state.State) error
 }
 
-// backend is a Local at that path, as another process would make it.
+// backend returns a Local at the path, as another process would create it.
 func backend(t testing.TB, path string) *state.Local {
 	t.Helper()
 	files, err := local.Open(filepath.Dir(path))
@@ -38,7 +38,7 @@ func backend(t testing.TB, path string) *state.Local {
 
 func statePath(t testing.TB) string { return filepath.Join(t.TempDir(), "prospector.state.json") }
 
-// lock takes the lock, whose context is not looked at.
+// lock takes the lock and ignores its context.
 func lock(t testing.TB, l state.Locker, info state.LockInfo) error {
 	t.Helper()
 	_, err := l.Lock(t.Context(), info)
@@ -61,7 +61,7 @@ func write(t testing.TB, l writer, s *state.State) {
 	}
 }
 
-// contents is what the file holds, "" where there is none.
+// contents returns the content of the file, or "" if there is none.
 func contents(t testing.TB, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -96,7 +96,7 @@ func TestReadWithoutFile(t *testing.T) {
 func TestReadDamaged(t *testing.T) {
 	for _, test := range []struct {
 		name, file string
-		says       []string
+		contains   []string
 	}{
 		{"truncated", `{"version":1,`, []string{".backup"}},
 		{"empty", ``, []string{".backup"}},
@@ -109,9 +109,9 @@ func TestReadDamaged(t *testing.T) {
 			if err == nil {
 				t.Fatal("it is read")
 			}
-			for _, says := range append(test.says, path) {
-				if !strings.Contains(err.Error(), says) {
-					t.Errorf("the error does not contain %q: %v", says, err)
+			for _, contains := range append(test.contains, path) {
+				if !strings.Contains(err.Error(), contains) {
+					t.Errorf("the error does not contain %q: %v", contains, err)
 				}
 			}
 			if errors.Is(err, state.ErrNewer) != (test.name == "newer") {
@@ -124,12 +124,12 @@ func TestReadDamaged(t *testing.T) {
 	}
 }
 
-// The error of a damaged state says whether its backup helps.
+// The error of a damaged state describes whether its backup can replace it.
 func TestReadDamagedWithBackup(t *testing.T) {
 	damaged := strings.Replace(encode(t, owning("a", 4, 71)), `"rows": 71`, `"rows": 17`, 1)
 	for _, test := range []struct {
 		name, backup string
-		says         []string
+		contains     []string
 	}{
 		{"none", "", []string{"There is no backup at"}},
 		{"intact", encode(t, owning("a", 3, 1)), []string{"is intact: it has serial 3, written at 20", "state push -force"}},
@@ -151,9 +151,9 @@ func TestReadDamagedWithBackup(t *testing.T) {
 				if d, ok := errors.AsType[jobs.Diagnostic](fmt.Errorf("wrapped: %w", err)); !ok || d.Summary != "The state is damaged" {
 					t.Errorf("its diagnostic is %+v", d)
 				}
-				for _, says := range append(test.says, "checksum does not match", path) {
-					if !strings.Contains(err.Error(), says) {
-						t.Errorf("the error does not contain %q: %v", says, err)
+				for _, contains := range append(test.contains, "checksum does not match", path) {
+					if !strings.Contains(err.Error(), contains) {
+						t.Errorf("the error does not contain %q: %v", contains, err)
 					}
 				}
 			}
@@ -173,7 +173,7 @@ func openDir(t testing.TB, path string) store.Store {
 	return files
 }
 
-// Every write raises the serial by one and keeps what was there as the backup.
+// Each write increments the serial and keeps the previous state as the backup.
 func TestWrite(t *testing.T) {
 	path := statePath(t)
 	l := backend(t, path)
@@ -201,12 +201,12 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// A state that another program has replaced is not overwritten, and neither is
-// its backup.
+// If another program has replaced the state, neither the state nor its backup is
+// overwritten.
 func TestWriteAfterAnotherProgram(t *testing.T) {
 	for _, test := range []struct {
 		name       string
-		begin      int // writes before
+		begin      int // the number of earlier writes
 		interferes func(t *testing.T, path string)
 	}{
 		{"created", 0, func(t *testing.T, path string) {
@@ -243,7 +243,7 @@ func TestWriteAfterAnotherProgram(t *testing.T) {
 			test.interferes(t, path)
 			file, backup := contents(t, path), contents(t, path+".backup")
 
-			for range 2 { // it does not help to try again
+			for range 2 { // a second attempt fails as well
 				if err := l.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) {
 					t.Errorf("Write returned %v", err)
 				}
@@ -261,8 +261,8 @@ func TestWriteAfterAnotherProgram(t *testing.T) {
 	}
 }
 
-// interfering is a store in which another program writes the state right after its
-// backup was made.
+// interfering is a store in which another program writes the state right after the
+// backup is made.
 type interfering struct {
 	store.Store
 	write func()
@@ -315,9 +315,9 @@ func TestLock(t *testing.T) {
 		if diff := cmp.Diff(info, locked.Holder); diff != "" {
 			t.Errorf("the holder differs (-want +got):\n%s", diff)
 		}
-		for _, says := range []string{info.Who, "apply", "2022-01-13T12:00:00Z", info.ID} {
-			if !strings.Contains(err.Error(), says) {
-				t.Errorf("the error does not contain %q: %v", says, err)
+		for _, contains := range []string{info.Who, "apply", "2022-01-13T12:00:00Z", info.ID} {
+			if !strings.Contains(err.Error(), contains) {
+				t.Errorf("the error does not contain %q: %v", contains, err)
 			}
 		}
 	}
@@ -346,7 +346,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// The file that tells who holds the lock serves people alone.
+// The file that describes the holder of the lock is only for the user.
 func TestLockInfoIsNotTheLock(t *testing.T) {
 	infoOf := func(path string) string {
 		return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock.info")
@@ -414,7 +414,7 @@ func TestLockInMissingDirectory(t *testing.T) {
 	}
 }
 
-// What cannot be a lock's file is named, with what to do about it.
+// If the lock file cannot be used, the error names it and suggests what to do.
 func TestLockIsADirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	if err := os.Mkdir(filepath.Join(filepath.Dir(path), ".state.json.lock"), 0o700); err != nil {
@@ -436,8 +436,8 @@ func TestLockInfo(t *testing.T) {
 	}
 }
 
-// A lock of the operating system cannot be taken from its holder, who is named,
-// and one that nobody holds need not be.
+// A lock of the operating system cannot be taken from its holder, which the error
+// names. A lock without a holder need not be.
 func TestForceUnlock(t *testing.T) {
 	path := statePath(t)
 	holder, other := backend(t, path), backend(t, path)

@@ -20,8 +20,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// holderPath names the state that this program, started as a child, locks and
-// keeps writing.
+// holderPath is the environment variable with the path of the state that a child
+// process locks and writes repeatedly.
 const holderPath = "PROSPECTOR_TEST_STATE_PATH"
 
 func TestMain(m *testing.M) {
@@ -29,14 +29,13 @@ func TestMain(m *testing.M) {
 		if err := writeUntilKilled(context.Background(), path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		os.Exit(1) // only a kill ends it well
+		os.Exit(1) // the child ends well only if it is killed
 	}
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled takes the lock and says so, then writes the state again and
-// again and says every serial that it has written, until it is killed or its
-// standard input ends.
+// writeUntilKilled takes the lock and reports that. Then it writes the state
+// repeatedly and prints each serial, until it is killed or its standard input ends.
 func writeUntilKilled(ctx context.Context, path string) error {
 	files, err := local.Open(filepath.Dir(path))
 	if err != nil {
@@ -65,7 +64,7 @@ func writeUntilKilled(ctx context.Context, path string) error {
 	}
 }
 
-// holder is a child that runs writeUntilKilled.
+// holder is a child process that runs writeUntilKilled.
 type holder struct {
 	*exec.Cmd
 	lines  *bufio.Reader
@@ -81,7 +80,7 @@ func startHolder(t *testing.T, path string) holder {
 	h := holder{Cmd: exec.Command(program), stderr: new(bytes.Buffer)}
 	h.Env = append(os.Environ(), holderPath+"="+path)
 	h.Stderr = h.stderr
-	if _, err := h.StdinPipe(); err != nil { // it ends when this process does
+	if _, err := h.StdinPipe(); err != nil { // it ends with this process
 		t.Fatal(err)
 	}
 	stdout, err := h.StdoutPipe()
@@ -101,8 +100,7 @@ func startHolder(t *testing.T, path string) holder {
 	return h
 }
 
-// kill ends the child as no program can expect, and gives the last serial that
-// it has said, or 0.
+// kill kills the child, and returns the last serial that it has printed, or 0.
 func (h holder) kill(t *testing.T) (serial int64) {
 	t.Helper()
 	if err := h.Process.Kill(); err != nil {
@@ -117,7 +115,7 @@ func (h holder) kill(t *testing.T) (serial int64) {
 		t.Fatalf("the holder printed %q", h.stderr)
 	}
 	lines := strings.Split(string(said), "\n")
-	if len(lines) < 2 { // the last one has no line feed: it is empty or cut off
+	if len(lines) < 2 { // the last line has no line feed: it is empty or truncated
 		return 0
 	}
 	if serial, err = strconv.ParseInt(lines[len(lines)-2], 10, 64); err != nil {
@@ -144,11 +142,11 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	}
 }
 
-// Whenever a writer is killed, the file is the last state that it wrote, whether
-// or not it lived to say so; and the backup is that one or the one before.
+// When a writer is killed, the file is the last state that it wrote, whether or not it
+// has printed the serial. The backup is that state or the previous one.
 func TestKilledWriters(t *testing.T) {
 	path := statePath(t)
-	var before int64 // the serial that the round begins with
+	var before int64 // the serial at the start of the round
 	for round := range 10 {
 		h := startHolder(t, path)
 		if _, err := h.lines.Peek(1); err != nil { // each round writes at least once

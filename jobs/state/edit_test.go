@@ -18,8 +18,7 @@ const (
 	friday   = "event_type=SMS_MESSAGE/event_date=2022-01-14"
 )
 
-// instances is a state of a job that is declared for each of several keys, and
-// of another one.
+// instances returns a state with two instances of a job, and with another job.
 func instances() *state.State {
 	s := state.New()
 	for i, key := range []string{`job.events["south"]`, `job.events["north"]`, `job.events_old`} {
@@ -71,7 +70,7 @@ func TestMove(t *testing.T) {
 }
 
 func TestMoveRefuses(t *testing.T) {
-	for _, test := range []struct{ from, to, says string }{
+	for _, test := range []struct{ from, to, contains string }{
 		{"job.gone", "job.new", `it has job.events["north"], job.events["south"], job.events_old`},
 		{"job.events_old", `job.events["north"]`, "has a job"},
 		{"job.events_old", "job.events_old", "has a job"},
@@ -84,8 +83,8 @@ func TestMoveRefuses(t *testing.T) {
 			s := instances()
 			want := s.Clone()
 			err := s.Move(test.from, test.to)
-			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("Move returned %v, want an error that contains %q", err, test.says)
+			if err == nil || !strings.Contains(err.Error(), test.contains) {
+				t.Errorf("Move returned %v, want an error that contains %q", err, test.contains)
 			}
 			if errors.Is(err, state.ErrNoAddress) != (test.from == "job.gone") {
 				t.Errorf("the error has the wrong kind: %v", err)
@@ -122,15 +121,15 @@ func TestForget(t *testing.T) {
 			}
 		})
 	}
-	for address, says := range map[string]string{
+	for address, contains := range map[string]string{
 		"job.gone": "job.events_old", "events_old": "is not an address",
-		`job.events.partition["` + thursday + `"]`: "no such address", // of no instance
+		`job.events.partition["` + thursday + `"]`: "no such address", // which has no instance
 		`job.events_old.partition["gone"]`:         "no such address",
 	} {
 		s := instances()
 		want := s.Clone()
-		if err := s.Forget(address); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("Forget(%s) returned %v, want an error that contains %q", address, err, says)
+		if err := s.Forget(address); err == nil || !strings.Contains(err.Error(), contains) {
+			t.Errorf("Forget(%s) returned %v, want an error that contains %q", address, err, contains)
 		}
 		if diff := cmp.Diff(want, s); diff != "" {
 			t.Errorf("the state has changed:\n%s", diff)
@@ -138,8 +137,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// A forgotten partition is not pending either, or the next run would find it
-// half-published; nor is what is left over of it deleted.
+// A forgotten partition is no longer pending, so that the next run does not complete
+// it, and its obsolete files are not deleted.
 func TestForgetPending(t *testing.T) {
 	s := state.New()
 	s.Job("job.a").TableName = "a"
@@ -181,8 +180,8 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// What the lock says is accepted; where it does not know the job, what is
-// published.
+// The accepted schema is that of the lock or, if the lock does not have the job, the
+// published one.
 func TestAccepted(t *testing.T) {
 	published, locked := schemas.KnockEvents(), table("data.sentiment")
 	s := state.New()
@@ -197,7 +196,7 @@ func TestAccepted(t *testing.T) {
 		{"published", "job.a", nil, published.Fingerprint()},
 		{"locked", "job.a", schemas.Lock{"job.a": locked}, locked.Fingerprint()},
 		{"another is locked", "job.a", schemas.Lock{"job.b": locked}, published.Fingerprint()},
-		{"published, and not known", "job.b", nil, ""},
+		{"published, but unknown", "job.b", nil, ""},
 		{"neither", "job.c", nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

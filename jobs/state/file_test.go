@@ -25,13 +25,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// same compares what states say: an empty map says no more than none.
+// same treats empty maps and slices as equal to nil.
 var same = cmpopts.EquateEmpty()
 
-// inFiles is a partition in more than one file.
+// inFiles is the path of a partition with more than one file.
 const inFiles = "event_type=SMS_MESSAGE/event_date=2022-01-15"
 
-// full has every field of the format.
+// full returns a state that has every field of the format.
 func full() *state.State {
 	s := &state.State{Serial: 7, Lineage: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Jobs: make(map[string]*state.Job)}
 	s.Erasing = true
@@ -76,7 +76,7 @@ func full() *state.State {
 	return s
 }
 
-// table is one that has a column from that path.
+// table returns a schema that has a column from the path.
 func table(path string) schemas.Table {
 	t, err := schemas.KnockEvents().Declare(schemas.Column{Name: "added", Type: schemas.String, From: []string{path}})
 	if err != nil {
@@ -104,7 +104,7 @@ func object(seed uint64) state.Object {
 	}
 }
 
-// fullV4 is what the file of format 4 that has every field says.
+// fullV4 returns the state that a file of format 4 with every field has.
 func fullV4() *state.State {
 	s := full()
 	s.Tombstones = nil
@@ -113,8 +113,8 @@ func fullV4() *state.State {
 	return s
 }
 
-// fullV3 is what the file of format 3 that has every field says: each partition
-// is one file.
+// fullV3 returns the state that a file of format 3 with every field has. Each partition
+// has one file.
 func fullV3() *state.State {
 	s := fullV4()
 	lake := s.Job("job.prospect_events").Sink("sink.local.lake")
@@ -123,8 +123,8 @@ func fullV3() *state.State {
 	return s
 }
 
-// fullV2 is what the file of format 2 that has every field says: of the built-in
-// table alone.
+// fullV2 returns the state that a file of format 2 with every field has. Its schemas are
+// the built-in ones.
 func fullV2() *state.State {
 	s := fullV3()
 	s.Erasing = false
@@ -137,7 +137,7 @@ func fullV2() *state.State {
 	return s
 }
 
-// fullV1 is what the file of format 1 that has every field says.
+// fullV1 returns the state that a file of format 1 with every field has.
 func fullV1() *state.State {
 	s := fullV2()
 	s.Job("job.prospect_events").TableName = "prospect_events"
@@ -155,8 +155,8 @@ func golden(t *testing.T, name string) string {
 	return string(b)
 }
 
-// What a format is does not change: states that are out there must be read. That
-// is why older formats have no -update.
+// Existing states must remain readable, so a format never changes. Therefore -update
+// does not rewrite the files of older formats.
 func TestOlderFormats(t *testing.T) {
 	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2(), "v3.json": fullV3(), "v4.json": fullV4()} {
 		t.Run(name, func(t *testing.T) {
@@ -178,8 +178,8 @@ func TestOlderFormats(t *testing.T) {
 	}
 }
 
-// A state of format 2 whose table is none that this program has made is read all
-// the same; what its files hold is not known.
+// A state of format 2 whose schema is not a built-in one can be read. The columns of its
+// files are unknown.
 func TestUpgradeOfAnUnknownTable(t *testing.T) {
 	text := strings.ReplaceAll(golden(t, "v2.json"), schemas.KnockEvents().Fingerprint(), strings.Repeat("0", 32))
 	s, err := state.Decode([]byte(text))
@@ -191,12 +191,12 @@ func TestUpgradeOfAnUnknownTable(t *testing.T) {
 	}
 }
 
-// Each format has its own fields: one of another is not passed over.
+// A file with a field of another format is refused.
 func TestFormatsAreNotMixed(t *testing.T) {
 	for newer := 2; newer <= state.Version; newer++ {
 		text := strings.Replace(golden(t, fmt.Sprintf("v%d.json", newer)), fmt.Sprintf(`"version": %d`, newer), fmt.Sprintf(`"version": %d`, newer-1), 1)
 		if _, err := state.Decode([]byte(text)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("format %d", newer-1)) {
-			t.Errorf("format %d that says it is %d returned %v", newer, newer-1, err)
+			t.Errorf("format %d with the version %d returned %v", newer, newer-1, err)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestFormat5(t *testing.T) {
 	}
 }
 
-// file is a file of the present format whose jobs are that text; fileV1, of
+// file returns a file of the current format with the jobs. fileV1 returns one of
 // format 1.
 func file(jobs string) string {
 	b, err := sealed.Marshal(struct {
@@ -240,12 +240,12 @@ func file(jobs string) string {
 func fileV1(jobs string) string { return `{"version":1,"serial":1,"lineage":"x","jobs":` + jobs + `}` }
 
 func TestDecodeRefuses(t *testing.T) {
-	for _, test := range []struct{ name, file, says string }{
+	for _, test := range []struct{ name, file, contains string }{
 		{"nothing", ``, "not JSON"},
 		{"not JSON", `version = 1`, "not JSON"},
 		{"truncated", file(`{}`)[:30], "not JSON"},
-		{"something after it", file(`{}`) + `{}`, "not JSON"},
-		{"zeros, as a power cut may leave", strings.Repeat("\x00", 100), "not JSON"},
+		{"trailing text", file(`{}`) + `{}`, "not JSON"},
+		{"zeros, which a power failure may leave", strings.Repeat("\x00", 100), "not JSON"},
 		{"null", `null`, "format 0"},
 		{"no version", `{"serial":1,"lineage":"x","jobs":{}}`, "format 0"},
 		{"version 0", `{"version":0,"serial":1,"lineage":"x","jobs":{}}`, "format 0"},
@@ -260,13 +260,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"jobs of another type in format 1", fileV1(`[]`), "format 1"},
 		{"not a digest", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"content":"12"}}}}}}`), "32 hexadecimal digits"},
 		{"tombstones without a key", strings.Replace(file(`{}`), `"jobs"`, `"tombstones":[{"lineage":"x"}],"jobs"`, 1), "key of tombstones"},
-		{"rows that are no number", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 5"},
+		{"rows that are not an integer", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"rows":1.5}}}}}}`), "format 5"},
 		{"checksum out of range", file(`{"j":{"sinks":{"s":{"partitions":{"p":{"files":[{"crc32c":4294967296}]}}}}}}`), "format 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := state.Decode([]byte(test.file))
-			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("Decode gives %+v and %v, want an error that contains %q", s, err, test.says)
+			if err == nil || !strings.Contains(err.Error(), test.contains) {
+				t.Errorf("Decode returned %+v and %v, want an error that contains %q", s, err, test.contains)
 			}
 			if errors.Is(err, state.ErrNewer) {
 				t.Errorf("the file is taken for a newer one: %v", err)
@@ -275,12 +275,12 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// A file that is not as it was written is refused, unless it is one that a person
-// has edited and pushes.
+// A file that is not as prospector wrote it is refused, unless the user has edited it
+// and pushes it.
 func TestChecksum(t *testing.T) {
 	intact := encode(t, full())
 	for _, test := range []struct{ name, file string }{
-		{"another number of rows", strings.Replace(intact, `"rows": 71`, `"rows": 72`, 1)},
+		{"a different number of rows", strings.Replace(intact, `"rows": 71`, `"rows": 72`, 1)},
 		{"a removed partition", strings.Replace(intact, "2022-01-15", "2022-01-16", 1)},
 		{"no checksum", regexp.MustCompile(`\n  "checksum": "[^"]*",`).ReplaceAllString(intact, "")},
 		{"an empty checksum", regexp.MustCompile(`"checksum": "[^"]*"`).ReplaceAllString(intact, `"checksum": ""`)},
@@ -311,8 +311,7 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// Whatever byte is damaged, and wherever the file is cut off, it is refused or
-// says the same.
+// A file with any damaged byte, or truncated anywhere, is refused or has the same state.
 func TestDamagedBytes(t *testing.T) {
 	intact := []byte(encode(t, full()))
 	rng := rand.New(rand.NewPCG(11, 3))
@@ -339,7 +338,7 @@ func TestDamagedBytes(t *testing.T) {
 	}
 }
 
-// A newer file is known as one whatever else has changed in it.
+// A newer file is recognized, whatever else its format has changed.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
 		`{"version":6,"serial":1,"lineage":"x","jobs":{}}`,
@@ -352,8 +351,7 @@ func TestDecodeNewer(t *testing.T) {
 	}
 }
 
-// Wherever the file has null for a map or a struct, there is an empty one to
-// write into.
+// If the file has null for a map or a struct, the state has an empty one.
 func TestDecodeNull(t *testing.T) {
 	for _, test := range []struct{ name, jobs string }{
 		{"jobs", `null`},
@@ -376,7 +374,7 @@ func TestDecodeNull(t *testing.T) {
 	}
 }
 
-// arbitrary makes a state that has or lacks everything that one can.
+// arbitrary returns a random state in which anything may be present or absent.
 func arbitrary(rng *rand.Rand) *state.State {
 	text := func() string {
 		alphabet := []rune("ab=/._-\"\\<&é😀\u2028\x00")
@@ -465,8 +463,8 @@ func encode(t testing.TB, s *state.State) string {
 	return string(b)
 }
 
-// Whatever the file holds, Decode ends without a panic, and a state that it
-// gives is written as a file that gives the same state.
+// Decode does not panic for any file. The file of a state that it returns has the same
+// state.
 func FuzzDecode(f *testing.F) {
 	b, err := state.Encode(full())
 	if err != nil {

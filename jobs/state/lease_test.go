@@ -17,8 +17,8 @@ import (
 
 var errNetwork = errors.New("no network")
 
-// faulty is a store on a network. before may keep a Put from happening, and after
-// its success from being heard.
+// faulty is a store on an unreliable network. The function before may prevent a Put, and
+// after may lose its response.
 type faulty struct {
 	store.Store
 	before, after func(ctx context.Context, key string) error
@@ -41,7 +41,7 @@ func (f *faulty) Put(ctx context.Context, key string, c store.Content, cond stor
 	return o, err
 }
 
-// held locks r, and gives the context of the lock.
+// held locks r, and returns the context of the lock.
 func held(t *testing.T, r *state.Remote) context.Context {
 	t.Helper()
 	ctx, err := r.Lock(t.Context(), state.NewLockInfo("apply", time.Now()))
@@ -55,7 +55,7 @@ func defaultRemote(files store.Store) *state.Remote {
 	return state.NewRemote(files, remoteKey, state.RemoteOptions{})
 }
 
-// All of these run on a time of their own, which passes when everybody waits.
+// These tests use a simulated clock, which advances when all goroutines wait.
 
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("the lock is lost: %v", context.Cause(ctx))
 		}
 		write(t, r, s)
-		if n := files.puts.Load(); n < 180 || n > 250 { // one in 20 s, and one for each attempt of the other
+		if n := files.puts.Load(); n < 180 || n > 250 { // one every 20 s, and one for each attempt of the other run
 			t.Errorf("in an hour it has written %d times", n)
 		}
 		unlock(t, r)
@@ -85,7 +85,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// A run that is being stopped keeps its lock until it has recorded what it did.
+// An interrupted run keeps its lock until it has saved the state.
 func TestHeartbeatOutlivesTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := memory.New()
@@ -112,23 +112,23 @@ func TestHeartbeatOutlivesTheRun(t *testing.T) {
 func TestHeartbeatOnABadNetwork(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		// lasts is for how long the network is away, from 30 s on. Renewals are
-		// at 20, 40, 45, 50 … s, and the lease lasts until 80 s.
+		// lasts is the duration of a network outage that begins at 30 s. Renewals
+		// are at 20, 40, 45, 50 … s, and the lease ends at 80 s.
 		lasts time.Duration
-		// unheard makes a Put happen all the same.
-		unheard bool
-		// hangs makes it wait until its context ends, or for ever.
+		// unanswered lets a Put take effect, and loses its response.
+		unanswered bool
+		// hangs lets a Put wait until its context ends or, with deaf, forever.
 		hangs, deaf bool
 		lost        bool
 	}{
-		{name: "for a moment", lasts: 15 * time.Second},
-		{name: "for almost a lease", lasts: 44 * time.Second},
-		{name: "for a lease", lasts: 52 * time.Second, lost: true},
-		{name: "for long", lasts: time.Hour, lost: true},
-		{name: "for a moment, but requests arrive", lasts: 15 * time.Second, unheard: true},
-		{name: "for almost a lease, but requests arrive", lasts: 44 * time.Second, unheard: true},
-		{name: "hanging", lasts: time.Hour, hangs: true, lost: true},
-		{name: "hanging, whatever the context says", lasts: time.Hour, hangs: true, deaf: true, lost: true},
+		{name: "a short outage", lasts: 15 * time.Second},
+		{name: "an outage shorter than the lease", lasts: 44 * time.Second},
+		{name: "an outage as long as the lease", lasts: 52 * time.Second, lost: true},
+		{name: "a long outage", lasts: time.Hour, lost: true},
+		{name: "a short outage of responses", lasts: 15 * time.Second, unanswered: true},
+		{name: "an outage of responses shorter than the lease", lasts: 44 * time.Second, unanswered: true},
+		{name: "hanging until the context ends", lasts: time.Hour, hangs: true, lost: true},
+		{name: "hanging after the context has ended", lasts: time.Hour, hangs: true, deaf: true, lost: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 					return errNetwork
 				}
 				files := &faulty{Store: memory.New()}
-				if test.unheard {
+				if test.unanswered {
 					files.after = fault
 				} else {
 					files.before = fault
@@ -163,7 +163,7 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 					if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !test.hangs && !errors.Is(err, errNetwork) {
 						t.Errorf("the context ends with %v", err)
 					}
-					// Others may take it for dead when they have watched it for
+					// Another run may consider it dead after it has watched it for
 					// a lease.
 					if after := time.Since(began); after != 80*time.Second {
 						t.Errorf("the lock is given up after %s", after)
@@ -183,7 +183,7 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 				}
 				unlock(t, r)
 				if test.lost && !test.deaf {
-					return // nobody could be told
+					return // the loss could not be reported
 				}
 				next := defaultRemote(files)
 				mustLock(t, next, "apply")
@@ -193,13 +193,13 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 	}
 }
 
-// Whoever lost the lock to another is told by its next heartbeat, and a write that
-// is on its way ends.
+// A run that has lost its lock to another learns that from its next heartbeat, and a
+// write in progress ends.
 func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		replace func(t *testing.T, files store.Store, id string)
-		says    string
+		name     string
+		replace  func(t *testing.T, files store.Store, id string)
+		contains string
 	}{
 		{"by force", func(t *testing.T, files store.Store, id string) {
 			if err := defaultRemote(files).ForceUnlock(t.Context(), id); err != nil {
@@ -240,10 +240,10 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 					t.Errorf("Write returned %v", err)
 				}
 				if after := time.Since(began); after != 20*time.Second {
-					t.Errorf("it is told after %s", after)
+					t.Errorf("the context ends after %s", after)
 				}
-				if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), test.says) {
-					t.Errorf("the context ends with %v, which does not say %q", err, test.says)
+				if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), test.contains) {
+					t.Errorf("the context ends with %v, which does not contain %q", err, test.contains)
 				}
 				unlock(t, r)
 			})
@@ -251,8 +251,8 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 	}
 }
 
-// A write of the state that ended without an answer may still arrive. The next
-// run fences it off, and does not have to wait.
+// A write of the state that ended without a response may still take effect. The next
+// run fences it off, and need not wait.
 func TestUnheardWrite(t *testing.T) {
 	files := memory.New()
 	var sent func()
@@ -288,24 +288,25 @@ func TestUnheardWrite(t *testing.T) {
 	unlock(t, next)
 }
 
-// A lock that cannot be made good is not held, and does not keep others waiting.
+// A run that cannot complete the acquisition of a lock does not hold it, and other runs
+// need not wait.
 func TestLockFails(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		dead    bool // a run before
+		dead    bool // whether there is the lock of a dead run
 		network func(files store.Store) *faulty
 	}{
-		{"making it", false, func(files store.Store) *faulty {
+		{"creating the lock", false, func(files store.Store) *faulty {
 			return &faulty{Store: files, before: func(context.Context, string) error { return errNetwork }}
 		}},
-		{"making it, unheard", false, func(files store.Store) *faulty {
+		{"creating the lock, without a response", false, func(files store.Store) *faulty {
 			return &faulty{Store: files, after: func(context.Context, string) error { return errNetwork }}
 		}},
-		{"taking it", true, func(files store.Store) *faulty {
+		{"taking over the lock", true, func(files store.Store) *faulty {
 			return &faulty{Store: files, before: func(context.Context, string) error { return errNetwork }}
 		}},
-		{"taking it, unheard", true, func(files store.Store) *faulty {
-			taken := false // the first time; then the network is back
+		{"taking over the lock, without a response", true, func(files store.Store) *faulty {
+			taken := false // only the first response is lost
 			return &faulty{Store: files, after: func(context.Context, string) error {
 				if taken {
 					return nil
@@ -331,8 +332,8 @@ func TestLockFails(t *testing.T) {
 				mustLock(t, zombie, "apply")
 				s = read(t, zombie)
 			}
-			// Just late enough to take a dead run's lock: what this attempt leaves
-			// would have to be waited for, if it were left as one of the living.
+			// Just late enough to take over the lock of a dead run. If this attempt
+			// left the lock of a live run, the next one would have to wait.
 			clock := clockAt(noon.Add(12 * time.Minute))
 			r := remote(test.network(files), clock)
 			if err := lock(t, r, state.NewLockInfo("apply", noon)); !errors.Is(err, errNetwork) {
@@ -354,14 +355,14 @@ func TestLockFails(t *testing.T) {
 	}
 }
 
-// With a lease of hours, a dead run blocks others for as long; with their own
-// lease, others do not make it shorter.
+// A dead run with a lease of hours blocks others for hours, even if their own lease is
+// shorter.
 func TestLeaseIsTheHolders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := memory.New()
 		dead := state.NewRemote(files, remoteKey, state.RemoteOptions{Lease: time.Hour, After: never})
 		mustLock(t, dead, "apply")
-		defer dead.Unlock() // in vain, but nothing of it is left running
+		defer dead.Unlock() // fails, but ends its goroutines
 		next := defaultRemote(files)
 		defer unlock(t, next)
 		began := time.Now()

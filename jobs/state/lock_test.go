@@ -13,7 +13,7 @@ import (
 	"prospector/jobs/state"
 )
 
-// taken is a lock that each of some holders has for a while.
+// taken is a lock that some holders have one after the other.
 type taken struct {
 	holders []string
 	each    time.Duration
@@ -33,11 +33,11 @@ type key struct{}
 
 func TestLockWithin(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		holders []string
-		timeout time.Duration
-		took    time.Duration // at the most; 0: it fails
-		told    []string
+		name      string
+		holders   []string
+		timeout   time.Duration
+		took      time.Duration // the longest wait, or 0 if it fails
+		waitedFor []string
 	}{
 		{"free", nil, 0, time.Nanosecond, nil},
 		{"free, with time", nil, time.Hour, time.Nanosecond, nil},
@@ -45,26 +45,26 @@ func TestLockWithin(t *testing.T) {
 		{"held for shorter", []string{"a"}, 2 * time.Minute, time.Minute + 5*time.Second, []string{"a"}},
 		{"held for just as long", []string{"a"}, time.Minute, time.Minute, []string{"a"}},
 		{"held for longer", []string{"a"}, 59 * time.Second, 0, []string{"a"}},
-		{"held by one after the other", []string{"a", "b"}, time.Hour, 2*time.Minute + 5*time.Second, []string{"a", "b"}},
+		{"held by two runs in turn", []string{"a", "b"}, time.Hour, 2*time.Minute + 5*time.Second, []string{"a", "b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				l := &taken{holders: test.holders, each: time.Minute, began: began}
-				var told []string
+				var waitedFor []string
 				ctx, err := state.LockWithin(t.Context(), l, state.LockInfo{ID: "mine"}, test.timeout,
-					func(e *state.LockedError) { told = append(told, e.Holder.ID) })
+					func(e *state.LockedError) { waitedFor = append(waitedFor, e.Holder.ID) })
 				took := time.Since(began)
 				switch {
 				case test.took == 0 && (!errors.Is(err, state.ErrLocked) || took != test.timeout):
 					t.Errorf("after %s: %v", took, err)
 				case test.took == 0 && !strings.Contains(err.Error(), "-lock-timeout=2m0s"):
-					t.Errorf("the error does not say how long to wait: %v", err)
+					t.Errorf("the error does not contain how long to wait: %v", err)
 				case test.took > 0 && (err != nil || took > test.took || ctx.Value(key{}) != "mine"):
 					t.Errorf("after %s: %v", took, err)
 				}
-				if !slices.Equal(told, test.told) {
-					t.Errorf("told was of %q, want %q", told, test.told)
+				if !slices.Equal(waitedFor, test.waitedFor) {
+					t.Errorf("onWait was called for %q, want %q", waitedFor, test.waitedFor)
 				}
 				if most := 10 + int(took/time.Second)/5; l.tried > most {
 					t.Errorf("it has tried %d times in %s", l.tried, took)

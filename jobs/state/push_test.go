@@ -14,7 +14,7 @@ import (
 	"prospector/sink/store/memory"
 )
 
-// owning is a state of that lineage and serial, which owns that many rows.
+// owning returns a state of the lineage and serial that owns some rows.
 func owning(lineage string, serial, rows int64) *state.State {
 	s := state.New()
 	s.Lineage, s.Serial = lineage, serial
@@ -37,10 +37,10 @@ func TestCheckPush(t *testing.T) {
 		{"newer", owning("a", 4, 1), owning("a", 5, 2), nil},
 		{"much newer", owning("a", 4, 1), owning("a", 50, 2), nil},
 		{"the same", owning("a", 4, 1), owning("a", 4, 1), nil},
-		{"as old, and another", owning("a", 4, 1), owning("a", 4, 2), state.ErrSerial},
+		{"the same serial, but different", owning("a", 4, 1), owning("a", 4, 2), state.ErrSerial},
 		{"older", owning("a", 4, 1), owning("a", 3, 1), state.ErrSerial},
 		{"of another lake", owning("a", 4, 1), owning("b", 5, 1), state.ErrLineage},
-		{"of another lake, and older", owning("a", 4, 1), owning("b", 3, 1), state.ErrLineage},
+		{"of another lake and older", owning("a", 4, 1), owning("b", 3, 1), state.ErrLineage},
 		{"nothing, of another lake", owning("a", 4, 1), empty, state.ErrLineage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,10 +58,10 @@ func TestCheckPush(t *testing.T) {
 func TestPush(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		before string // what is there
+		before string // the current state
 		next   *state.State
 		force  bool
-		want   error // nil: it is pushed
+		want   error // nil if it is pushed
 		backUp bool
 	}{
 		{"over nothing", "", owning("a", 7, 1), false, nil, false},
@@ -101,14 +101,14 @@ func TestPush(t *testing.T) {
 			if diff := cmp.Diff(backup, contents(t, path+".backup")); diff != "" {
 				t.Errorf("the backup differs (-want +got):\n%s", diff)
 			}
-			if test.want == nil { // the session goes on from there
+			if test.want == nil { // the next write continues from there
 				write(t, l, test.next)
 			}
 		})
 	}
 }
 
-// A person who was erased stays erased, whatever state is pushed.
+// A pushed state does not bring back a prospect that was erased.
 func TestPushKeepsTombstones(t *testing.T) {
 	path := statePath(t)
 	current := owning("a", 4, 1)
@@ -126,7 +126,7 @@ func TestPushKeepsTombstones(t *testing.T) {
 
 var errAny = errors.New("any error")
 
-// What another program writes while a state is pushed is not lost.
+// A state that another program writes during a push is not lost.
 func TestPushWhileAnotherProgramWrites(t *testing.T) {
 	path := statePath(t)
 	overwrite(t, path, encode(t, owning("a", 4, 1)))
@@ -146,7 +146,7 @@ func TestPushWhileAnotherProgramWrites(t *testing.T) {
 	}
 }
 
-// A state that could not be written is recovered by pushing it.
+// Pushing a state that could not be written recovers it.
 func TestErrored(t *testing.T) {
 	path := statePath(t)
 	dir := memory.New()

@@ -26,8 +26,7 @@ const (
 	lockKey   = remoteKey + ".lock"
 )
 
-// stopped is a clock that goes only when it is told to, so that heartbeats do not
-// beat.
+// stopped is a clock that only a test advances, so that there are no heartbeats.
 type stopped struct {
 	mu  sync.Mutex
 	now time.Time
@@ -93,8 +92,8 @@ func put(t testing.TB, files store.Store, key, text string) {
 	}
 }
 
-// TestRemote is what a Remote does on every store: open gives a new one, twice, as
-// two machines would see it.
+// TestRemote tests a Remote on every kind of store. The function open returns a new
+// store twice, as two machines see it.
 func TestRemote(t *testing.T) {
 	kinds := map[string]func(t *testing.T) (here, there store.Store){
 		"memory": func(t *testing.T) (here, there store.Store) {
@@ -150,7 +149,7 @@ var remoteTests = []struct {
 	name string
 	run  func(t *testing.T, here, there store.Store)
 }{
-	{"it keeps the state, with a backup", func(t *testing.T, here, there store.Store) {
+	{"it keeps the state and a backup", func(t *testing.T, here, there store.Store) {
 		r := remote(here, clockAt(noon))
 		if want := here.URI(remoteKey); r.Path() != want {
 			t.Errorf("the path is %q, want %q", r.Path(), want)
@@ -176,7 +175,7 @@ var remoteTests = []struct {
 			t.Errorf("the state that was read differs from the one that was written (-want +got):\n%s", diff)
 		}
 	}},
-	{"its lock excludes, and says who holds it", func(t *testing.T, here, there store.Store) {
+	{"its lock excludes others and describes its holder", func(t *testing.T, here, there store.Store) {
 		first, second := remote(here, clockAt(noon)), remote(there, clockAt(noon))
 		info := mustLock(t, first, "apply")
 		info.Path, info.Lease, info.Expires = here.URI(remoteKey), time.Minute, noon.Add(time.Minute)
@@ -189,9 +188,9 @@ var remoteTests = []struct {
 			if diff := cmp.Diff(info, locked.Holder); diff != "" {
 				t.Errorf("the holder differs (-want +got):\n%s", diff)
 			}
-			for _, says := range []string{info.Who, info.ID, "lease until 2022-01-13T12:01:00Z", "-lock-timeout=2m0s"} {
-				if !strings.Contains(err.Error(), says) {
-					t.Errorf("the error does not contain %q: %v", says, err)
+			for _, contains := range []string{info.Who, info.ID, "lease until 2022-01-13T12:01:00Z", "-lock-timeout=2m0s"} {
+				if !strings.Contains(err.Error(), contains) {
+					t.Errorf("the error does not contain %q: %v", contains, err)
 				}
 			}
 		}
@@ -214,7 +213,7 @@ var remoteTests = []struct {
 			t.Errorf("Lock has created a state: %s", got)
 		}
 	}},
-	{"it writes only what it has locked", func(t *testing.T, here, there store.Store) {
+	{"it writes only under its lock", func(t *testing.T, here, there store.Store) {
 		r := remote(here, clockAt(noon))
 		s := read(t, r)
 		if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrNotLocked) {
@@ -238,7 +237,7 @@ var remoteTests = []struct {
 			t.Errorf("the object contains\n%s", got)
 		}
 	}},
-	{"a lease that could have ended is as one that has", func(t *testing.T, here, there store.Store) {
+	{"a lease that may have ended counts as ended", func(t *testing.T, here, there store.Store) {
 		clock := clockAt(noon)
 		r := remote(here, clock)
 		mustLock(t, r, "apply")
@@ -252,19 +251,19 @@ var remoteTests = []struct {
 			t.Errorf("Write returned %v and serial %d", err, s.Serial)
 		}
 		unlock(t, r)
-		// It is known to be dead: nobody has to wait.
+		// The run is known to be dead, so no other run waits.
 		mustLock(t, remote(there, clockAt(noon)), "apply")
 	}},
-	{"a run that died hours ago blocks nobody", func(t *testing.T, here, there store.Store) {
+	{"a run that died hours ago blocks no other", func(t *testing.T, here, there store.Store) {
 		mustLock(t, remote(here, clockAt(noon)), "apply")
 		for _, test := range []struct {
 			later time.Duration
 			free  bool
 		}{
-			{-3 * time.Hour, false}, // another clock is slow
+			{-3 * time.Hour, false}, // the other clock is slow
 			{0, false},
 			{time.Minute, false},
-			{11 * time.Minute, false}, // the lease has ended, unless it is our clock that is wrong
+			{11 * time.Minute, false}, // the lease has ended, unless this clock is wrong
 			{11*time.Minute + 1, true},
 		} {
 			err := lock(t, remote(there, clockAt(noon.Add(test.later))), state.NewLockInfo("apply", noon))
@@ -273,7 +272,7 @@ var remoteTests = []struct {
 			}
 		}
 	}},
-	{"a lock that is not renewed while it is watched is a dead run's", func(t *testing.T, here, there store.Store) {
+	{"a lock that is not renewed while it is watched belongs to a dead run", func(t *testing.T, here, there store.Store) {
 		for _, skew := range []time.Duration{0, -5 * time.Hour, 9 * time.Minute} {
 			holder := remote(here, clockAt(noon))
 			mustLock(t, holder, "apply")
@@ -292,7 +291,7 @@ var remoteTests = []struct {
 			}
 		}
 	}},
-	{"a lock that is another each time it is looked at lives", func(t *testing.T, here, there store.Store) {
+	{"a lock that changes between two looks belongs to a live run", func(t *testing.T, here, there store.Store) {
 		clock := clockAt(noon)
 		watcher := remote(there, clock)
 		for range 5 {
@@ -305,7 +304,7 @@ var remoteTests = []struct {
 			clock.advance(50 * time.Second)
 		}
 	}},
-	{"a lock that nobody can read is taken when it was watched", func(t *testing.T, here, there store.Store) {
+	{"an unreadable lock is taken over after it was watched", func(t *testing.T, here, there store.Store) {
 		for _, text := range []string{"", "{", "[]", "{}", `{"expires":"0001-01-01T00:00:00Z"}`} {
 			put(t, here, lockKey, text)
 			clock := clockAt(noon)
@@ -326,11 +325,11 @@ var remoteTests = []struct {
 	{"a zombie cannot commit", func(t *testing.T, here, there store.Store) {
 		for _, test := range []struct {
 			name   string
-			exists bool // a state, before
+			exists bool // whether there is a state before
 			zombie func(r *state.Remote) *state.State
 		}{
 			{"that has read", true, func(r *state.Remote) *state.State { return read(t, r) }},
-			{"that has read none", false, func(r *state.Remote) *state.State { return read(t, r) }},
+			{"that has read, without a state", false, func(r *state.Remote) *state.State { return read(t, r) }},
 			{"that has written", true, func(r *state.Remote) *state.State {
 				s := read(t, r)
 				write(t, r, s)
@@ -342,7 +341,7 @@ var remoteTests = []struct {
 				return s
 			}},
 			{"that has not read yet", true, nil},
-			{"that has not read none yet", false, nil},
+			{"that has not read yet, without a state", false, nil},
 		} {
 			for _, how := range []string{"taken over", "unlocked by force", "taken over, and given back"} {
 				for _, key := range []string{remoteKey, lockKey, remoteKey + ".backup"} {
@@ -353,7 +352,7 @@ var remoteTests = []struct {
 				if test.exists {
 					put(t, here, remoteKey, encode(t, owning("a", 4, 1)))
 				}
-				zombie := remote(here, clockAt(noon)) // for which no time passes
+				zombie := remote(here, clockAt(noon)) // whose clock does not advance
 				info := mustLock(t, zombie, "apply")
 				s := state.New()
 				if test.zombie != nil {
@@ -403,7 +402,7 @@ var remoteTests = []struct {
 			}
 		}
 	}},
-	{"unlocked by force", func(t *testing.T, here, there store.Store) {
+	{"force-unlock", func(t *testing.T, here, there store.Store) {
 		holder, other := remote(here, clockAt(noon)), remote(there, clockAt(noon))
 		if err := other.ForceUnlock(t.Context(), "x"); !errors.Is(err, state.ErrNotLocked) {
 			t.Errorf("without a lock, ForceUnlock returned %v", err)
@@ -452,11 +451,11 @@ var remoteTests = []struct {
 			}
 		}
 		unlock(t, r)
-		if stored(t, there, lockKey) != "" { // what was refused leaves nothing behind
+		if stored(t, there, lockKey) != "" { // a refused push leaves no lock
 			t.Error("the lock is still there")
 		}
 	}},
-	{"the lock is a file that people can read", func(t *testing.T, here, there store.Store) {
+	{"the lock is readable JSON", func(t *testing.T, here, there store.Store) {
 		info := mustLock(t, remote(here, clockAt(noon)), "apply")
 		var got map[string]any
 		if err := json.Unmarshal([]byte(stored(t, there, lockKey)), &got); err != nil {

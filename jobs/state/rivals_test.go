@@ -14,17 +14,16 @@ import (
 	"prospector/sink/store/memory"
 )
 
-// world is some runs that use one state, each with a clock that says anything,
-// over a network that fails at times. One step is made after another, but each
-// request of a step may let another run make one first, so that every two steps
-// can be interleaved.
+// world is a set of runs that use one state. Each has a clock with an arbitrary time,
+// and their network fails at times. Steps are sequential, but before each request of a
+// step another run may take a step, so that any two steps can be interleaved.
 type world struct {
 	*memory.Store
 	t      *testing.T
 	rng    *rand.Rand
 	runs   []*runner
-	inside int // steps that are being made
-	// owner is the run that was last told that it has the lock.
+	inside int // the number of steps in progress
+	// owner is the run that was the last to get the lock.
 	owner *runner
 	// committed are the writes that succeeded.
 	committed                       []string
@@ -36,13 +35,13 @@ type runner struct {
 	name    string
 	clock   *stopped
 	info    state.LockInfo
-	state   *state.State // nil before it is read
+	state   *state.State // nil until it is read
 	held    bool
 	writing bool
 	busy    bool
 }
 
-// request is what happens before and after each one.
+// request simulates the network before and after a request.
 func (w *world) request() error {
 	if w.inside < 3 && w.rng.IntN(4) == 0 {
 		w.step()
@@ -92,7 +91,7 @@ func (w *world) Delete(ctx context.Context, key string, cond store.Condition) er
 	return w.mayFail()
 }
 
-// watched notes in whose step the state is put.
+// watched records which run writes the state.
 type watched struct {
 	*world
 	by *runner
@@ -124,7 +123,7 @@ func (w *world) step() {
 	r.busy = true
 	defer func() { w.inside--; r.busy = false }()
 	w.all++
-	// Mostly a little, at times for hours, and back.
+	// Usually a little, sometimes hours, and sometimes back.
 	r.clock.advance(time.Duration(w.rng.Int64N(int64(20 * time.Second))))
 	if w.rng.IntN(8) == 0 {
 		r.clock.advance(time.Duration(w.rng.Int64N(int64(4*time.Hour))) - 2*time.Hour)
@@ -170,22 +169,21 @@ func (w *world) step() {
 		case 1:
 			if w.owner != nil && r.ForceUnlock(ctx, w.owner.info.ID) == nil {
 				w.forced++
-				w.owner = nobody
+				w.owner = noRun
 			}
 		}
 	}
 }
 
-var nobody = &runner{name: "nobody"}
+var noRun = &runner{name: "no run"}
 
-// Whatever the clocks say and however runs are interleaved: a run writes only
-// while nobody has been given the lock after it, and what it has written is not
-// lost.
+// Whatever the clocks show, and however runs are interleaved, a run writes only if no
+// other run has got the lock after it, and no write is lost.
 func TestRivals(t *testing.T) {
 	const worlds, steps = 300, 150
 	var committed, refused, takeovers, forced int
 	for seed := range uint64(worlds) {
-		w := &world{Store: memory.New(), t: t, rng: rand.New(rand.NewPCG(seed, 3)), owner: nobody}
+		w := &world{Store: memory.New(), t: t, rng: rand.New(rand.NewPCG(seed, 3)), owner: noRun}
 		for i := range 3 {
 			r := &runner{name: fmt.Sprint("run ", i), clock: clockAt(noon)}
 			r.Remote = state.NewRemote(watched{w, r}, remoteKey, state.RemoteOptions{Now: r.clock.Now, After: never})

@@ -27,8 +27,7 @@ func fileOf(key, generation string) state.File {
 	return state.File{Rows: int64(len(generation)), Object: state.Object{Key: key, Size: 10, CRC32C: 7, Generation: generation}}
 }
 
-// Each transition of a sink changes what it documents, and nothing else. The
-// sink's URI stands for what no transition touches.
+// Each transition of a sink changes what it documents, and nothing else.
 func TestSinkTransitions(t *testing.T) {
 	type partitions = map[string]state.Partition
 	type objects = map[string]state.Object
@@ -175,7 +174,7 @@ func TestJobTransitions(t *testing.T) {
 		{"name no new lists", state.Job{Prospects: list(1), Empty: list(2)},
 			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{}) },
 			&state.Job{Prospects: list(1), Empty: list(2)}},
-		{"name no list any more", state.Job{Prospects: list(1), Empty: list(2)},
+		{"remove a list", state.Job{Prospects: list(1), Empty: list(2)},
 			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Empty: &state.ProspectList{}}) },
 			&state.Job{Prospects: list(1)}},
 		{"name a list without prospects", state.Job{Prospects: list(1), Empty: list(2)},
