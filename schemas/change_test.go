@@ -11,7 +11,7 @@ import (
 // hashed is a table with two columns of its own, one of them protected.
 func hashed(t testing.TB, key string, change ...func(*Table)) Table {
 	t.Helper()
-	table := Core()
+	table := KnockEvents().Core()
 	table.HashKey = NewKey(key)
 	table, err := table.Declare(
 		Column{Name: "score", Type: Int64, From: []string{"data.score"}, When: []string{"SMS_*"}},
@@ -110,7 +110,7 @@ func TestWidening(t *testing.T) {
 // randomTable makes tables that are often the same, or nearly so.
 func randomTable(rng *rand.Rand) Table {
 	pick := func(n int) bool { return rng.IntN(n) == 0 }
-	t := Core()
+	t := KnockEvents().Core()
 	t.HashKey = NewKey([]string{firstKey, secondKey}[rng.IntN(2)])
 	columns := []Column{
 		{Name: "a", Type: String, From: []string{"a"}},

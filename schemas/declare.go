@@ -8,20 +8,6 @@ import (
 	"strings"
 )
 
-// coreColumns are the first columns of every table, in this order: identity,
-// partitions, order and merging depend on them. extra_json, the last one, is
-// part of every table, too.
-var coreColumns = []string{"event_id", "prospect_id", "event_type", "event_date", "event_time", "created_at"}
-
-const extraColumn = "extra_json"
-
-// IsCore reports whether every table has the column with that name, as it is.
-func IsCore(name string) bool {
-	return slices.ContainsFunc(append([]string{extraColumn}, coreColumns...), func(core string) bool {
-		return strings.EqualFold(core, name)
-	})
-}
-
 // DeclarationError is what is wrong with a declared column or table.
 type DeclarationError struct {
 	Column    string // its name; "" for the table
@@ -42,10 +28,10 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	out := t
 	out.Columns = slices.Clone(t.Columns)
 	for i, c := range columns {
-		if (c.Value != "" || IsCore(c.Name)) && !t.differsInTime(c) {
-			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of event_time and created_at"}
+		if (c.Value != "" || t.IsCore(c.Name)) && !t.differsInTime(c) {
+			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of " + t.times()}
 		}
-		if err := c.check(); err != nil {
+		if err := t.checkColumn(c); err != nil {
 			return Table{}, err
 		}
 		if slices.ContainsFunc(columns[:i], func(o Column) bool { return sameName(o.Name, c.Name) }) {
@@ -88,6 +74,15 @@ func (t Table) differsInTime(c Column) bool {
 	return ok && c.Type == Timestamp && reflect.DeepEqual(was, c)
 }
 
+// times lists the table's columns of which the form of times can be declared.
+func (t Table) times() string {
+	r := t.Roles()
+	if r.Created == "" {
+		return r.Time
+	}
+	return r.Time + " and " + r.Created
+}
+
 // What BigQuery takes as a column's name: docs/lake-contract.md, "BigQuery external
 // tables over Parquet on GCS".
 var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
@@ -95,6 +90,14 @@ var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
 var reservedPrefixes = []string{
 	"_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER",
 	"_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP",
+}
+
+// checkColumn checks a column that the table has or gets.
+func (t Table) checkColumn(c Column) error {
+	if _, derived := t.derivedKey(strings.ToLower(c.Name)); derived {
+		return &DeclarationError{c.Name, "", "this is the name of a partition key"}
+	}
+	return c.check()
 }
 
 func (c Column) check() error {
@@ -108,9 +111,6 @@ func (c Column) check() error {
 		if strings.HasPrefix(strings.ToUpper(c.Name), prefix) {
 			return wrong("", "BigQuery reserves names that begin with %s", prefix)
 		}
-	}
-	if slices.Contains(PartitionKeys()[2:], strings.ToLower(c.Name)) {
-		return wrong("", "this is the name of a partition key")
 	}
 	if !slices.Contains(Types(), c.Type) {
 		return wrong("type", "there is no type %q; there are %s", c.Type, list(Types()))

@@ -38,7 +38,7 @@ func TestDeclare(t *testing.T) {
 
 func TestDeclareHashes(t *testing.T) {
 	column := Column{Name: "phone", Type: String, From: []string{"data.phone"}, Policy: Hash}
-	table := Core()
+	table := KnockEvents().Core()
 	table.HashKey = NewKey("sixteen bytes or more")
 	got, err := table.Declare(column)
 	if err != nil || got.HashKeyID != table.HashKey.ID() {

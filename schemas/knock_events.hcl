@@ -27,6 +27,7 @@ schema "knock_events" {
   }
   column "event_type" {
     type        = string
+    role        = "type"
     from        = ["type"]
     description = "The vendor's name for the kind of event, as it came."
   }
@@ -37,11 +38,13 @@ schema "knock_events" {
   }
   column "event_time" {
     type        = timestamp
+    role        = "time"
     from        = ["eventTime"]
     description = "When it happened."
   }
   column "created_at" {
     type        = timestamp
+    role        = "created"
     from        = ["createdAt"]
     description = "When Knock recorded it."
   }

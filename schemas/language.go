@@ -1,9 +1,10 @@
 package schemas
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,37 +13,59 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Builtin is the name of the built-in table.
+// Builtin is the name of the built-in table that tables extend by default.
 const Builtin = "knock_events"
 
 // KnockEvents is the built-in table of Knock prospect events, partitioned by
 // event_type and event_date.
-func KnockEvents() Table { return partitioned(knockEvents()) }
-
-// Core is the table that has nothing but what every table has, partitioned by
-// event_type and event_date.
-func Core() Table {
-	t := knockEvents()
-	core := Table{EventTypes: t.EventTypes}
-	for _, c := range t.Columns {
-		if IsCore(c.Name) {
-			core.Columns = append(core.Columns, c)
-		}
-	}
-	return partitioned(core)
+func KnockEvents() Table {
+	t, _ := knockEvents()
+	return t.partitioned()
 }
 
-// BuiltinOf gives the built-in table, partitioned in whatever way, that has that
-// fingerprint.
+// Builtins names the built-in tables.
+func Builtins() []string {
+	files, err := declarations.ReadDir(".")
+	if err != nil {
+		panic(err) // the embedded declarations are part of the program
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = strings.TrimSuffix(f.Name(), ".hcl")
+	}
+	return names
+}
+
+// BuiltinTable returns one of the Builtins, in its default partitions.
+func BuiltinTable(name string) Table {
+	if name == Builtin {
+		return KnockEvents()
+	}
+	return builtin(name).partitioned()
+}
+
+// builtin names the built-in table whose core columns the table has.
+func (t Table) builtin() string {
+	for _, name := range Builtins() {
+		if BuiltinTable(name).Roles() == t.Roles() {
+			return name
+		}
+	}
+	return Builtin
+}
+
+// BuiltinOf returns the built-in table of events, however partitioned, that has
+// that fingerprint.
 func BuiltinOf(fingerprint string) (Table, bool) {
+	t, _ := knockEvents()
 	var find func(keys []string) (Table, bool)
 	find = func(keys []string) (Table, bool) {
 		if len(keys) > 0 {
-			if t, err := knockEvents().PartitionedBy(keys...); err == nil && t.Fingerprint() == fingerprint {
+			if t, err := t.PartitionedBy(keys...); err == nil && t.Fingerprint() == fingerprint {
 				return t, true
 			}
 		}
-		for _, key := range PartitionKeys() {
+		for _, key := range t.PartitionKeys() {
 			if !slices.Contains(keys, key) {
 				if t, ok := find(append(slices.Clone(keys), key)); ok {
 					return t, true
@@ -54,25 +77,39 @@ func BuiltinOf(fingerprint string) (Table, bool) {
 	return find(nil)
 }
 
-func partitioned(t Table) Table {
-	t, err := t.PartitionedBy("event_type", "event_date")
-	if err != nil {
-		panic(err) // the embedded declaration is part of the program
+// The built-in tables, one per file.
+//
+//go:embed *.hcl
+var declarations embed.FS
+
+// builtin returns a built-in table as its file declares it, with every column in
+// Columns.
+func builtin(name string) Table {
+	src, err := declarations.ReadFile(name + ".hcl")
+	if err == nil {
+		var t Table
+		if t, err = Parse(name+".hcl", src); err == nil {
+			return t
+		}
 	}
-	return t
+	panic(err) // the embedded declarations are part of the program
 }
 
-//go:embed knock_events.hcl
-var knockEventsHCL []byte
+var events struct {
+	once  sync.Once
+	table Table
+	roles Roles
+}
 
-// knockEvents is the declaration as it stands, every column in Columns.
-var knockEvents = sync.OnceValue(func() Table {
-	t, err := parse("knock_events.hcl", knockEventsHCL)
-	if err != nil {
-		panic(err) // the embedded declaration is part of the program
-	}
-	return t
-})
+// knockEvents returns the declared table of events, and its roles, which the tables
+// that extend it do not repeat.
+func knockEvents() (Table, Roles) {
+	events.once.Do(func() {
+		events.table = builtin(Builtin)
+		events.roles, events.table.OwnRoles = events.table.OwnRoles, Roles{}
+	})
+	return events.table, events.roles
+}
 
 // block is a table in the schema language, as this package reads it. The
 // configuration's, which may refer to variables, is read by jobs/config.
@@ -90,6 +127,7 @@ type block struct {
 		Value       string   `hcl:"value,optional"`
 		When        []string `hcl:"when,optional"`
 		Time        string   `hcl:"time,optional"`
+		Role        string   `hcl:"role,optional"`
 		Policy      string   `hcl:"policy,optional"`
 		PII         bool     `hcl:"pii,optional"`
 		Description string   `hcl:"description,optional"`
@@ -118,12 +156,16 @@ func blocks(filename string, src []byte) ([]block, error) {
 // table makes the unpartitioned table of a block, which declares all columns.
 func (b block) table() (Table, error) {
 	t := Table{Name: b.Name, Description: b.Description, EventTypes: b.EventTypes, UnknownField: Handling(b.UnknownField), HashKeyID: b.HashKeyID}
+	var err error
+	if t.OwnRoles, err = b.roles(); err != nil {
+		return Table{}, err
+	}
 	for i, c := range b.Columns {
 		column := Column{
 			Name: c.Name, Type: Type(c.Type), From: c.From, Value: Derivation(c.Value),
 			When: c.When, Time: c.Time, Policy: Policy(c.Policy), PII: c.PII, Description: c.Description,
 		}
-		if err := column.check(); err != nil {
+		if err := t.checkColumn(column); err != nil {
 			return Table{}, err
 		}
 		for _, o := range b.Columns[:i] {
@@ -136,8 +178,32 @@ func (b block) table() (Table, error) {
 	return t, t.checkPaths(t.Columns)
 }
 
-// parse reads the declaration of one table.
-func parse(filename string, src []byte) (Table, error) {
+// roles returns the roles that the block declares. They are zero if no column has
+// the attribute role: then the table extends the built-in table of events.
+func (b block) roles() (r Roles, err error) {
+	extends := true
+	for _, c := range b.Columns {
+		extends = extends && c.Role == ""
+	}
+	if extends {
+		return Roles{}, nil
+	}
+	for _, c := range b.Columns {
+		for _, role := range []string{implied[Derivation(c.Value)], c.Role} {
+			if role == "" {
+				continue
+			}
+			if err := r.assign(c.Name, Type(c.Type), role); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, r.check()
+}
+
+// Parse reads the declaration of one table, with every column in Columns. The
+// columns' roles are declared too.
+func Parse(filename string, src []byte) (Table, error) {
 	all, err := blocks(filename, src)
 	if err != nil {
 		return Table{}, err

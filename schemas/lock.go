@@ -70,7 +70,7 @@ func (l Lock) Encode() []byte {
 		}
 		for _, c := range t.Columns {
 			b.AppendNewline()
-			c.write(b, false)
+			c.write(b, t.OwnRoles.declared(c), false)
 		}
 	}
 	return hclwrite.Format(f.Bytes())
@@ -78,11 +78,14 @@ func (l Lock) Encode() []byte {
 
 // write appends the column's block to a body. Words for readers are left out
 // unless they are asked for.
-func (c Column) write(to *hclwrite.Body, described bool) {
+func (c Column) write(to *hclwrite.Body, role string, described bool) {
 	b := to.AppendNewBlock("column", []string{c.Name}).Body()
 	b.SetAttributeRaw("type", hclwrite.TokensForIdentifier(string(c.Type)))
 	if c.Value != "" {
 		b.SetAttributeValue("value", cty.StringVal(string(c.Value)))
+	}
+	if role != "" {
+		b.SetAttributeValue("role", cty.StringVal(role))
 	}
 	setTexts(b, "from", c.From)
 	setTexts(b, "when", c.When)
@@ -104,7 +107,8 @@ func (c Column) write(to *hclwrite.Body, described bool) {
 }
 
 // Source is the table in the schema language, as a configuration would declare
-// it without extends: what every table has anyway is left out. The key of hashed
+// it: without extends if it has the core columns of the table of events, which are
+// left out. The key of hashed
 // columns is not shown; var.hash_key stands for it.
 func (t Table) Source() []byte {
 	f := hclwrite.NewEmptyFile()
@@ -112,7 +116,11 @@ func (t Table) Source() []byte {
 	if t.Description != "" {
 		b.SetAttributeValue("description", cty.StringVal(t.Description))
 	}
-	expected := Core().EventTypes
+	base := t.builtin()
+	if base != Builtin {
+		b.SetAttributeValue("extends", cty.StringVal(base))
+	}
+	expected := BuiltinTable(base).EventTypes
 	setTexts(b, "event_types", slices.DeleteFunc(slices.Clone(t.EventTypes), func(pattern string) bool { return slices.Contains(expected, pattern) }))
 	for _, set := range []struct {
 		name string
@@ -127,9 +135,9 @@ func (t Table) Source() []byte {
 	}
 	for _, c := range t.Unpartitioned().Columns {
 		switch {
-		case !IsCore(c.Name):
+		case !t.IsCore(c.Name):
 			b.AppendNewline()
-			c.write(b, true)
+			c.write(b, "", true)
 		case c.Time != "": // all that can be declared of it
 			b.AppendNewline()
 			b.AppendNewBlock("column", []string{c.Name}).Body().SetAttributeValue("time", cty.StringVal(c.Time))

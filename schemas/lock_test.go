@@ -113,14 +113,14 @@ func TestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := parse("source.hcl", table.Source())
+	read, err := Parse("source.hcl", table.Source())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, table.Source())
 	}
 	if read.Name != table.Name || read.Description != table.Description || read.UnknownField != Discard || !slices.Equal(read.EventTypes, []string{"VOICE_*"}) {
 		t.Errorf("it says\n%s", table.Source())
 	}
-	core := Core()
+	core := KnockEvents().Core()
 	core.UnknownField = read.UnknownField
 	again, err := core.Declare(read.Columns...)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	table, err := parse("t.hcl", []byte(`
+	table, err := Parse("t.hcl", []byte(`
 schema "calls" {
   description = "Calls."
   column "id" {
@@ -61,7 +61,7 @@ func TestParseErrors(t *testing.T) {
 		{"not HCL", "column {", "t.hcl:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := parse("t.hcl", []byte("schema \"t\" {\n"+test.columns+"}\n"))
+			_, err := Parse("t.hcl", []byte("schema \"t\" {\n"+test.columns+"}\n"))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("the error is %v, want %q", err, test.want)
 			}

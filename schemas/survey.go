@@ -323,7 +323,7 @@ const longestProposed = 200
 func (t Table) columnNameFor(path string) string {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(t.All(), func(c Column) bool { return sameName(c.Name, name) }) ||
-			Column{Name: name, Type: String, From: []string{"x"}}.check() != nil
+			t.checkColumn(Column{Name: name, Type: String, From: []string{"x"}}) != nil
 	}
 	name := capitalAfterSmall.ReplaceAllString(strings.TrimPrefix(path, "data."), "${1}_$2")
 	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")
@@ -341,7 +341,7 @@ func (t Table) columnNameFor(path string) string {
 // many events it would fill.
 func (p Proposal) Source() []byte {
 	f := hclwrite.NewEmptyFile()
-	p.Column.write(f.Body(), true)
+	p.Column.write(f.Body(), "", true)
 	return append(fmt.Appendf(nil, "# events: %d\n", p.Events), hclwrite.Format(f.Bytes())...)
 }
 

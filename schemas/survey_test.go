@@ -111,7 +111,7 @@ func TestInferredColumnsCanBeDeclared(t *testing.T) {
 			}
 			fields[Field{types[rng.IntN(len(types))], strings.Join(path, "."), kinds[rng.IntN(len(kinds))]}] = rng.Int64N(5) + 1
 		}
-		table := []Table{KnockEvents(), Core()}[rng.IntN(2)]
+		table := []Table{KnockEvents(), KnockEvents().Core()}[rng.IntN(2)]
 		all := Infer(table, Survey{Unmapped: fields})
 		var columns []Column
 		source := []byte("schema \"s\" {\n")
@@ -122,7 +122,7 @@ func TestInferredColumnsCanBeDeclared(t *testing.T) {
 		if _, err := table.Declare(columns...); err != nil {
 			t.Fatalf("%v, for %v", err, fields)
 		}
-		read, err := parse("proposed.hcl", append(source, "}\n"...))
+		read, err := Parse("proposed.hcl", append(source, "}\n"...))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, source)
 		}

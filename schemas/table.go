@@ -107,6 +107,9 @@ type Table struct {
 	Description string   `json:"description,omitempty"`
 	Columns     []Column `json:"columns"`
 	PartitionBy []Column `json:"partition_by,omitempty"`
+	// OwnRoles are the roles of the columns. They are zero for the built-in table
+	// of events and tables that extend it; use Roles, which returns those too.
+	OwnRoles Roles `json:"roles,omitzero"`
 
 	// EventTypes are the types that are expected; a trailing "*" stands for any
 	// ending. Any other is new.
@@ -139,11 +142,6 @@ func (t Table) Column(name string) (Column, bool) {
 	return all[i], true
 }
 
-// PartitionKeys names the columns that a table may be partitioned by.
-func PartitionKeys() []string {
-	return []string{"event_type", "event_date", "event_month", "event_year"}
-}
-
 // Keys names the columns that the table is partitioned by.
 func (t Table) Keys() []string {
 	keys := make([]string, len(t.PartitionBy))
@@ -153,12 +151,11 @@ func (t Table) Keys() []string {
 	return keys
 }
 
-// PartitionedBy gives the table partitioned by those keys instead. A former key
-// returns to the files, where it stood in the declaration; event_month and
-// event_year exist only as keys.
+// PartitionedBy returns the table with other partition keys, which are among its
+// PartitionKeys. A former key returns to the files, to its declared position.
 func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	if len(keys) == 0 {
-		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(PartitionKeys(), ", "))
+		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(t.PartitionKeys(), ", "))
 	}
 	out := t.Unpartitioned()
 	declared := out.Columns
@@ -167,19 +164,14 @@ func (t Table) PartitionedBy(keys ...string) (Table, error) {
 		if slices.Contains(keys[:i], key) {
 			return Table{}, fmt.Errorf("the partition key %q stands twice", key)
 		}
-		switch key {
-		case "event_month":
-			out.PartitionBy = append(out.PartitionBy, Column{Name: key, Type: Date, Value: Month,
-				Description: "First day of the UTC month of the event."})
-		case "event_year":
-			out.PartitionBy = append(out.PartitionBy, Column{Name: key, Type: Date, Value: Year,
-				Description: "First day of the UTC year of the event."})
-		case "event_type", "event_date":
-			i := slices.IndexFunc(declared, func(c Column) bool { return c.Name == key })
-			out.PartitionBy = append(out.PartitionBy, declared[i])
-		default:
-			return Table{}, fmt.Errorf("there is no partition key %q: use %s", key, strings.Join(PartitionKeys(), ", "))
+		if !slices.Contains(t.PartitionKeys(), key) {
+			return Table{}, fmt.Errorf("there is no partition key %q: use %s", key, strings.Join(t.PartitionKeys(), ", "))
 		}
+		c, derived := t.derivedKey(key)
+		if !derived {
+			c = declared[IndexOf(declared, key)]
+		}
+		out.PartitionBy = append(out.PartitionBy, c)
 	}
 	for _, c := range declared {
 		if !slices.Contains(keys, c.Name) {
@@ -189,17 +181,18 @@ func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	return out, nil
 }
 
-// Unpartitioned gives the table as it is declared, with every column in Columns.
+// Unpartitioned returns the table as it is declared, with every column in Columns.
 func (t Table) Unpartitioned() Table {
 	out := t
 	out.Columns, out.PartitionBy = nil, nil
-	for _, name := range coreColumns { // the first of every table, in this order
+	core := t.Roles().columns()
+	for _, name := range core {
 		if c, ok := t.Column(name); ok {
 			out.Columns = append(out.Columns, c)
 		}
 	}
 	for _, c := range t.Columns {
-		if !slices.Contains(coreColumns, c.Name) {
+		if !slices.Contains(core, c.Name) {
 			out.Columns = append(out.Columns, c)
 		}
 	}
@@ -221,6 +214,11 @@ func (t Table) Fingerprint() string {
 	// older lakes keep their fingerprints.
 	if t.UnknownField == Discard {
 		fmt.Fprintf(h, "unknown_field %q\n", t.UnknownField)
+	}
+	for _, a := range t.OwnRoles.assignments() {
+		if *a.column != "" {
+			fmt.Fprintf(h, "role %s %q\n", a.role, *a.column)
+		}
 	}
 	if t.hashes() {
 		fmt.Fprintf(h, "hash_key %q\n", t.HashKeyID)
@@ -260,7 +258,7 @@ func (t Table) Taking(path, eventType string) (Column, bool) {
 
 // RowColumns are the columns of a row on its way to the lake: those of the
 // files, then the partition keys from which a row's partition follows
-// (event_type and event_date are always among them).
+// (the type and the day are always among them).
 func (t Table) RowColumns() []Column {
 	columns := append([]Column(nil), t.Columns...)
 	for _, c := range t.PartitionBy {

@@ -242,7 +242,7 @@ func TestConformPolicies(t *testing.T) {
 	}
 	t.Run("inside of a value that is now taken as a whole", func(t *testing.T) {
 		from := protecting(t, secret, policy(schemas.Hash))
-		to, err := schemas.Core().Declare(schemas.Column{Name: "data", Type: schemas.JSON, From: []string{"data"}})
+		to, err := schemas.KnockEvents().Core().Declare(schemas.Column{Name: "data", Type: schemas.JSON, From: []string{"data"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestProtectedInAnotherShape(t *testing.T) {
 // path gives its column a value.
 func TestPoliciesMatchRegardlessOfCase(t *testing.T) {
 	table := protecting(t, secret, everyPolicy)
-	nested, err := schemas.Core().Declare(
+	nested, err := schemas.KnockEvents().Core().Declare(
 		schemas.Column{Name: "name", Type: schemas.String, From: []string{"guest.name"}, Policy: schemas.Redact},
 		schemas.Column{Name: "sky", Type: schemas.String, From: []string{"guest.sky.mask"}, Policy: schemas.Mask},
 		schemas.Column{Name: "upper", Type: schemas.String, From: []string{"Guest.size"}},
@@ -409,7 +409,7 @@ func TestConformPoliciesRegardlessOfCase(t *testing.T) {
 	}
 	t.Run("a path that is now written in another case", func(t *testing.T) {
 		spelled := func(path string) schemas.Table {
-			table, err := schemas.Core().Declare(schemas.Column{Name: "c", Type: schemas.String, From: []string{path}, Policy: schemas.Mask})
+			table, err := schemas.KnockEvents().Core().Declare(schemas.Column{Name: "c", Type: schemas.String, From: []string{path}, Policy: schemas.Mask})
 			if err != nil {
 				t.Fatal(err)
 			}

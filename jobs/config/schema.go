@@ -29,10 +29,11 @@ var (
 func (l *loader) schema(hb *hcl.Block, address string) cty.Value {
 	b := l.open(hb, address, schemaAttributes, hcl.BlockHeaderSchema{Type: "column", LabelNames: []string{"name"}})
 	b.refuseSensitive(schemaAttributes)
-	t := schemas.Core()
-	if b.written("extends") { // there is only one to extend
-		t = schemas.KnockEvents()
-		b.choice("extends", []string{schemas.Builtin}, new(string))
+	t := schemas.KnockEvents().Core()
+	if b.written("extends") {
+		base := schemas.Builtin
+		b.choice("extends", schemas.Builtins(), &base)
+		t = schemas.BuiltinTable(base)
 	}
 	t.Name, t.Description = hb.Labels[0], ""
 	b.text("description", &t.Description)
@@ -149,7 +150,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 
 	c, inherits := of.Column(hb.Labels[0])
 	c.Name = hb.Labels[0]
-	if !inherits && !schemas.IsCore(c.Name) {
+	if !inherits && !of.IsCore(c.Name) {
 		inner.requireOfNew(c.Name, of)
 	}
 	inner.choice("type", keywords(schemas.Types()), (*string)(&c.Type))
@@ -166,7 +167,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 func (b *block) requireOfNew(name string, of schemas.Table) {
 	var names []string
 	for _, c := range of.Columns {
-		if !schemas.IsCore(c.Name) {
+		if !of.IsCore(c.Name) {
 			names = append(names, c.Name)
 		}
 	}

@@ -35,10 +35,10 @@ func TestSchema(t *testing.T) {
 		columns    []schemas.Column
 		change     func(*schemas.Table)
 	}{
-		{name: "nothing is the core", base: schemas.Core()},
-		{name: "null extends nothing", body: `extends = null`, base: schemas.Core()},
+		{name: "nothing is the core", base: schemas.KnockEvents().Core()},
+		{name: "null extends nothing", body: `extends = null`, base: schemas.KnockEvents().Core()},
 		{name: "the built-in table", body: `extends = "knock_events"`, base: schemas.KnockEvents()},
-		{name: "all of a column", base: schemas.Core(), columns: []schemas.Column{sentiment}, body: `
+		{name: "all of a column", base: schemas.KnockEvents().Core(), columns: []schemas.Column{sentiment}, body: `
 hash_key = var.key
 column "sentiment" {
   type        = string
@@ -48,7 +48,7 @@ column "sentiment" {
   policy      = "hash"
   description = "How it sounds."
 }`},
-		{name: "a type in quotes, and a name of it that is a value", base: schemas.Core(), body: `
+		{name: "a type in quotes, and a name of it that is a value", base: schemas.KnockEvents().Core(), body: `
 column "a" {
   type = "float64"
   from = ["a"]
@@ -76,7 +76,7 @@ column "message_body" {
 			columns: []schemas.Column{body(func(c *schemas.Column) {
 				c.From, c.When, c.PII, c.Description = []string{"data.words"}, []string{"SMS_MESSAGE"}, false, ""
 			})}},
-		{name: "what the table does with the unexpected", base: schemas.Core(), body: `
+		{name: "what the table does with the unexpected", base: schemas.KnockEvents().Core(), body: `
 description   = "Mine."
 event_types   = ["VOICE_*"]
 unknown_field = "drop"
@@ -133,7 +133,7 @@ check "columns" {
   }
 }`}), Options{})
 	north, south := c.Jobs[0], c.Jobs[1]
-	core, err := schemas.Core().PartitionedBy("event_month")
+	core, err := schemas.KnockEvents().Core().PartitionedBy("event_month")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestHashKeyIsNotShown(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	main := minimal
-	lock := schemas.Lock{"job.events": schemas.KnockEvents(), `job.more["a"]`: schemas.Core()}
+	lock := schemas.Lock{"job.events": schemas.KnockEvents(), `job.more["a"]`: schemas.KnockEvents().Core()}
 	edited := strings.Replace(string(lock.Encode()), "data.body", "data.text", 1)
 	for _, c := range []struct {
 		name, text string

@@ -37,7 +37,7 @@ two lines`,
 		},
 		PartitionBy: []schemas.Column{{Name: "group", Type: schemas.Date}},
 	}
-	types := schemas.Core()
+	types := schemas.KnockEvents().Core()
 	for _, kind := range schemas.Types() {
 		var err error
 		types, err = types.Declare(schemas.Column{Name: "a_" + string(kind), Type: kind, From: []string{string(kind)}})

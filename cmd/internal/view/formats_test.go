@@ -304,7 +304,7 @@ func fakeTables(t *testing.T) []jobs.Job {
 	}
 	return []jobs.Job{
 		{Block: jobs.Block{Address: "job.events"}, TableName: "events", Schema: table, SchemaBlock: jobs.Block{Address: "schema.events"}},
-		{Block: jobs.Block{Address: "job.bare"}, TableName: "bare", Schema: schemas.Core()},
+		{Block: jobs.Block{Address: "job.bare"}, TableName: "bare", Schema: schemas.KnockEvents().Core()},
 	}
 }
 

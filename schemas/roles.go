@@ -1,0 +1,184 @@
+package schemas
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Roles name the columns of a table that prospector itself depends on: identity,
+// partitions, order, merging and erasure use these columns, whatever their names.
+// A column can have several roles.
+type Roles struct {
+	ID      string `json:"id"`                // identifies a row, and is the same in every run
+	Entity  string `json:"entity"`            // the prospect that the row was requested for
+	Type    string `json:"type,omitempty"`    // the kind of the row; "" if rows have no kinds
+	Day     string `json:"day"`               // the UTC day of Time, or of Created if that is NULL
+	Time    string `json:"time"`              // when it happened
+	Created string `json:"created,omitempty"` // when the source recorded it; "" if the source does not say
+}
+
+// Roles returns the names of the table's columns with a role.
+func (t Table) Roles() Roles {
+	if t.OwnRoles != (Roles{}) {
+		return t.OwnRoles
+	}
+	_, roles := knockEvents()
+	return roles
+}
+
+// The roles, as the attribute role of a column names them.
+const (
+	roleID      = "id"
+	roleEntity  = "entity"
+	roleType    = "type"
+	roleDay     = "day"
+	roleTime    = "time"
+	roleCreated = "created"
+)
+
+// assignment is a role and the name of the column that has it.
+type assignment struct {
+	role   string
+	column *string
+	kind   Type
+}
+
+// assignments lists all roles. Tables have the columns in this order.
+func (r *Roles) assignments() []assignment {
+	return []assignment{
+		{roleID, &r.ID, String}, {roleEntity, &r.Entity, String}, {roleType, &r.Type, String},
+		{roleDay, &r.Day, Date}, {roleTime, &r.Time, Timestamp}, {roleCreated, &r.Created, Timestamp},
+	}
+}
+
+// columns returns the names of the columns with a role, in the order of a table.
+func (r Roles) columns() (names []string) {
+	for _, a := range r.assignments() {
+		if *a.column != "" && !slices.Contains(names, *a.column) {
+			names = append(names, *a.column)
+		}
+	}
+	return names
+}
+
+// implied are the roles of columns with a derived value.
+var implied = map[Derivation]string{Identity: roleID, Prospect: roleEntity, Day: roleDay}
+
+// daySuffix ends the name of every day column. The names of the partition keys for
+// its month and its year have monthSuffix and yearSuffix instead.
+const (
+	daySuffix   = "_date"
+	monthSuffix = "_month"
+	yearSuffix  = "_year"
+)
+
+// assign gives a column a role.
+func (r *Roles) assign(name string, of Type, role string) error {
+	wrong := func(format string, args ...any) error {
+		return &DeclarationError{name, "role", fmt.Sprintf(format, args...)}
+	}
+	for _, a := range r.assignments() {
+		switch {
+		case a.role != role:
+			continue
+		case *a.column != "":
+			return wrong("the column %s has the role %s already", *a.column, role)
+		case of != a.kind:
+			return wrong("the column with the role %s must have the type %s", role, a.kind)
+		case role == roleDay && !strings.HasSuffix(name, daySuffix):
+			return wrong("the name of the column with the role %s must end in %s", role, daySuffix)
+		}
+		*a.column = name
+		return nil
+	}
+	return wrong("there is no role %q", role)
+}
+
+// check reports a role that every table needs and that no column has.
+func (r *Roles) check() error {
+	for _, a := range r.assignments() {
+		if *a.column == "" && a.role != roleType && a.role != roleCreated {
+			return &DeclarationError{"", "", fmt.Sprintf("no column has the role %s", a.role)}
+		}
+	}
+	return nil
+}
+
+// declared returns the role of a column that its declaration must name, because
+// its value does not imply the role; or "".
+func (r Roles) declared(c Column) string {
+	for _, a := range r.assignments() {
+		if *a.column == c.Name && implied[c.Value] != a.role {
+			return a.role
+		}
+	}
+	return ""
+}
+
+// IndexOf returns the index of the column with that name, or -1.
+func IndexOf(columns []Column, name string) int {
+	return slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+}
+
+// extraColumn is the last column of every table.
+const extraColumn = "extra_json"
+
+// IsCore reports whether the table depends on the column with that name, so that
+// tables that extend this one have it too, unchanged: it has a role, or it takes
+// the fields without a column.
+func (t Table) IsCore(name string) bool {
+	return slices.ContainsFunc(append(t.Roles().columns(), extraColumn), func(core string) bool {
+		return strings.EqualFold(core, name)
+	})
+}
+
+// Core returns the table with its core columns only, in its default partitions.
+func (t Table) Core() Table {
+	core := Table{EventTypes: t.EventTypes, OwnRoles: t.OwnRoles}
+	for _, c := range t.Unpartitioned().Columns {
+		if t.IsCore(c.Name) {
+			core.Columns = append(core.Columns, c)
+		}
+	}
+	return core.partitioned()
+}
+
+// PartitionKeys names the columns that the table can be partitioned by: the type,
+// the day, and the month and the year of the day, which exist only as keys.
+func (t Table) PartitionKeys() []string {
+	r := t.Roles()
+	var keys []string
+	if r.Type != "" {
+		keys = append(keys, r.Type)
+	}
+	stem := strings.TrimSuffix(r.Day, daySuffix)
+	return append(keys, r.Day, stem+monthSuffix, stem+yearSuffix)
+}
+
+// derivedKey returns the partition key with that name if it is the month or the
+// year of the table's day.
+func (t Table) derivedKey(name string) (Column, bool) {
+	stem := strings.TrimSuffix(t.Roles().Day, daySuffix)
+	switch name {
+	case stem + monthSuffix:
+		return Column{Name: name, Type: Date, Value: Month, Description: "First day of the UTC month of the " + stem + "."}, true
+	case stem + yearSuffix:
+		return Column{Name: name, Type: Date, Value: Year, Description: "First day of the UTC year of the " + stem + "."}, true
+	}
+	return Column{}, false
+}
+
+// partitioned returns the table partitioned by its type, if it has one, and day.
+func (t Table) partitioned() Table {
+	r := t.Roles()
+	keys := []string{r.Day}
+	if r.Type != "" {
+		keys = []string{r.Type, r.Day}
+	}
+	t, err := t.PartitionedBy(keys...)
+	if err != nil {
+		panic(err) // every table has its day
+	}
+	return t
+}
