@@ -65,6 +65,10 @@ func (r Roles) columns() (names []string) {
 // implied are the roles of columns with a derived value.
 var implied = map[Derivation]string{Identity: roleID, Prospect: roleEntity, Day: roleDay}
 
+// MaxTypeLength is the longest type of a row, in bytes. It fits in a directory's
+// name on every file system, where encoding can make five bytes of each.
+const MaxTypeLength = 48
+
 // daySuffix ends the name of every day column. The names of the partition keys for
 // its month and its year have monthSuffix and yearSuffix instead.
 const (
@@ -72,6 +76,14 @@ const (
 	monthSuffix = "_month"
 	yearSuffix  = "_year"
 )
+
+func (r Roles) stem() string { return strings.TrimSuffix(r.Day, daySuffix) }
+
+// Month names the partition key for the month of the day.
+func (r Roles) Month() string { return r.stem() + monthSuffix }
+
+// Year names the partition key for the year of the day.
+func (r Roles) Year() string { return r.stem() + yearSuffix }
 
 // assign gives a column a role.
 func (r *Roles) assign(name string, of Type, role string) error {
@@ -152,19 +164,18 @@ func (t Table) PartitionKeys() []string {
 	if r.Type != "" {
 		keys = append(keys, r.Type)
 	}
-	stem := strings.TrimSuffix(r.Day, daySuffix)
-	return append(keys, r.Day, stem+monthSuffix, stem+yearSuffix)
+	return append(keys, r.Day, r.Month(), r.Year())
 }
 
 // derivedKey returns the partition key with that name if it is the month or the
 // year of the table's day.
 func (t Table) derivedKey(name string) (Column, bool) {
-	stem := strings.TrimSuffix(t.Roles().Day, daySuffix)
+	r := t.Roles()
 	switch name {
-	case stem + monthSuffix:
-		return Column{Name: name, Type: Date, Value: Month, Description: "First day of the UTC month of the " + stem + "."}, true
-	case stem + yearSuffix:
-		return Column{Name: name, Type: Date, Value: Year, Description: "First day of the UTC year of the " + stem + "."}, true
+	case r.Month():
+		return Column{Name: name, Type: Date, Value: Month, Description: "First day of the UTC month of the " + r.stem() + "."}, true
+	case r.Year():
+		return Column{Name: name, Type: Date, Value: Year, Description: "First day of the UTC year of the " + r.stem() + "."}, true
 	}
 	return Column{}, false
 }

@@ -29,7 +29,7 @@ type Summary struct {
 	Content schemas.Digest
 	// Columns are in the order of the file.
 	Columns []ColumnSummary
-	// MinTime and MaxTime are of the non-NULL event_time, in microseconds
+	// MinTime and MaxTime are of the non-NULL times of rows, in microseconds
 	// since 1970-01-01 UTC; both are 0 when there is none.
 	MinTime, MaxTime int64
 }

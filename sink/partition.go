@@ -30,12 +30,8 @@ type PartitionKey struct {
 	Day int32
 }
 
-// MaxTypeLength is the longest event type, in bytes, that fits in a directory's
-// name on every file system, whatever its characters are encoded to.
-const MaxTypeLength = 48
-
-// PartitionOf is the partition of a row with that event type and UTC day.
-func PartitionOf(table schemas.Table, eventType string, day int32) Partition {
+// PartitionOf returns the partition of a row with that type and UTC day.
+func PartitionOf(table schemas.Table, kind string, day int32) Partition {
 	p := Partition{Keys: make([]PartitionKey, len(table.PartitionBy))}
 	var path strings.Builder
 	for i, c := range table.PartitionBy {
@@ -49,8 +45,8 @@ func PartitionOf(table schemas.Table, eventType string, day int32) Partition {
 			key.Day = truncate(day, c.Value)
 			path.WriteString(date(key.Day).Format(time.DateOnly))
 		} else {
-			key.Text = eventType
-			path.WriteString(EncodeValue(eventType))
+			key.Text = kind
+			path.WriteString(EncodeValue(kind))
 		}
 		p.Keys[i] = key
 	}

@@ -89,7 +89,7 @@ func FuzzEncodeValue(f *testing.F) {
 // The longest type still makes a directory's name: at most 255 bytes on the
 // usual file systems.
 func TestMaxTypeLength(t *testing.T) {
-	p := PartitionOf(schemas.KnockEvents(), strings.Repeat("\xff", MaxTypeLength), 0)
+	p := PartitionOf(schemas.KnockEvents(), strings.Repeat("\xff", schemas.MaxTypeLength), 0)
 	if name, _, _ := strings.Cut(p.Path, "/"); len(name) > 255 {
 		t.Errorf("%s has %d bytes", name, len(name))
 	}

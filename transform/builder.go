@@ -38,12 +38,7 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 		panic("a table that hashes values was declared without a key")
 	}
 	columns := table.RowColumns()
-	derived := func(d schemas.Derivation) int {
-		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Value == d })
-	}
-	named := func(name string) int {
-		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
-	}
+	roles := table.Roles()
 	byName := make([]int, len(columns))
 	for i := range byName {
 		byName[i] = i
@@ -58,12 +53,12 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 			discard: table.UnknownField == schemas.Discard,
 			key:     table.HashKey,
 		},
-		idAt:       derived(schemas.Identity),
-		prospectAt: derived(schemas.Prospect),
-		dayAt:      derived(schemas.Day),
-		extraAt:    derived(schemas.Extra),
-		timeAt:     named("event_time"),
-		createdAt:  named("created_at"),
+		idAt:       schemas.IndexOf(columns, roles.ID),
+		prospectAt: schemas.IndexOf(columns, roles.Entity),
+		dayAt:      schemas.IndexOf(columns, roles.Day),
+		extraAt:    slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Value == schemas.Extra }),
+		timeAt:     schemas.IndexOf(columns, roles.Time),
+		createdAt:  schemas.IndexOf(columns, roles.Created),
 	}
 	b.startBatch()
 	return b
@@ -127,8 +122,8 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 	if kind.isBroken() { // as its column has it
 		name = bytes.ToValidUTF8(name, replacement)
 	}
-	if len(name) == 0 || len(name) > MaxTypeLength {
-		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), MaxTypeLength)
+	if len(name) == 0 || len(name) > schemas.MaxTypeLength {
+		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), schemas.MaxTypeLength)
 	}
 	e := &b.event
 	t := b.tree(name)

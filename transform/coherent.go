@@ -3,7 +3,6 @@ package transform
 import (
 	"encoding/base64"
 	"encoding/json"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -40,19 +39,17 @@ type coherence struct {
 func newCoherence(table schemas.Table) *coherence {
 	columns := table.RowColumns()
 	protected := false
-	of := func(is func(schemas.Column) bool) int {
-		i := slices.IndexFunc(columns, is)
+	at := func(name string) int {
+		i := schemas.IndexOf(columns, name)
 		protected = protected || i >= 0 && columns[i].Policy != ""
 		return i
 	}
-	named := func(name string) int { return of(func(c schemas.Column) bool { return c.Name == name }) }
+	roles := table.Roles()
 	c := &coherence{
-		columns:   columns,
-		id:        of(func(c schemas.Column) bool { return c.Value == schemas.Identity }),
-		prospect:  of(func(c schemas.Column) bool { return c.Value == schemas.Prospect }),
-		eventType: named("event_type"), created: named("created_at"), happened: named("event_time"),
+		columns: columns,
+		id:      at(roles.ID), prospect: at(roles.Entity), eventType: at(roles.Type), date: at(roles.Day),
+		created: at(roles.Created), happened: at(roles.Time),
 	}
-	c.date = named("event_date")
 	// An id is made of values as they were before a policy has changed them.
 	c.checkID = !protected && c.eventType >= 0
 	return c

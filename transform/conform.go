@@ -57,16 +57,10 @@ type conformer struct {
 func newConformer(from, to schemas.Table) *conformer {
 	apply, remove := reprotect(from, to)
 	c := &conformer{events: newRebuilder(from.RowColumns()), remove: remove, to: newBuilder(to, apply)}
-	for i, column := range from.RowColumns() {
-		switch column.Value {
-		case schemas.Identity:
-			c.idAt = i
-		case schemas.Prospect:
-			c.prospectAt = i
-		case schemas.Day:
-			c.dayAt = i
-		}
-	}
+	columns, roles := from.RowColumns(), from.Roles()
+	c.idAt = schemas.IndexOf(columns, roles.ID)
+	c.prospectAt = schemas.IndexOf(columns, roles.Entity)
+	c.dayAt = schemas.IndexOf(columns, roles.Day)
 	return c
 }
 

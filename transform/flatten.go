@@ -147,10 +147,6 @@ func (f *Flattener) content(row int) schemas.Digest {
 	return f.digest(row)
 }
 
-// MaxTypeLength is the longest event type, in bytes. It becomes part of a
-// directory's name, where any of its bytes may take five.
-const MaxTypeLength = 48
-
 // settle gives ids to the prospect's rows that have none yet.
 func (f *Flattener) settle() error {
 	ids := f.batch[f.idAt]

@@ -64,7 +64,7 @@ func CollectDays(table schemas.Table, rows Rows) (Days, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, day := range records.IdentityDays(table.Columns, batch) {
+		for _, day := range records.IdentityDays(table, batch) {
 			days[day] = struct{}{}
 		}
 	}
@@ -87,7 +87,7 @@ func Compare(table schemas.Table, incoming, published Rows, absent func(prospect
 		if err != nil {
 			return Diff{}, err
 		}
-		contents, days := records.Digests(table.Columns, batch), records.IdentityDays(table.Columns, batch)
+		contents, days := records.Digests(table.Columns, batch), records.IdentityDays(table, batch)
 		for i, id := range RowIDs(table, batch) {
 			if _, twice := fresh[id]; twice {
 				return Diff{}, fmt.Errorf("two new rows have the same event_id: this is a bug of prospector")
@@ -236,12 +236,12 @@ func without(batch arrow.Record, drop func(row int) bool) iter.Seq[arrow.Record]
 }
 
 func prospectAt(table schemas.Table) int {
-	return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Value == schemas.Prospect })
+	return schemas.IndexOf(table.Columns, table.Roles().Entity)
 }
 
 // RowIDs are the ids of a batch of rows.
 func RowIDs(table schemas.Table, batch arrow.Record) []ID {
-	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Value == schemas.Identity })
+	at := schemas.IndexOf(table.Columns, table.Roles().ID)
 	h := schemas.HashValuesOf(table.Columns[at].Name)
 	column := batch.Column(at).(*array.String)
 	ids := make([]ID, column.Len())

@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -62,7 +61,7 @@ type typeTally struct {
 
 func newTypeTally(table schemas.Table) *typeTally {
 	t := &typeTally{columns: len(table.Columns), byType: make(map[string]*TypeDiff)}
-	t.column = slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == "event_type" })
+	t.column = schemas.IndexOf(table.Columns, table.Roles().Type)
 	t.ignored = t.empty()
 	return t
 }

@@ -241,7 +241,7 @@ func (r *proving) searchFile(ctx context.Context, job, in, schema string, f stat
 		return fmt.Errorf("reading the published file %s: %w", uri, err)
 	}
 	defer file.Close()
-	own, err := verify.Count(ctx, file, f.Size, table, "prospect_id", r.Prospect)
+	own, err := verify.Count(ctx, file, f.Size, table, table.Roles().Entity, r.Prospect)
 	if err != nil {
 		return fmt.Errorf("reading the published file %s: %w", uri, err)
 	}
@@ -264,7 +264,7 @@ func (r *proving) searchFile(ctx context.Context, job, in, schema string, f stat
 		r.addLeft(uri, "bytes of the file that are in no row")
 	}
 	for _, name := range slices.Sorted(maps.Keys(columns)) {
-		if own == 0 || name != "prospect_id" {
+		if own == 0 || name != table.Roles().Entity {
 			r.addMention(uri, "rows of other prospects, column "+name, columns[name])
 		}
 	}

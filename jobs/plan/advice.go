@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"prospector/jobs"
+	"prospector/schemas"
 )
 
 // A table has too many small partitions when it has more than a hundred, half of
@@ -20,17 +21,16 @@ const (
 	goodPartition  = 16 << 20
 )
 
-// Advice is a warning when the job's table comes to have too many small
-// partitions, with the partition_by that would make fewer of them. It is told when
-// that becomes so, and again only when there are twice as many: the user may have
-// chosen it.
-func (j *Job) Advice() jobs.Diagnostics {
+// Advice warns if the plan gives the job's table too many small partitions, and
+// suggests a partition_by with fewer. It warns again only when their number has
+// doubled, because the user may have chosen these keys.
+func (j *Job) Advice(table schemas.Table) jobs.Diagnostics {
 	before, after := j.sizes()
 	grade := tiny(after)
 	if j.Summary().Empty() || j.Destroy || grade <= tiny(before) {
 		return nil
 	}
-	keys, groups := coarser(after)
+	keys, groups := coarser(after, table.Roles())
 	if groups == nil {
 		return nil
 	}
@@ -73,13 +73,13 @@ func tiny(sizes map[string]int64) int {
 	return bits.Len(uint(len(sizes) / manyPartitions))
 }
 
-// coarser finds the keys by which the partitions would be large enough, and how
-// large; or where no keys make them so, those that make the fewest. It is nil when
-// none make fewer.
-func coarser(sizes map[string]int64) (keys []string, groups map[string]int64) {
-	for _, without := range []string{"", "event_type="} {
-		for _, to := range []string{"", "event_month=", "event_year="} {
-			k, g := regroup(sizes, to, without)
+// coarser finds the keys that make the partitions large enough, and the sizes of
+// the partitions by these keys. If no keys make them large enough, it returns those
+// that make the fewest partitions, or nil if none make fewer.
+func coarser(sizes map[string]int64, roles schemas.Roles) (keys []string, groups map[string]int64) {
+	for _, without := range []string{"", roles.Type} {
+		for _, to := range []string{"", roles.Month(), roles.Year()} {
+			k, g := regroup(sizes, roles, to, without)
 			if len(k) == 0 || len(g) >= len(sizes) || groups != nil && len(g) >= len(groups) {
 				continue
 			}
@@ -91,17 +91,17 @@ func coarser(sizes map[string]int64) (keys []string, groups map[string]int64) {
 	return keys, groups
 }
 
-// regroup adds up the sizes of what would be one partition with the time key made
-// coarser and another key left out.
-func regroup(sizes map[string]int64, to, without string) (keys []string, groups map[string]int64) {
+// regroup adds up the sizes of the partitions that become one partition if the key
+// for the time is to, unless that is "", and the key without is left out.
+func regroup(sizes map[string]int64, roles schemas.Roles, to, without string) (keys []string, groups map[string]int64) {
 	groups = make(map[string]int64)
 	for path, size := range sizes {
 		var segments []string
 		for segment := range strings.SplitSeq(path, "/") {
-			if without != "" && strings.HasPrefix(segment, without) {
+			if without != "" && strings.HasPrefix(segment, without+"=") {
 				continue
 			}
-			if segment = coarsen(segment, to); !slices.Contains(segments, segment) {
+			if segment = coarsen(segment, roles, to); !slices.Contains(segments, segment) {
 				segments = append(segments, segment)
 			}
 		}
@@ -115,16 +115,16 @@ func regroup(sizes map[string]int64, to, without string) (keys []string, groups 
 	return keys, groups
 }
 
-// coarsen makes event_date=2022-01-13 event_month=2022-01-01, and either
-// event_year=2022-01-01.
-func coarsen(segment, to string) string {
+// coarsen turns event_date=2022-01-13 into event_month=2022-01-01, and either of
+// them into event_year=2022-01-01.
+func coarsen(segment string, roles schemas.Roles, to string) string {
 	key, value, _ := strings.Cut(segment, "=")
 	switch year, rest, _ := strings.Cut(value, "-"); {
-	case to == "event_month=" && key == "event_date":
+	case to == roles.Month() && key == roles.Day:
 		month, _, _ := strings.Cut(rest, "-")
-		return to + year + "-" + month + "-01"
-	case to == "event_year=" && (key == "event_date" || key == "event_month"):
-		return to + year + "-01-01"
+		return to + "=" + year + "-" + month + "-01"
+	case to == roles.Year() && (key == roles.Day || key == roles.Month()):
+		return to + "=" + year + "-01-01"
 	}
 	return segment
 }

@@ -8,6 +8,7 @@ import (
 
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/schemas"
 )
 
 func TestAdvice(t *testing.T) {
@@ -66,7 +67,7 @@ func TestAdvice(t *testing.T) {
 					j.Output.Changes = append(j.Output.Changes, plan.Change{Partition: path, Action: plan.Create, Rows: plan.Rows{After: 1}, After: size})
 				}
 			}
-			got := j.Advice()
+			got := j.Advice(schemas.KnockEvents())
 			if len(got) != min(1, len(test.want)) {
 				t.Fatalf("the advice is %v", got)
 			}
@@ -79,7 +80,7 @@ func TestAdvice(t *testing.T) {
 				return
 			}
 			j.Output.Changes = nil // the plan is about something else
-			if got := j.Advice(); got != nil {
+			if got := j.Advice(schemas.KnockEvents()); got != nil {
 				t.Errorf("without a change, the advice is %v", got)
 			}
 		})

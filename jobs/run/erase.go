@@ -205,7 +205,7 @@ func (s *Session) countIn(ctx context.Context, in string, f state.File, table sc
 		return 0, fmt.Errorf("reading the published file %s: %w", s.stores[in].URI(f.Key), err)
 	}
 	defer r.Close()
-	return verify.Count(ctx, r, f.Size, table, "prospect_id", prospect)
+	return verify.Count(ctx, r, f.Size, table, table.Roles().Entity, prospect)
 }
 
 // listWithout stages the last list of prospects without the one, or gives nil

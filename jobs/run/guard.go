@@ -38,7 +38,9 @@ type typeCount struct {
 }
 
 // keyed reports whether each partition has one event type.
-func (b *builder) keyed() bool { return slices.Contains(b.job.Schema.Keys(), "event_type") }
+func (b *builder) keyed() bool {
+	return slices.Contains(b.job.Schema.Keys(), b.job.Schema.Roles().Type)
+}
 
 // typeOf is the event type of a partition, or "" when its path does not name one.
 func (b *builder) typeOf(path string) string {
@@ -47,7 +49,7 @@ func (b *builder) typeOf(path string) string {
 		return ""
 	}
 	for _, key := range p.Keys {
-		if key.Column.Name == "event_type" {
+		if key.Column.Name == b.job.Schema.Roles().Type {
 			return key.Text
 		}
 	}
@@ -367,14 +369,16 @@ func (b *builder) countStaged(drafts []*draft, suspicious map[string]bool) error
 
 // traces gives what the identity of each row of a batch is made from.
 func (b *builder) traces(d *draft, batch arrow.Record) func(func(plan.Trace, transform.ID) bool) {
-	columns := b.job.Schema.Columns
-	at := func(name string) int {
-		return slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
+	roles := b.job.Schema.Roles()
+	at := func(name string) int { return schemas.IndexOf(b.job.Schema.Columns, name) }
+	prospects := batch.Column(at(roles.Entity)).(*array.String)
+	happened := batch.Column(at(roles.Time)).(*array.Timestamp)
+	created := happened
+	if roles.Created != "" {
+		created = batch.Column(at(roles.Created)).(*array.Timestamp)
 	}
-	prospects := batch.Column(at("prospect_id")).(*array.String)
-	created, happened := batch.Column(at("created_at")).(*array.Timestamp), batch.Column(at("event_time")).(*array.Timestamp)
 	eventType := func(int) string { return d.eventType }
-	if i := at("event_type"); i >= 0 {
+	if i := at(roles.Type); i >= 0 {
 		eventType = batch.Column(i).(*array.String).Value
 	}
 	ids := transform.RowIDs(b.job.Schema, batch)

@@ -142,7 +142,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := errors.Join(b.release(), rejected.Close()); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice())
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice(job.Schema))
 	w.Observer.Staged(job.Address)
 	return out, nil
 }

@@ -6,7 +6,6 @@ package records
 import (
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -147,20 +146,24 @@ func Digests(columns []schemas.Column, batch arrow.Record) []schemas.Digest {
 // microsPerDay is what a Timestamp has of them.
 const microsPerDay = 24 * 60 * 60 * 1e6
 
-// IdentityDays are the UTC days, since 1970-01-01, of the moments that the
-// identity of a batch's rows is made from: created_at, or event_time where there
-// is none. A row keeps its day whatever else of it changes.
-func IdentityDays(columns []schemas.Column, batch arrow.Record) []int32 {
+// IdentityDays returns the UTC day, since 1970-01-01, of each row's identity: of
+// the time when the source recorded it, or of the row's time if it did not. A row
+// keeps this day when its other values change.
+func IdentityDays(table schemas.Table, batch arrow.Record) []int32 {
+	roles := table.Roles()
 	times := func(name string) *array.Timestamp {
-		i := slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name })
-		return batch.Column(i).(*array.Timestamp)
+		return batch.Column(schemas.IndexOf(table.Columns, name)).(*array.Timestamp)
 	}
-	created, happened := times("created_at"), times("event_time")
+	happened := times(roles.Time)
+	recorded := happened
+	if roles.Created != "" {
+		recorded = times(roles.Created)
+	}
 	days := make([]int32, batch.NumRows())
 	for i := range days {
 		micros := int64(happened.Value(i))
-		if created.IsValid(i) {
-			micros = int64(created.Value(i))
+		if recorded.IsValid(i) {
+			micros = int64(recorded.Value(i))
 		}
 		day := micros / microsPerDay
 		if micros%microsPerDay < 0 {

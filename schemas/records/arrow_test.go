@@ -156,7 +156,7 @@ func TestIdentityDays(t *testing.T) {
 	}
 	batch := b.NewRecord()
 	defer batch.Release()
-	if got := IdentityDays(columns, batch); !slices.Equal(got, want) {
+	if got := IdentityDays(schemas.Table{Columns: columns}, batch); !slices.Equal(got, want) {
 		t.Errorf("the days are %v, want %v", got, want)
 	}
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // Rows is a stream of record batches whose rows are in the order of the table's
-// files: by time (the event_time, or the created_at where that is NULL),
-// prospect_id and event_id. The first error ends the stream. Batches begin with
-// the columns of the table's files.
+// files: by time, entity and ID (schemas.Roles), with the time of creation instead
+// of a time that is NULL. The first error ends the stream. Batches begin with the
+// columns of the table's files.
 type Rows = iter.Seq2[arrow.Record, error]
 
 // A batch of a stream ends with the row that brings it to MaxRows rows or MaxBytes

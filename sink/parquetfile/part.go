@@ -6,7 +6,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"os"
-	"slices"
 	"sort"
 	"strconv"
 	"sync"
@@ -124,14 +123,14 @@ func (p *part) summarise(batch arrow.Record) {
 	for _, d := range digests {
 		p.summary.Content = p.summary.Content.Add(d.Seal())
 	}
-	for i, day := range records.IdentityDays(p.table.Columns, batch) {
+	for i, day := range records.IdentityDays(p.table, batch) {
 		if p.summary.Rows == 0 && i == 0 {
 			p.first, p.last = day, day
 		}
 		p.first, p.last = min(p.first, day), max(p.last, day)
 	}
 	p.summary.Rows += batch.NumRows()
-	times := records.ColumnOf(batch.Column(slices.IndexFunc(p.table.Columns, func(c schemas.Column) bool { return c.Name == "event_time" })))
+	times := records.ColumnOf(batch.Column(schemas.IndexOf(p.table.Columns, p.table.Roles().Time)))
 	for i := range int(batch.NumRows()) {
 		if times.IsValid(i) {
 			p.see(times.Word(i))

@@ -104,11 +104,12 @@ func (w *writer) properties(first arrow.Record) *parquet.WriterProperties {
 		parquet.WithDictionaryDefault(true),
 		parquet.WithStats(true),
 	}
+	id := w.table.Roles().ID
 	for i, c := range w.table.Columns {
 		if c.PII || c.Policy != "" || c.Type == schemas.JSON {
 			p = append(p, parquet.WithStatsFor(c.Name, false))
 		}
-		if c.Value == schemas.Identity || c.Type == schemas.Timestamp || c.Type == schemas.Float64 ||
+		if c.Name == id || c.Type == schemas.Timestamp || c.Type == schemas.Float64 ||
 			c.Type.IsText() && !repeats(first.Column(i).(*array.String)) {
 			p = append(p, parquet.WithDictionaryFor(c.Name, false))
 		}

@@ -30,10 +30,10 @@ func Merge(table schemas.Table, streams ...records.Rows) records.Rows {
 type stream interface {
 	// next goes on to the next row, and reports whether there is one.
 	next() (bool, error)
-	// micros is the time by which the row is ordered first; prospect and id
+	// micros is the time by which the row is ordered first; entity and id
 	// are what it is ordered by then.
 	micros() int64
-	prospect() []byte
+	entity() []byte
 	id() []byte
 	// copyTo appends the row to columns, and gives about how many bytes it takes
 	// there.
@@ -135,7 +135,7 @@ func (m *merger) Less(i, j int) bool {
 	if a.micros != b.micros {
 		return a.micros < b.micros
 	}
-	return cmp.Or(bytes.Compare(a.prospect(), b.prospect()), bytes.Compare(a.id(), b.id())) < 0
+	return cmp.Or(bytes.Compare(a.entity(), b.entity()), bytes.Compare(a.id(), b.id())) < 0
 }
 func (m *merger) Swap(i, j int) { m.heads[i], m.heads[j] = m.heads[j], m.heads[i] }
 func (m *merger) Push(h any)    { m.heads = append(m.heads, h.(head)) }
@@ -172,10 +172,10 @@ func (s *batchStream) next() (bool, error) {
 	return true, nil
 }
 
-func (s *batchStream) micros() int64    { return s.order.micros(s.batch, s.row) }
-func (s *batchStream) prospect() []byte { return s.batch[s.order.prospect].Text(s.row) }
-func (s *batchStream) id() []byte       { return s.batch[s.order.id].Text(s.row) }
-func (s *batchStream) stop()            { s.end() }
+func (s *batchStream) micros() int64  { return s.order.micros(s.batch, s.row) }
+func (s *batchStream) entity() []byte { return s.batch[s.order.entity].Text(s.row) }
+func (s *batchStream) id() []byte     { return s.batch[s.order.id].Text(s.row) }
+func (s *batchStream) stop()          { s.end() }
 
 func (s *batchStream) copyTo(columns []*records.Builder) (int, error) {
 	size := 8 * len(columns)
@@ -209,10 +209,10 @@ func (s *packedStream) next() (more bool, err error) {
 	return s.at.row != nil, err
 }
 
-func (s *packedStream) micros() int64    { return s.at.micros }
-func (s *packedStream) prospect() []byte { return s.layout.text(s.at.row, s.layout.order.prospect) }
-func (s *packedStream) id() []byte       { return s.layout.text(s.at.row, s.layout.order.id) }
-func (s *packedStream) stop()            {}
+func (s *packedStream) micros() int64  { return s.at.micros }
+func (s *packedStream) entity() []byte { return s.layout.text(s.at.row, s.layout.order.entity) }
+func (s *packedStream) id() []byte     { return s.layout.text(s.at.row, s.layout.order.id) }
+func (s *packedStream) stop()          {}
 
 func (s *packedStream) copyTo(columns []*records.Builder) (size int, err error) {
 	row := s.at.row

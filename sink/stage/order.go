@@ -1,20 +1,25 @@
 package stage
 
 import (
-	"slices"
-
 	"prospector/schemas"
 	"prospector/schemas/records"
 )
 
-// order says by which columns of a table's files rows are ordered.
-type order struct{ time, created, prospect, id int }
+// order has the indexes of the columns that order the rows of a table's files.
+type order struct{ time, created, entity, id int }
 
 func orderOf(table schemas.Table) order {
-	named := func(name string) int {
-		return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == name })
+	roles := table.Roles()
+	o := order{
+		time:   schemas.IndexOf(table.Columns, roles.Time),
+		entity: schemas.IndexOf(table.Columns, roles.Entity),
+		id:     schemas.IndexOf(table.Columns, roles.ID),
 	}
-	return order{named("event_time"), named("created_at"), named("prospect_id"), named("event_id")}
+	o.created = o.time
+	if roles.Created != "" {
+		o.created = schemas.IndexOf(table.Columns, roles.Created)
+	}
+	return o
 }
 
 // micros is the time that orders a row first.

@@ -137,7 +137,7 @@ type layout struct {
 // compareTies orders rows of one time.
 func (l *layout) compareTies(a, b []byte) int {
 	return cmp.Or(
-		bytes.Compare(l.text(a, l.order.prospect), l.text(b, l.order.prospect)),
+		bytes.Compare(l.text(a, l.order.entity), l.text(b, l.order.entity)),
 		bytes.Compare(l.text(a, l.order.id), l.text(b, l.order.id)))
 }
 
@@ -160,7 +160,7 @@ func (l *layout) text(row []byte, column int) []byte {
 func (l *layout) key(row []byte) []byte {
 	key := make([]byte, (len(l.columns)+7)/8)
 	for i := range l.columns {
-		if (i == l.order.prospect || i == l.order.id) && row[i>>3]&(1<<(i&7)) != 0 {
+		if (i == l.order.entity || i == l.order.id) && row[i>>3]&(1<<(i&7)) != 0 {
 			key[i>>3] |= 1 << (i & 7)
 			text := l.text(row, i)
 			key = append(binary.AppendUvarint(key, uint64(len(text))), text...)

@@ -38,6 +38,9 @@ type Stage struct {
 	relieve chan struct{} // has a token of each goroutine that may spill at once
 	spill   *spill
 	layout  layout
+	// The columns, of Table.RowColumns, that decide a row's partition. typeAt is
+	// -1 if the table has no type.
+	typeAt, dayAt int
 
 	mu     sync.Mutex
 	byDay  map[rowDay]*partition
@@ -50,14 +53,14 @@ type Facts struct {
 	Rows int64
 	// Nulls counts the rows without a value, by column of the files.
 	Nulls map[string]int64
-	// Newest is the latest event_time; zero when no row has one.
+	// Newest is the latest time; zero when no row has one.
 	Newest time.Time
 }
 
 // rowDay is what decides a row's partition.
 type rowDay struct {
-	eventType string
-	day       int32
+	kind string // the value of the type column
+	day  int32
 }
 
 // partition is what the stage has of one.
@@ -92,6 +95,8 @@ func New(table schemas.Table, dir string, limit int64) *Stage {
 		facts: Facts{Nulls: make(map[string]int64)},
 	}
 	s.spill.layout = &s.layout
+	columns, roles := table.RowColumns(), table.Roles()
+	s.typeAt, s.dayAt = schemas.IndexOf(columns, roles.Type), schemas.IndexOf(columns, roles.Day)
 	s.room.Store(limit)
 	return s
 }
@@ -124,18 +129,18 @@ func (s *Stage) Add(batch arrow.Record) error {
 
 // partitions gives the partition of every row, and notes what there is.
 func (s *Stage) partitions(batch arrow.Record) []*partition {
-	columns := s.table.RowColumns()
-	column := func(name string) arrow.Array {
-		return batch.Column(slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Name == name }))
+	days := batch.Column(s.dayAt).(*array.Date32)
+	kind := func(int) string { return "" }
+	if s.typeAt >= 0 {
+		kind = batch.Column(s.typeAt).(*array.String).Value
 	}
-	types, days := column("event_type").(*array.String), column("event_date").(*array.Date32)
 	of := make([]*partition, batch.NumRows())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for row := range of {
-		of[row] = s.partition(types.Value(row), int32(days.Value(row)))
+		of[row] = s.partition(kind(row), int32(days.Value(row)))
 	}
-	s.note(batch, column("event_time").(*array.Timestamp))
+	s.note(batch, batch.Column(s.layout.order.time).(*array.Timestamp))
 	return of
 }
 
@@ -162,12 +167,12 @@ func (s *Stage) Full() bool { return s.size.Load() >= s.room.Load()*7/8 }
 // Facts are those of the rows so far. It is called when no batch is being added.
 func (s *Stage) Facts() Facts { return s.facts }
 
-func (s *Stage) partition(eventType string, day int32) *partition {
-	if p, ok := s.byDay[rowDay{eventType, day}]; ok {
+func (s *Stage) partition(kind string, day int32) *partition {
+	if p, ok := s.byDay[rowDay{kind, day}]; ok {
 		return p
 	}
-	eventType = strings.Clone(eventType) // it points into a batch
-	of := sink.PartitionOf(s.table, eventType, day)
+	kind = strings.Clone(kind) // it points into a batch
+	of := sink.PartitionOf(s.table, kind, day)
 	p, ok := s.byPath[of.Path]
 	if !ok {
 		p = &partition{Staged: Staged{Partition: of}}
@@ -175,7 +180,7 @@ func (s *Stage) partition(eventType string, day int32) *partition {
 		// Half is for rows in any case: they would be spilled a few at a time.
 		s.room.Store(max(s.limit/2, s.limit-int64(len(s.byPath))*partitionBytes))
 	}
-	s.byDay[rowDay{eventType, day}] = p
+	s.byDay[rowDay{kind, day}] = p
 	return p
 }
 

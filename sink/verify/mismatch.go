@@ -41,7 +41,7 @@ func (m *Mismatch) Error() string {
 
 // compare lists where a file differs from what its writer says. The columns of
 // found are the table's.
-func compare(want, found sink.Summary) []Finding {
+func compare(table schemas.Table, want, found sink.Summary) []Finding {
 	differs := compareRows(want.Rows, want.Content, found)
 	if len(want.Columns) != len(found.Columns) {
 		return append(differs, Finding{Expected: count(int64(len(want.Columns)), "column"), Found: count(int64(len(found.Columns)), "column")})
@@ -68,7 +68,7 @@ func compare(want, found sink.Summary) []Finding {
 			if bound.found > bound.want {
 				direction = "a later one"
 			}
-			differs = append(differs, Finding{Column: timeColumn, Expected: "the " + bound.name + " time that was written", Found: direction})
+			differs = append(differs, Finding{Column: table.Roles().Time, Expected: "the " + bound.name + " time that was written", Found: direction})
 		}
 	}
 	return differs

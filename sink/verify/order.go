@@ -6,58 +6,55 @@ import (
 	"prospector/schemas"
 )
 
-const (
-	timeColumn     = "event_time"
-	createdColumn  = "created_at"
-	prospectColumn = "prospect_id"
-	eventColumn    = "event_id"
-)
-
-// order checks what each row says across its columns: which day it belongs to,
-// and that rows ascend strictly by (event_time or else created_at, prospect_id,
-// event_id). That also proves that no event is in the file twice at one time.
+// order checks the values of each row against each other and against the row
+// before: a row has a time, and the UTC day of that time; rows ascend strictly by
+// time (or else the time of creation), entity and ID. So no row is in the file twice
+// at one time.
 type order struct {
-	time, created, prospect, event *kept
-	day                            *kept // nil unless the day is a column of the file
+	roles                     schemas.Roles
+	time, created, entity, id *kept
+	day                       *kept // nil if the day is not a column of the file
 
 	rows             int64
 	last             rowKey
 	days             map[int32]int64
-	minTime, maxTime int64 // of event_time
-	timed            bool  // some row has an event_time
+	minTime, maxTime int64 // of the times that are not NULL
+	timed            bool  // a row has such a time
 
 	timeless, wrongDay int64
 	unordered          int64 // the first row, from 1, whose successor is not greater; 0 for none
 }
 
 type rowKey struct {
-	time            int64
-	prospect, event string
+	time       int64
+	entity, id string
 }
 
 // newOrder makes the columns that it needs keep their values. A column that the
 // table does not have counts as NULL.
 func newOrder(columns []*column, table schemas.Table, rowsAtOnce int) *order {
-	absent := newKept(rowsAtOnce)
-	o := &order{time: absent, created: absent, prospect: absent, event: absent, days: map[int32]int64{}}
-	for i, c := range columns {
-		var place **kept
-		switch declared := table.Columns[i]; {
-		case c.name == timeColumn:
-			place = &o.time
-		case c.name == createdColumn:
-			place = &o.created
-		case c.name == prospectColumn:
-			place = &o.prospect
-		case c.name == eventColumn:
-			place = &o.event
-		case declared.Value == schemas.Day:
-			place = &o.day
-		default:
-			continue
+	roles := table.Roles()
+	valuesOf := func(name string) *kept {
+		for _, c := range columns {
+			if c.name == name {
+				if c.kept == nil {
+					c.keep()
+				}
+				return c.kept
+			}
 		}
-		c.keep()
-		*place = c.kept
+		return nil
+	}
+	o := &order{
+		roles: roles, days: map[int32]int64{},
+		time: valuesOf(roles.Time), created: valuesOf(roles.Created),
+		entity: valuesOf(roles.Entity), id: valuesOf(roles.ID), day: valuesOf(roles.Day),
+	}
+	absent := newKept(rowsAtOnce)
+	for _, k := range []**kept{&o.time, &o.created, &o.entity, &o.id} {
+		if *k == nil {
+			*k = absent
+		}
 	}
 	return o
 }
@@ -67,7 +64,7 @@ func (o *order) check(n int) {
 	day, ofDay := int32(0), int64(0)
 	for i := range n {
 		o.rows++
-		key := rowKey{prospect: o.prospect.texts[i], event: o.event.texts[i]}
+		key := rowKey{entity: o.entity.texts[i], id: o.id.texts[i]}
 		switch {
 		case o.time.valid[i]:
 			key.time = o.time.ints[i]
@@ -111,10 +108,10 @@ func (k rowKey) less(other rowKey) bool {
 	if k.time != other.time {
 		return k.time < other.time
 	}
-	if k.prospect != other.prospect {
-		return k.prospect < other.prospect
+	if k.entity != other.entity {
+		return k.entity < other.entity
 	}
-	return k.event < other.event
+	return k.id < other.id
 }
 
 // dayOf is the UTC day of a time in microseconds: rounded down, before 1970 too.
@@ -136,8 +133,8 @@ func (o *order) faults() (wrong []Finding) {
 	}
 	if o.unordered > 0 {
 		wrong = append(wrong, Finding{
-			Expected: "rows that ascend by time, prospect and event, each event once",
-			Found:    fmt.Sprintf("rows %d and %d out of order or the same event", o.unordered, o.unordered+1),
+			Expected: fmt.Sprintf("rows that ascend by %s, %s and %s, each row once", o.roles.Time, o.roles.Entity, o.roles.ID),
+			Found:    fmt.Sprintf("rows %d and %d out of order or the same", o.unordered, o.unordered+1),
 		})
 	}
 	return wrong

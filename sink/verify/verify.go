@@ -195,7 +195,7 @@ func open(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table
 // and every row belongs to the partition; a *Mismatch that lists what differs;
 // or an error of Read.
 func Check(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, want sink.Summary) error {
-	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compare(want, found) })
+	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compare(table, want, found) })
 }
 
 // Published is Check for a file whose writer is long gone: what is left to hold

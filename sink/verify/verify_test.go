@@ -282,9 +282,9 @@ func TestFindsWhatIsWrong(t *testing.T) {
 	}{
 		{name: "a row is lost", want: []string{"expected 300 rows, found 299 rows", "event_id: expected the values that were written, with the digest ", "expected the rows that were written"},
 			spoil: func(_ schemas.Table, rows []row) []row { return slices.Delete(rows, 7, 8) }},
-		{name: "a row is doubled", want: []string{"found 301 rows", "rows 8 and 9 out of order or the same event"},
+		{name: "a row is doubled", want: []string{"found 301 rows", "rows 8 and 9 out of order or the same"},
 			spoil: func(_ schemas.Table, rows []row) []row { return slices.Insert(rows, 7, rows[7]) }},
-		{name: "rows are swapped", honest: true, want: []string{"rows 8 and 9 out of order or the same event"},
+		{name: "rows are swapped", honest: true, want: []string{"rows 8 and 9 out of order or the same"},
 			spoil: func(_ schemas.Table, rows []row) []row { rows[7], rows[8] = rows[8], rows[7]; return rows }},
 		{name: "a value is another", spoil: set("description", 9, "other"), want: []string{"description: expected the values that were written"}},
 		{name: "a number is another", spoil: set("unread", 9, int64(math.MinInt64+1)), want: []string{"unread: expected the values that were written"}},
