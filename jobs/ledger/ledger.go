@@ -1,9 +1,9 @@
-// Package ledger is the append-only record of runs: what each one did, when, for
-// whom and with what outcome, one object a run, beside the state.
+// Package ledger keeps an append-only record of runs next to the state: what each run
+// did, when, by whom, and with which outcome. Each record is one object.
 //
-// It serves people. Nothing that prospector decides depends on it, and a lake is
-// whole without it. A record holds ids, counts and outcomes, and nothing of what
-// prospects or agents have written.
+// The ledger is for the user. prospector makes no decision from it, and a lake is
+// complete without it. A record contains IDs, counts and outcomes, and no content of
+// events.
 package ledger
 
 import (
@@ -21,20 +21,20 @@ import (
 	"prospector/sink/store"
 )
 
-// FormatVersion is that of the records that this program writes. Another major
-// version is not read; another minor one has fields that are passed over. From
-// 1.1 on, records have a checksum.
+// FormatVersion is the version of the records that this program writes. The program
+// does not read another major version. In records of another minor version, it ignores
+// unknown fields. Since 1.1, records have a checksum.
 const FormatVersion = "1.1"
 
 const (
-	// Keep is how many records Append leaves: more than a year of nights.
+	// Keep is how many records Append keeps: more than a year of nights.
 	Keep = 400
 	// MaxExceptions is how many prospects a record names for a job.
 	MaxExceptions = 1000
 
-	// maxRecord is the size in bytes of what is still taken for a record.
+	// maxRecord is the maximum size in bytes of a record.
 	maxRecord = 16 << 20
-	// maxError is how many bytes of an error's summary are kept.
+	// maxError is how many bytes of an error's summary a record keeps.
 	maxError = 500
 )
 
@@ -49,18 +49,18 @@ const (
 	Interrupted Outcome = "interrupted"
 )
 
-// Record is what one run did. Its field order is the order in the file.
+// Record is what one run did. The order of the fields is the order in the file.
 type Record struct {
 	FormatVersion string    `json:"format_version"` // set by Append
-	ID            string    `json:"id"`             // the run's: that of its lock
+	ID            string    `json:"id"`             // of the run, and of its lock
 	Operation     string    `json:"operation"`      // "apply", "destroy", …
 	Outcome       Outcome   `json:"outcome"`
 	Who           string    `json:"who"`     // user@host, process
-	Version       string    `json:"version"` // prospector's own
+	Version       string    `json:"version"` // of prospector
 	Started       time.Time `json:"started"`
 	Ended         time.Time `json:"ended"`
-	// Error is the summary of what a run failed with. Append keeps its first
-	// line: details may quote what they are about.
+	// Error is the summary of the error of a failed run. Append keeps only its
+	// first line, because details may quote content.
 	Error        string      `json:"error,omitempty"`
 	Lineage      string      `json:"lineage"`
 	SerialBefore int64       `json:"serial_before"`
@@ -74,8 +74,8 @@ type JobRecord struct {
 	Summary  Summary  `json:"summary"`
 	Books    Books    `json:"books"`
 	Coverage Coverage `json:"coverage"`
-	// Exceptions are the prospects that were not read to their end, at most
-	// MaxExceptions of them; ExceptionsOmitted counts the others.
+	// Exceptions are the prospects that were not read completely, at most
+	// MaxExceptions. ExceptionsOmitted counts the others.
 	Exceptions        []Prospect `json:"exceptions,omitempty"`
 	ExceptionsOmitted int64      `json:"exceptions_omitted,omitempty"`
 	Requests          int64      `json:"requests"`
@@ -90,7 +90,7 @@ type Summary struct {
 	Destroy int `json:"destroy"`
 }
 
-// Books say what became of every event that was read.
+// Books count what became of the events that were read. See plan.Books.
 type Books struct {
 	Events      int64 `json:"events"`
 	Added       int64 `json:"added"`
@@ -101,9 +101,9 @@ type Books struct {
 	Rejected    int64 `json:"rejected,omitempty"` // of partitions that were not published
 }
 
-// Coverage says how far the prospects were read.
+// Coverage counts the prospects by how completely they were read.
 type Coverage struct {
-	Prospects int64 `json:"prospects"` // asked for
+	Prospects int64 `json:"prospects"` // requested
 	Complete  int64 `json:"complete"`
 	Partial   int64 `json:"partial"`
 	NotFound  int64 `json:"not_found"`
@@ -111,7 +111,7 @@ type Coverage struct {
 	Failed    int64 `json:"failed"`
 }
 
-// Prospect is how one prospect was read.
+// Prospect is a prospect that was not read completely.
 type Prospect struct {
 	ID      string `json:"id"`
 	Outcome string `json:"outcome"` // "partial", "not_found", "forbidden", "failed"
@@ -119,8 +119,8 @@ type Prospect struct {
 
 var runID = regexp.MustCompile(`^[0-9A-Za-z-]{8,}$`)
 
-// recordKey is what follows the prefix in the keys of records. They sort by the
-// time at which the run started.
+// recordKey matches the keys of records without their prefix. The keys sort by the
+// start of the run.
 var recordKey = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9A-Za-z-]{8}\.json$`)
 
 func runs(prefix string) string { return prefix + "runs/" }
@@ -129,12 +129,12 @@ func keyOf(prefix string, r Record) string {
 	return fmt.Sprintf("%s%s-%s.json", runs(prefix), r.Started.UTC().Format("20060102T150405Z"), r.ID[:8])
 }
 
-// Append writes the record of a run that has ended, and removes the oldest ones
-// beyond Keep. The keys begin with prefix. It gives store.ErrCondition when the
-// run is recorded already.
+// Append writes the record of a run that has ended, under a key that begins with
+// prefix. Then it removes the oldest records, so that Keep remain. It returns
+// store.ErrCondition if the run already has a record.
 func Append(ctx context.Context, files store.Store, prefix string, r Record) error {
 	if !runID.MatchString(r.ID) {
-		return fmt.Errorf("recording a run: its ID %q is not one of at least 8 letters, digits and hyphens", r.ID)
+		return fmt.Errorf("recording a run: its ID %q does not consist of at least 8 letters, digits and hyphens", r.ID)
 	}
 	b, err := encode(trim(r))
 	if err != nil {
@@ -145,7 +145,7 @@ func Append(ctx context.Context, files store.Store, prefix string, r Record) err
 		return fmt.Errorf("recording run %s: %w", r.ID, err)
 	}
 	if err := prune(ctx, files, prefix); err != nil {
-		return fmt.Errorf("run %s is recorded, but old records cannot be removed: %w", r.ID, err)
+		return fmt.Errorf("run %s is recorded, but old records could not be removed: %w", r.ID, err)
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func encode(r Record) ([]byte, error) {
 	}{Record: r})
 }
 
-// trim is the record as it is written. What r refers to stays as it is.
+// trim returns the record as it is written. It does not change what r refers to.
 func trim(r Record) Record {
 	r.Started, r.Ended = r.Started.UTC(), r.Ended.UTC()
 	r.Error, _, _ = strings.Cut(r.Error, "\n")
@@ -180,7 +180,7 @@ func trim(r Record) Record {
 	return r
 }
 
-// keys are those of the records, ascending. Other objects are not the ledger's.
+// keys returns the keys of the records in ascending order. It ignores other objects.
 func keys(ctx context.Context, files store.Store, prefix string) (all []string, err error) {
 	for entry, err := range files.List(ctx, runs(prefix)) {
 		if err != nil {
@@ -193,7 +193,7 @@ func keys(ctx context.Context, files store.Store, prefix string) (all []string, 
 	return all, nil
 }
 
-// IsRecord reports whether a key is that of a record.
+// IsRecord reports whether the key is the key of a record.
 func IsRecord(prefix, key string) bool {
 	name, ok := strings.CutPrefix(key, runs(prefix))
 	return ok && recordKey.MatchString(name)
@@ -213,8 +213,8 @@ func prune(ctx context.Context, files store.Store, prefix string) error {
 	return nil
 }
 
-// Erase takes a prospect's name out of the records. It gives how many had it. A
-// record that cannot be read, and may name anybody, is removed.
+// Erase removes the ID of a prospect from the records, and returns how many records it
+// has changed. It removes records that cannot be read, because they may have the ID.
 func Erase(ctx context.Context, files store.Store, prefix, prospect string) (erased int, err error) {
 	all, err := keys(ctx, files, prefix)
 	if err != nil {
@@ -258,28 +258,29 @@ func Erase(ctx context.Context, files store.Store, prefix, prospect string) (era
 	return erased, nil
 }
 
-// Erased stands for the ID of a prospect that was erased.
+// Erased replaces the ID of a prospect that was erased.
 const Erased = "(erased)"
 
-// SkippedError says that some records could not be read. The others that List
-// gives beside it are good.
+// SkippedError reports records that could not be read. List returns it together with
+// the other records.
 type SkippedError struct {
-	// Errs say why, one for each record, newest first.
+	// Errs has one error for each record, newest first.
 	Errs []error
 }
 
 func (e *SkippedError) Error() string {
 	if len(e.Errs) == 1 {
-		return fmt.Sprintf("a record of a run was passed over: %v", e.Errs[0])
+		return fmt.Sprintf("a record of a run was skipped: %v", e.Errs[0])
 	}
-	return fmt.Sprintf("%d records of runs were passed over, the newest of them: %v", len(e.Errs), e.Errs[0])
+	return fmt.Sprintf("%d records of runs were skipped, the newest of them: %v", len(e.Errs), e.Errs[0])
 }
 
 func (e *SkippedError) Unwrap() []error { return e.Errs }
 
-// List gives the newest records, newest first: at most that many, or all with 0.
-// With some that cannot be read, it gives the others and a *SkippedError.
-func List(ctx context.Context, files store.Store, prefix string, most int) ([]Record, error) {
+// List returns the newest records, newest first. It returns at most limit records, or
+// all of them if limit is 0. If some records cannot be read, it returns the others and a
+// *SkippedError.
+func List(ctx context.Context, files store.Store, prefix string, limit int) ([]Record, error) {
 	all, err := keys(ctx, files, prefix)
 	if err != nil {
 		return nil, fmt.Errorf("listing the records of runs: %w", err)
@@ -287,7 +288,7 @@ func List(ctx context.Context, files store.Store, prefix string, most int) ([]Re
 	var records []Record
 	var skipped []error
 	for _, key := range slices.Backward(all) {
-		if most > 0 && len(records) == most {
+		if limit > 0 && len(records) == limit {
 			break
 		}
 		r, err := read(ctx, files, key)
@@ -296,11 +297,11 @@ func List(ctx context.Context, files store.Store, prefix string, most int) ([]Re
 			records = append(records, r)
 		case ctx.Err() != nil:
 			return nil, err
-		case !errors.Is(err, store.ErrNotExist): // removed by a run that has just ended
+		case !errors.Is(err, store.ErrNotExist): // another run has just removed it
 			skipped = append(skipped, err)
 		}
 	}
-	// The keys tell only the second.
+	// The times in the keys have no fractions of seconds.
 	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
 	if skipped != nil {
 		return records, &SkippedError{skipped}
@@ -325,7 +326,7 @@ func read(ctx context.Context, files store.Store, key string) (Record, error) {
 	return r, nil
 }
 
-// unreadableError reports that an object is no record, or a damaged one.
+// unreadableError reports that an object is not a record, or is damaged.
 type unreadableError struct {
 	uri string
 	why error
@@ -346,7 +347,7 @@ func decode(b []byte) (r Record, err error) {
 	}
 	major, _, _ := strings.Cut(FormatVersion, ".")
 	if got, _, _ := strings.Cut(sniff.FormatVersion, "."); got != major {
-		return r, fmt.Errorf("it has format %q, and this prospector reads %s.x; use the one that wrote it", sniff.FormatVersion, major)
+		return r, fmt.Errorf("it has format %q, and this version of prospector reads %s.x; use the version that wrote it", sniff.FormatVersion, major)
 	}
 	if err := sealed.Verify(b); err != nil && (sniff.FormatVersion != "1.0" || !errors.Is(err, sealed.ErrMissing)) {
 		return r, fmt.Errorf("it is damaged: %w", err)

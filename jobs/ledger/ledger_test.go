@@ -30,7 +30,7 @@ const prefix = "prospector.state.json.d/"
 
 var noon = time.Date(2022, 1, 13, 12, 0, 0, 0, time.UTC)
 
-// full has every field of the format.
+// full returns a record that has every field of the format.
 func full() Record {
 	return Record{
 		FormatVersion: FormatVersion, ID: "0b5c9b4e-6d6c-4a52-9d61-3a5a7d6c1f00", Operation: "apply", Outcome: Failed,
@@ -72,7 +72,7 @@ func stored(t *testing.T, files store.Store) (keys []string) {
 	return keys
 }
 
-// What a record looks like does not change: there are tools that read it.
+// The format of a record does not change, because other tools read it.
 func TestFormat(t *testing.T) {
 	files := memory.New()
 	r := full()
@@ -102,17 +102,17 @@ func TestFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("the record is not that of %s (-want +got):\n%s", golden, diff)
+		t.Errorf("the record differs from %s (-want +got):\n%s", golden, diff)
 	}
 	read, err := List(t.Context(), files, prefix, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]Record{full()}, read); diff != "" {
-		t.Errorf("another record is read than was written (-want +got):\n%s", diff)
+		t.Errorf("the record that was read differs from the one that was written (-want +got):\n%s", diff)
 	}
 	if err := Append(t.Context(), files, prefix, r); !errors.Is(err, store.ErrCondition) {
-		t.Errorf("recorded again, it gives %v", err)
+		t.Errorf("the second Append returned %v", err)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestListIsNewestFirst(t *testing.T) {
 	}
 	for _, files := range []store.Store{memory.New(), dir} {
 		if got, err := List(t.Context(), files, prefix, 3); err != nil || len(got) != 0 {
-			t.Errorf("without runs, List gives %v and %v", got, err)
+			t.Errorf("without runs, List returned %v and %v", got, err)
 		}
 		for _, i := range []int{3, 1, 20, 2, 11} {
 			appendTo(t, files, at(i))
@@ -141,13 +141,13 @@ func TestListIsNewestFirst(t *testing.T) {
 				want = append(want, at(i))
 			}
 			if diff := cmp.Diff(want, records); diff != "" {
-				t.Errorf("List(%d) gives others (-want +got):\n%s", test.most, diff)
+				t.Errorf("List(%d) returned other records (-want +got):\n%s", test.most, diff)
 			}
 		}
 	}
 }
 
-// A prospect's name leaves every record, and nothing else does.
+// Erase removes the ID of a prospect from every record, and nothing else.
 func TestErase(t *testing.T) {
 	files := memory.New()
 	want := []Record{at(3), at(2), at(1)}
@@ -160,31 +160,31 @@ func TestErase(t *testing.T) {
 	for i := range want {
 		want[i].Jobs[0].Exceptions[0].ID = "(erased)"
 	}
-	for _, times := range []int{3, 0} { // the second time there is nothing to do
+	for _, times := range []int{3, 0} { // the second time, nothing is left to change
 		if n, err := Erase(t.Context(), files, prefix, "p-1"); err != nil || n != times {
-			t.Errorf("%d records were changed, not %d: %v", n, times, err)
+			t.Errorf("%d records have changed, want %d: %v", n, times, err)
 		}
 		got, err := List(t.Context(), files, prefix, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(append([]Record{untouched}, want...), got); diff != "" {
-			t.Errorf("the records are others (-want +got):\n%s", diff)
+			t.Errorf("the records differ (-want +got):\n%s", diff)
 		}
 	}
 }
 
-func TestListPassesOver(t *testing.T) {
-	for _, test := range []struct{ name, text, says string }{
-		{"cut off", `{"format_version":"1.0",`, "not the record"},
+func TestListSkips(t *testing.T) {
+	for _, test := range []struct{ name, text, contains string }{
+		{"truncated", `{"format_version":"1.0",`, "not the record"},
 		{"empty", ``, "not the record"},
-		{"of another shape", `[]`, "not the record"},
-		{"of no version", `{}`, `format ""`},
+		{"not an object", `[]`, "not the record"},
+		{"without a version", `{}`, `format ""`},
 		{"of a newer version", `{"format_version":"2.0","jobs":"of another shape"}`, `format "2.0"`},
 		{"of wrong types", `{"format_version":"1.0","serial_after":"8"}`, "format 1.0"},
 		{"without a checksum", `{"format_version":"1.1"}`, "it has no checksum"},
 		{"changed", strings.Replace(encoded(t, at(3)), `"added": 1`, `"added": 2`, 1), "checksum does not match"},
-		{"changed, and said to be older", strings.Replace(encoded(t, at(3)), `"1.1"`, `"1.0"`, 1), "checksum does not match"},
+		{"changed, with an older version", strings.Replace(encoded(t, at(3)), `"1.1"`, `"1.0"`, 1), "checksum does not match"},
 		{"huge", strings.Repeat(" ", maxRecord) + "{}", "16 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -196,10 +196,10 @@ func TestListPassesOver(t *testing.T) {
 			put(t, files, key, test.text)
 			records, err := List(t.Context(), files, prefix, 2)
 			if diff := cmp.Diff([]Record{at(4), at(2)}, records); diff != "" {
-				t.Errorf("List gives others (-want +got):\n%s", diff)
+				t.Errorf("List returned other records (-want +got):\n%s", diff)
 			}
 			skipped, ok := errors.AsType[*SkippedError](err)
-			if !ok || len(skipped.Errs) != 1 || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), files.URI(key)) {
+			if !ok || len(skipped.Errs) != 1 || !strings.Contains(err.Error(), test.contains) || !strings.Contains(err.Error(), files.URI(key)) {
 				t.Errorf("the error is %v", err)
 			}
 		})
@@ -218,7 +218,7 @@ func TestListPassesOver(t *testing.T) {
 		put(t, files, prefix+"runs/20220113T150000Z-00000003.json", string(text))
 		records, err := List(t.Context(), files, prefix, 0)
 		if err != nil || len(records) != 1 || records[0].ID != "x" {
-			t.Errorf("List gives %+v and %v", records, err)
+			t.Errorf("List returned %+v and %v", records, err)
 		}
 	})
 }
@@ -232,7 +232,7 @@ func encoded(t *testing.T, r Record) string {
 	return string(b)
 }
 
-// Records of format 1.0, which have no checksum, are read.
+// A record of format 1.0, which has no checksum, can be read.
 func TestOlderFormat(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "record-1.0.json"))
 	if err != nil {
@@ -242,12 +242,11 @@ func TestOlderFormat(t *testing.T) {
 	want := full()
 	want.FormatVersion = "1.0"
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("another record is read (-want +got): %v\n%s", err, diff)
+		t.Errorf("the record differs (-want +got): %v\n%s", err, diff)
 	}
 }
 
-// A record of which a byte is damaged or the end is missing is passed over, or
-// says the same.
+// A record with a damaged byte, or without its end, is skipped or has the same content.
 func TestDamagedBytes(t *testing.T) {
 	intact := encoded(t, full())
 	rng := rand.New(rand.NewPCG(11, 3))
@@ -256,7 +255,7 @@ func TestDamagedBytes(t *testing.T) {
 		damaged[i] ^= byte(1 + rng.IntN(255))
 		for _, text := range [][]byte{damaged, []byte(intact[:i]), []byte(intact[:i] + intact[i+1:])} {
 			if r, err := decode(text); err == nil && !cmp.Equal(r, full()) {
-				t.Errorf("another record is read where byte %d is damaged: %+v", i, r)
+				t.Errorf("with byte %d damaged, another record is read: %+v", i, r)
 			}
 		}
 	}
@@ -269,7 +268,7 @@ func put(t *testing.T, files store.Store, key, text string) {
 	}
 }
 
-// The newest records stay, and so does whatever else is there.
+// The newest records and all other objects remain.
 func TestPruning(t *testing.T) {
 	files := memory.New()
 	others := []string{"prospector.state.json", prefix + "prospects/1", prefix + "runs/2022.json", prefix + "runs/old/20220113T120000Z-00000000.json", prefix + "runs.txt"}
@@ -293,12 +292,12 @@ func TestPruning(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first, last := records[0], records[len(records)-1]; first.ID != at(Keep+2).ID || last.ID != at(3).ID {
-		t.Errorf("left are the runs from %s to %s", last.ID, first.ID)
+		t.Errorf("the remaining runs are those from %s to %s", last.ID, first.ID)
 	}
 }
 
-// A record names some prospects and counts the rest, and keeps an error's summary
-// alone.
+// A record lists some prospects and counts the others, and has only the summary of an
+// error.
 func TestAppendTrims(t *testing.T) {
 	files := memory.New()
 	r := full()
@@ -330,7 +329,7 @@ func TestAppendRefuses(t *testing.T) {
 		r := full()
 		r.ID = id
 		if err := Append(t.Context(), files, prefix, r); err == nil || len(stored(t, files)) > 0 {
-			t.Errorf("the ID %q gives %v and %q", id, err, stored(t, files))
+			t.Errorf("with the ID %q, Append returned %v and wrote %q", id, err, stored(t, files))
 		}
 	}
 }
@@ -385,35 +384,35 @@ func TestFaults(t *testing.T) {
 		{"writing", faulty{put: errNetwork}, false, errNetwork},
 		{"listing", faulty{list: errNetwork}, true, errNetwork},
 		{"removing", faulty{del: errNetwork}, true, errNetwork},
-		{"removing what another has removed", faulty{del: store.ErrNotExist}, true, nil},
+		{"removing what another run has removed", faulty{del: store.ErrNotExist}, true, nil},
 	} {
 		test.files.Store = files
 		r := at(Keep + i)
 		err := Append(t.Context(), test.files, prefix, r)
 		if !errors.Is(err, test.fails) || (err == nil) != (test.fails == nil) {
-			t.Errorf("%s: Append gives %v", test.name, err)
+			t.Errorf("%s: Append returned %v", test.name, err)
 		}
 		if err != nil && test.recorded != strings.Contains(err.Error(), "is recorded") {
-			t.Errorf("%s: the error does not tell whether it is recorded: %v", test.name, err)
+			t.Errorf("%s: the error does not report whether the run is recorded: %v", test.name, err)
 		}
 		if got := slices.Contains(stored(t, files), keyOf(prefix, r)); got != test.recorded {
 			t.Errorf("%s: recorded is %v", test.name, got)
 		}
 	}
 	if _, err := List(t.Context(), faulty{Store: files, list: errNetwork}, prefix, 1); !errors.Is(err, errNetwork) {
-		t.Errorf("List gives %v", err)
+		t.Errorf("List returned %v", err)
 	}
 	if records, err := List(t.Context(), faulty{Store: files, open: store.ErrNotExist}, prefix, 1); err != nil || len(records) > 0 {
-		t.Errorf("records that are removed meanwhile give %v and %v", records, err)
+		t.Errorf("when records are removed meanwhile, List returned %v and %v", records, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := List(ctx, files, prefix, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("when it is stopped, List gives %v", err)
+		t.Errorf("when its context ends, List returned %v", err)
 	}
 }
 
-// Whatever an object holds, reading it ends without a panic.
+// No object makes the reader panic.
 func FuzzDecode(f *testing.F) {
 	b, err := os.ReadFile(filepath.Join("testdata", "record.json"))
 	if err != nil {
