@@ -32,10 +32,11 @@ var (
 const (
 	mediaType = "application/json"
 
-	// maxSize bounds what is read, at some 70 bytes a tombstone.
+	// maxSize is the maximum size in bytes of a file that is read. A tombstone has
+	// some 70 bytes.
 	maxSize = 256 << 20
 
-	// maxAttempts bounds how often Write starts again because another run has
+	// maxAttempts limits how often Write starts again because another run has
 	// written the file.
 	maxAttempts = 10
 )
@@ -73,7 +74,7 @@ func decode(b []byte) (Set, error) {
 	return Set(nil).Merge(f.Keys), nil
 }
 
-// Check reports what is wrong with a set that was read from a file.
+// Check returns an error if a set that was read from a file is not valid.
 func (s Set) Check() error {
 	for _, k := range s {
 		if len(k.Key) != keySize || k.Lineage == "" {
@@ -88,15 +89,15 @@ func (s Set) Check() error {
 	return nil
 }
 
-// Read returns the tombstones of a sink, none where there is no file. Its errors
-// wrap ErrDamaged or ErrNewer where they apply.
+// Read returns the tombstones of a sink, or none if there is no file. If the file cannot
+// be used, the error wraps ErrDamaged or ErrNewer.
 func Read(ctx context.Context, files store.Store) (Set, error) {
 	s, _, err := read(ctx, files)
 	return s, err
 }
 
-// read returns the generation of the file as well, "" for none, also with
-// ErrDamaged.
+// read also returns the generation of the file, even with ErrDamaged. If there is no
+// file, the generation is "".
 func read(ctx context.Context, files store.Store) (s Set, generation string, err error) {
 	for entry, err := range files.List(ctx, Key) {
 		if err != nil {
@@ -124,14 +125,14 @@ func read(ctx context.Context, files store.Store) (s Set, generation string, err
 	return s, generation, nil
 }
 
-// Write adds tombstones to those of a sink, and replaces a file that is damaged.
-// Tombstones that another run writes at the same time stay. It writes nothing if
-// all of them are there.
+// Write adds tombstones to those of a sink, and replaces a damaged file. It keeps the
+// tombstones that another run writes at the same time. If the sink has all of them, it
+// writes nothing.
 func Write(ctx context.Context, files store.Store, s Set) error {
 	for range maxAttempts {
 		have, generation, err := read(ctx, files)
 		damaged := errors.Is(err, ErrDamaged)
-		if errors.Is(err, store.ErrNotExist) { // deleted after it was seen
+		if errors.Is(err, store.ErrNotExist) { // it was deleted after it was listed
 			continue
 		}
 		if err != nil && !damaged {

@@ -1,10 +1,9 @@
-// Package tombstone remembers prospects that were erased, without naming them, so
-// that a later list does not bring them back by accident.
+// Package tombstone records the prospects that were erased, without their IDs, so that
+// a later list does not bring them back by accident.
 //
-// A tombstone is the HMAC-SHA-256 of a prospect's ID under a random key. The state
-// keeps the tombstones, and so does every sink: when the state is lost, the sinks
-// still know. Someone who has such a file can test whether an ID that they know
-// was erased, but cannot list the IDs.
+// A tombstone is the HMAC-SHA-256 of a prospect's ID under a random key. The state and
+// every sink have all tombstones, so that they are not lost with the state. A reader of
+// such a file can test whether a known ID was erased, but cannot list the IDs.
 //
 // The package does not decide what happens to an erased prospect.
 package tombstone
@@ -18,13 +17,13 @@ import (
 	"slices"
 )
 
-// Set holds tombstones, ascending by key. Its zero value is empty, and its methods
-// leave it as it is.
+// Set is a set of tombstones, ascending by key. Its zero value is empty, and its
+// methods do not change it.
 type Set []Keyed
 
-// Keyed holds the tombstones under one key.
+// Keyed are the tombstones under one key.
 type Keyed struct {
-	// Lineage is that of the state that made the key.
+	// Lineage is the lineage of the state that generated the key.
 	Lineage string `json:"lineage"`
 	Key     []byte `json:"key"` // 32 random bytes
 	// Hashes have 64 hexadecimal digits each, ascending.
@@ -49,8 +48,8 @@ func (s Set) Has(prospect string) bool {
 	return slices.ContainsFunc(s, func(k Keyed) bool { return k.has(k.hash(prospect)) })
 }
 
-// Add returns the set with a prospect's tombstone, under the key of the lineage. It
-// makes that key if there is none.
+// Add returns the set with a prospect's tombstone under the key of the lineage. It
+// generates the key if there is none.
 func (s Set) Add(lineage, prospect string) Set {
 	i := slices.IndexFunc(s, func(k Keyed) bool { return k.Lineage == lineage })
 	var under Keyed
@@ -58,7 +57,7 @@ func (s Set) Add(lineage, prospect string) Set {
 		under = s[i]
 	} else {
 		under = Keyed{Lineage: lineage, Key: make([]byte, keySize)}
-		rand.Read(under.Key) // which never fails
+		rand.Read(under.Key) // it never fails
 	}
 	under.Hashes = []string{under.hash(prospect)}
 	return s.Merge(Set{under})

@@ -32,15 +32,15 @@ func TestHas(t *testing.T) {
 		t.Errorf("there are %d tombstones under %d keys", s.Len(), len(s))
 	}
 	if text := fmt.Sprint(s); strings.Contains(text, "alice") {
-		t.Errorf("the set names a prospect: %s", text)
+		t.Errorf("the set contains the ID of a prospect: %s", text)
 	}
 	one, other := Set{}.Add("a", "alice"), Set{}.Add("a", "alice")
 	if one[0].Hashes[0] == other[0].Hashes[0] {
-		t.Error("two keys give one hash")
+		t.Error("two keys have the same hash")
 	}
 }
 
-// Merging loses nothing, changes neither set, and does not depend on the order.
+// Merge loses nothing, changes neither set, and does not depend on the order.
 func TestMerge(t *testing.T) {
 	a := Set{}.Add("a", "alice").Add("a", "bob")
 	b := a.Add("a", "carol").Add("b", "dave")
@@ -52,7 +52,7 @@ func TestMerge(t *testing.T) {
 			all = all.Merge(s)
 		}
 		if diff := cmp.Diff(a.Merge(b).Merge(c), all); diff != "" {
-			t.Errorf("another set comes of another order:\n%s", diff)
+			t.Errorf("the result depends on the order:\n%s", diff)
 		}
 		if all.Len() != 5 || !all.Contains(a) || !all.Contains(b) || !all.Contains(c) || a.Contains(all) {
 			t.Errorf("the set is %v", all)
@@ -87,7 +87,7 @@ func put(t *testing.T, files store.Store, text []byte) {
 func TestReadAndWrite(t *testing.T) {
 	files := memory.New()
 	if s, err := Read(t.Context(), files); err != nil || s.Len() != 0 {
-		t.Errorf("without a file, Read gives %v and %v", s, err)
+		t.Errorf("without a file, Read returned %v and %v", s, err)
 	}
 	a := Set{}.Add("a", "alice")
 	want := a
@@ -98,7 +98,7 @@ func TestReadAndWrite(t *testing.T) {
 		}
 		got, err := Read(t.Context(), files)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("another set is read (-want +got): %v\n%s", err, diff)
+			t.Errorf("the set differs (-want +got): %v\n%s", err, diff)
 		}
 	}
 	before, err := files.Stat(t.Context(), Key)
@@ -109,7 +109,7 @@ func TestReadAndWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, err := files.Stat(t.Context(), Key); err != nil || after.Generation != before.Generation {
-		t.Errorf("a file that has everything is written again: %v", err)
+		t.Errorf("a file that has all tombstones is rewritten: %v", err)
 	}
 }
 
@@ -145,12 +145,12 @@ func TestWriteWhileAnotherRunDoes(t *testing.T) {
 		files.others = append(files.others, Set{}.Add(fmt.Sprint(len(files.others)), "x"))
 	}
 	if err := Write(t.Context(), files, Set{}.Add("d", "dave")); !errors.Is(err, store.ErrCondition) {
-		t.Errorf("without end, Write gives %v", err)
+		t.Errorf("with a rival that does not stop, Write returned %v", err)
 	}
 }
 
-// A file that is damaged anywhere is refused or says the same, and is replaced by
-// the next write; one of a newer version is left alone.
+// A file with any damaged byte is refused or has the same tombstones, and the next write
+// replaces it. A file of a newer version is not replaced.
 func TestDamaged(t *testing.T) {
 	want := Set{}.Add("a", "alice").Add("a", "bob")
 	intact, err := encode(want)
@@ -164,17 +164,17 @@ func TestDamaged(t *testing.T) {
 		for _, text := range [][]byte{damaged, intact[:i], slices.Concat(intact[:i], intact[i+1:])} {
 			got, err := decode(text)
 			if err == nil && !cmp.Equal(want, got) || err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewer) {
-				t.Errorf("where byte %d is damaged: %v, %v", i, got, err)
+				t.Errorf("with byte %d damaged: %v, %v", i, got, err)
 			}
 		}
 	}
 	files := memory.New()
 	put(t, files, intact[:20])
 	if _, err := Read(t.Context(), files); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), files.URI(Key)) {
-		t.Errorf("Read gives %v", err)
+		t.Errorf("Read returned %v", err)
 	}
 	if err := Write(t.Context(), files, want); err != nil || !bytes.Equal(stored(t, files), intact) {
-		t.Errorf("it is not replaced: %v", err)
+		t.Errorf("the damaged file is not replaced: %v", err)
 	}
 	newer := []byte(`{"version":2}`)
 	put(t, files, newer)
