@@ -17,18 +17,17 @@ const maxTies = 256
 
 const microsPerDay = 24 * 60 * 60 * 1_000_000
 
-// Coherent gives the rows of a damaged file that contradict nothing that can be
-// checked: the day of each is one that holdsDay accepts, its texts are Unicode or
-// JSON, and its event_id is that of its prospect, type and time. Rows have the columns of Table.RowColumns. Their
-// other values are not proven by that.
-func Coherent(table schemas.Table, rows Rows, holdsDay func(day int32) bool) Rows {
+// Coherent returns a function that reports whether a row of a damaged file
+// contradicts nothing that can be checked: holdsDay accepts its day, its texts are
+// Unicode or JSON, and its event_id is that of its prospect, type and time. Batches
+// have the columns of Table.RowColumns. The other values of a coherent row are not
+// proven.
+func Coherent(table schemas.Table, holdsDay func(day int32) bool) func(batch arrow.Record, row int) bool {
 	c := newCoherence(table)
-	return filter(rows, func(batch arrow.Record) func(row int) bool {
-		return func(row int) bool { return !c.holds(batch, row, holdsDay) }
-	})
+	return func(batch arrow.Record, row int) bool { return c.holds(batch, row, holdsDay) }
 }
 
-// coherence has the places of the columns that depend on one another.
+// coherence has the indices of the columns that depend on one another.
 type coherence struct {
 	columns                                          []schemas.Column
 	id, prospect, eventType, date, created, happened int
@@ -50,7 +49,7 @@ func newCoherence(table schemas.Table) *coherence {
 		id:      at(roles.ID), prospect: at(roles.Entity), eventType: at(roles.Type), date: at(roles.Day),
 		created: at(roles.Created), happened: at(roles.Time),
 	}
-	// An id is made of values as they were before a policy has changed them.
+	// An ID is made of the values before a policy changes them.
 	c.checkID = !protected && c.eventType >= 0
 	return c
 }
@@ -80,7 +79,7 @@ func (c *coherence) holds(batch arrow.Record, row int, holdsDay func(int32) bool
 	return c.readable(batch, row) && (!c.checkID || c.identified(batch, row, recorded))
 }
 
-// readable reports whether every text is one.
+// readable reports whether every text is Unicode or JSON, as its column says.
 func (c *coherence) readable(batch arrow.Record, row int) bool {
 	for i, column := range c.columns {
 		if !column.Type.IsText() || batch.Column(i).IsNull(row) {

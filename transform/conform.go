@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // Conform brings published rows into another table. Rows come with the columns
@@ -26,7 +27,7 @@ import (
 // before it was protected is not known.
 //
 // Each batch becomes one batch, whose memory is Go's. An error names the event.
-func Conform(rows Rows, from, to schemas.Table) Rows {
+func Conform(rows records.Rows, from, to schemas.Table) records.Rows {
 	to.UnknownType, to.Mismatch = schemas.Keep, schemas.Keep
 	if to.UnknownField == schemas.Fail {
 		to.UnknownField = schemas.Keep

@@ -445,6 +445,7 @@ func TestConform(t *testing.T) {
 	}
 	t.Run("an error comes after the rows before it", func(t *testing.T) {
 		r := one(t, `{"type":"T",`+at+`}`)
+		errStream := errors.New("the stream broke")
 		rows := func(yield func(arrow.Record, error) bool) {
 			_ = yield(r.batches[0], nil) && yield(nil, errStream) && yield(r.batches[0], nil)
 		}

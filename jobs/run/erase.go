@@ -15,6 +15,7 @@ import (
 	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/quarantine"
+	"prospector/jobs/reconcile"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -22,7 +23,6 @@ import (
 	"prospector/sink/parquetfile"
 	"prospector/sink/store"
 	"prospector/sink/verify"
-	"prospector/transform"
 )
 
 // A prospect is erased in three steps. A plan like any other removes it from the
@@ -86,7 +86,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 		numbers[path] = i
 	}
 	e := &eraser{Session: w.Session, prospect: w.options.Prospect, block: block, owned: owned, prior: out.Found.Prior, sinks: out.Sinks, dir: dir}
-	err = parallel.Each(ctx, w.width(), paths, func(ctx context.Context, path string) (err error) {
+	err = parallel.Each(ctx, w.memory().Width(), paths, func(ctx context.Context, path string) (err error) {
 		outcomes[numbers[path]], err = e.outcome(ctx, path, numbers[path])
 		return err
 	})
@@ -97,7 +97,7 @@ func (w *planning) erase(ctx context.Context, address string) (plan.Job, error) 
 	out.Output.Changes = plan.Changes(owned.TableName, out.Sinks, out.Found.Prior, outcomes)
 	out.Output.Obsolete = out.DeleteObsolete()
 
-	quarantined, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), w.rowMemory()/16)
+	quarantined, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), w.memory().Quarantine(false))
 	if err != nil {
 		return out, err
 	}
@@ -153,15 +153,15 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 			err = fmt.Errorf("%s, partition %s: %w", e.block.Address, path, err)
 		}
 	}()
-	from, published, _ := plan.Published(e.sinks, e.prior, path)
-	table, err := tableOf(e.block, e.owned, published.SchemaFingerprint)
+	in, published, _ := plan.Published(e.sinks, e.prior, path)
+	table, err := reconcile.PublishedSchema(e.block, e.owned, published.SchemaFingerprint)
 	if err != nil {
 		return o, err
 	}
 	if _, err := sink.ParsePartition(table, path); err != nil { // an older prospector has left it
 		return o, e.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply first, which completes it, and then erase.")
 	}
-	rows, err := e.count(ctx, from, published, table, e.prospect)
+	rows, err := e.count(ctx, in, published, table, e.prospect)
 	if err != nil || rows == 0 {
 		return o, err
 	}
@@ -174,16 +174,17 @@ func (e *eraser) outcome(ctx context.Context, path string, number int) (o plan.O
 	if declared, ok := e.Config.Job(e.block.Address); ok {
 		options.Compression, options.TargetSize = string(declared.Compression), declared.TargetFileSize
 	}
-	all := readPublished(ctx, e.stores[from], published.Files, table, e.dir)
-	w, err := e.write(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), path, table, options, transform.WithoutProspect(table, all, e.prospect))
-	var r *rejection
+	from := reconcile.Published{Stores: e.stores, Dir: e.dir}
+	kept := reconcile.WithoutProspect(table, from.Rows(ctx, in, published.Files, table), e.prospect)
+	built, err := e.files.Build(ctx, filepath.Join(e.dir, fmt.Sprintf("%05d", number)), path, table, options, kept)
+	var r *reconcile.Rejection
 	if errors.As(err, &r) {
-		return o, r.diagnose(e.block.Address, path, "Nothing was erased. Erase the same prospect again.")
+		return o, r.Diagnose(e.block.Address, path, "Nothing was erased. Erase the same prospect again.")
 	}
-	if err == nil && w.rows != o.Rows.After {
-		err = fmt.Errorf("%d rows were to stay, but %d were written; nothing was published, and this is a bug of prospector", o.Rows.After, w.rows)
+	if err == nil && built.Rows != o.Rows.After {
+		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published, and this is a bug in prospector: please report it", o.Rows.After, built.Rows)
 	}
-	o.Content, o.Staged = w.content, w.staged(published.SchemaFingerprint)
+	o.Content, o.Staged = built.Content, built.Staged(published.SchemaFingerprint)
 	return o, err
 }
 
@@ -248,7 +249,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 	}
 	beside, prefix := s.Backend.Beside()
 	result, err := erase.Proof{
-		Prospect: prospect, State: s.state, Discard: []string{journals, rejects}, Limit: s.width(), SchemaOf: tableOf,
+		Prospect: prospect, State: s.state, Discard: []string{journals, rejects}, Limit: s.memory().Width(), SchemaOf: reconcile.PublishedSchema,
 		Places: erase.Places{
 			Beside: beside, Prefix: prefix, WorkDir: s.WorkDir, Stores: s.stores, Data: s.data, DataDir: s.DataDir, StageDir: dir,
 		},

@@ -347,8 +347,8 @@ func TestSecondReaderObjects(t *testing.T) {
 	before := snapshot(t, h.root())
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100})
 	h.prepare = func(s *Session) {
-		check := s.verify
-		s.verify = func(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p sink.Partition, want sink.Summary) error {
+		check := s.files.Verify
+		s.files.Verify = func(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p sink.Partition, want sink.Summary) error {
 			want.Columns[3].Values.Lo++
 			return check(ctx, r, size, table, p, want)
 		}

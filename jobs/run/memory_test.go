@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -15,10 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"prospector/jobs"
-	"prospector/jobs/state"
-	"prospector/sink/stage"
 )
 
 // hugeRow is about how many bytes a row of the test has.
@@ -124,48 +119,5 @@ func TestHugeTextsTakeLittleMemory(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A partition with large rows, staged or published, is worked on alone; others are
-// not.
-func TestLargeRowsAreBuiltAlone(t *testing.T) {
-	const width = 3
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(width))
-	b := &builder{session: &Session{Options: Options{Config: &jobs.Configuration{MemoryLimit: width * 96 << 20}}}}
-	published := func(size, rows int64) state.Partition {
-		return state.Partition{Files: []state.File{{Rows: rows, Object: state.Object{Size: size}}}}
-	}
-	large := map[string]*draft{
-		"staged":                       {staged: stage.Staged{LargestRow: largeRow}},
-		"in a stage of published rows": {largest: largeRow},
-		"published":                    {old: published(60<<20, 2)},
-	}
-	drafts := []*draft{{}, {}, {staged: stage.Staged{LargestRow: largeRow - 1}}, {old: published(256<<20, 1_000_000)}}
-	for name, d := range large {
-		if !d.hasLargeRows() {
-			t.Errorf("%s: it has no large rows", name)
-		}
-		drafts = append(drafts, d, &draft{}, &draft{}, &draft{})
-	}
-	var running, together atomic.Int64
-	err := b.each(t.Context(), drafts, func(_ context.Context, d *draft) error {
-		n := running.Add(1)
-		defer running.Add(-1)
-		if n > 1 && d.hasLargeRows() {
-			t.Errorf("%d others run beside large rows", n-1)
-		}
-		together.Store(max(together.Load(), n))
-		time.Sleep(10 * time.Millisecond)
-		if n := running.Load(); n > 1 && d.hasLargeRows() {
-			t.Errorf("%d others began beside large rows", n-1)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if together.Load() < 2 {
-		t.Error("ordinary partitions are worked on one by one")
 	}
 }

@@ -52,6 +52,7 @@ func (s *Session) openSource(ctx context.Context, job jobs.Job) (_ *source, err 
 type reading struct {
 	*read.Result
 	quarantine *quarantine.Quarantine
+	waiting    *lists.Waiting
 	// unavailable counts the prospects that the last apply had in its list, too.
 	unavailable state.Unavailable
 }
@@ -63,7 +64,7 @@ func (s *Session) readSource(ctx context.Context, job jobs.Job, from *source, in
 		return nil, fmt.Errorf("opening the journal of pages: %w", err)
 	}
 	defer journal.Close()
-	out := &reading{quarantine: rejected}
+	out := &reading{quarantine: rejected, waiting: waiting}
 	concurrency := job.Source.Concurrency
 	if s.Concurrency > 0 {
 		concurrency = min(concurrency, s.Concurrency)

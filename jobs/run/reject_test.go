@@ -27,8 +27,8 @@ const (
 // description of those partitions.
 func (h *house) rejects(paths ...string) {
 	h.prepare = func(s *Session) {
-		check := s.verify
-		s.verify = func(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p sink.Partition, want sink.Summary) error {
+		check := s.files.Verify
+		s.files.Verify = func(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, p sink.Partition, want sink.Summary) error {
 			if slices.Contains(paths, p.Path) {
 				want.Columns = slices.Clone(want.Columns)
 				for i := range want.Columns {

@@ -20,7 +20,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"prospector/extract"
@@ -29,10 +28,9 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/read"
+	"prospector/jobs/reconcile"
 	"prospector/jobs/state"
 	"prospector/jobs/tombstone"
-	"prospector/schemas"
-	"prospector/sink"
 	"prospector/sink/store"
 	"prospector/sink/verify"
 )
@@ -114,10 +112,7 @@ type Session struct {
 	stores map[string]store.Store  // by sink address
 	done   map[string]plan.Summary // what was published so far, by job address
 	stages []io.Closer
-	// verify is the second reader.
-	verify    func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
-	rejecting sync.Mutex
-	rejected  int // files that the second reader has rejected, behind rejecting
+	files  *reconcile.FileBuilder
 	// keepJournals is true until a plan is complete and, if it is applied,
 	// applied to its end; read are the journals that it has used, by their paths
 	// in the data directory.
@@ -138,7 +133,7 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Session{Options: o, stores: make(map[string]store.Store), done: make(map[string]plan.Summary), verify: verify.Check, keepJournals: true}
+	s := &Session{Options: o, stores: make(map[string]store.Store), done: make(map[string]plan.Summary), keepJournals: true}
 	s.info = state.NewLockInfo(operation, o.Now())
 	ctx, err = state.LockWithin(ctx, o.Backend, s.info, o.LockTimeout, o.Observer.Waiting)
 	if err != nil {
@@ -162,6 +157,9 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 	}
 	if s.data, err = MakeDataDir(o.DataRoot, o.DataDir); err != nil {
 		return nil, nil, err
+	}
+	s.files = &reconcile.FileBuilder{
+		Verify: verify.Check, Rejected: reconcile.NewRejectedFiles(s.data, o.DataDir, path.Join(stages, s.info.ID), rejects),
 	}
 	if err := s.data.RemoveAll(stages); err != nil {
 		return nil, nil, fmt.Errorf("clearing what an earlier run has staged: %w", err)
@@ -230,13 +228,9 @@ func (s *Session) openJournal(job jobs.Job, binding string) (*spool.Journal, err
 // tables, when these are in different sinks.
 func fileName(address string) string { return url.PathEscape(address) }
 
-// rowMemory is how many bytes of rows a job may hold in memory. The rest of the
-// limit is for pages, batches and files in the making, and for what the garbage
-// collector has not found yet.
-func (s *Session) rowMemory() int64 { return s.memoryLimit() * 2 / 5 }
-
-func (s *Session) memoryLimit() int64 {
-	return cmp.Or(s.Config.MemoryLimit, jobs.DefaultMemoryLimit)
+// memory is the memory limit of the run.
+func (s *Session) memory() reconcile.Memory {
+	return reconcile.Memory(cmp.Or(s.Config.MemoryLimit, jobs.DefaultMemoryLimit))
 }
 
 // State is what the session knows prospector to own.

@@ -240,7 +240,7 @@ func (s *Session) proveSaved(ctx context.Context, p *plan.Plan) error {
 			}
 		}
 	}
-	return parallel.Each(ctx, s.width(), parts, func(ctx context.Context, part part) error {
+	return parallel.Each(ctx, s.memory().Width(), parts, func(ctx context.Context, part part) error {
 		f, err := os.Open(part.Path)
 		if err != nil {
 			return err

@@ -3,16 +3,15 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"prospector/jobs"
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/quarantine"
+	"prospector/jobs/reconcile"
 	"prospector/jobs/refresh"
 	"prospector/schemas"
 	"prospector/sink/stage"
@@ -44,31 +43,18 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	}
 	out.Problems.Warnings = append(out.Problems.Warnings, erase.WarnListed(job, from.erased)...)
 	waiting := w.waitingProspects(ctx, job, &out)
-	former, err := w.former(ctx, job, &out, filepath.Join(dir, "former"))
+	stages, err := w.makeStages(ctx, job, &out, dir)
 	if err != nil {
 		return out, err
 	}
-	recovered, err := w.recoverRows(ctx, job, &out, former != nil, filepath.Join(dir, "recovered"))
-	if err != nil {
-		return out, err
-	}
-	limit := w.rowMemory()
-	if former != nil {
-		limit /= 2
-	}
-	// An eighth is for published rows that stay next to new ones, and for quarantined
-	// events. Both are few: the source returns most published events again.
-	kept := stage.New(job.Schema, filepath.Join(dir, "kept"), limit/16)
-	staging := stage.New(job.Schema, dir, limit-limit/8)
-	w.stages = append(w.stages, staging, kept)
-	rejected, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), limit/16)
+	rejected, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), w.memory().Quarantine(stages.Former != nil))
 	if err != nil {
 		return out, err
 	}
 	if policies := job.Schema.Protection(); policies != "" {
 		rejected.Protect(policies, transform.NewProtector(job.Schema))
 	}
-	read, err := w.readSource(ctx, job, from, staging, rejected, known, waiting)
+	read, err := w.readSource(ctx, job, from, stages.New, rejected, known, waiting)
 	if err != nil {
 		return out, err
 	}
@@ -77,49 +63,34 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	out.Source.Reading = read.Reading
 	out.Source.Reading.List = list
 
-	target := w.options.target(job.Address)
-	b := &builder{
-		session: w.Session, job: job, schema: out.SchemaFingerprint, prior: out.Found.Prior, staging: staging, former: former, recovered: recovered, kept: kept, dir: dir,
-		target: target, replace: selected(job.Address, w.options.Replace), known: make(map[string]bool),
-		read: read, waiting: waiting, rewrite: out.Output.Rewrite, types: make(map[string]*typeCount),
-	}
-	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Survey != nil {
-		b.formerTypes = owned.Survey.EventTypes
-	}
-	if err := b.build(ctx); err != nil {
+	found, err := w.reconcile(ctx, job, &out, stages, read, dir)
+	if err != nil {
 		return out, err
 	}
-	if missing := b.unknownTargets(); len(missing) > 0 {
-		return out, jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: job.Address,
-			Detail: fmt.Sprintf("The table has no such partition, and would get none:\n\n  %s", strings.Join(missing, "\n  "))}
-	}
-	if err := w.noCaseTwins(job, b.known); err != nil {
-		return out, err
-	}
-	out.Output.Changes = plan.Changes(job.TableName, out.Sinks, out.Found.Prior, b.outcomes)
+	out.Output.Changes = plan.Changes(job.TableName, out.Sinks, out.Found.Prior, found.Outcomes)
 	out.Source.Books = plan.Books{
 		Events: read.Books.Events, Duplicates: read.Books.Duplicates, Quarantined: read.Books.Quarantined,
-		Added: b.rows.Added, Changed: b.rows.Changed, Unchanged: b.rows.Unchanged, Rejected: b.withheld,
+		Added: found.Rows.Added, Changed: found.Rows.Changed, Unchanged: found.Rows.Unchanged, Rejected: found.Withheld,
 	}
-	out.Problems.Rejected = b.rejected
+	out.Problems.Rejected = found.Rejected
 	if err := out.Source.Books.Check(); err != nil {
 		return out, err
 	}
 	// With a rejected file, nothing is deleted beyond the partitions: what it has
 	// rows of may be in the quarantine or in a file that is left over.
-	whole := target.whole && len(out.Problems.Rejected) == 0
+	whole := w.options.target(job.Address).whole && len(out.Problems.Rejected) == 0
 	if whole {
 		out.Output.Quarantine, err = rejected.Change(job.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
 		if err != nil {
 			return out, err
 		}
 	}
-	out.Source.Missing = b.missing
+	out.Source.Missing = found.Missing
 	if err := w.planWaiting(job, &out, waiting, read.Complete, dir); err != nil {
 		return out, err
 	}
-	out.WarnMissing(b.rows.Before)
-	w.guard(job, &out, b)
+	out.WarnMissing(found.Rows.Before)
+	w.guard(job, &out, found.Evidence, read.unavailable)
 	out.CheckSchema(job, w.prior, w.Config.Lock)
 	var formerSurvey *schemas.Survey
 	if owned := w.prior.Jobs[job.Address]; owned != nil {
@@ -138,25 +109,23 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 	if err := w.planCopies(ctx, &out); err != nil {
 		return out, err
 	}
-	w.results[job.Address] = result(b, staging, out, w.Now())
-	if err := errors.Join(b.release(), rejected.Close()); err != nil { // the next job needs the memory
+	w.results[job.Address] = result(found, stages.New.Facts(), out, w.Now())
+	if err := errors.Join(closeStages(stages), rejected.Close()); err != nil { // the next job needs the memory
 		return out, err
 	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), b.warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice(job.Schema))
+	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), found.Warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice(job.Schema))
 	w.Observer.Staged(job.Address)
 	return out, nil
 }
 
 // result is what checks see.
-func result(b *builder, staging *stage.Stage, p plan.Job, now time.Time) jobs.Result {
-	facts := staging.Facts()
-	r := jobs.Result{
+func result(found reconcile.Result, facts stage.Facts, p plan.Job, now time.Time) jobs.Result {
+	return jobs.Result{
 		Rows: facts.Rows, Nulls: facts.Nulls, Newest: facts.Newest,
-		TableRows: b.rows.After, RowsAdded: b.rows.Added, RowsChanged: b.rows.Changed, RowsRemoved: b.rows.Removed,
+		TableRows: found.Rows.After, RowsAdded: found.Rows.Added, RowsChanged: found.Rows.Changed, RowsRemoved: found.Rows.Removed,
 		Quarantined: p.Source.Books.Quarantined, Prospects: p.Source.Reading.Prospects, ProspectsFailed: p.Source.Reading.Incomplete(),
 		Now: now,
 	}
-	return r
 }
 
 // maxListed is how many of a kind a warning lists.

@@ -17,10 +17,10 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (audi
 		return audit.Result{}, err
 	}
 	return audit.Audit{
-		State: s.state, Jobs: s.Config.Jobs, Dir: dir, Limit: s.width(),
+		State: s.state, Jobs: s.Config.Jobs, Dir: dir, Limit: s.memory().Width(),
 		Open: s.openByAddress,
 		CountQuarantined: func(ctx context.Context, from store.Store, key string) (int64, error) {
-			return quarantine.CountReadable(ctx, from, key, filepath.Join(dir, "quarantine"), s.rowMemory()/16)
+			return quarantine.CountReadable(ctx, from, key, filepath.Join(dir, "quarantine"), s.memory().Quarantine(false))
 		},
 	}.Run(ctx, progress)
 }

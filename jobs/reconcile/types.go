@@ -1,4 +1,4 @@
-package transform
+package reconcile
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // TypeDiff is the part of a Diff that concerns one event type.
@@ -16,6 +17,9 @@ type TypeDiff struct {
 	Returned Filled
 	Incoming Filled // the new rows
 }
+
+func returnedOf(t *TypeDiff) *Filled { return &t.Returned }
+func incomingOf(t *TypeDiff) *Filled { return &t.Incoming }
 
 // Filled counts rows, and the values in each column of the table's files.
 type Filled struct {
@@ -34,15 +38,15 @@ func (f *Filled) Add(o Filled) {
 	}
 }
 
-// Fill counts the values of rows by event type. The only key is "" when the
-// partition's path names the type.
-func Fill(table schemas.Table, rows Rows) (map[string]Filled, error) {
+// Fill counts the values of rows by event type. The only key is "" if the path of
+// the partition names the type.
+func Fill(table schemas.Table, rows records.Rows) (map[string]Filled, error) {
 	types := newTypeTally(table)
 	for batch, err := range rows {
 		if err != nil {
 			return nil, err
 		}
-		types.fill(batch, func(t *TypeDiff) *Filled { return &t.Incoming })
+		types.fill(batch, incomingOf)
 	}
 	out := make(map[string]Filled, len(types.byType))
 	for t, diff := range types.byType {
@@ -50,6 +54,9 @@ func Fill(table schemas.Table, rows Rows) (map[string]Filled, error) {
 	}
 	return out, nil
 }
+
+// maxTypes is how many event types of a partition are counted.
+const maxTypes = 1000
 
 // typeTally counts by event type. It ignores the types beyond the first maxTypes.
 type typeTally struct {
@@ -79,12 +86,12 @@ func (t *typeTally) get(eventType string) *TypeDiff {
 	case len(t.byType) >= maxTypes:
 		return &t.ignored
 	}
-	made := t.empty()
-	t.byType[strings.Clone(eventType)] = &made // the text points into a batch
-	return &made
+	added := t.empty()
+	t.byType[strings.Clone(eventType)] = &added // the text points into a batch
+	return &added
 }
 
-// of gives the counts of the type of each row of a batch.
+// of returns a function that returns the counts of a row's type.
 func (t *typeTally) of(batch arrow.Record) func(row int) *TypeDiff {
 	if t.column < 0 {
 		only := t.get("")
@@ -94,7 +101,7 @@ func (t *typeTally) of(batch arrow.Record) func(row int) *TypeDiff {
 	return func(row int) *TypeDiff { return t.get(types.Value(row)) }
 }
 
-// fill counts the values of a batch. A partition of one type is counted by column
+// fill counts the values of a batch. It counts a partition of one type by column
 // rather than by row.
 func (t *typeTally) fill(batch arrow.Record, which func(*TypeDiff) *Filled) {
 	if batch.NumRows() == 0 {

@@ -1,4 +1,4 @@
-package transform_test
+package reconcile
 
 import (
 	"errors"
@@ -17,7 +17,6 @@ import (
 
 	"prospector/schemas"
 	"prospector/schemas/records"
-	"prospector/transform"
 )
 
 // A version is a row as these tests see it: one letter of id, and the rest is its
@@ -28,7 +27,7 @@ func (v version) id() string { return string(v[:1]) }
 
 // streamOf makes a stream of rows, one batch a text: "a1 b1" is a batch of two.
 // A batch "!" is an error.
-func streamOf(batches ...string) transform.Rows {
+func streamOf(batches ...string) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, b := range batches {
 			if b == "!" {
@@ -77,22 +76,31 @@ func prospectOf(v string) string {
 }
 
 // versionsOf reads a stream back.
-func versionsOf(rows transform.Rows) (versions []string, err error) {
+func versionsOf(rows records.Rows) (versions []string, err error) {
 	for batch, err := range rows {
 		if err != nil {
 			return versions, err
 		}
-		for _, r := range rowsOf(schemas.KnockEvents().Columns, batch) {
-			description, _ := r["description"].(string)
-			versions = append(versions, r["event_id"].(string)+description)
+		ids, descriptions := textsOf(batch, "event_id"), textsOf(batch, "description")
+		for i, id := range ids {
+			versions = append(versions, id+descriptions[i])
 		}
 	}
 	return versions, nil
 }
 
-func idsOf(t testing.TB, ids string) transform.IDs {
+// textsOf returns the texts of a column; those that are NULL are "".
+func textsOf(batch arrow.Record, name string) (texts []string) {
+	column := batch.Column(batch.Schema().FieldIndices(name)[0]).(*array.String)
+	for i := range column.Len() {
+		texts = append(texts, strings.Clone(column.Value(i)))
+	}
+	return texts
+}
+
+func idsOf(t testing.TB, ids string) IDs {
 	t.Helper()
-	set, err := transform.CollectIDs(schemas.KnockEvents(), streamOf(ids))
+	set, err := CollectIDs(schemas.KnockEvents(), streamOf(ids))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +111,7 @@ func idsOf(t testing.TB, ids string) transform.IDs {
 func idsOfBatches(batches []arrow.Record) string {
 	var ids []string
 	for _, b := range batches {
-		for _, r := range rowsOf(schemas.KnockEvents().Columns, b) {
-			ids = append(ids, r["event_id"].(string))
-		}
+		ids = append(ids, textsOf(b, "event_id")...)
 	}
 	return strings.Join(ids, " ")
 }
@@ -130,7 +136,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var kept []arrow.Record
-			d, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, func(rows arrow.Record) error {
+			d, err := Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, func(rows arrow.Record) error {
 				kept = append(kept, rows)
 				return nil
 			})
@@ -140,26 +146,26 @@ func TestCompare(t *testing.T) {
 			if diff := cmp.Diff(test.missing, idsOfBatches(kept)); diff != "" {
 				t.Errorf("other rows are to be kept (-want +got):\n%s", diff)
 			}
-			want := transform.Diff{
+			want := Diff{
 				Added: test.added, Changed: test.changed, Unchanged: test.unchanged,
-				Missing: idsOf(t, test.missing), Gone: make(transform.IDs), AddedDays: make(transform.Days),
+				Missing: idsOf(t, test.missing), Gone: make(IDs), AddedDays: make(Days),
 			}
 			for _, day := range test.days {
 				want.AddedDays[day] = struct{}{}
 			}
-			if diff := cmp.Diff(want, d, cmpopts.IgnoreFields(transform.Diff{}, "Types")); diff != "" {
+			if diff := cmp.Diff(want, d, cmpopts.IgnoreFields(Diff{}, "Types")); diff != "" {
 				t.Errorf("the difference is another one (-want +got):\n%s", diff)
 			}
 		})
 	}
 	// Of what is missing, that is gone whose prospect was read whole.
-	d, err := transform.Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) transform.Absence {
-		return transform.Absence{Complete: true, Leaves: prospect == "early"}
+	d, err := Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) Absence {
+		return Absence{Complete: true, Leaves: prospect == "early"}
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]transform.IDs{idsOf(t, "b c x"), idsOf(t, "b c")}, []transform.IDs{d.Missing, d.Gone}); diff != "" {
+	if diff := cmp.Diff([]IDs{idsOf(t, "b c x"), idsOf(t, "b c")}, []IDs{d.Missing, d.Gone}); diff != "" {
 		t.Errorf("missing and gone are others (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {
@@ -172,7 +178,7 @@ func TestCompare(t *testing.T) {
 		{"an id twice", []string{"a1 b1", "a2"}, nil, "the same event_id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := transform.Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, nil)
+			_, err := Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q", err, test.want)
 			}
@@ -182,11 +188,11 @@ func TestCompare(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	table := schemas.KnockEvents()
-	ids, err := transform.CollectIDs(table, streamOf("a1 b1", "", "c1 a2"))
+	ids, err := CollectIDs(table, streamOf("a1 b1", "", "c1 a2"))
 	if err != nil || !cmp.Equal(ids, idsOf(t, "c b a")) || len(ids) != 3 {
 		t.Errorf("got %d ids, %v", len(ids), err)
 	}
-	if _, err := transform.CollectIDs(table, streamOf("a1", "!")); !errors.Is(err, errStream) {
+	if _, err := CollectIDs(table, streamOf("a1", "!")); !errors.Is(err, errStream) {
 		t.Errorf("the error is %v", err)
 	}
 
@@ -228,11 +234,11 @@ func TestWithout(t *testing.T) {
 		{"no rows", nil, []string{"a"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var sets []transform.IDs
+			var sets []IDs
 			for _, s := range test.sets {
 				sets = append(sets, idsOf(t, s))
 			}
-			rows := transform.Without(schemas.KnockEvents(), streamOf(test.rows...), sets...)
+			rows := Without(schemas.KnockEvents(), streamOf(test.rows...), sets...)
 			for range 2 { // a stream can be read again
 				got, err := versionsOf(rows)
 				if err != nil || strings.Join(got, " ") != test.want {
@@ -242,13 +248,13 @@ func TestWithout(t *testing.T) {
 		})
 	}
 	t.Run("an error comes after the rows before it", func(t *testing.T) {
-		got, err := versionsOf(transform.Without(schemas.KnockEvents(), streamOf("a1 b1", "!"), idsOf(t, "a")))
+		got, err := versionsOf(Without(schemas.KnockEvents(), streamOf("a1 b1", "!"), idsOf(t, "a")))
 		if !errors.Is(err, errStream) || !slices.Equal(got, []string{"b1"}) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	})
 	t.Run("a consumer may stop", func(t *testing.T) {
-		for range transform.Without(schemas.KnockEvents(), streamOf("a1 b1 c1", "d1", "!"), idsOf(t, "b")) {
+		for range Without(schemas.KnockEvents(), streamOf("a1 b1 c1", "d1", "!"), idsOf(t, "b")) {
 			break
 		}
 	})
@@ -270,7 +276,7 @@ func TestMergingIsReplacingByID(t *testing.T) {
 		}
 		return lake
 	}
-	batches := func(rows []string) transform.Rows {
+	batches := func(rows []string) records.Rows {
 		var cut []string
 		for len(rows) > 0 {
 			n := rng.IntN(len(rows) + 1)
@@ -290,10 +296,10 @@ func TestMergingIsReplacingByID(t *testing.T) {
 			}
 		}
 
-		missing, diffs := make(transform.IDs), make(map[string]transform.Diff)
+		missing, diffs := make(IDs), make(map[string]Diff)
 		unreplaced := make(map[string][]arrow.Record)
 		for _, p := range []string{"p0", "p1", "p2"} {
-			d, err := transform.Compare(table, batches(incoming[p]), batches(published[p]), nil, func(rows arrow.Record) error {
+			d, err := Compare(table, batches(incoming[p]), batches(published[p]), nil, func(rows arrow.Record) error {
 				unreplaced[p] = append(unreplaced[p], rows)
 				return nil
 			})
@@ -309,7 +315,7 @@ func TestMergingIsReplacingByID(t *testing.T) {
 			maps.Copy(missing, d.Missing)
 			diffs[p] = d
 		}
-		moved := make(transform.IDs)
+		moved := make(IDs)
 		for _, rows := range incoming {
 			found, err := missing.Intersect(table, batches(rows))
 			if err != nil {
@@ -319,16 +325,16 @@ func TestMergingIsReplacingByID(t *testing.T) {
 		}
 		got := make(map[string]string)
 		for _, p := range []string{"p0", "p1", "p2"} {
-			replaced, err := transform.CollectIDs(table, batches(incoming[p]))
+			replaced, err := CollectIDs(table, batches(incoming[p]))
 			if err != nil {
 				t.Fatal(err)
 			}
-			kept, err := versionsOf(transform.Without(table, batches(published[p]), replaced, moved))
+			kept, err := versionsOf(Without(table, batches(published[p]), replaced, moved))
 			if err != nil {
 				t.Fatal(err)
 			}
 			// Compare has given the same, read once.
-			again, err := versionsOf(transform.Without(table, func(yield func(arrow.Record, error) bool) {
+			again, err := versionsOf(Without(table, func(yield func(arrow.Record, error) bool) {
 				for _, b := range unreplaced[p] {
 					if !yield(b, nil) {
 						return
@@ -366,7 +372,7 @@ func TestMergingIsReplacingByID(t *testing.T) {
 
 func TestWithoutProspect(t *testing.T) {
 	for prospect, want := range map[string]string{"early": "x1 y1", "late": "a1 b1", "nobody": "a1 x1 b1 y1"} {
-		got, err := versionsOf(transform.WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
+		got, err := versionsOf(WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("without %s, left are %q, %v", prospect, got, err)
 		}
@@ -376,7 +382,7 @@ func TestWithoutProspect(t *testing.T) {
 // Compare counts by event type what was published, and what each side has in its
 // columns.
 func TestCompareCountsTypes(t *testing.T) {
-	absent := func(prospect string) transform.Absence { return transform.Absence{Complete: prospect == "early"} }
+	absent := func(prospect string) Absence { return Absence{Complete: prospect == "early"} }
 	byDay, err := schemas.KnockEvents().PartitionedBy("event_date")
 	if err != nil {
 		t.Fatal(err)
@@ -389,8 +395,8 @@ func TestCompareCountsTypes(t *testing.T) {
 		"the columns have the type": {byDay, "SMS_MESSAGE"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shaped := func(texts ...string) transform.Rows { return ofType("SMS_MESSAGE", test.table, streamOf(texts...)) }
-			d, err := transform.Compare(test.table, shaped("a1 d"), shaped("a1 b1", "c1 x1"), absent, nil)
+			shaped := func(texts ...string) records.Rows { return ofType("SMS_MESSAGE", test.table, streamOf(texts...)) }
+			d, err := Compare(test.table, shaped("a1 d"), shaped("a1 b1", "c1 x1"), absent, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -401,7 +407,7 @@ func TestCompareCountsTypes(t *testing.T) {
 			if got.Returned.Rows != 1 || got.Absent != 2 || got.Incoming.Rows != 2 {
 				t.Errorf("the counts are %+v", got)
 			}
-			filled, err := transform.Fill(test.table, shaped("a1 d"))
+			filled, err := Fill(test.table, shaped("a1 d"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -418,7 +424,7 @@ func TestCompareCountsTypes(t *testing.T) {
 
 // ofType gives rows of the built-in table the columns of another one, in which every
 // event has that type.
-func ofType(eventType string, table schemas.Table, rows transform.Rows) transform.Rows {
+func ofType(eventType string, table schemas.Table, rows records.Rows) records.Rows {
 	from := schemas.KnockEvents().Columns
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {

@@ -1,0 +1,136 @@
+package reconcile
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"prospector/jobs/state"
+	"prospector/schemas/records"
+	"prospector/sink/stage"
+)
+
+// comparePartitions compares the new rows of every partition with its published
+// ones. A partition without new rows, or with the same ones as the last time, is
+// compared only if an event that is new in another partition may have left it, if
+// its rows may leave the table, or after an interrupted apply.
+func (r *reconciler) comparePartitions(ctx context.Context) error {
+	var fresh, idle []*partitionDiff
+	for _, p := range r.partitions {
+		switch {
+		case p.staged.Rows > 0 && !p.hasSameSubset():
+			fresh = append(fresh, p)
+		case !p.otherKeys:
+			idle = append(idle, p)
+		}
+	}
+	if err := r.compareEach(ctx, fresh); err != nil || len(idle) == 0 {
+		return err
+	}
+	if wasInterrupted(r.partitions) || r.Table.DeleteMissing {
+		return r.compareEach(ctx, idle)
+	}
+	days, err := r.addedDays(fresh)
+	if err != nil {
+		return err
+	}
+	var affected, unaffected []*partitionDiff
+	for _, p := range idle {
+		p.diff.Unchanged = p.staged.Rows // unless it is compared
+		if mayHoldDay(p.prior.Days, days) {
+			affected = append(affected, p)
+		} else {
+			unaffected = append(unaffected, p)
+		}
+	}
+	if err := r.compareEach(ctx, affected); err != nil {
+		return err
+	}
+	return r.compareEach(ctx, r.findSuspects(unaffected))
+}
+
+// addedDays returns the identity days of the rows that are new in their partition,
+// ascending.
+func (r *reconciler) addedDays(partitions []*partitionDiff) ([]int32, error) {
+	added := make(Days)
+	for _, p := range partitions {
+		days := p.diff.AddedDays
+		if p.sink == "" { // all rows are new
+			var err error
+			if days, err = CollectDays(r.Table.Schema, r.newRows(p)); err != nil {
+				return nil, err
+			}
+		}
+		maps.Copy(added, days)
+	}
+	return slices.Sorted(maps.Keys(added)), nil
+}
+
+// mayHoldDay reports whether a range holds any of the days, which are ascending. An
+// unknown range may hold every day.
+func mayHoldDay(r *state.Days, days []int32) bool {
+	if r == nil {
+		return len(days) > 0
+	}
+	i, _ := slices.BinarySearch(days, r.First)
+	return i < len(days) && days[i] <= r.Last
+}
+
+func (r *reconciler) compareEach(ctx context.Context, partitions []*partitionDiff) error {
+	return eachPartition(ctx, r.Memory.Width(), partitions, r.compare)
+}
+
+func (r *reconciler) compare(ctx context.Context, p *partitionDiff) error {
+	switch {
+	case p.sink == "":
+		p.diff.Added = p.staged.Rows
+		return nil
+	case p.staged.Content == p.prior.Content && p.staged.Rows == p.prior.Rows:
+		p.diff.Unchanged = p.staged.Rows
+		return nil
+	}
+	var keep func(arrow.Record) error
+	// A partition without new rows is rarely rewritten, and the rows of a former
+	// schema are in a stage already.
+	if p.staged.Rows > 0 && p.from == nil {
+		p.allKept = true
+		keep = func(rows arrow.Record) error { return r.keep(p, rows) }
+	}
+	var err error
+	if p.diff, err = Compare(r.Table.Schema, r.newRows(p), r.publishedRows(ctx, p), r.absence, keep); err != nil {
+		return err
+	}
+	p.compared = true
+	r.counts.add(p)
+	return nil
+}
+
+// keep puts published rows into Stages.Kept, until it is full.
+func (r *reconciler) keep(p *partitionDiff, rows arrow.Record) error {
+	if p.allKept = p.allKept && !r.Stages.Kept.Full(); !p.allKept {
+		return nil
+	}
+	rows, err := stage.ReshapeBatch(rows, r.Table.Schema, p.staged.Partition, r.Table.Schema)
+	if err != nil {
+		return err
+	}
+	return r.Stages.Kept.Add(rows)
+}
+
+// absence describes a prospect that has a published row without a new one.
+func (r *reconciler) absence(prospect string) Absence {
+	complete := r.Read.Prospects.ReadCompletely(prospect)
+	return Absence{Complete: complete, Leaves: complete && r.Table.DeleteMissing && r.Read.Prospects.RowLeaves(prospect)}
+}
+
+// newRows are the new rows of a partition, and publishedRows its published ones.
+func (r *reconciler) newRows(p *partitionDiff) records.Rows { return r.Stages.New.Rows(p.path) }
+
+func (r *reconciler) publishedRows(ctx context.Context, p *partitionDiff) records.Rows {
+	if p.from != nil {
+		return p.from.Rows(p.path)
+	}
+	return r.Published.Rows(ctx, p.sink, p.prior.Files, r.Table.Schema)
+}

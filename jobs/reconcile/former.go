@@ -1,0 +1,161 @@
+package reconcile
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"prospector/internal/parallel"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink"
+	"prospector/sink/stage"
+	"prospector/transform"
+)
+
+// Readers see one schema: every file has the declared columns. So the files of a
+// table whose schema has changed are rewritten. Their rows are read into a stage that
+// has the new schema, and from there on they are what published rows always are: new
+// rows replace them or are added to them.
+//
+// A file with the new schema takes the place of the old one, and the state records
+// the schema of each partition. If the partition keys change, the new file has
+// another place. Then all new files are published before any old one is deleted, so
+// that an apply that is killed in between has lost nothing. Until then, the state
+// calls the table the old one.
+
+// Former describes a table whose schema has changed.
+type Former struct {
+	Table     Table
+	Published Published
+	// Schema is the schema before the change, and Schemas returns the schema with a
+	// fingerprint: an interrupted apply may have left files with another one.
+	Schema  schemas.Table
+	Schemas func(fingerprint string) (schemas.Table, error)
+	Memory  Memory
+	Dir     string
+}
+
+// IsOutdated reports whether a sink has a readable file whose schema has another
+// fingerprint.
+func IsOutdated(found *plan.Refreshed, fingerprint string) bool {
+	for _, path := range plan.Partitions(map[string]*plan.Refreshed{"": found}) {
+		if p := found.Intact(path); len(p.Files) > 0 && p.SchemaFingerprint != fingerprint {
+			return true
+		}
+	}
+	return false
+}
+
+// Stage reads the published rows into a stage that has the new schema. It returns
+// how many files and rows it has read.
+func (f Former) Stage(ctx context.Context) (rows *stage.Stage, files, count int64, err error) {
+	r := formerReader{Former: f, stage: stage.New(f.Table.Schema, f.Dir, f.Memory.formerRows()), seen: make(IDs)}
+	paths := r.listPaths()
+	for _, path := range paths {
+		_, p, _ := f.Published.Find(path)
+		files += int64(len(p.Files))
+	}
+	if err := r.readAll(ctx, paths); err != nil {
+		_ = r.stage.Close() // the first error counts
+		return nil, 0, 0, err
+	}
+	return r.stage, files, r.stage.Facts().Rows, nil
+}
+
+// formerReader reads the rows of a former schema.
+type formerReader struct {
+	Former
+	stage *stage.Stage
+	// interrupted says that an interrupted apply may have left a row in two
+	// partitions, and was about to remove it from one of them. Such partitions come
+	// last, and only their rows that are not in seen are staged.
+	interrupted bool
+	seen        IDs
+}
+
+// listPaths lists the partitions in the order in which they are read. Those that an
+// interrupted apply was about to change come last. The partitions with other keys,
+// which an interrupted rewrite has made, come after them: the former partitions have
+// most of their rows, too.
+func (r *formerReader) listPaths() []string {
+	var finished, unfinished, rewritten []string
+	for _, path := range plan.Partitions(r.Published.Prior) {
+		from, _, ok := r.Published.Find(path)
+		if !ok {
+			continue
+		}
+		_, interrupted := r.Published.Prior[from].Unfinished[path]
+		_, err := sink.ParsePartition(r.Schema, path)
+		switch {
+		case err != nil:
+			rewritten = append(rewritten, path)
+		case interrupted:
+			unfinished = append(unfinished, path)
+		default:
+			finished = append(finished, path)
+		}
+	}
+	r.interrupted = len(unfinished)+len(rewritten) > 0
+	return slices.Concat(finished, unfinished, rewritten)
+}
+
+func (r *formerReader) readAll(ctx context.Context, paths []string) error {
+	if !r.interrupted {
+		return parallel.Each(ctx, r.Memory.Width(), paths, r.read)
+	}
+	for _, path := range paths {
+		if err := r.read(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *formerReader) read(ctx context.Context, path string) error {
+	from, published, _ := r.Published.Find(path)
+	table, err := r.Schemas(published.SchemaFingerprint)
+	if err != nil {
+		return err
+	}
+	partition, err := sink.ParsePartition(table, path)
+	if err != nil {
+		return err
+	}
+	rows := r.Published.Rows(ctx, from, published.Files, table)
+	if r.interrupted {
+		if rows, err = r.withoutSeen(table, rows); err != nil {
+			return err
+		}
+	}
+	for batch, err := range conform(rows, table, partition, r.Table.Schema) {
+		if err == nil {
+			err = r.stage.Add(batch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutSeen leaves out the rows that earlier partitions have, and adds the others
+// to them.
+func (r *formerReader) withoutSeen(table schemas.Table, rows records.Rows) (records.Rows, error) {
+	ids, err := CollectIDs(table, rows)
+	if err != nil {
+		return nil, err
+	}
+	rest := Without(table, rows, maps.Clone(r.seen))
+	maps.Copy(r.seen, ids)
+	return rest, nil
+}
+
+// conform gives the rows of a published file the columns of another schema.
+func conform(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
+	if len(schemas.Diff(from, to)) == 0 {
+		return stage.Reshape(rows, from, partition, to)
+	}
+	return transform.Conform(stage.Reshape(rows, from, partition, from), from, to)
+}

@@ -1,0 +1,88 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"prospector/jobs/plan"
+	"prospector/schemas/records"
+	"prospector/sink/stage"
+)
+
+// buildOutcomes builds the outcomes of partitions, in their order. A rejected file
+// concerns its partition alone, unless the schema has changed: then all partitions
+// change together.
+func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionDiff) error {
+	steps := plan.Steps(r.links)
+	outcomes := make([]plan.Outcome, len(partitions))
+	numbers := make(map[*partitionDiff]int, len(partitions))
+	for i, p := range partitions {
+		numbers[p] = i
+	}
+	r.result.Outcomes = outcomes
+	return eachPartition(ctx, r.Memory.Width(), partitions, func(ctx context.Context, p *partitionDiff) (err error) {
+		o := &outcomes[numbers[p]]
+		*o = plan.Outcome{
+			Partition: p.path, Rows: p.rows(), Content: p.prior.Content, SchemaFingerprint: r.fingerprint,
+			Replace: r.Replace.Has(p.path), Step: steps[p.path], SourceSubset: p.sourceSubset(p.prior.Content),
+		}
+		err = r.buildFiles(ctx, p, o, numbers[p])
+		switch {
+		case !errors.As(err, &p.rejection):
+			return err
+		case r.Stages.Former != nil:
+			return p.rejection.Diagnose(r.Table.Job, p.path, "Nothing was published, since a table is rewritten as a whole.")
+		}
+		return nil
+	})
+}
+
+// buildFiles builds the files of a partition if any sink needs them, and adds them
+// to its outcome.
+func (r *reconciler) buildFiles(ctx context.Context, p *partitionDiff, o *plan.Outcome, number int) error {
+	unchanged := o.Rows.Added+o.Rows.Changed+o.Rows.Removed == 0
+	if o.Rows.After == 0 || unchanged && !o.Replace && !r.anySinkNeeds(*o) {
+		return nil
+	}
+	rows, err := r.mergedRows(ctx, p)
+	if err != nil {
+		return err
+	}
+	stem := filepath.Join(r.Dir, fmt.Sprintf("%05d", number))
+	built, err := r.Files.Build(ctx, stem, p.path, r.Table.Schema, r.Table.Files, rows)
+	if err == nil && (built.Rows != o.Rows.After || unchanged && built.Content != p.prior.Content) {
+		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published, and this is a bug in prospector: please report it", o.Rows.After, built.Rows)
+	}
+	if err != nil {
+		return fmt.Errorf("%s, partition %s: %w", r.Table.Job, p.path, err)
+	}
+	o.Content, o.Staged, o.SourceSubset = built.Content, built.Staged(r.fingerprint), p.sourceSubset(built.Content)
+	return nil
+}
+
+func (r *reconciler) anySinkNeeds(o plan.Outcome) bool {
+	return slices.ContainsFunc(r.Published.Sinks, func(sink string) bool { return plan.Needs(&r.Published.Prior[sink].Sink, o) })
+}
+
+// mergedRows are the rows that a partition will have: the new ones, and the
+// published ones that stay.
+func (r *reconciler) mergedRows(ctx context.Context, p *partitionDiff) (records.Rows, error) {
+	rows := r.newRows(p)
+	if p.sink == "" {
+		return rows, nil
+	}
+	kept, err := r.keptRows(ctx, p)
+	return stage.Merge(r.Table.Schema, rows, kept), err
+}
+
+// keptRows are the published rows of a partition that stay.
+func (r *reconciler) keptRows(ctx context.Context, p *partitionDiff) (records.Rows, error) {
+	if p.allKept {
+		return Without(r.Table.Schema, r.Stages.Kept.Rows(p.path), p.removed), nil
+	}
+	replaced, err := CollectIDs(r.Table.Schema, r.newRows(p))
+	return Without(r.Table.Schema, r.publishedRows(ctx, p), replaced, p.removed), err
+}

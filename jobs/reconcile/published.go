@@ -1,0 +1,75 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas"
+	"prospector/schemas/records"
+	"prospector/sink/parquetfile"
+	"prospector/sink/store"
+)
+
+// Published gives access to the published files of a table.
+type Published struct {
+	// Sinks are the addresses of the table's sinks, in the order of the job.
+	Sinks []string
+	// Prior is what each sink holds, and Stores are the sinks' stores, by address.
+	Prior  map[string]*plan.Refreshed
+	Stores map[string]store.Store
+	// Dir is where copies of remote files go while they are read.
+	Dir string
+}
+
+// Find returns the published partition with that path, and the sink to read it from.
+// See plan.Published.
+func (p Published) Find(path string) (sink string, found state.Partition, ok bool) {
+	return plan.Published(p.Sinks, p.Prior, path)
+}
+
+// Rows returns the rows of files in a sink, one file after the other. It opens each
+// file when its rows are needed.
+func (p Published) Rows(ctx context.Context, sink string, files []state.File, table schemas.Table) records.Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		for _, f := range files {
+			if !p.readFile(ctx, p.Stores[sink], f, table, yield) {
+				return
+			}
+		}
+	}
+}
+
+// readFile passes the rows of a file to yield. It returns false if yield or an error
+// ended the stream.
+func (p Published) readFile(ctx context.Context, from store.Store, f state.File, table schemas.Table, yield func(arrow.Record, error) bool) bool {
+	r, err := store.OpenFile(ctx, from, f.Stored(), p.Dir)
+	if err != nil {
+		yield(nil, fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err))
+		return false
+	}
+	defer r.Close()
+	for batch, err := range parquetfile.Read(ctx, r, f.Size, table) {
+		if err != nil {
+			err = fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
+		}
+		if !yield(batch, err) || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// PublishedSchema returns the schema of published files.
+func PublishedSchema(block jobs.Block, owned *state.Job, fingerprint string) (schemas.Table, error) {
+	if t, ok := owned.Schemas[fingerprint]; ok {
+		return t, nil
+	}
+	return schemas.Table{}, block.Diagnose("table", "The columns of the published table are not known",
+		fmt.Sprintf("The state names the schema %s of the table, but does not describe it, so its files cannot be read. Let the job write a table of another name, or start over:\n\n    prospector destroy -target=%s",
+			fingerprint, block.Address))
+}

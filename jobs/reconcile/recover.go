@@ -1,0 +1,224 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"prospector/jobs/plan"
+	"prospector/jobs/state"
+	"prospector/schemas/records"
+	"prospector/sink"
+	"prospector/sink/stage"
+	"prospector/sink/store"
+	"prospector/sink/verify"
+	"prospector/transform"
+)
+
+// Damaged describes a table that may have damaged files.
+type Damaged struct {
+	Table     Table
+	Published Published
+	Memory    Memory
+	Dir       string
+}
+
+// Recovered describes what could be read of a damaged file.
+type Recovered struct {
+	Sink, Key string
+	Rows      int64
+	Proven    bool // the rows are those that were written
+}
+
+// Recover stages what can be read of the partitions with damaged files that no sink
+// has intact: the rows of intact files, and the coherent rows of damaged ones. The
+// stage is nil if there are no such partitions.
+func (d Damaged) Recover(ctx context.Context) (rows *stage.Stage, files []Recovered, err error) {
+	r := recovery{Damaged: d, fingerprint: d.Table.Schema.Fingerprint()}
+	for _, path := range plan.Partitions(d.Published.Prior) {
+		partition, err := sink.ParsePartition(d.Table.Schema, path)
+		damaged := r.damagedFiles(path)
+		if err != nil || len(damaged) == 0 {
+			continue
+		}
+		if r.stage == nil {
+			r.stage = stage.New(d.Table.Schema, d.Dir, d.Memory.recoveredRows())
+		}
+		if err := r.recoverPartition(ctx, partition, damaged); err != nil {
+			_ = r.stage.Close() // the first error counts
+			return nil, nil, err
+		}
+	}
+	return r.stage, r.files, nil
+}
+
+// recovery stages the rows of damaged partitions.
+type recovery struct {
+	Damaged
+	fingerprint string
+	stage       *stage.Stage
+	files       []Recovered
+}
+
+// damagedFile is a damaged file as the state describes it.
+type damagedFile struct {
+	sink string
+	state.File
+	rows    verify.Salvaged
+	proven  bool               // rows are those that were written
+	flipped *store.FlippedByte // what to undo before reading them, or nil
+}
+
+// damagedFiles returns the damaged files of a partition that no sink has intact.
+func (r *recovery) damagedFiles(path string) (files []damagedFile) {
+	for _, address := range r.Published.Sinks {
+		found := r.Published.Prior[address]
+		if _, intact := found.Partitions[path]; intact {
+			return nil
+		}
+		broken := found.Broken[path]
+		for _, f := range broken.Files {
+			if found.Damaged[f.Key] != "" && broken.SchemaFingerprint == r.fingerprint {
+				files = append(files, damagedFile{sink: address, File: f})
+			}
+		}
+	}
+	return files
+}
+
+// recoverPartition stages each readable row of a partition once: from an intact file
+// if there is one that has it, else from a file whose rows are proven, else from
+// another one.
+func (r *recovery) recoverPartition(ctx context.Context, partition sink.Partition, files []damagedFile) error {
+	seen := make(IDs)
+	from, intact, ok := r.Published.Find(partition.Path)
+	if ok {
+		rows := r.Published.Rows(ctx, from, intact.Files, r.Table.Schema)
+		if _, err := r.add(partition, rows, true, seen); err != nil {
+			return err
+		}
+	}
+	var proven, unproven []damagedFile
+	for _, f := range files {
+		if err := r.check(ctx, &f); err != nil {
+			return err
+		}
+		switch {
+		case f.rows.Rows == 0:
+		case f.proven:
+			proven = append(proven, f)
+		default:
+			unproven = append(unproven, f)
+		}
+	}
+	for _, f := range slices.Concat(proven, unproven) {
+		if err := r.recoverFile(ctx, partition, f, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check finds the readable rows of a file. If they are not those that were written,
+// it looks for a change of one byte that explains the checksum of the file.
+func (r *recovery) check(ctx context.Context, f *damagedFile) error {
+	return r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) (err error) {
+		salvage := func(file io.ReaderAt) (rows verify.Salvaged, proven bool, err error) {
+			rows, err = verify.Salvage(ctx, file, now.Size, r.Table.Schema, f.Rows)
+			return rows, err == nil && rows.Rows == f.Rows && rows.Content == f.Content, err
+		}
+		f.rows, f.proven, err = salvage(file)
+		if err != nil || f.proven || now.Size != f.Size {
+			return err
+		}
+		for flipped := range store.FlippedBytes(now.Size, f.CRC32C, now.CRC32C) {
+			rows, proven, err := salvage(flipped.Undo(file))
+			if err != nil {
+				return err
+			}
+			if proven {
+				f.rows, f.proven, f.flipped = rows, true, &flipped
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+// recoverFile stages the readable rows of a file: all if they are proven, else the
+// coherent ones.
+func (r *recovery) recoverFile(ctx context.Context, partition sink.Partition, f damagedFile, seen IDs) error {
+	var rows int64
+	err := r.withFile(ctx, f, func(file io.ReaderAt, _ store.Object) (err error) {
+		rows, err = r.add(partition, records.Batches(r.Table.Schema.Columns, f.rows.Read(ctx, file)), f.proven, seen)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.files = append(r.files, Recovered{Sink: f.sink, Key: f.Key, Rows: rows, Proven: f.proven})
+	return context.Cause(ctx)
+}
+
+// withFile calls use with the damaged file as it is now. It does nothing if the file
+// no longer exists.
+func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.ReaderAt, store.Object) error) error {
+	from := r.Published.Stores[f.sink]
+	now, err := from.Stat(ctx, f.Key)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	var file store.File
+	if err == nil {
+		file, err = store.OpenFile(ctx, from, now, r.Published.Dir)
+	}
+	if err == nil {
+		defer file.Close()
+		if f.flipped == nil {
+			err = use(file, now)
+		} else {
+			err = use(f.flipped.Undo(file), now)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("recovering rows of %s: %w", from.URI(f.Key), err)
+	}
+	return nil
+}
+
+// add stages the rows of a partition that are not in seen, and adds them to it. It
+// leaves out incoherent rows unless all are proven. It returns the number of rows,
+// including those in seen.
+func (r *recovery) add(partition sink.Partition, rows records.Rows, proven bool, seen IDs) (count int64, err error) {
+	table := r.Table.Schema
+	added := make(IDs)
+	rows = stage.Reshape(rows, table, partition, table)
+	if !proven {
+		isCoherent := transform.Coherent(table, partition.HoldsDay)
+		rows = dropRows(rows, func(batch arrow.Record) func(int) bool {
+			return func(row int) bool { return !isCoherent(batch, row) }
+		})
+	}
+	for batch, err := range rows {
+		if err != nil {
+			return count, err
+		}
+		count += batch.NumRows()
+		ids := rowIDs(table, batch)
+		for rest := range slicesWithout(batch, func(row int) bool { _, twice := seen[ids[row]]; return twice }) {
+			if err := r.stage.Add(rest); err != nil {
+				return count, err
+			}
+		}
+		for _, id := range ids {
+			added[id] = struct{}{}
+		}
+	}
+	maps.Copy(seen, added)
+	return count, nil
+}

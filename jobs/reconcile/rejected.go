@@ -1,0 +1,174 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"prospector/internal/nolink"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/sink"
+	"prospector/sink/verify"
+)
+
+// Rejection is the error of a staged file in which the second reader does not find
+// what was written.
+type Rejection struct {
+	file  sink.File
+	kept  string // path of the file now, "" if it was not kept
+	cause error
+}
+
+func (r *Rejection) Error() string {
+	return "the second reader rejects the staged file, so it was not published: " + r.cause.Error()
+}
+
+func (r *Rejection) Unwrap() error { return r.cause }
+
+// RejectedFiles keeps the files that the second reader rejects, so that the user can
+// examine them. The first rejection of a run removes the files of earlier runs.
+type RejectedFiles struct {
+	data    *nolink.Dir
+	dataDir string // path of data
+	staged  string // the directory of staged files, relative to data
+	name    string // the directory of rejected files, relative to data
+
+	mu    sync.Mutex
+	count int
+}
+
+// NewRejectedFiles returns an empty RejectedFiles. Files are moved from the directory
+// staged to the directory name, both relative to data, whose path is dataDir.
+func NewRejectedFiles(data *nolink.Dir, dataDir, staged, name string) *RejectedFiles {
+	return &RejectedFiles{data: data, dataDir: dataDir, staged: staged, name: name}
+}
+
+// maxKept is how many rejected files of a run are kept.
+const maxKept = 10
+
+// reject keeps a file and returns a Rejection. An error that says nothing about the
+// file is returned unchanged.
+func (r *RejectedFiles) reject(file sink.File, cause error) error {
+	var mismatch *verify.Mismatch
+	if !errors.As(cause, &mismatch) && !errors.Is(cause, verify.ErrUnreadable) {
+		return cause
+	}
+	rejection := &Rejection{file: file, cause: cause}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count == 0 { // those of earlier runs
+		if err := r.data.RemoveAll(r.name); err != nil {
+			return errors.Join(rejection, err)
+		}
+	}
+	if r.count++; r.count > maxKept {
+		return rejection
+	}
+	var err error
+	if rejection.kept, err = r.keep(file); err != nil {
+		return errors.Join(rejection, fmt.Errorf("keeping the rejected file: %w", err))
+	}
+	return rejection
+}
+
+// keep moves a file out of the directory of staged files, and returns its new path.
+// Its path in that directory names the job and the number of the partition, and so
+// does its new name.
+func (r *RejectedFiles) keep(file sink.File) (string, error) {
+	rel, err := filepath.Rel(r.dataDir, file.Path)
+	if err != nil {
+		return "", err
+	}
+	rel = filepath.ToSlash(rel)
+	from, err := r.data.Open(path.Dir(rel))
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	to, err := r.data.Make(r.name, true)
+	if err != nil {
+		return "", err
+	}
+	defer to.Close()
+	name := strings.ReplaceAll(strings.TrimPrefix(rel, r.staged+"/"), "/", "-")
+	if err := from.Rename(path.Base(rel), to, name); err != nil {
+		return "", err
+	}
+	return filepath.Join(r.dataDir, r.name, name), nil
+}
+
+// Diagnose reports a rejected file of a partition, and its consequence.
+func (r *Rejection) Diagnose(job, partition, consequence string) jobs.Diagnostic {
+	kept := r.kept
+	if kept == "" {
+		kept = fmt.Sprintf("not kept; only the first %d rejected files are", maxKept)
+	}
+	var findings []string
+	var mismatch *verify.Mismatch
+	if errors.As(r.cause, &mismatch) {
+		for _, f := range mismatch.Findings {
+			findings = append(findings, "  "+f.String())
+		}
+	} else {
+		findings = []string{"  " + r.cause.Error()}
+	}
+	return jobs.Diagnostic{
+		Severity: jobs.Error, Address: partitionAddress(job, partition), Summary: "The second reader rejects a staged file",
+		Detail: fmt.Sprintf(`A second reader, which shares no code with the writer, reads every file before it is published. It does not find in this file what was written:
+
+%s
+
+  file: %s
+  size: %d bytes, CRC32C %08x, %d rows
+  writer: %s
+
+%s
+
+This is a bug in prospector, or the memory or the disk of this machine is damaged. Report it with the text above. Do not send the file: it holds events.`,
+			strings.Join(findings, "\n"), kept, r.file.Size, r.file.CRC32C, r.file.Summary.Rows, jobs.CreatedBy(), consequence),
+	}
+}
+
+func partitionAddress(job, partition string) string {
+	a, err := jobs.ParseAddress(job)
+	if err != nil {
+		return job
+	}
+	return a.WithPartition(partition).String()
+}
+
+// withhold removes the partitions with a rejected file from the result, and the
+// partitions that events have moved to or from. They change together, so that no
+// event is lost or duplicated. All of them stay as they are.
+func (r *reconciler) withhold(partitions []*partitionDiff) {
+	withheld := make(map[string]bool)
+	for _, p := range partitions {
+		if p.rejection != nil {
+			withheld[p.path] = true
+			r.result.Rejected = append(r.result.Rejected, plan.Rejected{Partition: p.path, Problem: p.rejection.Diagnose(r.Table.Job, p.path,
+				"The partition stays as it is. The other partitions are not affected, and the next run tries this one again.")})
+		}
+	}
+	for added := len(withheld) > 0; added; {
+		added = false
+		for l := range r.links {
+			if withheld[l.From] != withheld[l.To] {
+				withheld[l.From], withheld[l.To], added = true, true, true
+			}
+		}
+	}
+	for _, p := range partitions {
+		if p.withheld = withheld[p.path]; p.withheld && p.rejection == nil {
+			r.result.Rejected = append(r.result.Rejected, plan.Rejected{Partition: p.path, Problem: jobs.Diagnostic{
+				Severity: jobs.Error, Address: partitionAddress(r.Table.Job, p.path), Summary: "A partition depends on a rejected file",
+				Detail: "Events have moved between this partition and one whose file the second reader rejects. Both stay as they are, so that no event is lost or duplicated.",
+			}})
+		}
+	}
+	r.result.Outcomes = slices.DeleteFunc(r.result.Outcomes, func(o plan.Outcome) bool { return withheld[o.Partition] })
+}

@@ -1,0 +1,150 @@
+package reconcile
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"prospector/jobs/plan"
+	"prospector/schemas"
+	"prospector/schemas/records"
+)
+
+// sample has some events that vanished, and new events that may have replaced them:
+// those of the same prospects, or of the same moments.
+type sample struct {
+	*reconciler
+	sampled map[string]bool // event types
+	moved   IDs             // rows that are in another partition now
+
+	prospects map[string]map[string]bool // by type
+	moments   map[moment]bool
+	vanished  map[string][]plan.Trace // by type
+	fresh     []plan.Trace
+}
+
+// moment is the time of an event of a type.
+type moment struct {
+	eventType string
+	created   int64
+}
+
+// A sample has at most so many prospects and vanished events of a type.
+const (
+	sampledProspects = 100
+	sampledEvents    = 20_000
+)
+
+func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sample, error) {
+	s := &sample{
+		reconciler: r, sampled: types, moved: make(IDs), prospects: make(map[string]map[string]bool),
+		moments: make(map[moment]bool), vanished: make(map[string][]plan.Trace),
+	}
+	for _, p := range r.partitions {
+		maps.Copy(s.moved, p.removed)
+	}
+	for _, p := range r.partitions {
+		if p.absent > 0 && (!r.counts.keyed || types[p.eventType]) {
+			if err := s.eachRow(p, r.publishedRows(ctx, p), r.newRows(p), s.addVanished); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, p := range r.partitions {
+		if p.diff.Added > 0 {
+			if err := s.eachRow(p, r.newRows(p), r.publishedRows(ctx, p), s.addFresh); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// eachRow visits the rows of a partition that are in one place and not in another
+// one, and have not moved.
+func (s *sample) eachRow(p *partitionDiff, in, notIn records.Rows, visit func(plan.Trace)) error {
+	if p.otherKeys {
+		return nil
+	}
+	others := make(IDs)
+	if p.sink != "" {
+		var err error
+		if others, err = CollectIDs(s.Table.Schema, notIn); err != nil {
+			return err
+		}
+	}
+	for batch, err := range Without(s.Table.Schema, in, others, s.moved) {
+		if err != nil {
+			return err
+		}
+		for t := range traces(s.Table.Schema, p.eventType, batch) {
+			t.Prospect, t.Type = strings.Clone(t.Prospect), strings.Clone(t.Type)
+			visit(t)
+		}
+	}
+	return nil
+}
+
+func (s *sample) addVanished(t plan.Trace) {
+	if s.prospects[t.Type] == nil {
+		s.prospects[t.Type] = make(map[string]bool)
+	}
+	of := s.prospects[t.Type]
+	if !s.sampled[t.Type] || !s.Read.Prospects.ReadCompletely(t.Prospect) ||
+		len(s.vanished[t.Type]) >= sampledEvents || !of[t.Prospect] && len(of) >= sampledProspects {
+		return
+	}
+	of[t.Prospect] = true
+	s.moments[moment{t.Type, t.Created}] = true
+	s.vanished[t.Type] = append(s.vanished[t.Type], t)
+}
+
+func (s *sample) addFresh(t plan.Trace) {
+	sampled := s.moments[moment{t.Type, t.Created}]
+	for _, of := range s.prospects {
+		sampled = sampled || of[t.Prospect]
+	}
+	if sampled && len(s.fresh) < 10*sampledEvents {
+		s.fresh = append(s.fresh, t)
+	}
+}
+
+// explain finds what replaced the vanished events of some types.
+func (s *sample) explain(e *plan.TypeEvidence, c *typeCount, types ...string) {
+	var vanished []plan.Trace
+	for _, t := range types {
+		vanished = append(vanished, s.vanished[t]...)
+	}
+	e.Replaced = plan.Explain(vanished, s.fresh, 1-float64(e.Vanished)/float64(c.absent))
+}
+
+// traces returns what the identity of each row of a batch is made from. eventType is
+// the type of the rows if they have no column of it. The texts point into the batch.
+func traces(table schemas.Table, eventType string, batch arrow.Record) iter.Seq[plan.Trace] {
+	roles := table.Roles()
+	at := func(name string) int { return schemas.IndexOf(table.Columns, name) }
+	prospects, happened := batch.Column(at(roles.Entity)).(*array.String), batch.Column(at(roles.Time)).(*array.Timestamp)
+	created := happened
+	if roles.Created != "" {
+		created = batch.Column(at(roles.Created)).(*array.Timestamp)
+	}
+	typeOf := func(int) string { return eventType }
+	if i := at(roles.Type); i >= 0 {
+		typeOf = batch.Column(i).(*array.String).Value
+	}
+	return func(yield func(plan.Trace) bool) {
+		for row := range int(batch.NumRows()) {
+			t := plan.Trace{Prospect: prospects.Value(row), Type: typeOf(row), Created: int64(created.Value(row)), NoCreated: created.IsNull(row)}
+			if t.NoCreated {
+				t.Created = int64(happened.Value(row))
+			}
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
