@@ -17,9 +17,10 @@ import (
 	"prospector/sink/store"
 )
 
-// Observer sees the changes of partitions as they happen. Its methods may be called
-// concurrently.
+// Observer follows the progress of an apply. Its methods may be called concurrently.
 type Observer interface {
+	// ApplyStarted is called before each change of a partition, and ApplyDone after
+	// it, unless it fails.
 	ApplyStarted(job string, change plan.Change)
 	ApplyDone(job string, change plan.Change, took time.Duration)
 }

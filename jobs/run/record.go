@@ -10,8 +10,8 @@ import (
 	"prospector/jobs/state"
 )
 
-// Record writes into the ledger what became of an apply: of a plan, or of none
-// when the run ended before there was one, and the error that it ended with.
+// Record appends a run to the ledger. The plan is nil if the run ended before it had
+// one, and ended is the error with which the run ended, or nil.
 func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, ended error) error {
 	r := ledger.Record{
 		ID: s.info.ID, Operation: operation, Who: s.info.Who, Version: jobs.Version,
@@ -31,7 +31,7 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 	if p != nil {
 		for i := range p.Jobs {
 			of := recordOf(&p.Jobs[i])
-			if ended != nil { // what was planned is not what was done
+			if ended != nil { // not everything that was planned is done
 				of.Summary = ledger.Summary(s.done[of.Address])
 			}
 			r.Jobs = append(r.Jobs, of)

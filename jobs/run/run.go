@@ -27,6 +27,7 @@ import (
 	"prospector/internal/nolink"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/publish"
 	"prospector/jobs/read"
 	"prospector/jobs/reconcile"
 	"prospector/jobs/state"
@@ -66,9 +67,7 @@ type Observer interface {
 	read.Observer
 	// Staged: the job is read to its end, and its files are ready.
 	Staged(job string)
-	// ApplyStarted and ApplyDone surround each change that Apply makes.
-	ApplyStarted(job string, change plan.Change)
-	ApplyDone(job string, change plan.Change, took time.Duration)
+	publish.Observer
 }
 
 // Options are what a session needs from the outside.

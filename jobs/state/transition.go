@@ -35,16 +35,16 @@ import (
 //
 // Files that no partition needs are in Obsolete until they are deleted.
 //
-// A run that is killed loses the transitions since the last save, and nothing
-// else. The saved state names every object that the run may have written or
-// deleted, with the checksum that tells a new object from a former one. So the
-// next refresh knows for each partition whether the change has happened, and takes
-// no object of an interrupted apply for the work of another program. A partition
-// has all of its rows in files at every moment, because its former files are
-// deleted after all new ones exist.
+// A run that is killed loses only the transitions since the last save. The saved
+// state names every object that the run may have written or deleted, with its
+// checksum. So the next refresh finds out for each partition whether the change has
+// happened, and does not report the objects of an interrupted apply as drift. No row
+// is ever missing: former files are deleted after all new ones exist and, if rows
+// move between partitions, the plan orders the changes so that they are in the new
+// partition first.
 //
-// The transitions change values in memory: they do no I/O, and their callers
-// serialize access to a job.
+// The transitions change values in memory and do no I/O. Their callers serialize
+// access to a job.
 
 // Change is what an apply does to one partition in one sink.
 type Change struct {
