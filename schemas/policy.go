@@ -76,7 +76,7 @@ func (k Key) ID() string {
 const hidden = "(sensitive value)"
 
 // Format hides the key from fmt, whatever the verb.
-func (Key) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // LogValue hides the key from slog.
 func (Key) LogValue() slog.Value { return slog.StringValue(hidden) }

@@ -7,7 +7,6 @@ go 1.26.0
 tool (
 	github.com/fsouza/fake-gcs-server
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-	honnef.co/go/tools/cmd/staticcheck
 )
 
 require (

@@ -90,7 +90,7 @@ func serve(ctx context.Context, sim *knocksim.Simulator) (url string, stop func(
 	go func() { ended <- knocksim.Serve(ctx, "127.0.0.1:0", sim, func(url string) { started <- url }) }()
 	select {
 	case url = <-started:
-		return url, func() { cancel(); <-ended }, nil
+		return url, func() { cancel(); <-ended }, nil //nolint:errcheck // it was stopped on purpose
 	case err = <-ended:
 		cancel()
 		return "", nil, fmt.Errorf("starting the simulator: %w", err)

@@ -201,7 +201,7 @@ func (d *Dir) openFile(name string, flag int, mode uint32) (*os.File, error) {
 func (d *Dir) do(op, name string, call func(fd int) error) error {
 	err := unix.EINTR
 	for err == unix.EINTR {
-		err, _ = call(int(d.f.Fd())).(unix.Errno)
+		err, _ = call(int(d.f.Fd())).(unix.Errno) //nolint:errorlint // the kernel's error is not wrapped
 	}
 	defer runtime.KeepAlive(d.f)
 	if err == 0 {

@@ -42,7 +42,7 @@ func (s *Store) put(ctx context.Context, key string, content store.Content, cond
 	}
 	defer tmp.Close()
 	temporary := filepath.Base(f.Name())
-	defer tmp.Remove(temporary) // after a rename it is not there any more
+	defer func() { _ = tmp.Remove(temporary) }() // it is gone after a rename
 	info, err := s.fill(ctx, tmp, f, content)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return store.Object{}, err
