@@ -5,16 +5,16 @@ import (
 	"math"
 )
 
-// budget is what was promised, and what was measured.
+// budget is a promise, and what was measured.
 type budget struct {
 	What     string `json:"what"`
 	Wanted   string `json:"wanted"`
-	Measured string `json:"measured"` // or why it was not
+	Measured string `json:"measured"` // or why it was not measured
 	// Verdict is "met", "missed" or "not measured".
 	Verdict string `json:"verdict"`
 }
 
-func judged(what, wanted, measured string, met bool) budget {
+func judge(what, wanted, measured string, met bool) budget {
 	verdict := "missed"
 	if met {
 		verdict = "met"
@@ -22,10 +22,10 @@ func judged(what, wanted, measured string, met bool) budget {
 	return budget{what, wanted, measured, verdict}
 }
 
-func unmeasured(what, wanted, why string) budget { return budget{what, wanted, why, "not measured"} }
+func notMeasured(what, wanted, why string) budget { return budget{what, wanted, why, "not measured"} }
 
-// focusOf is the size for which the budgets are made: a million events or, where
-// that is not measured, the largest.
+// focusOf returns the world that most budgets apply to: that of a million events
+// or, if it is not measured, the largest.
 func focusOf(worlds []world) (focus world) {
 	for _, w := range worlds {
 		if w.Events == million {
@@ -38,125 +38,147 @@ func focusOf(worlds []world) (focus world) {
 	return focus
 }
 
-// budgets holds what was measured against what was promised.
-func budgets(all []comparison, focus world, compression string) (out []budget) {
-	var c comparison
-	smallest, largest := all[0], all[0]
-	for _, other := range all {
-		if other.World == focus {
-			c = other
+// measured is what the budgets judge.
+type measured struct {
+	all         []comparison
+	focus       comparison
+	own         entry // prospector's, of the focus
+	compression string
+}
+
+// budgets compares what was measured with what was promised.
+func budgets(all []comparison, focus world, compression string) []budget {
+	m := measured{all: all, compression: compression}
+	for _, c := range all {
+		if c.World == focus {
+			m.focus = c
 		}
-		if other.World.Events < smallest.World.Events {
-			smallest = other
-		}
-		if other.World.Events > largest.World.Events {
-			largest = other
-		}
 	}
-	at := ", " + count(focus.Events) + " events"
-	own, _ := c.find(onDisk)
-
-	what, wanted := "pages on disk to the lake, 1,000,000 events", "8.00 × as fast as DuckDB"
-	switch duck, ok := c.find("duckdb"); {
-	case focus.Events != million:
-		out = append(out, unmeasured(what, wanted, "needs -events 1M"))
-	case !ok:
-		out = append(out, unmeasured(what, wanted, "no right result of DuckDB's"))
-	default:
-		ratio := duck.Seconds / own.Seconds
-		out = append(out, judged(what, wanted, times(ratio), ratio >= 8))
-	}
-
-	what, wanted = "apply from a server, server included, 1,000,000 events", "at most 6.00 s"
-	if server, ok := c.find(served); ok && focus.Events == million {
-		out = append(out, judged(what, wanted, seconds(server.Seconds), server.Seconds <= 6))
-	} else {
-		out = append(out, unmeasured(what, wanted, "needs -events 1M"))
-	}
-
-	for _, events := range []int{million, 10 * million} {
-		what, wanted = "peak memory, "+count(events)+" events", "at most 512 MiB"
-		result := unmeasured(what, wanted, "needs -events "+short(events))
-		for _, other := range all {
-			if other.World.Events != events {
-				continue
-			}
-			peak := int64(0)
-			for _, name := range []string{onDisk, served} {
-				e, _ := other.find(name)
-				peak = max(peak, e.PeakBytes)
-			}
-			result = judged(what, wanted, mebibytes(peak)+" MiB", peak <= 512<<20)
-		}
-		out = append(out, result)
-	}
-
-	what, wanted = "size of the same rows and columns"+at, "at most DuckDB's"
-	if c.Rewritten.Bytes > 0 {
-		ratio := float64(own.Bytes) / float64(c.Rewritten.Bytes)
-		out = append(out, judged(what, wanted, fmt.Sprintf("%.2f × (%s and %s MB)", ratio, megabytes(own.Bytes), megabytes(c.Rewritten.Bytes)), ratio <= 1))
-	} else {
-		out = append(out, unmeasured(what, wanted, "DuckDB is not there"))
-	}
-
-	what, wanted = "time per event, 100,000 to 10,000,000 events", "at most +15 %"
-	if smallest.World != largest.World {
-		few, _ := smallest.find(onDisk)
-		many, _ := largest.find(onDisk)
-		growth := many.Seconds/float64(largest.World.Events)/(few.Seconds/float64(smallest.World.Events)) - 1
-		measured := fmt.Sprintf("%+.0f %% from %s to %s", growth*100, short(smallest.World.Events), short(largest.World.Events))
-		out = append(out, judged(what, wanted, measured, growth <= 0.15))
-	} else {
-		out = append(out, unmeasured(what, wanted, "needs more than one size"))
-	}
-
-	what, wanted = "speed-up from one core to two"+at, "at least 1.70 ×"
-	two, ok := c.find(twoCore)
-	if !ok {
-		two = own
-	}
-	if one, ok := c.find(oneCore); ok {
-		ratio := one.Seconds / two.Seconds
-		out = append(out, judged(what, wanted, times(ratio), ratio >= 1.7))
-	} else {
-		out = append(out, unmeasured(what, wanted, "there is one core"))
-	}
-
-	what, wanted = "time with ZSTD, as a multiple of Snappy's"+at, "at most 1.50 ×"
-	if ratio, ok := zstdRatio(c, compression); ok {
-		out = append(out, judged(what, wanted, times(ratio), ratio <= 1.5))
-	} else {
-		out = append(out, unmeasured(what, wanted, "needs -compression snappy or zstd"))
-	}
-
-	for _, n := range c.Nights {
-		if n.Touched == 0 {
-			out = append(out, judged(n.Name+at, "no byte of the lake read or written",
-				fmt.Sprintf("%s read, %s written", bytesText(n.BytesRead), bytesText(n.BytesWritten)), n.BytesRead+n.BytesWritten == 0))
-			continue
-		}
-		share := func(bytes int64) float64 { return 100 * float64(bytes) / float64(n.BytesAll) }
-		touched, read, written := share(n.BytesTouched), share(n.BytesRead), share(n.BytesWritten)
-		out = append(out, judged(
-			fmt.Sprintf("a night that touches %d of %d partitions%s", n.Touched, n.Partitions, at),
-			fmt.Sprintf("about %.1f %% of the lake read and written", touched),
-			fmt.Sprintf("%.1f %% read, %.1f %% written", read, written),
-			math.Max(read, written) <= 1.5*touched))
+	m.own, _ = m.focus.find(onDisk)
+	out := []budget{m.speed(), m.server(), m.memory(million), m.memory(10 * million), m.size(), m.growth(), m.cores(), m.zstd()}
+	for _, n := range m.focus.Nights {
+		out = append(out, m.night(n))
 	}
 	return out
 }
 
-// zstdRatio is the time with ZSTD, with Snappy's as 1.
-func zstdRatio(c comparison, compression string) (float64, bool) {
-	own, ok := c.find(onDisk)
+// at names the focus.
+func (m measured) at() string { return ", " + count(m.focus.World.Events) + " events" }
+
+func (m measured) speed() budget {
+	const what, wanted = "pages on disk to the lake, 1,000,000 events", "8.00 × as fast as DuckDB"
+	duck, ok := m.focus.find("duckdb")
+	switch {
+	case m.focus.World.Events != million:
+		return notMeasured(what, wanted, "needs -events 1M")
+	case !ok:
+		return notMeasured(what, wanted, "DuckDB has no correct result")
+	}
+	ratio := duck.Seconds / m.own.Seconds
+	return judge(what, wanted, times(ratio), ratio >= 8)
+}
+
+func (m measured) server() budget {
+	const what, wanted = "apply from a server, server included, 1,000,000 events", "at most 6.00 s"
+	server, ok := m.focus.find(served)
+	if !ok || m.focus.World.Events != million {
+		return notMeasured(what, wanted, "needs -events 1M")
+	}
+	return judge(what, wanted, seconds(server.Seconds), server.Seconds <= 6)
+}
+
+func (m measured) memory(events int) budget {
+	what, wanted := "peak memory, "+count(events)+" events", "at most 512 MiB"
+	for _, c := range m.all {
+		if c.World.Events != events {
+			continue
+		}
+		peak := int64(0)
+		for _, name := range []string{onDisk, served} {
+			e, _ := c.find(name)
+			peak = max(peak, e.PeakBytes)
+		}
+		return judge(what, wanted, mebibytes(peak)+" MiB", peak <= 512<<20)
+	}
+	return notMeasured(what, wanted, "needs -events "+short(events))
+}
+
+func (m measured) size() budget {
+	what, wanted := "size of the same rows and columns"+m.at(), "at most DuckDB's"
+	rewritten := m.focus.Rewritten.Bytes
+	if rewritten == 0 {
+		return notMeasured(what, wanted, "DuckDB is not installed")
+	}
+	ratio := float64(m.own.Bytes) / float64(rewritten)
+	return judge(what, wanted, fmt.Sprintf("%.2f × (%s and %s MB)", ratio, megabytes(m.own.Bytes), megabytes(rewritten)), ratio <= 1)
+}
+
+// growth compares the time per event of the smallest and the largest world.
+func (m measured) growth() budget {
+	const what, wanted = "time per event, 100,000 to 10,000,000 events", "at most +15 %"
+	smallest, largest := m.all[0], m.all[0]
+	for _, c := range m.all {
+		if c.World.Events < smallest.World.Events {
+			smallest = c
+		}
+		if c.World.Events > largest.World.Events {
+			largest = c
+		}
+	}
+	if smallest.World == largest.World {
+		return notMeasured(what, wanted, "needs more than one size")
+	}
+	few, _ := smallest.find(onDisk)
+	many, _ := largest.find(onDisk)
+	growth := many.Seconds/float64(largest.World.Events)/(few.Seconds/float64(smallest.World.Events)) - 1
+	text := fmt.Sprintf("%+.0f %% from %s to %s", growth*100, short(smallest.World.Events), short(largest.World.Events))
+	return judge(what, wanted, text, growth <= 0.15)
+}
+
+func (m measured) cores() budget {
+	what, wanted := "speed-up from one core to two"+m.at(), "at least 1.70 ×"
+	two, ok := m.focus.find(twoCore)
 	if !ok {
-		return 0, false
+		two = m.own
 	}
-	if zstd, ok := c.find(withCodec("zstd")); ok && compression == "snappy" {
-		return zstd.Seconds / own.Seconds, true
+	one, ok := m.focus.find(oneCore)
+	if !ok {
+		return notMeasured(what, wanted, "there is one core")
 	}
-	if snappy, ok := c.find(withCodec("snappy")); ok && compression == "zstd" {
-		return own.Seconds / snappy.Seconds, true
+	ratio := one.Seconds / two.Seconds
+	return judge(what, wanted, times(ratio), ratio >= 1.7)
+}
+
+func (m measured) zstd() budget {
+	what, wanted := "time with ZSTD, as a multiple of Snappy's"+m.at(), "at most 1.50 ×"
+	ratio, ok := m.zstdRatio()
+	if !ok {
+		return notMeasured(what, wanted, "needs -compression snappy or zstd")
+	}
+	return judge(what, wanted, times(ratio), ratio <= 1.5)
+}
+
+// zstdRatio is the time with ZSTD as a multiple of the time with Snappy.
+func (m measured) zstdRatio() (float64, bool) {
+	if zstd, ok := m.focus.find(withCodec("zstd")); ok && m.compression == "snappy" {
+		return zstd.Seconds / m.own.Seconds, true
+	}
+	if snappy, ok := m.focus.find(withCodec("snappy")); ok && m.compression == "zstd" {
+		return m.own.Seconds / snappy.Seconds, true
 	}
 	return 0, false
+}
+
+func (m measured) night(n night) budget {
+	if n.Touched == 0 {
+		return judge(n.Name+m.at(), "no byte of the lake read or written",
+			fmt.Sprintf("%s read, %s written", bytesText(n.BytesRead), bytesText(n.BytesWritten)), n.BytesRead+n.BytesWritten == 0)
+	}
+	share := func(bytes int64) float64 { return 100 * float64(bytes) / float64(n.BytesAll) }
+	touched, read, written := share(n.BytesTouched), share(n.BytesRead), share(n.BytesWritten)
+	return judge(
+		fmt.Sprintf("a night that touches %d of %d partitions%s", n.Touched, n.Partitions, m.at()),
+		fmt.Sprintf("about %.1f %% of the lake read and written", touched),
+		fmt.Sprintf("%.1f %% read, %.1f %% written", read, written),
+		math.Max(read, written) <= 1.5*touched)
 }

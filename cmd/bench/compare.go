@@ -7,14 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
 // bench is one run of this program.
 type bench struct {
-	dir         string // gone at the end
+	dir         string // removed at the end
 	python      python
-	peers       []peer // those that can be used
+	peers       []peer // those that are installed
 	compression string
 	runs        int
 	progress    io.Writer
@@ -24,10 +25,10 @@ type bench struct {
 type comparison struct {
 	World     world   `json:"world"`
 	JSONBytes int64   `json:"json_bytes"`
-	Entries   []entry `json:"entries"` // those of peers after prospector's
+	Entries   []entry `json:"entries"` // prospector's first
 	Nights    []night `json:"nights,omitempty"`
-	// Rewritten is what the table of the same rows takes by DuckDB's Parquet
-	// writer; zero when it was not measured.
+	// Rewritten is the size of the same table as DuckDB writes it, or zero if it was
+	// not measured.
 	Rewritten size `json:"rewritten,omitzero"`
 }
 
@@ -38,15 +39,15 @@ type entry struct {
 	cost
 	size
 	Runs int `json:"runs"`
-	// Differences are what is otherwise than in prospector's table. Such an
-	// entry has no ratio: a fast wrong answer does not count.
+	// Differences are what differs from prospector's table. An entry with
+	// differences has no ratio: a fast wrong result does not count.
 	Differences []string `json:"differences,omitempty"`
 	Failed      string   `json:"failed,omitempty"`
 }
 
-func (e entry) right() bool { return e.Failed == "" && len(e.Differences) == 0 }
+func (e entry) isCorrect() bool { return e.Failed == "" && len(e.Differences) == 0 }
 
-// verdict says what of the result is to be known.
+// verdict describes the result.
 func (e entry) verdict() string {
 	text := "same"
 	switch {
@@ -67,7 +68,7 @@ type night struct {
 	cost
 	Partitions, Touched     int
 	BytesRead, BytesWritten int64 // of the lake
-	BytesTouched, BytesAll  int64 // the size of the touched partitions and of all, after it
+	BytesTouched, BytesAll  int64 // size of the touched partitions and of all, afterwards
 }
 
 // The names of prospector's own entries.
@@ -80,17 +81,18 @@ const (
 
 func withCodec(compression string) string { return onDisk + ", " + compression }
 
-// find gives an entry by the beginning of its name.
+// find returns the entry whose name begins with name, and whether its result is
+// correct.
 func (c comparison) find(name string) (entry, bool) {
 	for _, e := range c.Entries {
 		if e.Name == name || strings.HasPrefix(e.Name, name+" ") {
-			return e, e.right() && e.Runs > 0
+			return e, e.isCorrect() && e.Runs > 0
 		}
 	}
 	return entry{}, false
 }
 
-// contestant does the work, and leaves the table below output.
+// contestant does the work and writes the table to a directory, output.
 type contestant struct {
 	entry
 	runs  int
@@ -98,8 +100,8 @@ type contestant struct {
 	print fingerprint
 }
 
-// compare measures with the pages of a world. focus are the measurements that are
-// made for one size only.
+// compare measures with the pages of a world. Some measurements are made for one
+// size only, the focus.
 func (b *bench) compare(ctx context.Context, w world, focus bool) (out comparison, err error) {
 	out.World = w
 	dir := filepath.Join(b.dir, fmt.Sprint(w.Events))
@@ -108,65 +110,12 @@ func (b *bench) compare(ctx context.Context, w world, focus bool) (out compariso
 	}
 	defer os.RemoveAll(dir)
 	pages, journal := filepath.Join(dir, "pages.ndjson"), filepath.Join(dir, "journal")
-	b.tell(w, "writing the pages")
-	if err := runWork(ctx, task{Do: "pages", World: w, Pages: pages}, &struct{}{}); err != nil {
+	if out.JSONBytes, err = b.writePages(ctx, w, pages); err != nil {
 		return out, fmt.Errorf("writing the pages: %w", err)
 	}
-	info, err := os.Stat(pages)
-	if err != nil {
+	all := append(b.own(w, journal, focus), b.ofPeers(w, pages)...)
+	if err := b.alternate(ctx, w, all, filepath.Join(dir, "output")); err != nil {
 		return out, err
-	}
-	out.JSONBytes = info.Size()
-
-	own := func(do, compression string, cores int) func(context.Context, string) (cost, error) {
-		return func(ctx context.Context, output string) (cost, error) {
-			t := task{Do: do, World: w, Journal: journal, Output: output, Compression: compression, Cores: cores}
-			if _, err := os.Stat(journal); do == "apply" && err == nil {
-				t.Journal = "" // the first one has kept it
-			}
-			var e exported
-			err := runWork(ctx, t, &e)
-			return e.cost, err
-		}
-	}
-	all := []*contestant{
-		{entry: entry{Name: served}, do: own("apply", b.compression, 0)},
-		{entry: entry{Name: onDisk}, do: own("replay", b.compression, 0)},
-	}
-	if focus {
-		other := "zstd"
-		if b.compression == other {
-			other = "snappy"
-		}
-		all = append(all, &contestant{entry: entry{Name: withCodec(other)}, do: own("replay", other, 0)})
-		cores := runtime.GOMAXPROCS(0)
-		if cores > 1 {
-			all = append(all, &contestant{entry: entry{Name: oneCore}, do: own("replay", b.compression, 1)})
-		}
-		if cores > 2 {
-			all = append(all, &contestant{entry: entry{Name: twoCore}, do: own("replay", b.compression, 2)})
-		}
-	}
-	for _, p := range b.peers {
-		if p.most > 0 && w.Events > p.most {
-			continue
-		}
-		all = append(all, &contestant{entry: entry{Name: p.title(), Shortfall: p.shortfall}, runs: p.runs,
-			do: func(ctx context.Context, output string) (cost, error) {
-				return p.do(ctx, b.python, pages, output, b.compression)
-			}})
-	}
-	// Alternately, so that whatever else the machine does meets them alike.
-	for run := range b.runs {
-		for _, c := range all {
-			if c.Failed != "" || c.runs > 0 && run >= c.runs {
-				continue
-			}
-			b.tell(w, "%s, run %d of %d", c.Name, run+1, b.runs)
-			if err := c.measure(ctx, filepath.Join(dir, "output")); err != nil {
-				return out, fmt.Errorf("%s events, %s: %w", count(w.Events), c.Name, err)
-			}
-		}
 	}
 	reference := all[1].print
 	all[0], all[1] = all[1], all[0]
@@ -177,13 +126,93 @@ func (b *bench) compare(ctx context.Context, w world, focus bool) (out compariso
 		out.Entries = append(out.Entries, c.entry)
 	}
 	if focus {
-		err = b.afterwards(ctx, &out, dir, journal)
+		err = b.measureNights(ctx, &out, dir, journal)
 	}
 	return out, err
 }
 
-// measure does the work once more. That a peer fails is a result, and that
-// prospector does is an error.
+// writePages writes the pages of a world to a file, and returns its size.
+func (b *bench) writePages(ctx context.Context, w world, path string) (int64, error) {
+	b.log(w, "writing the pages")
+	if err := runWork(ctx, task{Do: "pages", World: w, Pages: path}, &struct{}{}); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// own returns prospector's contestants. The first one reads from a server and keeps
+// the journal, from which the others read.
+func (b *bench) own(w world, journal string, focus bool) []*contestant {
+	do := func(do, compression string, cores int) func(context.Context, string) (cost, error) {
+		return func(ctx context.Context, output string) (cost, error) {
+			t := task{Do: do, World: w, Journal: journal, Output: output, Compression: compression, Cores: cores}
+			if _, err := os.Stat(journal); do == "apply" && err == nil {
+				t.Journal = "" // the first run has kept it
+			}
+			var e exported
+			err := runWork(ctx, t, &e)
+			return e.cost, err
+		}
+	}
+	all := []*contestant{
+		{entry: entry{Name: served}, do: do("apply", b.compression, 0)},
+		{entry: entry{Name: onDisk}, do: do("replay", b.compression, 0)},
+	}
+	if !focus {
+		return all
+	}
+	other := "zstd"
+	if b.compression == other {
+		other = "snappy"
+	}
+	all = append(all, &contestant{entry: entry{Name: withCodec(other)}, do: do("replay", other, 0)})
+	cores := runtime.GOMAXPROCS(0)
+	if cores > 1 {
+		all = append(all, &contestant{entry: entry{Name: oneCore}, do: do("replay", b.compression, 1)})
+	}
+	if cores > 2 {
+		all = append(all, &contestant{entry: entry{Name: twoCore}, do: do("replay", b.compression, 2)})
+	}
+	return all
+}
+
+// ofPeers returns the contestants of the peers that are measured at this size.
+func (b *bench) ofPeers(w world, pages string) (all []*contestant) {
+	for _, p := range b.peers {
+		if p.most > 0 && w.Events > p.most {
+			continue
+		}
+		all = append(all, &contestant{entry: entry{Name: p.title(), Shortfall: p.shortfall}, runs: p.runs,
+			do: func(ctx context.Context, output string) (cost, error) {
+				return p.do(ctx, b.python, pages, output, b.compression)
+			}})
+	}
+	return all
+}
+
+// alternate measures all contestants once, then all of them again, and so on, so
+// that other load on the machine affects them alike.
+func (b *bench) alternate(ctx context.Context, w world, all []*contestant, output string) error {
+	for run := range b.runs {
+		for _, c := range all {
+			if c.Failed != "" || c.runs > 0 && run >= c.runs {
+				continue
+			}
+			b.log(w, "%s, run %d of %d", c.Name, run+1, b.runs)
+			if err := c.measure(ctx, output); err != nil {
+				return fmt.Errorf("%s events, %s: %w", count(w.Events), c.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// measure does the work once. If a peer fails, that is a result; if prospector
+// fails, that is an error.
 func (c *contestant) measure(ctx context.Context, output string) error {
 	defer os.RemoveAll(output)
 	took, err := c.do(ctx, output)
@@ -207,25 +236,24 @@ func (c *contestant) measure(ctx context.Context, output string) error {
 	return nil
 }
 
-// afterwards measures what comes after the table is published.
-func (b *bench) afterwards(ctx context.Context, out *comparison, dir, journal string) error {
+// measureNights measures runs after the table is published, and the size of the
+// same table as DuckDB writes it.
+func (b *bench) measureNights(ctx context.Context, out *comparison, dir, journal string) error {
 	w := out.World
-	b.tell(w, "the nights after")
+	b.log(w, "the nights after")
 	t := task{Do: "replay", World: w, Journal: journal, Output: filepath.Join(dir, "house"), Compression: b.compression}
 	if err := runWork(ctx, t, &exported{}); err != nil {
 		return err
 	}
 	lake := newHouse(t.Output, t.Compression, w).tablePath()
-	for _, p := range b.peers {
-		if p.name == "duckdb" {
-			rewritten := filepath.Join(dir, "rewritten")
-			if err := b.python.run(ctx, &cost{}, "rewrite_with_duckdb.py", lake, rewritten, b.compression, fmt.Sprint(runtime.GOMAXPROCS(0))); err != nil {
-				return fmt.Errorf("writing the table again with DuckDB: %w", err)
-			}
-			var err error
-			if out.Rewritten, err = sizeOf(rewritten); err != nil {
-				return err
-			}
+	if slices.ContainsFunc(b.peers, func(p peer) bool { return p.name == "duckdb" }) {
+		rewritten := filepath.Join(dir, "rewritten")
+		err := b.python.run(ctx, &cost{}, "rewrite_with_duckdb.py", lake, rewritten, b.compression, fmt.Sprint(runtime.GOMAXPROCS(0)))
+		if err == nil {
+			out.Rewritten, err = sizeOf(rewritten)
+		}
+		if err != nil {
+			return fmt.Errorf("rewriting the table with DuckDB: %w", err)
 		}
 	}
 	t.Do, t.Journal = "night", ""
@@ -234,37 +262,47 @@ func (b *bench) afterwards(ctx context.Context, out *comparison, dir, journal st
 		changed []part
 	}{
 		{"a night without change", nil},
-		// Two of 186 partitions, whose types have a third of all events.
+		// Two of 186 partitions. Their types have a third of all events.
 		{"a night that touches 1 % of the partitions", []part{
 			{"Knockbot replied", "KNOCKBOT_MESSAGE", "2022-01-10"},
 			{"An email was sent via knock", "EMAIL_MESSAGE", "2022-01-20"},
 		}},
 	} {
 		t.Changed = n.changed
-		var e exported
-		if err := runWork(ctx, t, &e); err != nil {
+		measured, err := t.measureNight(ctx, lake)
+		if err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
-		all, err := sizeOf(lake)
-		if err != nil {
-			return err
-		}
-		entry := night{
-			Name: n.name, cost: e.cost, Partitions: e.Partitions, Touched: e.Touched,
-			BytesRead: e.BytesRead, BytesWritten: e.BytesWritten, BytesAll: all.Bytes,
-		}
-		for _, p := range n.changed {
-			touched, err := sizeOf(filepath.Join(lake, "event_type="+p.Type, "event_date="+p.Day))
-			if err != nil {
-				return err
-			}
-			entry.BytesTouched += touched.Bytes
-		}
-		out.Nights = append(out.Nights, entry)
+		measured.Name = n.name
+		out.Nights = append(out.Nights, measured)
 	}
 	return nil
 }
 
-func (b *bench) tell(w world, format string, args ...any) {
+// measureNight runs one night and measures the lake after it.
+func (t task) measureNight(ctx context.Context, lake string) (night, error) {
+	var e exported
+	if err := runWork(ctx, t, &e); err != nil {
+		return night{}, err
+	}
+	all, err := sizeOf(lake)
+	if err != nil {
+		return night{}, err
+	}
+	n := night{
+		cost: e.cost, Partitions: e.Partitions, Touched: e.Touched,
+		BytesRead: e.BytesRead, BytesWritten: e.BytesWritten, BytesAll: all.Bytes,
+	}
+	for _, p := range t.Changed {
+		touched, err := sizeOf(filepath.Join(lake, "event_type="+p.Type, "event_date="+p.Day))
+		if err != nil {
+			return night{}, err
+		}
+		n.BytesTouched += touched.Bytes
+	}
+	return n, nil
+}
+
+func (b *bench) log(w world, format string, args ...any) {
 	fmt.Fprintf(b.progress, "%s events: %s\n", count(w.Events), fmt.Sprintf(format, args...))
 }

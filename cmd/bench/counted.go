@@ -9,7 +9,7 @@ import (
 	"prospector/sink/store"
 )
 
-// counted is a store that counts the bytes of objects that are read and written.
+// counted is a store that counts the bytes that are read and written.
 type counted struct {
 	store.Store
 	read, written atomic.Int64
@@ -18,7 +18,7 @@ type counted struct {
 	begun   sync.Once
 }
 
-// Stat counts as a reading of the object: a driver may have to, for its checksum.
+// Stat counts as reading the object, since a driver may read it for its checksum.
 func (c *counted) Stat(ctx context.Context, key string) (store.Object, error) {
 	o, err := c.Store.Stat(ctx, key)
 	c.read.Add(o.Size)
@@ -31,7 +31,7 @@ func (c *counted) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	stream := countedReader{r, &c.read}
-	if at, ok := r.(io.ReaderAt); ok { // which spares the caller a copy
+	if at, ok := r.(io.ReaderAt); ok { // otherwise the caller would copy the object
 		return &countedFile{stream, at}, nil
 	}
 	return &stream, nil

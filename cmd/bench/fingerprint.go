@@ -22,24 +22,24 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// fingerprint tells whether two tables hold the same rows, in whatever order and
-// files. Sums are of hashes, modulo 2⁶⁴.
+// fingerprint identifies the rows of a table, whatever their order and their files.
+// It sums hashes modulo 2⁶⁴.
 type fingerprint struct {
-	Rows       int64            `json:"rows"`
-	Partitions map[string]int64 `json:"partitions"` // rows by "TYPE DAY"
-	Columns    map[string]uint64
-	Whole      uint64 // of the rows as wholes, lest values have changed places
+	Rows       int64             `json:"rows"`
+	Partitions map[string]int64  `json:"partitions"` // rows by "TYPE DAY"
+	Columns    map[string]uint64 // sum of the hashes of each column
+	Whole      uint64            // sum of the hashes of complete rows, to find values that are in the wrong row
 }
 
-// compared are the columns that are compared; the partition keys are, too, by the
-// name of their partition. event_id is not: peers need not make one.
+// compared are the columns that are compared. The partition keys are compared as
+// part of the partition's name. event_id is not compared, as peers have none.
 var compared = []string{
 	"prospect_id", "event_time", "created_at", "description", "source_title", "agent_username",
 	"appointment_start_time", "appointment_end_time", "appointment_status", "appointment_tour_type",
 	"message_direction", "message_from", "message_to", "message_subject", "message_body", "extra_json",
 }
 
-// differences says what of one table is otherwise in another.
+// differences lists what differs in another table.
 func (f fingerprint) differences(other fingerprint) (all []string) {
 	if f.Rows != other.Rows {
 		all = append(all, fmt.Sprintf("%d rows, not %d", other.Rows, f.Rows))
@@ -98,7 +98,7 @@ func (f *fingerprint) addFile(ctx context.Context, path string) error {
 	if err := batches.Err(); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if got := f.Rows - before; got != in.NumRows() { // v15 takes a damaged page for the end
+	if got := f.Rows - before; got != in.NumRows() { // v15 takes a damaged page for the end of the file
 		return fmt.Errorf("%d of %d rows can be read", got, in.NumRows())
 	}
 	return nil
@@ -178,8 +178,8 @@ func (f *fingerprint) addBatch(batch arrow.Record, keys map[string]string) error
 	return nil
 }
 
-// values gives a column's values as bytes that are the same whatever its type is
-// called: texts, and times as microseconds since 1970.
+// values returns the values of a column as bytes that do not depend on its Arrow
+// type: texts, and times as microseconds since 1970.
 func values(column arrow.Array) (func(row int) ([]byte, bool), error) {
 	var value func(row int) []byte
 	switch c := column.(type) {
@@ -212,14 +212,14 @@ func values(column arrow.Array) (func(row int) ([]byte, bool), error) {
 	}, nil
 }
 
-// canonical is a JSON object with its keys in order. prospector's own note of the
-// path that a value came from is left out, since no peer has it; nothing is left
-// of an object that has nothing else.
+// canonical returns a JSON object with sorted keys. It leaves out prospector's note of
+// the path that a value came from, since no peer has it. An object that has nothing
+// else becomes nil.
 func canonical(text []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	var object map[string]any
 	if err := d.Decode(&object); err != nil {
-		return nil, fmt.Errorf("extra_json is no JSON object: %w", err)
+		return nil, fmt.Errorf("extra_json is not a JSON object: %w", err)
 	}
 	delete(object, "$from")
 	if len(object) == 0 {

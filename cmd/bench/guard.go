@@ -6,21 +6,20 @@ import (
 	"strings"
 )
 
-// The guard of ratios. Absolute times depend on the machine and on what else it
-// does, so that none is judged: prospector is held against peers that did the
-// same work in the same run, and by the processor time that each has taken, which
-// another load changes little. A bound leaves about twice of what was measured
-// when it was set: what trips it is a mistake, not a bad day.
+// The guard checks ratios. Absolute times depend on the machine and its other load,
+// so it compares prospector with peers that did the same work in the same run. It
+// uses processor time, which other load changes little. A bound is about twice what
+// was measured when it was set: noise does not break it, a mistake does.
 
-// guardEvents is large enough for the work to outweigh the starts, and small
-// enough for every change to be measured.
+// guardEvents is large enough that the work outweighs starting the processes, and
+// small enough to measure every change.
 const guardEvents = 200_000
 
-// bound is a ratio that must not be passed.
+// bound is a limit of a ratio.
 type bound struct {
 	what  string
-	ratio func(comparison) (float64, bool) // false: not measured
-	least bool                             // it is a floor; otherwise a ceiling
+	ratio func(comparison) (float64, bool) // false if not measured
+	least bool                             // limit is a minimum, otherwise a maximum
 	limit float64
 }
 
@@ -47,17 +46,17 @@ var bounds = []bound{
 	}, false, 1.5},
 }
 
-// guard prints what was compared, and reports whether every bound holds. A peer
-// whose table is another one breaks it as well: then nothing can be compared.
+// guard prints the ratios, and reports whether every bound holds. It fails as well if
+// the result of a peer differs, since nothing can be compared then.
 func guard(w io.Writer, c comparison) (holds bool) {
 	holds = true
 	for _, e := range c.Entries {
-		if !e.right() {
+		if !e.isCorrect() {
 			holds = false
 			fmt.Fprintf(w, "%s: %s\n", e.Name, e.verdict())
 		}
 	}
-	fmt.Fprintf(w, "\nWhat is guarded are ratios of this run, of %s events:\n\n", count(c.World.Events))
+	fmt.Fprintf(w, "\nThe guard checks these ratios of this run, with %s events:\n\n", count(c.World.Events))
 	g := grid{{"", "measured", "bound", ""}}
 	for _, b := range bounds {
 		limit := "at most " + times(b.limit)

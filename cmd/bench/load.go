@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// interference tells how much of the machine others have used since it was made:
-// figures that were measured beside other work are not worth much.
+// interference measures how much of the machine other processes use. Measurements are
+// not reliable while the machine does other work.
 type interference struct {
 	started   time.Time
 	all, ours time.Duration
-	canBeTold bool
+	known     bool // the system reports all
 }
 
 func watchOthers() interference {
@@ -21,27 +21,27 @@ func watchOthers() interference {
 	return interference{time.Now(), all, familyTime(), ok}
 }
 
-// share is what others have used, from 0 to 1 of all processors; 0 where that
-// cannot be told.
+// share is the share of all processors that other processes have used, from 0 to 1.
+// It is 0 if the system does not report that.
 func (i interference) share() float64 {
 	all, ok := machineBusy()
-	if !ok || !i.canBeTold {
+	if !ok || !i.known {
 		return 0
 	}
 	others := (all - i.all) - (familyTime() - i.ours)
 	return max(0, others.Seconds()/time.Since(i.started).Seconds()/float64(runtime.NumCPU()))
 }
 
-// familyTime is the processor time of this process and of those that it has
-// awaited.
+// familyTime is the processor time of this process and of its children that have
+// ended.
 func familyTime() time.Duration {
 	var children syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children) // which cannot fail on one's own
+	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children) // never fails
 	return cpuTime() + time.Duration(children.Utime.Nano()+children.Stime.Nano())
 }
 
-// machineBusy is the time that all processors together were not idle since the
-// machine has started; false where the system does not tell as Linux does.
+// machineBusy is the time that all processors together were busy since the machine
+// started. It is false on systems without Linux's /proc/stat.
 func machineBusy() (time.Duration, bool) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -49,6 +49,6 @@ func machineBusy() (time.Duration, bool) {
 	}
 	var user, nice, system, idle, iowait, irq, softirq, steal int64
 	n, _ := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal)
-	const tick = time.Second / 100 // USER_HZ, the same on all of Linux's
+	const tick = time.Second / 100 // USER_HZ, the same on every Linux
 	return time.Duration(user+nice+system+irq+softirq+steal) * tick, n == 8
 }

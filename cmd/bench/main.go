@@ -21,51 +21,51 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == workCommand {
 		os.Exit(work(ctx, os.Stdin, os.Stdout, os.Stderr))
 	}
-	// The second signal is not ours: it ends the process at once.
+	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 const usage = `Usage: go run ./cmd/bench [flags]
 
-Measures the export of simulated events, from pages of JSON to a published,
-partitioned and verified lake of Parquet, and the same work by others:
+Measures how prospector exports simulated events: from pages of JSON to a published,
+partitioned and verified lake of Parquet files. Its peers do the same work:
 
-  naive    a loop in Go, encoding/json and Arrow, on one core
-  duckdb   one COPY of a query, as quick as we could make it
+  naive    a loop in Go, with encoding/json and Arrow, on one core
+  duckdb   one COPY of a query, as fast as we could make it
   pyarrow  Python's json and pyarrow's data set writer
-  dlt      a pipeline of dlt's
+  dlt      a dlt pipeline
 
-The last three need Python with these packages; one that is missing is left out.
-What each has made is compared first, value by value: no ratio is shown of a result
-that is another one. Each piece of work is done by a process of its own, so that
-processor time and peak memory are its own; runs alternate, and the best counts.
-Then it says which budgets are met.
+The last three need Python with these packages. A peer that is not installed is left
+out. The results are compared first, value by value: a peer whose result differs has
+no ratio. Each measurement runs in a process of its own, so that its processor time
+and peak memory are its own. The runs alternate, and the best one counts. Then the
+report shows which budgets are met.
 
   go run ./cmd/bench
   go run ./cmd/bench -events 10M -peers duckdb
   go run ./cmd/bench -python venv/bin/python -markdown
 
-The default takes some minutes; 10M events take many, and 12 GB of disk.
-GOMAXPROCS is for the peers as well: GOMAXPROCS=2 measures with two threads each.
+The default takes several minutes. 10M events take much longer, and 12 GB of disk.
+GOMAXPROCS applies to the peers as well: with GOMAXPROCS=2, each has two threads.
 
 Flags:
 `
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	worlds         []world
 	peers          []string
 	python, dir    string
-	needPython     bool // it was named, so it is to be there
+	needPython     bool // the user has named it, so it must exist
 	compression    string
 	runs           int
 	json, markdown bool
 	guard          bool
 }
 
-// command does everything but exit. It gives the exit code: 0, 1 when something
-// failed or a bound of the guard is broken, 2 when the flags make no sense.
+// command does everything but exit, and returns the exit code: 0; 1 if something
+// failed or a bound of the guard is broken; 2 if the flags are wrong.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -78,7 +78,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ok, err := o.run(ctx, stdout, stderr)
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "Interrupted: nothing is printed, and nothing left in -dir.")
+		fmt.Fprintln(stderr, "Interrupted. No results are printed, and nothing is left in -dir.")
 		return 1
 	case err != nil:
 		fmt.Fprintln(stderr, err)
@@ -99,68 +99,78 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	events := flags.String("events", "100k,1M", "`numbers` of events to export, separated by commas")
 	names := flags.String("peers", peerNames(), "`names` of the peers, separated by commas")
 	flags.StringVar(&o.python, "python", "python3", "the `program` that runs the peers that are written in Python")
-	flags.StringVar(&o.dir, "dir", os.TempDir(), "where a temporary `directory` is made; the disk is part of what is measured")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for temporary files; its disk is part of what is measured")
 	flags.StringVar(&o.compression, "compression", "snappy", "`codec` of the Parquet files: snappy or zstd")
-	flags.IntVar(&o.runs, "runs", 3, "`number` of runs, of which the best counts; pyarrow and dlt have one")
-	flags.BoolVar(&o.json, "json", false, "print the figures as JSON")
+	flags.IntVar(&o.runs, "runs", 3, "`number` of runs, of which the best counts; pyarrow and dlt run once")
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.markdown, "markdown", false, "print the tables as Markdown")
-	flags.BoolVar(&o.guard, "guard", false, "judge ratios by wide bounds, and exit with 1 if one is broken; by default with -events "+short(guardEvents)+" -peers naive,duckdb -runs 2")
+	flags.BoolVar(&o.guard, "guard", false, "check ratios against wide bounds, and exit with 1 if one is broken; changes the defaults to -events "+short(guardEvents)+" -peers naive,duckdb -runs 2")
 	if err := flags.Parse(args); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
-			err = errors.New("see go run ./cmd/bench -help") // what is wrong was printed
+			err = errors.New("see go run ./cmd/bench -help") // flags has printed the error
 		}
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("bench takes flags only, not %q; see go run ./cmd/bench -help", flags.Arg(0))
 	}
-	if o.guard && !given(flags, "events") {
+	if o.guard && o.json {
+		return o, errors.New("-guard cannot be combined with -json: the guard prints text")
+	}
+	if o.guard && !isSet(flags, "events") {
 		*events = short(guardEvents)
 	}
-	if o.guard && !given(flags, "peers") {
+	if o.guard && !isSet(flags, "peers") {
 		*names = "naive,duckdb"
 	}
-	if o.guard && !given(flags, "runs") {
+	if o.guard && !isSet(flags, "runs") {
 		o.runs = 2
 	}
-	o.needPython = given(flags, "python")
-	if o.guard && o.json {
-		return o, errors.New("-guard and -json: the guard prints text")
+	o.needPython = isSet(flags, "python")
+	if !slices.Contains([]string{"snappy", "zstd"}, o.compression) {
+		return o, fmt.Errorf("-compression: %q is not supported; use snappy or zstd", o.compression)
 	}
-	for text := range strings.SplitSeq(*events, ",") {
+	if o.runs < 1 {
+		return o, fmt.Errorf("-runs: %d is too few; use at least 1", o.runs)
+	}
+	if err := o.setEvents(*events); err != nil {
+		return o, err
+	}
+	return o, o.setPeers(*names)
+}
+
+func isSet(flags *flag.FlagSet, name string) (set bool) {
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
+func (o *options) setEvents(numbers string) error {
+	for text := range strings.SplitSeq(numbers, ",") {
 		n, err := parseCount(strings.TrimSpace(text))
 		if err != nil {
-			return o, fmt.Errorf("-events: %w", err)
+			return fmt.Errorf("-events: %w", err)
 		}
 		o.worlds = append(o.worlds, newWorld(n))
 	}
 	slices.SortFunc(o.worlds, func(a, b world) int { return a.Events - b.Events })
 	o.worlds = slices.Compact(o.worlds)
-	for name := range strings.SplitSeq(*names, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			o.peers = append(o.peers, name)
+	return nil
+}
+
+func (o *options) setPeers(names string) error {
+	for name := range strings.SplitSeq(names, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
 		}
-	}
-	for _, name := range o.peers {
 		if !slices.ContainsFunc(peers, func(p peer) bool { return p.name == name }) {
-			return o, fmt.Errorf("-peers: there is no peer %q; the peers are %s", name, peerNames())
+			return fmt.Errorf("-peers: there is no peer %q; the peers are %s", name, peerNames())
 		}
+		o.peers = append(o.peers, name)
 	}
-	if !slices.Contains([]string{"snappy", "zstd"}, o.compression) {
-		return o, fmt.Errorf("-compression: %q is not measured; give snappy or zstd", o.compression)
-	}
-	if o.runs < 1 {
-		return o, fmt.Errorf("-runs: %d is none; give at least 1", o.runs)
-	}
-	return o, nil
+	return nil
 }
 
-func given(flags *flag.FlagSet, name string) (given bool) {
-	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-	return given
-}
-
-// run measures and prints. It gives false when a bound of the guard is broken.
+// run measures and prints. ok is false if a bound of the guard is broken.
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, err error) {
 	if err := roomFor(o.dir, o.worlds[len(o.worlds)-1]); err != nil {
 		return false, err
@@ -181,7 +191,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, er
 		}
 		if p.module != "" {
 			if p.version, err = b.python.version(ctx, p.module); err != nil {
-				if o.guard && o.needPython { // lest nothing is guarded, and nobody notices
+				if o.guard && o.needPython { // the guard must not pass because it measured nothing
 					return false, fmt.Errorf("the guard needs %s, which %s cannot run: %w", p.name, o.python, err)
 				}
 				r.Skipped = append(r.Skipped, fmt.Sprintf("%s, which %s cannot run: %v", p.name, o.python, err))
@@ -213,19 +223,19 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, er
 	return true, r.write(stdout, o.markdown)
 }
 
-// bytesPerEvent is what the pages, the journal, the stage and two tables of an
-// event take on disk, with something to spare.
+// bytesPerEvent is at least what an event takes on disk: in the pages, the journal,
+// the stage and two tables.
 const bytesPerEvent = 1200
 
-// roomFor is an error when the disk has too little room.
+// roomFor returns an error if the disk has too little space.
 func roomFor(dir string, w world) error {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
-		return fmt.Errorf("looking for room in %s: %w", dir, err)
+		return fmt.Errorf("reading the free space in %s: %w", dir, err)
 	}
 	free, need := uint64(disk.Bavail)*uint64(disk.Bsize), uint64(w.Events)*bytesPerEvent
 	if free < need {
-		return fmt.Errorf("%s events need %d MB in %s, and %d MB are free: make room, or say -dir", count(w.Events), need/1e6, dir, free/1e6)
+		return fmt.Errorf("%s events need %d MB in %s, but %d MB are free; free some space, or set -dir", count(w.Events), need/1e6, dir, free/1e6)
 	}
 	return nil
 }

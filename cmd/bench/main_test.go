@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The processes of the program under test are this one again.
+// The test program also is the process that does one piece of work.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == workCommand {
 		os.Exit(work(context.Background(), os.Stdin, os.Stdout, os.Stderr))
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What the program measures of few events, and what it prints.
+// A run with few events measures and prints everything.
 func TestMeasures(t *testing.T) {
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
@@ -42,7 +42,7 @@ func TestMeasures(t *testing.T) {
 	for _, name := range []string{onDisk, served, withCodec("zstd"), "naive"} {
 		e, ok := c.find(name)
 		if !ok {
-			t.Errorf("%s is not measured, or gives another result: %+v", name, e)
+			t.Errorf("%s is not measured, or its result differs: %+v", name, e)
 		}
 		if e.Seconds <= 0 || e.CPUSeconds <= 0 || e.PeakBytes < 1<<20 || e.Files < 100 || e.Bytes < 1000 {
 			t.Errorf("%s takes %+v", name, e)
@@ -74,11 +74,11 @@ func TestMeasures(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"-events=many", `"many" is no number of events`},
-		{"-events=0", `"0" is no number of events`},
+		{"-events=many", `"many" is not a number of events`},
+		{"-events=0", `"0" is not a number of events`},
 		{"-peers=naive,polars", `there is no peer "polars"`},
-		{"-compression=lz4", `"lz4" is not measured`},
-		{"-runs=0", "give at least 1"},
+		{"-compression=lz4", `"lz4" is not supported`},
+		{"-runs=0", "use at least 1"},
 		{"-guard -json", "the guard prints text"},
 		{"more", `not "more"`},
 		{"-nonsense", "-help"},
@@ -94,7 +94,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// A guard that lacks what it was to have does not pass.
+// A guard does not pass if a peer that the user asked for cannot run.
 func TestGuardNeedsPython(t *testing.T) {
 	var stderr bytes.Buffer
 	args := []string{"-guard", "-events=1k", "-python=no-python-of-that-name", "-dir=" + t.TempDir()}
@@ -104,7 +104,7 @@ func TestGuardNeedsPython(t *testing.T) {
 	}
 }
 
-// Of another table it is told how it differs, whatever the order of rows.
+// Differences do not depend on the order of rows.
 func TestDifferences(t *testing.T) {
 	dir := t.TempDir()
 	pages := filepath.Join(dir, "pages.ndjson")
@@ -164,7 +164,7 @@ func TestDifferences(t *testing.T) {
 	a := tableOf(t, fmt.Sprintf(page+page, "1", 1, "2", 2))
 	b := tableOf(t, fmt.Sprintf(page+page, "1", 2, "2", 1))
 	if got := strings.Join(a.differences(b), ", "); got != "rows" {
-		t.Errorf("where prospects have changed places, the differences are %q", got)
+		t.Errorf("if two prospects swap their values, the differences are %q", got)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestBudgets(t *testing.T) {
 	}
 	all[1].Entries[2].Differences = []string{"extra_json"}
 	if b := budgets(all, newWorld(million), "snappy")[0]; b.Verdict != "not measured" {
-		t.Errorf("a wrong answer of DuckDB's counts: %+v", b)
+		t.Errorf("a wrong result of DuckDB counts: %+v", b)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// The pages are the simulator's, whole and in order.
+// The pages are those of the simulator, complete and in order.
 func TestPages(t *testing.T) {
 	w := newWorld(3000)
 	path := filepath.Join(t.TempDir(), "pages.ndjson")
@@ -265,7 +265,7 @@ func TestPages(t *testing.T) {
 		rest := want[page.ProspectID]
 		for i, edge := range page.Edges {
 			if i >= len(rest) || rest[i] != string(edge.Node) {
-				t.Fatalf("of prospect %s, the pages have %s", page.ProspectID, edge.Node)
+				t.Fatalf("the pages of prospect %s have %s", page.ProspectID, edge.Node)
 			}
 		}
 		if want[page.ProspectID] = rest[len(page.Edges):]; len(want[page.ProspectID]) == 0 {

@@ -18,19 +18,18 @@ import (
 	"time"
 )
 
-// Work is done in a process of its own, so that its memory and its processor
-// time are its own. The processes of this program are told what to do on their
-// standard input, and those of the peers by arguments; both say on standard
-// output what it has taken.
+// Each piece of work runs in a process of its own, so that its memory and processor
+// time are its own. Processes of this program read a task from standard input; peers
+// have arguments. Both print the cost on standard output.
 
-// cost is what a piece of work has taken.
+// cost is what a piece of work took.
 type cost struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
-	PeakBytes  int64   `json:"peak_bytes"` // the most memory that was resident
+	PeakBytes  int64   `json:"peak_bytes"` // of resident memory
 }
 
-// best is the least time of two runs, and the most memory.
+// best returns the shorter times of two runs, and the larger memory.
 func (c cost) best(other cost) cost {
 	return cost{
 		Seconds:    min(c.Seconds, other.Seconds),
@@ -57,7 +56,7 @@ func (s stopwatch) stop() cost {
 
 func resources() syscall.Rusage {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // which cannot fail on oneself
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // never fails
 	return u
 }
 
@@ -66,8 +65,8 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peakBytes is the most memory that was resident. The kernel's Maxrss counts
-// what the parent had when it started this process, so it is only second best.
+// peakBytes is the peak of resident memory. The kernel's Maxrss counts what the parent
+// had when it started this process, so it is only used if there is nothing better.
 func peakBytes() int64 {
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
 		for line := range strings.Lines(string(status)) {
@@ -84,11 +83,10 @@ func peakBytes() int64 {
 	return u.Maxrss << 10
 }
 
-// workCommand is the argument by which this program is told that it is a process
-// for one piece of work.
+// workCommand is the argument that makes this program do one piece of work.
 const workCommand = "work"
 
-// runWork has the task done by another process of this program.
+// runWork does a task in another process of this program, and decodes its result.
 func runWork(ctx context.Context, t task, into any) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -107,7 +105,7 @@ func runWork(ctx context.Context, t task, into any) error {
 	return lastLine(c, into)
 }
 
-// lastLine runs a command and reads the JSON that its output ends with.
+// lastLine runs a command, and decodes the JSON in the last line of its output.
 func lastLine(c *exec.Cmd, into any) error {
 	var errs bytes.Buffer
 	c.Stderr = &errs
@@ -123,7 +121,7 @@ func lastLine(c *exec.Cmd, into any) error {
 	return json.Unmarshal(lines[len(lines)-1], into)
 }
 
-// work does the task that is on stdin.
+// work does the task that it reads from stdin.
 func work(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) int {
 	var t task
 	err := json.NewDecoder(bufio.NewReader(stdin)).Decode(&t)
@@ -141,7 +139,7 @@ func work(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// size is what a directory holds of Parquet.
+// size is the number and total size of the Parquet files in a directory.
 type size struct {
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`

@@ -20,13 +20,13 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 )
 
-// The naive peer is the program that one would write first: a loop over the
-// lines, encoding/json into maps, all rows in memory, then one file a partition.
-// Every machine has it, so it is what prospector is held against where there is
-// no Python. It shares no code with prospector but the Parquet library.
+// The naive peer is the program that one would write first: a loop over the lines,
+// encoding/json into maps, all rows in memory, then one file for each partition. It
+// runs on every machine, so prospector is compared with it where there is no Python.
+// The only code that it shares with prospector is the Parquet library.
 
-// naiveColumn is a column, its paths, and the beginning of the types whose events
-// have it.
+// naiveColumn is a column, its paths in the event, and the prefix of the event types
+// that have it.
 type naiveColumn struct {
 	name  string
 	paths []string
@@ -64,7 +64,7 @@ func naiveSchema() *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// naive makes the table of the pages in t.Output.
+// naive writes the table of the pages to t.Output.
 func (t task) naive(context.Context) (cost, error) {
 	watch := start()
 	n := naiveTable{schema: naiveSchema(), partitions: make(map[string]*array.RecordBuilder)}
@@ -138,7 +138,7 @@ func (n *naiveTable) add(prospect string, node []byte) error {
 			if err != nil {
 				return err
 			}
-			if values[i] = at; day == "" { // event_time, or else created_at
+			if values[i] = at; day == "" { // of event_time, otherwise of created_at
 				day = at.UTC().Format(time.DateOnly)
 			}
 		}
@@ -176,7 +176,7 @@ func (n *naiveTable) add(prospect string, node []byte) error {
 	return err
 }
 
-// take takes a value out of the event, and the object that it leaves empty.
+// take removes a value from the event, and the object around it if that is empty then.
 func take(event map[string]any, path string) any {
 	first, rest, nested := strings.Cut(path, ".")
 	value := event[first]
@@ -212,5 +212,5 @@ func (n *naiveTable) write(dir string, rows *array.RecordBuilder, codec string) 
 	}
 	record := rows.NewRecord()
 	defer record.Release()
-	return errors.Join(w.Write(record), w.Close()) // which closes the file, too
+	return errors.Join(w.Write(record), w.Close()) // closes the file as well
 }

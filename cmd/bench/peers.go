@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// A peer does the same work on the same pages: the events of all prospects, each
-// once, in the columns of the built-in table, extra_json among them, partitioned
-// and sorted. What it does not do, its shortfall says.
+// A peer does the same work on the same pages. Its table has each event of all
+// prospects once, in the columns of the built-in table with extra_json, partitioned
+// and sorted. Its shortfall is what it does not do.
 type peer struct {
 	name      string
-	module    string // of Python; "" for the naive one, which is Go
+	module    string // of Python; "" for a peer in Go
 	script    string // in peers/
 	shortfall string
-	// most is the largest number of events for which it is measured, and runs
-	// how often at the most: some would take all day.
+	// most is the largest number of events that it is measured with, and runs is how
+	// many times at most; 0 is no limit. Some peers would take all day.
 	most, runs int
 	version    string
 }
@@ -44,16 +44,16 @@ func peerNames() string {
 	return strings.Join(names, ",")
 }
 
-// title is how the peer is shown.
+// title is the name in the report.
 func (p peer) title() string { return strings.TrimSpace(p.name + " " + p.version) }
 
 //go:embed peers/*.py
 var scripts embed.FS
 
-// python runs the peers that are written in it.
+// python runs the peers that are written in Python.
 type python struct {
 	path string
-	dir  string // has the scripts
+	dir  string // of the scripts
 }
 
 func newPython(path, dir string) (python, error) {
@@ -64,7 +64,7 @@ func newPython(path, dir string) (python, error) {
 	return python{path, dir}, err
 }
 
-// version gives the version of a module, or says why it cannot be used.
+// version returns the version of a module, or why it cannot be used.
 func (p python) version(ctx context.Context, module string) (string, error) {
 	c := exec.CommandContext(ctx, p.path, "-c", fmt.Sprintf("import %s; print(%[1]s.__version__)", module))
 	out, err := c.Output()
@@ -75,13 +75,13 @@ func (p python) version(ctx context.Context, module string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// run runs a script, and reads what its last line tells.
+// run runs a script, and decodes the JSON in the last line of its output.
 func (p python) run(ctx context.Context, into any, script string, args ...string) error {
 	c := exec.CommandContext(ctx, p.path, append([]string{filepath.Join(p.dir, script)}, args...)...)
 	return lastLine(c, into)
 }
 
-// do has the peer make the table in output.
+// do makes the peer write the table to output.
 func (p peer) do(ctx context.Context, py python, pages, output, compression string) (c cost, err error) {
 	if p.module == "" {
 		err = runWork(ctx, task{Do: "naive", Pages: pages, Output: output, Compression: compression}, &c)

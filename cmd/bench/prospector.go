@@ -23,15 +23,16 @@ import (
 	"prospector/sink/store/local"
 )
 
-// house is a working directory of prospector's, with one job that fills one local
-// sink. What is done in it is done by the command line, as users do it: journal,
-// identity, stage, books, second reader, publication, state, bounds of memory.
+// house is a working directory of prospector, with one job that fills one local sink.
+// Work in it goes through the command line, as it does for users, so it includes the
+// journal, identities, the stage, books, the second reader, publication, the state
+// and the memory limit.
 type house struct {
 	dir         string
 	compression string
 	address     string // of the source
 	source      string // its block, in HCL
-	prospects   string // a file of ids; "" for all that the simulator has
+	prospects   string // a file of IDs; "" for all that the simulator has
 	lake        *counted
 	// publishing is called, if set, before the first file is published.
 	publishing func() error
@@ -80,8 +81,8 @@ job "%s" {
 	return os.WriteFile(filepath.Join(h.dir, "main.hcl"), []byte(b.String()), 0o600)
 }
 
-// countedKind is the kind of local stores, but sinks count the bytes that are read
-// and written.
+// countedKind is the kind of local stores. Its sinks count the bytes that are read and
+// written.
 func (h *house) countedKind() *store.Kind {
 	kind := *local.Kind
 	kind.Open = func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
@@ -95,7 +96,7 @@ func (h *house) countedKind() *store.Kind {
 	return &kind
 }
 
-// summary is what `apply -json` says at its end.
+// summary is the last line of `apply -json`.
 type summary struct {
 	Type    string `json:"type"`
 	Level   string `json:"@level"`
@@ -104,7 +105,7 @@ type summary struct {
 		Books struct{ Events int64 }
 		Cost  struct {
 			Requests int64
-			Rate     float64 `json:"requests_per_second"` // the limit; 0 is none
+			Rate     float64 `json:"requests_per_second"` // the limit; 0 is no limit
 		}
 		Changes struct{ Add, Change, Destroy int }
 	}
@@ -140,7 +141,7 @@ func (h *house) apply() (last summary, err error) {
 	return last, nil
 }
 
-// exported is what has come of a task that applies.
+// exported is the result of a task that applies.
 type exported struct {
 	cost
 	// Of the lake.
@@ -149,8 +150,7 @@ type exported struct {
 	Requests                int64
 }
 
-// export applies in the house, and measures that. The source must have given that
-// many events.
+// export measures an apply in the house. The source must return that many events.
 func (h *house) export(events int) (out exported, err error) {
 	watch := start()
 	s, err := h.apply()
@@ -169,15 +169,15 @@ func (h *house) export(events int) (out exported, err error) {
 	switch {
 	case err != nil:
 	case job.Books.Events != int64(events):
-		err = fmt.Errorf("%d events were read, and not %d", job.Books.Events, events)
+		err = fmt.Errorf("%d events were read, not %d", job.Books.Events, events)
 	case job.Cost.Rate != 0:
-		err = fmt.Errorf("the source was asked at most %g times a second, so that the limit was measured", job.Cost.Rate)
+		err = fmt.Errorf("the source has a limit of %g requests per second, so the limit would be measured", job.Cost.Rate)
 	}
 	return out, err
 }
 
-// apply exports from a simulator that is asked over HTTP, and keeps the journal
-// of the pages that came: that is what an interrupted run leaves.
+// apply exports from a simulator over HTTP, and keeps the journal of its pages, as an
+// interrupted run leaves it.
 func (t task) apply() (exported, error) {
 	h := newHouse(t.Output, t.Compression, t.World)
 	if t.Journal != "" {
@@ -186,7 +186,7 @@ func (t task) apply() (exported, error) {
 	return h.export(t.World.Events)
 }
 
-// replay exports from the journal. The source has nothing to answer.
+// replay exports from the journal. It requests nothing from the source.
 func (t task) replay() (exported, error) {
 	h := newHouse(t.Output, t.Compression, t.World)
 	if err := linkFiles(t.Journal, h.journalPath()); err != nil {
@@ -199,8 +199,8 @@ func (t task) replay() (exported, error) {
 	return out, err
 }
 
-// linkFiles makes the files of a directory be in another one as well. Segments of
-// a journal are never written again once they are closed.
+// linkFiles links the files of a directory into another one. The closed segments of a
+// journal never change.
 func linkFiles(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -220,8 +220,8 @@ func linkFiles(from, to string) error {
 	return nil
 }
 
-// night applies once more in a house, whose source now gives other descriptions
-// of the events of t.Changed.
+// night applies once more in a house. Its source now returns other descriptions of the
+// events of t.Changed.
 func (t task) night(ctx context.Context) (out exported, err error) {
 	sim, err := t.World.simulator()
 	if err != nil {
@@ -261,10 +261,10 @@ source "knock" "bench" {
 	return h.export(t.World.Events)
 }
 
-// part is the events of a type and a day that have this description.
+// part identifies the events of a type and a day that have this description.
 type part struct{ Description, Type, Day string }
 
-// later is an API that describes some events in another way than it did.
+// later is an API that has changed the descriptions of some events.
 type later struct {
 	http.Handler
 	changed []part
@@ -286,5 +286,5 @@ func (l later) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[key] = values
 	}
 	w.WriteHeader(page.status)
-	_, _ = w.Write(body) // a client that is gone asks again
+	_, _ = w.Write(body) // a client that is gone requests the page again
 }

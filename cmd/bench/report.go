@@ -12,25 +12,25 @@ import (
 	"unicode/utf8"
 )
 
-// report is everything that one run has measured.
+// report has everything that one run has measured.
 type report struct {
 	Machine     machine  `json:"machine"`
 	Date        string   `json:"date"`
 	Compression string   `json:"compression"`
 	Runs        int      `json:"runs"`
 	Skipped     []string `json:"skipped,omitempty"` // peers, and why
-	// Others is the share of the machine that other processes used meanwhile,
+	// Others is the share of the machine that other processes used during the run,
 	// from 0 to 1.
 	Others      float64      `json:"others"`
 	Comparisons []comparison `json:"comparisons"`
 	Budgets     []budget     `json:"budgets"`
 }
 
-// machine is what the figures depend on.
+// machine describes what the results depend on.
 type machine struct {
 	Cores       int    `json:"cores"`
 	Processor   string `json:"processor"`
-	MemoryBytes int64  `json:"memory_bytes"` // 0 where it is unknown
+	MemoryBytes int64  `json:"memory_bytes"` // 0 if unknown
 	System      string `json:"system"`
 	Go          string `json:"go"`
 }
@@ -78,14 +78,14 @@ func (r report) writeJSON(w io.Writer) error {
 func (r report) write(w io.Writer, markdown bool) error {
 	var b strings.Builder
 	paragraph := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n\n", args...) }
-	paragraph("%s; %s. The best of up to %d runs, with the most memory of all of them. The ratio is that of the times, to prospector's from pages on disk; MB/s are of JSON, MB of Parquet.", r.Machine, r.Date, r.Runs)
+	paragraph("%s; %s. Times are the best of up to %d runs, and memory is the highest of them. The ratio compares times with prospector's from pages on disk. MB/s count JSON, MB count Parquet.", r.Machine, r.Date, r.Runs)
 	for _, c := range r.Comparisons {
 		paragraph("%s events of %s prospects, %s MB of JSON on disk, into partitioned %s Parquet:",
 			count(c.World.Events), count(c.World.Prospects), megabytes(c.JSONBytes), r.Compression)
 		c.grid().write(&b, markdown)
 	}
-	if r.Others > 0.1 { // the kernel's own threads are among them
-		paragraph("Others used %.0f %% of the machine meanwhile, so these figures are not worth much: measure on an idle one.", r.Others*100)
+	if r.Others > 0.1 { // kernel threads always use some
+		paragraph("Other processes used %.0f %% of the machine during the run, so these results are not reliable. Measure on an idle machine.", r.Others*100)
 	}
 	for _, skipped := range r.Skipped {
 		paragraph("Without %s.", skipped)
@@ -110,7 +110,7 @@ func (c comparison) grid() grid {
 			continue
 		}
 		ratio := ""
-		if e.right() {
+		if e.isCorrect() {
 			ratio = times(e.Seconds / own.Seconds)
 		}
 		g = append(g, []string{
@@ -130,7 +130,7 @@ func (c comparison) grid() grid {
 	return g
 }
 
-// grid is a table of texts; the first row is its head.
+// grid is a table of texts. Its first row is the header.
 type grid [][]string
 
 // write aligns columns of numbers to the right.
@@ -193,7 +193,7 @@ func bytesText(bytes int64) string {
 	return megabytes(bytes) + " MB"
 }
 
-// count writes a number with commas: 1,000,000.
+// count formats a number with commas: 1,000,000.
 func count(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -202,7 +202,7 @@ func count(n int) string {
 	return digits
 }
 
-// short writes a number as the flag -events takes it: 100k, 1M.
+// short formats a number as -events takes it: 100k, 1M.
 func short(n int) string {
 	switch {
 	case n%million == 0:
@@ -213,7 +213,7 @@ func short(n int) string {
 	return strconv.Itoa(n)
 }
 
-// parseCount reads what short writes.
+// parseCount parses what short formats.
 func parseCount(text string) (int, error) {
 	factor := 1
 	for suffix, f := range map[string]int{"k": 1000, "M": million} {
@@ -223,7 +223,7 @@ func parseCount(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 1000*million/factor {
-		return 0, fmt.Errorf("%q is no number of events: give one such as 100k, 1M or 10M", text)
+		return 0, fmt.Errorf("%q is not a number of events; use one such as 100k, 1M or 10M", text)
 	}
 	return n * factor, nil
 }

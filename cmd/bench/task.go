@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// task is what a process is told to do. What a field is for, the one who does it
-// says.
+// task is what a process does. The function that does it documents the fields.
 type task struct {
 	Do          string `json:"do"`
 	World       world  `json:"world"`
@@ -15,7 +14,7 @@ type task struct {
 	Output      string `json:"output,omitempty"`  // the directory
 	Compression string `json:"compression,omitempty"`
 	Changed     []part `json:"changed,omitempty"`
-	// Cores limits the process; 0 does not.
+	// Cores limits the process; 0 is no limit.
 	Cores int `json:"cores,omitempty"`
 }
 
@@ -34,5 +33,5 @@ func (t task) do(ctx context.Context) (any, error) {
 	case "fingerprint":
 		return t.fingerprint(ctx)
 	}
-	return nil, fmt.Errorf("there is nothing called %q to do", t.Do)
+	return nil, fmt.Errorf("there is no task %q", t.Do)
 }

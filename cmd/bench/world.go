@@ -20,7 +20,7 @@ type world struct {
 	Prospects int `json:"prospects"`
 }
 
-// newWorld has 40 events a prospect, which are unevenly distributed.
+// newWorld returns a world with 40 events for each prospect on average.
 func newWorld(events int) world { return world{Events: events, Prospects: max(1, events/40)} }
 
 const (
@@ -36,7 +36,7 @@ func (w world) simulator() (*knocksim.Simulator, error) {
 }
 
 // writePages writes all pages of the world, in the order of its prospects, as the
-// peers read them: a line is the body of one answer of the API with its prospect,
+// peers read them. A line is the body of one response of the API, with its prospect:
 // {"prospect_id":"47569637","edges":[…],"pageInfo":{…}}.
 func (w world) writePages(path string) (err error) {
 	sim, err := w.simulator()
@@ -72,13 +72,13 @@ func writeProspect(out *bufio.Writer, api http.Handler, id string) error {
 		body := page.body.Bytes()
 		info, err := pageInfo(body)
 		if page.status != http.StatusOK || err != nil {
-			return fmt.Errorf("the simulator answered %d about prospect %s: %w", page.status, id, err)
+			return fmt.Errorf("the simulator responded with status %d for prospect %s: %w", page.status, id, err)
 		}
 		fmt.Fprintf(out, `{"prospect_id":%q,`, id)
 		out.Write(body[1:])
 		out.WriteByte('\n')
 		if !info.HasNextPage {
-			return nil // what could not be written is told by Flush
+			return nil // Flush returns the errors of writing
 		}
 		cursor = info.EndCursor
 	}
@@ -89,7 +89,7 @@ type position struct {
 	HasNextPage bool
 }
 
-// pageInfo is what a page of the simulator ends with.
+// pageInfo parses the pageInfo at the end of a page of the simulator.
 func pageInfo(body []byte) (p position, err error) {
 	const key = `"pageInfo":`
 	at := bytes.LastIndex(body, []byte(key))
@@ -100,7 +100,7 @@ func pageInfo(body []byte) (p position, err error) {
 	return p, err
 }
 
-// answer is an http.ResponseWriter that keeps what is written.
+// answer is an http.ResponseWriter that keeps the response.
 type answer struct {
 	header http.Header
 	status int

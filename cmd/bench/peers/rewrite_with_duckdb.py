@@ -1,4 +1,4 @@
-"""Writes a table's rows again by DuckDB: what its Parquet of them takes.
+"""Rewrites a table with DuckDB, to compare the sizes of the files.
 
 rewrite_with_duckdb.py TABLE OUTPUT CODEC THREADS
 """

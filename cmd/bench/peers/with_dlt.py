@@ -2,7 +2,7 @@
 
 with_dlt.py PAGES OUTPUT CODEC THREADS
 
-The resource yields events once: the destination itself only removes duplicates
+The resource yields each event once, since the destination only removes duplicates
 from Delta and Iceberg tables. It does not partition plain Parquet either.
 """
 import os
@@ -19,7 +19,7 @@ os.environ |= {
     "NORMALIZE__DATA_WRITER__COMPRESSION": codec,
 }
 
-import dlt  # noqa: E402, which reads its configuration
+import dlt  # noqa: E402, it reads its configuration now
 from dlt.destinations import filesystem  # noqa: E402
 from work import COLUMNS, TIME, measured, rows  # noqa: E402
 

@@ -2,10 +2,10 @@
 
 with_duckdb.py PAGES OUTPUT CODEC THREADS
 
-It is DuckDB at its best: an event is kept as JSON, and the paths of all columns
-are taken from it at once. A ->> for each column parses the event as often, and
-takes twice as long; columns of a typed STRUCT would lose fields that nobody has
-declared, of which extra_json is made.
+This is the fastest query that we found. It keeps an event as JSON, and extracts the
+paths of all columns at once. A ->> for each column would parse the event each time and
+take twice as long. Columns of a typed STRUCT would lose the fields that are not
+declared, which extra_json must have.
 """
 import sys
 

@@ -1,5 +1,5 @@
-"""pyarrow: Python's json, columns in memory, and the data set writer. (The reader
-of pyarrow.json wants one type a field, and has no place for the others.)
+"""pyarrow: Python's json, columns in memory, and the data set writer. (pyarrow.json
+needs one type for each field, and cannot hold values of other types.)
 
 with_pyarrow.py PAGES OUTPUT CODEC THREADS
 """

@@ -1,5 +1,4 @@
-"""What the peers have in common: the events of the pages, one by one, as the rows
-of the table; and measuring."""
+"""What the peers in Python share: reading the pages as rows of the table, and measuring."""
 import contextlib
 import datetime
 import json
@@ -10,7 +9,7 @@ import time
 TEXT, TIME = "text", "time"
 APPOINTMENT = "APPOINTMENT_"
 
-# Each column with its type, its paths and whose events have it.
+# Each column with its type, its paths, and the prefix of the event types that have it.
 COLUMNS = [
     ("event_type", TEXT, [("type",)], ""),
     ("event_time", TIME, [("eventTime",)], ""),
