@@ -198,7 +198,16 @@ func (b block) roles() (r Roles, err error) {
 			}
 		}
 	}
-	return r, r.check()
+	if err := r.check(); err != nil {
+		return r, err
+	}
+	first := r.columns()
+	for i, name := range first {
+		if b.Columns[i].Name != name {
+			return r, &DeclarationError{name, "", fmt.Sprintf("the columns %s must come first, in this order", strings.Join(first, ", "))}
+		}
+	}
+	return r, nil
 }
 
 // Parse reads the declaration of one table, with every column in Columns. The
