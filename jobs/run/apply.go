@@ -31,7 +31,7 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err := p.Blocked().Err(); err != nil {
 		return err
 	}
-	if err := s.checkPlaces(p); err != nil {
+	if err := s.current().CheckPlaces(p); err != nil {
 		return err
 	}
 	saver, err := state.NewSaver(s.state, s.Backend.Write)

@@ -13,6 +13,7 @@ import (
 
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/planfile"
 	"prospector/schemas"
 	"prospector/sink"
 )
@@ -216,7 +217,7 @@ func TestRejectedFileOfSavedPlan(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if shown, err := ReadPlan(path); err != nil || len(shown.Jobs[0].Problems.Rejected) != 1 || shown.Blocked() != nil {
+	if shown, err := planfile.Read(path); err != nil || len(shown.Jobs[0].Problems.Rejected) != 1 || shown.Blocked() != nil {
 		t.Errorf("the plan is shown as %+v, %v", shown, err)
 	}
 	ctx, s, err = h.open(t.Context())

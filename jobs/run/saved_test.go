@@ -3,7 +3,6 @@ package run
 import (
 	"archive/zip"
 	"bytes"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/jobs/plan"
+	"prospector/jobs/planfile"
 	"prospector/sink/store"
 )
 
@@ -39,36 +39,37 @@ func (h *house) savedNight() (path string) {
 // their names. Sizes and checksums are corrected afterwards.
 func alter(t *testing.T, path string, edit func(p *plan.Plan, files map[string][]byte)) {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	p, err := planfile.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := plan.Load(bytes.NewReader(text), int64(len(text)))
+	archive, err := zip.OpenReader(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer archive.Close()
 	files := make(map[string][]byte)
 	for _, f := range archive.File {
 		if files[f.Name], err = fs.ReadFile(archive, f.Name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	edit(saved.Plan, files)
-	for _, c := range saved.Plan.Jobs[0].Output.Changes {
+	edit(p, files)
+	for _, c := range p.Jobs[0].Output.Changes {
 		for _, s := range c.Staged {
 			s.Size, s.CRC32C = int64(len(files[s.Path])), store.Checksum(files[s.Path])
 		}
 	}
-	var out bytes.Buffer
-	err = plan.Save(&out, saved.Plan, func(path string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files[path])), nil })
-	if err != nil {
-		t.Fatal(err)
+	t.Chdir(t.TempDir()) // the plan names its staged files by relative paths
+	for name, text := range files {
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			err = os.WriteFile(name, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+	if err := planfile.Write(p, path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -100,8 +101,8 @@ func TestAlteredPlans(t *testing.T) {
 		}, "is not known"},
 		{"another table", func(p *plan.Plan, files map[string][]byte) {
 			p.Jobs[0].Schema.Columns = p.Jobs[0].Schema.Columns[1:]
-		}, "another table than it says"},
-		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Schema = nil }, "another table than it says"},
+		}, "does not have the schema"},
+		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Schema = nil }, "does not have the schema"},
 		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change what is not its own"},
 		{"a key out of the lake", func(p *plan.Plan, files map[string][]byte) {
 			p.Jobs[0].Output.Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}

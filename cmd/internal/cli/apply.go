@@ -11,6 +11,7 @@ import (
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/planfile"
 	"prospector/jobs/run"
 )
 
@@ -129,7 +130,7 @@ error, and 2 when something would.`,
 
 // canSave reports whether a file can be made there.
 func (e *env) canSave(path string) error {
-	if err := run.CanSavePlan(path); err != nil {
+	if err := planfile.CheckWritable(path); err != nil {
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan cannot be saved there", Detail: fmt.Sprintf("-out=%s: %s.", path, err)}
 	}
 	return nil

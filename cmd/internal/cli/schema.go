@@ -9,7 +9,7 @@ import (
 
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
-	"prospector/jobs/run"
+	"prospector/jobs/planfile"
 	"prospector/jobs/state"
 	"prospector/schemas"
 )
@@ -179,7 +179,7 @@ their values are in extra_json, so nothing is lost by waiting.`,
 func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schemas.Survey, error) {
 	all := make(map[string]*schemas.Survey)
 	if len(plans) > 0 {
-		p, err := run.ReadPlan(e.resolve(plans[0]))
+		p, err := planfile.Read(e.resolve(plans[0]))
 		if err != nil {
 			return nil, err
 		}

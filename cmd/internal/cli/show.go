@@ -9,6 +9,7 @@ import (
 	"prospector/jobs"
 	"prospector/jobs/ledger"
 	"prospector/jobs/plan"
+	"prospector/jobs/planfile"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
 )
@@ -66,7 +67,7 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 }
 
 func (e *env) showPlan(path string, asJSON bool) int {
-	p, err := run.ReadPlan(path)
+	p, err := planfile.Read(path)
 	if err == nil {
 		if asJSON {
 			err = e.document(view.PlanJSON(p))

@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 	"jobs/audit":      {"internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/lists":      {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/read":       {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
+	"jobs/planfile":   {"internal/nolink", "internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/quarantine": {"internal/jsontext", "internal/spill", "internal/terminal", "jobs/plan", "jobs/state", "schemas", "sink/store"},
 	"jobs/tombstone":  {"internal/sealed", "sink/store"},
 	"jobs/run":        {"*"},

@@ -38,7 +38,7 @@ var exceptions = map[string]string{
 	"jobs/config.loader.moves lines":           "",
 	"jobs/config.loader.resolve complexity":    "",
 	"jobs/config.loader.resolve lines":         "",
-	"jobs/plan.jobV2 fields":                   "the members of one object in a file",
+	"jobs/planfile.jobV2 fields":               "the members of one object in a file",
 	"jobs/run lines":                           "",
 	"jobs/run.Session methods":                 "",
 	"jobs/run.Session.Plan lines":              "",

@@ -1,9 +1,10 @@
-package plan
+package planfile
 
 import (
 	"time"
 
 	"prospector/jobs"
+	"prospector/jobs/plan"
 	"prospector/schemas"
 )
 
@@ -13,7 +14,7 @@ import (
 const FileVersion = 2
 
 // fileV2 is the JSON in a saved plan. planV2 and jobV2 are its objects; what they
-// hold are values of this package. Field order is the order in the file.
+// hold are values of package plan. Field order is the order in the file.
 type fileV2 struct {
 	Version    int     `json:"version"`
 	Prospector string  `json:"prospector_version"`
@@ -21,52 +22,52 @@ type fileV2 struct {
 }
 
 type planV2 struct {
-	Mode      Mode             `json:"mode"`
+	Mode      plan.Mode        `json:"mode"`
 	Lineage   string           `json:"lineage"`
 	Serial    int64            `json:"serial"`
 	Config    string           `json:"config"`
 	Created   time.Time        `json:"created"`
 	Targets   []string         `json:"targets,omitempty"`
 	Replace   []string         `json:"replace,omitempty"`
-	Accepted  []Guard          `json:"accepted,omitempty"`
-	Moved     []Move           `json:"moved,omitempty"`
+	Accepted  []plan.Guard     `json:"accepted,omitempty"`
+	Moved     []plan.Move      `json:"moved,omitempty"`
 	Forgotten []string         `json:"forgotten,omitempty"`
 	Jobs      []jobV2          `json:"jobs"`
-	Checks    []Check          `json:"checks,omitempty"`
+	Checks    []plan.Check     `json:"checks,omitempty"`
 	Warnings  jobs.Diagnostics `json:"warnings,omitempty"`
 }
 
 type jobV2 struct {
-	Address           string                `json:"address"`
-	TableName         string                `json:"table"`
-	SchemaFingerprint string                `json:"schema"`
-	Declared          *schemas.Table        `json:"declared,omitempty"`
-	Rewrite           *Rewrite              `json:"rewrite,omitempty"`
-	Refused           jobs.Diagnostics      `json:"refused,omitempty"`
-	Rejected          []Rejected            `json:"rejected,omitempty"`
-	Destroy           bool                  `json:"destroy,omitempty"`
-	DestroyReason     string                `json:"why,omitempty"`
-	PreventDestroy    bool                  `json:"prevent_destroy,omitempty"`
-	Sinks             []string              `json:"sinks"`
-	Prior             map[string]*Refreshed `json:"prior"`
-	Changes           []Change              `json:"changes"`
-	Quarantine        *Quarantine           `json:"quarantine,omitempty"`
-	Renamed           []Move                `json:"renamed,omitempty"`
-	AbandonedURIs     []string              `json:"left,omitempty"`
-	Obsolete          []Write               `json:"obsolete,omitempty"`
-	Copies            []Copy                `json:"aside,omitempty"`
-	Foreign           []Write               `json:"foreign,omitempty"`
-	Drift             []Drift               `json:"drift,omitempty"`
-	Reading           Reading               `json:"reading"`
-	Books             Books                 `json:"books"`
-	Missing           Missing               `json:"missing"`
-	Waiting           *Waiting              `json:"waiting,omitempty"`
-	Survey            *schemas.Survey       `json:"survey,omitempty"`
-	Warnings          jobs.Diagnostics      `json:"warnings,omitempty"`
+	Address           string                     `json:"address"`
+	TableName         string                     `json:"table"`
+	SchemaFingerprint string                     `json:"schema"`
+	Declared          *schemas.Table             `json:"declared,omitempty"`
+	Rewrite           *plan.Rewrite              `json:"rewrite,omitempty"`
+	Refused           jobs.Diagnostics           `json:"refused,omitempty"`
+	Rejected          []plan.Rejected            `json:"rejected,omitempty"`
+	Destroy           bool                       `json:"destroy,omitempty"`
+	DestroyReason     string                     `json:"why,omitempty"`
+	PreventDestroy    bool                       `json:"prevent_destroy,omitempty"`
+	Sinks             []string                   `json:"sinks"`
+	Prior             map[string]*plan.Refreshed `json:"prior"`
+	Changes           []plan.Change              `json:"changes"`
+	Quarantine        *plan.Quarantine           `json:"quarantine,omitempty"`
+	Renamed           []plan.Move                `json:"renamed,omitempty"`
+	AbandonedURIs     []string                   `json:"left,omitempty"`
+	Obsolete          []plan.Write               `json:"obsolete,omitempty"`
+	Copies            []plan.Copy                `json:"aside,omitempty"`
+	Foreign           []plan.Write               `json:"foreign,omitempty"`
+	Drift             []plan.Drift               `json:"drift,omitempty"`
+	Reading           plan.Reading               `json:"reading"`
+	Books             plan.Books                 `json:"books"`
+	Missing           plan.Missing               `json:"missing"`
+	Waiting           *plan.Waiting              `json:"waiting,omitempty"`
+	Survey            *schemas.Survey            `json:"survey,omitempty"`
+	Warnings          jobs.Diagnostics           `json:"warnings,omitempty"`
 }
 
 // newFileV2 returns the file of a plan. They share what they hold.
-func newFileV2(p *Plan) fileV2 {
+func newFileV2(p *plan.Plan) fileV2 {
 	out := &planV2{
 		Mode: p.Mode, Lineage: p.Lineage, Serial: p.Serial, Config: p.Config, Created: p.Created,
 		Targets: p.Targets, Replace: p.Replace, Accepted: p.Accepted, Moved: p.Moved, Forgotten: p.Forgotten,
@@ -81,7 +82,7 @@ func newFileV2(p *Plan) fileV2 {
 	return fileV2{Version: FileVersion, Prospector: jobs.Version, Plan: out}
 }
 
-func newJobV2(j Job) jobV2 {
+func newJobV2(j plan.Job) jobV2 {
 	return jobV2{
 		Address: j.Address, TableName: j.TableName, SchemaFingerprint: j.SchemaFingerprint, Declared: j.Schema,
 		Destroy: j.Destroy, DestroyReason: j.DestroyReason, PreventDestroy: j.PreventDestroy, Sinks: j.Sinks,
@@ -94,8 +95,8 @@ func newJobV2(j Job) jobV2 {
 }
 
 // plan returns the plan of a file. They share what they hold.
-func (f *planV2) plan() *Plan {
-	out := &Plan{
+func (f *planV2) plan() *plan.Plan {
+	out := &plan.Plan{
 		Mode: f.Mode, Lineage: f.Lineage, Serial: f.Serial, Config: f.Config, Created: f.Created,
 		Targets: f.Targets, Replace: f.Replace, Accepted: f.Accepted, Moved: f.Moved, Forgotten: f.Forgotten,
 		Checks: f.Checks, Warnings: f.Warnings,
@@ -104,18 +105,18 @@ func (f *planV2) plan() *Plan {
 		out.Jobs = append(out.Jobs, j.job())
 	}
 	if out.Jobs == nil && f.Jobs != nil {
-		out.Jobs = []Job{}
+		out.Jobs = []plan.Job{}
 	}
 	return out
 }
 
-func (f jobV2) job() Job {
-	return Job{
+func (f jobV2) job() plan.Job {
+	return plan.Job{
 		Address: f.Address, TableName: f.TableName, SchemaFingerprint: f.SchemaFingerprint, Schema: f.Declared,
 		Destroy: f.Destroy, DestroyReason: f.DestroyReason, PreventDestroy: f.PreventDestroy, Sinks: f.Sinks,
-		Found:    Found{Prior: f.Prior, Drift: f.Drift, Renamed: f.Renamed, AbandonedURIs: f.AbandonedURIs},
-		Source:   Source{Reading: f.Reading, Books: f.Books, Missing: f.Missing, Waiting: f.Waiting, Survey: f.Survey},
-		Output:   Output{Changes: f.Changes, Quarantine: f.Quarantine, Rewrite: f.Rewrite, Obsolete: f.Obsolete, Foreign: f.Foreign, Copies: f.Copies},
-		Problems: Problems{Refused: f.Refused, Rejected: f.Rejected, Warnings: f.Warnings},
+		Found:    plan.Found{Prior: f.Prior, Drift: f.Drift, Renamed: f.Renamed, AbandonedURIs: f.AbandonedURIs},
+		Source:   plan.Source{Reading: f.Reading, Books: f.Books, Missing: f.Missing, Waiting: f.Waiting, Survey: f.Survey},
+		Output:   plan.Output{Changes: f.Changes, Quarantine: f.Quarantine, Rewrite: f.Rewrite, Obsolete: f.Obsolete, Foreign: f.Foreign, Copies: f.Copies},
+		Problems: plan.Problems{Refused: f.Refused, Rejected: f.Rejected, Warnings: f.Warnings},
 	}
 }

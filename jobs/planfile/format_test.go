@@ -1,4 +1,4 @@
-package plan_test
+package planfile
 
 import (
 	"archive/zip"
@@ -10,15 +10,14 @@ import (
 	"testing"
 
 	"prospector/jobs"
-	"prospector/jobs/plan"
 )
 
 // testdata/plan_v2.json is the plan.json of a saved plan in which every member has
 // a value. It was written by the first version of prospector that writes format 2.
 const goldenPlan = "testdata/plan_v2.json"
 
-// staged is the content of every staged file in the golden plan.
-const staged = "abc"
+// goldenText is the content of every staged file in the golden plan.
+const goldenText = "abc"
 
 // savedGolden returns the golden plan as a saved plan.
 func savedGolden(t *testing.T) (text, archive []byte) {
@@ -40,7 +39,7 @@ func savedGolden(t *testing.T) (text, archive []byte) {
 		}
 	}
 	for i := range strings.Count(string(text), `"staged/`) {
-		add("staged/0000"+string(rune('0'+i)), staged)
+		add("staged/0000"+string(rune('0'+i)), goldenText)
 	}
 	add("plan.json", string(text))
 	if err := w.Close(); err != nil {
@@ -53,12 +52,12 @@ func savedGolden(t *testing.T) (text, archive []byte) {
 // bytes.
 func TestFormatStays(t *testing.T) {
 	text, archive := savedGolden(t)
-	f, err := plan.Load(bytes.NewReader(archive), int64(len(archive)))
+	f, err := decode(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err = plan.Save(&out, f.Plan, func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(staged)), nil })
+	err = encode(&out, f.plan, func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(goldenText)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +78,11 @@ func TestFormatStays(t *testing.T) {
 // Every field of a loaded plan has the value of its own member.
 func TestFormatFields(t *testing.T) {
 	_, archive := savedGolden(t)
-	f, err := plan.Load(bytes.NewReader(archive), int64(len(archive)))
+	f, err := decode(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := *f.Plan
+	p := *f.plan
 	j := p.Jobs[0]
 	for _, test := range []struct {
 		name string
