@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"unicode/utf8"
+
+	"prospector/internal/jsontext"
 )
 
 // extra_json must be read by any reader of JSON, and many refuse an escape that is
@@ -44,11 +46,11 @@ func appendReserved(dst []byte, v value, form form) (_ []byte, err error) {
 	case form == extraForm:
 		key = append([]byte{'$'}, key...)
 	case len(key) == len(bytesKey):
-		return appendString(dst, broken), nil
+		return jsontext.AppendQuoted(dst, broken), nil
 	default:
 		key = key[1:]
 	}
-	dst = append(appendString(append(dst, '{'), key), ':')
+	dst = append(jsontext.AppendQuoted(append(dst, '{'), key), ':')
 	if dst, err = appendJSON(dst, inner, form); err != nil {
 		return dst, err
 	}

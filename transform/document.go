@@ -1,14 +1,10 @@
 package transform
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
-	"math/bits"
 	"slices"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"prospector/internal/jsontext"
 )
@@ -32,7 +28,7 @@ var (
 // which they begin, and of which shapes its objects are. Nothing is made of a value
 // that nobody asks for. A text has less than 2 GiB.
 type document struct {
-	text      []byte
+	text      jsontext.Scanner
 	tokens    []token
 	shapes    shapes
 	unescaped []byte // texts of strings that were asked for and have escapes
@@ -67,7 +63,7 @@ func (d *document) parse(text []byte, most int) (value, error) {
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
 	d.shapes.trim()
 	d.broken, d.brokenKey, d.room, d.err = false, false, most, errNotJSON
-	if end := d.value(d.space(0), 1, d.shapes.outermost()); end < 0 || d.space(end) < len(text) {
+	if end := d.value(d.text.Space(0), 1, d.shapes.outermost()); end < 0 || d.text.Space(end) < len(text) {
 		return value{}, d.err
 	}
 	if d.brokenKey {
@@ -93,11 +89,14 @@ func (d *document) value(i, depth int, of *shape) int {
 	}
 	switch d.text[i] {
 	case '"':
-		end := d.plain(i + 1)
-		if d.has(end, '"') {
-			return d.add(i, end+1, aString, false)
+		end, form, ok := d.text.String(i)
+		if !ok {
+			return -1
 		}
-		return d.add(i, d.escapes(end), aString, true)
+		if form != 0 && !form.IsUnicode(d.text[i:end]) {
+			d.broken = true
+		}
+		return d.add(i, end, aString, form&jsontext.Escaped != 0)
 	case '{':
 		return d.inside(i, depth, anObject, '}', d.shapes.inside(of))
 	case '[':
@@ -109,7 +108,19 @@ func (d *document) value(i, depth int, of *shape) int {
 	case 'n':
 		return d.word(i, "null", noKind)
 	}
-	return d.number(i)
+	end, ok := d.text.Number(i)
+	if !ok {
+		return -1
+	}
+	return d.add(i, end, aNumber, false)
+}
+
+func (d *document) word(i int, word string, kind kind) int {
+	end, ok := d.text.Word(i, word)
+	if !ok {
+		return -1
+	}
+	return d.add(i, end, kind, false)
 }
 
 // add notes a value that has none inside, and gives its end; -1 is none. It is
@@ -133,7 +144,7 @@ func (d *document) add(start, end int, kind kind, escaped bool) int {
 func (d *document) inside(i, depth int, kind kind, closing byte, shape *shape) int {
 	at := len(d.tokens)
 	d.add(i, i, kind, false)
-	i = d.space(i + 1)
+	i = d.text.Space(i + 1)
 	for more := !d.has(i, closing); more; {
 		if kind == anObject {
 			if shape, i = d.key(shape, i); i < 0 {
@@ -143,9 +154,9 @@ func (d *document) inside(i, depth int, kind kind, closing byte, shape *shape) i
 		if i = d.value(i, depth+1, shape); i < 0 {
 			return -1
 		}
-		i = d.space(i)
+		i = d.text.Space(i)
 		if more = d.has(i, ','); more {
-			i = d.space(i + 1)
+			i = d.text.Space(i + 1)
 		} else if !d.has(i, closing) {
 			return -1
 		}
@@ -167,37 +178,26 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	rest := d.text[i:]
 	for _, s := range of.longer {
 		if len(rest) >= len(s.text) && string(rest[:len(s.text)]) == string(s.text) {
-			return s, d.space(i + len(s.text))
+			return s, d.text.Space(i + len(s.text))
 		}
 	}
-	if !d.has(i, '"') {
+	end, form, ok := d.text.String(i)
+	if !ok {
 		return nil, -1
 	}
-	before := d.broken
-	d.broken = false
-	end := d.plain(i + 1)
-	escaped := !d.has(end, '"')
-	if escaped {
-		end = d.escapes(end)
-	} else {
-		end++
-	}
-	if end < 0 {
-		return nil, -1
-	}
-	colon := d.space(end)
+	colon := d.text.Space(end)
 	if !d.has(colon, ':') {
 		return nil, -1
 	}
-	text := slices.Clone(d.text[i:d.space(colon+1)])
-	key := text[1 : end-i-1]
-	if d.broken { // this document is refused, and no other one may pass with such a key
-		d.brokenKey = true
+	text := slices.Clone(d.text[i:d.text.Space(colon+1)])
+	raw := text[:end-i]
+	key := raw[1 : len(raw)-1]
+	if !form.IsUnicode(raw) { // this document is refused, and no other one may pass with such a key
+		d.broken, d.brokenKey = true, true
 		return d.shapes.add(of, key, text), i + len(text)
 	}
-	d.broken = before
-	if escaped {
-		key = appendUnescaped(nil, key)
+	if form&jsontext.Escaped != 0 {
+		key = jsontext.AppendUnquoted(nil, raw)
 	}
 	longer := d.shapes.add(of, key, text)
 	of.remember(longer)
@@ -205,118 +205,6 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 }
 
 func (d *document) has(i int, c byte) bool { return i < len(d.text) && d.text[i] == c }
-
-func (d *document) space(i int) int {
-	for i < len(d.text) && d.text[i] <= ' ' && isSpace(d.text[i]) {
-		i++
-	}
-	return i
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
-
-// plain expects what stands for itself in a string, which may be nothing.
-func (d *document) plain(i int) int {
-	n, isASCII := plain(d.text[i:])
-	if !isASCII && !utf8.Valid(d.text[i:i+n]) {
-		d.broken = true
-	}
-	return i + n
-}
-
-// escapes expects the rest of a string, which begins with a backslash.
-func (d *document) escapes(i int) int {
-	for ; !d.has(i, '"'); i = d.plain(i) {
-		if !d.has(i, '\\') || i+1 == len(d.text) {
-			return -1
-		}
-		switch i++; d.text[i] {
-		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			i++
-		case 'u':
-			unit := codeUnit(d.text[i:])
-			if unit < 0 {
-				return -1
-			}
-			i += len("uXXXX")
-			if utf16.IsSurrogate(unit) {
-				if !d.has(i, '\\') || utf16.DecodeRune(unit, codeUnit(d.text[i+1:])) == utf8.RuneError {
-					d.broken = true
-					continue
-				}
-				i += len(`\uXXXX`)
-			}
-		default:
-			return -1
-		}
-	}
-	return i + 1
-}
-
-// plain is how many bytes stand for themselves in a string before one that does
-// not: a quote, a backslash, or one below a space. It is ASCII for sure, or not.
-func plain(s []byte) (n int, isASCII bool) {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	i, all := 0, uint64(0)
-	for ; i <= len(s)-8; i += 8 { // written so, no bounds are checked
-		w := binary.LittleEndian.Uint64(s[i : i+8])
-		all |= w
-		// With bit 1 turned, a quote is a space, and what is below a space stays
-		// there. The lowest bit that is left is the top of the first such byte:
-		// borrows reach only higher ones.
-		low, escape := w^ones*2, w^ones*'\\'
-		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
-			return i + bits.TrailingZeros64(stop)/8, all&tops == 0
-		}
-	}
-	for ; i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\'; i++ {
-		all |= uint64(s[i])
-	}
-	return i, all&tops == 0
-}
-
-func (d *document) word(i int, word string, kind kind) int {
-	end := i + len(word)
-	if end > len(d.text) || string(d.text[i:end]) != word {
-		return -1
-	}
-	return d.add(i, end, kind, false)
-}
-
-func (d *document) number(i int) int {
-	start := i
-	if d.has(i, '-') {
-		i++
-	}
-	if d.has(i, '0') {
-		i++
-	} else if i = d.digits(i); i < 0 {
-		return -1
-	}
-	if d.has(i, '.') {
-		if i = d.digits(i + 1); i < 0 {
-			return -1
-		}
-	}
-	if d.has(i, 'e') || d.has(i, 'E') {
-		i++
-		if d.has(i, '+') || d.has(i, '-') {
-			i++
-		}
-		if i = d.digits(i); i < 0 {
-			return -1
-		}
-	}
-	return d.add(start, i, aNumber, false)
-}
-
-func (d *document) digits(i int) int {
-	digits, _ := cutDigits(d.text[i:])
-	if len(digits) == 0 {
-		return -1
-	}
-	return i + len(digits)
-}
 
 func (v value) token() *token { return &v.in.tokens[v.at] }
 
@@ -341,16 +229,15 @@ func (v value) isBroken() bool {
 // a surrogate pair has the three bytes that UTF-8 would have for it (WTF-8).
 func (v value) string() []byte {
 	t := v.token()
-	s := v.in.text[t.start+1 : t.end-1]
 	if t.escaped {
-		return v.in.unescape(s)
+		return v.in.unescape(v.in.text[t.start:t.end])
 	}
-	return s
+	return v.in.text[t.start+1 : t.end-1]
 }
 
-func (d *document) unescape(s []byte) []byte {
+func (d *document) unescape(raw []byte) []byte {
 	start := len(d.unescaped)
-	d.unescaped = appendUnescaped(d.unescaped, s)
+	d.unescaped = jsontext.AppendUnquoted(d.unescaped, raw)
 	return d.unescaped[start:len(d.unescaped):len(d.unescaped)]
 }
 

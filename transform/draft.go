@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"prospector/internal/jsontext"
 )
 
 // draft is a JSON object in the making: an event that is being rebuilt.
@@ -79,7 +81,7 @@ func (d draft) appendTo(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, []byte(key)), ':')
+		dst = append(jsontext.AppendQuoted(dst, []byte(key)), ':')
 		if p := d[key]; p.object != nil {
 			dst = p.object.appendTo(dst)
 		} else {

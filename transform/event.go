@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
+	"prospector/internal/jsontext"
 	"prospector/schemas"
 )
 
@@ -114,7 +115,7 @@ func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error)
 		if r.columns[column].Type == schemas.JSON {
 			b = append(b, values.Value(row)...)
 		} else {
-			b = appendString(b, []byte(values.Value(row)))
+			b = jsontext.AppendQuoted(b, []byte(values.Value(row)))
 		}
 	case *array.Int64:
 		b = strconv.AppendInt(b, values.Value(row), 10)

@@ -1,6 +1,10 @@
 package transform
 
-import "slices"
+import (
+	"slices"
+
+	"prospector/internal/jsontext"
+)
 
 // fromKey is the key of extra_json that says which path a column's value came
 // from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
@@ -63,12 +67,12 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 }
 
 func (e *event) appendFrom(dst []byte) []byte {
-	dst = append(appendString(dst, []byte(fromKey)), ':')
+	dst = append(jsontext.AppendQuoted(dst, []byte(fromKey)), ':')
 	separator := byte('{')
 	for _, i := range e.byName {
 		if t := e.takenBy(i); t != nil && t.rank > 0 {
-			dst = append(appendString(append(dst, separator), []byte(e.columns[i].Name)), ':')
-			dst = appendString(dst, []byte(e.columns[i].From[t.rank]))
+			dst = append(jsontext.AppendQuoted(append(dst, separator), []byte(e.columns[i].Name)), ':')
+			dst = jsontext.AppendQuoted(dst, []byte(e.columns[i].From[t.rank]))
 			separator = ','
 		}
 	}

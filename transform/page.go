@@ -112,7 +112,7 @@ func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
 
 // separateEdges returns the text of each edge of a page.
 func separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
-	list, lists, ok := member(page, "edges")
+	list, lists, ok := jsontext.Member(page, "edges")
 	switch {
 	case !ok:
 		return nil, errNotSeparable
@@ -130,27 +130,10 @@ func separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
 // separateNode returns the text of an edge's node, or that of the edge if it has
 // not exactly one.
 func separateNode(edge []byte) ([]byte, error) {
-	if node, nodes, ok := member(edge, "node"); ok && nodes == 1 {
+	if node, nodes, ok := jsontext.Member(edge, "node"); ok && nodes == 1 {
 		return node, nil
 	}
 	return edge, errNotOneNode
-}
-
-// member returns the last value of a key of an object, and how often the object has
-// the key. ok is false if the text is not an object whose members can be told
-// apart.
-func member(object []byte, key string) (value []byte, times int, ok bool) {
-	members, ok := jsontext.Members(object)
-	if !ok {
-		return nil, 0, false
-	}
-	for k, v := range members {
-		if jsontext.Unquote(k) == key {
-			value = v
-			times++
-		}
-	}
-	return value, times, true
 }
 
 // addText is add of a node that was not parsed yet.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"prospector/internal/jsontext"
 	"prospector/schemas"
 )
 
@@ -88,7 +89,7 @@ func (e *event) protect(n *node) error {
 		if err != nil {
 			return err
 		}
-		if field.value, err = field.node.standIn.parse(appendString(nil, text), 1); err != nil {
+		if field.value, err = field.node.standIn.parse(jsontext.AppendQuoted(nil, text), 1); err != nil {
 			return fmt.Errorf("a protected value is no text: %w: this is a bug of prospector", err)
 		}
 	}

@@ -3,6 +3,8 @@ package transform
 import (
 	"bytes"
 	"slices"
+
+	"prospector/internal/jsontext"
 )
 
 // A source writes the objects at one place with the same keys in the same order,
@@ -90,7 +92,7 @@ func (s *shapes) add(before *shape, key, text []byte) *shape {
 	if plain := len(key) + len(`"":`); len(text) >= plain && text[plain-1] == ':' && bytes.IndexByte(text[:plain], '\\') < 0 {
 		longer.label = text[:plain]
 	} else {
-		longer.label = append(appendString(nil, key), ':')
+		longer.label = append(jsontext.AppendQuoted(nil, key), ':')
 	}
 	return longer
 }

@@ -9,10 +9,9 @@
 package jsontext
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // MaxDepth is how deep a Scanner lets values be nested; the outermost counts as
@@ -54,19 +53,20 @@ func (s Scanner) Value(i, depth int, n *int) (int, bool) {
 	}
 	switch s.peek(i) {
 	case '"':
-		return s.string(i)
+		end, _, ok := s.String(i)
+		return end, ok
 	case '{':
 		return s.Object(i, depth, nil)
 	case '[':
 		return s.array(i, depth, n)
 	case 't':
-		return s.word(i, "true")
+		return s.Word(i, "true")
 	case 'f':
-		return s.word(i, "false")
+		return s.Word(i, "false")
 	case 'n':
-		return s.word(i, "null")
+		return s.Word(i, "null")
 	}
-	return s.number(i)
+	return s.Number(i)
 }
 
 // Object expects an object that is inside depth others. It calls member, unless
@@ -81,7 +81,7 @@ func (s Scanner) Object(i, depth int, member func(key string, i int) (int, bool)
 	}
 	for {
 		start := i
-		if i, ok = s.string(i); !ok {
+		if i, _, ok = s.String(i); !ok {
 			return i, false
 		}
 		end := i
@@ -134,44 +134,77 @@ func (s Scanner) array(i, depth int, n *int) (_ int, ok bool) {
 	}
 }
 
-func (s Scanner) string(i int) (_ int, ok bool) {
-	if s.peek(i) != '"' {
-		return i, false
+// Form says how a string is written. Most strings have neither flag.
+type Form uint8
+
+// The flags of a Form.
+const (
+	Escaped  Form = 1 << iota // it has a backslash
+	NotASCII                  // it may have a byte above 0x7f
+)
+
+// IsUnicode reports whether a valid string of this form is Unicode: see IsUnicode.
+func (f Form) IsUnicode(raw []byte) bool {
+	return (f&NotASCII == 0 || utf8.Valid(raw)) && (f&Escaped == 0 || !hasLoneSurrogate(raw))
+}
+
+// String expects a string, and returns its form as well.
+func (s Scanner) String(i int) (_ int, form Form, ok bool) {
+	if i >= len(s) || s[i] != '"' {
+		return i, 0, false
 	}
-	for i++; ; {
-		i = s.plain(i)
+	i++
+	n, isASCII := plain(s[i:])
+	if i += n; !isASCII {
+		form = NotASCII
+	}
+	if i < len(s) && s[i] == '"' {
+		return i + 1, form, true
+	}
+	return s.restOfString(i, form)
+}
+
+// restOfString expects the rest of a string, from its first backslash on.
+func (s Scanner) restOfString(i int, form Form) (_ int, _ Form, ok bool) {
+	for {
 		switch s.peek(i) {
 		case '"':
-			return i + 1, true
+			return i + 1, form, true
 		case '\\':
 			if i, ok = s.escape(i + 1); !ok {
-				return i, false
+				return i, form, false
+			}
+			n, isASCII := plain(s[i:])
+			if i, form = i+n, form|Escaped; !isASCII {
+				form |= NotASCII
 			}
 		default: // the end of the text included
-			return i, false
+			return i, form, false
 		}
 	}
 }
 
-// plain skips the bytes of a string that stand for themselves. It reads eight
-// bytes at a time, as long as there are eight.
-func (s Scanner) plain(i int) int {
+// plain counts the bytes before a quote, a backslash or a control character: those
+// that stand for themselves in a string. If isASCII is false, they may still be
+// ASCII. It reads eight bytes at a time, as long as there are eight.
+func plain(s []byte) (n int, isASCII bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	rest, n := s[i:], 0
-	for ; n <= len(rest)-8; n += 8 { // in this form, no bounds are checked
-		w := binary.LittleEndian.Uint64(rest[n : n+8])
+	i, all := 0, uint64(0)
+	for ; i <= len(s)-8; i += 8 { // in this form, no bounds are checked
+		w := binary.LittleEndian.Uint64(s[i : i+8])
+		all |= w
 		// With bit 1 flipped, a quote is a space, and what is below a space stays
 		// there. The lowest bit that is left is the top of the first byte that is
 		// one of them or a backslash: borrows reach only higher ones.
 		low, escape := w^ones*2, w^ones*'\\'
 		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
-			return i + n + bits.TrailingZeros64(stop)/8
+			return i + bits.TrailingZeros64(stop)/8, all&tops == 0
 		}
 	}
-	for n < len(rest) && rest[n] >= ' ' && rest[n] != '"' && rest[n] != '\\' {
-		n++
+	for ; i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\'; i++ {
+		all |= uint64(s[i])
 	}
-	return i + n
+	return i, all&tops == 0
 }
 
 // escape expects what follows a backslash.
@@ -193,7 +226,8 @@ func (s Scanner) escape(i int) (int, bool) {
 	return i, false
 }
 
-func (s Scanner) number(i int) (_ int, ok bool) {
+// Number expects a number.
+func (s Scanner) Number(i int) (_ int, ok bool) {
 	if s.peek(i) == '-' {
 		i++
 	}
@@ -226,7 +260,8 @@ func (s Scanner) digits(i int) (int, bool) {
 	return i, i > start
 }
 
-func (s Scanner) word(i int, w string) (int, bool) {
+// Word expects a word, such as null.
+func (s Scanner) Word(i int, w string) (int, bool) {
 	end := i + len(w)
 	if end > len(s) || string(s[i:end]) != w {
 		return i, false
@@ -239,15 +274,4 @@ func IsValid(text []byte) bool {
 	s := Scanner(text)
 	end, ok := s.Value(s.Space(0), 0, nil)
 	return ok && s.Space(end) == len(text)
-}
-
-// Unquote returns the text of a valid JSON string. Without escapes, its bytes stay
-// as they are, valid UTF-8 or not.
-func Unquote(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
-	}
-	var text string
-	_ = json.Unmarshal(raw, &text) // cannot fail
-	return text
 }

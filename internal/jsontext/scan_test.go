@@ -13,7 +13,7 @@ func TestStrings(t *testing.T) {
 			for c := range 256 {
 				text := []byte(`"` + strings.Repeat("é", length)[:length] + `"`)
 				text[1+at] = byte(c)
-				end, ok := Scanner(text).string(0)
+				end, _, ok := Scanner(text).String(0)
 				if got, want := ok && end == len(text), json.Valid(text); got != want {
 					t.Errorf("%q is valid: %v, want %v", text, got, want)
 				}

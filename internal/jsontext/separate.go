@@ -37,12 +37,28 @@ func Members(text []byte) (members iter.Seq2[[]byte, []byte], ok bool) {
 // member separates a key from its value.
 func member(part []byte) (key, value []byte, ok bool) {
 	s := Scanner(part)
-	end, ok := s.string(0)
+	end, _, ok := s.String(0)
 	colon := s.Space(end)
 	if !ok || s.peek(colon) != ':' {
 		return nil, nil, false
 	}
 	return part[:end], part[s.Space(colon+1):], true
+}
+
+// Member returns the last value of a key of an object, and how often the object has
+// the key. ok is as for Members.
+func Member(object []byte, key string) (value []byte, times int, ok bool) {
+	members, ok := Members(object)
+	if !ok {
+		return nil, 0, false
+	}
+	for k, v := range members {
+		if Unquote(k) == key {
+			value = v
+			times++
+		}
+	}
+	return value, times, true
 }
 
 // Elements returns the elements of an array, each of which may be any text, even an
@@ -135,6 +151,10 @@ func skipBrackets(text []byte) int {
 // does not end.
 func skipString(text []byte, i int) int {
 	for i++; i < len(text); i++ {
+		n, _ := plain(text[i:])
+		if i += n; i == len(text) {
+			break
+		}
 		switch text[i] {
 		case '\\':
 			i++
