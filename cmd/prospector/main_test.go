@@ -10,11 +10,24 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"prospector/jobs"
 )
 
 // TestMain lets the test binary be the program: testscript runs it under the
 // name prospector, and TestKill starts it to kill it.
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"prospector": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"prospector": func() {
+		if build := os.Getenv(buildVariable); build != "" {
+			jobs.Build = func() string { return build }
+		}
+		main()
+	}})
+}
+
+// buildVariable replaces the build that Parquet files name, which a test binary does
+// not know.
+const buildVariable = "PROSPECTOR_TEST_BUILD"
 
 // The command line, one behaviour per file in testdata/script. $SCHEMAS is the
 // directory of the documented formats of -json, $NIGHTLY that of jobs/nightly.
