@@ -19,9 +19,9 @@ const address = "job.events"
 
 var sinks = []string{lake, bucket}
 
-// world is two sinks, a state, what the source says, and everything that can go
-// wrong between them. Its runs change the state as a real apply does, by the
-// transitions of package state.
+// world is two sinks, a state, a source, and everything that can go wrong between
+// them. Its runs change the state with the transitions of package state, as a real
+// apply does.
 type world struct {
 	t    *testing.T
 	seed uint64
@@ -231,10 +231,9 @@ var (
 	errStopped  = errors.New("the run was stopped")
 )
 
-// apply carries the plan out with the transitions of the real one. steps says how
-// many writes, those of the state included, it lives to make; stop says that it
-// then has the time to record what it has made, as one that is interrupted or fails
-// has.
+// apply carries out the plan with the transitions of a real apply. After the given
+// number of steps, which are writes of objects and of the state, the process is killed.
+// If stop is set, it is interrupted instead, and still saves the state.
 func (w *world) apply(r *run, steps int, stop bool) error {
 	killed := func() bool { steps--; return steps < 0 }
 	owned := r.state.Job(address)
@@ -244,13 +243,13 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	}
 	w.record(r)
 
-	// do makes one change, if the run lives so long.
+	// do makes one write, unless the run ends before it.
 	do := func(write plan.Write, staged *plan.Staged) (generation string, err error) {
 		if killed() {
 			if !stop {
 				return "", errCrashed
 			}
-			if w.chance(2) { // it happens, and the run gets no answer
+			if w.chance(2) { // it takes effect, and the run gets no response
 				_, _ = w.publish(r, write, staged)
 			}
 			return "", errStopped
@@ -267,7 +266,7 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 		}
 		if failed = cmp.Or(failed, err); errors.Is(err, errStopped) {
 			break
-		} // the others go on, as other publishers do
+		} // the other tasks continue, as they do when several run at a time
 	}
 	if failed == nil {
 		r.state.Finalize(address, sinks, false)

@@ -186,7 +186,7 @@ func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, medi
 	}
 	defer f.Close()
 	to := j.stores[w.Sink]
-	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, unchanged(w.Generation))
+	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, ifUnchanged(w.Generation))
 	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
 		err = fmt.Errorf("writing %s: %w", to.URI(w.Key), store.ErrCorrupt)
 	}
@@ -198,16 +198,16 @@ func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, medi
 
 // remove deletes the object that the plan has seen at a key, unless it is gone.
 func (j *job) remove(ctx context.Context, sink, key, generation string) error {
-	err := j.stores[sink].Delete(ctx, key, unchanged(generation))
+	err := j.stores[sink].Delete(ctx, key, ifUnchanged(generation))
 	if errors.Is(err, store.ErrNotExist) {
 		return nil
 	}
 	return err
 }
 
-// unchanged is the condition that a key has the object of that generation, or none
+// ifUnchanged returns the condition that a key has the object of that generation, or none
 // if the generation is "".
-func unchanged(generation string) store.Condition {
+func ifUnchanged(generation string) store.Condition {
 	if generation == "" {
 		return store.IfAbsent()
 	}

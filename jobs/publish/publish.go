@@ -58,53 +58,53 @@ type Publisher struct {
 // When ctx ends, Publish finishes the partitions that it has begun, saves the
 // state, and returns the cause. If ctx ends because the lock is lost, it stops at
 // once.
-func (p *Publisher) Publish(ctx context.Context, of *plan.Plan) (done map[string]plan.Summary, err error) {
+func (p *Publisher) Publish(ctx context.Context, planned *plan.Plan) (done map[string]plan.Summary, err error) {
 	done = make(map[string]plan.Summary)
-	for _, m := range of.Moved {
+	for _, m := range planned.Moved {
 		if err := p.State.Move(m.From, m.To); err != nil {
 			return done, err
 		}
 	}
-	for _, address := range of.Forgotten {
+	for _, address := range planned.Forgotten {
 		delete(p.State.Jobs, address)
 	}
-	for i := range of.Jobs {
-		j := &of.Jobs[i]
-		if of.Mode == plan.RefreshOnly && p.State.Jobs[j.Address] == nil {
+	for i := range planned.Jobs {
+		j := &planned.Jobs[i]
+		if planned.Mode == plan.RefreshOnly && p.State.Jobs[j.Address] == nil {
 			continue // nothing is published that could have changed
 		}
-		if done[j.Address], err = p.job(ctx, j); err != nil {
+		if done[j.Address], err = p.publishJob(ctx, j); err != nil {
 			return done, err
 		}
 	}
 	return done, p.Save(ctx)
 }
 
-// job carries out one job's part of a plan.
-func (p *Publisher) job(ctx context.Context, of *plan.Job) (done plan.Summary, err error) {
-	if err := of.Source.Books.Check(); err != nil {
+// publishJob carries out the part of a plan that belongs to one job.
+func (p *Publisher) publishJob(ctx context.Context, planned *plan.Job) (done plan.Summary, err error) {
+	if err := planned.Source.Books.Check(); err != nil {
 		return done, err
 	}
-	j := &job{Publisher: p, plan: of, stores: make(map[string]store.Store), owned: p.State.Job(of.Address)}
-	for _, address := range of.Sinks {
+	j := &job{Publisher: p, plan: planned, stores: make(map[string]store.Store), owned: p.State.Job(planned.Address)}
+	for _, address := range planned.Sinks {
 		if j.stores[address], err = p.Open(ctx, address); err != nil {
 			return done, err
 		}
 	}
 	before := state.Lists{Prospects: j.owned.Prospects, Empty: j.owned.Empty}
-	lists, err := p.Lists.Publish(ctx, of)
+	lists, err := p.Lists.Publish(ctx, planned)
 	if err != nil {
 		return done, err
 	}
-	of.StagePending(j.owned, lists)
+	planned.StagePending(j.owned, lists)
 	if err := p.Save(ctx); err != nil {
 		return done, err
 	}
 	saving, cancel := state.WithoutInterrupt(ctx)
 	defer cancel()
 	err = j.writeAll(ctx)
-	if err == nil && of.Output.Rewrite != nil {
-		of.DropSuperseded(j.owned)
+	if err == nil && planned.Output.Rewrite != nil {
+		planned.DropSuperseded(j.owned)
 		if err := p.Save(saving); err != nil {
 			return j.done, p.Rescue(saving, err)
 		}
@@ -113,7 +113,7 @@ func (p *Publisher) job(ctx context.Context, of *plan.Job) (done plan.Summary, e
 		err = j.deleteAll(ctx)
 	}
 	if err == nil {
-		p.State.Finalize(of.Address, of.Sinks, of.Destroy)
+		p.State.Finalize(planned.Address, planned.Sinks, planned.Destroy)
 	}
 	// What is published is saved, even when something failed or the run is
 	// interrupted.
