@@ -32,6 +32,7 @@ import (
 
 	"prospector/extract"
 	"prospector/jobs"
+	"prospector/jobs/config/functions"
 	"prospector/sink/store"
 )
 
@@ -170,7 +171,7 @@ func newLoader(dir string, o Options) (*loader, error) {
 		name, value, _ := strings.Cut(entry, "=")
 		l.env[name] = value
 	}
-	l.functions = l.makeFunctions()
+	l.functions = functions.All(functions.Outside{Env: l.lookupEnv, ReadFile: l.readFile, FileExists: l.fileExists})
 	l.blockTypes = blockTypes(l.locationAttributes())
 	return l, nil
 }

@@ -21,9 +21,6 @@ type node struct {
 	value    cty.Value // NilVal until it is evaluated
 }
 
-// sensitive marks a value that is never shown.
-const sensitive = "sensitive"
-
 // add declares a node. The first of two with one address counts.
 func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) bool {
 	if first := l.nodes[address]; first != nil {

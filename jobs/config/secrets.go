@@ -6,6 +6,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"prospector/jobs/config/functions"
 )
 
 // The value of a sensitive variable comes from outside, and env and file read
@@ -50,11 +52,11 @@ func (s *secretValues) addText(text string) {
 func (s *secretValues) guard(environment, text string) cty.Value {
 	v := cty.StringVal(text)
 	if name, ok := strings.CutPrefix(environment, variablePrefix); ok && s.variables[name] {
-		return v.Mark(sensitive)
+		return v.Mark(functions.Sensitive)
 	}
 	for _, secret := range s.values {
 		if strings.Contains(text, secret) {
-			return v.Mark(sensitive)
+			return v.Mark(functions.Sensitive)
 		}
 	}
 	return v

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"prospector/jobs/config/functions"
 )
 
 // The file of variables that is read without being named, and the ending of
@@ -269,7 +271,7 @@ func (d declaration) convert(v cty.Value) (cty.Value, error) {
 
 func (d declaration) mark(v cty.Value) cty.Value {
 	if d.sensitive {
-		return v.Mark(sensitive)
+		return v.Mark(functions.Sensitive)
 	}
 	return v
 }

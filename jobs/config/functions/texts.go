@@ -1,4 +1,4 @@
-package config
+package functions
 
 import (
 	"crypto/md5"
@@ -16,9 +16,9 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// Terraform's functions of texts that cty's library does not have.
+// Terraform's functions of texts that cty's library lacks.
 
-// digests are the functions that give a text's digest in hexadecimal digits.
+// digests have the functions that return the digest of a text, in hexadecimal.
 var digests = map[string]function.Function{
 	"md5":    onText(func(s string) string { d := md5.Sum([]byte(s)); return hex.EncodeToString(d[:]) }),
 	"sha1":   onText(func(s string) string { d := sha1.Sum([]byte(s)); return hex.EncodeToString(d[:]) }),
@@ -40,14 +40,14 @@ var decodeBase64 = function.New(&function.Spec{
 			return cty.NilVal, function.NewArgErrorf(0, "it is not base64")
 		}
 		if !utf8.Valid(out) {
-			return cty.NilVal, function.NewArgErrorf(0, "what it stands for is not text in UTF-8")
+			return cty.NilVal, function.NewArgErrorf(0, "its content is not text in UTF-8")
 		}
 		return cty.StringVal(string(out)), nil
 	},
 })
 
-// compareTimes is timecmp: -1, 0 or 1, as the first time is before, the same
-// as, or after the second.
+// compareTimes is timecmp: -1, 0 or 1 if the first time is before, equal to or after
+// the second.
 var compareTimes = function.New(&function.Spec{
 	Params: []function.Parameter{text("time_a"), text("time_b")},
 	Type:   function.StaticReturnType(cty.Number),

@@ -1,4 +1,4 @@
-package config
+package functions
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// Terraform's functions of collections that cty's library does not have.
+// Terraform's functions of collections that cty's library lacks.
 
-// every is alltrue, with decisive false, or anytrue, with decisive true: one such
-// element decides, and an unknown one leaves the others to.
+// every is alltrue if decisive is false, and anytrue if it is true. One element that
+// equals decisive decides. Without one, an unknown element makes the result unknown.
 func every(decisive bool) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "list", Type: cty.List(cty.Bool), AllowUnknown: true}},
@@ -31,7 +31,7 @@ func every(decisive bool) function.Function {
 					result = cty.UnknownVal(cty.Bool)
 				case !v.IsNull() && v.True() == decisive:
 					return cty.BoolVal(decisive), nil
-				case v.IsNull() && !decisive: // alltrue takes null for false
+				case v.IsNull() && !decisive: // for alltrue, null is false
 					return cty.False, nil
 				}
 			}
@@ -49,7 +49,7 @@ var sum = function.New(&function.Spec{
 			return cty.NilVal, function.NewArgErrorf(0, "it must be a list, a set or a tuple of numbers")
 		}
 		if args[0].LengthInt() == 0 {
-			return cty.NilVal, function.NewArgErrorf(0, "it is empty, and has no sum")
+			return cty.NilVal, function.NewArgErrorf(0, "it is empty, so it has no sum")
 		}
 		total := cty.Zero
 		for it := args[0].ElementIterator(); it.Next(); {
@@ -66,8 +66,7 @@ var sum = function.New(&function.Spec{
 	},
 })
 
-// one gives the only element of a list, a set or a tuple, or null if there is
-// none.
+// one returns the only element of a list, a set or a tuple, or null if it is empty.
 var one = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
 	Type: func(args []cty.Value) (cty.Type, error) {
@@ -98,7 +97,7 @@ var one = function.New(&function.Spec{
 	},
 })
 
-// matchKeys gives the values whose keys, at the same places, are in a search set.
+// matchKeys returns the values whose keys, at the same positions, are in a search set.
 var matchKeys = function.New(&function.Spec{
 	Params: []function.Parameter{
 		{Name: "values", Type: cty.List(cty.DynamicPseudoType)},
@@ -142,7 +141,7 @@ var matchKeys = function.New(&function.Spec{
 	},
 })
 
-// transpose turns a map of lists of strings around: keys by value.
+// transpose swaps the keys and values of a map of lists of strings.
 var transpose = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "values", Type: cty.Map(cty.List(cty.String))}},
 	Type:   function.StaticReturnType(cty.Map(cty.List(cty.String))),
@@ -174,7 +173,7 @@ var transpose = function.New(&function.Spec{
 	},
 })
 
-// index gives the place of a value in a list.
+// index returns the position of a value in a list.
 var index = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}, {Name: "value", Type: cty.DynamicPseudoType}},
 	Type:   function.StaticReturnType(cty.Number),
