@@ -1,5 +1,6 @@
-// Package cli is the command line: one file a command, each a thin layer between
-// flags, jobs/config, jobs/run and the views.
+// Package cli is the command line. It has one file for each command or group of
+// commands, which is a thin layer between flags, jobs/config, jobs/run and the views.
+// The list of commands is in commands.go.
 package cli
 
 import (
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/cli"
-	"github.com/posener/complete"
 	"golang.org/x/term"
 
 	"prospector/cmd/internal/view"
@@ -27,7 +26,7 @@ import (
 	"prospector/sink/store"
 )
 
-// Deps are what main wires in.
+// Deps are what main provides.
 type Deps struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -37,7 +36,7 @@ type Deps struct {
 	Stores  store.Kinds
 }
 
-// Run runs the program with its arguments, without its name, and gives its exit
+// Run runs the program with its arguments, without its name, and returns its exit
 // code.
 func Run(d Deps, args []string) int {
 	e := &env{Deps: d, dir: ".", stopped: make(chan struct{}), out: &output{to: d.Stdout}}
@@ -56,97 +55,37 @@ func Run(d Deps, args []string) int {
 		return 1
 	}
 
-	// The command is not waited for when the user will not: a second
-	// interrupt ends the program wherever it is.
+	// A second interrupt ends the program at once, without waiting for the command.
 	ended := make(chan int, 1)
 	go func() { ended <- e.exit(e.run(args)) }()
 	select {
 	case code := <-ended:
 		return code
 	case <-e.stopped:
-		told := make(chan struct{})
-		go func() { e.diagnoser.Aborted(); close(told) }()
+		printed := make(chan struct{})
+		go func() { e.diagnoser.Aborted(); close(printed) }()
 		select {
-		case <-told:
-		case <-time.After(time.Second): // nobody reads it
+		case <-printed:
+		case <-time.After(time.Second): // no process reads the output
 		}
 		return 1
 	}
-}
-
-// commands are all, by their names.
-func commands() map[string]func(*env) *command {
-	return map[string]func(*env) *command{
-		"init": initCommand, "validate": validateCommand, "plan": planCommand, "apply": applyCommand, "destroy": destroyCommand, "erase": eraseCommand,
-		"fmt": fmtCommand, "show": showCommand, "output": outputCommand, "verify": verifyCommand, "sql": sqlCommand,
-		"schema show": schemaShowCommand, "schema diff": schemaDiffCommand, "schema infer": schemaInferCommand,
-		"state list": stateListCommand, "state show": stateShowCommand, "state rm": stateRmCommand,
-		"state pull": statePullCommand, "state push": statePushCommand,
-		"force-unlock": forceUnlockCommand, "simulate": simulateCommand, "version": versionCommand, "help": helpCommand,
-	}
-}
-
-func (e *env) run(args []string) int {
-	factories := map[string]cli.CommandFactory{
-		"schema": func() (cli.Command, error) { return schemaCommand{e}, nil },
-		"state":  func() (cli.Command, error) { return stateCommand{e}, nil },
-	}
-	for name, make := range commands() {
-		factories[name] = func() (cli.Command, error) {
-			c := make(e)
-			c.name, c.env = name, e
-			return c, nil
-		}
-	}
-	program := &cli.CLI{
-		Name: "prospector", Args: args, Commands: factories,
-		HelpFunc: help, HelpWriter: e.Stdout, ErrorWriter: e.Stderr,
-		Autocomplete: true, AutocompleteInstall: "install-autocomplete", AutocompleteUninstall: "uninstall-autocomplete",
-		AutocompleteGlobalFlags: complete.Flags{"-chdir": complete.PredictDirs("*")},
-	}
-	if len(args) == 1 && (args[0] == "-version" || args[0] == "--version" || args[0] == "-v") {
-		program.Args = []string{"version"}
-	}
-	if len(args) > 0 && e.getenv("COMP_LINE") == "" {
-		if name := args[0]; !known(name, factories) {
-			e.view.Errorf("Error: there is no command or global option %q\n\nFor what there is: prospector -help\n", name)
-			return 1
-		}
-	}
-	code, err := program.Run()
-	if err != nil {
-		e.view.Errorf("Error: %s\n", err)
-		return 1
-	}
-	if code == 127 { // no command; the help was printed
-		return 1
-	}
-	return code
-}
-
-// known reports whether the first word after the global options can be one.
-func known(word string, commands map[string]cli.CommandFactory) bool {
-	switch strings.TrimLeft(word, "-") {
-	case "h", "help", "v", "version", "install-autocomplete", "uninstall-autocomplete":
-		return true
-	}
-	return commands[word] != nil
 }
 
 // env is what every command has.
 type env struct {
 	Deps
-	dir  string // of the configuration, as the user gave it
+	dir  string // of the configuration, as the user wrote it
 	view *view.Human
-	// diagnoser is who tells of problems: the view, unless the command was
-	// asked for JSON.
+	// diagnoser reports problems. It is the view, or the JSON view of a command
+	// with -json.
 	diagnoser view.Diagnoser
-	out       *output // what Stdout is
+	out       *output // equals Stdout
 	// stopped is closed by the second interrupt.
 	stopped chan struct{}
 }
 
-// globalOptions takes the options before the command off.
+// globalOptions reads the options before the command and returns the other arguments.
 func (e *env) globalOptions(args []string) ([]string, error) {
 	for len(args) > 0 {
 		value, ok := strings.CutPrefix(strings.TrimPrefix(args[0], "-"), "-chdir")
@@ -176,14 +115,14 @@ func (e *env) streams() view.Streams {
 	return s
 }
 
-// json makes the view of a command that was asked for JSON.
+// json returns the view of a command with -json.
 func (e *env) json() *view.JSON {
 	v := view.NewJSON(e.Stdout, time.Now)
 	e.diagnoser = v
 	return v
 }
 
-// operation is the view of plan and apply.
+// operation returns the view of plan and apply.
 func (e *env) operation(asJSON bool) view.Operation {
 	if asJSON {
 		return e.json()
@@ -200,7 +139,7 @@ func (e *env) getenv(name string) string {
 	return ""
 }
 
-// logger writes to the error stream what PROSPECTOR_LOG asks for.
+// logger writes to the error stream at the level that PROSPECTOR_LOG names.
 func (e *env) logger() *slog.Logger {
 	var level slog.Level
 	name := e.getenv("PROSPECTOR_LOG")
@@ -209,15 +148,15 @@ func (e *env) logger() *slog.Logger {
 	}
 	if err := level.UnmarshalText([]byte(name)); err != nil {
 		e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Unknown log level",
-			Detail: fmt.Sprintf("PROSPECTOR_LOG is %q, which is none of debug, info, warn, error. Nothing is logged.", name)}})
+			Detail: fmt.Sprintf("PROSPECTOR_LOG is %q. It must be debug, info, warn or error. Nothing is logged.", name)}})
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// dataDir is where the runs of a configuration keep their disposable files, below
-// a root that the user names. PROSPECTOR_DATA_DIR may be shared, so each
-// configuration has a directory of its own in it.
+// dataDir returns the directory for the disposable files of runs, and the root above
+// it that the user names. Configurations may share PROSPECTOR_DATA_DIR, so each has
+// its own directory there.
 func (e *env) dataDir() (root, dir string) {
 	shared := e.getenv("PROSPECTOR_DATA_DIR")
 	if shared == "" {
@@ -231,21 +170,21 @@ func (e *env) dataDir() (root, dir string) {
 	return shared, filepath.Join(shared, "prospector", filepath.Base(of)+"-"+hex.EncodeToString(sum[:6]))
 }
 
-// failed prints an error as diagnostics and gives the exit code.
+// failed prints an error as diagnostics and returns the exit code.
 func (e *env) failed(err error) int {
 	ds := jobs.Diagnose(err, "The command failed")
-	_, told := errors.AsType[jobs.Diagnostic](err)
+	_, isDiagnostic := errors.AsType[jobs.Diagnostic](err)
 	_, isLink := errors.AsType[*nolink.LinkError](err)
 	switch {
 	case errors.Is(err, state.ErrLockLost):
-		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "The lock on the state is lost",
-			Detail: err.Error() + ".\n\nAnother run may have taken it, so this one has stopped, and has not written the state. The next run finds out what was published."}}
-	case isLink && !told:
+		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "The lock on the state was lost",
+			Detail: err.Error() + ".\n\nAnother run may hold the lock now, so this run stopped without writing the state. The next run finds what this one published."}}
+	case isLink && !isDiagnostic:
 		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "A symbolic link is in the way", Detail: err.Error() + "."}}
 	case errors.Is(err, context.Canceled):
 		interrupted := jobs.Diagnostic{Severity: jobs.Error, Summary: "Interrupted",
-			Detail: "Nothing is half-written. What was fetched is kept, and the next run goes on from there."}
-		if told { // of what the interrupt is not to hide
+			Detail: "No file is half-written. The pages that were read are kept, and the next run continues from there."}
+		if isDiagnostic { // which the interrupt must not hide
 			ds = append(ds, interrupted)
 		} else {
 			ds = jobs.Diagnostics{interrupted}
@@ -258,14 +197,13 @@ func (e *env) failed(err error) int {
 	return 1
 }
 
-// usage prints what is wrong with the command's words, and gives the exit code.
+// usage prints an error about the arguments of the command and returns the exit code.
 func (c *command) usage(format string, args ...any) int {
 	c.env.view.Errorf("Error: %s: %s\n\nFor its options: prospector %s -help\n", c.name, view.Format(format, args...), c.name)
 	return 1
 }
 
-// resolve makes a path of the command line relative to -chdir, as the command's
-// configuration is.
+// resolve makes a path on the command line relative to -chdir.
 func (e *env) resolve(path string) string {
 	if filepath.IsAbs(path) {
 		return path

@@ -18,8 +18,8 @@ import (
 	"prospector/sink/ddl"
 )
 
-// command is one command of the program: a cli.Command made of its flags, so that
-// its help and its completion cannot disagree with them.
+// command is one command of the program. Its help and its completion follow from its
+// flags.
 type command struct {
 	env      *env
 	name     string
@@ -27,7 +27,7 @@ type command struct {
 	args     string // what follows the options in the usage line
 	about    string // paragraphs
 	flags    func(*flag.FlagSet)
-	// run is called with the arguments after the flags and gives the exit code.
+	// run receives the arguments after the flags and returns the exit code.
 	run func(c *command, args []string) int
 }
 
@@ -41,7 +41,7 @@ func (c *command) flagSet() *flag.FlagSet {
 	if c.flags != nil {
 		c.flags(fs)
 	}
-	fs.BoolFunc("no-color", "Print no colours. The environment variable NO_COLOR says the same.", func(string) error {
+	fs.BoolFunc("no-color", "Print no colors. The environment variable NO_COLOR does the same.", func(string) error {
 		c.env.view.Color = false
 		return nil
 	})
@@ -81,10 +81,10 @@ func (c *command) Help() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// helpWidth is how wide a terminal has to be for the help.
+// helpWidth is the width of a terminal for which the help is made.
 const helpWidth = 80
 
-// indent moves every line that is not empty to the right.
+// indent moves every line to the right unless it is empty.
 func indent(text string, columns int) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -126,16 +126,16 @@ func (c *command) Run(args []string) int {
 	}
 	for _, arg := range fs.Args() {
 		if len(arg) > 1 && arg[0] == '-' {
-			return c.usage("options go before arguments: %s stands after %s", arg, fs.Arg(0))
+			return c.usage("options go before arguments: %s is after %s", arg, fs.Arg(0))
 		}
 	}
 	if fs.NArg() > 0 && c.args == "" {
-		return c.usage("takes no argument, but got %q", fs.Arg(0))
+		return c.usage("takes no arguments, but got %q", fs.Arg(0))
 	}
 	return c.run(c, fs.Args())
 }
 
-// AutocompleteFlags is cli.CommandAutocomplete's.
+// AutocompleteFlags implements cli.CommandAutocomplete.
 func (c *command) AutocompleteFlags() complete.Flags {
 	flags := complete.Flags{"-help": complete.PredictNothing}
 	c.flagSet().VisitAll(func(f *flag.Flag) {
@@ -156,7 +156,7 @@ func (c *command) AutocompleteFlags() complete.Flags {
 	return flags
 }
 
-// AutocompleteArgs is cli.CommandAutocomplete's.
+// AutocompleteArgs implements cli.CommandAutocomplete.
 func (c *command) AutocompleteArgs() complete.Predictor {
 	switch {
 	case c.name == "help":
@@ -167,7 +167,7 @@ func (c *command) AutocompleteArgs() complete.Predictor {
 	return complete.PredictNothing
 }
 
-// variables are the flags that set variables.
+// variables holds the flags that set variables.
 type variables struct{ vars, files []string }
 
 func (v *variables) register(fs *flag.FlagSet) {
@@ -181,7 +181,8 @@ func (v *variables) register(fs *flag.FlagSet) {
 	})
 }
 
-// configOptions are the variables' values. Files are relative to -chdir.
+// configOptions returns the options for loading the configuration. Files are relative
+// to -chdir.
 func (e *env) configOptions(v *variables) config.Options {
 	o := config.Options{Sources: e.Sources, Stores: e.Stores, Vars: v.vars, Environ: e.Environ}
 	for _, f := range v.files {
@@ -190,8 +191,8 @@ func (e *env) configOptions(v *variables) config.Options {
 	return o
 }
 
-// load reads the configuration and prints what is wrong with it.
-func (e *env) load(v *variables) (*jobs.Configuration, bool) {
+// load reads the configuration and prints its diagnostics. ok is false if it has errors.
+func (e *env) load(v *variables) (c *jobs.Configuration, ok bool) {
 	return e.loadWith(e.configOptions(v))
 }
 
@@ -201,7 +202,7 @@ func (e *env) loadWith(o config.Options) (*jobs.Configuration, bool) {
 	return c, !ds.HasErrors()
 }
 
-// addressFlag collects addresses that a flag names.
+// addressFlag declares a flag that adds an address to a list.
 func addressFlag(fs *flag.FlagSet, name, usage string, into *[]jobs.Address) {
 	fs.Func(name, usage, func(s string) error {
 		a, err := jobs.ParseAddress(s)

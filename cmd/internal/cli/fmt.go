@@ -16,27 +16,27 @@ import (
 	"prospector/jobs/config"
 )
 
-// The exit codes of fmt, beside 0.
+// The exit codes of fmt besides 0 and 1.
 const (
-	fmtUnformatted = 3 // -check has found some
+	fmtUnformatted = 3 // -check found files that are not formatted
 	fmtBroken      = 2 // a file does not parse
 )
 
 func fmtCommand(e *env) *command {
 	f := formatting{env: e}
 	return &command{
-		synopsis: "Bring configuration files into their canonical format",
+		synopsis: "Rewrite configuration files in the canonical format",
 		args:     "[FILE or DIRECTORY ...]",
-		about: `Rewrites the *.hcl and *.hclvars files of the directory, or those that are
-named, in the canonical format, and prints the names of those that it has
-changed. "-" formats standard input to standard output.
+		about: `Rewrites the *.hcl and *.hclvars files of the directory, or the named files, in
+the canonical format, and prints the names of the files that change. "-" formats
+standard input to standard output.
 
-The exit code is 0; 3 when -check has found files that are not formatted; 2 when
-a file does not parse, and then that file is left as it is.`,
+The exit code is 0, 3 if -check finds files that are not formatted, or 2 if a
+file does not parse. A file that does not parse stays unchanged.`,
 		flags: func(flags *flag.FlagSet) {
-			flags.BoolVar(&f.check, "check", false, "Rewrite nothing; exit with 3 if something is not formatted.")
-			flags.BoolVar(&f.diff, "diff", false, "Show what changes.")
-			flags.BoolVar(&f.recursive, "recursive", false, "Also the directories below.")
+			flags.BoolVar(&f.check, "check", false, "Rewrite nothing, and exit with 3 if a file is not formatted.")
+			flags.BoolVar(&f.diff, "diff", false, "Show the changes.")
+			flags.BoolVar(&f.recursive, "recursive", false, "Include subdirectories.")
 		},
 		run: func(_ *command, args []string) int { return f.run(args) },
 	}
@@ -73,7 +73,7 @@ func (f *formatting) run(args []string) int {
 }
 
 func (f *formatting) stdin() int {
-	src, err := f.readFile("-")
+	src, err := readFile(f.env, "-")
 	if err != nil {
 		return f.failed(err)
 	}
@@ -94,8 +94,8 @@ func (f *formatting) stdin() int {
 	return 0
 }
 
-// path formats a file, or the files of a directory. What does not parse does not
-// keep the others from being formatted.
+// path formats a file, or the files of a directory. If a file does not parse, it still
+// formats the others.
 func (f *formatting) path(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -152,8 +152,8 @@ func (f *formatting) file(name string) error {
 	return rewrite(name, out)
 }
 
-// rewrite replaces a file by a sibling, so that it is never half-written, and
-// keeps its permissions.
+// rewrite replaces a file with a temporary sibling, so that the file is never
+// half-written. It keeps the permissions.
 func rewrite(name string, text []byte) error {
 	info, err := os.Stat(name)
 	if err != nil {

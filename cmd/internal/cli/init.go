@@ -14,17 +14,17 @@ func initCommand(e *env) *command {
 	var v variables
 	var upgrade bool
 	return &command{
-		synopsis: "Prepare the directory, and lock the schemas of its tables",
-		about: `Checks the configuration, prepares the directory for prospector's own files,
-and sees that the state can be read and every sink opened. It may be repeated at
-any time.
+		synopsis: "Prepare the directory and lock the schemas of its tables",
+		about: `Checks the configuration, prepares the directory for prospector's own files, and
+checks that it can read the state and open every sink. It may be repeated at any
+time.
 
-It also writes the schema lock, .prospector.lock.hcl, which says what tables have
-been accepted, and is committed with the configuration. New jobs and new columns
-are added to it. A column that is replaced or gone would break who reads the
-table, so that asks for -upgrade. prospector schema diff shows what differs.`,
+It also writes the schema lock, .prospector.lock.hcl. The lock contains the
+accepted tables; commit it with the configuration. Init adds new jobs and new
+columns to it. Replacing or removing a column would break queries, so it requires
+-upgrade. To see the differences, run: prospector schema diff`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&upgrade, "upgrade", false, "Accept every table as it is declared now, replaced columns included.")
+			fs.BoolVar(&upgrade, "upgrade", false, "Accept every table as it is declared now, including replaced columns.")
 			v.register(fs)
 		},
 		run: func(*command, []string) int {
@@ -36,9 +36,9 @@ table, so that asks for -upgrade. prospector schema diff shows what differs.`,
 			}
 			ctx, cancel := e.interruptible()
 			defer cancel()
-			s, err := e.prepare(ctx, c)
+			s, err := prepare(ctx, e, c)
 			if err == nil {
-				err = e.lockSchemas(ctx, c, s, upgrade)
+				err = lockSchemas(ctx, e, c, s, upgrade)
 			}
 			if err != nil {
 				return e.failed(err)
@@ -50,8 +50,8 @@ table, so that asks for -upgrade. prospector schema diff shows what differs.`,
 	}
 }
 
-// prepare makes and looks at what a run needs, and gives the state.
-func (e *env) prepare(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
+// prepare creates and checks what a run needs, and returns the state.
+func prepare(ctx context.Context, e *env, c *jobs.Configuration) (*state.State, error) {
 	data, err := run.MakeDataDir(e.dataDir())
 	if err != nil {
 		return nil, err

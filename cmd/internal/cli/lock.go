@@ -13,10 +13,10 @@ import (
 	"prospector/sink/store/local"
 )
 
-// lockSchemas brings the schema lock up to what is declared. Without upgrade it
-// refuses to replace what was accepted.
-func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.State, upgrade bool) error {
-	s = s.Clone() // whose jobs are where the configuration has moved them
+// lockSchemas updates the schema lock to the declared tables. Without upgrade it
+// refuses to replace accepted columns.
+func lockSchemas(ctx context.Context, e *env, c *jobs.Configuration, s *state.State, upgrade bool) error {
+	s = s.Clone() // with the moves of the configuration
 	for _, m := range c.Moved {
 		if s.Jobs[m.From] != nil && s.Jobs[m.To] == nil {
 			if err := s.Move(m.From, m.To); err != nil {
@@ -37,15 +37,15 @@ func (e *env) lockSchemas(ctx context.Context, c *jobs.Configuration, s *state.S
 			Detail: fmt.Sprintf("%s.\n\nIf %s is not a regular file, remove it.", err, schemas.LockFile)}
 	}
 	if !written {
-		e.view.Printf("Schema lock: %s, as it was\n", schemas.LockFile)
+		e.view.Printf("Schema lock: %s, unchanged\n", schemas.LockFile)
 		return nil
 	}
-	e.view.Printf("Schema lock: %s is written; commit it with the configuration\n", schemas.LockFile)
+	e.view.Printf("Schema lock: %s, updated; commit it with the configuration\n", schemas.LockFile)
 	e.view.SchemaDiff(schemaDiff(c, s))
 	return nil
 }
 
-// declaredLock is the lock that accepts every table as it is declared.
+// declaredLock returns the lock that accepts every table as it is declared.
 func declaredLock(c *jobs.Configuration) schemas.Lock {
 	lock := make(schemas.Lock)
 	for _, job := range c.Jobs {
@@ -54,7 +54,7 @@ func declaredLock(c *jobs.Configuration) schemas.Lock {
 	return lock
 }
 
-// writeLock writes the lock file unless it is the same already.
+// writeLock writes the lock file unless the file has that content already.
 func writeLock(ctx context.Context, dir store.Store, lock schemas.Lock) (written bool, err error) {
 	content := store.ContentOf(lock.Encode(), "text/plain")
 	there, err := dir.Stat(ctx, schemas.LockFile)
@@ -68,8 +68,8 @@ func writeLock(ctx context.Context, dir store.Store, lock schemas.Lock) (written
 	return err == nil, err
 }
 
-// schemaDiff holds the declared tables against those that were accepted: the
-// locked ones and, if there is a state, the published ones.
+// schemaDiff compares the declared tables with the accepted ones: those in the lock
+// and, if there is a state, the published ones.
 func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
 	d.Locked = c.Lock != nil
 	declared := make(map[string]bool)
@@ -89,7 +89,7 @@ func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
 	return d
 }
 
-// replacements are an error for each job of which an accepted column would be
+// replacements returns an error for each job in which an accepted column would be
 // replaced.
 func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnostics) {
 	for _, job := range c.Jobs {
@@ -102,8 +102,8 @@ func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnosti
 		if block.Address == "" { // the built-in table
 			block = job.Block
 		}
-		refused = append(refused, block.Diagnose("", "A schema change needs consent", fmt.Sprintf(
-			"The table of %s is not the one that was accepted. Queries that were right would not be right any more:\n\n%s\n\nIf that is meant, accept it:\n\n    prospector init -upgrade",
+		refused = append(refused, block.Diagnose("", "A schema change needs approval", fmt.Sprintf(
+			"The table of %s is not the accepted one. Queries that work now would break:\n\n%s\n\nTo accept the change, run:\n\n    prospector init -upgrade",
 			job.Address, schemas.ListChanges(replaces))))
 	}
 	return refused

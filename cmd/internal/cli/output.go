@@ -16,22 +16,22 @@ func outputCommand(e *env) *command {
 	return &command{
 		synopsis: "Show the outputs of the configuration",
 		args:     "[NAME]",
-		about: `Shows the values of the output blocks, or of the one with that NAME. They follow
-from the configuration alone. A sensitive value is never shown.`,
+		about: `Shows the values of the output blocks, or of the output NAME. They depend only on
+the configuration. Sensitive values are never shown.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&asJSON, "json", false, "Print as JSON: an object by name, or the value of NAME.")
-			fs.BoolVar(&raw, "raw", false, "Print the value of NAME, a string, a number or a bool, as it is.")
+			fs.BoolVar(&raw, "raw", false, "Print the value of NAME, which is a string, a number or a bool, without quotes.")
 			v.register(fs)
 		},
 		run: func(c *command, args []string) int {
 			if len(args) > 1 || raw && (len(args) == 0 || asJSON) {
-				return c.usage("takes one name; -raw needs one, and does not go with -json")
+				return c.usage("takes one name; -raw needs a name and cannot be combined with -json")
 			}
 			config, ok := e.load(&v)
 			if !ok {
 				return 1
 			}
-			err := e.output(config.Outputs, args, asJSON, raw)
+			err := showOutputs(e, config.Outputs, args, asJSON, raw)
 			if err != nil {
 				return e.failed(err)
 			}
@@ -40,7 +40,7 @@ from the configuration alone. A sensitive value is never shown.`,
 	}
 }
 
-func (e *env) output(outputs []jobs.Output, args []string, asJSON, raw bool) error {
+func showOutputs(e *env, outputs []jobs.Output, args []string, asJSON, raw bool) error {
 	if len(args) == 0 {
 		if asJSON {
 			return e.document(json.MarshalIndent(view.OutputsOf(outputs), "", "  "))
@@ -59,7 +59,7 @@ func (e *env) output(outputs []jobs.Output, args []string, asJSON, raw bool) err
 	switch {
 	case o.Sensitive:
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "A sensitive output is not shown",
-			Detail: fmt.Sprintf("The output %q is sensitive, and prospector prints no secrets, whoever asks.", o.Name)}
+			Detail: fmt.Sprintf("The output %q is sensitive, and prospector never prints sensitive values.", o.Name)}
 	case asJSON:
 		return e.document(json.Marshal(o.Value))
 	case raw:
@@ -72,7 +72,7 @@ func (e *env) output(outputs []jobs.Output, args []string, asJSON, raw bool) err
 			return nil
 		}
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "Not a single value",
-			Detail: fmt.Sprintf("-raw prints a string, a number or a bool, and the output %q is none. Use -json.", o.Name)}
+			Detail: fmt.Sprintf("-raw prints a string, a number or a bool, but the output %q is none of them. Use -json.", o.Name)}
 	}
 	e.view.Printf("%s\n", view.Literal(o.Value))
 	return nil

@@ -5,32 +5,12 @@ import (
 	"flag"
 	"slices"
 
-	"github.com/hashicorp/cli"
-
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/planfile"
 	"prospector/jobs/state"
 	"prospector/schemas"
 )
-
-// schemaCommand only has subcommands.
-type schemaCommand struct{ *env }
-
-func (schemaCommand) Synopsis() string { return "Show what tables are, and what they could be" }
-func (s schemaCommand) Run(args []string) int {
-	if len(args) > 0 {
-		s.view.Errorf("Error: schema: there is no subcommand %q; prospector schema lists those that there are\n", args[0])
-		return 1
-	}
-	return cli.RunResultHelp
-}
-func (schemaCommand) Help() string {
-	return `Usage: prospector [global options] schema <subcommand> [options] [args]
-
-  Shows what the declared tables are, how they differ from those that were
-  accepted, and what columns they could have.`
-}
 
 func schemaShowCommand(e *env) *command {
 	var v variables
@@ -39,17 +19,17 @@ func schemaShowCommand(e *env) *command {
 	return &command{
 		synopsis: "Show every column of the declared tables",
 		about: `Shows the table of each job: every column with its type, its policy ("personal"
-where it holds personal data as it came), the places in an event that its value
-comes from, and what is done with what the table does not expect.`,
+for unprotected personal data), and the paths in an event that its value comes
+from. It also shows how the table handles unexpected fields, types and values.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.StringVar(&only, "job", "", "Only of the job with this `address`.")
-			fs.BoolVar(&asHCL, "hcl", false, "Print schema blocks that say it all, and so extend nothing.")
+			fs.StringVar(&only, "job", "", "Show only the job with this `address`.")
+			fs.BoolVar(&asHCL, "hcl", false, "Print complete schema blocks, which extend nothing.")
 			fs.BoolVar(&asJSON, "json", false, "Print one JSON document. See: prospector help json")
 			v.register(fs)
 		},
 		run: func(c *command, _ []string) int {
 			if asHCL && asJSON {
-				return c.usage("takes -hcl or -json, not both")
+				return c.usage("-hcl and -json cannot be combined")
 			}
 			config, ok := e.load(&v)
 			if !ok {
@@ -86,7 +66,7 @@ func schemaDiffCommand(e *env) *command {
 	return &command{
 		synopsis: "Show how the declared tables differ from the accepted ones",
 		about: `Shows how each declared table differs from the one in the schema lock, which
-"prospector init" writes. It reads only the configuration and the lock.`,
+prospector init writes. It reads only the configuration and the lock.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&detailed, "detailed-exitcode", false, "Exit with 0 if nothing differs, 1 after an error, 2 if something differs.")
 			fs.BoolVar(&asJSON, "json", false, "Print one JSON document. See: prospector help json")
@@ -103,7 +83,7 @@ func schemaDiffCommand(e *env) *command {
 					return e.failed(err)
 				}
 			} else {
-				e.tellDiff(d)
+				showDiff(e, d)
 			}
 			if detailed && !d.Empty() {
 				return 2
@@ -113,10 +93,10 @@ func schemaDiffCommand(e *env) *command {
 	}
 }
 
-func (e *env) tellDiff(d view.SchemaDiff) {
+func showDiff(e *env, d view.SchemaDiff) {
 	switch {
 	case d.Empty():
-		e.view.Printf("No differences. Every table is the one in %s.\n", schemas.LockFile)
+		e.view.Printf("No differences. Every table is as in %s.\n", schemas.LockFile)
 		return
 	case !d.Locked:
 		e.view.Printf("There is no schema lock yet: prospector init writes %s.\n", schemas.LockFile)
@@ -129,9 +109,10 @@ func schemaInferCommand(e *env) *command {
 	return &command{
 		synopsis: "Propose columns for fields that have none",
 		args:     "[PLAN]",
-		about: `Prints column blocks, ready to be pasted into a schema, for the fields that the
-last apply, or with PLAN that saved plan, has found without a column. Until then
-their values are in extra_json, so nothing is lost by waiting.`,
+		about: `Prints column blocks, to paste into a schema, for fields without a column. It
+finds the fields in the state, where the last apply has listed them, or with PLAN
+in that saved plan. The values of these fields are in extra_json, so waiting
+loses nothing.`,
 		flags: v.register,
 		run: func(c *command, args []string) int {
 			if len(args) > 1 {
@@ -141,42 +122,47 @@ their values are in extra_json, so nothing is lost by waiting.`,
 			if !ok {
 				return 1
 			}
-			surveys, err := e.surveys(config, args)
+			found, err := surveys(e, config, args)
 			if err != nil {
 				return e.failed(err)
 			}
-			found, read := false, false
-			for _, job := range config.Jobs {
-				survey := surveys[job.Address]
-				if survey == nil {
-					continue
-				}
-				read = true
-				if p := view.ProposalsFor(job, *survey); !p.Empty() {
-					if found {
-						e.view.Printf("\n")
-					}
-					found = true
-					e.view.Proposals(p)
-				}
-			}
-			switch {
-			case !read:
-				e.view.Printf(`# Nothing was read yet: run prospector apply, or plan -out=FILE and name that file.
-# If they fail because most events cannot become rows, run
-# prospector plan -accept=quarantined -out=FILE, and name that file.
-`)
-			case !found:
-				e.view.Printf("# Nothing to propose: every field that was read has a column.\n")
-			}
+			propose(e, config, found)
 			return 0
 		},
 	}
 }
 
-// surveys are what was found by the runs that the state or the named plan tells
-// of, by job.
-func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schemas.Survey, error) {
+// propose prints the columns that the surveys suggest.
+func propose(e *env, c *jobs.Configuration, surveys map[string]*schemas.Survey) {
+	proposed, read := false, false
+	for _, job := range c.Jobs {
+		survey := surveys[job.Address]
+		if survey == nil {
+			continue
+		}
+		read = true
+		if p := view.ProposalsFor(job, *survey); !p.Empty() {
+			if proposed {
+				e.view.Printf("\n")
+			}
+			proposed = true
+			e.view.Proposals(p)
+		}
+	}
+	switch {
+	case !read:
+		e.view.Printf(`# Nothing was read yet. Run prospector apply, or run
+# prospector plan -out=FILE and name that file here. If both fail because most
+# events cannot become rows, run prospector plan -accept=quarantined -out=FILE.
+`)
+	case !proposed:
+		e.view.Printf("# Nothing to propose: every field that was read has a column.\n")
+	}
+}
+
+// surveys returns the fields that the last apply or the named plan has found, by
+// job.
+func surveys(e *env, c *jobs.Configuration, plans []string) (map[string]*schemas.Survey, error) {
 	all := make(map[string]*schemas.Survey)
 	if len(plans) > 0 {
 		p, err := planfile.Read(e.resolve(plans[0]))
@@ -190,7 +176,7 @@ func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schema
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	s, err := e.stateOf(ctx, c)
+	s, err := readState(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +186,7 @@ func (e *env) surveys(c *jobs.Configuration, plans []string) (map[string]*schema
 	return all, nil
 }
 
-func (e *env) stateOf(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
+func readState(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
 	backend, err := openBackend(ctx, c.Backend)
 	if err != nil {
 		return nil, err

@@ -24,18 +24,18 @@ import (
 type locking struct{ timeout time.Duration }
 
 func (l *locking) register(fs *flag.FlagSet) {
-	fs.DurationVar(&l.timeout, "lock-timeout", 0, "Wait this `duration`, such as 10m, for another run to end. Otherwise its lock is an error.")
+	fs.DurationVar(&l.timeout, "lock-timeout", 0, "Wait this `duration`, such as 10m, for another run to end. By default its lock is an error.")
 }
 
-// sessionOptions say how a session is opened.
+// sessionOptions say how to open a session.
 type sessionOptions struct {
 	variables
 	locking
 	parallelism int
-	operation   string // for the lock and the record of runs
+	operation   string // for the lock and the ledger
 }
 
-// observed is a view that a session can tell what happens.
+// observed is a view to which a session reports its progress.
 type observed interface {
 	view.Diagnoser
 	run.Observer
@@ -43,8 +43,8 @@ type observed interface {
 
 var errDeclined = errors.New("apply cancelled")
 
-// session runs f in a session on the configuration, and gives the exit code that
-// f gives, or 1 with an error.
+// session runs f in a session on the configuration. It returns the exit code of f, or
+// 1 if there is an error.
 func (e *env) session(o sessionOptions, v observed, f func(context.Context, *jobs.Configuration, *run.Session) (int, error)) int {
 	c, ok := e.load(&o.variables)
 	if !ok {
@@ -73,18 +73,17 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	}
 	code, err := f(ctx, c, s)
 	declined := errors.Is(err, errDeclined)
-	if declined { // which the view has told
+	if declined { // the view has printed it
 		code, err = 1, nil
 	}
-	switch err = errors.Join(err, s.Close()); {
-	case err != nil:
+	if err = errors.Join(err, s.Close()); err != nil {
 		return e.failed(err)
 	}
 	return code
 }
 
-// boundMemory has the garbage collector keep to the limit, and otherwise be in no
-// hurry. What the user's environment says goes before.
+// boundMemory makes the garbage collector keep the limit, and otherwise run less
+// often. The user's environment takes precedence.
 func boundMemory(limit int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cmp.Or(limit, jobs.DefaultMemoryLimit))
@@ -103,7 +102,7 @@ func openSink(ctx context.Context, sink jobs.Sink) (store.Store, error) {
 func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
 	files, err := b.Open(ctx, store.Private)
 	if err != nil {
-		return nil, b.Unusable("State cannot be kept there", err)
+		return nil, b.Unusable("The state cannot be kept there", err)
 	}
 	if dir, ok := b.Directory(); ok {
 		return state.NewLocal(files, filepath.Join(dir, b.Key)), nil
@@ -116,17 +115,17 @@ func lockedDiagnostic(err error) error {
 	if !ok {
 		return err
 	}
-	detail := err.Error() + ".\n\nprospector changes a lake from one place at a time. Wait for that run to end, which -lock-timeout=10m does for you."
+	detail := err.Error() + ".\n\nOnly one run at a time can change the lake. Wait for that run to end; -lock-timeout=10m waits for you."
 	if locked.Holder.Lease > 0 {
-		detail += fmt.Sprintf(" Should it be dead, and you are sure of it:\n\n    prospector force-unlock %s", locked.Holder.ID)
+		detail += fmt.Sprintf(" If you are sure that the run is dead, release its lock:\n\n    prospector force-unlock %s", locked.Holder.ID)
 	} else {
-		detail += " Should it die, its lock ends with it."
+		detail += " If the run dies, its lock ends with it."
 	}
-	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Another run holds the state", Detail: detail}
+	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is locked by another run", Detail: detail}
 }
 
-// withBackend runs f on the place of the state, for commands that need nothing
-// else of the configuration.
+// withBackend runs f on the backend, for commands that need nothing else of the
+// configuration.
 func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) error) int {
 	b, ds := config.LoadBackend(e.dir, e.configOptions(v))
 	e.diagnoser.Diagnostics(ds)
@@ -140,7 +139,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 		err = f(ctx, backend)
 	}
 	switch {
-	case errors.Is(err, errDeclined): // f has said so
+	case errors.Is(err, errDeclined): // f has printed it
 		return 1
 	case err != nil:
 		return e.failed(err)
@@ -148,7 +147,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 	return 0
 }
 
-// reading runs f on the state as it is now, without its lock.
+// reading runs f on the current state without locking it.
 func (e *env) reading(v *variables, f func(context.Context, *state.State) error) int {
 	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
 		s, err := backend.Read(ctx)
@@ -159,7 +158,7 @@ func (e *env) reading(v *variables, f func(context.Context, *state.State) error)
 	})
 }
 
-// editing runs f on the place of the state under its lock.
+// editing runs f on the backend while holding its lock.
 func (e *env) editing(v *variables, l locking, operation string, f func(context.Context, run.Backend) error) int {
 	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
 		ctx, err := state.LockWithin(ctx, backend, state.NewLockInfo(operation, time.Now()), l.timeout, e.view.Waiting)
@@ -171,7 +170,7 @@ func (e *env) editing(v *variables, l locking, operation string, f func(context.
 	})
 }
 
-// shown is a path as the user would write it.
+// shown returns a path as the user would write it.
 func (e *env) shown(path string) string {
 	if rel, err := filepath.Rel(e.dir, path); err == nil && filepath.IsLocal(rel) {
 		return rel

@@ -8,27 +8,26 @@ import (
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/ledger"
-	"prospector/jobs/plan"
 	"prospector/jobs/planfile"
 	"prospector/jobs/run"
 	"prospector/jobs/state"
 )
 
-// runsShown is how many runs show -runs lists.
+// runsShown is the number of runs that show -runs lists.
 const runsShown = 30
 
 func showCommand(e *env) *command {
 	var v variables
 	var asJSON, runs bool
 	return &command{
-		synopsis: "Show what is published, a saved plan, or the runs so far",
+		synopsis: "Show the state, a saved plan, or the last runs",
 		args:     "[PLAN]",
-		about: `Shows the state: every table that prospector owns, where it is, and its
+		about: `Shows the state: every table that prospector owns, its location, and its
 partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
--runs, it lists the last runs: who ran what, when, and what became of it.`,
+-runs, it lists the last runs: who ran which command, when, and how it ended.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&asJSON, "json", false, "Print one JSON document. See: prospector help json")
-			fs.BoolVar(&runs, "runs", false, "List the last runs, the newest first.")
+			fs.BoolVar(&runs, "runs", false, "List the last runs, newest first.")
 			v.register(fs)
 		},
 		run: func(c *command, args []string) int {
@@ -36,13 +35,13 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 			case len(args) > 1 || len(args) == 1 && runs:
 				return c.usage("takes one plan, or -runs")
 			case len(args) == 1:
-				return e.showPlan(e.resolve(args[0]), asJSON)
+				return showPlan(e, e.resolve(args[0]), asJSON)
 			case runs:
 				return e.withBackend(&v, func(ctx context.Context, b run.Backend) error {
 					beside, prefix := b.Beside()
 					records, err := ledger.List(ctx, beside, prefix, runsShown)
 					if skipped, ok := errors.AsType[*ledger.SkippedError](err); ok {
-						e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Records of runs were left out", Detail: skipped.Error() + "."}})
+						e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Some runs are not listed", Detail: skipped.Error() + "."}})
 						err = nil
 					}
 					if err != nil {
@@ -66,13 +65,14 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 	}
 }
 
-func (e *env) showPlan(path string, asJSON bool) int {
+func showPlan(e *env, path string, asJSON bool) int {
 	p, err := planfile.Read(path)
 	if err == nil {
 		if asJSON {
 			err = e.document(view.PlanJSON(p))
 		} else {
-			e.showHuman(p)
+			e.view.Plan(p)
+			e.view.Diagnostics(append(p.Blocked(), p.Rejected()...))
 		}
 	}
 	if err != nil {
@@ -81,12 +81,7 @@ func (e *env) showPlan(path string, asJSON bool) int {
 	return 0
 }
 
-func (e *env) showHuman(p *plan.Plan) {
-	e.view.Plan(p)
-	e.view.Diagnostics(append(p.Blocked(), p.Rejected()...))
-}
-
-// document prints what was encoded, or passes the error on.
+// document prints an encoded document. It returns err unchanged.
 func (e *env) document(b []byte, err error) error {
 	if err == nil {
 		e.view.Printf("%s\n", view.Document(b))

@@ -10,15 +10,15 @@ import (
 )
 
 func simulateCommand(e *env) *command {
-	o := knocksim.Options{Seed: 1, Prospects: 500, Events: 20_000} // as source "simulator" has it
+	o := knocksim.Options{Seed: 1, Prospects: 500, Events: 20_000} // the defaults of source "simulator"
 	var addr, ids string
 	return &command{
 		synopsis: "Serve a simulated Knock API on this machine",
-		about: `Serves the Knock Get Prospect Events API for a made-up world, on a loopback
+		about: `Serves the Knock Get Prospect Events API for a simulated world, on a loopback
 address, until it is interrupted. The same options always give the same world.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&addr, "addr", "127.0.0.1:8080", "Listen on this loopback `address`")
-			fs.StringVar(&ids, "ids", "", "Only write the ids of the prospects to a `file`, as CSV, for a prospects block.")
+			fs.StringVar(&ids, "ids", "", "Only write the IDs of the prospects to a `file`, as CSV, for a prospects block.")
 			o.RegisterFlags(fs)
 		},
 		run: func(*command, []string) int {
@@ -27,7 +27,7 @@ address, until it is interrupted. The same options always give the same world.`,
 				err = writeIDs(e.resolve(ids), sim)
 			}
 			if err != nil {
-				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "There is nothing to simulate", Detail: err.Error() + "."})
+				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "Nothing to simulate", Detail: err.Error() + "."})
 			}
 			if ids != "" {
 				return 0
@@ -36,7 +36,7 @@ address, until it is interrupted. The same options always give the same world.`,
 			defer cancel()
 			err = knocksim.Serve(ctx, addr, sim, func(url string) { e.view.Printf("%s", sim.Greeting(url)) })
 			if err != nil {
-				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "The simulator cannot be served", Detail: err.Error() + "."})
+				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "The simulator cannot start", Detail: err.Error() + "."})
 			}
 			e.view.Printf("%s\n", sim.Stats())
 			return 0

@@ -9,6 +9,7 @@ import (
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/sink/ddl"
+	"prospector/sink/store"
 )
 
 func sqlCommand(e *env) *command {
@@ -16,15 +17,15 @@ func sqlCommand(e *env) *command {
 	var dialect, dataset, only string
 	var filter bool
 	return &command{
-		synopsis: "Print the SQL by which readers see the lake",
+		synopsis: "Print the SQL for querying the lake",
 		about: `Prints the statement that makes each job's table known to a query engine: an
 external table for BigQuery, a view for DuckDB, a table in Spark's catalog. It
-asks nobody.`,
+contacts neither the engine nor any sink.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&dialect, "dialect", "", "Write for this `engine`: "+strings.Join(ddl.Dialects(), ", ")+". Required.")
 			fs.StringVar(&dataset, "dataset", "", "Make the BigQuery table in this data set: `project.dataset`.")
-			fs.StringVar(&only, "job", "", "Only for the job with this `name` of its table, or with this address.")
-			fs.BoolVar(&filter, "require-filter", false, "Let BigQuery refuse queries that name no partition key.")
+			fs.StringVar(&only, "job", "", "Print only the table with this `name`, or of the job with this address.")
+			fs.BoolVar(&filter, "require-filter", false, "Make BigQuery refuse queries that do not filter by a partition key.")
 			v.register(fs)
 		},
 		run: func(c *command, _ []string) int {
@@ -32,7 +33,7 @@ asks nobody.`,
 				return c.usage("needs -dialect with one of %s, not %q", strings.Join(ddl.Dialects(), ", "), dialect)
 			}
 			if dialect != "bigquery" && (dataset != "" || filter) {
-				return c.usage("-dataset and -require-filter are for -dialect=bigquery")
+				return c.usage("-dataset and -require-filter need -dialect=bigquery")
 			}
 			if dataset != "" {
 				if err := ddl.CheckDataset(dataset); err != nil {
@@ -48,7 +49,7 @@ asks nobody.`,
 				if only != "" && job.TableName != only && job.Address != only {
 					continue
 				}
-				text, err := e.statement(dialect, job, ddl.Options{Dataset: dataset, RequireFilter: filter})
+				text, err := statement(e, dialect, job, ddl.Options{Dataset: dataset, RequireFilter: filter})
 				if err != nil {
 					return e.failed(jobs.Diagnostic{Severity: jobs.Error, Address: job.Address, Origin: &job.Origin,
 						Summary: "No SQL for this job", Detail: err.Error()})
@@ -64,11 +65,11 @@ asks nobody.`,
 	}
 }
 
-// statement writes the SQL of a job's table.
-func (e *env) statement(dialect string, job jobs.Job, o ddl.Options) (string, error) {
+// statement returns the SQL of a job's table.
+func statement(e *env, dialect string, job jobs.Job, o ddl.Options) (string, error) {
 	sink, ok := readable(job, dialect)
 	if !ok {
-		return "", fmt.Errorf("%s cannot read the sinks of this job. Add a sink that it can read, such as:\n\n%s", dialect, e.exampleSink(dialect))
+		return "", fmt.Errorf("%s cannot read the sinks of this job. Add a sink that it can read, such as:\n\n%s", dialect, exampleSink(e.Stores, dialect))
 	}
 	reads := sink.Kind.Dialects[dialect]
 	o.Table, o.Name, o.Setup, o.Root = job.Schema, job.TableName, reads.Setup, sink.URI(job.TableName)
@@ -95,9 +96,9 @@ func readable(job jobs.Job, dialect string) (best jobs.Sink, ok bool) {
 
 // exampleSink returns sink blocks of the kinds that the engine of a dialect reads
 // best.
-func (e *env) exampleSink(dialect string) string {
+func exampleSink(kinds store.Kinds, dialect string) string {
 	var blocks []string
-	for _, kind := range e.Stores {
+	for _, kind := range kinds {
 		if kind.Dialects[dialect].Preferred {
 			blocks = append(blocks, fmt.Sprintf("  sink %q \"lake\" {\n%s\n  }", kind.Name, indent(kind.Example, 4)))
 		}

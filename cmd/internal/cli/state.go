@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/cli"
-
 	"prospector/cmd/internal/view"
 	"prospector/jobs"
 	"prospector/jobs/run"
@@ -17,31 +15,13 @@ import (
 	"prospector/sink/store"
 )
 
-// stateCommand only has subcommands.
-type stateCommand struct{ *env }
-
-func (stateCommand) Synopsis() string { return "Look at the state, and mend it" }
-func (s stateCommand) Run(args []string) int {
-	if len(args) > 0 {
-		s.view.Errorf("Error: state: there is no subcommand %q; prospector state lists those that there are\n", args[0])
-		return 1
-	}
-	return cli.RunResultHelp
-}
-func (stateCommand) Help() string {
-	return `Usage: prospector [global options] state <subcommand> [options] [args]
-
-  Looks at the state, and mends it when it is not what it should be. What
-  changes it keeps the state before as a backup beside it.`
-}
-
 func stateListCommand(e *env) *command {
 	var v variables
 	return &command{
 		synopsis: "List the addresses in the state",
 		args:     "[ADDRESS ...]",
-		about: `Lists the address of every job in the state and of each of its partitions, or
-of those that the ADDRESSes name. See: prospector help addresses`,
+		about: `Lists the addresses of all jobs in the state and of their partitions, or only
+those that the ADDRESSes contain. See: prospector help addresses`,
 		flags: v.register,
 		run: func(c *command, args []string) int {
 			wanted, err := parseAddresses(args)
@@ -76,7 +56,8 @@ func parseAddresses(args []string) (all []jobs.Address, err error) {
 	return all, nil
 }
 
-// selects reports whether any of the addresses, or none at all, holds a.
+// selects reports whether one of the addresses contains a. No addresses select
+// everything.
 func selects(wanted []jobs.Address, a jobs.Address) bool {
 	for _, w := range wanted {
 		if w.Contains(a) {
@@ -88,7 +69,7 @@ func selects(wanted []jobs.Address, a jobs.Address) bool {
 
 func notInState(address string) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Not in the state", Address: address,
-		Detail: "prospector state list shows what is."}
+		Detail: "For a list of addresses in the state, run: prospector state list"}
 }
 
 func stateShowCommand(e *env) *command {
@@ -96,7 +77,7 @@ func stateShowCommand(e *env) *command {
 	return &command{
 		synopsis: "Show one job or partition of the state",
 		args:     "ADDRESS",
-		about:    `Shows what the state says of a job or a partition. See: prospector help addresses`,
+		about:    `Shows a job or a partition in the state. See: prospector help addresses`,
 		flags:    v.register,
 		run: func(c *command, args []string) int {
 			wanted, err := parseAddresses(args)
@@ -121,14 +102,14 @@ func stateRmCommand(e *env) *command {
 	var l locking
 	var dry bool
 	return &command{
-		synopsis: "Forget a job, a partition or a sink, and keep the files",
+		synopsis: "Forget a job, a partition or a sink and keep the files",
 		args:     "ADDRESS ...",
-		about: `Lets the state forget jobs, partitions, or with an ADDRESS such as sink.gcs.lake
-what all jobs have in a sink. The files stay where they are, and are then not
-prospector's: a plan reports them as foreign, and refuses to overwrite them. To
-forget a job for good, rather use a removed block.`,
+		about: `Removes jobs or partitions from the state. An ADDRESS such as sink.gcs.lake
+removes everything that jobs have in that sink. The files stay in place, but
+prospector no longer owns them: a plan reports them as foreign and refuses to
+overwrite them. To forget a job permanently, use a removed block instead.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&dry, "dry-run", false, "Only say what would be forgotten.")
+			fs.BoolVar(&dry, "dry-run", false, "Only show what would be forgotten.")
 			l.register(fs)
 			v.register(fs)
 		},
@@ -173,7 +154,7 @@ func statePullCommand(e *env) *command {
 	var v variables
 	return &command{
 		synopsis: "Print the state",
-		about:    `Prints the state as its file is, in the newest format.`,
+		about:    `Prints the state file in the newest format.`,
 		flags:    v.register,
 		run: func(*command, []string) int {
 			return e.reading(&v, func(_ context.Context, s *state.State) error {
@@ -195,17 +176,17 @@ func statePushCommand(e *env) *command {
 	var l locking
 	var force bool
 	return &command{
-		synopsis: "Put a state in the place of the present one",
+		synopsis: "Replace the state",
 		args:     "FILE",
-		about: `Puts the state in FILE ("-" is standard input) in the place of the present one,
-which is kept as the backup. A state of another lineage, or with an older
-serial, is refused.
+		about: `Replaces the state with the one in FILE ("-" is standard input). The previous
+state becomes the backup. A state with another lineage or an older serial is
+refused.
 
-This is how to edit the state by hand: pull it, edit the file, raise its serial,
-and push it. The push computes the checksum of the edited state. A state file
-that is edited in place is refused, since its checksum does not match.`,
+To edit the state by hand, pull it, edit the file, raise its serial, and push it.
+The push computes the checksum of the edited state. A state file that is edited
+in place is refused, since its checksum does not match.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&force, "force", false, "Push even a state of another lineage or with an older serial, or over a damaged state.")
+			fs.BoolVar(&force, "force", false, "Push a state even if its lineage differs or its serial is older, or if the current state is damaged.")
 			l.register(fs)
 			v.register(fs)
 		},
@@ -213,7 +194,7 @@ that is edited in place is refused, since its checksum does not match.`,
 			if len(args) != 1 {
 				return c.usage("needs one file")
 			}
-			b, err := e.readFile(args[0])
+			b, err := readFile(e, args[0])
 			if err != nil {
 				return e.failed(unreadable(err))
 			}
@@ -223,7 +204,7 @@ that is edited in place is refused, since its checksum does not match.`,
 			}
 			if changed != nil {
 				e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The state was changed after prospector wrote it",
-					Detail: fmt.Sprintf("%s: %s. That is expected of a file that was edited by hand. If nobody edited it, the file is damaged: push its backup instead.", args[0], changed)}})
+					Detail: fmt.Sprintf("%s: %s. This is expected if the file was edited by hand. Otherwise the file is damaged: push its backup instead.", args[0], changed)}})
 			}
 			return e.editing(&v, l, "state push", func(ctx context.Context, backend run.Backend) error {
 				err := backend.Push(ctx, next, force)
@@ -231,7 +212,7 @@ that is edited in place is refused, since its checksum does not match.`,
 					return err
 				}
 				if err != nil {
-					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not pushed", Detail: err.Error() + "."}
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state was not pushed", Detail: err.Error() + "."}
 				}
 				e.view.Printf("Pushed the state with serial %d.\n", next.Serial)
 				return nil
@@ -240,12 +221,13 @@ that is edited in place is refused, since its checksum does not match.`,
 	}
 }
 
-// unreadable is the error of a file that the user has named.
+// unreadable makes an error about a file that the user has named.
 func unreadable(err error) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "A file cannot be read", Detail: err.Error() + "."}
 }
 
-func (e *env) readFile(name string) ([]byte, error) {
+// readFile reads a state or standard input.
+func readFile(e *env, name string) ([]byte, error) {
 	if name == "-" {
 		return store.ReadAll(e.Stdin, state.MaxSize)
 	}
@@ -265,14 +247,14 @@ func forceUnlockCommand(e *env) *command {
 	var v variables
 	var force bool
 	return &command{
-		synopsis: "Release a lock that a dead run has left",
+		synopsis: "Release the lock of a dead run",
 		args:     "LOCK_ID",
-		about: `Releases the lock with that ID, which the error of a locked state names. Do so
-only if you are sure that the run is dead: a run that has lost its lock stops,
-and cannot write the state, but what it was publishing may be half done.
+		about: `Releases the lock with that ID, which is in the error about a locked state. Do so
+only if you are sure that the run is dead. A run that loses its lock stops and
+cannot write the state, but it may have published only some of its changes.
 
-The lock of a state on this machine ends with the process that holds it, so
-there is nothing to release; that of a remote state runs out by itself.`,
+The lock of a state on this machine ends with the process that holds it, so there
+is nothing to release. The lock of a remote state expires by itself.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&force, "force", false, "Do not ask.")
 			v.register(fs)
@@ -292,7 +274,7 @@ there is nothing to release; that of a remote state runs out by itself.`,
 					}
 				}
 				if err := backend.ForceUnlock(ctx, strings.TrimSpace(args[0])); err != nil {
-					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is not unlocked", Detail: err.Error() + "."}
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state was not unlocked", Detail: err.Error() + "."}
 				}
 				e.view.Printf("The state has been unlocked.\n")
 				return nil

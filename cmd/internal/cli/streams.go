@@ -11,8 +11,8 @@ import (
 	"prospector/jobs"
 )
 
-// output is standard output. It remembers the first failure and writes nothing
-// after it, so that what was written is the beginning of the output.
+// output is standard output. After the first failure it writes nothing more, so that
+// the text written is always the beginning of the output.
 type output struct {
 	to  io.Writer
 	mu  sync.Mutex
@@ -30,39 +30,39 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failure is the error that made a part of the output be lost, or nil.
+// failure returns the first error, after which output was lost, or nil.
 func (o *output) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
 }
 
-// exit gives the exit code of a command that ended with code: 1 if a part of its
-// output was lost.
+// exit returns the exit code of a command that ended with code. It is 1 if output was
+// lost.
 func (e *env) exit(code int) int {
 	err := e.out.failure()
 	if err == nil {
 		return code
 	}
 	e.view.Diagnostics(jobs.Diagnostics{{Severity: jobs.Error, Summary: "The output is incomplete",
-		Detail: "Writing to standard output failed: " + err.Error() + ".\n\nThis does not stop a change of the lake or of the state. prospector show -runs lists what was done."}})
+		Detail: "Writing to standard output failed: " + err.Error() + ".\n\nThis does not stop a change of the lake or of the state. To see what was done, run: prospector show -runs"}})
 	return 1
 }
 
-// write writes what is the user's own or the program's, byte for byte.
+// write writes text of the user or of the program, byte for byte.
 func (e *env) write(text string) { _, _ = io.WriteString(e.out, text) }
 
-// ignoreClosedPipe lets a command finish what it changes although the program
-// that reads its output has ended. Any other command ends with its reader, by
-// SIGPIPE, as those of Unix do.
+// ignoreClosedPipe lets a command finish its changes even if the program that reads
+// its output has ended. Other commands end with their reader, by SIGPIPE, as Unix
+// commands do.
 func ignoreClosedPipe() { signal.Ignore(syscall.SIGPIPE) }
 
-// interruptible gives a context that the first interrupt ends; the second one
-// ends the program.
+// interruptible returns a context that the first interrupt cancels. The second
+// interrupt ends the program.
 //
-// SIGHUP is an interrupt, unless the program was started to ignore it, as nohup
-// does. It never counts as the second one: the shell and the system both send it
-// when a terminal closes.
+// SIGHUP is an interrupt, unless the program was started to ignore it, for example
+// by nohup. It never counts as the second one, since both the shell and the system
+// send it when a terminal closes.
 func (e *env) interruptible() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -81,7 +81,7 @@ func (e *env) interruptible() (context.Context, context.CancelFunc) {
 			return
 		}
 		cancel()
-		go e.diagnoser.Interrupting() // it blocks if the output is not read
+		go e.diagnoser.Interrupting() // blocks if no process reads the output
 		select {
 		case <-interrupts:
 			close(e.stopped)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"flag"
 
 	"prospector/cmd/internal/view"
@@ -11,11 +10,11 @@ func validateCommand(e *env) *command {
 	var vars variables
 	var asJSON bool
 	return &command{
-		synopsis: "Check the configuration, without asking anybody",
+		synopsis: "Check the configuration",
 		about: `Checks the configuration in the directory: syntax, names, types, references and
-values. It reads no prospects, asks no source and opens no sink.`,
+values. It does so without contacting the API or any sink, and reads no prospects.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&asJSON, "json", false, "Print one JSON object a line. See: prospector help json")
+			fs.BoolVar(&asJSON, "json", false, "Print one JSON object on each line. See: prospector help json")
 			vars.register(fs)
 		},
 		run: func(*command, []string) int {
@@ -31,13 +30,4 @@ values. It reads no prospects, asks no source and opens no sink.`,
 			return 0
 		},
 	}
-}
-
-func (e *env) printJSON(value any) int {
-	b, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return e.failed(err)
-	}
-	e.view.Printf("%s\n", view.Document(b))
-	return 0
 }

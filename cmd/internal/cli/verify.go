@@ -13,13 +13,13 @@ func verifyCommand(e *env) *command {
 	o := sessionOptions{operation: "verify"}
 	var asJSON bool
 	return &command{
-		synopsis: "Read every published file again, and compare it with the state",
-		about: `Reads every file that the state has, with a Parquet reader that shares no code
-with the writer, and compares it with the state: its checksum, its rows and their
-content, and that each row is in its partition. It changes nothing, and exits
-with 1 when there is a finding.`,
+		synopsis: "Re-read every published file and compare it with the state",
+		about: `Reads every file in the state with a Parquet reader that shares no code with the
+writer. It compares the file's checksum, rows and content with the state, and
+checks that each row is in its partition. It changes nothing, and exits with 1 if
+there is a finding.`,
 		flags: func(fs *flag.FlagSet) {
-			fs.BoolVar(&asJSON, "json", false, "Print one JSON object a line. See: prospector help json")
+			fs.BoolVar(&asJSON, "json", false, "Print one JSON object on each line. See: prospector help json")
 			o.locking.register(fs)
 			o.variables.register(fs)
 		},
