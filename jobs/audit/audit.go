@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 
 	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
+	"prospector/jobs/quarantine"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -47,10 +49,10 @@ type Audit struct {
 	Jobs []jobs.Job
 	// Open opens the sink with an address, or returns its store if it is open.
 	Open func(ctx context.Context, address string) (store.Store, error)
-	// CountQuarantined counts the events of a damaged quarantine that can be read.
-	CountQuarantined func(ctx context.Context, from store.Store, key string) (int64, error)
-	// Dir is where copies of remote files are made.
+	// Dir is a directory for temporary files.
 	Dir string
+	// Memory is how many bytes of a damaged quarantine are in memory.
+	Memory int64
 	// Limit is how many files are read at a time.
 	Limit int
 }
@@ -203,7 +205,7 @@ func (r *running) check(ctx context.Context, f published) (problem string, err e
 			object.Size, object.CRC32C, f.Size, f.CRC32C)
 		if f.path == "" {
 			var left int64
-			left, err = r.CountQuarantined(ctx, from, f.Key)
+			left, err = r.countReadable(ctx, from, f.Key)
 			problem += fmt.Sprintf(" %d of its %s can still be read.", min(left, f.Rows), jobs.Count(f.Rows, "event"))
 		}
 		return problem, err
@@ -211,6 +213,15 @@ func (r *running) check(ctx context.Context, f published) (problem string, err e
 		return "", nil
 	}
 	return r.checkRows(ctx, from, f)
+}
+
+// countReadable counts the events of a damaged quarantine that can be read.
+func (r *running) countReadable(ctx context.Context, from store.Store, key string) (int64, error) {
+	dir, err := os.MkdirTemp(r.Dir, "quarantine-")
+	if err != nil {
+		return 0, err
+	}
+	return quarantine.CountReadable(ctx, from, key, dir, r.Memory)
 }
 
 // checkRows reads the rows of an object whose size and checksum are those of the

@@ -51,8 +51,7 @@ func TestFindings(t *testing.T) {
 	calls := 0
 	a := Audit{
 		State: s, Dir: t.TempDir(), Limit: 2,
-		Open:             func(context.Context, string) (store.Store, error) { return files, nil },
-		CountQuarantined: func(context.Context, store.Store, string) (int64, error) { return 1, nil },
+		Open: func(context.Context, string) (store.Store, error) { return files, nil },
 	}
 	result, err := a.Run(t.Context(), func(done, of int) {
 		if calls++; done != calls-1 || of != 5 {

@@ -1,7 +1,6 @@
 package erase
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +45,6 @@ func newWorld(t *testing.T) *world {
 			Beside: w.beside, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
 			Data: data, DataDir: filepath.Join(dir, "data"), StageDir: filepath.Join(dir, "data", "stage", "own"),
 		},
-		CountQuarantined: func(context.Context, store.Store, *state.Quarantine, string) (int, error) { return 0, nil },
 	}
 	return w
 }
@@ -133,14 +131,15 @@ func TestProofFails(t *testing.T) {
 	if _, err := w.proof.Run(t.Context()); err != nil {
 		t.Errorf("mentions fail the proof: %v", err)
 	}
-	w.proof.State.Job("job.t").Sink("sink.local.lake").Quarantine = &state.Quarantine{Object: state.Object{Key: plan.QuarantineKey("t")}}
-	w.proof.CountQuarantined = func(context.Context, store.Store, *state.Quarantine, string) (int, error) { return 2, nil }
+	entries := `{"prospect_id":"bob","event":"ask ` + id + `."}` + "\n" + strings.Repeat(`{"prospect_id":"`+id+`"}`+"\n", 2)
+	put(t, w.lake, ".prospector/quarantine/t.jsonl", entries)
+	w.proof.State.Job("job.t").Sink("sink.local.lake").Quarantine = &state.Quarantine{Object: state.Object{Key: plan.QuarantineKey("t"), Size: int64(len(entries))}}
 	result, err := w.proof.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lake:.prospector/quarantine/t.jsonl: 2 events of the prospect") {
 		t.Errorf("the proof gives %v", err)
 	}
 	want := []Mention{
-		{"lake:.prospector/quarantine/t.jsonl", "events that other prospects have in quarantine", 1},
+		{"lake:.prospector/quarantine/t.jsonl", "events that other prospects have in quarantine", 3},
 		{w.beside.URI("state.json"), "a text that equals the ID", 1},
 	}
 	if diff := cmp.Diff(want, result.Mentions); diff != "" {

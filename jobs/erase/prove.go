@@ -16,8 +16,9 @@ import (
 	"prospector/internal/terminal"
 	"prospector/jobs"
 	"prospector/jobs/ledger"
+	"prospector/jobs/quarantine"
+	"prospector/jobs/reconcile"
 	"prospector/jobs/state"
-	"prospector/schemas"
 	"prospector/sink/store"
 	"prospector/sink/verify"
 )
@@ -47,10 +48,6 @@ type Proof struct {
 	Places   Places
 	// Discard are directories in the data directory that are removed unread.
 	Discard []string
-	// SchemaOf returns a schema that the state has of a job.
-	SchemaOf func(job jobs.Block, owned *state.Job, fingerprint string) (schemas.Table, error)
-	// CountQuarantined counts the events of the prospect in a published quarantine.
-	CountQuarantined func(ctx context.Context, in store.Store, published *state.Quarantine, prospect string) (int, error)
 	// Limit is how many partitions are searched at a time.
 	Limit int
 }
@@ -232,7 +229,7 @@ const rawIDs = 8
 func (r *proving) searchFile(ctx context.Context, job, in, schema string, f state.File) error {
 	from := r.Places.Stores[in]
 	uri := from.URI(f.Key)
-	table, err := r.SchemaOf(jobs.Block{Address: job}, r.State.Jobs[job], schema)
+	table, err := reconcile.PublishedSchema(jobs.Block{Address: job}, r.State.Jobs[job], schema)
 	if err != nil {
 		return err
 	}
@@ -279,7 +276,7 @@ func (r *proving) searchQuarantine(ctx context.Context, in string, published *st
 		return nil
 	}
 	from := r.Places.Stores[in]
-	count, err := r.CountQuarantined(ctx, from, published, r.Prospect)
+	count, err := quarantine.Count(ctx, from, published, r.Prospect)
 	if err == nil && count > 0 {
 		r.addLeft(from.URI(published.Object.Key), fmt.Sprintf("%d events of the prospect", count))
 	}

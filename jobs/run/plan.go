@@ -92,7 +92,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
 	if o.Mode == plan.Erase {
 		p.Prospect = o.Prospect
-		return p, w.eraseAll(ctx, p)
+		return p, w.planErase(ctx, p)
 	}
 	if err := plan.CheckRivals(prior, s.Config, s.uri); err != nil {
 		return nil, err
