@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"slices"
+
+	"prospector/jobs/state"
+	"prospector/schemas"
+)
+
+// Action is what happens to a partition.
+type Action string
+
+// The actions, as Terraform names them.
+const (
+	Create  Action = "create"
+	Update  Action = "update"
+	Replace Action = "replace" // written anew because the user said so
+	Delete  Action = "delete"
+	NoOp    Action = "no-op"
+)
+
+// Change is what happens to one partition.
+type Change struct {
+	// Partition is its path: event_type=…/event_date=….
+	Partition string `json:"partition"`
+	Action    Action `json:"action"`
+	Rows      Rows   `json:"rows"`
+	// SourceSubset describes the rows that the source returned, if not all.
+	SourceSubset *state.SourceSubset `json:"given,omitempty"`
+	// Before and After are its size in bytes in the first sink.
+	Before int64 `json:"bytes_before"`
+	After  int64 `json:"bytes_after"`
+	// Staged are the files that the partition is to have, in their order; none
+	// for Delete and NoOp.
+	Staged []*Staged `json:"staged,omitempty"`
+	// Writes are what happens in the sinks concerned, in the order of the job:
+	// in each, the deletions come last. A staged file that a sink is not written
+	// is there already.
+	Writes []Write `json:"writes,omitempty"`
+	// Step is when it is made: after all changes of a lower one. A partition
+	// that rows leave comes after those that they have come to.
+	Step int `json:"step,omitempty"`
+}
+
+// Rows count what happens to a partition's rows.
+type Rows struct {
+	Before    int64 `json:"before"`
+	After     int64 `json:"after"`
+	Added     int64 `json:"added"`
+	Changed   int64 `json:"changed"`
+	Unchanged int64 `json:"unchanged"`
+	Removed   int64 `json:"removed"`
+}
+
+// Sinks are those that the change concerns, in the order of the job.
+func (c Change) Sinks() (sinks []string) {
+	for _, w := range c.Writes {
+		sinks = append(sinks, w.Sink)
+	}
+	return slices.Compact(sinks)
+}
+
+// Staged is a file that waits to be published.
+type Staged struct {
+	Path string `json:"path"` // on this machine, or in the file of the plan
+	// SchemaFingerprint identifies the schema of a partition's file. It is "" for
+	// any other file.
+	SchemaFingerprint string         `json:"schema,omitempty"`
+	Rows              int64          `json:"rows"`
+	Content           schemas.Digest `json:"content"`
+	Size              int64          `json:"size"`
+	CRC32C            uint32         `json:"crc32c"`
+	// Days is the range of its rows' identity days; nil for what is no
+	// partition.
+	Days *state.Days `json:"days,omitempty"`
+}
+
+// Write is what happens to an object in one sink.
+type Write struct {
+	Sink   string `json:"sink"`   // its address
+	Action Action `json:"action"` // Create, Update or Delete
+	Key    string `json:"key"`
+	// File is the index of what is written, among the files that the change has
+	// staged.
+	File int `json:"file,omitempty"`
+	// Generation is that of the object to be replaced or deleted, "" for none.
+	Generation string `json:"generation,omitempty"`
+}
+
+// At is an object in a sink.
+type At struct{ Sink, Key string }
+
+// Writes are the objects that the job's plan writes or deletes.
+func (j *Job) Writes() map[At]bool {
+	all := make(map[At]bool)
+	add := func(writes []Write) {
+		for _, w := range writes {
+			all[At{w.Sink, w.Key}] = true
+		}
+	}
+	for _, c := range j.Output.Changes {
+		add(c.Writes)
+	}
+	if j.Output.Quarantine != nil {
+		add(j.Output.Quarantine.Writes)
+	}
+	add(j.Output.Obsolete)
+	add(j.Output.Foreign)
+	return all
+}
+
+// Quarantine is a change of a job's quarantined events.
+type Quarantine struct {
+	Before int64   `json:"before"` // events
+	After  int64   `json:"after"`
+	Staged *Staged `json:"staged,omitempty"`
+	Writes []Write `json:"writes,omitempty"`
+}
+
+// Action says what happens to the quarantine, in the words of partitions.
+func (q *Quarantine) Action() Action {
+	switch {
+	case q.After == 0:
+		return Delete
+	case q.Before == 0:
+		return Create
+	}
+	return Update
+}
+
+// Rewrite is a change of a table's schema.
+type Rewrite struct {
+	SchemaFingerprint string `json:"schema"` // the fingerprint before
+	// Before and After are the partition keys. Where they differ, every file has
+	// another place, and the old ones are deleted once the new ones are there.
+	Before []string `json:"partition_by_before"`
+	After  []string `json:"partition_by_after"`
+	// Columns are the changes of columns.
+	Columns []schemas.Change `json:"columns,omitempty"`
+	Files   int64            `json:"files"` // that are read
+	Rows    int64            `json:"rows"`  // that are written anew
+}
+
+// Repartitions reports whether the partition keys change.
+func (r *Rewrite) Repartitions() bool { return !slices.Equal(r.Before, r.After) }
+
+// Copy keeps a damaged object under another key of its sink.
+type Copy struct {
+	Sink string `json:"sink"`
+	Key  string `json:"key"`
+	To   string `json:"to"`
+	Sum  Sum    `json:"sum"` // of the bytes that are copied
+}
