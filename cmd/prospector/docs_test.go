@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"prospector/extract/knocksim"
 	"prospector/jobs/state"
 )
 
@@ -263,14 +265,52 @@ func headings(t *testing.T, path string) (out []string) {
 	return out
 }
 
-// TestDocsConfiguration holds docs/configuration.md to the functions that the
-// language has, and docs/formats.md to the version of the state.
-func TestDocsVersions(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "docs", "formats.md"))
+// TestDocsFacts holds facts of the code that pages repeat.
+func TestDocsFacts(t *testing.T) {
+	text := func(elements ...string) string {
+		content, err := os.ReadFile(filepath.Join(append([]string{root}, elements...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	if want := fmt.Sprintf("JSON, version %d,", state.Version); !strings.Contains(text("docs", "formats.md"), want) {
+		t.Errorf("docs/formats.md does not say that the state is %q", want)
+	}
+	if lines := strings.Count(text("README.md"), "\n"); lines > 150 {
+		t.Errorf("README.md has %d lines, and may have 150", lines)
+	}
+	// CI and newcomers run the same command.
+	if test := "\ngo test ./...\n"; !strings.Contains(text("README.md"), test) || !strings.Contains(text(".ci", "run"), test) {
+		t.Errorf("README.md and .ci/run do not both have the line %q", strings.TrimSpace(test))
+	}
+	if key := knocksim.DefaultAPIKey; !strings.Contains(text("docs", "operations.md"), key) {
+		t.Errorf("docs/operations.md does not have the simulator's key, %s", key)
+	}
+	architecture := text("ARCHITECTURE.md")
+	for dir := range goPackages(t) {
+		if !strings.Contains(architecture, "`"+dir+"`") {
+			t.Errorf("ARCHITECTURE.md does not have the package %s", dir)
+		}
+	}
+}
+
+// goPackages are the directories of the packages, but for those that only tests use.
+func goPackages(t *testing.T) map[string]bool {
+	out := make(map[string]bool)
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(filepath.ToSlash(filepath.Dir(path)), "test"):
+			out[filepath.ToSlash(filepath.Dir(path))] = true
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("JSON, version %d,", state.Version); !strings.Contains(string(content), want) {
-		t.Errorf("docs/formats.md does not say that the state is %q", want)
-	}
+	return out
 }

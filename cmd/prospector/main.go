@@ -22,6 +22,6 @@ func main() {
 	os.Exit(cli.Run(cli.Deps{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		Sources: extract.Kinds{knock.Kind, simulator.Kind},
-		Stores:  store.Kinds{local.Kind, gcs.Kind}, // the first one on this machine is the default backend
+		Stores:  storeKinds,
 	}, os.Args[1:]))
 }
