@@ -85,22 +85,9 @@ func (c *column) validity() []byte {
 }
 
 func (c *column) appendString(s []byte) {
-	c.data = appendShort(c.data, s)
+	c.data = append(c.data, s...)
 	c.ends = append(c.ends, int32(len(c.data)))
 	c.rows++
-}
-
-// appendShort is append, faster for a short text in a long one: where there is room
-// on both sides, as many bytes are copied as most texts have at most, and the
-// processor need not guess how many that are.
-func appendShort(dst, s []byte) []byte {
-	const most = 64
-	n := len(dst)
-	if len(s) > most || cap(s) < most || cap(dst)-n < most {
-		return append(dst, s...)
-	}
-	*(*[most]byte)(dst[n : n+most]) = *(*[most]byte)(s[:most])
-	return dst[:n+len(s)]
 }
 
 func (c *column) appendInt(v int64) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"hash/maphash"
 	"slices"
 	"strconv"
 
@@ -48,8 +47,8 @@ type identities struct {
 	text  []byte // that is hashed
 	base  int    // the batch row of rows[0]
 	rows  []identified
-	last  index // of the last row with each key
-	tied  []key // keys that several rows share
+	last  map[key]int32 // the last row with each key
+	tied  []key         // keys that several rows share
 	known map[content]struct{}
 	// left counts rows that are in an earlier batch already: of prospects with
 	// more events than fit in one.
@@ -71,46 +70,6 @@ type content struct {
 	digest schemas.Digest
 }
 
-// index finds the last row with a key: a hash table of numbers of rows from 1 on,
-// which is cleared for every prospect. A map took 2 % of the time of flattening more.
-type index struct {
-	seed  maphash.Seed
-	slots []int32 // a power of two; 0 where there is none
-}
-
-// of gives the slot of a key, where its row may be put if it has none; rows are
-// those that were put so far.
-func (x *index) of(k key, rows []identified) *int32 {
-	if 2*len(rows) >= len(x.slots) {
-		x.grow(rows)
-	}
-	last := len(x.slots) - 1
-	for i := int(maphash.Bytes(x.seed, k[:])) & last; ; i = (i + 1) & last {
-		if row := x.slots[i]; row == 0 || rows[row-1].key == k {
-			return &x.slots[i]
-		}
-	}
-}
-
-func (x *index) grow(rows []identified) {
-	if x.slots == nil {
-		x.seed = maphash.MakeSeed()
-	}
-	x.slots = make([]int32, max(64, 2*len(x.slots)))
-	for i := range rows {
-		*x.of(rows[i].key, rows) = int32(i) + 1
-	}
-}
-
-// clear takes the time of the room that there is, so that not much is kept.
-func (x *index) clear() {
-	if len(x.slots) > 1<<12 {
-		x.slots = nil
-		return
-	}
-	clear(x.slots)
-}
-
 // begin starts a prospect whose first row will be that row of the batch.
 func (s *identities) begin(base int) {
 	s.left = nil
@@ -120,10 +79,16 @@ func (s *identities) begin(base int) {
 	s.restart(base)
 }
 
+// maxKeptKeys is how many keys a map may have to be used for the next prospect.
+const maxKeptKeys = 1 << 11
+
 // restart goes on with the same prospect in another batch.
 func (s *identities) restart(base int) {
 	s.base, s.rows, s.tied = base, s.rows[:0], s.tied[:0]
-	s.last.clear()
+	if len(s.last) > maxKeptKeys { // to clear a map takes the time of its capacity
+		s.last = nil
+	}
+	clear(s.last)
 }
 
 // add notes the next row of the batch. It reports false when the same event,
@@ -131,10 +96,9 @@ func (s *identities) restart(base int) {
 func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Digest) bool {
 	row := int32(len(s.rows))
 	added := identified{key: k, prev: -1, time: time}
-	last := s.last.of(k, s.rows)
-	prev := *last - 1
-	if prev >= 0 || s.left[k] > 0 {
-		if prev >= 0 {
+	prev, found := s.last[k]
+	if found || s.left[k] > 0 {
+		if found {
 			added.prev = prev
 			s.know(&s.rows[prev], digest(s.base+int(prev)))
 		}
@@ -145,7 +109,10 @@ func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Di
 		s.know(&added, added.digest)
 		s.tied = append(s.tied, k)
 	}
-	*last = row + 1
+	if s.last == nil {
+		s.last = make(map[key]int32)
+	}
+	s.last[k] = row
 	s.rows = append(s.rows, added)
 	return true
 }
@@ -177,7 +144,11 @@ func (s *identities) settle(assign func(id []byte)) (tied int) {
 // rankRows numbers the rows that share a key.
 func (s *identities) rankRows(k key) int {
 	var rows []int32
-	for i := *s.last.of(k, s.rows) - 1; i >= 0; i = s.rows[i].prev {
+	last, found := s.last[k]
+	if !found {
+		return 0
+	}
+	for i := last; i >= 0; i = s.rows[i].prev {
 		rows = append(rows, i)
 	}
 	slices.SortFunc(rows, func(a, b int32) int {

@@ -76,5 +76,5 @@ func appendJSON(dst []byte, v value, form form) (_ []byte, err error) {
 			return jsontext.AppendQuoted(dst, v.string()), nil
 		}
 	}
-	return appendShort(dst, v.raw()), nil
+	return append(dst, v.raw()...), nil
 }
