@@ -137,3 +137,24 @@ func TestInTheWay(t *testing.T) {
 		t.Errorf("a foreign object is in the way: %v", err)
 	}
 }
+
+func TestPlanCopies(t *testing.T) {
+	w := newWorld(t)
+	key := plan.Key(table, day)
+	damaged := w.put(key, "xyz")
+	into := w.refresh(plan.Normal)
+	into.Output.Changes = []plan.Change{{Partition: day, Action: plan.Update, Writes: []plan.Write{{Sink: lake, Key: key, Action: plan.Update, Generation: damaged.Generation}}}}
+	stores := map[string]store.Store{lake: w.store}
+	if err := PlanCopies(t.Context(), stores, into); err != nil {
+		t.Fatal(err)
+	}
+	to := plan.DamagedKey(key, damaged.CRC32C)
+	want := []plan.Copy{{Sink: lake, Key: key, To: to, Sum: plan.Sum{Size: damaged.Size, CRC32C: damaged.CRC32C}}}
+	if diff := cmp.Diff(want, into.Output.Copies); diff != "" || into.Found.Drift[0].KeptAs != to {
+		t.Errorf("the drift is %+v, the copies (-want +got):\n%s", into.Found.Drift, diff)
+	}
+	w.put(key, "other")
+	if err := PlanCopies(t.Context(), stores, into); err == nil || !strings.Contains(err.Error(), "run again") {
+		t.Errorf("a file that has changed since: %v", err)
+	}
+}

@@ -106,7 +106,7 @@ func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
 			out.Output.Foreign = plan.DeleteForeign(out.Sinks, out.Found.Prior)
 		}
 	}
-	if err := w.planCopies(ctx, &out); err != nil {
+	if err := refresh.PlanCopies(ctx, w.stores, &out); err != nil {
 		return out, err
 	}
 	w.results[job.Address] = result(found, stages.New.Facts(), out, w.Now())

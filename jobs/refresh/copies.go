@@ -1,4 +1,4 @@
-package run
+package refresh
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"prospector/sink/store"
 )
 
-// planCopies plans the copies that apply makes of damaged files, and notes their
+// PlanCopies plans the copies that apply makes of damaged files, and notes their
 // keys in the drift.
-func (s *Session) planCopies(ctx context.Context, p *plan.Job) error {
+func PlanCopies(ctx context.Context, stores map[string]store.Store, p *plan.Job) error {
 	for _, at := range p.Damaged() {
-		from := s.stores[at.Sink]
+		from := stores[at.Sink]
 		o, err := from.Stat(ctx, at.Key)
 		if err == nil && o.Generation != p.Found.Prior[at.Sink].Damaged[at.Key] || errors.Is(err, store.ErrNotExist) {
 			return fmt.Errorf("planning a copy of the damaged file %s: it has changed since the sink was listed; run again", from.URI(at.Key))
