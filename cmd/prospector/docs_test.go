@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/extract/knocksim"
+	"prospector/jobs/config/functions"
 	"prospector/jobs/state"
 )
 
@@ -286,6 +287,12 @@ func TestDocsFacts(t *testing.T) {
 	}
 	if key := knocksim.DefaultAPIKey; !strings.Contains(text("docs", "operations.md"), key) {
 		t.Errorf("docs/operations.md does not have the simulator's key, %s", key)
+	}
+	_, listed, _ := strings.Cut(text("docs", "configuration.md"), "## Functions")
+	for name := range functions.All(functions.Outside{}) {
+		if !strings.Contains(listed, "`"+name+"`") {
+			t.Errorf("docs/configuration.md does not list the function %s", name)
+		}
 	}
 	architecture := text("ARCHITECTURE.md")
 	for dir := range goPackages(t) {
