@@ -1,8 +1,8 @@
-"""Prints the figures of figures.sql, of a table that is read in one of three ways.
+"""Prints the results of figures.sql for a table, read in one of three ways.
 
 figures.py view FILE.sql            the view that `prospector sql` defines
-figures.py files TABLE_DIRECTORY    DuckDB's own reading of the directory
-figures.py dataset TABLE_DIRECTORY  pyarrow's; DuckDB only adds up
+figures.py files TABLE_DIRECTORY    the directory, read by DuckDB
+figures.py dataset TABLE_DIRECTORY  the directory, read by pyarrow
 """
 import pathlib
 import sys

@@ -1,4 +1,4 @@
--- What is compared of a lake: one text a figure. DuckDB and Spark run it.
+-- Figures of a lake to compare, one text each. DuckDB and Spark run this query.
 SELECT concat('rows ', event_type, ' ', CAST(event_date AS STRING), ' ', CAST(count(*) AS STRING))
 FROM prospect_events GROUP BY event_type, event_date
 UNION ALL
@@ -14,6 +14,6 @@ UNION ALL
 SELECT concat('segments ', CAST(sum(message_segments) AS STRING))
 FROM prospect_events
 UNION ALL
--- No other key is called so, and a quote inside a text is written \".
-SELECT concat('segments in extra_json, ', CASE WHEN message_segments IS NULL THEN 'without' ELSE 'beside' END, ' a value ', CAST(count(*) AS STRING))
+-- No other key has this name, and a quote within a text is escaped.
+SELECT concat('segments in extra_json, ', CASE WHEN message_segments IS NULL THEN 'without' ELSE 'next to' END, ' a value ', CAST(count(*) AS STRING))
 FROM prospect_events WHERE extra_json LIKE '%"segments":%' GROUP BY message_segments IS NULL;

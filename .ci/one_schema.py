@@ -1,4 +1,4 @@
-"""Fails unless all Parquet files of a table have the very same schema.
+"""Fails unless all Parquet files of a table have the same schema.
 
 one_schema.py TABLE_DIRECTORY
 """

@@ -1,4 +1,4 @@
-"""Reads a lake with readers that share no code with its writer.
+"""Checks a lake with readers that share no code with its writer.
 
 readers.py TABLE_DIRECTORY ROWS      the files, with DuckDB and with pyarrow
 readers.py --view FILE.sql VIEW ROWS the view that `prospector sql` defines
@@ -19,7 +19,7 @@ CHECK = """
 
 def expect(what, got, want):
     if got != want:
-        sys.exit(f"{what}: {got}, not {want}")
+        sys.exit(f"{what}: got {got}, want {want}")
     print(f"{what}: {got}")
 
 

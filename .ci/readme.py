@@ -1,5 +1,5 @@
-"""Runs the query in README.md, in the directory of a clone with the demo's lake, and
-compares what it prints with the result that README.md shows."""
+"""Runs the query in README.md in a clone that has the demo's lake, and compares the
+output with the result in README.md."""
 
 import contextlib
 import io

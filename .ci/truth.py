@@ -1,5 +1,5 @@
-"""Reads an API page by page, and prints the figures of figures.sql as they are
-there, with nothing but plain Python.
+"""Reads all pages of an API, and prints the figures of figures.sql that follow from
+them. It uses Python's standard library only.
 
 truth.py ENDPOINT PROSPECTS.csv
 """
@@ -57,7 +57,7 @@ for prospect in open(prospects).read().split()[1:]:
                 segments += number
             case str(text) if re.fullmatch("[0-9]+", text):
                 segments += int(text)
-                count["segments in extra_json, beside a value"] += 1
+                count["segments in extra_json, next to a value"] += 1
             case _:
                 count["segments in extra_json, without a value"] += 1
 for figure, n in count.items():

@@ -1,6 +1,6 @@
-// Prints what hyparquet reads from a lake, as values.py does from DuckDB:
+// Prints what hyparquet reads from a lake, in the format of values.py:
 //   node values.mjs TABLE_DIRECTORY
-// hyparquet and hyparquet-compressors are in the working directory's node_modules.
+// The working directory's node_modules must have hyparquet and hyparquet-compressors.
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,7 +13,7 @@ const { asyncBufferFromFile, parquetMetadataAsync, parquetRead } = await load('h
 const { compressors } = await load('hyparquet-compressors')
 
 const sha256 = text => createHash('sha256').update(text).digest('hex')
-// Dates and timestamps as the numbers that they are: a Date has milliseconds alone.
+// Dates and timestamps stay numbers, since a Date only has milliseconds.
 const raw = value => value
 const parsers = { dateFromDays: raw, timestampFromMicroseconds: raw }
 

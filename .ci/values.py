@@ -1,6 +1,6 @@
-"""Prints what DuckDB reads from a lake: one line a column, with the number of values
-that are not NULL and a hash of all of them. values.mjs and parquet-go/ print the
-same from what they read.
+"""Prints what DuckDB reads from a lake: for each column, a line with the number of
+values that are not NULL and a hash of them. values.mjs and parquet-go/ print the same
+for other readers.
 
 values.py TABLE_DIRECTORY
 """

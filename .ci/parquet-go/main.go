@@ -1,9 +1,9 @@
 // Command parquet-go prints what github.com/parquet-go/parquet-go reads from a lake,
-// as values.py does from DuckDB:
+// in the format of values.py:
 //
 //	parquet-go TABLE_DIRECTORY
 //
-// It is built in a module of its own, once a version of that library.
+// It is built in a module of its own, for each version of that library.
 package main
 
 import (
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// table is what was read of all files.
+// table has what was read from all files.
 type table struct {
 	rows    int
 	columns []string
