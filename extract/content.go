@@ -167,19 +167,6 @@ func isWord(key string) bool {
 	})
 }
 
-// Silent reports whether the body of a page without events does not say plainly that
-// there are none: its edges are null, it stands for a 204, or it also says something
-// that only its API can explain, such as a message. Such a page is no evidence that
-// earlier events are gone.
-func Silent(body []byte) bool {
-	e, _, _ := openEnvelope(body)
-	info, ok := openInfo(e.info.raw)
-	return e.edges.kind() != '[' || e.others.said || !ok || info.others.said
-}
-
-// noContent is the body of the page that a 204 stands for.
-const noContent = `{"edges":null,"pageInfo":{"hasNextPage":false}}`
-
 // described gives an error about an answer the facts that help to find out what
 // has sent it.
 func described(err error, r *http.Response, size int) error {

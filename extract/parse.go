@@ -8,6 +8,19 @@ import (
 	"prospector/internal/jsontext"
 )
 
+// The envelope is that of a GraphQL connection (Relay). Only this file knows it.
+const (
+	edgesKey    = "edges"
+	nodeKey     = "node"
+	pageInfoKey = "pageInfo"
+)
+
+// Envelope implements Source.
+func (c *Client) Envelope() Envelope { return Envelope{Events: edgesKey, Event: nodeKey} }
+
+// noContent is the body of the page that a 204 stands for.
+const noContent = `{"` + edgesKey + `":null,"` + pageInfoKey + `":{"hasNextPage":false}}`
+
 // pageInfo is what the cursor loop needs of a page.
 type pageInfo struct {
 	events int    // length of edges
@@ -105,9 +118,9 @@ func (e *envelope) scan(body []byte) (end int, ok bool) {
 	s := jsontext.Scanner(body)
 	end, ok = s.Object(s.Space(0), 0, func(key string, i int) (int, bool) {
 		switch key {
-		case "edges":
+		case edgesKey:
 			return e.edges.read(s, i, &e.events)
-		case "pageInfo":
+		case pageInfoKey:
 			return e.info.read(s, i, nil)
 		}
 		end, ok := s.Value(i, 1, nil)
@@ -127,9 +140,9 @@ func (e *envelope) separate(body []byte) bool {
 	}
 	for text, value := range all {
 		switch key := jsontext.Unquote(text); key {
-		case "edges":
+		case edgesKey:
 			e.edges.add(value)
-		case "pageInfo":
+		case pageInfoKey:
 			e.info.add(value)
 		default:
 			e.others.note(key, value)
@@ -229,4 +242,14 @@ func (f *field) cursor() (string, bool) {
 		return "", true
 	}
 	return "", false
+}
+
+// Silent reports whether the body of a page without events does not say plainly that
+// there are none: its edges are null, it stands for a 204, or it also says something
+// that only its API can explain, such as a message. Such a page is no evidence that
+// earlier events are gone.
+func Silent(body []byte) bool {
+	e, _, _ := openEnvelope(body)
+	info, ok := openInfo(e.info.raw)
+	return e.edges.kind() != '[' || e.others.said || !ok || info.others.said
 }

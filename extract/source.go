@@ -22,11 +22,17 @@ type Source interface {
 	Turn(ctx context.Context) (done func(), err error)
 	// Stats returns what the source has done so far.
 	Stats() Stats
+	// Envelope says where the events are in the body of a page.
+	Envelope() Envelope
 	// Binding identifies everything that a page depends on besides the prospect and
 	// the position. It may contain a secret, so callers keep only a digest of it.
 	Binding() string
 	Close() error
 }
+
+// Envelope says where the events are in a page, which is a JSON object: its member
+// Events is an array of objects, each of which has an event as its member Event.
+type Envelope struct{ Events, Event string }
 
 // Lister is a Source that lists its own prospects.
 type Lister interface {

@@ -135,7 +135,7 @@ func TestTimeForms(t *testing.T) {
 // times, so that schema infer can propose it.
 func TestNoUsableTime(t *testing.T) {
 	var reasons []string
-	f := NewFlattener(schemas.KnockEvents(), func(arrow.Record) error { return nil }, func(r Rejected) error {
+	f := NewFlattener(schemas.KnockEvents(), Envelope{Events: "edges", Event: "node"}, func(arrow.Record) error { return nil }, func(r Rejected) error {
 		reasons = append(reasons, r.Reason)
 		return nil
 	})

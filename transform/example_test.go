@@ -18,7 +18,7 @@ func ExampleFlattener() {
 		return batch.Column(schemas.IndexOf(columns, column)).(*array.String)
 	}
 
-	f := transform.NewFlattener(table, func(batch arrow.Record) error {
+	f := transform.NewFlattener(table, transform.Envelope{Events: "edges", Event: "node"}, func(batch arrow.Record) error {
 		for row := range int(batch.NumRows()) {
 			fmt.Println("row:", text(batch, "event_type").Value(row), text(batch, "message_body").Value(row), text(batch, "extra_json").Value(row))
 		}

@@ -72,8 +72,9 @@ const (
 // alone.
 type Flattener struct {
 	*builder
-	emit   func(arrow.Record) error
-	reject func(Rejected) error
+	envelope Envelope
+	emit     func(arrow.Record) error
+	reject   func(Rejected) error
 
 	page     document
 	prospect string
@@ -89,9 +90,9 @@ type Flattener struct {
 
 // NewFlattener makes a Flattener that gives its batches to emit, and what cannot
 // become a row to reject. Their errors end the flattening.
-func NewFlattener(table schemas.Table, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
+func NewFlattener(table schemas.Table, envelope Envelope, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
 	return &Flattener{
-		builder: newBuilder(table, protections(table)), emit: emit, reject: reject,
+		builder: newBuilder(table, protections(table)), envelope: envelope, emit: emit, reject: reject,
 		partial: table.Protects() || table.UnknownField == schemas.Discard,
 	}
 }

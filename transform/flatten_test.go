@@ -21,6 +21,9 @@ import (
 	"prospector/transform"
 )
 
+// relay is the envelope of the API's pages.
+var relay = transform.Envelope{Events: "edges", Event: "node"}
+
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // result is what a flattener made.
@@ -55,7 +58,7 @@ func flatten(t testing.TB, prospects map[string][]string) result {
 func flattenBy(t testing.TB, table schemas.Table, prospects map[string][]string) result {
 	t.Helper()
 	var r result
-	f := transform.NewFlattener(table,
+	f := transform.NewFlattener(table, relay,
 		func(batch arrow.Record) error {
 			batch = copied(batch)
 			r.batches = append(r.batches, batch)

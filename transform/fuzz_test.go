@@ -38,7 +38,7 @@ func FuzzPage(f *testing.F) {
 	table := protecting(f, secret, everyPolicy)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var rows, rejected int64
-		flattener := transform.NewFlattener(table,
+		flattener := transform.NewFlattener(table, relay,
 			func(batch arrow.Record) error { rows += batch.NumRows(); return nil },
 			func(r transform.Rejected) error {
 				if rejected++; r.Raw != nil && json.Valid(body) && !json.Valid(r.Raw) {

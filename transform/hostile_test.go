@@ -53,7 +53,7 @@ func TestHostilePages(t *testing.T) {
 			body := []byte(test.body)
 			var reason string
 			var rejected int64
-			f := transform.NewFlattener(counting(t), func(arrow.Record) error { return nil },
+			f := transform.NewFlattener(counting(t), relay, func(arrow.Record) error { return nil },
 				func(r transform.Rejected) error { reason, rejected = r.Reason, rejected+1; return nil })
 			f.Begin("1")
 			var before, after runtime.MemStats
@@ -106,7 +106,7 @@ func TestEdgeByEdge(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{"edges":[],"edges":[]}`, `{"edges":[null],"\u0065dges":[]}`, "{\"edges\":[\"\xff\"],\"edges\":[]}", plain[:len(plain)-1], ``, `nul`} {
-		f := transform.NewFlattener(schemas.KnockEvents(), func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
+		f := transform.NewFlattener(schemas.KnockEvents(), relay, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
 		if err := f.Page([]byte(body), ""); err == nil || f.Books().Events != 0 {
 			t.Errorf("%q is a page, and has %d events", body, f.Books().Events)
 		}

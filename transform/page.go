@@ -18,6 +18,10 @@ const (
 
 var errNotOneNode = errors.New("an edge without exactly one node")
 
+// Envelope says where the events are in a page, which is a JSON object: its member
+// Events is an array of objects, each of which has an event as its member Event.
+type Envelope struct{ Events, Event string }
+
 // Page flattens the events of the prospect's next page, which was requested with
 // that cursor. The body must be a JSON object; an error says that it is not, and
 // then none of its events was taken. An *Unexpected says that the table wants
@@ -53,7 +57,7 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 	if err != nil {
 		return f.edgeByEdge(body, cursor) // one event may be the reason
 	}
-	edges, lists := page.get("edges")
+	edges, lists := page.get(f.envelope.Events)
 	switch lists {
 	case 0:
 		return nil
@@ -65,7 +69,7 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 	for edge := range edges.elements() {
 		f.books.Events++
 		reason := errNotOneNode
-		node, nodes := edge.get("node")
+		node, nodes := edge.get(f.envelope.Event)
 		if nodes == 1 {
 			reason = f.add(node)
 		} else {
@@ -89,14 +93,14 @@ var (
 // edgeByEdge does the same for each event on its own, with little memory. One that
 // is not valid JSON costs no other.
 func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
-	edges, err := separateEdges(body)
+	edges, err := f.separateEdges(body)
 	if err != nil {
 		return err
 	}
 	i := 0
 	for edge := range edges {
 		f.books.Events++
-		node, reason := separateNode(edge)
+		node, reason := f.separateNode(edge)
 		if reason == nil {
 			reason = f.addText(node)
 		}
@@ -111,8 +115,8 @@ func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
 }
 
 // separateEdges returns the text of each edge of a page.
-func separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
-	list, lists, ok := jsontext.Member(page, "edges")
+func (f *Flattener) separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
+	list, lists, ok := jsontext.Member(page, f.envelope.Events)
 	switch {
 	case !ok:
 		return nil, errNotSeparable
@@ -129,8 +133,8 @@ func separateEdges(page []byte) (edges iter.Seq[[]byte], err error) {
 
 // separateNode returns the text of an edge's node, or that of the edge if it has
 // not exactly one.
-func separateNode(edge []byte) ([]byte, error) {
-	if node, nodes, ok := jsontext.Member(edge, "node"); ok && nodes == 1 {
+func (f *Flattener) separateNode(edge []byte) ([]byte, error) {
+	if node, nodes, ok := jsontext.Member(edge, f.envelope.Event); ok && nodes == 1 {
 		return node, nil
 	}
 	return edge, errNotOneNode

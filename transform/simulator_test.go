@@ -113,7 +113,7 @@ func benchmarkFlatten(b *testing.B, table schemas.Table) {
 	}
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
-	f := transform.NewFlattener(table, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
+	f := transform.NewFlattener(table, relay, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
 	for b.Loop() {
 		for _, r := range reads {
 			f.Begin(r.prospect)

@@ -15,7 +15,7 @@ import (
 // surveyOf is the survey of events of one prospect.
 func surveyOf(t testing.TB, table schemas.Table, nodes ...string) schemas.Survey {
 	t.Helper()
-	f := transform.NewFlattener(table, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
+	f := transform.NewFlattener(table, relay, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
 	f.Begin("1")
 	for _, node := range nodes {
 		if err := f.Page([]byte(page(node)), ""); err != nil {

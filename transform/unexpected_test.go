@@ -82,7 +82,7 @@ func TestUnexpected(t *testing.T) {
 			test.set(&table)
 			var rows []map[string]any
 			var reasons []string
-			f := transform.NewFlattener(table,
+			f := transform.NewFlattener(table, relay,
 				func(batch arrow.Record) error {
 					rows = append(rows, rowsOf(table.RowColumns(), copied(batch))...)
 					return nil

@@ -128,7 +128,7 @@ func Run(ctx context.Context, in Input) (*Result, error) {
 		r.Observer.Resumed(in.Job.Address, old.Finished+old.Unfinished, old.Pages)
 	}
 	for range in.Concurrency {
-		r.workers = append(r.workers, transform.NewFlattener(in.Job.Schema, in.Rows, in.Rejected))
+		r.workers = append(r.workers, transform.NewFlattener(in.Job.Schema, transform.Envelope(in.Source.Envelope()), in.Rows, in.Rejected))
 	}
 	stop := tick(func() { r.Observer.Progress(r.progress()) })
 	err := extract.Each(ctx, in.Concurrency, all(in.Prospects), r.visit)
