@@ -11,9 +11,9 @@ import (
 	"prospector/schemas"
 )
 
-// A table has too many small partitions when it has more than a hundred, half of
-// them of less than one MiB. One that is small as a whole is read at once however
-// it is cut; and what readers like are files of 16 MiB and more.
+// A table has too many small partitions if it has more than 100, and half of them are
+// smaller than 1 MiB. A table below 64 MiB is read quickly, however it is partitioned.
+// Readers prefer files of 16 MiB or more.
 const (
 	manyPartitions = 100
 	smallPartition = 1 << 20
@@ -40,13 +40,13 @@ func (j *Job) Advice(table schemas.Table) jobs.Diagnostics {
 	}
 	return jobs.Diagnostics{{
 		Severity: jobs.Warning, Address: j.Address, Summary: "The table has many small files",
-		Detail: fmt.Sprintf("It comes to have %d partitions with %s in all, and half of them have less than %s. Readers such as BigQuery list and open every file, which takes longer than to read so little of each; 16 MiB and more are better. With this in the job, there would be about %d %s of %s on average:\n\n    partition_by = [\"%s\"]\n\nThat writes the table anew, once.",
+		Detail: fmt.Sprintf("The table will have %d partitions with %s in total, and half of them are smaller than %s. Readers such as BigQuery list and open every file, which takes longer than reading its few rows. Files of 16 MiB or more are better. With these keys in the job, the table would have about %d %s of %s on average:\n\n    partition_by = [\"%s\"]\n\nThe next apply would rewrite the table once.",
 			len(after), megabytes(total), megabytes(median(after)), len(groups), noun, megabytes(total/int64(len(groups))), strings.Join(keys, `", "`)),
 	}}
 }
 
-// sizes are the bytes of each partition in the first sink, before the plan and
-// after it.
+// sizes returns the size of each partition in the first sink, in bytes, before and after
+// the plan.
 func (j *Job) sizes() (before, after map[string]int64) {
 	before = make(map[string]int64)
 	if len(j.Sinks) > 0 && j.Found.Prior[j.Sinks[0]] != nil {
@@ -64,7 +64,7 @@ func (j *Job) sizes() (before, after map[string]int64) {
 	return before, after
 }
 
-// tiny grades a table: 0 is well, and each grade more is twice as many small
+// tiny grades a table. 0 is good, and each further grade means twice as many small
 // partitions.
 func tiny(sizes map[string]int64) int {
 	if len(sizes) <= manyPartitions || sum(sizes) < smallTable || median(sizes) >= smallPartition {

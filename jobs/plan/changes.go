@@ -10,7 +10,7 @@ import (
 	"prospector/schemas"
 )
 
-// Outcome is what staging has made of one partition.
+// Outcome is the result of staging for one partition.
 type Outcome struct {
 	Partition string
 	Rows      Rows
@@ -18,21 +18,19 @@ type Outcome struct {
 	// SchemaFingerprint identifies the schema of its files.
 	Content           schemas.Digest
 	SchemaFingerprint string
-	// SourceSubset is the value that the state gets.
+	// SourceSubset is the value for the state.
 	SourceSubset *state.SourceSubset
-	// Staged are the files with those rows, in their order, where any sink needs
-	// them.
+	// Staged are the files with those rows, in order, if any sink needs them.
 	Staged []*Staged
-	// Replace says that the files are written anew even where its rows are there.
+	// Replace rewrites the files even if the sinks have the rows.
 	Replace bool
-	// Step is the Change's.
+	// Step is the step of the Change.
 	Step int
 }
 
-// Changes compares what staging has made of the partitions with what the sinks
-// hold, as refreshed, and says what is to be written where. prior holds a Sink
-// for every address in sinks.
-func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
+// Changes compares the outcomes of partitions with what the sinks have, and returns
+// what must be written to each sink. prior has a value for every sink.
+func Changes(tableName string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
 	changes := make([]Change, 0, len(outcomes))
 	for _, o := range outcomes {
 		c := Change{Partition: o.Partition, Action: NoOp, Rows: o.Rows, SourceSubset: o.SourceSubset, Staged: o.Staged, Step: o.Step}
@@ -40,7 +38,7 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 		for i, address := range sinks {
 			have := prior[address].Intact(o.Partition)
 			published = published || len(have.Files) > 0
-			writes := prior[address].writes(job, address, o)
+			writes := prior[address].writes(tableName, address, o)
 			if i == 0 {
 				c.Before, c.After = have.Size(), have.Size()
 				if len(writes) > 0 {
@@ -67,8 +65,8 @@ func Changes(job string, sinks []string, prior map[string]*Refreshed, outcomes [
 	return changes
 }
 
-// Needs reports whether a sink lacks a partition, or has other rows in it, or
-// files of another table.
+// Needs reports whether a sink lacks a partition, or has other rows or another schema
+// in it.
 func Needs(sink *state.Sink, o Outcome) bool {
 	have, ok := sink.Partitions[o.Partition]
 	if o.Rows.After == 0 {
@@ -77,16 +75,16 @@ func Needs(sink *state.Sink, o Outcome) bool {
 	return !ok || have.Content != o.Content || have.SchemaFingerprint != o.SchemaFingerprint
 }
 
-// writes are what is to be done in the sink so that it has the outcome.
-func (r *Refreshed) writes(job, address string, o Outcome) (writes []Write) {
-	if _, whole := r.Partitions[o.Partition]; whole && !o.Replace && !Needs(&r.Sink, o) {
+// writes returns the writes that give the sink the outcome.
+func (r *Refreshed) writes(tableName, address string, o Outcome) (writes []Write) {
+	if _, complete := r.Partitions[o.Partition]; complete && !o.Replace && !Needs(&r.Sink, o) {
 		return nil
 	}
-	sound := r.Intact(o.Partition)
-	keys := Keys(job, o.Partition, o.Staged)
+	intact := r.Intact(o.Partition)
+	keys := Keys(tableName, o.Partition, o.Staged)
 	for i, key := range keys {
-		have, ok := sound.File(key)
-		if ok && !o.Replace && have.Rows == o.Staged[i].Rows && have.Content == o.Staged[i].Content && sound.SchemaFingerprint == o.SchemaFingerprint {
+		have, ok := intact.File(key)
+		if ok && !o.Replace && have.Rows == o.Staged[i].Rows && have.Content == o.Staged[i].Content && intact.SchemaFingerprint == o.SchemaFingerprint {
 			continue
 		}
 		w := Write{Sink: address, Action: Update, Key: key, File: i, Generation: have.Generation}
@@ -100,18 +98,19 @@ func (r *Refreshed) writes(job, address string, o Outcome) (writes []Write) {
 			writes = append(writes, Write{Sink: address, Action: Delete, Key: key, Generation: generation})
 		}
 	}
-	for _, f := range sound.Files {
+	for _, f := range intact.Files {
 		remove(f.Key, f.Generation)
 	}
-	// Damaged objects go too: readers would still see them.
+	// Damaged objects are deleted too, because readers would still see them.
 	for _, key := range slices.Sorted(maps.Keys(r.Damaged)) {
-		if path.Dir(key) == job+"/"+o.Partition {
+		if path.Dir(key) == tableName+"/"+o.Partition {
 			remove(key, r.Damaged[key])
 		}
 	}
 	return writes
 }
 
+// size returns how many bytes the files have.
 func size(files []*Staged) (bytes int64) {
 	for _, s := range files {
 		bytes += s.Size
@@ -119,13 +118,13 @@ func size(files []*Staged) (bytes int64) {
 	return bytes
 }
 
-// Link is two partitions of which rows leave one for the other.
+// Link says that rows move from one partition to another.
 type Link struct{ From, To string }
 
-// Steps orders partitions so that each one that rows leave comes after those
-// that they have come to: whenever an apply ends, no row is in none. Partitions
-// without a link are of step 0. Where rows go round in a circle there is no such
-// order, and some partition of it comes first.
+// Steps orders partitions so that a partition that rows leave comes after the
+// partitions that they move to. Then every row is in some partition whenever an apply
+// ends. Partitions without a link have step 0. If rows move in a circle, there is no
+// such order, and some partition of the circle comes first.
 func Steps(links map[Link]bool) map[string]int {
 	steps := make(map[string]int)
 	for range len(links) { // no path is longer
@@ -143,8 +142,8 @@ func Steps(links map[Link]bool) map[string]int {
 	return steps
 }
 
-// Partitions are the paths that any of the sinks holds, in whatever condition,
-// ascending.
+// Partitions returns the paths of all partitions that any of the sinks has, intact or
+// not, ascending.
 func Partitions(prior map[string]*Refreshed) []string {
 	all := make(map[string]struct{})
 	for _, s := range prior {

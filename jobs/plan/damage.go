@@ -1,6 +1,6 @@
 package plan
 
-// Damaged are the damaged objects of the table that the job's changes replace or
+// Damaged returns the damaged objects of the table that the job's changes replace or
 // delete, in the order of the changes.
 func (j *Job) Damaged() (all []At) {
 	for _, c := range j.Output.Changes {
@@ -13,8 +13,8 @@ func (j *Job) Damaged() (all []At) {
 	return all
 }
 
-// Unrestored counts the rows of deleted and damaged files that no sink has any
-// more, and that the partition does not have again after the plan.
+// Unrestored counts the rows of deleted and damaged files that no sink has anymore,
+// and that the plan does not restore.
 func (j *Job) Unrestored() (rows int64) {
 	lost, before := make(map[string]int64), make(map[string]int64)
 	for _, sink := range j.Sinks {
@@ -39,14 +39,13 @@ func (j *Job) Unrestored() (rows int64) {
 	return rows
 }
 
-// UnrestoredEvents counts the quarantined events of deleted and damaged objects
-// that no sink has any more, and that the quarantine does not have again after
-// the plan.
+// UnrestoredEvents counts the quarantined events of deleted and damaged objects that
+// no sink has anymore, and that the plan does not restore.
 func (j *Job) UnrestoredEvents() (events int64) {
 	for _, sink := range j.Sinks {
 		found := j.Found.Prior[sink]
 		if found.Quarantine != nil || j.Output.Quarantine == nil && found.Damaged[QuarantineKey(j.TableName)] != "" {
-			return 0 // it is there, or not replaced yet
+			return 0 // it is intact, or not replaced yet
 		}
 		if q := found.BrokenQuarantine; q != nil {
 			events = max(events, q.Events)

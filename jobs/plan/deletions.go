@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Destruction is what deletes every partition of those paths from the sinks.
-func Destruction(table string, sinks []string, prior map[string]*Refreshed, paths []string) []Change {
+// Destruction returns the changes that delete partitions from the sinks.
+func Destruction(tableName string, sinks []string, prior map[string]*Refreshed, paths []string) []Change {
 	outcomes := make([]Outcome, len(paths))
 	for i, path := range paths {
 		rows := int64(0)
@@ -15,14 +15,15 @@ func Destruction(table string, sinks []string, prior map[string]*Refreshed, path
 		}
 		outcomes[i] = Outcome{Partition: path, Rows: Rows{Before: rows, Removed: rows}}
 	}
-	return Changes(table, sinks, prior, outcomes)
+	return Changes(tableName, sinks, prior, outcomes)
 }
 
-// DestroyQuarantine is what deletes the quarantine from the sinks, or nil.
-func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed) *Quarantine {
+// DestroyQuarantine returns the change that deletes the quarantine from the sinks, or
+// nil if no sink has it.
+func DestroyQuarantine(tableName string, sinks []string, prior map[string]*Refreshed) *Quarantine {
 	q := &Quarantine{}
 	for _, sink := range sinks {
-		w := Write{Sink: sink, Action: Delete, Key: QuarantineKey(table)}
+		w := Write{Sink: sink, Action: Delete, Key: QuarantineKey(tableName)}
 		if have := prior[sink].Quarantine; have != nil {
 			w.Generation, q.Before = have.Object.Generation, max(q.Before, have.Events)
 		} else if w.Generation = prior[sink].Damaged[w.Key]; w.Generation == "" {
@@ -36,8 +37,8 @@ func DestroyQuarantine(table string, sinks []string, prior map[string]*Refreshed
 	return q
 }
 
-// DeleteObsolete is what deletes the files that are in no partition any more, but
-// for those whose place the job's changes take.
+// DeleteObsolete returns the writes that delete obsolete files. Files that the job's
+// changes replace are not among them.
 func (j *Job) DeleteObsolete() (writes []Write) {
 	taken := j.Writes()
 	for _, sink := range j.Sinks {
@@ -50,7 +51,7 @@ func (j *Job) DeleteObsolete() (writes []Write) {
 	return writes
 }
 
-// DeleteForeign is what deletes the foreign objects.
+// DeleteForeign returns the writes that delete the foreign objects.
 func DeleteForeign(sinks []string, prior map[string]*Refreshed) (writes []Write) {
 	for _, sink := range sinks {
 		for _, key := range slices.Sorted(maps.Keys(prior[sink].Foreign)) {

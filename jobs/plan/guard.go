@@ -12,10 +12,9 @@ import (
 	"prospector/jobs"
 )
 
-// The guards judge a run as a whole. Each row of a night can be right by itself
-// while the night is wrong: a gateway answers "not found" for every prospect, or
-// the API starts to write createdAt another way. A guard refuses the plan until its
-// user accepts the change by name.
+// The guards judge a run as a whole. Every row of a run can be correct while the run is
+// wrong: a gateway answers "not found" for every prospect, or the API writes createdAt
+// in another form. A guard refuses the plan until the user accepts the change by name.
 
 // Guard names one judgement.
 type Guard string
@@ -29,12 +28,12 @@ const (
 	GuardGone        Guard = "gone"
 )
 
-// Guards are all of them, as -accept takes them.
+// Guards returns all guards, as -accept takes them.
 func Guards() []string {
 	return []string{string(GuardIdentity), string(GuardQuarantined), string(GuardNotFound), string(GuardForbidden), string(GuardGone)}
 }
 
-// ParseGuards reads a list of guards that is separated by commas.
+// ParseGuards parses a comma-separated list of guards.
 func ParseGuards(list string) (guards []Guard, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		if !slices.Contains(Guards(), name) {
@@ -45,13 +44,13 @@ func ParseGuards(list string) (guards []Guard, err error) {
 	return guards, nil
 }
 
-// FewEvents is how many events of a type are too few to judge.
+// FewEvents is the number of events of a type below which it is not judged alone.
 const FewEvents = 5
 
 // Evidence is what the guards judge of one job.
 type Evidence struct {
 	// Known counts the prospects that the source had at the last apply. NotFound
-	// and Forbidden count those of them that it does not return any more.
+	// and Forbidden count those that it no longer returns.
 	Known, NotFound, Forbidden int64
 	// Types are ascending by type.
 	Types []TypeEvidence
@@ -68,8 +67,8 @@ type Evidence struct {
 	Emptied int64
 }
 
-// Forget takes the prospects out of the evidence that were unavailable at the last
-// apply already. removed counts the prospects that left the list since.
+// Forget removes from the evidence the prospects that were unavailable at the last apply
+// already. removed counts the prospects that have left the list since then.
 func (e *Evidence) Forget(notFound, forbidden, removed int64) {
 	e.Known = max(0, e.Known-max(0, notFound+forbidden-removed))
 	e.NotFound = max(0, e.NotFound-max(0, notFound-removed))
@@ -81,22 +80,22 @@ func (e *Evidence) Forget(notFound, forbidden, removed int64) {
 type TypeEvidence struct {
 	Type     string
 	Returned int64 // published events that the source returned again
-	// Vanished counts published events that it returned at the last apply, and not
-	// now. Where no event of a partition was read, it may count too few.
+	// Vanished counts published events that it returned at the last apply but not now.
+	// It may be too low for a partition of which no event was read.
 	Vanished int64
 	Read     int64 // events of the type that it returned
 	// Replaced describes new events that took the place of the vanished ones, or is
 	// nil.
 	Replaced *Replacement
-	// Emptied are columns that have a value in nearly all published rows of the
-	// returned events, and in no row that was read.
+	// Emptied are the columns that have a value in nearly all published rows of the
+	// returned events, but in no row that was read.
 	Emptied []string
 	Quarantining
 }
 
-// Quarantining counts events that were read, and those of them that cannot become
-// rows. Distinct counts the latter without repetitions, and Before the distinct
-// ones of the same prospects at the last apply.
+// Quarantining counts events that were read, and those that cannot become rows.
+// Distinct counts the latter without repetitions. Before counts the distinct ones of
+// the same prospects at the last apply.
 type Quarantining struct {
 	Events, Quarantined, Distinct, Before int64
 	// Rows are at least as many as events became rows at the last apply.
@@ -110,14 +109,14 @@ func (q Quarantining) most() bool {
 	return q.Events >= FewEvents && 2*q.Quarantined > q.Events && !q.mostBefore()
 }
 
-// mostBefore reports whether the events that were quarantined before are most events
-// of the last apply, or of this run. More of the same may have come since.
+// mostBefore reports whether most events of the last apply, or of this run, were
+// quarantined before.
 func (q Quarantining) mostBefore() bool {
 	return q.Before >= FewEvents && q.Before > q.Rows || 2*q.Before*q.Quarantined > q.Events*q.Distinct
 }
 
-// MostVanished reports whether most published events are missing. Only then does
-// Judge need to know what Replaced them.
+// MostVanished reports whether most published events are missing. Only then Judge
+// needs Replaced.
 func (t TypeEvidence) MostVanished() bool {
 	return t.Returned+t.Vanished >= FewEvents && t.Vanished > t.Returned
 }
@@ -127,7 +126,7 @@ func (t TypeEvidence) reidentified() bool {
 	return t.MostVanished() && t.Replaced != nil && t.Replaced.Field != ""
 }
 
-// gone reports whether the source has no event of the type any more.
+// gone reports whether the source no longer has any event of the type.
 func (t TypeEvidence) gone() bool {
 	return t.MostVanished() && t.Vanished >= FewEvents && t.Returned == 0 && t.Read == 0 && !t.reidentified()
 }
@@ -140,8 +139,8 @@ func (t TypeEvidence) String() string {
 	return t.Type + " events"
 }
 
-// Judge gives the errors that refuse the job's plan, and warnings in their place
-// for the guards that its user accepts. diagnose makes a diagnostic of the job.
+// Judge returns the errors that refuse the job's plan. For guards that the user accepts,
+// it returns warnings instead. diagnose makes a diagnostic about the job.
 func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) jobs.Diagnostic) (refused, warnings jobs.Diagnostics) {
 	judge := func(by, summary, cause, effect string) {
 		if summary == "" {
@@ -154,7 +153,7 @@ func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) 
 			return
 		}
 		refused = append(refused, diagnose(summary, fmt.Sprintf(
-			"%s\n\nNothing was published. If the source has changed on purpose, accept it with this flag. %s\n\n    -accept=%s", cause, effect, by)))
+			"%s\n\nNothing was published. If the source has changed on purpose, accept the change with this flag. %s\n\n    -accept=%s", cause, effect, by)))
 	}
 	by, summary, cause := e.unavailable()
 	judge(by, summary, cause, "Their published rows stay.")
@@ -168,7 +167,8 @@ func (e Evidence) Judge(accepted []Guard, diagnose func(summary, detail string) 
 }
 
 // unavailable judges the prospects that are not found, those that are forbidden, and
-// all of them. by is what accepts the change: both guards, if neither sees one alone.
+// both together. by is the guard that accepts the change. It is both guards when only
+// both kinds together are most of the prospects.
 func (e Evidence) unavailable() (by, summary, cause string) {
 	prospects, outcome := e.NotFound+e.Forbidden, "not found or forbidden"
 	by = string(GuardNotFound + "," + GuardForbidden)
@@ -181,10 +181,11 @@ func (e Evidence) unavailable() (by, summary, cause string) {
 		by, prospects, outcome = string(GuardForbidden), e.Forbidden, "forbidden"
 	}
 	return by, "Most known prospects are " + outcome, fmt.Sprintf(
-		"The source had %s at the last apply. It now answers %q for %d of them. A gateway that is configured wrongly, or another endpoint or key, looks the same.",
-		counted(e.Known, "prospect"), outcome, prospects)
+		"The source had %s at the last apply. It now answers %q for %d of them. A misconfigured gateway, or another endpoint or key, has the same effect.",
+		jobs.Count(e.Known, "prospect"), outcome, prospects)
 }
 
+// quarantined judges the events that cannot become rows.
 func (e Evidence) quarantined() (summary, cause string) {
 	var lines []string
 	line := func(q Quarantining, of string) {
@@ -210,9 +211,10 @@ func (e Evidence) quarantined() (summary, cause string) {
 	return "Most events cannot become rows", "Most events that were read would be quarantined:\n\n" + list(lines)
 }
 
-// judged are the types that are judged each, and then all others together.
+// judged returns the types that are judged alone, and then all others together.
 func (e Evidence) judged() []TypeEvidence { return append(slices.Clone(e.Types), e.Few) }
 
+// identity judges whether published events have another identity now.
 func (e Evidence) identity() (summary, cause string) {
 	var lines []string
 	for _, t := range e.judged() {
@@ -224,14 +226,15 @@ func (e Evidence) identity() (summary, cause string) {
 		return "", ""
 	}
 	return "Published events have another identity", "Most published events of completely read prospects vanished, and as many new ones appeared:\n\n" + list(lines) +
-		"\n\nThe ID of an event is made from its prospect, its type and its createdAt. Where one of them changes, every event is exported a second time."
+		"\n\nThe ID of an event is made from its prospect, its type and its createdAt. When one of them changes, every event is exported a second time."
 }
 
+// gone judges whether all events, an event type or the values of a column are gone.
 func (e Evidence) gone() (summary, cause string) {
 	switch {
 	case e.Emptied > 0:
 		return "The source has returned no event at all", fmt.Sprintf(
-			"on_missing = \"delete\" would delete %s. An API that fails looks the same. To delete the whole table, run prospector destroy.", counted(e.Emptied, "published row"))
+			"on_missing = \"delete\" would delete %s. A failing API has the same effect. To delete the whole table, run prospector destroy.", jobs.Count(e.Emptied, "published row"))
 	case e.Targeted:
 		return "", ""
 	}
@@ -258,35 +261,28 @@ func (e Evidence) gone() (summary, cause string) {
 	return summary, cause
 }
 
-// listed is how many lines of a kind a diagnostic shows.
-const listed = 20
+// maxListed is how many lines of a kind a diagnostic lists.
+const maxListed = 20
 
-// list joins lines, which may have names that the API chose.
+// list joins lines. They may contain names that the API chose.
 func list(lines []string) string {
 	var b strings.Builder
-	for i, line := range lines[:min(listed, len(lines))] {
+	for i, line := range lines[:min(maxListed, len(lines))] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString(terminal.Line(line))
 	}
-	if more := len(lines) - listed; more > 0 {
+	if more := len(lines) - maxListed; more > 0 {
 		fmt.Fprintf(&b, "\n  … and %d more", more)
 	}
 	return b.String()
 }
 
-func counted(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// WarnWaiting is a warning that published rows are deleted unless their prospects
-// return events.
+// WarnWaiting returns a warning that published rows will be deleted unless their
+// prospects return events.
 func WarnWaiting(job string, prospects, rows int64, after time.Time) jobs.Diagnostic {
 	return jobs.Diagnostic{Severity: jobs.Warning, Address: job, Summary: "Published rows wait for another empty read", Detail: fmt.Sprintf(
 		"%s returned no events. Their %s will be deleted if a read after %s is empty, too.",
-		counted(prospects, "prospect"), counted(rows, "published row"), after.UTC().Format("2006-01-02 15:04 MST"))}
+		jobs.Count(prospects, "prospect"), jobs.Count(rows, "published row"), after.UTC().Format("2006-01-02 15:04 MST"))}
 }

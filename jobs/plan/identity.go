@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Trace is what distinguishes an event from others: the fields that its ID is made from.
+// Trace is what identifies an event: the fields that its ID is made from.
 type Trace struct {
 	Prospect, Type string
 	// Created is createdAt in microseconds since 1970-01-01 UTC, or eventTime when
@@ -37,25 +37,25 @@ func (r *Replacement) String() string {
 // pair is a vanished event and the new one that takes its place.
 type pair struct{ before, after Trace }
 
-// enough is the share of the vanished events that a field must explain.
-const enough = 0.8
+// minExplained is the share of the vanished events that a field must explain.
+const minExplained = 0.8
 
-// Explain finds the identity field by which new events differ from vanished ones
-// of the same type. stale is the share of the vanished events that were missing
-// before, and need no explanation. It gives nil when no field explains most of the
+// Explain finds the identity field in which new events differ from vanished events of
+// the same type. stale is the share of the vanished events that were missing before
+// and need no explanation. Explain returns nil when no field explains most of the
 // vanished events.
 func Explain(vanished, fresh []Trace, stale float64) *Replacement {
 	if len(vanished) == 0 {
 		return nil
 	}
-	need := enough * (1 - stale) * float64(len(vanished))
+	need := minExplained * (1 - stale) * float64(len(vanished))
 	type moment struct {
 		name    string // of a prospect or a type
 		created int64
 	}
 	for _, candidate := range []struct {
 		field string
-		// key is what agrees, and other what differs.
+		// key is what both events have in common, and other what differs.
 		key   func(Trace) moment
 		other func(Trace) string
 	}{

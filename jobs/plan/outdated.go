@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Outdated are the objects that are not what they were when the job was planned,
-// as far as the plan depends on them: those that prospector owns, and foreign
-// ones that stand where it would write or delete.
+// Outdated returns the objects that have changed since the job was planned. Only
+// objects that the plan depends on count: those that prospector owns, and foreign ones
+// at keys that the plan writes or deletes.
 func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 	writes := j.Writes()
 	for _, sink := range j.Sinks {
@@ -36,12 +36,13 @@ func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 	return changed
 }
 
-// holding is what a sink was found to have at a key.
+// holding is what a sink has at a key.
 type holding struct {
 	generation string
 	foreign    bool
 }
 
+// generations returns what the sink has, by key.
 func (r *Refreshed) generations() map[string]holding {
 	all := make(map[string]holding)
 	if r == nil {
@@ -67,8 +68,8 @@ func (r *Refreshed) generations() map[string]holding {
 	return all
 }
 
-// InTheWay are the foreign objects at keys that the changes would create. They
-// are neither ours nor worthless for sure, so they are not overwritten.
+// InTheWay returns the foreign objects at keys that the changes would create. They may
+// be valuable to someone, so they are not overwritten.
 func InTheWay(changes []Change, drift []Drift) (keys []Drift) {
 	foreign := make(map[[2]string]Drift)
 	for _, d := range drift {

@@ -14,7 +14,7 @@ type Action string
 const (
 	Create  Action = "create"
 	Update  Action = "update"
-	Replace Action = "replace" // written anew because the user said so
+	Replace Action = "replace" // rewritten because the user asked for it
 	Delete  Action = "delete"
 	NoOp    Action = "no-op"
 )
@@ -30,15 +30,14 @@ type Change struct {
 	// Before and After are its size in bytes in the first sink.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`
-	// Staged are the files that the partition is to have, in their order; none
-	// for Delete and NoOp.
+	// Staged are the files that the partition will have, in order. Delete and NoOp
+	// have none.
 	Staged []*Staged `json:"staged,omitempty"`
-	// Writes are what happens in the sinks concerned, in the order of the job:
-	// in each, the deletions come last. A staged file that a sink is not written
-	// is there already.
+	// Writes are the writes to the sinks, in the order of the job. In each sink,
+	// deletions come last. A sink already has the staged files that no write names.
 	Writes []Write `json:"writes,omitempty"`
-	// Step is when it is made: after all changes of a lower one. A partition
-	// that rows leave comes after those that they have come to.
+	// Step orders the changes: a change is made after all changes with a lower step.
+	// A partition that rows leave comes after the partitions that they move to.
 	Step int `json:"step,omitempty"`
 }
 
@@ -52,7 +51,7 @@ type Rows struct {
 	Removed   int64 `json:"removed"`
 }
 
-// Sinks are those that the change concerns, in the order of the job.
+// Sinks are the sinks that the change writes to, in the order of the job.
 func (c Change) Sinks() (sinks []string) {
 	for _, w := range c.Writes {
 		sinks = append(sinks, w.Sink)
@@ -60,9 +59,9 @@ func (c Change) Sinks() (sinks []string) {
 	return slices.Compact(sinks)
 }
 
-// Staged is a file that waits to be published.
+// Staged is a file that will be published.
 type Staged struct {
-	Path string `json:"path"` // on this machine, or in the file of the plan
+	Path string `json:"path"` // on this machine, or in a saved plan
 	// SchemaFingerprint identifies the schema of a partition's file. It is "" for
 	// any other file.
 	SchemaFingerprint string         `json:"schema,omitempty"`
@@ -70,27 +69,26 @@ type Staged struct {
 	Content           schemas.Digest `json:"content"`
 	Size              int64          `json:"size"`
 	CRC32C            uint32         `json:"crc32c"`
-	// Days is the range of its rows' identity days; nil for what is no
-	// partition.
+	// Days is the range of the identity days of a partition's rows. It is nil for any
+	// other file.
 	Days *state.Days `json:"days,omitempty"`
 }
 
-// Write is what happens to an object in one sink.
+// Write is a change of an object in one sink.
 type Write struct {
 	Sink   string `json:"sink"`   // its address
 	Action Action `json:"action"` // Create, Update or Delete
 	Key    string `json:"key"`
-	// File is the index of what is written, among the files that the change has
-	// staged.
+	// File is the index of the staged file that is written.
 	File int `json:"file,omitempty"`
-	// Generation is that of the object to be replaced or deleted, "" for none.
+	// Generation is the generation of the object that is replaced or deleted, or "".
 	Generation string `json:"generation,omitempty"`
 }
 
 // At is an object in a sink.
 type At struct{ Sink, Key string }
 
-// Writes are the objects that the job's plan writes or deletes.
+// Writes returns the objects that the job's plan writes or deletes.
 func (j *Job) Writes() map[At]bool {
 	all := make(map[At]bool)
 	add := func(writes []Write) {
@@ -117,7 +115,7 @@ type Quarantine struct {
 	Writes []Write `json:"writes,omitempty"`
 }
 
-// Action says what happens to the quarantine, in the words of partitions.
+// Action is what happens to the quarantine.
 func (q *Quarantine) Action() Action {
 	switch {
 	case q.After == 0:
@@ -130,21 +128,21 @@ func (q *Quarantine) Action() Action {
 
 // Rewrite is a change of a table's schema.
 type Rewrite struct {
-	SchemaFingerprint string `json:"schema"` // the fingerprint before
-	// Before and After are the partition keys. Where they differ, every file has
-	// another place, and the old ones are deleted once the new ones are there.
+	SchemaFingerprint string `json:"schema"` // before the change
+	// Before and After are the partition keys. If they differ, every file gets another
+	// key, and the old files are deleted once the new ones exist.
 	Before []string `json:"partition_by_before"`
 	After  []string `json:"partition_by_after"`
 	// Columns are the changes of columns.
 	Columns []schemas.Change `json:"columns,omitempty"`
 	Files   int64            `json:"files"` // that are read
-	Rows    int64            `json:"rows"`  // that are written anew
+	Rows    int64            `json:"rows"`  // that are rewritten
 }
 
 // Repartitions reports whether the partition keys change.
 func (r *Rewrite) Repartitions() bool { return !slices.Equal(r.Before, r.After) }
 
-// Copy keeps a damaged object under another key of its sink.
+// Copy copies a damaged object to another key of its sink.
 type Copy struct {
 	Sink string `json:"sink"`
 	Key  string `json:"key"`

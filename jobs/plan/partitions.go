@@ -7,6 +7,7 @@ import (
 	"prospector/jobs/state"
 )
 
+// partitions compares the published and the pending partitions.
 func (r *refreshing) partitions() {
 	paths := maps.Clone(r.prior.Partitions)
 	if paths == nil {
@@ -19,9 +20,9 @@ func (r *refreshing) partitions() {
 		switch {
 		case !published:
 			r.created(path, next)
-		case !pending || alike(p, next):
+		case !pending || sameFiles(p, next):
 			r.published(path, p, next)
-		case whole(next.Only(func(f state.File) bool { return inBoth(f, next, p) }), next) || next.Rows == 0:
+		case hasAll(next.Only(func(f state.File) bool { return inBoth(f, next, p) }), next) || next.Rows == 0:
 			r.shrunk(path, p, next)
 		default:
 			r.updated(path, p, next)
@@ -29,48 +30,49 @@ func (r *refreshing) partitions() {
 	}
 }
 
-// published looks at a partition of which nothing was pending, or the same rows.
+// published compares a partition that had no pending change, or one with the same
+// rows.
 func (r *refreshing) published(path string, p, twin state.Partition) {
-	if now := r.sound(p, twin); whole(now, p) {
+	if now := r.intact(p, twin); hasAll(now, p) {
 		r.Partitions[path] = now
 	} else {
 		r.broken(path, p, twin)
 	}
 }
 
-// updated looks at a partition whose files others were to replace. The new ones
-// are written first and the old ones deleted last. So it is the new one once all
-// of its files are there, and until then the old one; the other files are what
-// is left over.
+// updated compares a partition with pending files that replace the published ones.
+// Apply writes new files first and deletes old files last. So the new partition counts
+// once all of its files exist, and the old one counts until then. Files of the other
+// one are obsolete.
 func (r *refreshing) updated(path string, p, next state.Partition) {
-	now, then := r.sound(p, next), r.sound(next, p)
+	now, then := r.intact(p, next), r.intact(next, p)
 	switch {
-	case whole(then, next):
+	case hasAll(then, next):
 		r.adopt(path, then)
-		r.leftover(p, next)
+		r.addObsoleteFiles(p, next)
 		return
-	case whole(now, p):
+	case hasAll(now, p):
 		r.Partitions[path] = now
 	default:
 		r.broken(path, p, next)
 	}
-	r.leftover(next, p)
+	r.addObsoleteFiles(next, p)
 	if len(now.Files) > 0 {
 		r.Unfinished[path] = next
 	}
 }
 
-// shrunk looks at a partition of which files, or all, were only to go. Whether that
-// was begun cannot be told, and what is in them may be on its way elsewhere: so
-// those that are there still count, until they are all gone.
+// shrunk compares a partition with a pending change that only deletes files. It is
+// unknown whether the apply began to delete, and the rows may move to another
+// partition. So the files that exist count until all of them are deleted.
 func (r *refreshing) shrunk(path string, p, next state.Partition) {
-	there := p.Only(func(f state.File) bool { return r.has(f.Key) || inBoth(f, p, next) })
-	now := r.sound(there, next)
+	there := p.Only(func(f state.File) bool { return r.exists(f.Key) || inBoth(f, p, next) })
+	now := r.intact(there, next)
 	switch {
 	case len(now.Files) == len(there.Files) && now.Rows == next.Rows:
-		r.adopt(path, r.sound(next, p))
+		r.adopt(path, r.intact(next, p))
 		return
-	case whole(now, there):
+	case hasAll(now, there):
 		r.Partitions[path] = now
 	default:
 		r.broken(path, there, next)
@@ -80,41 +82,41 @@ func (r *refreshing) shrunk(path string, p, next state.Partition) {
 	}
 }
 
-// created looks at a partition that was to be new.
+// created compares a pending partition that was not published before.
 func (r *refreshing) created(path string, next state.Partition) {
-	var then state.Partition // of a deletion, nothing
+	var then state.Partition // empty for a deletion
 	if next.Rows > 0 {
-		if then = r.sound(next, then); whole(then, next) {
+		if then = r.intact(next, then); hasAll(then, next) {
 			r.adopt(path, then)
 			return
 		}
 	}
-	strange := next.Only(func(f state.File) bool {
+	unexpected := next.Only(func(f state.File) bool {
 		_, obsolete := r.prior.Obsolete[f.Key]
-		_, sound := then.File(f.Key)
-		return r.has(f.Key) && !sound && !obsolete
+		_, intact := then.File(f.Key)
+		return r.exists(f.Key) && !intact && !obsolete
 	})
-	for _, f := range strange.Files {
-		r.drifted(f.Key)
+	for _, f := range unexpected.Files {
+		r.addDrift(f.Key)
 	}
-	if len(strange.Files) > 0 && next.Rows > 0 {
-		r.Broken[path] = strange
+	if len(unexpected.Files) > 0 && next.Rows > 0 {
+		r.Broken[path] = unexpected
 	}
-	r.leftover(then, strange)
+	r.addObsoleteFiles(then, unexpected)
 }
 
-// broken notes what somebody else has deleted or damaged of a partition.
+// broken records the files of a partition that were deleted or damaged.
 func (r *refreshing) broken(path string, p, twin state.Partition) {
-	now := r.sound(p, twin)
+	now := r.intact(p, twin)
 	left := p
 	left.Files = nil
 	for _, f := range p.Files {
-		if sound, ok := now.File(f.Key); ok {
-			left.Files = append(left.Files, sound)
+		if intact, ok := now.File(f.Key); ok {
+			left.Files = append(left.Files, intact)
 			continue
 		}
 		r.Lost[path] += f.Rows
-		if r.drifted(f.Key) {
+		if r.addDrift(f.Key) {
 			left.Files = append(left.Files, f)
 		}
 	}
@@ -123,24 +125,24 @@ func (r *refreshing) broken(path string, p, twin state.Partition) {
 	}
 }
 
-// leftover notes those files of a partition that are in neither the other one
-// nor any that counts.
-func (r *refreshing) leftover(p, other state.Partition) {
+// addObsoleteFiles records the files of a partition that exist and that the other
+// one, which counts, does not have.
+func (r *refreshing) addObsoleteFiles(p, other state.Partition) {
 	for _, f := range p.Files {
-		if _, counts := other.File(f.Key); counts || !r.has(f.Key) {
+		if _, counts := other.File(f.Key); counts || !r.exists(f.Key) {
 			continue
 		}
-		// One that was left over before may not have been written anew yet.
+		// A file that was obsolete before may not be rewritten yet.
 		if _, before := r.prior.Obsolete[f.Key]; !before || r.match(&f.Object) {
-			r.wait(f.Object)
+			r.addObsolete(f.Object)
 		}
 	}
 }
 
-// wait notes that an object that is there waits to be deleted.
-func (r *refreshing) wait(o state.Object) {
+// addObsolete records that an object must be deleted.
+func (r *refreshing) addObsolete(o state.Object) {
 	if !r.match(&o) {
-		r.drifted(o.Key)
+		r.addDrift(o.Key)
 		o.Generation = r.at[o.Key].Generation
 	}
 	if r.Obsolete == nil {
@@ -149,10 +151,10 @@ func (r *refreshing) wait(o state.Object) {
 	r.Obsolete[o.Key] = o
 }
 
-// sound is the partition with those files that are as they were, their generations
-// brought up to date. One that the twin has too, with the same rows, may have been
-// written anew.
-func (r *refreshing) sound(p, twin state.Partition) state.Partition {
+// intact returns the partition with only its unchanged files, and updates their
+// generations. A file that the twin has too, with the same rows, may have been
+// rewritten.
+func (r *refreshing) intact(p, twin state.Partition) state.Partition {
 	out := p
 	out.Files = nil
 	for _, f := range p.Files {
@@ -168,19 +170,19 @@ func (r *refreshing) sound(p, twin state.Partition) state.Partition {
 	return out.Only(func(state.File) bool { return true })
 }
 
-// inBoth reports whether the other partition has the file too, with the same rows.
+// inBoth reports whether another partition has the same file with the same rows.
 func inBoth(f state.File, of, other state.Partition) bool {
 	g, ok := other.File(f.Key)
 	return ok && f.Rows == g.Rows && f.Content == g.Content && of.SchemaFingerprint == other.SchemaFingerprint
 }
 
-// whole reports whether a partition has all files of the other.
-func whole(part, p state.Partition) bool {
+// hasAll reports whether a part of a partition has all of its files.
+func hasAll(part, p state.Partition) bool {
 	return len(part.Files) == len(p.Files) && !p.Incomplete
 }
 
-// alike reports whether two partitions have the same rows in the same files.
-func alike(a, b state.Partition) bool {
+// sameFiles reports whether two partitions have the same rows in the same files.
+func sameFiles(a, b state.Partition) bool {
 	return a.SchemaFingerprint == b.SchemaFingerprint && a.Incomplete == b.Incomplete && slices.EqualFunc(a.Files, b.Files, func(f, g state.File) bool {
 		return f.Key == g.Key && f.Rows == g.Rows && f.Content == g.Content
 	})

@@ -1,6 +1,6 @@
-// Package plan says what a run would change in the lake, and why: from what a
-// job declares, what the state remembers, what is staged and what the sinks were
-// seen to hold. It is pure: it reads and writes nothing.
+// Package plan determines what a run would change in the lake, and why. It compares
+// what a job declares, what the state has, what is staged and what the sinks hold. It
+// is pure: it reads and writes nothing.
 package plan
 
 import (
@@ -45,7 +45,7 @@ const (
 	Normal      Mode = "normal"
 	Destroy     Mode = "destroy"
 	RefreshOnly Mode = "refresh-only"
-	Erase       Mode = "erase" // of one prospect's rows, wherever they are
+	Erase       Mode = "erase" // all rows of one prospect
 )
 
 // Move gives a job or a sink of the state another address.
@@ -123,12 +123,12 @@ type Output struct {
 	Copies []Copy
 }
 
-// Problems are what prevents parts of a job's plan, or the user should know.
+// Problems are what is wrong with a job's plan.
 type Problems struct {
 	// Refused is why the job must not be applied.
 	Refused jobs.Diagnostics
-	// Rejected are partitions that stay as they are: the second reader rejected
-	// their staged files, or those of a partition that they change together with.
+	// Rejected are partitions that stay as they are. The second reader rejected their
+	// staged files, or those of a partition that they must change together with.
 	Rejected []Rejected
 	Warnings jobs.Diagnostics
 }
@@ -139,18 +139,18 @@ type Rejected struct {
 	Problem   jobs.Diagnostic `json:"problem"`
 }
 
-// Check is what became of a declared check.
+// Check is the result of a declared check.
 type Check struct {
 	Address  string        `json:"address"`
 	Job      string        `json:"job"`
 	Severity jobs.Severity `json:"severity"` // of a failure
 	Passed   bool          `json:"passed"`
-	// Problems are the assertions that did not hold.
+	// Problems are the assertions that do not hold.
 	Problems jobs.Diagnostics `json:"problems,omitempty"`
 }
 
-// Empty reports whether there is nothing that a user would want to hear of:
-// nothing in a sink changes, and nothing in the state but what it had missed.
+// Empty reports whether the plan has no change that the user should see: nothing in a
+// sink changes, and the state only catches up with the sinks.
 func (p *Plan) Empty() bool {
 	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
 		return slices.ContainsFunc(j.Found.Drift, func(d Drift) bool { return d.Kind == Deleted })
@@ -159,8 +159,8 @@ func (p *Plan) Empty() bool {
 	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !elsewhere
 }
 
-// Blocked is why the plan must not be applied: jobs that are refused, and failed
-// checks that forbid it.
+// Blocked returns why the plan must not be applied: refused jobs, and failed checks of
+// severity Error.
 func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	for _, j := range p.Jobs {
 		errs = append(errs, j.Problems.Refused...)
@@ -173,18 +173,18 @@ func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	return errs
 }
 
-// Rejected is why partitions are not published though the plan is applied. Of many
-// in a job, the first are listed.
+// Rejected returns why partitions are not published even though the plan is applied.
+// It lists the first of each job.
 func (p *Plan) Rejected() (errs jobs.Diagnostics) {
-	const most = 10
+	const maxListed = 10
 	for _, j := range p.Jobs {
-		for _, r := range j.Problems.Rejected[:min(most, len(j.Problems.Rejected))] {
+		for _, r := range j.Problems.Rejected[:min(maxListed, len(j.Problems.Rejected))] {
 			errs = append(errs, r.Problem)
 		}
-		if more := len(j.Problems.Rejected) - most; more > 0 {
+		if more := len(j.Problems.Rejected) - maxListed; more > 0 {
 			errs = append(errs, jobs.Diagnostic{Severity: jobs.Error, Address: j.Address,
 				Summary: fmt.Sprintf("%d more partitions are not published", more),
-				Detail:  "The second reader rejects their staged files as well, or those of partitions that they change together with."})
+				Detail:  "The second reader also rejects their staged files, or those of partitions that they must change together with."})
 		}
 	}
 	return errs

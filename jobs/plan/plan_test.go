@@ -261,7 +261,7 @@ func TestBooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := balanced
 			change(&b)
-			if err := b.Check(); err == nil || !strings.Contains(err.Error(), "do not balance") {
+			if err := b.Check(); err == nil || !strings.Contains(err.Error(), "do not add up") {
 				t.Errorf("Check of %+v gives %v", b, err)
 			}
 		})

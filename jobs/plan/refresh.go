@@ -20,11 +20,12 @@ func NeedChecksum(sink *state.Sink, seen []Seen) (keys []string) {
 	return keys
 }
 
-// known is what the state tells of one key.
+// known is what the state has for one key.
 type known struct {
 	published, pending *state.Object
 }
 
+// objects returns the objects of a sink's state, by key.
 func objects(sink *state.Sink) map[string]known {
 	all := make(map[string]known)
 	add := func(o *state.Object, pending bool) {
@@ -60,9 +61,9 @@ func objects(sink *state.Sink) map[string]known {
 	return all
 }
 
-// Refresh compares a sink's state with what the sink was seen to hold, under the
-// table's prefix and at the quarantine's key. sums has the checksum of every
-// suspect that could be read.
+// Refresh compares the state of a sink with its objects: those under the table's
+// prefix, and the quarantine. sums has the checksums of the objects that
+// NeedChecksum returns, as far as they could be read.
 func Refresh(address, table string, prior *state.Sink, seen []Seen, sums map[string]Sum) *Refreshed {
 	r := &refreshing{
 		Refreshed: &Refreshed{
@@ -99,10 +100,11 @@ type refreshing struct {
 	sums           map[string]Sum
 }
 
-func (r *refreshing) has(key string) bool { _, ok := r.at[key]; return ok }
+// exists reports whether the sink has an object with the key.
+func (r *refreshing) exists(key string) bool { _, ok := r.at[key]; return ok }
 
-// match tells whether the object seen at o's key is o, and brings its generation
-// up to date: a copy of the same bytes is the same object.
+// match reports whether the object at o's key is o, and updates o's generation. A
+// copy of the same bytes is the same object.
 func (r *refreshing) match(o *state.Object) bool {
 	s, ok := r.at[o.Key]
 	if !ok {
@@ -118,9 +120,9 @@ func (r *refreshing) match(o *state.Object) bool {
 	return true
 }
 
-// drifted notes that the object at a key of ours is not what it was, and reports
-// whether there is one.
-func (r *refreshing) drifted(key string) (damaged bool) {
+// addDrift records that the object of a known key was deleted or modified. It reports
+// whether the object still exists.
+func (r *refreshing) addDrift(key string) (damaged bool) {
 	kind := Deleted
 	s, damaged := r.at[key]
 	if damaged {
@@ -131,7 +133,7 @@ func (r *refreshing) drifted(key string) (damaged bool) {
 	return damaged
 }
 
-// adopt takes over what an interrupted apply had finished; a partition without
+// adopt accepts a change that an interrupted apply had finished. A partition without
 // rows is one that it had deleted.
 func (r *refreshing) adopt(path string, p state.Partition) {
 	if p.Rows > 0 {
@@ -140,6 +142,8 @@ func (r *refreshing) adopt(path string, p state.Partition) {
 	r.Adopted++
 }
 
+// quarantine compares the quarantine. Its key is prospector's, so an object there that
+// the state does not have counts as modified.
 func (r *refreshing) quarantine() {
 	keep := func(q *state.Quarantine) bool {
 		if q == nil || q.Events == 0 {
@@ -156,8 +160,8 @@ func (r *refreshing) quarantine() {
 	case keep(q):
 	case keep(next):
 		r.Adopted++
-	case r.has(key):
-		r.drifted(key) // also one that the state does not know: the key is ours
+	case r.exists(key):
+		r.addDrift(key)
 		if q == nil || q.Events == 0 {
 			q = next
 		}
@@ -167,25 +171,28 @@ func (r *refreshing) quarantine() {
 	case q != nil && next != nil && next.Events == 0:
 		r.Adopted++
 	case q != nil:
-		r.drifted(key)
+		r.addDrift(key)
 		r.BrokenQuarantine = q
 	}
 }
 
+// obsolete keeps obsolete files, except for those that an interrupted apply has made
+// part of the table again.
 func (r *refreshing) obsolete() {
-	counts := make(map[string]bool) // an interrupted apply has made it part of the table again
+	counts := make(map[string]bool)
 	for _, p := range r.Partitions {
 		for _, f := range p.Files {
 			counts[f.Key] = true
 		}
 	}
 	for key, o := range r.prior.Obsolete {
-		if _, told := r.Obsolete[key]; !told && !counts[key] && r.has(key) {
-			r.wait(o)
+		if _, added := r.Obsolete[key]; !added && !counts[key] && r.exists(key) {
+			r.addObsolete(o)
 		}
 	}
 }
 
+// foreign records the objects in the table that are not in the state.
 func (r *refreshing) foreign() {
 	owned := objects(r.prior)
 	for key, s := range r.at {

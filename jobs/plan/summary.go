@@ -7,12 +7,12 @@ type Summary struct {
 	Destroy int `json:"destroy"`
 }
 
-// Empty reports whether there is nothing to do.
+// Empty reports whether nothing changes.
 func (s Summary) Empty() bool { return s == Summary{} }
 
-// Summary counts the partitions that are created, updated and deleted, and the
-// foreign objects that are deleted. A changed quarantine counts as one more, and
-// what is replaced as one destroyed and one added.
+// Summary counts the changed partitions and the deleted obsolete and foreign objects.
+// A changed quarantine counts as one more. A replaced partition counts as one destroyed
+// and one added.
 func (p *Plan) Summary() (s Summary) {
 	for _, j := range p.Jobs {
 		of := j.Summary()
@@ -21,7 +21,7 @@ func (p *Plan) Summary() (s Summary) {
 	return s
 }
 
-// Summary is that of one job.
+// Summary counts the changes of one job.
 func (j *Job) Summary() (s Summary) {
 	for _, c := range j.Output.Changes {
 		s.Count(c.Action)
