@@ -101,6 +101,9 @@ type Selection struct {
 	Partitions map[string]bool // by path
 }
 
+// Empty reports whether the selection has no partition.
+func (s Selection) Empty() bool { return !s.All && len(s.Partitions) == 0 }
+
 // Has reports whether the selection has a partition.
 func (s Selection) Has(path string) bool { return s.All || s.Partitions[path] }
 

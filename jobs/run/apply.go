@@ -26,7 +26,7 @@ func (s *Session) Apply(ctx context.Context, p *plan.Plan) error {
 func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	defer func() {
 		err = withCause(ctx, err)
-		s.keepJournals = err != nil
+		s.workspace.keepJournals = err != nil
 	}()
 	if err := p.Blocked().Err(); err != nil {
 		return err
@@ -34,7 +34,7 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err := s.current().CheckPlaces(p); err != nil {
 		return err
 	}
-	saver, err := state.NewSaver(s.state, s.Backend.Write)
+	saver, err := state.NewSaver(s.state, s.options.Backend.Write)
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 		return err
 	}
 	publisher := publish.Publisher{
-		State: s.state, Save: saver.Save, Rescue: s.rescueState, Open: s.openByAddress, Lists: s.lists(),
-		Parallelism: s.Parallelism, Observer: s.Observer, Logger: s.Logger, Now: s.Now,
+		State: s.state, Save: saver.Save, Rescue: s.rescueState, Open: s.sinks.openAddress, Lists: s.lists(),
+		Parallelism: s.options.Parallelism, Observer: s.options.Observer, Logger: s.options.Logger, Now: s.options.Now,
 	}
-	s.done, err = publisher.Publish(ctx, p)
+	s.published, err = publisher.Publish(ctx, p)
 	return err
 }
 
@@ -65,7 +65,7 @@ func (s *Session) rescueState(ctx context.Context, why error) error {
 	if errors.Is(why, state.ErrLockLost) {
 		return why
 	}
-	if err := state.WriteErrored(context.WithoutCancel(ctx), s.WorkDir, s.state); err != nil {
+	if err := state.WriteErrored(context.WithoutCancel(ctx), s.options.WorkDir, s.state); err != nil {
 		return errors.Join(why, err)
 	}
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state could not be written",

@@ -9,39 +9,41 @@ import (
 )
 
 // planErase plans to erase a prospect from every job in the state.
-func (w *planning) planErase(ctx context.Context, p *plan.Plan) (err error) {
-	listed, err := erase.WarnStillListed(w.Config.Jobs, w.options.Prospect, w.loadProspects)
+func (p *planner) planErase(ctx context.Context, into *plan.Plan) error {
+	listed, err := erase.WarnStillListed(p.config.Jobs, p.options.Prospect, p.sources.loadProspects)
 	if err != nil {
 		return err
 	}
-	p.Warnings = append(p.Warnings, listed...)
+	into.Warnings = append(into.Warnings, listed...)
 	planned, err := erase.Planner{
-		Prospect: w.options.Prospect, Config: w.Config, State: w.prior, Open: w.open, Stores: w.stores, Lists: w.lists(),
-		Files: w.files, Memory: w.memory(), Now: w.Now(),
-		StageDir: func(job string) (string, error) { return w.makeStageDir(fileName(job)) },
+		Prospect: p.options.Prospect, Config: p.config, State: p.prior, Open: p.sinks.open, Stores: p.sinks.stores, Lists: p.lists,
+		Files: p.files, Memory: p.memory, Now: p.now(),
+		StageDir: func(job string) (string, error) { return p.workspace.makeStageDir(fileName(job)) },
 	}.Plan(ctx)
-	p.Jobs = append(p.Jobs, planned...)
+	into.Jobs = append(into.Jobs, planned...)
 	return err
 }
 
 // ProveErased removes a prospect from everything that prospector keeps, after a plan
 // to erase it was applied. It fails if anything of the prospect is left.
 func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Result, error) {
-	dir, err := s.makeStageDir("")
+	dir, err := s.workspace.makeStageDir("")
 	if err != nil {
 		return erase.Result{}, err
 	}
-	beside, prefix := s.Backend.Beside()
+	backend := s.options.Backend
+	beside, prefix := backend.Beside()
 	result, err := erase.Proof{
-		Prospect: prospect, State: s.state, Discard: []string{journals, rejects}, Limit: s.memory().Width(),
+		Prospect: prospect, State: s.state, Discard: []string{journalsDir, rejectedDir}, Limit: s.memory().Width(),
 		Places: erase.Places{
-			Beside: beside, Prefix: prefix, WorkDir: s.WorkDir, Stores: s.stores, Data: s.data, DataDir: s.DataDir, StageDir: dir,
+			Beside: beside, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
+			Data: s.workspace.dir, DataDir: s.workspace.path, StageDir: dir,
 		},
 	}.Run(ctx)
 	if err != nil {
 		return result, err
 	}
-	saver, err := state.NewSaver(s.state, s.Backend.Write)
+	saver, err := state.NewSaver(s.state, backend.Write)
 	if err == nil {
 		s.state.Erasing = false
 		err = saver.Save(ctx)

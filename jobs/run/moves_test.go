@@ -49,7 +49,7 @@ func (h *mortalHouse) session(lives int64, late bool) (context.Context, *Session
 	mine := mortal{files, h.life}
 	ctx, s, err := h.openWith(h.Context(), mine, state.NewLocal(mine, filepath.Join(h.dir, "prospector.state.json")))
 	if err == nil {
-		s.Parallelism = 1
+		s.options.Parallelism = 1
 	}
 	return ctx, s, err
 }

@@ -5,40 +5,42 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"prospector/jobs"
 	"prospector/jobs/erase"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
+	"prospector/jobs/reconcile"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
-	"prospector/sink/store"
 )
 
-// PlanOptions say what a plan is for, and what it is kept to.
+// PlanOptions say what a plan does, and to which jobs and partitions.
 type PlanOptions struct {
 	Mode plan.Mode // "" is plan.Normal
-	// Targets keep the plan to those jobs and partitions; none means all.
+	// Targets limit the plan to these jobs and partitions. None means all.
 	Targets []jobs.Address
-	// Replace are jobs and partitions whose files are written anew.
+	// Replace are the jobs and partitions whose files are rewritten even if their rows
+	// stay the same.
 	Replace []jobs.Address
 	// Accept are the guards that do not refuse the plan.
 	Accept []plan.Guard
-	// Prospect is whom plan.Erase is about.
+	// Prospect is the ID that a plan.Erase removes.
 	Prospect string
 }
 
-// selection is what addresses select of one job.
-type selection struct {
-	whole      bool
-	partitions map[string]bool
+// target selects the partitions of a job to which the plan is limited.
+func (o PlanOptions) target(job string) reconcile.Selection {
+	if len(o.Targets) == 0 {
+		return reconcile.Selection{All: true}
+	}
+	return selectPartitions(job, o.Targets)
 }
 
-func (s selection) any() bool { return s.whole || len(s.partitions) > 0 }
-
-func (s selection) has(partition string) bool { return s.whole || s.partitions[partition] }
-
-func selected(job string, addresses []jobs.Address) selection {
-	s := selection{partitions: make(map[string]bool)}
+// selectPartitions returns what addresses select of one job.
+func selectPartitions(job string, addresses []jobs.Address) reconcile.Selection {
+	s := reconcile.Selection{Partitions: make(map[string]bool)}
 	of, err := jobs.ParseAddress(job)
 	if err != nil {
 		return s // no command line can name it
@@ -46,31 +48,24 @@ func selected(job string, addresses []jobs.Address) selection {
 	for _, a := range addresses {
 		switch {
 		case !a.IsPartition():
-			s.whole = s.whole || a.Contains(of)
+			s.All = s.All || a.Contains(of)
 		case a.Job() == of:
-			s.partitions[a.Partition] = true
+			s.Partitions[a.Partition] = true
 		}
 	}
 	return s
 }
 
-// target is what the plan is kept to of one job.
-func (o PlanOptions) target(job string) selection {
-	if len(o.Targets) == 0 {
-		return selection{whole: true}
-	}
-	return selected(job, o.Targets)
-}
-
-// Plan stages every job and says what would change.
+// Plan stages every job, and returns what would change. It changes nothing in a sink.
 func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err error) {
 	defer func() { err = withCause(ctx, err) }()
 	if o.Mode == "" {
 		o.Mode = plan.Normal
 	}
+	config := s.options.Config
 	p := &plan.Plan{
-		Mode: o.Mode, Lineage: s.state.Lineage, Serial: s.state.Serial, Config: s.Config.Digest(),
-		Created: s.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Accepted: o.Accept, Jobs: []plan.Job{},
+		Mode: o.Mode, Lineage: s.state.Lineage, Serial: s.state.Serial, Config: config.Digest(),
+		Created: s.options.Now().UTC(), Targets: texts(o.Targets), Replace: texts(o.Replace), Accepted: o.Accept, Jobs: []plan.Job{},
 	}
 	if o.Mode != plan.Erase {
 		p.Warnings = erase.WarnInterrupted(s.state)
@@ -80,54 +75,28 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 		return nil, err
 	}
 	p.Warnings = append(p.Warnings, warnings...)
-	relocated, err := plan.Relocate(s.state, s.Config)
+	relocated, err := plan.Relocate(s.state, config)
 	if err != nil {
 		return nil, err
 	}
-	prior := relocated.State
 	p.Moved, p.Forgotten = relocated.Moved, relocated.Forgotten
-	if err := plan.CheckAddresses(prior, s.Config, slices.Concat(o.Targets, o.Replace)); err != nil {
+	if err := plan.CheckAddresses(relocated.State, config, slices.Concat(o.Targets, o.Replace)); err != nil {
 		return nil, err
 	}
-	w := &planning{Session: s, options: o, prior: prior, results: make(map[string]jobs.Result)}
+	planner := s.planner(o, relocated.State)
 	if o.Mode == plan.Erase {
 		p.Prospect = o.Prospect
-		return p, w.planErase(ctx, p)
+		return p, planner.planErase(ctx, p)
 	}
-	if err := plan.CheckRivals(prior, s.Config, s.uri); err != nil {
+	if err := planner.planAll(ctx, p, relocated.Renamed); err != nil {
 		return nil, err
-	}
-	var orphans []plan.Orphan
-	if o.Mode != plan.RefreshOnly {
-		orphans, err = plan.Orphans(prior, s.Config, func(job string) bool { return o.target(job).any() })
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, job := range s.Config.Jobs {
-		if !o.target(job.Address).any() {
-			continue
-		}
-		planned, err := w.job(ctx, job)
-		if err != nil {
-			return nil, err
-		}
-		planned.Found.Renamed = relocated.Renamed[job.Address]
-		p.Jobs = append(p.Jobs, planned)
-	}
-	for _, orphan := range orphans {
-		planned, err := w.destroy(ctx, orphan.Job, orphan.Reason)
-		if err != nil {
-			return nil, err
-		}
-		p.Jobs = append(p.Jobs, planned)
 	}
 	if len(o.Targets) > 0 {
 		p.Warnings = append(p.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Summary: "Resource targeting is in effect",
-			Detail: "The plan is kept to what -target names, so it may leave the lake in a state that the source never had. Use it to recover from mistakes, and plan without it afterwards."})
+			Detail: "The plan is limited to what -target names, so it may leave the lake in a state that the source never had. Use -target to recover from mistakes, and plan without it afterwards."})
 	}
-	p.Checks = plan.Checks(s.Config.Checks, w.results)
-	s.keepJournals = false
+	p.Checks = plan.Checks(config.Checks, planner.results)
+	s.workspace.keepJournals = false
 	return p, nil
 }
 
@@ -138,27 +107,80 @@ func texts(addresses []jobs.Address) (all []string) {
 	return all
 }
 
-// planning is one plan being made.
-type planning struct {
-	*Session
-	options PlanOptions
-	prior   *state.State // with the moves made
+// planner makes the plan of one run.
+type planner struct {
+	options   PlanOptions
+	config    *jobs.Configuration
+	prior     *state.State // with the moves of the configuration made
+	sinks     *sinks
+	workspace *workspace
+	sources   sources
+	lists     lists.Lists
+	files     *reconcile.FileBuilder
+	memory    reconcile.Memory
+	observer  Observer
+	now       func() time.Time
+	// results are what the checks of the configuration judge, by job address.
 	results map[string]jobs.Result
 }
 
-func (w *planning) job(ctx context.Context, job jobs.Job) (plan.Job, error) {
-	switch w.options.Mode {
+func (s *Session) planner(o PlanOptions, prior *state.State) *planner {
+	return &planner{
+		options: o, config: s.options.Config, prior: prior, sinks: s.sinks, workspace: s.workspace,
+		sources: s.sources(),
+		lists:   s.lists(), files: s.files, memory: s.memory(), observer: s.options.Observer, now: s.options.Now,
+		results: make(map[string]jobs.Result),
+	}
+}
+
+// planAll plans every declared job that the options select, and the deletion of what
+// is no longer declared. Renamed are the sinks with a new address, by job.
+func (p *planner) planAll(ctx context.Context, into *plan.Plan, renamed map[string][]plan.Move) error {
+	if err := plan.CheckRivals(p.prior, p.config, p.sinks.uri); err != nil {
+		return err
+	}
+	isTarget := func(job string) bool { return !p.options.target(job).Empty() }
+	var orphans []plan.Orphan
+	if p.options.Mode != plan.RefreshOnly {
+		var err error
+		if orphans, err = plan.Orphans(p.prior, p.config, isTarget); err != nil {
+			return err
+		}
+	}
+	for _, job := range p.config.Jobs {
+		if !isTarget(job.Address) {
+			continue
+		}
+		planned, err := p.planJob(ctx, job)
+		if err != nil {
+			return err
+		}
+		planned.Found.Renamed = renamed[job.Address]
+		into.Jobs = append(into.Jobs, planned)
+	}
+	for _, orphan := range orphans {
+		planned, err := p.destroy(ctx, orphan.Job, orphan.Reason)
+		if err != nil {
+			return err
+		}
+		into.Jobs = append(into.Jobs, planned)
+	}
+	return nil
+}
+
+func (p *planner) planJob(ctx context.Context, job jobs.Job) (plan.Job, error) {
+	switch p.options.Mode {
 	case plan.Destroy:
-		return w.destroy(ctx, job, "")
+		return p.destroy(ctx, job, "")
 	case plan.RefreshOnly:
 		out := plan.Job{Address: job.Address, TableName: job.TableName, SchemaFingerprint: job.Schema.Fingerprint(), Sinks: addresses(job.Sinks)}
-		if err := w.refresh(ctx, &out, job.Sinks); err != nil {
+		if err := p.refresh(ctx, &out, job.Sinks); err != nil {
 			return out, err
 		}
-		out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri)...)
+		out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, p.sinks.uri)...)
 		return out, nil
 	}
-	return w.stage(ctx, job)
+	return p.stage(ctx, job)
 }
 
 func addresses(sinks []jobs.Sink) []string {
@@ -169,73 +191,56 @@ func addresses(sinks []jobs.Sink) []string {
 	return all
 }
 
-// destroy plans the deletion of what a job owns in its sinks. why is "" when the
+// refresh compares the state with the sinks of a planned job.
+func (p *planner) refresh(ctx context.Context, into *plan.Job, of []jobs.Sink) error {
+	return refresh.Into(ctx, p.sinks.open, p.prior, p.options.Mode, into, of)
+}
+
+// ownedBy returns what the state has of a job. It is empty for a new job.
+func (p *planner) ownedBy(address string) *state.Job {
+	if owned := p.prior.Jobs[address]; owned != nil {
+		return owned
+	}
+	return new(state.Job)
+}
+
+// destroy plans the deletion of what a job owns in its sinks. reason is "" when the
 // user asked for it.
-func (w *planning) destroy(ctx context.Context, job jobs.Job, why string) (plan.Job, error) {
-	out := plan.Job{Address: job.Address, TableName: job.TableName, Destroy: true, DestroyReason: why, Sinks: addresses(job.Sinks)}
-	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
+func (p *planner) destroy(ctx context.Context, job jobs.Job, reason string) (plan.Job, error) {
+	out := plan.Job{Address: job.Address, TableName: job.TableName, Destroy: true, DestroyReason: reason, Sinks: addresses(job.Sinks)}
+	if err := p.refresh(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
 	if len(out.Found.AbandonedURIs) > 0 {
 		return out, job.Diagnose("sinks", "The table is at another place",
-			fmt.Sprintf("%s has published at %s, and its sinks or the name of its table are others now, so that these files cannot be deleted. Undo the change; or keep the files, and let the state forget them:\n\n    prospector state rm %[1]s",
+			fmt.Sprintf("%s has published files at %s, but its sinks or the name of its table have changed since, so these files cannot be deleted. Undo the change; or keep the files, and let the state forget them:\n\n    prospector state rm %[1]s",
 				job.Address, strings.Join(out.Found.AbandonedURIs, " and ")))
 	}
-	target := w.options.target(job.Address)
-	out.Destroy = target.whole
-	paths := slices.DeleteFunc(plan.Partitions(out.Found.Prior), func(path string) bool { return !target.has(path) })
+	target := p.options.target(job.Address)
+	out.Destroy = target.All
+	paths := slices.DeleteFunc(plan.Partitions(out.Found.Prior), func(path string) bool { return !target.Has(path) })
 	out.Output.Changes = plan.Destruction(job.TableName, out.Sinks, out.Found.Prior, paths)
-	if target.whole {
+	if target.All {
 		out.Output.Quarantine = plan.DestroyQuarantine(job.TableName, out.Sinks, out.Found.Prior)
 		out.Output.Obsolete = out.DeleteObsolete()
 	}
 	if job.PreventDestroy && !out.Summary().Empty() {
-		remedy := "Either disable lifecycle.prevent_destroy, or keep the plan to other jobs with -target."
-		if job.Origin.Filename == "" { // there is no block to disable it in
-			remedy = fmt.Sprintf("Either declare it again, or say what is to become of it:\n\n    removed {\n      from = %s\n      lifecycle { destroy = true } # false forgets the job, and its files stay\n    }", job.Address)
-		}
-		if why == "" {
-			why = "this plan is to destroy it"
-		}
-		return out, job.Diagnose("prevent_destroy", "The table must not be destroyed",
-			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
-				job.Address, strings.Join(out.Sinks, " and "), why, remedy))
+		return out, preventDestroy(job, out.Sinks, reason)
 	}
-	out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri)...)
+	out.Problems.Warnings = append(out.Problems.Warnings, refresh.Warnings(job.Block, out, p.sinks.uri)...)
 	return out, nil
 }
 
-// refresh compares the state with the sinks of a planned job.
-func (w *planning) refresh(ctx context.Context, into *plan.Job, sinks []jobs.Sink) error {
-	return refresh.Into(ctx, w.open, w.prior, w.options.Mode, into, sinks)
-}
-
-// uri is the URI of an object in an open sink.
-func (s *Session) uri(sink, key string) string { return s.stores[sink].URI(key) }
-
-// openByAddress opens a sink of the configuration, or returns its store if it is
-// open.
-func (s *Session) openByAddress(ctx context.Context, address string) (store.Store, error) {
-	if opened, ok := s.stores[address]; ok {
-		return opened, nil
+// preventDestroy is the error of a plan that would destroy a protected table.
+func preventDestroy(job jobs.Job, sinks []string, reason string) error {
+	remedy := "Either disable lifecycle.prevent_destroy, or limit the plan to other jobs with -target."
+	if job.Origin.Filename == "" { // there is no block to disable it in
+		remedy = fmt.Sprintf("Either declare it again, or add a removed block that says what happens to it:\n\n    removed {\n      from = %s\n      lifecycle { destroy = true } # false forgets the job, and its files stay\n    }", job.Address)
 	}
-	i := slices.IndexFunc(s.Config.Sinks, func(sink jobs.Sink) bool { return sink.Address == address })
-	if i < 0 {
-		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The sink of published files is not declared", Address: address,
-			Detail: fmt.Sprintf("The state has files in %s, and the configuration does not say where that is. Declare it again; or let the state forget what is there:\n\n    prospector state rm %[1]s", address)}
+	if reason == "" {
+		reason = "this plan destroys it"
 	}
-	return s.open(ctx, s.Config.Sinks[i])
-}
-
-// open gives the store of a sink, opening it the first time.
-func (s *Session) open(ctx context.Context, sink jobs.Sink) (store.Store, error) {
-	if opened, ok := s.stores[sink.Address]; ok {
-		return opened, nil
-	}
-	opened, err := s.OpenSink(ctx, sink)
-	if err != nil {
-		return nil, refresh.Unusable(sink, "Sink cannot be opened", err)
-	}
-	s.stores[sink.Address] = opened
-	return opened, nil
+	return job.Diagnose("prevent_destroy", "The table must not be destroyed",
+		fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
+			job.Address, strings.Join(sinks, " and "), reason, remedy))
 }

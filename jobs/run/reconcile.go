@@ -9,160 +9,166 @@ import (
 	"strings"
 
 	"prospector/jobs"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/read"
 	"prospector/jobs/reconcile"
-	"prospector/jobs/state"
 	"prospector/schemas"
 	"prospector/sink/parquetfile"
 	"prospector/sink/stage"
-	"prospector/sink/store"
 )
 
-// jobTable describes the table of a job.
-func jobTable(job jobs.Job) reconcile.Table {
+// table describes the table of the job.
+func (s *stager) table() reconcile.Table {
 	return reconcile.Table{
-		Job: job.Address, Schema: job.Schema, DeleteMissing: job.DeleteMissing,
+		Job: s.job.Address, Schema: s.job.Schema, DeleteMissing: s.job.DeleteMissing,
 		Files: parquetfile.Options{
-			Job: job.TableName, CreatedBy: jobs.CreatedBy(), Compression: string(job.Compression), TargetSize: job.TargetFileSize,
+			Job: s.job.TableName, CreatedBy: jobs.CreatedBy(), Compression: string(s.job.Compression), TargetSize: s.job.TargetFileSize,
 		},
 	}
 }
 
-// jobPublished gives access to the published files of a planned job. Copies of remote
-// files go to dir.
-func jobPublished(p *plan.Job, stores map[string]store.Store, dir string) reconcile.Published {
-	return reconcile.Published{Sinks: p.Sinks, Prior: p.Found.Prior, Stores: stores, Dir: dir}
+// published gives access to the published files of the job.
+func (s *stager) published() reconcile.Published {
+	return reconcile.Published{Sinks: s.plan.Sinks, Prior: s.plan.Found.Prior, Stores: s.sinks.stores, Dir: s.dir}
 }
 
-// makeStages makes the stages of a job, and reads into them what is published and
-// needs to be staged.
-func (w *planning) makeStages(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (s reconcile.Stages, err error) {
-	if s.Former, err = w.stageFormer(ctx, job, into, dir); err != nil {
-		return s, err
+// openStages makes the stages of the job. Those that replace published files get the
+// rows of these.
+func (s *stager) openStages(ctx context.Context) error {
+	if err := s.stageFormer(ctx); err != nil {
+		return err
 	}
-	if s.Former == nil {
-		if s.Recovered, err = w.stageRecovered(ctx, job, into, dir); err != nil {
-			return s, err
+	hasFormer := s.stages.Former != nil
+	if !hasFormer {
+		if err := s.stageRecovered(ctx); err != nil {
+			return err
 		}
 	}
-	s.Kept = stage.New(job.Schema, filepath.Join(dir, "kept"), w.memory().KeptRows(s.Former != nil))
-	s.New = stage.New(job.Schema, dir, w.memory().NewRows(s.Former != nil))
-	w.stages = append(w.stages, s.New, s.Kept)
-	return s, nil
+	s.stages.Kept = stage.New(s.job.Schema, filepath.Join(s.dir, "kept"), s.memory.KeptRows(hasFormer))
+	s.stages.New = stage.New(s.job.Schema, s.dir, s.memory.NewRows(hasFormer))
+	s.workspace.closeLater(s.stages.New)
+	s.workspace.closeLater(s.stages.Kept)
+	return nil
 }
 
-// stageFormer stages the published rows of a table whose schema has changed. It
-// returns nil if it has not.
-func (w *planning) stageFormer(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*stage.Stage, error) {
-	owned := w.prior.Jobs[job.Address]
-	isOutdated := func(sink string) bool { return reconcile.IsOutdated(into.Found.Prior[sink], into.SchemaFingerprint) }
-	if owned == nil || !slices.ContainsFunc(into.Sinks, isOutdated) {
-		return nil, nil
+// stageFormer stages the published rows of a table whose schema has changed.
+func (s *stager) stageFormer(ctx context.Context) error {
+	isOutdated := func(sink string) bool {
+		return reconcile.IsOutdated(s.plan.Found.Prior[sink], s.plan.SchemaFingerprint)
 	}
-	before, err := reconcile.PublishedSchema(job.Block, owned, owned.SchemaFingerprint)
+	if !slices.ContainsFunc(s.plan.Sinks, isOutdated) || s.prior.Jobs[s.job.Address] == nil {
+		return nil
+	}
+	schemaOf := func(fingerprint string) (schemas.Table, error) {
+		return reconcile.PublishedSchema(s.job.Block, s.owned, fingerprint)
+	}
+	before, err := schemaOf(s.owned.SchemaFingerprint)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rewrite := &plan.Rewrite{
-		SchemaFingerprint: owned.SchemaFingerprint, Before: before.Keys(), After: job.Schema.Keys(), Columns: schemas.Diff(before, job.Schema),
+		SchemaFingerprint: s.owned.SchemaFingerprint, Before: before.Keys(), After: s.job.Schema.Keys(), Columns: schemas.Diff(before, s.job.Schema),
 	}
-	switch {
-	case !w.options.target(job.Address).whole:
-		return nil, job.Diagnose("partition_by", "A table is rewritten as a whole",
-			fmt.Sprintf("The schema of %s has changed, which concerns all of its files. Plan without -target, or with -target=%[1]s.", job.Address))
-	case job.PreventDestroy && rewrite.Repartitions():
-		return nil, job.Diagnose("prevent_destroy", "The table must not be destroyed",
-			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so all of its files would be rewritten and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
-				job.Address, keyList(before)))
+	if err := s.checkRewrite(rewrite); err != nil {
+		return err
 	}
-	former := reconcile.Former{
-		Table: jobTable(job), Published: jobPublished(into, w.stores, dir), Schema: before,
-		Schemas: func(fingerprint string) (schemas.Table, error) {
-			return reconcile.PublishedSchema(job.Block, owned, fingerprint)
-		},
-		Memory: w.memory(), Dir: filepath.Join(dir, "former"),
+	s.stages.Former, rewrite.Files, rewrite.Rows, err = reconcile.Former{
+		Table: s.table(), Published: s.published(), Schema: before, Schemas: schemaOf,
+		Memory: s.memory, Dir: filepath.Join(s.dir, "former"),
+	}.Stage(ctx)
+	if err != nil {
+		return err
 	}
-	var rows *stage.Stage
-	if rows, rewrite.Files, rewrite.Rows, err = former.Stage(ctx); err != nil {
-		return nil, err
-	}
-	w.stages = append(w.stages, rows)
-	into.Output.Rewrite = rewrite
+	s.workspace.closeLater(s.stages.Former)
+	s.plan.Output.Rewrite = rewrite
 	if rewrite.Repartitions() {
-		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
-			Severity: jobs.Warning, Address: job.Address, Summary: "The table is rewritten",
+		s.warn(jobs.Diagnostic{
+			Severity: jobs.Warning, Address: s.job.Address, Summary: "The table is rewritten",
 			Detail: fmt.Sprintf("It is partitioned by %s, and will be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds. Afterwards, update the readers: prospector sql prints the new DDL.",
-				keyList(before), keyList(job.Schema), rewrite.Rows),
+				keyList(rewrite.Before), keyList(rewrite.After), rewrite.Rows),
 		})
 	}
-	return rows, nil
+	return nil
 }
 
-// keyList returns a table's partition keys as the configuration writes them.
-func keyList(t schemas.Table) string {
-	return `["` + strings.Join(t.Keys(), `", "`) + `"]`
+// checkRewrite returns an error if the options or the job do not allow a rewrite of
+// the table.
+func (s *stager) checkRewrite(rewrite *plan.Rewrite) error {
+	switch {
+	case !s.target().All:
+		return s.job.Diagnose("partition_by", "A table is rewritten as a whole",
+			fmt.Sprintf("The schema of %s has changed, which concerns all of its files. Plan without -target, or with -target=%[1]s.", s.job.Address))
+	case s.job.PreventDestroy && rewrite.Repartitions():
+		return s.job.Diagnose("prevent_destroy", "The table must not be destroyed",
+			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so all of its files would be rewritten and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
+				s.job.Address, keyList(rewrite.Before)))
+	}
+	return nil
 }
 
-// stageRecovered stages what can be read of damaged partitions, and notes it in the
-// drift. It returns nil if there are no such partitions.
-func (w *planning) stageRecovered(ctx context.Context, job jobs.Job, into *plan.Job, dir string) (*stage.Stage, error) {
+// keyList writes partition keys as the configuration does.
+func keyList(keys []string) string {
+	return `["` + strings.Join(keys, `", "`) + `"]`
+}
+
+// stageRecovered stages the readable rows of damaged partitions, and adds their number
+// to the drift.
+func (s *stager) stageRecovered(ctx context.Context) error {
 	rows, files, err := reconcile.Damaged{
-		Table: jobTable(job), Published: jobPublished(into, w.stores, dir), Memory: w.memory(), Dir: filepath.Join(dir, "recovered"),
+		Table: s.table(), Published: s.published(), Memory: s.memory, Dir: filepath.Join(s.dir, "recovered"),
 	}.Recover(ctx)
 	if err != nil || rows == nil {
-		return nil, err
+		return err
 	}
-	w.stages = append(w.stages, rows)
+	s.stages.Recovered = rows
+	s.workspace.closeLater(rows)
 	for _, f := range files {
-		for i := range into.Found.Drift {
-			if d := &into.Found.Drift[i]; d.Sink == f.Sink && d.Key == f.Key {
+		for i := range s.plan.Found.Drift {
+			if d := &s.plan.Found.Drift[i]; d.Sink == f.Sink && d.Key == f.Key {
 				d.Recovered, d.Proven = f.Rows, f.Proven
 			}
 		}
 	}
-	return rows, nil
+	return nil
 }
 
-// reconcile compares what a job has staged with what is published, and builds the
+// reconcile compares what the job has staged with what is published, and builds the
 // files of what changes.
-func (w *planning) reconcile(ctx context.Context, job jobs.Job, p *plan.Job, stages reconcile.Stages, from *reading, dir string) (reconcile.Result, error) {
-	target, replace := w.options.target(job.Address), selected(job.Address, w.options.Replace)
+func (s *stager) reconcile(ctx context.Context) (err error) {
 	in := reconcile.Input{
-		Table: jobTable(job), Published: jobPublished(p, w.stores, dir), Stages: stages, Rewrite: p.Output.Rewrite,
+		Table: s.table(), Published: s.published(), Stages: s.stages, Rewrite: s.plan.Output.Rewrite,
 		Read: reconcile.Read{
-			Coverage: from.Coverage, Events: from.Books.Events, EventTypes: from.Survey.EventTypes,
-			Quarantined: from.quarantine.Counts(), Prospects: from,
+			Coverage: s.read.Coverage, Events: s.read.Books.Events, EventTypes: s.read.Survey.EventTypes,
+			Quarantined: s.quarantine.Counts(), Prospects: prospects{s.read, s.waiting},
 		},
-		Target:  reconcile.Selection{All: target.whole, Partitions: target.partitions},
-		Replace: reconcile.Selection{All: replace.whole, Partitions: replace.partitions},
-		Files:   w.files, Memory: w.memory(), Dir: dir,
+		Target: s.target(), Replace: selectPartitions(s.job.Address, s.options.Replace),
+		Files: s.files, Memory: s.memory, Dir: s.dir,
 	}
-	if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Survey != nil {
-		in.FormerTypes = owned.Survey.EventTypes
+	if s.owned.Survey != nil {
+		in.FormerTypes = s.owned.Survey.EventTypes
 	}
-	result, err := reconcile.Run(ctx, in)
-	if err != nil {
-		return result, err
+	if s.found, err = reconcile.Run(ctx, in); err != nil {
+		return err
 	}
 	var unknown []string
-	for _, named := range []selection{target, replace} {
-		for path := range named.partitions {
-			if _, exists := slices.BinarySearch(result.Partitions, path); !exists {
+	for _, named := range []reconcile.Selection{in.Target, in.Replace} {
+		for path := range named.Partitions {
+			if _, exists := slices.BinarySearch(s.found.Partitions, path); !exists {
 				unknown = append(unknown, path)
 			}
 		}
 	}
 	if slices.Sort(unknown); len(unknown) > 0 {
-		return result, jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: job.Address,
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: s.job.Address,
 			Detail: fmt.Sprintf("The table has no such partition, and would get none:\n\n  %s", strings.Join(slices.Compact(unknown), "\n  "))}
 	}
-	return result, reconcile.CheckCase(job, w.stores, result.Partitions)
+	return reconcile.CheckCase(s.job, s.sinks.stores, s.found.Partitions)
 }
 
-// closeStages frees the memory of stages. Their rows are in files now.
-func closeStages(s reconcile.Stages) (err error) {
-	for _, s := range []*stage.Stage{s.New, s.Kept, s.Former, s.Recovered} {
+// closeStages frees the memory of the stages. Their rows are in files now.
+func (s *stager) closeStages() (err error) {
+	for _, s := range []*stage.Stage{s.stages.New, s.stages.Kept, s.stages.Former, s.stages.Recovered} {
 		if s != nil {
 			err = errors.Join(err, s.Close())
 		}
@@ -170,37 +176,28 @@ func closeStages(s reconcile.Stages) (err error) {
 	return err
 }
 
+// prospects describes the prospects of a run to reconcile.
+type prospects struct {
+	read    *read.Result
+	waiting *lists.Waiting
+}
+
 // ReadCompletely reports whether all events of a prospect were read.
-func (r *reading) ReadCompletely(prospect string) bool {
-	_, complete := r.Complete[prospect]
+func (p prospects) ReadCompletely(prospect string) bool {
+	_, complete := p.read.Complete[prospect]
 	return complete
 }
 
 // RowLeaves reports whether a published row without a new one leaves the table, if
-// the job deletes missing rows. No row of a prospect with rejected events is known
-// to be gone.
-func (r *reading) RowLeaves(prospect string) bool {
-	e, complete := r.Complete[prospect]
-	leaves := complete && e != read.HasRejected
-	if leaves && e != read.HasEvents {
-		leaves = r.waiting.RowLeaves(prospect, e == read.EmptyNow)
+// the job deletes missing rows. A row of a prospect with quarantined events stays,
+// because its event may be one of them.
+func (p prospects) RowLeaves(prospect string) bool {
+	switch content, complete := p.read.Complete[prospect]; {
+	case !complete, content == read.HasRejected:
+		return false
+	case content == read.HasEvents:
+		return true
+	default:
+		return p.waiting.RowLeaves(prospect, content == read.EmptyNow)
 	}
-	return leaves
-}
-
-// guard judges the run of a job as a whole. The plan is refused unless the user
-// accepts what the guards find.
-func (w *planning) guard(job jobs.Job, into *plan.Job, e plan.Evidence, unavailable state.Unavailable) {
-	e.Targeted = !w.options.target(job.Address).whole
-	if into.Source.Books.Events == 0 {
-		e.Emptied = into.Source.Missing.Deleted + into.Source.Missing.Waiting
-	}
-	if list := into.Source.Reading.List; list.Known {
-		e.Known, e.NotFound, e.Forbidden = list.Count-list.Added, unavailable.NotFound, unavailable.Forbidden
-		if owned := w.prior.Jobs[job.Address]; owned != nil && owned.Unavailable != nil {
-			e.Forget(owned.Unavailable.NotFound, owned.Unavailable.Forbidden, list.Removed)
-		}
-	}
-	refused, warnings := e.Judge(w.options.Accept, func(summary, detail string) jobs.Diagnostic { return job.Diagnose("", summary, detail) })
-	into.Problems.Refused, into.Problems.Warnings = append(into.Problems.Refused, refused...), append(into.Problems.Warnings, warnings...)
 }

@@ -15,7 +15,7 @@ import (
 func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, ended error) error {
 	r := ledger.Record{
 		ID: s.info.ID, Operation: operation, Who: s.info.Who, Version: jobs.Version,
-		Started: s.info.Created, Ended: s.Now().UTC(),
+		Started: s.info.Created, Ended: s.options.Now().UTC(),
 		Lineage: s.state.Lineage, SerialBefore: s.serial, SerialAfter: s.state.Serial,
 	}
 	switch {
@@ -32,14 +32,14 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 		for i := range p.Jobs {
 			of := recordOf(&p.Jobs[i])
 			if ended != nil { // not everything that was planned is done
-				of.Summary = ledger.Summary(s.done[of.Address])
+				of.Summary = ledger.Summary(s.published[of.Address])
 			}
 			r.Jobs = append(r.Jobs, of)
 		}
 	}
 	ctx, cancel := state.WithoutInterrupt(ctx)
 	defer cancel()
-	beside, prefix := s.Backend.Beside()
+	beside, prefix := s.options.Backend.Beside()
 	return ledger.Append(ctx, beside, prefix, r)
 }
 

@@ -18,14 +18,14 @@ func (s *Session) SavePlan(p *plan.Plan, path string) error { return planfile.Wr
 // LoadPlan reads a saved plan to apply it. It refuses a plan if what it was made from
 // has changed.
 func (s *Session) LoadPlan(ctx context.Context, path string) (*plan.Plan, error) {
-	makeDir := func() (string, error) { return s.makeStageDir("plan") }
+	makeDir := func() (string, error) { return s.workspace.makeStageDir("plan") }
 	return planfile.Loader{Current: s.current(), MakeDir: makeDir, Limit: s.memory().Width()}.Load(ctx, path)
 }
 
 // current returns what a plan is checked against.
 func (s *Session) current() planfile.Current {
 	return planfile.Current{
-		Config: s.Config, State: s.state, ListDigest: s.listDigest, OpenSink: s.open, URI: s.uri,
+		Config: s.options.Config, State: s.state, ListDigest: s.listDigest, OpenSink: s.sinks.open, URI: s.sinks.uri,
 		ReadTombstones: func(ctx context.Context) error {
 			_, err := s.readTombstones(ctx)
 			return err
@@ -36,7 +36,7 @@ func (s *Session) current() planfile.Current {
 // listDigest reads the list of a job's prospects and returns the digest that a plan
 // has for it.
 func (s *Session) listDigest(job jobs.Job) (string, error) {
-	ids, _, err := s.loadProspects(*job.Prospects)
+	ids, _, err := s.sources().loadProspects(*job.Prospects)
 	if err != nil {
 		return "", err
 	}

@@ -3,130 +3,251 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"prospector/jobs"
 	"prospector/jobs/erase"
+	"prospector/jobs/lists"
 	"prospector/jobs/plan"
 	"prospector/jobs/quarantine"
+	"prospector/jobs/read"
 	"prospector/jobs/reconcile"
 	"prospector/jobs/refresh"
-	"prospector/schemas"
-	"prospector/sink/stage"
+	"prospector/jobs/state"
 	"prospector/transform"
 )
 
-// stage reads one job's events and stages the files of what they change.
-func (w *planning) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
-	out := plan.Job{
+// stager plans one job: it reads the source, and stages the files that change. Each
+// step adds to the plan of the job.
+type stager struct {
+	*planner
+	job   jobs.Job
+	owned *state.Job // what the state has of the job
+	plan  *plan.Job
+	dir   string // of staged files
+
+	source     *source
+	wasListed  func(prospect string) bool // in the list of the last apply
+	waiting    *lists.Waiting
+	stages     reconcile.Stages
+	quarantine *quarantine.Quarantine
+	read       *read.Result
+	// unavailable counts the prospects that the source did not return, but that were
+	// in the list of the last apply.
+	unavailable state.Unavailable
+	found       reconcile.Result
+}
+
+// stage plans one job.
+func (p *planner) stage(ctx context.Context, job jobs.Job) (plan.Job, error) {
+	s := &stager{planner: p, job: job, owned: p.ownedBy(job.Address), plan: &plan.Job{
 		Address: job.Address, TableName: job.TableName, SchemaFingerprint: job.Schema.Fingerprint(), Schema: &job.Schema,
 		PreventDestroy: job.PreventDestroy, Sinks: addresses(job.Sinks),
+	}}
+	if err := p.refresh(ctx, s.plan, job.Sinks); err != nil {
+		return *s.plan, err
 	}
-	if err := w.refresh(ctx, &out, job.Sinks); err != nil {
-		return out, err
+	var err error
+	if s.source, err = p.sources.open(ctx, job); err != nil {
+		return *s.plan, err
 	}
-	from, err := w.openSource(ctx, job)
-	if err != nil {
-		return out, err
+	defer s.source.Close()
+	s.warn(erase.WarnListed(job, s.source.erased)...)
+	if s.dir, err = p.workspace.makeStageDir(fileName(job.Address)); err != nil {
+		return *s.plan, err
 	}
-	defer from.Close()
-
-	dir, err := w.makeStageDir(fileName(job.Address))
-	if err != nil {
-		return out, err
-	}
-	known, err := w.compareProspects(ctx, job, &out, from.prospects, dir)
-	if err != nil {
-		return out, err
-	}
-	out.Problems.Warnings = append(out.Problems.Warnings, erase.WarnListed(job, from.erased)...)
-	waiting := w.waitingProspects(ctx, job, &out)
-	stages, err := w.makeStages(ctx, job, &out, dir)
-	if err != nil {
-		return out, err
-	}
-	rejected, err := quarantine.Open(ctx, w.stores, &out, filepath.Join(dir, "quarantine"), w.memory().Quarantine(stages.Former != nil))
-	if err != nil {
-		return out, err
-	}
-	if policies := job.Schema.Protection(); policies != "" {
-		rejected.Protect(policies, transform.NewProtector(job.Schema))
-	}
-	read, err := w.readSource(ctx, job, from, stages.New, rejected, known, waiting)
-	if err != nil {
-		return out, err
-	}
-	waiting.ReadEnded(w.Now())
-	list := out.Source.Reading.List
-	out.Source.Reading = read.Reading
-	out.Source.Reading.List = list
-
-	found, err := w.reconcile(ctx, job, &out, stages, read, dir)
-	if err != nil {
-		return out, err
-	}
-	out.Output.Changes = plan.Changes(job.TableName, out.Sinks, out.Found.Prior, found.Outcomes)
-	out.Source.Books = plan.Books{
-		Events: read.Books.Events, Duplicates: read.Books.Duplicates, Quarantined: read.Books.Quarantined,
-		Added: found.Rows.Added, Changed: found.Rows.Changed, Unchanged: found.Rows.Unchanged, Rejected: found.Withheld,
-	}
-	out.Problems.Rejected = found.Rejected
-	if err := out.Source.Books.Check(); err != nil {
-		return out, err
-	}
-	// With a rejected file, nothing is deleted beyond the partitions: what it has
-	// rows of may be in the quarantine or in a file that is left over.
-	whole := w.options.target(job.Address).whole && len(out.Problems.Rejected) == 0
-	if whole {
-		out.Output.Quarantine, err = rejected.Change(job.TableName, out.Sinks, out.Found.Prior, filepath.Join(dir, "quarantine.jsonl"))
-		if err != nil {
-			return out, err
+	for _, step := range []func(context.Context) error{
+		s.readLists, s.openStages, s.openQuarantine, s.readSource, s.reconcile, s.planChanges, s.planWaiting, s.judge, s.planDeletions, s.finish,
+	} {
+		if err := step(ctx); err != nil {
+			return *s.plan, err
 		}
 	}
-	out.Source.Missing = found.Missing
-	if err := w.planWaiting(job, &out, waiting, read.Complete, dir); err != nil {
-		return out, err
-	}
-	out.WarnMissing(found.Rows.Before)
-	w.guard(job, &out, found.Evidence, read.unavailable)
-	out.CheckSchema(job, w.prior, w.Config.Lock)
-	var formerSurvey *schemas.Survey
-	if owned := w.prior.Jobs[job.Address]; owned != nil {
-		formerSurvey = owned.Survey
-	}
-	out.AddSurvey(job.Schema, formerSurvey, read.Survey)
-	if err := refresh.InTheWay(job.Block, out, w.uri); err != nil {
-		return out, err
-	}
-	if whole {
-		out.Output.Obsolete = out.DeleteObsolete()
-		if job.DeleteForeign {
-			out.Output.Foreign = plan.DeleteForeign(out.Sinks, out.Found.Prior)
-		}
-	}
-	if err := refresh.PlanCopies(ctx, w.stores, &out); err != nil {
-		return out, err
-	}
-	w.results[job.Address] = result(found, stages.New.Facts(), out, w.Now())
-	if err := errors.Join(closeStages(stages), rejected.Close()); err != nil { // the next job needs the memory
-		return out, err
-	}
-	out.Problems.Warnings = slices.Concat(out.Problems.Warnings, refresh.Warnings(job.Block, out, w.uri), found.Warnings, read.Warnings(job.Address, from.repeated, rejected.Reasons()), out.Advice(job.Schema))
-	w.Observer.Staged(job.Address)
-	return out, nil
+	p.observer.Staged(job.Address)
+	return *s.plan, nil
 }
 
-// result is what checks see.
-func result(found reconcile.Result, facts stage.Facts, p plan.Job, now time.Time) jobs.Result {
-	return jobs.Result{
+func (s *stager) warn(warnings ...jobs.Diagnostic) {
+	s.plan.Problems.Warnings = append(s.plan.Problems.Warnings, warnings...)
+}
+
+// readLists compares the prospects that the job reads with those of the last apply,
+// and reads the list of empty prospects if the job deletes missing rows.
+func (s *stager) readLists(ctx context.Context) (err error) {
+	warn := func(summary, detail string, problem error) {
+		s.warn(jobs.Diagnostic{Severity: jobs.Warning, Address: s.job.Address, Summary: summary,
+			Detail: fmt.Sprintf("%s: %s. The next apply replaces the list.", detail, problem)})
+	}
+	var problem error
+	s.plan.Source.Reading.List, s.wasListed, problem, err = s.lists.Compare(ctx, s.owned.Prospects, s.source.prospects, filepath.Join(s.dir, "prospects.jsonl"))
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		warn("The previous list of prospects cannot be read", "The plan does not show which prospects are new in the list", problem)
+	}
+	if !s.job.DeleteMissing || s.owned.Empty == nil {
+		s.waiting = lists.NewWaiting(s.now())
+		return nil
+	}
+	s.waiting, problem = s.lists.ReadWaiting(ctx, *s.owned.Empty, s.now())
+	if problem != nil {
+		warn("The list of empty prospects cannot be read", "The time that their published rows wait starts again", problem)
+	}
+	return nil
+}
+
+// openQuarantine reads the published quarantine, to which the job adds.
+func (s *stager) openQuarantine(ctx context.Context) (err error) {
+	s.quarantine, err = quarantine.Open(ctx, s.sinks.stores, s.plan, filepath.Join(s.dir, "quarantine"), s.memory.Quarantine(s.stages.Former != nil))
+	if err != nil {
+		return err
+	}
+	if policies := s.job.Schema.Protection(); policies != "" {
+		s.quarantine.Protect(policies, transform.NewProtector(s.job.Schema))
+	}
+	return nil
+}
+
+// readSource reads all prospects of the source into a stage.
+func (s *stager) readSource(ctx context.Context) error {
+	journal, err := s.workspace.openJournal(s.job, read.Binding(s.job.Address, s.source))
+	if err != nil {
+		return fmt.Errorf("opening the journal of pages: %w", err)
+	}
+	defer journal.Close()
+	s.read, err = read.Run(ctx, read.Input{
+		Job: s.job, Source: s.source, Prospects: s.source.prospects, Journal: journal,
+		Rows: s.stages.New.Add, Observer: s.observer, Now: s.now, Concurrency: s.source.concurrency,
+		Rejected: func(e transform.Rejected) error { return s.quarantine.Add(quarantine.Event(e)) },
+		Visited:  s.visited,
+	})
+	if err != nil {
+		return err
+	}
+	s.waiting.ReadEnded(s.now())
+	list := s.plan.Source.Reading.List
+	s.plan.Source.Reading = s.read.Reading
+	s.plan.Source.Reading.List = list
+	return s.quarantine.Finish()
+}
+
+// visited notes what became of a prospect.
+func (s *stager) visited(v read.Visit) {
+	s.waiting.Visited(v.Prospect, v.Events)
+	if v.Pages > 0 {
+		s.quarantine.CountBefore(v.Prospect)
+	}
+	switch {
+	case v.ReadCompletely():
+		s.quarantine.Replace(v.Prospect)
+	case v.Outcome == read.NotFound && s.wasListed(v.Prospect):
+		s.unavailable.NotFound++
+	case v.Outcome == read.Forbidden && s.wasListed(v.Prospect):
+		s.unavailable.Forbidden++
+	}
+}
+
+// planChanges plans what changes in the partitions and the quarantine, and checks
+// that the row counts add up.
+func (s *stager) planChanges(context.Context) (err error) {
+	p, rows, books := s.plan, s.found.Rows, s.read.Books
+	p.Output.Changes = plan.Changes(s.job.TableName, p.Sinks, p.Found.Prior, s.found.Outcomes)
+	p.Source.Books = plan.Books{
+		Events: books.Events, Duplicates: books.Duplicates, Quarantined: books.Quarantined,
+		Added: rows.Added, Changed: rows.Changed, Unchanged: rows.Unchanged, Rejected: s.found.Withheld,
+	}
+	p.Source.Missing = s.found.Missing
+	p.Problems.Rejected = s.found.Rejected
+	if err := p.Source.Books.Check(); err != nil {
+		return err
+	}
+	if s.isComplete() {
+		p.Output.Quarantine, err = s.quarantine.Change(s.job.TableName, p.Sinks, p.Found.Prior, filepath.Join(s.dir, "quarantine.jsonl"))
+	}
+	return err
+}
+
+// isComplete reports whether the plan has all partitions of the job. If it does not,
+// it changes nothing but partitions: rows of the others may be in the quarantine or in
+// an obsolete file.
+func (s *stager) isComplete() bool {
+	return s.target().All && len(s.plan.Problems.Rejected) == 0
+}
+
+// target selects the partitions to which the plan is limited.
+func (s *stager) target() reconcile.Selection { return s.options.target(s.job.Address) }
+
+// planWaiting plans what happens to the published rows of prospects that returned no
+// event.
+func (s *stager) planWaiting(context.Context) (err error) {
+	s.waiting.Finish(func(prospect string) (complete, emptyNow bool) {
+		content, complete := s.read.Complete[prospect]
+		return complete, content == read.EmptyNow
+	}, s.target().All)
+	if s.plan.Source.Waiting, err = s.waiting.Stage(s.owned.Empty, filepath.Join(s.dir, "empty.jsonl")); err != nil {
+		return err
+	}
+	rows, prospects, after := s.waiting.Kept()
+	if rows > 0 {
+		s.plan.Source.Missing.Waiting = rows
+		s.warn(plan.WarnWaiting(s.job.Address, prospects, rows, after))
+	}
+	return nil
+}
+
+// judge refuses the plan if the run as a whole looks wrong, unless the user accepts
+// what the guards find, and compares what was read with the schema.
+func (s *stager) judge(context.Context) error {
+	s.plan.WarnMissing(s.found.Rows.Before)
+	e := s.found.Evidence
+	e.Targeted = !s.target().All
+	if s.plan.Source.Books.Events == 0 {
+		e.Emptied = s.plan.Source.Missing.Deleted + s.plan.Source.Missing.Waiting
+	}
+	if list := s.plan.Source.Reading.List; list.Known {
+		e.Known, e.NotFound, e.Forbidden = list.Count-list.Added, s.unavailable.NotFound, s.unavailable.Forbidden
+		if before := s.owned.Unavailable; before != nil {
+			e.Forget(before.NotFound, before.Forbidden, list.Removed)
+		}
+	}
+	refused, warnings := e.Judge(s.options.Accept, func(summary, detail string) jobs.Diagnostic { return s.job.Diagnose("", summary, detail) })
+	s.plan.Problems.Refused = append(s.plan.Problems.Refused, refused...)
+	s.warn(warnings...)
+
+	s.plan.CheckSchema(s.job, s.prior, s.config.Lock)
+	s.plan.AddSurvey(s.job.Schema, s.owned.Survey, s.read.Survey)
+	return refresh.InTheWay(s.job.Block, *s.plan, s.sinks.uri)
+}
+
+// planDeletions plans the deletion of files that no partition needs, and the copies of
+// damaged files.
+func (s *stager) planDeletions(ctx context.Context) error {
+	if s.isComplete() {
+		s.plan.Output.Obsolete = s.plan.DeleteObsolete()
+		if s.job.DeleteForeign {
+			s.plan.Output.Foreign = plan.DeleteForeign(s.plan.Sinks, s.plan.Found.Prior)
+		}
+	}
+	return refresh.PlanCopies(ctx, s.sinks.stores, s.plan)
+}
+
+// finish keeps the result for the checks, frees the memory for the next job and adds
+// the remaining warnings.
+func (s *stager) finish(context.Context) error {
+	facts, rows := s.stages.New.Facts(), s.found.Rows
+	s.results[s.job.Address] = jobs.Result{
 		Rows: facts.Rows, Nulls: facts.Nulls, Newest: facts.Newest,
-		TableRows: found.Rows.After, RowsAdded: found.Rows.Added, RowsChanged: found.Rows.Changed, RowsRemoved: found.Rows.Removed,
-		Quarantined: p.Source.Books.Quarantined, Prospects: p.Source.Reading.Prospects, ProspectsFailed: p.Source.Reading.Incomplete(),
-		Now: now,
+		TableRows: rows.After, RowsAdded: rows.Added, RowsChanged: rows.Changed, RowsRemoved: rows.Removed,
+		Quarantined: s.plan.Source.Books.Quarantined,
+		Prospects:   s.plan.Source.Reading.Prospects, ProspectsFailed: s.plan.Source.Reading.Incomplete(),
+		Now: s.now(),
 	}
+	s.warn(slices.Concat(
+		refresh.Warnings(s.job.Block, *s.plan, s.sinks.uri), s.found.Warnings,
+		s.read.Warnings(s.job.Address, s.source.repeated, s.quarantine.Reasons()), s.plan.Advice(s.job.Schema),
+	)...)
+	return errors.Join(s.closeStages(), s.quarantine.Close())
 }
-
-// maxListed is how many of a kind a warning lists.
-const maxListed = 10

@@ -10,7 +10,7 @@ import (
 
 // readTombstones reads the tombstones in the state and in every open sink.
 func (s *Session) readTombstones(ctx context.Context) (warnings jobs.Diagnostics, err error) {
-	s.tombstones, warnings, err = erase.ReadTombstones(ctx, s.state.Tombstones, s.stores)
+	s.tombstones, warnings, err = erase.ReadTombstones(ctx, s.state.Tombstones, s.sinks.stores)
 	return warnings, err
 }
 
@@ -30,5 +30,5 @@ func (s *Session) keepTombstones(ctx context.Context, p *plan.Plan, save func(co
 			return err
 		}
 	}
-	return erase.WriteTombstones(ctx, all, s.stores)
+	return erase.WriteTombstones(ctx, all, s.sinks.stores)
 }

@@ -9,12 +9,12 @@ import (
 // Verify re-reads every published file and compares it with the state. It calls
 // progress after each file.
 func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (audit.Result, error) {
-	dir, err := s.makeStageDir("")
+	dir, err := s.workspace.makeStageDir("")
 	if err != nil {
 		return audit.Result{}, err
 	}
 	return audit.Audit{
-		State: s.state, Jobs: s.Config.Jobs, Dir: dir, Limit: s.memory().Width(), Memory: s.memory().Quarantine(false),
-		Open: s.openByAddress,
+		State: s.state, Jobs: s.options.Config.Jobs, Dir: dir, Limit: s.memory().Width(), Memory: s.memory().Quarantine(false),
+		Open: s.sinks.openAddress,
 	}.Run(ctx, progress)
 }

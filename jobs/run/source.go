@@ -1,0 +1,68 @@
+package run
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"prospector/extract"
+	"prospector/jobs"
+	"prospector/jobs/erase"
+	"prospector/jobs/read"
+	"prospector/jobs/tombstone"
+)
+
+// sources opens the sources of jobs.
+type sources struct {
+	kinds       extract.Kinds
+	stdin       io.Reader
+	userAgent   string
+	logger      *slog.Logger
+	tombstones  tombstone.Set
+	concurrency int // see Options.Concurrency
+}
+
+// sources opens the sources of jobs for this session.
+func (s *Session) sources() sources {
+	return sources{
+		kinds: s.options.Sources, stdin: s.options.Stdin, userAgent: s.options.UserAgent,
+		logger: s.options.Logger, tombstones: s.tombstones, concurrency: s.options.Concurrency,
+	}
+}
+
+// source is the open source of a job, with the prospects to read from it.
+type source struct {
+	extract.Source
+	prospects []string
+	// erased are the erased prospects of the list. Prospects has them only if the job
+	// exports erased prospects.
+	erased      []string
+	repeated    int // IDs that the list has more than once
+	concurrency int // prospects that are read at once
+}
+
+// open reads the list of prospects and opens the source. It requests nothing.
+func (s sources) open(ctx context.Context, job jobs.Job) (_ *source, err error) {
+	out := &source{concurrency: job.Source.Concurrency}
+	if s.concurrency > 0 {
+		out.concurrency = min(out.concurrency, s.concurrency)
+	}
+	if job.Prospects != nil {
+		if out.prospects, out.repeated, err = s.loadProspects(*job.Prospects); err != nil {
+			return nil, err
+		}
+	}
+	if out.Source, err = read.Open(ctx, s.kinds, job.Source, s.userAgent, s.logger); err != nil {
+		return nil, err
+	}
+	if lister, ok := out.Source.(extract.Lister); ok && job.Prospects == nil {
+		out.prospects = lister.Prospects()
+	}
+	out.prospects, out.erased = erase.Requested(job, out.prospects, s.tombstones)
+	return out, nil
+}
+
+// loadProspects reads a list of prospects, and counts the repeated IDs in it.
+func (s sources) loadProspects(from jobs.Prospects) (ids []string, repeated int, err error) {
+	return read.LoadProspects(from, s.stdin)
+}
