@@ -16,7 +16,7 @@ import (
 // DocumentVersion is the version of what show -json and output -json print.
 const DocumentVersion = "1.3"
 
-// The kinds of things that a plan changes.
+// The kinds of objects that a plan changes.
 const (
 	partitionKind  = "partition"
 	quarantineKind = "quarantine"
@@ -25,7 +25,7 @@ const (
 	jobKind        = "job"
 )
 
-// change is a planned change, as machines see it.
+// change is a planned change in the JSON formats.
 type change struct {
 	Address   string      `json:"address"`
 	Kind      string      `json:"kind"`
@@ -54,7 +54,7 @@ func writesOf(writes []plan.Write) (out []write) {
 	return out
 }
 
-// Actions that no partition has.
+// Actions that only other objects than partitions have.
 const (
 	moveAction   plan.Action = "move"
 	forgetAction plan.Action = "forget"
@@ -70,7 +70,7 @@ func changesOf(p *plan.Plan) []change {
 	}
 	for _, j := range p.Jobs {
 		for _, m := range j.Found.Renamed {
-			out = append(out, change{Address: j.Address, Kind: jobKind, Job: j.Address, Action: moveAction, Reason: m.From + " is called " + m.To + " now"})
+			out = append(out, change{Address: j.Address, Kind: jobKind, Job: j.Address, Action: moveAction, Reason: m.From + " has been renamed to " + m.To})
 		}
 		for _, c := range j.Output.Changes {
 			rows := c.Rows
@@ -88,7 +88,7 @@ func changesOf(p *plan.Plan) []change {
 		}
 		for _, w := range j.Output.Obsolete {
 			out = append(out, change{
-				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by an apply that was interrupted",
+				Address: j.Address, Kind: obsoleteKind, Job: j.Address, Action: plan.Delete, Reason: "left by an interrupted apply",
 				Files: 1, Writes: writesOf([]plan.Write{w}),
 			})
 		}
@@ -102,7 +102,7 @@ func changesOf(p *plan.Plan) []change {
 	return out
 }
 
-// partitionAddress is how a partition is named on the command line.
+// partitionAddress returns the address of a partition.
 func partitionAddress(job, partition string) string {
 	a, err := jobs.ParseAddress(job)
 	if err != nil {
@@ -111,7 +111,8 @@ func partitionAddress(job, partition string) string {
 	return a.WithPartition(partition).String()
 }
 
-// lockOf is who holds the state, or nil when that run has not said so yet.
+// lockOf describes the run that holds the state. It is nil if that run has not
+// written its description yet.
 func lockOf(holder state.LockInfo) object {
 	if holder.ID == "" {
 		return nil
@@ -149,7 +150,7 @@ func summaryOf(s plan.Summary, operation string) object {
 	return object{"add": s.Add, "change": s.Change, "destroy": s.Destroy, "operation": operation}
 }
 
-// readingsOf is what the jobs have read, and what became of it.
+// readingsOf describes what the jobs have read and its effect.
 func readingsOf(p *plan.Plan) []object {
 	out := []object{}
 	for _, j := range p.Jobs {
@@ -191,8 +192,8 @@ func readingsOf(p *plan.Plan) []object {
 	return out
 }
 
-// atRate is how long a reading's requests take at the source's limit, in
-// seconds; 0 where there is none.
+// atRate returns how many seconds the requests of a reading take at the limit of the
+// source. It is 0 without a limit.
 func atRate(r plan.Reading) float64 {
 	if r.Rate == 0 {
 		return 0
@@ -200,7 +201,7 @@ func atRate(r plan.Reading) float64 {
 	return float64(r.Requests) / r.Rate
 }
 
-// OutputsOf are outputs by name. A sensitive one has no value.
+// OutputsOf returns outputs by name. Sensitive outputs have no value.
 func OutputsOf(outputs []jobs.Output) map[string]any {
 	out := make(map[string]any)
 	for _, o := range outputs {
@@ -213,7 +214,7 @@ func OutputsOf(outputs []jobs.Output) map[string]any {
 	return out
 }
 
-// PlanJSON is the document of show -json for a saved plan.
+// PlanJSON returns the document of show -json for a saved plan.
 func PlanJSON(p *plan.Plan) ([]byte, error) {
 	drift := []object{}
 	warnings := append(jobs.Diagnostics{}, p.Warnings...)
@@ -241,7 +242,7 @@ func PlanJSON(p *plan.Plan) ([]byte, error) {
 	return json.MarshalIndent(document, "", "  ")
 }
 
-// StateJSON is the document of show -json for the state.
+// StateJSON returns the document of show -json for the state.
 func StateJSON(s *state.State) ([]byte, error) {
 	list := []object{}
 	for _, address := range s.Addresses() {
@@ -274,7 +275,7 @@ func sinkOf(job, address string, s *state.Sink) object {
 			"address": partitionAddress(job, path), "partition": path, "rows": p.Rows, "content": p.Content,
 			"bytes": p.Size(), "files": files, "incomplete": p.Incomplete,
 		}
-		if len(p.Files) == 1 { // as it was before there could be several
+		if len(p.Files) == 1 { // the format before a partition could have several files
 			of["key"], of["crc32c"] = p.Files[0].Key, p.Files[0].CRC32C
 		}
 		partitions = append(partitions, of)
@@ -286,7 +287,7 @@ func sinkOf(job, address string, s *state.Sink) object {
 	return out
 }
 
-// RunsJSON is the document of show -runs -json.
+// RunsJSON returns the document of show -runs -json.
 func RunsJSON(records []ledger.Record) ([]byte, error) {
 	return json.MarshalIndent(object{
 		"format_version": DocumentVersion, "prospector_version": jobs.Version, "runs": append([]ledger.Record{}, records...),

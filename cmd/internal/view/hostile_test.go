@@ -303,7 +303,7 @@ func TestProposedTimes(t *testing.T) {
 	}
 	var out bytes.Buffer
 	NewHuman(Streams{Out: &out, Err: &out}).Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: "job.a"}, TableName: "a", Schema: schemas.KnockEvents()}, survey))
-	for _, once := range []string{`column "event_time" {`, "With the block of event_time above, it would.", "The block of event_time above is for times in another form"} {
+	for _, once := range []string{`column "event_time" {`, "With the block of event_time above, it does.", "The block of event_time above is for times in another format"} {
 		if n := strings.Count(out.String(), once); n != 1 {
 			t.Errorf("%q is printed %d times:\n%s", once, n, &out)
 		}
@@ -327,18 +327,22 @@ func TestHostileProposals(t *testing.T) {
 		if len(body.Attributes) > 0 || slices.ContainsFunc(body.Blocks, func(b *hclsyntax.Block) bool { return b.Type != "column" || len(b.Body.Blocks) > 0 }) {
 			t.Errorf("%s: it is more than columns:\n%.2000s", kind, &out)
 		}
+		proposed := 0
 		for line := range strings.Lines(out.String()) {
 			_, pasted, ok := strings.Cut(line, "# event_types = ")
 			if !ok {
 				continue
 			}
-			pasted, _, _ = strings.Cut(pasted, " would expect their type.")
+			proposed++
 			expr, diags := hclsyntax.ParseExpression([]byte(pasted), "", hcl.InitialPos)
 			if diags.HasErrors() {
 				t.Errorf("%s: %.200s: %v", kind, pasted, diags)
 			} else if v, diags := expr.Value(nil); diags.HasErrors() || v.LengthInt() != 1 {
 				t.Errorf("%s: %.200s: %v", kind, pasted, diags)
 			}
+		}
+		if proposed == 0 {
+			t.Errorf("%s: no event type is proposed:\n%.2000s", kind, &out)
 		}
 	}
 }

@@ -10,14 +10,15 @@ import (
 	"prospector/jobs/state"
 )
 
-// progressState is what the progress of a session has come to.
-type progressState struct {
-	lines   time.Time // when the last plain line of progress was printed
-	read    read.Progress
-	changes map[string]*publishing // by job
+// progressPrinter prints the progress of a session. printer.mu guards its fields.
+type progressPrinter struct {
+	*printer
+	lastLine time.Time // when the last plain line of progress was printed
+	read     read.Progress
+	changes  map[string]*publishing // by job
 }
 
-// publishing is how far the changes of a job have got.
+// publishing counts the changes of a job that are done.
 type publishing struct{ done, of, deleted int }
 
 func (p *publishing) add(a plan.Action) {
@@ -27,7 +28,7 @@ func (p *publishing) add(a plan.Action) {
 	}
 }
 
-// String tells what was done.
+// String describes what was done.
 func (p *publishing) String() string {
 	switch published := p.done - p.deleted; {
 	case p.deleted == 0:
@@ -39,45 +40,52 @@ func (p *publishing) String() string {
 	}
 }
 
-// plainEvery is how often progress is told where there is no terminal.
+// plainEvery is the interval between lines of progress without a terminal.
 const plainEvery = 10 * time.Second
 
 // Waiting implements run.Observer.
-func (v *Human) Waiting(by *state.LockedError) {
+func (v *progressPrinter) Waiting(by *state.LockedError) {
 	v.Printf("Waiting: %s\n", by)
 }
 
 // JobStarted implements run.Observer.
-func (v *Human) JobStarted(job string, prospects int) {
+func (v *progressPrinter) JobStarted(job string, prospects int) {
 	v.Printf("%s: Reading %s...\n", v.paint(job, bold), plural(prospects, "prospect"))
 }
 
 // Resumed implements run.Observer.
-func (v *Human) Resumed(job string, prospects, pages int) {
-	v.Printf("%s: Resuming: %s of %s are here from an interrupted run\n", v.paint(job, bold), plural(pages, "page"), plural(prospects, "prospect"))
+func (v *progressPrinter) Resumed(job string, prospects, pages int) {
+	v.Printf("%s: Resuming: reusing %s of %s from an interrupted run\n", v.paint(job, bold), plural(pages, "page"), plural(prospects, "prospect"))
 }
 
 // Progress implements run.Observer.
-func (v *Human) Progress(p read.Progress) {
+func (v *progressPrinter) Progress(p read.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.run.read = p
-	tell := Format("%s of %s prospects, %s, %s, %s",
+	v.read = p
+	text := Format("%s of %s prospects, %s, %s, %s",
 		count(p.Prospects), count(p.Of), plural(p.Events, "event"), plural(p.Requests, "request"), size(p.Bytes))
 	if p.Failed > 0 {
-		tell += Format(", %s failed", count(p.Failed))
+		text += Format(", %s failed", count(p.Failed))
 	}
-	v.progress(p.Job, tell, p.Prospects, p.Of)
+	v.progress(p.Job, text, p.Prospects, p.Of)
 }
 
-// progress moves the bar, or now and then prints a line.
-func (v *Human) progress(job string, tell Text, done, of int64) {
+// Verifying implements Verify.
+func (v *progressPrinter) Verifying(done, of int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.progress("Verifying", Format("%s of %s files", count(done), count(of)), int64(done), int64(of))
+}
+
+// progress moves the bar. Without a terminal it prints a line from time to time.
+func (v *progressPrinter) progress(job string, text Text, done, of int64) {
 	if !v.Terminal {
-		if now := time.Now(); v.run.lines.IsZero() {
-			v.run.lines = now
-		} else if now.Sub(v.run.lines) >= plainEvery {
-			v.run.lines = now
-			v.locked("%s: Still reading... %s\n", job, tell)
+		if now := time.Now(); v.lastLine.IsZero() {
+			v.lastLine = now
+		} else if now.Sub(v.lastLine) >= plainEvery {
+			v.lastLine = now
+			v.locked("%s: Still reading... %s\n", job, text)
 		}
 		return
 	}
@@ -86,20 +94,20 @@ func (v *Human) progress(job string, tell Text, done, of int64) {
 	if of > 0 {
 		full = int(done * cells / of)
 	}
-	line := Format("%s%s %s", strings.Repeat("█", full), strings.Repeat("░", cells-full), tell)
+	line := Format("%s%s %s", strings.Repeat("█", full), strings.Repeat("░", cells-full), text)
 	print(v.Out, clearLine+cut(line, v.Width-1))
 	v.bar = true
 }
 
 // Staged implements run.Observer.
-func (v *Human) Staged(job string) {
-	p := v.run.read
+func (v *progressPrinter) Staged(job string) {
+	p := v.read
 	took := p.Elapsed.Round(10 * time.Millisecond)
-	v.Printf("%s: Read and staged %s of %s [%s, %s in %s]\n", v.paint(job, bold),
+	v.Printf("%s: Read and staged %s from %s [%s, %s in %s]\n", v.paint(job, bold),
 		plural(p.Events, "event"), plural(p.Of, "prospect"), plural(p.Requests, "request"), size(p.Bytes), took)
 }
 
-// publishingOf counts the changes of each job that are to come.
+// publishingOf counts the changes of each job.
 func publishingOf(p *plan.Plan) map[string]*publishing {
 	out := make(map[string]*publishing)
 	for _, j := range p.Jobs {
@@ -117,21 +125,22 @@ func publishingOf(p *plan.Plan) map[string]*publishing {
 	return out
 }
 
-// Applying tells how many changes are to come.
-func (v *Human) Applying(p *plan.Plan) {
+// Applying implements Operation.
+func (v *progressPrinter) Applying(p *plan.Plan) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.run.changes = publishingOf(p)
+	v.changes = publishingOf(p)
 }
 
 // ApplyStarted implements run.Observer.
-func (v *Human) ApplyStarted(string, plan.Change) {}
+func (v *progressPrinter) ApplyStarted(string, plan.Change) {}
 
-// ApplyDone implements run.Observer: a line a change where there are few, else a bar.
-func (v *Human) ApplyDone(job string, c plan.Change, took time.Duration) {
+// ApplyDone implements run.Observer. It prints a line for each change if there are
+// few, and otherwise moves a bar.
+func (v *progressPrinter) ApplyDone(job string, c plan.Change, took time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	p := v.run.changes[job]
+	p := v.changes[job]
 	if p == nil {
 		return
 	}

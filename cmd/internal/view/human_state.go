@@ -11,10 +11,13 @@ import (
 	"prospector/jobs/state"
 )
 
+// statePrinter prints the state and the ledger.
+type statePrinter struct{ *printer }
+
 // State prints what prospector owns.
-func (v *Human) State(s *state.State) {
+func (v statePrinter) State(s *state.State) {
 	if len(s.Jobs) == 0 {
-		v.Printf("The state is empty: nothing was published yet.\n")
+		v.Printf("The state is empty. Nothing was published yet.\n")
 		return
 	}
 	for i, address := range s.Addresses() {
@@ -29,7 +32,7 @@ func (v *Human) State(s *state.State) {
 	}
 }
 
-func (v *Human) sink(address string, s *state.Sink) {
+func (v statePrinter) sink(address string, s *state.Sink) {
 	var rows, bytes int64
 	width := 0
 	for path, p := range s.Partitions {
@@ -38,7 +41,7 @@ func (v *Human) sink(address string, s *state.Sink) {
 	}
 	v.Printf("\n%s\n  %s\n  %s, %s, %s\n", address, s.URI, plural(len(s.Partitions), "partition"), plural(rows, "row"), size(bytes))
 	if s.Pending != nil {
-		v.Printf("  %s\n", v.paint("An apply was interrupted; the next one completes it.", yellow))
+		v.Printf("  %s\n", v.paint("An apply was interrupted. The next apply completes it.", yellow))
 	}
 	for _, path := range slices.Sorted(maps.Keys(s.Partitions)) {
 		p := s.Partitions[path]
@@ -49,7 +52,8 @@ func (v *Human) sink(address string, s *state.Sink) {
 	}
 }
 
-// inFiles says in how many files a partition is, unless it is in one and whole.
+// inFiles returns the number of files of a partition, unless it is one, and whether
+// the partition is incomplete.
 func inFiles(p state.Partition) (text string) {
 	if len(p.Files) != 1 {
 		text = "  in " + plural(len(p.Files), "file")
@@ -60,9 +64,9 @@ func inFiles(p state.Partition) (text string) {
 	return text
 }
 
-// Resource prints what the state says of a job or a partition, and whether it
-// says anything.
-func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
+// Resource prints a job or a partition in the state, and reports whether the state has
+// it.
+func (v statePrinter) Resource(s *state.State, a jobs.Address) (found bool) {
 	for _, address := range s.Addresses() {
 		of, err := jobs.ParseAddress(address)
 		if err != nil || !a.Job().Contains(of) {
@@ -98,13 +102,13 @@ func (v *Human) Resource(s *state.State, a jobs.Address) (found bool) {
 	return found
 }
 
-// tableRoot is what keys are relative to, given the table's URI.
+// tableRoot returns the URI that keys are relative to.
 func tableRoot(uri, table string) string { return strings.TrimSuffix(uri, table) }
 
-// Runs prints the record of runs, the newest first.
-func (v *Human) Runs(records []ledger.Record) {
+// Runs prints runs in the order of the list.
+func (v statePrinter) Runs(records []ledger.Record) {
 	if len(records) == 0 {
-		v.Printf("No run is recorded yet.\n")
+		v.Printf("No run has been recorded yet.\n")
 	}
 	for _, r := range records {
 		v.Printf("%s  %-12s %-10s %s  %s\n", v.paint(r.Started.Local().Format("2006-01-02 15:04:05 MST"), bold), r.Operation,
@@ -113,7 +117,7 @@ func (v *Human) Runs(records []ledger.Record) {
 			v.Printf("    %s\n", r.Error)
 		}
 		for _, j := range r.Jobs {
-			v.Printf("    %s: %d added, %d changed, %d destroyed; %s read; %s of %s whole\n", j.Address,
+			v.Printf("    %s: %d added, %d changed, %d destroyed; %s read; %s of %s complete\n", j.Address,
 				j.Summary.Add, j.Summary.Change, j.Summary.Destroy, plural(j.Books.Events, "event"),
 				count(j.Coverage.Complete), plural(j.Coverage.Prospects, "prospect"))
 		}

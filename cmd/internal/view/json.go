@@ -16,21 +16,22 @@ import (
 	"prospector/jobs/state"
 )
 
-// StreamVersion is the version of the lines that JSON prints. A new member or
-// type of line raises what follows the dot, any other change what precedes it.
+// StreamVersion is the version of the lines that JSON prints. New members and new
+// types of lines raise the number after the dot, other changes the one before it.
 const StreamVersion = "1.2"
 
-// JSON prints one object a line. Its methods may be called concurrently.
+// JSON prints one object on each line. Its methods may be called concurrently.
 type JSON struct {
 	mu  sync.Mutex
 	out io.Writer
 	now func() time.Time
-	// What apply_progress counts, by job, and when it was last told.
+	// changes are what apply_progress counts, by job.
 	changes map[string]*publishing
-	told    time.Time
+	// lastProgress is when the last line about progress was printed.
+	lastProgress time.Time
 }
 
-// NewJSON makes a JSON, and prints its first line.
+// NewJSON returns a JSON and prints its first line.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
 	v := &JSON{out: out, now: now}
 	v.print("version", "info", "Prospector "+jobs.Version, object{"prospector": jobs.Version, "stream": StreamVersion})
@@ -39,7 +40,7 @@ func NewJSON(out io.Writer, now func() time.Time) *JSON {
 
 type object map[string]any
 
-// print prints a line: the members that every one has, and those of its type.
+// print prints a line: the members that every line has, and those of its type.
 func (v *JSON) print(kind, level, message string, members object) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -56,13 +57,13 @@ func (v *JSON) locked(kind, level, message string, members object) {
 		line[name] = value
 	}
 	b, err := json.Marshal(line)
-	if err != nil { // cannot be: there is nothing in it that JSON has not
+	if err != nil { // cannot happen, since every member has a JSON form
 		b = fmt.Appendf(nil, `{"format_version":%q,"type":"log","@level":"error","@message":%q,"@module":"prospector.ui","@timestamp":""}`, StreamVersion, err)
 	}
 	print(v.out, Document(b)+"\n")
 }
 
-// Diagnostics is Diagnoser's.
+// Diagnostics implements Diagnoser.
 func (v *JSON) Diagnostics(ds jobs.Diagnostics) {
 	for _, d := range ds {
 		level := "error"
@@ -73,57 +74,57 @@ func (v *JSON) Diagnostics(ds jobs.Diagnostics) {
 	}
 }
 
-// Interrupting is Diagnoser's.
+// Interrupting implements Diagnoser.
 func (v *JSON) Interrupting() { v.print("log", "warn", interrupting, nil) }
 
-// Aborted is Diagnoser's.
+// Aborted implements Diagnoser.
 func (v *JSON) Aborted() { v.print("log", "error", aborted, nil) }
 
-// Cancelled is Operation's.
+// Cancelled implements Operation.
 func (v *JSON) Cancelled(m plan.Mode) {
 	v.print("log", "error", operation(m)+" cancelled. Nothing was changed.", nil)
 }
 
-// Waiting is run.Observer's.
+// Waiting implements run.Observer.
 func (v *JSON) Waiting(by *state.LockedError) {
 	v.print("lock_wait", "info", "Waiting for another run to end", object{"lock": lockOf(by.Holder)})
 }
 
-// JobStarted is run.Observer's.
+// JobStarted implements run.Observer.
 func (v *JSON) JobStarted(job string, prospects int) {
 	v.print("job_start", "info", fmt.Sprintf("%s: Reading %s...", job, plural(prospects, "prospect")),
 		object{"job": job, "prospects": prospects})
 }
 
-// Resumed is run.Observer's.
+// Resumed implements run.Observer.
 func (v *JSON) Resumed(job string, prospects, pages int) {
 	v.print("job_resume", "info", fmt.Sprintf("%s: Resuming an interrupted run", job),
 		object{"job": job, "prospects": prospects, "pages": pages})
 }
 
-// jsonEvery is how often progress is told.
+// jsonEvery is the interval between lines about progress.
 const jsonEvery = time.Second
 
-// Progress is run.Observer's.
+// Progress implements run.Observer.
 func (v *JSON) Progress(p read.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now := v.now(); now.Sub(v.told) < jsonEvery && p.Prospects < p.Of {
+	if now := v.now(); now.Sub(v.lastProgress) < jsonEvery && p.Prospects < p.Of {
 		return
 	}
-	v.told = v.now()
+	v.lastProgress = v.now()
 	v.locked("job_progress", "info", p.Job+": Still reading...", object{
 		"job": p.Job, "prospects": p.Prospects, "prospects_total": p.Of, "prospects_failed": p.Failed,
 		"requests": p.Requests, "events": p.Events, "bytes": p.Bytes, "elapsed_seconds": p.Elapsed.Seconds(),
 	})
 }
 
-// Staged is run.Observer's.
+// Staged implements run.Observer.
 func (v *JSON) Staged(job string) {
 	v.print("job_staged", "info", job+": Read and staged", object{"job": job})
 }
 
-// Plan is Operation's.
+// Plan implements Operation.
 func (v *JSON) Plan(p *plan.Plan) {
 	v.Diagnostics(p.Warnings)
 	for _, j := range p.Jobs {
@@ -153,26 +154,26 @@ func (v *JSON) Plan(p *plan.Plan) {
 		object{"changes": summaryOf(s, "plan"), "empty": p.Empty(), "jobs": readingsOf(p)})
 }
 
-// Saved is Operation's.
+// Saved implements Operation.
 func (v *JSON) Saved(path string) {
 	v.print("plan_saved", "info", "Saved the plan to "+path, object{"path": path})
 }
 
-// Applying is Operation's.
+// Applying implements Operation.
 func (v *JSON) Applying(p *plan.Plan) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.changes = publishingOf(p)
 }
 
-// ApplyStarted is run.Observer's.
+// ApplyStarted implements run.Observer.
 func (v *JSON) ApplyStarted(job string, c plan.Change) {
 	address := partitionAddress(job, c.Partition)
 	v.print("apply_start", "info", fmt.Sprintf("%s: %s begins", address, c.Action),
 		object{"hook": object{"address": address, "action": c.Action}})
 }
 
-// ApplyDone is run.Observer's.
+// ApplyDone implements run.Observer.
 func (v *JSON) ApplyDone(job string, c plan.Change, took time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -183,21 +184,21 @@ func (v *JSON) ApplyDone(job string, c plan.Change, took time.Duration) {
 	if p == nil {
 		return
 	}
-	if p.add(c.Action); p.done == p.of || v.now().Sub(v.told) >= jsonEvery {
-		v.told = v.now()
+	if p.add(c.Action); p.done == p.of || v.now().Sub(v.lastProgress) >= jsonEvery {
+		v.lastProgress = v.now()
 		v.locked("apply_progress", "info", fmt.Sprintf("%s: %d of %d partitions", job, p.done, p.of),
 			object{"job": job, "done": p.done, "total": p.of})
 	}
 }
 
-// Applied is Operation's.
+// Applied implements Operation.
 func (v *JSON) Applied(p *plan.Plan) {
 	s, done := p.Summary(), operation(p.Mode)
 	v.print("change_summary", "info", fmt.Sprintf("%s complete! Partitions: %d added, %d changed, %d destroyed.", done, s.Add, s.Change, s.Destroy),
 		object{"changes": summaryOf(s, strings.ToLower(done)), "empty": p.Empty(), "jobs": readingsOf(p)})
 }
 
-// Erased is Operation's.
+// Erased implements Operation.
 func (v *JSON) Erased(e erase.Result) {
 	mentions := e.Mentions
 	if mentions == nil {
@@ -207,12 +208,12 @@ func (v *JSON) Erased(e erase.Result) {
 		object{"files": e.Files, "records": e.Records, "removed": e.Removed, "objects": e.Objects, "mentions": mentions})
 }
 
-// Outputs is Operation's.
+// Outputs implements Operation.
 func (v *JSON) Outputs(outputs []jobs.Output) {
 	v.print("outputs", "info", fmt.Sprintf("Outputs: %d", len(outputs)), object{"outputs": OutputsOf(outputs)})
 }
 
-// Validated is Validate's.
+// Validated implements Validate.
 func (v *JSON) Validated(c *jobs.Configuration, valid bool) {
 	count, message := 0, "The configuration is not valid."
 	if valid {
@@ -221,18 +222,18 @@ func (v *JSON) Validated(c *jobs.Configuration, valid bool) {
 	v.print("validation", "info", message, object{"valid": valid, "jobs": count})
 }
 
-// Verifying is Verify's.
+// Verifying implements Verify.
 func (v *JSON) Verifying(done, of int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if done < of && v.now().Sub(v.told) < jsonEvery {
+	if done < of && v.now().Sub(v.lastProgress) < jsonEvery {
 		return
 	}
-	v.told = v.now()
+	v.lastProgress = v.now()
 	v.locked("verify_progress", "info", fmt.Sprintf("%d of %d files", done, of), object{"done": done, "total": of})
 }
 
-// Verified is Verify's.
+// Verified implements Verify.
 func (v *JSON) Verified(r audit.Result) {
 	for _, f := range r.Findings {
 		v.print("finding", "error", f.Problem, object{"finding": f})

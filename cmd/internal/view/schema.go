@@ -14,9 +14,11 @@ import (
 	"prospector/schemas"
 )
 
-// Table prints the whole table of a job, the columns that every table has
-// included.
-func (v *Human) Table(job jobs.Job) {
+// schemaPrinter prints tables and their columns.
+type schemaPrinter struct{ *printer }
+
+// Table prints the table of a job, including the columns that every table has.
+func (v schemaPrinter) Table(job jobs.Job) {
 	v.Printf("%s\n", v.paint("# "+job.Address, bold))
 	v.Printf("  table %s, partitioned by %s\n\n", job.TableName, strings.Join(job.Schema.Keys(), ", "))
 	all := job.Schema.All()
@@ -47,7 +49,7 @@ func (v *Human) Table(job jobs.Job) {
 		cmp.Or(t.UnknownType, schemas.Keep), cmp.Or(t.UnknownField, schemas.Keep), cmp.Or(t.Mismatch, schemas.Keep))
 }
 
-// protection is the column's policy, or whether it holds personal data as it came.
+// protection returns the column's policy, or "personal" for unprotected personal data.
 func protection(c schemas.Column) string {
 	switch {
 	case c.Policy != "":
@@ -58,14 +60,14 @@ func protection(c schemas.Column) string {
 	return ""
 }
 
-// SchemaDiff is how the declared tables differ from those that were accepted.
+// SchemaDiff holds the differences between the declared and the accepted tables.
 type SchemaDiff struct {
 	Locked bool // whether there is a lock
 	Jobs   []JobDiff
 	Gone   []string // addresses of accepted tables whose jobs are not declared
 }
 
-// JobDiff is how one job's table differs from the accepted one.
+// JobDiff holds the differences between a job's table and the accepted one.
 type JobDiff struct {
 	Address string
 	New     bool // none was accepted
@@ -76,7 +78,7 @@ type JobDiff struct {
 func (d SchemaDiff) Empty() bool { return len(d.Jobs) == 0 && len(d.Gone) == 0 }
 
 // SchemaDiff prints the differences, if there are any.
-func (v *Human) SchemaDiff(d SchemaDiff) {
+func (v schemaPrinter) SchemaDiff(d SchemaDiff) {
 	for _, j := range d.Jobs {
 		v.Printf("\n%s\n", v.paint("# "+j.Address, bold))
 		if j.New {
@@ -87,12 +89,12 @@ func (v *Human) SchemaDiff(d SchemaDiff) {
 	}
 	for _, address := range d.Gone {
 		v.Printf("\n%s\n", v.paint("# "+address, bold))
-		v.Printf("  %s the job is not declared any more\n", v.symbol(plan.Delete))
+		v.Printf("  %s the job is no longer declared\n", v.symbol(plan.Delete))
 	}
 }
 
-// columnChanges prints how the columns of a table change, a line each.
-func (v *Human) columnChanges(changes []schemas.Change, indent string) {
+// columnChanges prints the changes of a table's columns, one on each line.
+func (v *printer) columnChanges(changes []schemas.Change, indent string) {
 	width := 0
 	for _, c := range changes {
 		width = max(width, len(c.Column))
@@ -106,14 +108,14 @@ func (v *Human) columnChanges(changes []schemas.Change, indent string) {
 			symbol = plan.Delete
 		}
 		line := c.String()
-		if c.Column != "" { // or else it is the table that changes
+		if c.Column != "" { // otherwise the table itself changes
 			line = fmt.Sprintf("%-*s  %s", width, c.Column, line)
 		}
 		v.Printf("%s%s %s\n", indent, v.symbol(symbol), line)
 	}
 }
 
-// changesJSON is how columns change, as machines see it.
+// changesJSON returns changes of columns in the format of the JSON documents.
 func changesJSON(changes []schemas.Change) []object {
 	out := []object{}
 	for _, c := range changes {
@@ -128,7 +130,7 @@ func changesJSON(changes []schemas.Change) []object {
 	return out
 }
 
-// Proposals are what a job's table could have for what it does not expect.
+// Proposals are columns and event types that a job's table could declare.
 type Proposals struct {
 	Job        jobs.Job
 	Columns    []schemas.Proposal
@@ -136,7 +138,7 @@ type Proposals struct {
 	Survey     schemas.Survey
 }
 
-// ProposalsFor makes the proposals of what was found.
+// ProposalsFor returns proposals for what a survey has found.
 func ProposalsFor(job jobs.Job, found schemas.Survey) Proposals {
 	p := Proposals{Job: job, Columns: schemas.Infer(job.Schema, found), Survey: found}
 	for _, eventType := range slices.Sorted(maps.Keys(found.EventTypes)) {
@@ -147,14 +149,14 @@ func ProposalsFor(job jobs.Job, found schemas.Survey) Proposals {
 	return p
 }
 
-// Empty reports whether there is nothing to propose and nothing to tell.
+// Empty reports whether there is nothing to propose or to report.
 func (p Proposals) Empty() bool {
 	return len(p.Columns)+len(p.EventTypes)+len(p.Survey.Mismatched) == 0 && p.Survey.Further == 0
 }
 
 // Proposals prints proposals in the schema language.
-func (v *Human) Proposals(p Proposals) {
-	v.Printf("# %s: paste what you want of this into the block\n#\n", p.Job.Address)
+func (v schemaPrinter) Proposals(p Proposals) {
+	v.Printf("# %s: paste the parts that you want into the block\n#\n", p.Job.Address)
 	if name, declared := strings.CutPrefix(p.Job.SchemaBlock.Address, "schema."); declared {
 		v.Printf("#   schema %q { … }\n", name)
 	} else {
@@ -163,38 +165,38 @@ func (v *Human) Proposals(p Proposals) {
 #     …
 #   }
 #
-# and say in the job: schema = schema.%[1]s
+# and set in the job: schema = schema.%[1]s
 `, p.Job.TableName)
 	}
-	v.Printf("#\n# Say pii = true, or a policy, where values are about people.\n")
+	v.Printf("#\n# For values about people, set pii = true or a policy.\n")
 	for _, column := range p.Columns {
 		v.Printf("\n%s", Program(column.Source()))
 	}
 	for _, eventType := range p.EventTypes {
-		v.Printf("\n# events: %d\n# event_types = [%s] would expect their type.\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
+		v.Printf("\n# events: %d\n# To expect their type, add it:\n# event_types = [%s]\n", p.Survey.EventTypes[eventType], Program(schemas.Quote(eventType)))
 	}
 	blocks := make(map[string]string) // by column
 	for _, f := range p.Survey.Counts(p.Survey.Mismatched) {
-		v.Printf("\n# events: %d\n# Of the type %q, with a value of the kind %s at %q, which its column does not take.\n", f.Events, f.EventType, f.Kind, f.Path)
+		v.Printf("\n# events: %d\n# Type %q: the column does not accept the kind of value, %s, at %q.\n", f.Events, f.EventType, f.Kind, f.Path)
 		block := string(p.Job.Schema.InferTime(f))
 		column, _ := p.Job.Schema.Taking(f.Path, f.EventType)
 		switch before := blocks[column.Name]; {
 		case block == "":
 		case before == "":
-			v.Printf("# With this, it would:\n%s", Program([]byte(block)))
+			v.Printf("# With this block, it does:\n%s", Program([]byte(block)))
 			blocks[column.Name] = block
 		case before == block:
-			v.Printf("# With the block of %s above, it would.\n", column.Name)
+			v.Printf("# With the block of %s above, it does.\n", column.Name)
 		default:
-			v.Printf("# The block of %s above is for times in another form: a column takes one form.\n", column.Name)
+			v.Printf("# The block of %s above is for times in another format, and a column accepts only one.\n", column.Name)
 		}
 	}
 	if p.Survey.Further > 0 {
-		v.Printf("\n# There are more fields that are not listed: %d.\n", p.Survey.Further)
+		v.Printf("\n# More fields that are not listed: %d.\n", p.Survey.Further)
 	}
 }
 
-// TablesJSON is the document of schema show -json.
+// TablesJSON returns the document of schema show -json.
 func TablesJSON(all []jobs.Job) ([]byte, error) {
 	tables := []object{}
 	for _, job := range all {
@@ -214,7 +216,7 @@ func TablesJSON(all []jobs.Job) ([]byte, error) {
 	}, "", "  ")
 }
 
-// SchemaDiffJSON is the document of schema diff -json.
+// SchemaDiffJSON returns the document of schema diff -json.
 func SchemaDiffJSON(d SchemaDiff) ([]byte, error) {
 	differing := []object{}
 	for _, j := range d.Jobs {

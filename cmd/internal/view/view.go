@@ -1,9 +1,9 @@
-// Package view tells what the commands do: Human to people, in the conventions
-// of Terraform, and JSON to programs, as one typed and versioned object a line
-// (the files in formats/ are its schemas). It decides nothing.
+// Package view prints what the commands do. Human prints for people, in the
+// conventions of Terraform. JSON prints for programs, one typed and versioned object
+// on each line; the files in formats/ are the schemas. The package decides nothing.
 //
-// Each command is handed an interface that has what the command can tell, so
-// that it cannot know to whom.
+// A command prints through an interface, so that it does not depend on the form of
+// its output.
 package view
 
 import (
@@ -14,12 +14,12 @@ import (
 	"prospector/jobs/run"
 )
 
-// Diagnoser tells of problems.
+// Diagnoser reports problems.
 type Diagnoser interface {
 	Diagnostics(jobs.Diagnostics)
-	// Interrupting: the run is being stopped, once what is in flight is done.
+	// Interrupting means that the run stops as soon as its current work is done.
 	Interrupting()
-	// Aborted: it was stopped at once.
+	// Aborted means that the run stopped at once.
 	Aborted()
 }
 
@@ -27,17 +27,17 @@ type Diagnoser interface {
 type Operation interface {
 	Diagnoser
 	run.Observer
-	// Plan tells what would change. Its failed checks that forbid the apply
-	// are left to Diagnostics.
+	// Plan prints what would change. It does not print failed checks that block the
+	// apply, which are for Diagnostics.
 	Plan(*plan.Plan)
-	// Saved: the plan is in that file.
+	// Saved means that the plan is in that file.
 	Saved(path string)
-	// Cancelled: the user did not approve.
+	// Cancelled means that the user did not approve.
 	Cancelled(plan.Mode)
-	// Applying and Applied surround the changes of a plan.
+	// Applying comes before the changes of a plan, Applied after them.
 	Applying(*plan.Plan)
 	Applied(*plan.Plan)
-	// Erased: the second reader has not found the prospect any more.
+	// Erased means that the second reader no longer finds the prospect.
 	Erased(erase.Result)
 	Outputs([]jobs.Output)
 }
