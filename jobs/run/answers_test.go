@@ -24,14 +24,14 @@ import (
 	"prospector/jobs/read"
 )
 
-// api is a source whose answers a test can change from run to run.
+// api is a source whose responses a test can change from run to run.
 type api struct {
 	mu     sync.Mutex
 	answer func(w http.ResponseWriter, prospect, after string)
 	asked  map[string]int // requests by prospect, since the last change
 }
 
-// serve has the job read those prospects, one after another, from an API.
+// serve makes the job read those prospects, one after another, from an API.
 func (h *house) serve(prospects ...string) *api {
 	h.Helper()
 	a := &api{}
@@ -52,7 +52,7 @@ func (a *api) change(answer func(w http.ResponseWriter, prospect, after string))
 	a.answer, a.asked = answer, make(map[string]int)
 }
 
-// events answers with a page, the last one.
+// events responds with a page that is the last one.
 func events(w io.Writer, nodes ...string) {
 	var edges []string
 	for _, n := range nodes {
@@ -61,8 +61,7 @@ func events(w io.Writer, nodes ...string) {
 	fmt.Fprintf(w, `{"edges":[%s],"pageInfo":{"hasNextPage":false}}`, strings.Join(edges, ","))
 }
 
-// A refusal ends with its cause: the next run asks again, and only for what is
-// missing.
+// Refusals are not kept: the next run requests what is missing, and nothing else.
 func TestRefusalsAreNotKept(t *testing.T) {
 	for _, test := range []struct {
 		status    int
@@ -104,7 +103,7 @@ func TestRefusalsAreNotKept(t *testing.T) {
 	}
 }
 
-// Refusals are not kept either when the run ends for another reason.
+// Refusals are not kept if the run ends for another reason, either.
 func TestRefusalsOfAnInterruptedRun(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("a", "b", "c", "d")
@@ -129,7 +128,7 @@ func TestRefusalsOfAnInterruptedRun(t *testing.T) {
 	}
 }
 
-// A journal of an earlier version has refusals, also of prospects with pages. They
+// A journal of an earlier version has refusals, even of prospects with pages. They
 // are not replayed.
 func TestOldJournal(t *testing.T) {
 	h := newHouse(t)
@@ -163,8 +162,8 @@ func TestOldJournal(t *testing.T) {
 	}
 }
 
-// What one key has fetched is not used with another one, and the journal does not
-// reveal the key.
+// Pages that were fetched with one API key are not used with another one. The journal
+// does not reveal the key.
 func TestKeysDoNotShareAJournal(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("a", "b")
@@ -200,8 +199,8 @@ func TestKeysDoNotShareAJournal(t *testing.T) {
 	}
 }
 
-// emptyAnswers are ways to answer without events that do not say that there are
-// none, and what becomes of a prospect whose only page, or second page, is one.
+// emptyAnswers are responses without events that do not prove that there are none,
+// and the outcome of a prospect whose only page, or second page, is such a response.
 var emptyAnswers = []struct {
 	name   string
 	status int
@@ -230,8 +229,8 @@ var emptyAnswers = []struct {
 	{"202", 202, `{"edges":[],"pageInfo":{"hasNextPage":false}}`, true},
 }
 
-// An answer that does not say that a prospect has no events deletes nothing, and
-// neither a row nor a quarantined event.
+// A response that does not prove that a prospect has no events deletes neither a row
+// nor a quarantined event.
 func TestNoEvidenceDeletesNothing(t *testing.T) {
 	for _, test := range emptyAnswers {
 		for _, later := range []bool{false, true} {
@@ -278,7 +277,7 @@ func TestNoEvidenceDeletesNothing(t *testing.T) {
 	}
 }
 
-// A page without evidence has none either when it comes from the journal.
+// A page from the journal that proves nothing deletes nothing, either.
 func TestNoEvidenceInTheJournal(t *testing.T) {
 	for _, test := range emptyAnswers {
 		if test.failed {
@@ -345,8 +344,8 @@ func TestExpiredCursor(t *testing.T) {
 	}
 }
 
-// An endpoint that answers something else than events, or refuses everything, ends
-// the run early. Prospects that are unknown or forbidden do not.
+// An endpoint that returns no events or refuses everything ends the run early.
+// Prospects that are unknown or forbidden do not.
 func TestEndpointDown(t *testing.T) {
 	var ids []string
 	for i := range 120 {

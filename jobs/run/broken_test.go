@@ -18,8 +18,8 @@ import (
 	"prospector/schemas"
 )
 
-// Of three pages, the middle one has a bad event: it is quarantined, nothing else
-// is lost, no page is requested twice, and the second night changes nothing.
+// The second of three pages has a bad event. It is quarantined, nothing else is lost,
+// no page is requested twice, and the second night changes nothing.
 func TestBadEvents(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, test := range []struct {
@@ -34,7 +34,7 @@ func TestBadEvents(t *testing.T) {
 		{"trailing commas", `[1,{"a":2,},]`, true},
 		{"single quotes", `'x'`, true},
 		{"nested 400 deep", deep(400), true},
-		{"nested 10,000 deep", deep(9_999), true}, // encoding/json reads no more, and the line has two levels more
+		{"nested 10,000 deep", deep(9_999), true}, // the most that encoding/json reads, as the line has two more levels
 		{"nested 100,000 deep", deep(100_000), true},
 		{"too many values", "[1" + strings.Repeat(",1", 250_000) + "]", false},
 		{"a key twice", `{"a":1,"a":2}`, false},
@@ -84,8 +84,8 @@ func TestBadEvents(t *testing.T) {
 	}
 }
 
-// Text that is not Unicode becomes a row, its prospect counts as read completely,
-// and a new schema changes nothing about it.
+// A text that is not Unicode becomes a row, its prospect counts as read completely,
+// and a new schema does not change the row.
 func TestBrokenUnicode(t *testing.T) {
 	h := newHouse(t)
 	h.job().DeleteMissing = true

@@ -9,13 +9,13 @@ import (
 	"prospector/sink/store"
 )
 
-// folding is a store on a file system that takes "A" for "a".
+// folding is a store on a file system that does not distinguish "A" from "a".
 type folding struct{ store.Store }
 
 func (folding) FoldsCase() (bool, error) { return true, nil }
 
-// Event types that differ only in case are two partitions, and on a file system
-// that does not tell them apart nothing is published.
+// Event types that differ only in case are two partitions. On a file system that does
+// not distinguish them, nothing is published.
 func TestTypesThatDifferInCase(t *testing.T) {
 	event := func(kind string) string { return `{"type":"` + kind + `","createdAt":"2022-01-13T19:27:37Z"}` }
 	for _, test := range []struct {

@@ -14,15 +14,15 @@ import (
 	"prospector/sink/store"
 )
 
-// A published file is damaged, and the source gives its rows only in part. Wherever
-// the damage is, a copy of the file is kept, no row is invented or doubled, and the
-// lost rows are counted. If one byte has changed, or only the footer, no row is lost.
+// A published file is damaged, and the source returns only some of its rows. Wherever
+// the damage is, a copy of the file is kept, no row is invented or duplicated, and lost
+// rows are counted. If only one byte or only the footer has changed, no row is lost.
 func TestDamagedFile(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		times  int
 		damage func(rng *rand.Rand, file []byte) []byte
-		least  int // in so many files, every row must be proven
+		least  int // number of files in which every row must be proven
 	}{
 		{"one bit", 100, func(rng *rand.Rand, file []byte) []byte {
 			file[rng.IntN(len(file))] ^= 1 << rng.IntN(8)
@@ -69,13 +69,13 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-// damagedHouse has a published table, of which the source gives one prospect alone.
+// damagedHouse has a published table. The source now returns one of its prospects.
 type damagedHouse struct {
 	*house
 	before map[string]map[string]string // the rows
 	key    string                       // of the file to damage
 	intact []byte
-	aside  string // a copy of all that there is
+	aside  string // a copy of everything
 	asked  string // the prospect
 }
 
@@ -104,7 +104,7 @@ func newDamagedHouse(t *testing.T) *damagedHouse {
 	return h
 }
 
-// damage replaces the file, plans and applies, and checks what comes of it.
+// damage replaces the file, plans and applies, and checks the result.
 func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 	if err := os.RemoveAll(h.dir); err != nil {
 		h.Fatal(err)
@@ -117,7 +117,7 @@ func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 		h.Fatal(err)
 	}
 	p := h.apply()
-	after := h.rows() // fails where an id is there twice
+	after := h.rows() // fails if an ID is there twice
 	for _, d = range p.Jobs[0].Found.Drift {
 		break
 	}

@@ -28,8 +28,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The one response that the vendor documents, served over HTTP, becomes exactly
-// one row in exactly one file.
+// The response that the vendor documents becomes one row in one file.
 func TestDocumentedSample(t *testing.T) {
 	h := newHouse(t)
 	body := readAll(t, "../../transform/testdata/documented.json")
@@ -57,8 +56,7 @@ func TestDocumentedSample(t *testing.T) {
 	}
 }
 
-// What the simulator serves is what the lake holds; a second apply touches
-// nothing.
+// The lake has what the simulator serves, and a second apply changes nothing.
 func TestExport(t *testing.T) {
 	for name, limit := range map[string]int64{"in memory": 0, "spilling": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -97,10 +95,10 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// nightOf is the midnight with which that day of the simulated January begins.
+// nightOf is the beginning of a day of the simulated January.
 func nightOf(day int) time.Time { return time.Date(2022, 1, day, 0, 0, 0, 0, time.UTC) }
 
-// snapshot is every file below root with its identity.
+// snapshot returns every file below root with its size and time.
 func snapshot(t testing.TB, root string) map[string]string {
 	t.Helper()
 	out := make(map[string]string)
@@ -120,8 +118,8 @@ func snapshot(t testing.TB, root string) map[string]string {
 	return out
 }
 
-// Nights on which events are new, late and changed leave the lake that an export
-// from scratch makes, whatever the partitioning and the order of the source.
+// After nights with new, late and changed events, the lake equals that of an export
+// from scratch, for any partitioning and any order of the source.
 func TestNights(t *testing.T) {
 	for _, test := range []struct {
 		keys   []string
@@ -162,7 +160,7 @@ func TestNights(t *testing.T) {
 	}
 }
 
-// One request in ten fails, in every way; that changes nothing but the time.
+// One request in ten fails, in every way. The result is the same.
 func TestFaults(t *testing.T) {
 	world := knocksim.Options{Seed: 5, Prospects: 100, Events: 5000}
 	h := newHouse(t)
@@ -184,12 +182,12 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// An interrupted reading goes on where it was; no page that arrived is asked for
-// again, and one that was under way arrives.
+// An interrupted read resumes where it stopped. No page that arrived is requested
+// again, and a page that was in flight still arrives.
 func TestResume(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		answered int64 // whether the request is that is under way at the interrupt
+		answered int64 // whether the request in flight at the interrupt is
 	}{{"answered", 1}, {"unanswered", 0}} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
@@ -237,8 +235,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// What fails for one prospect is told of it, and takes nothing away that was
-// published.
+// The failure of a prospect is reported, and its published rows stay.
 func TestProspectsThatFail(t *testing.T) {
 	h := newHouse(t)
 	sim := h.simulate(knocksim.Options{Seed: 11, Prospects: 20, Events: 4000})
@@ -296,7 +293,7 @@ func TestBadKey(t *testing.T) {
 	}
 }
 
-// An API that is down ends the run early, and the next one has what was fetched.
+// An API that is down ends the run early. The next run has the pages that were fetched.
 func TestSilence(t *testing.T) {
 	h := newHouse(t)
 	sim := h.simulate(knocksim.Options{Seed: 1, Prospects: 500, Events: 1000})
@@ -323,8 +320,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A page that cannot be followed is exported all the same, and the prospect is
-// told to be read in part.
+// A page without a way to the next one is exported, and the prospect counts as read in
+// part.
 func TestPagesWithoutEnd(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -338,8 +335,8 @@ func TestPagesWithoutEnd(t *testing.T) {
 	}
 }
 
-// A file that the second reader does not find to be what was written is not
-// published, and the old one stays.
+// If the second reader does not find in a file what was written, the file is not
+// published and the old one stays.
 func TestSecondReaderObjects(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100, AsOf: nightOf(20)})
@@ -361,7 +358,7 @@ func TestSecondReaderObjects(t *testing.T) {
 	}
 }
 
-// events serves one page of events for the one prospect there is.
+// events serves one page of events for the only prospect.
 func (h *house) events(nodes ...string) {
 	edges := make([]string, len(nodes))
 	for i, n := range nodes {
@@ -376,8 +373,8 @@ func (h *house) events(nodes ...string) {
 
 const created = `"type":"T","createdAt":"2022-01-13T19:27:37.866831+00:00"`
 
-// An event is in one partition, also when its time changes; and what the source
-// no longer returns stays.
+// An event is in one partition, even if its time changes. Rows that the source no
+// longer returns stay.
 func TestEventsMoveAndStay(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`,"eventTime":"2022-01-13T00:00:00Z"}`, `{"type":"T","createdAt":"2022-01-14T00:00:00Z"}`)
@@ -426,7 +423,7 @@ func TestQuarantine(t *testing.T) {
 	}
 	gone()
 
-	// What somebody puts in its place while there is none is told of, and goes.
+	// A foreign object in its place is reported and deleted.
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("not ours\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +482,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// Without its state, prospector does not overwrite what may be somebody else's.
+// Without its state, prospector does not overwrite foreign files.
 func TestLostState(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 13, Prospects: 5, Events: 50})
@@ -502,7 +499,7 @@ func TestLostState(t *testing.T) {
 	}
 }
 
-// A sink that joins later gets everything, without the others being touched.
+// A new sink gets everything, and the other sinks do not change.
 func TestSecondSink(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 13, Prospects: 20, Events: 500})

@@ -17,8 +17,8 @@ import (
 	"prospector/sink/store/gcs"
 )
 
-// A job with a local and a gcs sink leaves the same files in both, also when it
-// reads back what is published in the bucket.
+// A job with a local and a gcs sink has the same files in both, even if it reads the
+// published rows from the bucket.
 func TestGCS(t *testing.T) {
 	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", Writer: io.Discard})
 	if err != nil {
@@ -33,7 +33,7 @@ func TestGCS(t *testing.T) {
 		return gcs.Open(ctx, s.Settings.(*gcs.Settings).Bucket, s.Settings.(*gcs.Settings).Prefix, gcs.Options{Client: []option.ClientOption{option.WithHTTPClient(server.HTTPClient())}})
 	}
 	bucket := jobs.Sink{Block: jobs.Block{Address: "sink.gcs.lake"}, Location: gcs.At("acme-lake", "knock")}
-	h.job().Sinks = []jobs.Sink{bucket, h.job().Sinks[0]} // the bucket is what rows are merged with
+	h.job().Sinks = []jobs.Sink{bucket, h.job().Sinks[0]} // published rows are read from the first sink
 	world := knocksim.Options{Seed: 2, Prospects: 30, Events: 300, AsOf: nightOf(20)}
 	h.simulate(world)
 	h.apply()

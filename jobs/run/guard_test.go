@@ -34,7 +34,7 @@ func night(n int, of func(prospect, event int) string, events int) map[string][]
 	return out
 }
 
-// event makes an event with those fields, on a day of its own.
+// event returns an event with those fields, on a day of its own.
 func event(eventType string, prospect, number int, fields string) string {
 	return fmt.Sprintf(`{"type":%q,"eventTime":"2022-01-%02dT10:00:00Z",%s}`, eventType, 1+number, fields)
 }
@@ -43,7 +43,7 @@ func createdAt(prospect, number int, fraction string) string {
 	return fmt.Sprintf(`"createdAt":"2022-01-%02dT10:%02d:07.%sZ"`, 1+number, prospect, fraction)
 }
 
-// refusal applies and gives the summaries of what refuses the plan.
+// refusal applies, and returns the summaries of the diagnostics that refuse the plan.
 func (h *house) refusal() (summaries []string, text string) {
 	h.Helper()
 	_, err := h.try(h.Context())
@@ -58,8 +58,8 @@ func (h *house) refusal() (summaries []string, text string) {
 	return summaries, text
 }
 
-// A night that is likely wrong as a whole is refused, nothing is published, and
-// accepting it by name applies it. The next night is accepted without a flag.
+// A night that is probably wrong is refused, and nothing is published. Accepting it by
+// name applies it. The next night needs no flag.
 func TestNightsAreRefused(t *testing.T) {
 	sms := func(p, e int) string {
 		return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")+`,"description":"d","data":{"body":"b"}`)
@@ -141,7 +141,7 @@ func TestNightsAreRefused(t *testing.T) {
 					h.apply()
 					return
 				}
-				for range 2 { // refused again as long as it is not accepted
+				for range 2 { // it is refused until it is accepted
 					summaries, text := h.refusal()
 					if !slices.Equal(summaries, []string{test.refused}) || !strings.Contains(text, test.text) || !strings.Contains(text, "-accept="+string(test.accept)) {
 						t.Fatalf("refused with %q:\n%s", summaries, text)
@@ -165,8 +165,8 @@ func TestNightsAreRefused(t *testing.T) {
 	}
 }
 
-// What was not read completely, is limited to targets, or was declared otherwise is
-// not judged to be gone.
+// Events are not judged to be gone if they were not read completely, are outside of
+// the targets, or have another declaration.
 func TestNothingIsGone(t *testing.T) {
 	both := func(p, e int) string {
 		if e < 2 {
@@ -225,8 +225,8 @@ func TestNothingIsGone(t *testing.T) {
 	}
 }
 
-// Most known prospects that suddenly are not found refuse the plan; new ones, and
-// those that were not found before, do not.
+// A plan is refused if most known prospects are not found any more. New prospects, and
+// those that were not found before, do not count.
 func TestMostProspectsAreNotFound(t *testing.T) {
 	people := func(n int) map[string][]string {
 		return night(n, func(p, e int) string { return on(1+p, fmt.Sprint(p, e)) }, 1)
@@ -257,7 +257,7 @@ func TestMostProspectsAreNotFound(t *testing.T) {
 	h.apply()
 }
 
-// empties has a house at night, whose prospects return events or do not.
+// empties has a house whose prospects return events or do not.
 type empties struct {
 	*house
 	at time.Time
@@ -270,7 +270,7 @@ func newEmpties(t *testing.T) *empties {
 	return h
 }
 
-// serve has a, and whether b, c have their events.
+// serve returns the events of a, and those of b and c if they have any.
 func (h *empties) serve(b, c bool) {
 	events := map[string][]string{"a": {on(1, "a"), on(2, "a2")}, "b": {}, "c": {}}
 	if b {
@@ -291,12 +291,12 @@ func (h *empties) lists() (all []string) {
 }
 
 // The rows of a prospect that returns no events are deleted after two applied reads
-// that are 20 hours apart, and not before.
+// that are 20 hours apart, not before.
 func TestEmptyProspects(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		second func(h *empties) // after the first empty read, which was applied
-		want   string           // the bodies in the lake after the last read
+		want   string           // bodies in the lake after the last read
 	}{
 		{"20 hours later", func(h *empties) { h.at = h.at.Add(20 * time.Hour) }, "a a2 c"},
 		{"sooner", func(h *empties) { h.at = h.at.Add(20*time.Hour - time.Second) }, "a a2 b b2 c"},
@@ -415,7 +415,8 @@ func TestEmptyPlansDoNotCount(t *testing.T) {
 	}
 }
 
-// The list goes with what it is about: with an erased prospect, and with the table.
+// Erasing a prospect removes it from the list, and destroying the table deletes the
+// list.
 func TestEmptyListGoes(t *testing.T) {
 	for name, test := range map[string]struct {
 		options PlanOptions
@@ -443,8 +444,8 @@ func TestEmptyListGoes(t *testing.T) {
 	}
 }
 
-// Killed at any operation, an apply neither deletes rows early nor keeps them for
-// good.
+// An apply that is killed at any operation neither deletes rows early nor keeps them
+// forever.
 func TestEmptyKilled(t *testing.T) {
 	for lives := int64(1); lives < 80; lives++ {
 		h := newMortalHouse(t)
@@ -487,8 +488,8 @@ func TestEmptyKilled(t *testing.T) {
 	t.Fatal("the apply does not end")
 }
 
-// A night without changes opens no file of the lake, also when the source no longer
-// returns most of what is published.
+// A night without changes opens no file of the lake, even if the source no longer
+// returns most published events.
 func TestGuardsReadNothingAtNight(t *testing.T) {
 	both := func(p, e int) string {
 		return event([]string{"SMS_MESSAGE", "CALL"}[e%2], p, e, createdAt(p, e, "866831"))
@@ -497,7 +498,7 @@ func TestGuardsReadNothingAtNight(t *testing.T) {
 	h.people(night(6, both, 8))
 	h.apply()
 	h.people(night(1, both, 1))
-	h.apply() // may look for what vanished
+	h.apply() // may read files to find what vanished
 	opened := h.countOpened()
 	p := h.apply()
 	if n := opened.Load(); n != 0 || !p.Empty() {
@@ -521,7 +522,7 @@ func TestFirstNightIsQuarantined(t *testing.T) {
 	h.apply()
 }
 
-// An event type that the schema wants quarantined is no news.
+// Events of a type that the schema quarantines do not refuse the plan.
 func TestUnknownTypesMayBeQuarantined(t *testing.T) {
 	h := newHouse(t)
 	h.job().Schema.UnknownType = schemas.Quarantine
@@ -529,7 +530,7 @@ func TestUnknownTypesMayBeQuarantined(t *testing.T) {
 	h.apply()
 }
 
-// Renamed events that the schema wants quarantined are gone from the lake.
+// Renamed events that the schema quarantines are gone from the lake.
 func TestUnknownTypesMayHideGone(t *testing.T) {
 	sms := func(p, e int) string { return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")) }
 	for _, keys := range [][]string{{"event_type", "event_date"}, {"event_month"}} {
@@ -613,7 +614,8 @@ func TestNightsWithQuarantinedEvents(t *testing.T) {
 	}
 }
 
-// Events that turn unreadable did not get another identity, though new ones came.
+// Events that become unreadable do not have another identity, even if there are new
+// events.
 func TestQuarantinedEventsAreNotReplaced(t *testing.T) {
 	sms := func(p, e int) string { return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")) }
 	h := newHouse(t)
@@ -628,8 +630,8 @@ func TestQuarantinedEventsAreNotReplaced(t *testing.T) {
 	h.apply()
 }
 
-// What is accepted stays accepted, however the quarantine keeps the events, when the
-// prospect is read in part, and when more of them come.
+// Accepted events stay accepted, however the quarantine stores them, even if the
+// prospect is read in part or there are more of them.
 func TestQuarantinedStaysAccepted(t *testing.T) {
 	for name, text := range map[string]string{
 		"no time":           `{"type":"SMS_MESSAGE","data":{"n":%d}}`,
@@ -666,7 +668,7 @@ func TestQuarantinedStaysAccepted(t *testing.T) {
 	}
 }
 
-// Most known prospects that suddenly are refused refuse the plan.
+// A plan is refused if most known prospects have become forbidden.
 func TestMostProspectsAreForbidden(t *testing.T) {
 	h := newHouse(t)
 	people := night(3, func(p, e int) string { return on(1+p, fmt.Sprint(p, e)) }, 1)

@@ -24,11 +24,11 @@ import (
 	"prospector/jobs/plan"
 )
 
-// An oddity is one prospect of a hostile API: what the API answers, and what
-// must become of it in a night in which all other prospects misbehave, too.
+// An oddity is one prospect of a hostile API: what the API responds, and the result
+// in a night in which all other prospects are hostile as well.
 type oddity struct {
 	answer func(w http.ResponseWriter, r *http.Request, asked int)
-	// rows are the message bodies in the lake; "" for a row without one.
+	// rows are the message bodies in the lake; a row without one has "".
 	rows        []string
 	quarantined int
 	outcome     string // of the read; "" is complete
@@ -44,8 +44,8 @@ const (
 )
 
 // TestHostileAPI reads more than sixty prospects, each with one oddity, in one
-// run. None of them costs another anything, what is deterministic is requested
-// once, and the next night finds the lake as it is.
+// run. None of them affects another, a deterministic response is requested once, and
+// the next night changes nothing.
 func TestHostileAPI(t *testing.T) {
 	world := oddities()
 	if len(world) < 60 {
@@ -105,7 +105,7 @@ func TestHostileAPI(t *testing.T) {
 	}
 }
 
-// idOf is the ID of the prospect with that oddity.
+// idOf returns the ID of the prospect with that oddity.
 func idOf(name string) string {
 	return "p-" + strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -169,19 +169,19 @@ func (a *hostileAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.world[prospect].answer(w, r, asked)
 }
 
-// say is an SMS of that second, whose body is the text; fields are more of its
-// members, each with a comma before it.
+// say returns an SMS of that second with that body. fields are more of its members,
+// each with a comma before it.
 func say(second int, text string, fields ...string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-02-01T10:%02d:%02dZ","data":{"text":%s}%s}`,
 		second/60, second%60, strconv.Quote(text), strings.Join(fields, ""))
 }
 
-// broken is an event whose data is written unchanged.
+// broken returns an event with that data, unchanged.
 func broken(second int, data string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-02-01T11:%02d:%02dZ","data":%s}`, second/60, second%60, data)
 }
 
-// pageOf is a last page with those nodes.
+// pageOf returns a last page with those nodes.
 func pageOf(nodes ...string) string {
 	return pageWith(`"hasNextPage":false,"endCursor":null`, nodes...)
 }
@@ -196,7 +196,7 @@ func pageWith(info string, nodes ...string) string {
 
 type answer = func(w http.ResponseWriter, r *http.Request, asked int)
 
-// respond answers with status, headers as "Name: value", and body.
+// respond returns a response with a status, headers as "Name: value", and a body.
 func respond(status int, body string, headers ...string) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("Content-Type", "application/json")
@@ -211,14 +211,14 @@ func respond(status int, body string, headers ...string) answer {
 
 func body(text string) answer { return respond(http.StatusOK, text) }
 
-// inTurn gives the first answers once each, and the last one from then on.
+// inTurn returns each response once, and then the last one forever.
 func inTurn(answers ...answer) answer {
 	return func(w http.ResponseWriter, r *http.Request, asked int) {
 		answers[min(asked, len(answers))-1](w, r, asked)
 	}
 }
 
-// byCursor answers by the cursor that is asked for.
+// byCursor responds depending on the requested cursor.
 func byCursor(pages map[string]answer) answer {
 	return func(w http.ResponseWriter, r *http.Request, asked int) {
 		page, ok := pages[r.URL.Query().Get("after")]
@@ -230,7 +230,7 @@ func byCursor(pages map[string]answer) answer {
 	}
 }
 
-// cut announces more than it sends, and ends the connection.
+// cut announces more bytes than it sends, and ends the connection.
 func cut(text string) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) {
 		conn, buffer, err := http.NewResponseController(w).Hijack()
@@ -268,7 +268,7 @@ func inUTF16(text string) string {
 }
 
 func oddities() map[string]oddity {
-	// beside is an event that a bad one must not cost anything.
+	// beside is an event that a bad one must not affect.
 	beside := say(30, "beside")
 	quarantines := func(node string) oddity {
 		return oddity{answer: body(pageOf(node, beside)), rows: []string{"beside"}, quarantined: 1}
@@ -324,7 +324,7 @@ func oddities() map[string]oddity {
 		"an edge that is null":     {answer: body(`{"edges":[null,{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
 		"an edge that is a number": {answer: body(`{"edges":[7,{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
 
-		// Nodes that are unusual, and rows.
+		// Nodes that are unusual, but become rows.
 		"half of an emoji":             row(`{"text":"soon \ud83d"}`, "soon \ufffd"),
 		"an emoji the wrong way round": row(`{"text":"\ude00\ud83d"}`, "\ufffd"),
 		"bytes that are not UTF-8":     row("{\"text\":\"caf\xe9\"}", "caf\ufffd"),
@@ -353,7 +353,7 @@ func oddities() map[string]oddity {
 		"two events of one moment": {
 			answer: body(pageOf(say(30, "one"), say(30, "two"))), rows: []string{"one", "two"}},
 
-		// Pages that are unusual, and read.
+		// Pages that are unusual, but can be read.
 		"a byte-order mark":              reads(body("\xef\xbb\xbf"+one), 1),
 		"edges that are null":            {answer: body(`{"edges":null,"pageInfo":{"hasNextPage":false,"endCursor":null}}`)},
 		"no edges in the list":           {answer: body(`{"edges":[],"pageInfo":{"hasNextPage":false,"endCursor":""}}`)},
@@ -378,7 +378,7 @@ func oddities() map[string]oddity {
 		"204 after a page": {answer: byCursor(map[string]answer{
 			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, beside)), "2": respond(http.StatusNoContent, "")}), rows: []string{"beside"}, requests: 2},
 
-		// Answers that are no pages.
+		// Responses that are not pages.
 		"errors":                      {answer: body(`{"errors":[{"message":"internal"}],"edges":null,"pageInfo":{"hasNextPage":false}}`), outcome: isFailed, requests: 3},
 		"a message instead of a page": {answer: body(`{"message":"internal"}`), outcome: isFailed, requests: 3},
 		"no edges at all":             {answer: body(`{"pageInfo":{"hasNextPage":false}}`), outcome: isFailed, requests: 3},

@@ -19,8 +19,8 @@ import (
 // hugeRow is about how many bytes a row of the test has.
 const hugeRow = 24 << 20
 
-// hugeEvents answers with one event for each prospect, whose texts in these fields
-// have hugeRow bytes together. It never has one of them in memory.
+// hugeEvents responds with one event for each prospect. Its texts in these fields have
+// hugeRow bytes together. No event is in memory as a whole.
 func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var number int
@@ -48,10 +48,10 @@ func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFun
 	}
 }
 
-// peakHeap returns the most bytes of objects that f has in use at once, as the
-// garbage collector finds them, beyond those that are in use before.
+// peakHeap returns how many bytes of objects f has in use at most, as the garbage
+// collector finds them, beyond those that were in use before.
 func peakHeap(f func()) int64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that it looks often
+	defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that it runs often
 	live := func() int64 {
 		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(sample)

@@ -20,7 +20,7 @@ import (
 	"prospector/sink/store/local"
 )
 
-// mortalHouse is a house whose processes live to make so many operations.
+// mortalHouse is a house whose processes die after a number of operations.
 type mortalHouse struct {
 	*house
 	life *life
@@ -37,8 +37,8 @@ func newMortalHouse(t testing.TB) *mortalHouse {
 	return h
 }
 
-// session opens one of a process that lives to make so many operations, one object
-// at a time.
+// session opens a session of a process that dies after some operations. It works on one
+// object at a time.
 func (h *mortalHouse) session(lives int64, late bool) (context.Context, *Session, error) {
 	h.life.left.Store(lives)
 	h.life.late = late
@@ -67,15 +67,14 @@ func (h *mortalHouse) run(lives int64, late bool) error {
 	return errors.Join(err, s.Close())
 }
 
-// moving is an event that was created on one day of January, and happens on
+// moving returns an event that was created on one day of January and takes place on
 // another.
 func moving(created, happens int) string {
 	return fmt.Sprintf(`{"type":"T","createdAt":"2022-01-%02dT00:00:00Z","eventTime":"2022-01-%02dT00:00:00Z"}`, created, happens)
 }
 
-// Events move from partition to partition, and the apply is killed at any
-// instant: none is lost, and none is there twice, whether the source gives them
-// again or not.
+// Events move between partitions, and the apply is killed at any instant. No event is
+// lost or duplicated, whether the source returns it again or not.
 func TestMovesKilled(t *testing.T) {
 	stay := []string{moving(1, 1), moving(2, 2), moving(3, 3)}
 	const late = `{"type":"T","createdAt":"2022-01-11T00:00:00Z","eventTime":"2022-01-01T23:00:00Z"}`
@@ -85,12 +84,12 @@ func TestMovesKilled(t *testing.T) {
 		"into one that begins":          {[]string{moving(11, 1)}, []string{moving(11, 9)}},
 		"along a chain":                 {[]string{moving(11, 1), moving(12, 2)}, []string{moving(11, 2), moving(12, 3)}},
 		"along a chain, the other way":  {[]string{moving(11, 3), moving(12, 2)}, []string{moving(11, 2), moving(12, 1)}},
-		// The files of the others stay as they are, so that none is written.
+		// The files of the others stay, so none is written.
 		"the last of three files":    {[]string{moving(12, 1), late}, []string{moving(12, 1), moving(11, 2)}},
 		"from the first to the last": {[]string{moving(11, 1), moving(12, 1)}, []string{moving(11, 3), moving(12, 2)}},
 	} {
 		for i := range 4 {
-			again, target := i < 2, int64(i%2) // of a byte: each row has a file of its own
+			again, target := i < 2, int64(i%2) // with 1 byte, each row has a file of its own
 			t.Run(fmt.Sprintf("%s, again %t, files of %d bytes", name, again, target), func(t *testing.T) {
 				t.Parallel()
 				ended := false
@@ -108,13 +107,13 @@ func TestMovesKilled(t *testing.T) {
 					if ended && err != nil {
 						t.Fatal(err)
 					}
-					if !again { // and the journal of pages is bound to the former source
+					if !again { // the journal of pages is bound to the former source
 						h.events(stay[0])
 					}
 					if err := h.run(1<<40, true); err != nil {
 						t.Fatalf("after an apply of %d operations: %v", lives, err)
 					}
-					rows := h.rows() // fails on an id that is there twice
+					rows := h.rows() // fails if an ID is there twice
 					if len(rows) != want {
 						t.Fatalf("after an apply of %d operations there are %d rows, not %d", lives, len(rows), want)
 					}
@@ -127,8 +126,8 @@ func TestMovesKilled(t *testing.T) {
 	}
 }
 
-// A plan that looks at other partitions only, or at none, does not forget what
-// an interrupted apply has left undone.
+// A plan of other partitions, or of none, does not forget what an interrupted apply
+// left undone.
 func TestUnfinishedIsRemembered(t *testing.T) {
 	for name, between := range map[string]func(*mortalHouse) error{
 		"a target": func(h *mortalHouse) error {
@@ -166,8 +165,8 @@ func TestUnfinishedIsRemembered(t *testing.T) {
 	}
 }
 
-// An event that was on its way to another partition when the apply was killed,
-// and is taken back by the source, is where the source has it, and there alone.
+// An event moves to another partition, the apply is killed, and the event moves back.
+// Then it is only where the source has it.
 func TestMoveTakenBack(t *testing.T) {
 	ended := false
 	for lives := int64(1); !ended && lives < 300; lives++ {
@@ -189,10 +188,10 @@ func TestMoveTakenBack(t *testing.T) {
 	}
 }
 
-// Events move on and on, the source gives some of them or all, applies are
-// killed, kept to a partition or only refresh, the table is partitioned
-// otherwise, in one sink or two; at last an apply is left in peace. Then every
-// sink has every event once, and the next plan has nothing to do.
+// Events move again and again, in one sink or two. The source returns some of them or
+// all. Applies are killed, limited to a partition or only refresh, and the partition
+// keys change. After one undisturbed apply, every sink has every event once, and the
+// next plan has no changes.
 func TestMovesSettle(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -202,7 +201,7 @@ func TestMovesSettle(t *testing.T) {
 				second := jobs.Sink{Block: jobs.Block{Address: "sink.local.two"}, Location: local.At(filepath.Join(m.dir, "two"))}
 				m.job().Sinks = append(m.job().Sinks, second)
 			}
-			m.job().TargetFileSize = int64(seed % 3) // of 1 or 2 bytes: each row has a file of its own
+			m.job().TargetFileSize = int64(seed % 3) // with 1 or 2 bytes, each row has a file of its own
 			for i := range m.day {
 				m.day[i] = 1 + m.rng.IntN(3)
 			}
@@ -229,7 +228,7 @@ type movers struct {
 	log []string
 }
 
-// give has the source give all events, or some.
+// give makes the source return all events, or some.
 func (m *movers) give(all bool) {
 	events := []string{moving(11, m.day[0])}
 	for i := 1; i < len(m.day); i++ {
@@ -241,8 +240,8 @@ func (m *movers) give(all bool) {
 	m.events(events...)
 }
 
-// disturbed is a night on which anything happens. Events only move forward:
-// those that go round in a circle are beyond what an order of changes can keep.
+// disturbed is a night on which anything happens. Events only move forward, since no
+// order of changes is right for events that move in a circle.
 func (m *movers) disturbed(repartition bool) {
 	for i := range m.day {
 		if m.rng.IntN(2) == 0 {

@@ -17,12 +17,12 @@ import (
 	"prospector/sink/store/local"
 )
 
-// at is an event of the 13th at that hour, so all of them are in one partition.
+// at returns an event of the 13th at that hour. All of them are in one partition.
 func at(hour int, text string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-01-13T%02d:00:00Z","data":{"body":%q}}`, hour, text)
 }
 
-// fileNames are those of a table's files, ascending.
+// fileNames returns the names of the table's files, ascending.
 func (h *house) fileNames() (names []string) {
 	for path := range snapshot(h, filepath.Join(h.root(), "prospect_events")) {
 		names = append(names, filepath.Base(path))
@@ -33,16 +33,16 @@ func (h *house) fileNames() (names []string) {
 
 const inOneFile = "part-00000.parquet"
 
-// A partition comes to have more files and fewer, and the apply is killed at any
-// instant: no row is lost that was published, whether the source gives it again or
-// not, none is there twice, and nothing is left over.
+// The number of a partition's files grows and shrinks, and the apply is killed at any
+// instant. No published row is lost or duplicated, whether the source returns it again
+// or not, and no file is left over.
 func TestPartsKilled(t *testing.T) {
 	few := []string{at(1, "a")}
 	many := []string{at(1, "a"), at(2, "b"), at(3, "c"), at(4, "d")}
 	for name, test := range map[string]struct {
 		before, after []string
 		target        [2]int64 // before and after
-		whole         bool     // what the source does not give any more is deleted
+		whole         bool     // rows that the source no longer returns are deleted
 	}{
 		"from one file to several":        {before: few, after: many, target: [2]int64{1, 1}},
 		"more at the end":                 {before: many[:3], after: many, target: [2]int64{1, 1}},
@@ -79,7 +79,7 @@ func TestPartsKilled(t *testing.T) {
 				}
 				if lives%3 == 0 || test.whole {
 					h.events(test.after...)
-				} else { // and nothing of what is new any more
+				} else { // without the new events
 					h.events(test.before[0])
 				}
 				if err := h.run(1<<40, true); err != nil {
@@ -106,8 +106,8 @@ func TestPartsKilled(t *testing.T) {
 	}
 }
 
-// atPeace proves that nothing is to be done, nothing is left over, and the second
-// reader agrees.
+// atPeace fails unless the plan has no changes, no file is left over, and the second
+// reader finds no problem.
 func (h *mortalHouse) atPeace(when string) {
 	h.Helper()
 	ctx, s, err := h.open(h.Context())
@@ -130,9 +130,9 @@ func (h *mortalHouse) atPeace(when string) {
 	}
 }
 
-// One file of several is deleted or damaged: its rows come back as far as the
-// source gives them, and no others are lost, also when plans that are not about
-// that come in between. Another sink restores them all.
+// One file of several is deleted or damaged. The rows that the source returns come
+// back, and no others are lost, even with plans of other partitions in between. Another
+// sink restores all of them.
 func TestPartsDrift(t *testing.T) {
 	all := []string{at(1, "a"), at(2, "b"), at(3, "c"), at(4, "d")}
 	harm := map[string]func(path string) error{
@@ -206,7 +206,7 @@ func bodiesIn(h *mortalHouse, sink jobs.Sink) []string {
 	return other.bodies()
 }
 
-// Another size of files alone rewrites nothing; the partitions that change get it.
+// Another target size rewrites nothing by itself. Partitions that change get it.
 func TestAnotherFileSize(t *testing.T) {
 	h := newHouse(t)
 	h.events(at(1, "a"), at(2, "b"), on(20, "x"), on(20, "y"))
@@ -226,7 +226,7 @@ func TestAnotherFileSize(t *testing.T) {
 	if len(names) != 4 || !slices.Contains(names, inOneFile) || !strings.HasPrefix(names[0], "part-00000-") || !strings.HasPrefix(names[3], "part-00002-") {
 		t.Errorf("the files are %q", names)
 	}
-	// Of several files, those that stay as they are, are not written again.
+	// Files that stay the same are not written again.
 	before := snapshot(t, h.root())
 	h.events(at(4, "d"))
 	p := h.apply()
@@ -253,7 +253,7 @@ func TestAnotherFileSize(t *testing.T) {
 	}
 }
 
-// A saved plan has every file, and what is deleted by the plan is deleted whole.
+// A saved plan has every file of a partition, and deletes every file of a partition.
 func TestPartsOfSavedPlansAndDestruction(t *testing.T) {
 	h := newHouse(t)
 	h.job().TargetFileSize = 1

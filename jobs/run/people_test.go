@@ -23,9 +23,9 @@ import (
 	"prospector/sink/store/local"
 )
 
-// people has the source serve the events of several prospects, each on one page.
-// Of one whose events end with "…", there is another page that never comes; one
-// that is listed and has none at all is not known.
+// people makes the source serve the events of several prospects, each on one page. If
+// the events of a prospect end with "…", there is another page that never arrives. A
+// listed prospect without events is not found.
 func (h *house) people(events map[string][]string, listed ...string) {
 	h.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func (h *house) people(events map[string][]string, listed ...string) {
 	h.ask(server.URL, slices.Concat(slices.Sorted(maps.Keys(events)), listed)...)
 }
 
-// on is an event of that day, whose text is unlike any other.
+// on returns an event of that day with that text.
 func on(day int, text string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-01-%02dT10:00:00Z","data":{"body":%q,"segments":1}}`, day, text)
 }
@@ -64,8 +64,8 @@ func (h *house) bodies() (all []string) {
 	return all
 }
 
-// Rows that the source does not return any more stay or leave as the job says;
-// those of a prospect that was not read whole, or not at all, stay.
+// Rows that the source no longer returns stay or leave as the job says. Those of a
+// prospect that was not read completely stay.
 func TestMissing(t *testing.T) {
 	before := map[string][]string{
 		"whole":   {on(1, "a"), on(2, "b"), on(3, "c")},
@@ -76,10 +76,10 @@ func TestMissing(t *testing.T) {
 		"refused": {on(7, "i")},
 	}
 	after := map[string][]string{
-		"whole":   {on(1, "a")}, // so that one partition shrinks, and one has nothing new
+		"whole":   {on(1, "a")}, // one partition shrinks, and one has nothing new
 		"partial": {on(1, "d"), "…"},
 		"empty":   {},
-		"refused": {`{"type":"SMS_MESSAGE","data":{"body":"i"}}`}, // which is no row any more
+		"refused": {`{"type":"SMS_MESSAGE","data":{"body":"i"}}`}, // no longer a row
 	}
 	for _, test := range []struct {
 		del     bool
@@ -109,7 +109,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// A source that returns nothing at all does not empty the lake.
+// A source that returns nothing does not empty the lake.
 func TestNothingReturned(t *testing.T) {
 	h := newHouse(t)
 	h.job().DeleteMissing = true
@@ -128,8 +128,7 @@ func TestNothingReturned(t *testing.T) {
 	}
 }
 
-// What is published under a policy does not come back when that is taken away,
-// and the plan says so.
+// Removing a policy does not restore published values, and the plan says so.
 func TestWhatIsLostIsTold(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
@@ -164,7 +163,7 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	}
 }
 
-// What is new is told of once: a field, an event type, a value of another type.
+// A new field, a new event type and a value of another type are reported once.
 func TestNewThingsAreToldOnce(t *testing.T) {
 	h := newHouse(t)
 	told := func(p *plan.Plan) (all []string) {
@@ -177,7 +176,7 @@ func TestNewThingsAreToldOnce(t *testing.T) {
 		events []string
 		want   []string
 	}{
-		{[]string{on(1, "a"), on(2, "b")}, nil}, // there is nothing that they could be new to
+		{[]string{on(1, "a"), on(2, "b")}, nil}, // in the first apply, every field is new
 		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"gay"}}`}, []string{"There are new fields without a column: data.mood of 1 SMS_MESSAGE is a string"}},
 		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"sad"}}`}, nil},
 		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, []string{
@@ -185,7 +184,7 @@ func TestNewThingsAreToldOnce(t *testing.T) {
 			"There are values of another type than their column's: data.body of 1 VOICE is an array, and the column message_body is string",
 		}},
 		{[]string{on(1, "a")}, nil},
-		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, nil}, // as known as ever
+		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, nil}, // it is still known
 	}
 	for i, night := range nights {
 		h.people(map[string][]string{"p": night.events})
@@ -195,8 +194,8 @@ func TestNewThingsAreToldOnce(t *testing.T) {
 	}
 }
 
-// A column is replaced only with consent: by a lock that has it so. Without a
-// lock, what is published counts. A column more needs none.
+// Replacing a column requires approval: the lock must have the new column. Without a
+// lock, the published schema counts. Adding a column requires no approval.
 func TestConsent(t *testing.T) {
 	declare := func(columns ...schemas.Column) schemas.Table {
 		table, err := schemas.KnockEvents().Declare(columns...)
@@ -242,7 +241,7 @@ func TestConsent(t *testing.T) {
 	if p := h.apply(); p.Summary().Change != 2 {
 		t.Errorf("with consent: %+v", p.Summary())
 	}
-	h.config.Lock = schemas.Lock{h.job().Address: schemas.KnockEvents()} // as committed, and never brought up to date
+	h.config.Lock = schemas.Lock{h.job().Address: schemas.KnockEvents()} // as it was committed at first
 	p := h.apply()
 	if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || w[0].Summary != "The schema lock is out of date" {
 		t.Errorf("a lock that lacks a column: %v", w)
@@ -252,7 +251,8 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// What a schema says to fail on ends the run, and points at where it says so.
+// A value that the schema wants to fail on ends the run. The error points to the
+// schema.
 func TestUnexpectedFails(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {`{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"secret":"Alice"}}`}})
@@ -265,8 +265,8 @@ func TestUnexpectedFails(t *testing.T) {
 	}
 }
 
-// A list of prospects that is damaged or gone costs the comparison with it, and is
-// replaced.
+// If the list of prospects is damaged or gone, the plan does not compare with it, and
+// the apply replaces it.
 func TestDamagedList(t *testing.T) {
 	before, after := map[string][]string{"a": {on(1, "a")}}, map[string][]string{"a": {on(1, "a")}, "b": {on(1, "b")}}
 	for name, damage := range map[string]func(path string) error{
@@ -302,7 +302,7 @@ func TestDamagedList(t *testing.T) {
 	}
 }
 
-// After erase, nothing that prospector keeps has a byte of the prospect.
+// After an erase, nothing that prospector keeps names the prospect.
 func TestErase(t *testing.T) {
 	for name, target := range map[string]int64{"a file a partition": 0, "a file a row": 1} {
 		t.Run(name, func(t *testing.T) { testErase(t, target) })
@@ -324,7 +324,7 @@ func testErase(t *testing.T, target int64) {
 	h.job().Sinks = append(h.job().Sinks, jobs.Sink{Block: jobs.Block{Address: "sink.local.copy"}, Location: local.At(filepath.Join(h.dir, "copy"))})
 	traces := func() (found []string) {
 		err := filepath.WalkDir(h.dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || filepath.Base(path) == "prospects.txt" { // which is the user's
+			if err != nil || entry.IsDir() || filepath.Base(path) == "prospects.txt" { // it is the user's
 				return err
 			}
 			text, err := os.ReadFile(path)
@@ -364,7 +364,7 @@ func testErase(t *testing.T, target int64) {
 	if _, err := run(PlanOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// What killed runs may have left, damaged files, and what later versions may keep.
+	// Files that killed runs left, damaged files, and files of later versions.
 	names := `{"of":"` + id + `"}` + "\n"
 	for left, text := range map[string]string{
 		"lake/.prospector/tmp/X":                                                   id,
@@ -401,7 +401,7 @@ func testErase(t *testing.T, target int64) {
 			t.Errorf("%s, which does not name the prospect: %v", left, err)
 		}
 	}
-	if s := p.Summary(); s != (plan.Summary{Change: 2, Destroy: 1}) { // a partition that Bob has rows in, the quarantine, one that he has not
+	if s := p.Summary(); s != (plan.Summary{Change: 2, Destroy: 1}) { // a partition with rows of Bob, the quarantine; a partition without rows of Bob
 		t.Errorf("the plan: %+v", s)
 	}
 	if w := p.Warnings; len(w) != 1 || w[0].Summary != "The prospect is still listed" {
@@ -412,7 +412,7 @@ func testErase(t *testing.T, target int64) {
 		t.Errorf("others have lost rows (-want +got):\n%s", diff)
 	}
 
-	// It is as if the prospect had never been.
+	// The lake is as if the prospect had never been there.
 	h.people(map[string][]string{"bob": events["bob"]})
 	if p, err := run(PlanOptions{}); err != nil || !p.Empty() {
 		t.Errorf("the next plan: %+v, %v", p.Summary(), err)
@@ -429,8 +429,8 @@ func (h *house) leave(name, text string) {
 	h.must(errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)))
 }
 
-// The proof finds a prospect who is not erased, wherever that is. What only quotes
-// the ID is reported and is no failure.
+// The proof finds a prospect who is not erased, in any place. Text that only quotes
+// the ID is reported, but is no failure.
 func TestProof(t *testing.T) {
 	const id = "prospect-4711"
 	h := newHouse(t)
@@ -474,7 +474,7 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// What is in quarantine obeys the policies of today, whoever was read.
+// All quarantined events follow the current policies, whichever prospects were read.
 func TestQuarantineObeysPolicies(t *testing.T) {
 	h := newHouse(t)
 	refused := func(text string) string { return `{"type":"SMS_MESSAGE","data":{"body":"` + text + `"}}` }
@@ -505,8 +505,7 @@ func TestQuarantineObeysPolicies(t *testing.T) {
 	}
 }
 
-// Files are written of what was read, also where a text is empty throughout the
-// first rows.
+// An erase can rewrite files in which a text is empty in all of the first rows.
 func TestEraseBesideEmptyTexts(t *testing.T) {
 	h := newHouse(t)
 	var bob []string

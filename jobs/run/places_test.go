@@ -20,8 +20,8 @@ import (
 
 const unusable = `{"type":"T","text":"no time"}`
 
-// The quarantine is in every sink; where the first one lacks it, the others tell
-// what is in it.
+// The quarantine is in every sink. If the first sink does not have it, it is read from
+// another one.
 func TestQuarantineOfAnotherSink(t *testing.T) {
 	for _, name := range []string{"the first sink is new", "the first sink's file is gone"} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 			if err := os.Remove(first); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
-			h.ask(h.api().Endpoint, "2") // who is another prospect
+			h.ask(h.api().Endpoint, "2") // another prospect
 			h.apply()
 			for _, sink := range h.job().Sinks {
 				if text := readAll(t, filepath.Join(directory(sink), plan.QuarantineKey("prospect_events"))); !strings.Contains(text, "no time") {
@@ -50,8 +50,8 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 	}
 }
 
-// A job whose table is where another one has published is refused before
-// anything is done, and told what it may be.
+// A job whose table is where another job has published is refused before anything
+// happens. The error names the likely cause.
 func TestRenamedWithoutMoved(t *testing.T) {
 	for name, rename := range map[string]func(*house){
 		"the job": func(h *house) { h.job().Address = "job.other" },
@@ -80,7 +80,7 @@ func TestRenamedWithoutMoved(t *testing.T) {
 	}
 }
 
-// A sink that is called otherwise is the same place, and nothing in it changes.
+// A renamed sink is the same place, and nothing in it changes.
 func TestRenamedSink(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`}`, unusable)
@@ -101,7 +101,7 @@ func TestRenamedSink(t *testing.T) {
 	}
 }
 
-// So it is when names are swapped, or when a new sink takes an old one's place.
+// The same holds if sinks swap their names, or if a new sink has the path of an old one.
 func TestSwappedSinks(t *testing.T) {
 	for _, name := range []string{"swapped", "shifted"} {
 		t.Run(name, func(t *testing.T) {
@@ -129,8 +129,8 @@ func TestSwappedSinks(t *testing.T) {
 	}
 }
 
-// Where a sink has another path, what is published stays where it is: an apply
-// says so, and neither a destruction nor a refresh forgets it by the way.
+// If the path of a sink changes, published files stay where they are. An apply says so,
+// and neither a destroy nor a refresh forgets them.
 func TestMovedSink(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{` + created + `}`)
@@ -161,8 +161,7 @@ func TestMovedSink(t *testing.T) {
 	}
 }
 
-// A partition that was destroyed by itself does not make the state forget what
-// the table is.
+// Destroying a single partition does not remove the schema from the state.
 func TestDestroyedPartition(t *testing.T) {
 	h := newHouse(t)
 	h.events(moving(1, 1), moving(2, 2))
@@ -173,13 +172,13 @@ func TestDestroyedPartition(t *testing.T) {
 	}
 	h.options = PlanOptions{}
 	h.job().Schema, _ = schemas.KnockEvents().PartitionedBy("event_month")
-	h.events(moving(1, 1)) // the other one is not given any more
+	h.events(moving(1, 1)) // the source no longer returns the other one
 	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || len(h.rows()) != 2 {
 		t.Errorf("rewrite: %+v, %d rows", p.Jobs[0].Output.Rewrite, len(h.rows()))
 	}
 }
 
-// What cannot be restored of a damaged file is told, and not called a repair.
+// Rows of a damaged file that cannot be restored are reported, not called repaired.
 func TestUnrestored(t *testing.T) {
 	h := newHouse(t)
 	h.events(moving(1, 1), moving(2, 1), moving(3, 1), moving(4, 4))
@@ -195,8 +194,8 @@ func TestUnrestored(t *testing.T) {
 	}
 }
 
-// A run that finds none of its prospects has asked the wrong place, or for the
-// wrong list: it does not end as if all were well.
+// A run that finds none of its prospects has a wrong endpoint or a wrong list, so it
+// fails.
 func TestNobodyIsKnown(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -207,7 +206,7 @@ func TestNobodyIsKnown(t *testing.T) {
 	}
 }
 
-// A lock that is lost while the source is read is told as that, and not as an
+// A lock that is lost while the source is read is reported as such, not as an
 // interrupt.
 func TestLockLostWhileReading(t *testing.T) {
 	h := newHouse(t)

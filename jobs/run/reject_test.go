@@ -24,8 +24,8 @@ const (
 	march    = "event_type=SMS_MESSAGE/event_date=2022-03-13"
 )
 
-// rejects makes the second reader find other values than were written in the
-// description of those partitions.
+// rejects makes the second reader find other descriptions than were written, in some
+// partitions.
 func (h *house) rejects(paths ...string) {
 	h.prepare = func(s *Session) {
 		check := s.files.Verify
@@ -45,7 +45,7 @@ func (h *house) rejects(paths ...string) {
 
 const secretText = "call me at five"
 
-// message is an event that is created in January, whenever it takes place.
+// message returns an event that was created in January and takes place at that time.
 func message(created, at string) string {
 	return `{"type":"SMS_MESSAGE","description":"` + secretText + `","eventTime":"2022-` + at + `-13T10:00:00Z","createdAt":"2022-01-0` + created + `T10:00:00Z"}`
 }
@@ -60,8 +60,8 @@ func (h *house) partitions() []string {
 	return all
 }
 
-// The second reader rejects the file of one partition: the others are published,
-// the rejected file is kept for the user, and the next run publishes the rest.
+// The second reader rejects the file of one partition. The other partitions are
+// published, the rejected file is kept for the user, and the next run publishes the rest.
 func TestOneRejectedFile(t *testing.T) {
 	h := newHouse(t)
 	h.events(message("1", "01"), message("2", "02"), message("3", "03"))
@@ -116,8 +116,8 @@ func asDiagnostics(err error, ds *jobs.Diagnostics) bool {
 	return len(*ds) > 0 && (*ds)[0].Summary != ""
 }
 
-// An event moves from one partition to another, whose file is rejected: both stay
-// as they are. So does a third, from which an event moves to the first.
+// An event moves to a partition whose file is rejected, so both partitions stay as they
+// are. So does a third one, from which an event moves to the first.
 func TestRejectedFileOfMovedEvents(t *testing.T) {
 	for _, rejected := range []string{january, february} {
 		t.Run(rejected, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestRejectedFileOfMovedEvents(t *testing.T) {
 			h.events(message("1", "01"), message("2", "01"), message("3", "02"), message("4", "03"))
 			h.apply()
 			before := h.rows()
-			// The first event moves to February, the second changes, the last is another one.
+			// The first event moves to February, the second changes, and the last is new.
 			h.events(message("1", "02"), message("2", "01"), message("3", "02"), message("4", "03"), message("5", "03"))
 			h.rejects(rejected)
 			p, err := h.try(t.Context())
@@ -157,8 +157,8 @@ func TestRejectedFileOfMovedEvents(t *testing.T) {
 	}
 }
 
-// While a file is rejected, the quarantine stays as it is: an event may have left
-// it for the rejected file.
+// While a file is rejected, the quarantine stays as it is, since an event of it may be
+// in the rejected file.
 func TestRejectedFileOfQuarantinedEvent(t *testing.T) {
 	h := newHouse(t)
 	bad := `{"type":"SMS_MESSAGE","description":"x"}`
@@ -175,7 +175,7 @@ func TestRejectedFileOfQuarantinedEvent(t *testing.T) {
 	}
 }
 
-// A table that is rewritten is rewritten as a whole, or not at all.
+// A table is rewritten completely or not at all.
 func TestRejectedFileOfRewrite(t *testing.T) {
 	h := newHouse(t)
 	h.events(message("1", "01"), message("2", "02"))
@@ -196,7 +196,7 @@ func TestRejectedFileOfRewrite(t *testing.T) {
 	}
 }
 
-// A saved plan says what was rejected, and publishes the rest.
+// A saved plan reports the rejected files, and publishes the rest.
 func TestRejectedFileOfSavedPlan(t *testing.T) {
 	h := newHouse(t)
 	h.events(message("1", "01"), message("2", "02"))

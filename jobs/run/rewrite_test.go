@@ -14,14 +14,14 @@ import (
 	"prospector/schemas"
 )
 
-// A table that is partitioned otherwise keeps its rows, also those that the
-// source does not give any more, at whatever instant the rewriting is killed.
+// A table with other partition keys keeps its rows, even those that the source no
+// longer returns, whenever the rewrite is killed.
 func TestRewriteKeepsEveryRow(t *testing.T) {
 	former, err := schemas.KnockEvents().PartitionedBy("event_month")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// whole puts the keys of the partition among the values.
+	// whole adds the partition keys to the values of each row.
 	whole := func(rows map[string]map[string]string) map[string]map[string]string {
 		for _, row := range rows {
 			for segment := range strings.SplitSeq(row[""], "/") {
@@ -33,7 +33,7 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 		}
 		return rows
 	}
-	for _, target := range []int64{0, 2 << 10} { // the second has several files a partition
+	for _, target := range []int64{0, 2 << 10} { // with the second, a partition has several files
 		for ended, lives := false, int64(1); !ended; lives += 1 + target>>10 {
 			t.Run(fmt.Sprintf("files of %d bytes, killed at operation %d", target, lives), func(t *testing.T) {
 				w := newWorld(t, 7)
@@ -44,7 +44,7 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 				}
 				want := whole(w.rows())
 
-				// Only one prospect is left, and every event has another place.
+				// Only one prospect is left, and every event is in another partition.
 				w.listed = 1
 				w.source()
 				if w.job().Schema, err = former.PartitionedBy("event_type", "event_date"); err != nil {
@@ -80,9 +80,8 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 	}
 }
 
-// A table that gets other columns is as if it had always had them, also in the
-// rows that the source does not give any more, at whatever instant the rewriting
-// is killed.
+// A table with other columns is as if it had always had them, even in rows that the
+// source no longer returns, whenever the rewrite is killed.
 func TestColumnsOfEveryRow(t *testing.T) {
 	former, err := schemas.KnockEvents().Declare(columns[1]...)
 	if err != nil {
@@ -156,8 +155,8 @@ func (w *world) verified() (audit.Result, error) {
 	return v, errors.Join(err, s.Close())
 }
 
-// A rewrite with other keys is killed, and then the source does not give any more
-// what it gave meanwhile: what of it was published stays.
+// A rewrite with other keys is killed, and then the source no longer returns the events
+// of that run. Those that were published stay.
 func TestRewriteKilledAndSourceGone(t *testing.T) {
 	both := 0
 	for lives := int64(5); ; lives++ {

@@ -40,8 +40,7 @@ type house struct {
 	// observed is what the last session reported.
 	observed observer
 	prepare  func(*Session)
-	// parts says that partitions may be in several files, and that in which does
-	// not matter.
+	// parts ignores which files a partition's rows are in.
 	parts   bool
 	options PlanOptions
 	now     func() time.Time
@@ -83,7 +82,7 @@ func (h *house) simulated(s simulator.Settings) {
 	from.Kind, from.Settings = "simulator", &s
 }
 
-// simulate makes the job's source a simulator that the test can ask.
+// simulate makes the job's source a simulator that the test can inspect.
 func (h *house) simulate(o knocksim.Options) *knocksim.Simulator {
 	h.Helper()
 	sim, err := knocksim.New(o)
@@ -96,7 +95,7 @@ func (h *house) simulate(o knocksim.Options) *knocksim.Simulator {
 	return sim
 }
 
-// ask makes the job read those prospects from an API.
+// ask makes the job request those prospects from an API.
 func (h *house) ask(url string, prospects ...string) {
 	h.Helper()
 	file := filepath.Join(h.dir, "prospects.txt")
@@ -158,8 +157,7 @@ func (h *house) apply() *plan.Plan {
 	return p
 }
 
-// lake is what the job's files hold, by key or partition: the digest that Write has noted in
-// the file is recomputed from its rows.
+// lake returns the content digest of each file, or partition, recomputed from its rows.
 func (h *house) lake(root string) map[string]schemas.Digest {
 	h.Helper()
 	out := make(map[string]schemas.Digest)
@@ -208,10 +206,10 @@ func (h *house) eachFile(root string, visit func(key string, batch arrow.Record)
 
 func (h *house) root() string { return directory(h.job().Sinks[0]) }
 
-// rows are all rows of the lake, as text, by event id.
+// rows returns all rows of the lake as text, by event ID.
 func (h *house) rows() map[string]map[string]string { return h.rowsIn(0) }
 
-// rowsIn are those of one of the job's sinks.
+// rowsIn returns the rows in one of the job's sinks.
 func (h *house) rowsIn(sink int) map[string]map[string]string {
 	h.Helper()
 	out := make(map[string]map[string]string)
@@ -233,7 +231,7 @@ func (h *house) rowsIn(sink int) map[string]map[string]string {
 	return out
 }
 
-// fromScratch is the lake that one undisturbed export of the job makes.
+// fromScratch returns the lake of one undisturbed export of the job.
 func (h *house) fromScratch() map[string]schemas.Digest {
 	h.Helper()
 	other := newHouse(h)
@@ -244,7 +242,7 @@ func (h *house) fromScratch() map[string]schemas.Digest {
 	return other.lake(other.root())
 }
 
-// observer remembers what happened.
+// observer records what happened.
 type observer struct {
 	progress read.Progress
 	resumed  int

@@ -47,7 +47,7 @@ func warned(warnings jobs.Diagnostics, summary string) (detail string) {
 	return ""
 }
 
-// inSink are the tombstones of a sink.
+// inSink returns the tombstones in a sink.
 func (h *house) inSink(i int) tombstone.Set {
 	h.Helper()
 	files, err := local.Open(directory(h.job().Sinks[i]))
@@ -79,9 +79,8 @@ func (h *house) must(err error) {
 	}
 }
 
-// A prospect who was erased and is listed all the same is not requested and not
-// exported, whatever happened to the state and to the sinks since; unless the job
-// says so.
+// An erased prospect that is still listed is neither requested nor exported, whatever
+// happened to the state and to the sinks since, unless the job exports it.
 func TestTombstones(t *testing.T) {
 	events := map[string][]string{"alice": {on(1, "a1"), on(2, "a2")}, "bob": {on(1, "b1"), on(3, "b3")}, "carol": {on(2, "c2")}}
 	bodies := []string{"b1", "b3", "c2"}
@@ -184,8 +183,8 @@ func TestTombstones(t *testing.T) {
 	}
 }
 
-// A saved plan is applied when its list has erased prospects, and is stale when one
-// of its prospects was erased since.
+// A saved plan whose list has erased prospects can be applied. It is stale if one of its
+// prospects was erased since.
 func TestTombstonesAndSavedPlans(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"alice": {on(1, "a1")}, "bob": {on(1, "b1")}})
@@ -227,7 +226,7 @@ func TestTombstonesAndSavedPlans(t *testing.T) {
 	}
 }
 
-// A tombstone holds for the prospects of a simulator, too.
+// Tombstones also apply to the prospects of a simulator.
 func TestTombstonesOfSimulator(t *testing.T) {
 	h := newHouse(t)
 	h.simulated(simulator.Settings{Seed: 1, Prospects: 5, Events: 50, AsOf: nightOf(31)})
@@ -249,8 +248,8 @@ func TestTombstonesOfSimulator(t *testing.T) {
 	}
 }
 
-// An erase that is killed at any operation never lets the prospect come back once
-// a row is gone, and the same erase completes it.
+// After an erase that is killed at any operation, the prospect does not come back once
+// a row is gone. The same erase completes it.
 func TestEraseKilled(t *testing.T) {
 	events := map[string][]string{
 		"alice": {on(1, "a1"), on(2, "a2"), `{"type":"SMS_MESSAGE","data":{"body":"no time"}}`},

@@ -34,8 +34,8 @@ func address(t testing.TB, text string) jobs.Address {
 	return a
 }
 
-// A target takes along the partitions that events have moved from or to: with
-// one of the two alone, the event would be in the lake twice, or not at all.
+// A target includes the partitions that events have moved from or to. With only one of
+// the two, the event would be in the lake twice, or not at all.
 func TestTargetsWiden(t *testing.T) {
 	const from, to = "event_type=T/event_date=2022-01-13", "event_type=T/event_date=2022-02-01"
 	for _, target := range []string{from, to} {
@@ -68,7 +68,7 @@ func TestTargetsWiden(t *testing.T) {
 	}
 }
 
-// counting is a store that counts what is read from it.
+// counting is a store that counts reads.
 type counting struct {
 	store.Store
 	opened, asked *atomic.Int64
@@ -84,7 +84,7 @@ func (c counting) Stat(ctx context.Context, key string) (store.Object, error) {
 	return c.Store.Stat(ctx, key)
 }
 
-// countOpened counts how often a file of the lake is opened, from now on.
+// countOpened counts how often files of the lake are opened from now on.
 func (h *house) countOpened() *atomic.Int64 {
 	opened, inner := new(atomic.Int64), h.stores["local"]
 	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
@@ -99,8 +99,7 @@ type keeping struct{ store.Store }
 
 func (keeping) Close() error { return nil }
 
-// One prospect has changed, and 100,000 partitions are published: the plan reads
-// the one that is concerned.
+// If one prospect of 100,000 partitions changes, the plan reads its partition only.
 func TestUntouchedPartitions(t *testing.T) {
 	const untouched = 100_000
 	h := newHouse(t)
@@ -138,7 +137,7 @@ func TestUntouchedPartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A changed event, and a new one that none of the others can have had.
+	// A changed event, and a new one that was in no other partition before.
 	h.events(`{`+created+`,"description":"after"}`, `{"type":"T","createdAt":"2022-01-14T00:00:00Z"}`)
 	opened.Store(0)
 	asked.Store(0)
@@ -166,9 +165,9 @@ func TestUntouchedPartitions(t *testing.T) {
 	}
 }
 
-// A prospect is read no more, and its rows stay. That is found out once, by
-// reading the files that they are in; while the source gives the same, and nothing
-// that could have left them, they are not read again.
+// A prospect is no longer read, and its rows stay. One plan reads their files to find
+// that out. Later plans do not read them again, while the source returns the same events
+// and none that could have moved from these files.
 func TestRowsNobodyGives(t *testing.T) {
 	h := newHouse(t)
 	opened := h.countOpened()
@@ -186,7 +185,7 @@ func TestRowsNobodyGives(t *testing.T) {
 		reads     bool
 	}{
 		{prospects[1:], true}, {prospects[1:], false}, {prospects[2:], true}, {prospects[2:], false},
-		{prospects, false}, // all that the files have
+		{prospects, false}, // everything in the files
 		{prospects[1:], true},
 	} {
 		summary, files := night(want.prospects)
@@ -195,7 +194,7 @@ func TestRowsNobodyGives(t *testing.T) {
 		}
 	}
 
-	// Later the prospect is back, and some of its events have moved meanwhile.
+	// Later the prospect is back, and some of its events have moved since.
 	h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
 	if summary, _ := night(prospects[1:]); summary.Change == 0 {
 		t.Fatal("nothing has changed: the test does not test")
@@ -206,9 +205,9 @@ func TestRowsNobodyGives(t *testing.T) {
 	}
 }
 
-// Rows of prospects that are not read any more stay in the partitions to which
-// others bring new ones. Their files are read once, and twice where what they keep
-// does not fit in memory; the lake is the same.
+// Rows of prospects that are no longer read stay in partitions that get new rows. Each
+// file is read once, or twice if the rows that stay do not fit in memory. The lake is
+// the same.
 func TestKeptRows(t *testing.T) {
 	var lakes []map[string]schemas.Digest
 	for _, test := range []struct {
@@ -222,13 +221,13 @@ func TestKeptRows(t *testing.T) {
 		h.apply()
 		before := len(h.rows())
 		h.ask(h.api().Endpoint, prospects[:20]...)
-		h.apply() // finds out which rows nobody gives
+		h.apply() // finds the rows that no prospect returns
 		h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
 		h.ask(h.api().Endpoint, prospects[:20]...)
 		h.limit = test.limit
 		opened.Store(0)
 		p := h.apply()
-		compared := int64(0) // partitions that had rows, and are written
+		compared := int64(0) // partitions that had rows and are rewritten
 		for _, c := range p.Jobs[0].Output.Changes {
 			if c.Action == plan.Update && c.Rows.Added+c.Rows.Changed > 0 {
 				compared++
@@ -247,7 +246,7 @@ func TestKeptRows(t *testing.T) {
 	}
 }
 
-// failing is a backend that fails to write, from the nth time on.
+// failing is a backend whose writes fail from the nth on.
 type failing struct {
 	*state.Local
 	writes int
@@ -260,8 +259,8 @@ func (f *failing) Write(ctx context.Context, s *state.State) error {
 	return f.Local.Write(ctx, s)
 }
 
-// A state that cannot be written after an apply is put aside, and can be pushed;
-// and without that, the next apply finds out for itself.
+// If the state cannot be written after an apply, it goes to the working directory and
+// can be pushed. Without a push, the next apply finds the published files.
 func TestErroredState(t *testing.T) {
 	for _, push := range []bool{true, false} {
 		t.Run(fmt.Sprint("push ", push), func(t *testing.T) {
@@ -330,7 +329,7 @@ func (l *losing) Lock(ctx context.Context, info state.LockInfo) (context.Context
 	return ctx, nil
 }
 
-// losesAt is a store during whose nth write the lock is lost.
+// losesAt is a store that loses the lock during its nth write.
 type losesAt struct {
 	store.Store
 	writes *atomic.Int64
@@ -346,8 +345,8 @@ func (l losesAt) Put(ctx context.Context, key string, content store.Content, con
 	return l.Store.Put(ctx, key, content, cond)
 }
 
-// A run that has lost its lock stops, even amid a write that an interrupt would
-// have let finish.
+// A run that has lost its lock stops, even during a write that it would finish after an
+// interrupt.
 func TestLostLock(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 10, Events: 200})
@@ -380,7 +379,7 @@ func TestLostLock(t *testing.T) {
 	}
 }
 
-// An interrupt lets the files finish that are being published, and records them.
+// After an interrupt, files that are being published are finished and recorded.
 func TestInterruptedApply(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 10, Events: 200})
@@ -416,7 +415,7 @@ func TestInterruptedApply(t *testing.T) {
 	}
 }
 
-// interrupting interrupts the run at its second write, and goes on with that.
+// interrupting interrupts the run at its second write, and continues that write.
 type interrupting struct {
 	store.Store
 	writes    *atomic.Int64
@@ -430,8 +429,8 @@ func (i interrupting) Put(ctx context.Context, key string, content store.Content
 	return i.Store.Put(ctx, key, content, cond)
 }
 
-// What a saved plan does on another machine is what its own session would have
-// done, quarantine and list of prospects included.
+// On another machine, a saved plan does what its own session would have done, including
+// the quarantine and the list of prospects.
 func TestSavedPlanIsSelfContained(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`}`, `{"type":"T"}`)
@@ -456,7 +455,7 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(h.dir, ".prospector")); err != nil {
 		t.Fatal(err)
 	}
-	// The source is not asked again.
+	// The source gets no request.
 	ctx, s, err = h.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -477,7 +476,7 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 	if list, err := filepath.Glob(filepath.Join(h.dir, "prospector.state.json.d", "prospects", "*.jsonl")); err != nil || len(list) != 1 || readAll(t, list[0]) != "\"1\"\n" {
 		t.Errorf("the list of prospects is %v (%v)", list, err)
 	}
-	// Its own session would have left nothing to do either.
+	// The next plan in its own directory has no changes.
 	if p := h.apply(); !p.Empty() {
 		t.Errorf("the next plan is %+v", p.Summary())
 	}
@@ -487,7 +486,7 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 	}
 }
 
-// load takes a saved plan up.
+// load loads a saved plan.
 func (h *house) load(path string) (*plan.Plan, error) {
 	ctx, s, err := h.open(h.Context())
 	if err != nil {
@@ -497,8 +496,7 @@ func (h *house) load(path string) (*plan.Plan, error) {
 	return s.LoadPlan(ctx, path)
 }
 
-// Everything that a plan is not is refused as such: cut short anywhere, or with
-// any bit turned.
+// A plan that is truncated anywhere, or has any bit flipped, is refused.
 func TestDamagedPlans(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`}`, `{"type":"T"}`)
@@ -528,7 +526,7 @@ func TestDamagedPlans(t *testing.T) {
 			refused++
 			return
 		}
-		// A bit that says nothing, such as one of a date of the archive.
+		// A bit without meaning, such as one of a date in the archive.
 		if diff := cmp.Diff(p.Summary(), loaded.Summary()); diff != "" {
 			t.Error(diff)
 		}

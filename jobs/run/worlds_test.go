@@ -27,8 +27,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// life is how many operations on stores a process lives to make. The one that
-// it dies in may have happened.
+// life is how many store operations a process makes before it dies. The last one may
+// have happened.
 type life struct {
 	left atomic.Int64
 	late bool
@@ -38,7 +38,7 @@ func (l *life) over() bool { return l.left.Load() <= 0 }
 
 var errDead = errors.New("the process was killed")
 
-// spend reports whether an operation happens, and whether anybody hears of it.
+// spend reports whether an operation happens, and whether the process survives it.
 func (l *life) spend() (happens, heard bool) {
 	left := l.left.Add(-1)
 	return left > 0 || left == 0 && l.late, left > 0
@@ -93,15 +93,15 @@ func (m mortal) Delete(ctx context.Context, key string, cond store.Condition) (e
 	return err
 }
 
-// world is a working directory to which anything happens.
+// world is a working directory in which anything happens.
 type world struct {
 	*house
 	seed   uint64
 	rng    *rand.Rand
 	log    []string
 	night  int
-	listed int // prospects that are in the list
-	most   int // that ever were
+	listed int // prospects in the list
+	most   int // prospects that were ever in the list
 	life   *life
 	saved  string // a plan that waits to be applied
 	copies map[string][]byte
@@ -129,7 +129,7 @@ func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Spri
 
 func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
-// partition has the table partitioned somehow.
+// partition chooses partition keys.
 func (w *world) partition() {
 	keys := [][]string{{"event_month"}, {"event_type", "event_month"}, {"event_year", "event_type"}}[w.rng.IntN(3)]
 	table, err := w.job().Schema.PartitionedBy(keys...)
@@ -140,13 +140,13 @@ func (w *world) partition() {
 	w.did("configuration: partitioned by %v", keys)
 }
 
-// target has files of some size.
+// target chooses a target size of files.
 func (w *world) target() {
 	w.job().TargetFileSize = []int64{0, 1 << 10, 3 << 10, 9 << 10}[w.rng.IntN(4)]
 	w.did("configuration: files of %d bytes", w.job().TargetFileSize)
 }
 
-// columns are sets of columns that a table may have beside the built-in ones.
+// columns are sets of columns that a table may have next to the built-in ones.
 var columns = [][]schemas.Column{
 	nil,
 	{{Name: "segments", Type: schemas.Int64, From: []string{"data.segments"}}},
@@ -159,7 +159,7 @@ var columns = [][]schemas.Column{
 	},
 }
 
-// declare has the table some other columns, which its user has accepted.
+// declare chooses other columns for the table, which the user has approved.
 func (w *world) declare() {
 	pick := w.rng.IntN(len(columns))
 	keys := w.job().Schema.Keys()
@@ -175,8 +175,7 @@ func (w *world) declare() {
 	w.did("configuration: columns %d", pick)
 }
 
-// source makes the source say what it says that night, of the prospects that are
-// listed.
+// source makes the source return what it has that night of the listed prospects.
 func (w *world) source() {
 	w.simulated(simulator.Settings{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
 	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
@@ -191,7 +190,7 @@ func (w *world) source() {
 	w.job().Prospects = &jobs.Prospects{Block: jobs.Block{Address: "prospects.test"}, File: file}
 }
 
-// happens changes the source, or is what outsiders do to the lake.
+// happens changes the source, or changes the lake as other programs might.
 func (w *world) happens() {
 	files := w.files()
 	switch pick := w.rng.IntN(12); {
@@ -254,7 +253,7 @@ func (w *world) put(path string, text []byte) {
 
 func (w *world) read(path string) []byte { return []byte(readAll(w, path)) }
 
-// files are those of the table, ascending, foreign ones aside.
+// files returns the table's files, ascending, without foreign ones.
 func (w *world) files() (files []string) {
 	err := filepath.WalkDir(filepath.Join(w.root(), "prospect_events"), func(path string, entry os.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".parquet") {
@@ -268,7 +267,7 @@ func (w *world) files() (files []string) {
 	return files
 }
 
-// session opens one that lives to make that many operations.
+// session opens a session of a process that dies after some operations.
 func (w *world) session(lives int64) (context.Context, *Session, error) {
 	w.life.left.Store(lives)
 	w.life.late = w.chance(2)
@@ -280,8 +279,8 @@ func (w *world) session(lives int64) (context.Context, *Session, error) {
 	return w.openWith(w.Context(), mine, state.NewLocal(mine, filepath.Join(w.dir, "prospector.state.json")))
 }
 
-// run is a plan, an apply, a plan that is saved or one that is taken up again,
-// by a process that may be killed at any instant.
+// run plans, applies, saves a plan or applies a saved one, in a process that may be
+// killed at any instant.
 func (w *world) run(lives int64) error {
 	ctx, s, err := w.session(lives)
 	if err != nil {
@@ -314,7 +313,7 @@ func (w *world) run(lives int64) error {
 	return errors.Join(err, s.Close())
 }
 
-// apply plans and applies, in a process that lives to make so many operations.
+// apply plans and applies, in a process that dies after some operations.
 func (w *world) apply(lives int64) error {
 	ctx, s, err := w.session(lives)
 	if err != nil {
@@ -339,11 +338,11 @@ func (w *world) plan(lives int64) (*plan.Plan, error) {
 	return p, errors.Join(err, s.Close())
 }
 
-// settled proves that one undisturbed apply leaves what an export from scratch
-// makes, and the next one nothing to do.
+// settled fails unless one undisturbed apply leaves the lake of an export from scratch,
+// and the next plan has no changes.
 func (w *world) settled() {
 	w.saved = ""
-	w.listed = w.most // whose rows are in the lake
+	w.listed = w.most // their rows are in the lake
 	w.source()
 	if err := w.undisturbed(); err != nil {
 		w.Fatalf("world %d: an undisturbed apply fails: %v\n%s", w.seed, err, strings.Join(w.log, "\n"))
@@ -352,7 +351,7 @@ func (w *world) settled() {
 	if w.job().DeleteForeign && len(foreign) > 0 {
 		w.Errorf("world %d: foreign files are still there: %v", w.seed, foreign)
 	}
-	for _, file := range foreign { // the readers of this test would stumble over them
+	for _, file := range foreign { // this test's readers cannot read them
 		if err := os.Remove(file); err != nil {
 			w.Fatal(err)
 		}
@@ -370,9 +369,9 @@ func (w *world) settled() {
 	}
 }
 
-// From any sequence of changes of the source, changes that outsiders make, plans,
-// saved plans, applies and kills at any instant, one undisturbed apply leads to
-// the lake that an export from scratch makes, and the next plan to no changes.
+// After any sequence of changes of the source and of the lake, plans, saved plans,
+// applies and kills, one undisturbed apply leaves the lake of an export from scratch.
+// The next plan has no changes.
 func TestEveryWorldSettles(t *testing.T) {
 	worlds := uint64(60)
 	if testing.Short() {
@@ -389,7 +388,7 @@ func TestEveryWorldSettles(t *testing.T) {
 						w.happens()
 					}
 					lives := int64(1 + w.rng.IntN(16))
-					if w.job().TargetFileSize > 0 { // there are more operations
+					if w.job().TargetFileSize > 0 { // more operations
 						lives += w.rng.Int64N(10)
 					}
 					if w.chance(3) {
