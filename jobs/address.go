@@ -19,10 +19,9 @@ import (
 //	job.prospect_events.partition["event_type=SMS_MESSAGE/event_date=2022-01-13"]
 type Address struct {
 	Name string // the job block's label
-	// Key is the instance's of a job that is declared for each of several
-	// keys, "" for a job that is declared once.
+	// Key is the key of an instance of a job with for_each, or "".
 	Key string
-	// Partition is a partition's path, "" for the job itself.
+	// Partition is the path of a partition, or "" for the job itself.
 	Partition string
 }
 
@@ -38,8 +37,8 @@ func (a Address) WithPartition(path string) Address {
 	return a
 }
 
-// Contains reports whether b is what a names, or a part of it: a job has its
-// partitions, and a job without a key has its instances.
+// Contains reports whether b is a or part of it. A job contains its partitions, and a
+// job without a key contains its instances.
 func (a Address) Contains(b Address) bool {
 	switch {
 	case a.Partition != "":
@@ -50,13 +49,12 @@ func (a Address) Contains(b Address) bool {
 	return a.Name == b.Name
 }
 
-// Compare orders addresses: each job before its partitions, and before its
-// instances.
+// Compare orders addresses. A job comes before its partitions and instances.
 func (a Address) Compare(b Address) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Partition, b.Partition))
 }
 
-// String is what ParseAddress reads.
+// String returns the address in the form that ParseAddress parses.
 func (a Address) String() string {
 	var b strings.Builder
 	b.WriteString("job." + a.Name)
@@ -70,8 +68,8 @@ func (a Address) String() string {
 	return b.String()
 }
 
-// quote writes an index as HCL does, so that the address can stand in a
-// configuration as well: ${ and %{ would begin a template there.
+// quote writes an index as HCL does, so that the address is valid in a configuration,
+// where ${ and %{ begin a template.
 func quote(b *strings.Builder, s string) {
 	b.WriteString(`["`)
 	for i, r := range s {
@@ -103,8 +101,8 @@ const addressExamples = `job.prospect_events, job.events["north"] or job.prospec
 
 var addressName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*`)
 
-// ParseAddress reads an address. On a command line it stands in single quotes,
-// which keep the shell from taking the double ones.
+// ParseAddress parses an address. On a command line, single quotes around an address
+// keep the shell from removing its double quotes.
 func ParseAddress(text string) (Address, error) {
 	a, err := parseAddress(text)
 	if err != nil {
@@ -122,7 +120,7 @@ func parseAddress(text string) (a Address, err error) {
 		return a, errors.New(`it does not begin with "job."`)
 	}
 	if a.Name = addressName.FindString(rest); a.Name == "" {
-		return a, errors.New(`after "job." is no name`)
+		return a, errors.New(`no name follows "job."`)
 	}
 	rest = rest[len(a.Name):]
 	if strings.HasPrefix(rest, "[") {
@@ -136,16 +134,16 @@ func parseAddress(text string) (a Address, err error) {
 		}
 	}
 	if rest != "" {
-		return a, fmt.Errorf("%q is too much at its end", rest)
+		return a, fmt.Errorf("%q at its end is unexpected", rest)
 	}
 	return a, nil
 }
 
-// index takes ["…"] off the beginning of text.
+// index parses ["…"] at the beginning of text.
 func index(text string) (value, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, `["`)
 	if !ok {
-		return "", "", errors.New(`["…"] is missing, with its quotes (which a shell takes off, unless the address is in single ones)`)
+		return "", "", errors.New(`["…"] is missing; a shell removes double quotes unless single quotes are around the address`)
 	}
 	var b strings.Builder
 	for rest != "" {
@@ -157,7 +155,7 @@ func index(text string) (value, rest string, err error) {
 		}
 		switch {
 		case rest[0] == '"':
-			return "", "", errors.New(`after the closing quote is no ]; a quote within is written \"`)
+			return "", "", errors.New(`no ] follows the closing quote; write \" for a quote in the text`)
 		case rest[0] == '\\':
 			r, length, err := escape(rest)
 			if err != nil {
@@ -177,7 +175,7 @@ func index(text string) (value, rest string, err error) {
 	return "", "", errors.New(`the closing "] is missing`)
 }
 
-// escape reads the escape sequence that text begins with, and gives its length.
+// escape parses the escape sequence at the beginning of text, and returns its length.
 func escape(text string) (r rune, length int, err error) {
 	digits := 0
 	if len(text) > 1 {
@@ -202,5 +200,5 @@ func escape(text string) (r rune, length int, err error) {
 			return rune(n), 2 + digits, nil
 		}
 	}
-	return 0, 0, errors.New(`after a backslash is none of " \ n r t uXXXX UXXXXXXXX`)
+	return 0, 0, errors.New(`a backslash must be followed by one of " \ n r t uXXXX UXXXXXXXX`)
 }

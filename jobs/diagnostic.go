@@ -15,17 +15,16 @@ const (
 	Warning Severity = "warning"
 )
 
-// Diagnostic is a problem for the user: what, where, why, and what to do.
+// Diagnostic is a problem that the user sees: what, where, why, and what to do.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
-	// Summary is one short line without a full stop.
+	// Summary is one short line without a period.
 	Summary string `json:"summary"`
 	// Detail is one or more sentences: why, and what to do next.
 	Detail string `json:"detail,omitempty"`
-	// Address is the configured thing it is about, such as
-	// job.prospect_events, or "".
+	// Address is the address of what it concerns, such as job.prospect_events, or "".
 	Address string `json:"address,omitempty"`
-	// Origin is the place in the configuration that it is about, or nil.
+	// Origin is the place in the configuration that it concerns, or nil.
 	Origin *Origin `json:"origin,omitempty"`
 }
 
@@ -48,17 +47,17 @@ type Origin struct {
 	Column   int    `json:"column"`   // 1-based, in characters
 	// Context is the block around it, such as `source "knock" "production"`.
 	Context string `json:"context,omitempty"`
-	// Code is the line itself, without its line feed. The characters from
-	// HighlightStart up to HighlightEnd (byte offsets) are the culprit.
+	// Code is the line, without its line feed. The problem is between the byte offsets
+	// HighlightStart and HighlightEnd.
 	Code           string `json:"code,omitempty"`
 	HighlightStart int    `json:"highlight_start"`
 	HighlightEnd   int    `json:"highlight_end"`
 }
 
-// Diagnostics are what a step has to say. They are an error when they hold one.
+// Diagnostics are the problems of one step. They are an error if one of them is.
 type Diagnostics []Diagnostic
 
-// HasErrors reports whether any of them stops the command.
+// HasErrors reports whether one of the diagnostics is an error.
 func (ds Diagnostics) HasErrors() bool {
 	for _, d := range ds {
 		if d.Severity == Error {
@@ -68,7 +67,7 @@ func (ds Diagnostics) HasErrors() bool {
 	return false
 }
 
-// Err is nil when there is no error among them.
+// Err returns the diagnostics, or nil if none of them is an error.
 func (ds Diagnostics) Err() error {
 	if !ds.HasErrors() {
 		return nil
@@ -84,8 +83,8 @@ func (ds Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Diagnose turns any error into diagnostics: those that it wraps, or else one
-// whose summary is given here and whose detail is the error's text.
+// Diagnose returns the diagnostics that an error wraps. For any other error, it returns
+// one with the given summary and the text of the error.
 func Diagnose(err error, summary string) Diagnostics {
 	if err == nil {
 		return nil

@@ -19,16 +19,15 @@ import (
 	"prospector/schemas"
 )
 
-// Digest identifies what the configuration means, in 32 hexadecimal digits: two
-// configurations with one digest ask for the same lake in the same way. A plan
-// that was made for another digest is out of date.
+// Digest identifies what the configuration means, in 32 hexadecimal digits. Two
+// configurations with the same digest declare the same lake, read in the same way. A
+// plan that was made for another digest is stale.
 //
-// What is written where, in which order and with which comments does not count;
-// nor do API keys, hash keys and sensitive outputs, which a digest would give a
-// way to guess (of a hash key, its ID counts), nor where the state is kept, nor
-// which tables were accepted, nor how much memory a run may take. Paths in the working directory are
-// relative to it, so that a copy of the directory has the same digest; those
-// that lead out of it are absolute, since there they mean another place.
+// The digest does not depend on files, the order of blocks and comments. It does not
+// depend on API keys, hash keys (only on their IDs) and sensitive outputs, because a
+// digest would help to guess them. It does not depend on the backend, the accepted
+// schemas and the memory limit. Paths in the working directory are relative, so that a
+// copy of the directory has the same digest. Other paths are absolute.
 func (c *Configuration) Digest() string {
 	d := digester{Hash: sha256.New(), dir: c.Dir}
 	for _, j := range c.Jobs {
@@ -56,14 +55,14 @@ func (c *Configuration) Digest() string {
 	return hex.EncodeToString(d.Sum(nil)[:16])
 }
 
-// digester adds values to a hash, one kind a line, so that no two lists of
-// values are the same text.
+// digester adds values to a hash, one line for each item, so that different values are
+// different texts.
 type digester struct {
 	hash.Hash
 	dir string
 }
 
-// line adds an item: what kind it is, and its values.
+// line adds an item: its kind and its values.
 func (d digester) line(kind string, values ...any) {
 	fmt.Fprint(d, kind)
 	for _, v := range values {
@@ -77,7 +76,7 @@ func (d digester) job(j Job) {
 	if j.ExportErased {
 		d.line("export erased")
 	}
-	t := j.Schema // what its fingerprint leaves out, since published rows do not depend on it
+	t := j.Schema // what its fingerprint leaves out, because published rows do not depend on it
 	d.line("unexpected", handling(t.UnknownField), handling(t.UnknownType), handling(t.Mismatch))
 	d.line("expected", t.EventTypes)
 	d.source(j.Source)
@@ -136,7 +135,7 @@ func (d digester) settings(s attribute.Settings, names ...string) (first, rest [
 	return first, rest
 }
 
-// handling spells the default out.
+// handling returns the handling, or the default.
 func handling(h schemas.Handling) string { return string(cmp.Or(h, schemas.Keep)) }
 
 func (d digester) sink(s Sink) {
@@ -180,8 +179,8 @@ func (d digester) value(v any) {
 	}
 }
 
-// relative takes the working directory out of a path or of a text that holds
-// paths or URIs. The byte in its place is in no path.
+// relative replaces the working directory in a path, or in a text with paths or URIs,
+// by a byte that no path has.
 func (d digester) relative(text string) string {
 	dir := filepath.ToSlash(d.dir)
 	if strings.Trim(dir, "/") == "" {
@@ -211,14 +210,12 @@ func (d digester) relative(text string) string {
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-~%"
 
-// endsInPath reports whether a path that follows the text is the end of a longer
-// one.
+// endsInPath reports whether a path after the text is the end of a longer path.
 func endsInPath(text string) bool {
 	return text != "" && strings.IndexByte(nameBytes+"/", text[len(text)-1]) >= 0
 }
 
-// goesOn reports whether the last name of a path that precedes the text is
-// longer.
+// goesOn reports whether a path before the text continues in it.
 func goesOn(text string) bool {
 	return text != "" && strings.IndexByte(nameBytes, text[0]) >= 0
 }

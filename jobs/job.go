@@ -1,9 +1,9 @@
-// Package jobs says what a declared job is: where events come from, whose they
-// are, what table they make and where that is kept. Its values are validated and
-// free of the language that they were written in; package jobs/config makes them.
+// Package jobs defines what a declared job is: the source of events, the prospects, the
+// schema of the table and the sinks. Its values are validated and independent of the
+// configuration language. Package jobs/config makes them.
 //
-// It also defines Diagnostic, the form in which every part reports a problem to
-// the user.
+// The package also defines Diagnostic, the form in which every package reports a
+// problem to the user.
 package jobs
 
 import (
@@ -18,11 +18,11 @@ import (
 
 // Configuration is everything that one working directory declares.
 type Configuration struct {
-	// Dir is the working directory; relative paths below are resolved already.
+	// Dir is the working directory. Relative paths in the other fields are resolved.
 	Dir     string
 	Backend Backend
-	// MemoryLimit is how many bytes of memory a run is to keep to, as far as it is
-	// Go's; 0 is DefaultMemoryLimit. A row of megabytes takes a few times its size more.
+	// MemoryLimit is the limit of a run's memory in bytes, as far as Go manages it.
+	// 0 is DefaultMemoryLimit. A row of megabytes takes a few times its size on top.
 	MemoryLimit int64
 	Jobs        []Job     // ascending by address
 	Sinks       []Sink    // all that are declared, used by a job or not; ascending by address
@@ -30,8 +30,8 @@ type Configuration struct {
 	Checks      []Check   // ascending by name
 	Moved       []Moved   // in the order in which they apply
 	Removed     []Removed // ascending by address
-	// Lock is what tables were accepted, those of jobs that were moved by their
-	// address now; nil when there is no lock file.
+	// Lock has the accepted schemas, by the present addresses of jobs. It is nil when
+	// there is no lock file.
 	Lock schemas.Lock
 }
 
@@ -53,7 +53,7 @@ func (c *Configuration) Sink(address string) (Sink, bool) {
 	return c.Sinks[i], true
 }
 
-// DefaultMemoryLimit keeps the whole process below 512 MiB with usual rows.
+// DefaultMemoryLimit keeps the process below 512 MiB with ordinary rows.
 const DefaultMemoryLimit = 384 << 20
 
 // Backend is where the state is kept: an object in a place, next to which
@@ -65,29 +65,29 @@ type Backend struct {
 	Key string
 }
 
-// Unusable makes an error about where the backend is.
+// Unusable returns an error about the location of the backend.
 func (b Backend) Unusable(summary string, err error) Diagnostic {
 	return unusable(b.Block, b.Location, summary, err)
 }
 
-// Moved says that a job in the state has another address now. A job that was
-// moved more than once is so by as many of them, in the order of the list; that
-// of a job with for_each is one an instance.
+// Moved gives a job in the state another address. A job that was moved several times
+// has several of them, in the order of the list. A job with for_each has one for each
+// instance.
 type Moved struct {
 	Block
 	From, To string // addresses of jobs
 }
 
-// Removed says what becomes of a job in the state that is no longer declared.
+// Removed is a job in the state that is no longer declared.
 type Removed struct {
 	Block
 	From string // its address; see Covers
-	// Destroy deletes what it published; otherwise it is only forgotten.
+	// Destroy deletes what the job published. Otherwise the state only forgets it.
 	Destroy bool
 }
 
-// Covers reports whether it is about a job in the state: that of its address or,
-// where that has no key, any instance of it.
+// Covers reports whether the block applies to a job in the state: the job with its
+// address or, if the address has no key, any instance of that job.
 func (r Removed) Covers(address string) bool {
 	return address == r.From || strings.HasPrefix(address, r.From+"[")
 }
@@ -97,12 +97,12 @@ type Block struct {
 	// Address is how the user refers to it, such as source.knock.production.
 	Address string
 	Origin  Origin
-	// Attributes are the places of the block's attributes, by name.
+	// Attributes are the origins of the block's attributes, by name.
 	Attributes map[string]Origin
 }
 
-// Diagnose makes an error about an attribute of the block, or about the whole
-// block when it does not have that attribute.
+// Diagnose returns an error about an attribute of the block, or about the block itself
+// if it does not have that attribute.
 func (b Block) Diagnose(attribute, summary, detail string) Diagnostic {
 	origin, ok := b.Attributes[attribute]
 	if !ok {
@@ -122,26 +122,26 @@ type Job struct {
 	TableName string
 	// Source is where events come from.
 	Source Source
-	// Prospects is whose events are exported. It is nil for a simulated source
-	// that is asked for all of its own.
+	// Prospects is the list of prospects whose events are exported. It is nil for a
+	// simulated source, which has a list of its own.
 	Prospects *Prospects
 	Sinks     []Sink // at least one, no two with the same URI
-	// Schema is the schema of the table, partitioned as the job says.
+	// Schema is the schema of the table, with the partition keys of the job.
 	Schema schemas.Table
 	// SchemaBlock is the block that declares the schema. It is zero for the
 	// built-in schema.
 	SchemaBlock Block
 	Compression Compression
-	// TargetFileSize is how many bytes a file has before the partition goes on
-	// in another one; 0 is no limit.
+	// TargetFileSize is the size in bytes at which the next file of a partition begins.
+	// 0 is no limit.
 	TargetFileSize int64
-	// DeleteMissing deletes the published rows of a prospect that was read
-	// whole without them; otherwise they stay.
+	// DeleteMissing deletes published rows that the source did not return for a
+	// prospect that was read completely. Otherwise they stay.
 	DeleteMissing bool
 	// PreventDestroy refuses every plan that would delete a published partition.
 	PreventDestroy bool
-	// DeleteForeign deletes files below the table that are not prospector's,
-	// instead of reporting them.
+	// DeleteForeign deletes files in the table that prospector does not own, instead of
+	// reporting them.
 	DeleteForeign bool
 	// ExportErased exports listed prospects that were erased, instead of skipping
 	// them.
@@ -151,7 +151,7 @@ type Job struct {
 // Compression is a Parquet codec.
 type Compression string
 
-// The codecs that every reader of the lake has.
+// The codecs that every reader of the lake supports.
 const (
 	Snappy       Compression = "snappy"
 	ZSTD         Compression = "zstd"
@@ -159,7 +159,7 @@ const (
 	Uncompressed Compression = "none"
 )
 
-// DefaultTargetFileSize is that of a job that does not say otherwise, in bytes.
+// DefaultTargetFileSize is the TargetFileSize of a job that does not set it, in bytes.
 const DefaultTargetFileSize = 256 << 20
 
 // Source is where events come from, and how to request them.
@@ -179,14 +179,14 @@ type Source struct {
 type Prospects struct {
 	Block
 	File   string // absolute path, or "-" for standard input
-	Column string // where the file has columns; "" when it is not named
-	// How the file is written; zero values are detected.
+	Column string // of a file with columns; "" if it is not named
+	// The format of the file. Zero values are detected.
 	Delimiter string // one character
 	Header    *bool
 	Encoding  string // one of Encodings, or ""
 }
 
-// Encodings are those that lists of prospects can be in.
+// Encodings returns the encodings that a list of prospects can have.
 func Encodings() []string {
 	return []string{"utf-8", "utf-16", "utf-16be", "windows-1252", "latin1", "macintosh"}
 }
@@ -198,7 +198,7 @@ type Sink struct {
 	store.Location
 }
 
-// Unusable makes an error about where the sink is.
+// Unusable returns an error about the location of the sink.
 func (s Sink) Unusable(summary string, err error) Diagnostic {
 	return unusable(s.Block, s.Location, summary, err)
 }
@@ -207,14 +207,15 @@ func unusable(b Block, at store.Location, summary string, err error) Diagnostic 
 	return b.Diagnose(at.Settings.Attributes()[0].Name, summary, err.Error()+".")
 }
 
-// Output is a named value that the user asked to see.
+// Output is a named value that the configuration declares.
 type Output struct {
 	Name      string
 	Value     any // string, float64, bool, nil, []any or map[string]any
 	Sensitive bool
 }
 
-// Check is a condition on what a run has staged, before it is published.
+// Check is a condition that the staged result of a run must meet before it is
+// published.
 type Check struct {
 	Block
 	Name string
@@ -229,25 +230,25 @@ type Check struct {
 type Assertion struct {
 	Origin Origin
 	// Source is the text of its expressions, without comments, white space and
-	// secrets: another condition has another source.
+	// secrets. Different conditions have different sources.
 	Source string
-	// Evaluate holds the condition against a result. When it does not hold,
-	// message says so in the user's words. The diagnostics are problems of the
-	// expressions themselves, for which the check counts as failed.
+	// Evaluate evaluates the condition for a result. message is the user's text for a
+	// condition that does not hold. problems are errors in the expressions; with one,
+	// the check has failed.
 	Evaluate func(Result) (holds bool, message string, problems Diagnostics)
 }
 
-// Result is what a run has staged for a job, as checks see it.
+// Result is what a run has staged for a job. Checks are evaluated on it.
 type Result struct {
-	// Rows are those that the source gave, duplicates aside; TableRows those
-	// that the table has after the apply.
+	// Rows counts the rows that the source returned, without duplicates. TableRows
+	// counts the rows of the table after the apply.
 	Rows, TableRows                     int64
 	RowsAdded, RowsChanged, RowsRemoved int64
 	Quarantined                         int64
 	Prospects, ProspectsFailed          int64
-	// Nulls counts the rows without a value, by column, among Rows.
+	// Nulls counts the rows among Rows without a value, by column.
 	Nulls map[string]int64
-	// Newest is the latest event_time among Rows; zero when none has one.
+	// Newest is the latest event_time among Rows, or zero when no row has one.
 	Newest time.Time
 	// Now is when the result was staged.
 	Now time.Time

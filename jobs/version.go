@@ -5,13 +5,12 @@ import (
 	"sync"
 )
 
-// Version is prospector's own, MAJOR.MINOR.PATCH; a configuration's
-// required_version is held against it.
+// Version is the version of prospector, MAJOR.MINOR.PATCH. The required_version of a
+// configuration is compared with it.
 const Version = "0.1.0"
 
-// Build identifies the source that this program was built from: the commit,
-// followed by "-modified" when the source had changes that are not in it. It is
-// "unknown" when the program was built without version control.
+// Build identifies the source code of this program: the commit, followed by "-modified"
+// if the code had other changes. It is "unknown" for a build without version control.
 var Build = sync.OnceValue(func() string {
 	info, _ := debug.ReadBuildInfo()
 	return build(info)
@@ -33,6 +32,6 @@ func build(info *debug.BuildInfo) string {
 	return commit + modified
 }
 
-// CreatedBy is how a Parquet file names its writer, in the form that the format
-// recommends. It is the same for all files that one build writes.
+// CreatedBy is the name of the writer in Parquet files, in the form that the format
+// recommends. All files that one build writes have the same.
 func CreatedBy() string { return "prospector version " + Version + " (build " + Build() + ")" }
