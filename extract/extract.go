@@ -86,8 +86,33 @@ type Client struct {
 	stats    counters
 }
 
-// New checks the options and makes a Client. It sends nothing.
+// New checks the options and returns a Client. It sends nothing.
 func New(o Options) (*Client, error) {
+	endpoint, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	o.setDefaults()
+	c := &Client{
+		options:  o,
+		turns:    make(chan struct{}, 1),
+		endpoint: strings.TrimRight(endpoint.String(), "/"),
+		header: http.Header{
+			"Accept":          {"application/json"},
+			"Accept-Encoding": {"gzip"},
+			"Content-Type":    {"application/json"}, // as the vendor's examples do
+			"User-Agent":      {o.UserAgent},
+		},
+	}
+	if o.APIKey != "" {
+		c.header.Set("X-Api-Key", o.APIKey)
+	}
+	c.pace.limiter, c.pace.sleep = o.Limiter, o.Sleep
+	return c, nil
+}
+
+// check returns the endpoint, or an error about options that cannot be used.
+func (o *Options) check() (*url.URL, error) {
 	endpoint, err := url.Parse(o.Endpoint)
 	if err != nil {
 		// The parser's message would quote the endpoint, and a password in it.
@@ -98,16 +123,19 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("the endpoint is not an absolute http or https URL: write it as https://host or https://host/path")
 	case endpoint.User != nil || endpoint.RawQuery != "" || endpoint.ForceQuery || endpoint.Fragment != "":
 		return nil, fmt.Errorf("the endpoint on host %s has a user, a query or a fragment: write it as https://host or https://host/path", endpoint.Host)
-	case o.APIKey != "" && endpoint.Scheme != "https" && !loopback(endpoint.Hostname()):
-		return nil, fmt.Errorf("the API key would travel readable to %s: use https, or http to a loopback address only", endpoint.Host)
+	case o.APIKey != "" && endpoint.Scheme != "https" && !IsLoopback(endpoint.Hostname()):
+		return nil, fmt.Errorf("the API key would be sent to %s without encryption: use https, or http only to a loopback address", endpoint.Host)
 	case strings.ContainsFunc(o.APIKey, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, errors.New("the API key has a character that a header cannot hold: does it end in a line feed?")
-	case o.PageSize < 0 || o.Timeout < 0 || o.Grace < 0 || o.MaxAttempts < 0 || o.MaxPageBytes < 0 || o.MaxPages < 0 || o.MaxEmptyPages < 0:
-		return nil, errors.New("page size, timeout, grace, attempts and bounds cannot be negative: leave them at 0 for their defaults")
+	case min(int64(o.Timeout), int64(o.Grace), o.MaxPageBytes, int64(min(o.PageSize, o.MaxAttempts, o.MaxPages, o.MaxEmptyPages))) < 0:
+		return nil, errors.New("page size, timeout, grace, attempts and limits cannot be negative: leave them at 0 for their defaults")
 	case o.Limiter != nil && o.Limiter.Limit() != rate.Inf && (o.Limiter.Limit() <= 0 || o.Limiter.Burst() < 1):
 		return nil, errors.New("the limiter would never let a request pass: give it a rate above 0 and a burst of at least 1")
 	}
+	return endpoint, nil
+}
 
+func (o *Options) setDefaults() {
 	setDefault(&o.PageSize, 100)
 	setDefault(&o.Timeout, 30*time.Second)
 	setDefault(&o.Grace, 5*time.Second)
@@ -128,23 +156,13 @@ func New(o Options) (*Client, error) {
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
+}
 
-	c := &Client{
-		options:  o,
-		turns:    make(chan struct{}, 1),
-		endpoint: strings.TrimRight(endpoint.String(), "/"),
-		header: http.Header{
-			"Accept":          {"application/json"},
-			"Accept-Encoding": {"gzip"},
-			"Content-Type":    {"application/json"}, // as the vendor's examples do
-			"User-Agent":      {o.UserAgent},
-		},
+func setDefault[T comparable](value *T, byDefault T) {
+	var zero T
+	if *value == zero {
+		*value = byDefault
 	}
-	if o.APIKey != "" {
-		c.header.Set("X-Api-Key", o.APIKey)
-	}
-	c.pace.limiter, c.pace.sleep = o.Limiter, o.Sleep
-	return c, nil
 }
 
 // newTransport keeps one connection alive for every worker there may be. It leaves
@@ -157,16 +175,10 @@ func newTransport() *http.Transport {
 	return t
 }
 
-func loopback(host string) bool {
+// IsLoopback reports whether requests to the host stay on this machine.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-func setDefault[T comparable](value *T, otherwise T) {
-	var zero T
-	if *value == zero {
-		*value = otherwise
-	}
 }
 
 // NewLimiter gives a limiter for Options, or nil for 0, which is no limit. One

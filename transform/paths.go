@@ -12,29 +12,42 @@ import (
 type node struct {
 	// What every event needs comes first, so that it is in one cache line.
 	children []*node
-	view     *view        // of the object that the event at hand has here
-	column   int32        // index of the column that takes a value here, or -1
-	rank     int32        // which of the column's paths this is
-	to       schemas.Type // of the column
-	whole    bool         // an object is one value here, and is never opened
-	open     bool         // the event at hand has an object here whose fields were looked at one by one
-	guards   bool         // a policy holds for some place below
+	view     *view // of the object that the current event has here
+	target
+	whole  bool // an object is one value here, and is never opened
+	open   bool // the fields of the current event's object here were looked at one by one
+	guards bool // a policy holds for some place below
 
 	key   string
-	above *node // nil of the event itself
+	above *node // nil for the event itself
 	path  string
-	depth int    // how many keys the path has
+	depth int                 // how many keys the path has
+	times *schemas.TimeFormat // of the column, if it declares one
+	protected
+	views []*view // of the shapes that objects had here
+	surveyed
+}
+
+// target is the column that takes the values at a place.
+type target struct {
+	column int32        // its index, or -1 for none
+	rank   int32        // which of the column's paths this is
+	to     schemas.Type // of the column
+}
+
+// protected is what policies say about a place.
+type protected struct {
 	guard *guard // what is protected here and below, or nil
 	// respelled says that no path leads here: the key is one of a protected path
 	// in another case. Columns take nothing here.
 	respelled bool
-	times     *schemas.TimeFormat // of the column, if it declares one
-	policy    schemas.Policy      // of values here, or ""
-	standIn   document            // what stands for a protected value
-	views     []*view             // of the shapes that objects had here
+	policy    schemas.Policy // of values here, or ""
+	standIn   document       // what replaces a protected value
+}
 
-	// What events have had here: values that are not of the column's type, and
-	// fields that no column takes (nil until there are some).
+// surveyed is what events had at a place: values that are not of the column's type,
+// and fields that no column takes (nil until there are some).
+type surveyed struct {
 	mismatched tally
 	unmapped   *place
 }
@@ -42,7 +55,7 @@ type node struct {
 // compile makes the tree of the paths that hold for events of a type: those of
 // its columns, and those of every protected value.
 func compile(columns []schemas.Column, protected []protection, eventType string) *node {
-	root := &node{column: -1}
+	root := &node{target: target{column: -1}}
 	for i, c := range columns {
 		if !c.Applies(eventType) {
 			continue
@@ -105,7 +118,7 @@ func (n *node) grow(path string) (above, at *node) {
 }
 
 func newNode(above *node, key string) *node {
-	return &node{column: -1, above: above, key: key, path: join(above.path, key), depth: above.depth + 1}
+	return &node{target: target{column: -1}, above: above, key: key, path: join(above.path, key), depth: above.depth + 1}
 }
 
 // child finds the node below n; there are so few that a map would be slower.

@@ -2,19 +2,52 @@ package transform
 
 import "time"
 
-// parseTime reads a time as the API writes them, or might: RFC 3339 with "T" or
-// a blank, any number of fractional digits or none, "Z", an offset with or
-// without its colon, or no offset at all, which is taken for UTC.
+// parseTime reads a time in any form that the API is likely to use: RFC 3339 with
+// "T" or a blank, any number of fractional digits or none, and "Z", an offset with or
+// without a colon, or no offset. A time without an offset is UTC.
 //
-// micros is microseconds since 1970-01-01 UTC; further digits are cut off.
-// exact says that micros tells all there was: the offset was UTC's own and no
-// digit was lost. naive says that there was no offset.
+// micros is microseconds since 1970-01-01 UTC, without any further digits. exact
+// reports that micros has all of the time: the text has an offset of zero, and no
+// digit is lost. naive reports that the text has no offset.
 func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
-	const layout = "2006-01-02T15:04:05"
-	if len(s) < len(layout) {
+	seconds, ok := parseSeconds(s)
+	if !ok {
 		return 0, false, false, false
 	}
-	c, s := (*[len(layout)]byte)(s), s[len(layout):]
+	fraction, s, exact, ok := cutFraction(s[len(secondsLayout):])
+	if !ok {
+		return 0, false, false, false
+	}
+	offset := 0
+	switch {
+	case string(s) == "+00:00" || string(s) == "Z":
+	case len(s) == 0:
+		exact, naive = false, true
+	case string(s) == "z":
+	case s[0] == '+' || s[0] == '-':
+		if offset, ok = parseOffset(s); !ok {
+			return 0, false, false, false
+		}
+		exact = exact && offset == 0
+	default:
+		return 0, false, false, false
+	}
+	seconds -= int64(offset)
+	if seconds < minSeconds || seconds > maxSeconds {
+		return 0, false, false, false
+	}
+	return seconds*1e6 + int64(fraction), exact, naive, true
+}
+
+const secondsLayout = "2006-01-02T15:04:05"
+
+// parseSeconds reads the date and the time of day that a text begins with, as seconds
+// since 1970-01-01 of the text's own offset.
+func parseSeconds(s []byte) (seconds int64, ok bool) {
+	if len(s) < len(secondsLayout) {
+		return 0, false
+	}
+	c := (*[len(secondsLayout)]byte)(s)
 	century, bad1 := pair(c[0], c[1])
 	years, bad2 := pair(c[2], c[3])
 	month, bad3 := pair(c[5], c[6])
@@ -25,53 +58,36 @@ func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 	year := century*100 + years
 	if bad1|bad2|bad3|bad4|bad5|bad6|bad7 != 0 ||
 		c[4] != '-' || c[7] != '-' || c[10]|0x20 != 't' && c[10] != ' ' || c[13] != ':' || c[16] != ':' ||
-		year < 1 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) ||
-		hour > 23 || minute > 59 || second > 59 {
-		return 0, false, false, false
+		hour > 23 || minute > 59 || second > 59 || !isDay(year, month, day) {
+		return 0, false
 	}
+	return int64(daysSince1970(year, month, day)*24*60*60 + (hour*60+minute)*60 + second), true
+}
 
+func isDay(year, month, day int) bool {
+	return year >= 1 && month >= 1 && month <= 12 && day >= 1 && (day <= 28 || day <= daysIn(year, month))
+}
+
+// cutFraction reads the fraction of a second that a text may begin with. exact
+// reports that no digit is lost.
+func cutFraction(s []byte) (micros int, rest []byte, exact, ok bool) {
+	if len(s) == 0 || s[0] != '.' && s[0] != ',' {
+		return 0, s, true, true
+	}
 	exact = true
-	fraction := 0
-	if len(s) > 0 && (s[0] == '.' || s[0] == ',') {
-		digits := 0
-		for s = s[1:]; digits < len(s) && isDigit(s[digits]); digits++ {
-			if digits < 6 {
-				fraction = fraction*10 + int(s[digits]-'0')
-			} else if s[digits] != '0' {
-				exact = false
-			}
-		}
-		if digits == 0 {
-			return 0, false, false, false
-		}
-		s = s[digits:]
-		for ; digits < 6; digits++ {
-			fraction *= 10
-		}
-	}
-
-	offset := 0 // seconds east of UTC
-	switch {
-	case string(s) == "+00:00" || string(s) == "Z":
-	case len(s) == 0:
-		exact, naive = false, true
-	case string(s) == "z":
-	case s[0] == '+' || s[0] == '-':
-		offset, ok = parseOffset(s)
-		if !ok {
-			return 0, false, false, false
-		}
-		if offset != 0 {
+	digits := 0
+	for s = s[1:]; digits < len(s) && isDigit(s[digits]); digits++ {
+		if digits < 6 {
+			micros = micros*10 + int(s[digits]-'0')
+		} else if s[digits] != '0' {
 			exact = false
 		}
-	default:
-		return 0, false, false, false
 	}
-	t := int64(daysSince1970(year, month, day)*24*60*60 + (hour*60+minute)*60 + second - offset)
-	if t < minSeconds || t > maxSeconds {
-		return 0, false, false, false
+	rest, ok = s[digits:], digits > 0
+	for ; digits < 6; digits++ {
+		micros *= 10
 	}
-	return t*1e6 + int64(fraction), exact, naive, true
+	return micros, rest, exact, ok
 }
 
 // daysSince1970 counts the days of the Gregorian calendar, the year beginning with

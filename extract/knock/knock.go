@@ -4,7 +4,6 @@ package knock
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 
@@ -72,20 +71,11 @@ func (s *Settings) checkEndpoint(shown string) *attribute.Problem {
 		return wrong("names no host")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return wrong("has a query or a fragment, which the requests could not keep")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()) && s.APIKey != "":
+	case u.Scheme == "http" && !extract.IsLoopback(u.Hostname()) && s.APIKey != "":
 		return attribute.NewProblem("endpoint", "API key over plain HTTP",
 			"The endpoint %s is neither https nor on this machine, so anybody on the way could read the API key. Use https.", shown)
 	}
 	return nil
-}
-
-// isLoopback reports whether requests to the host stay on this machine.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // Source is the API.

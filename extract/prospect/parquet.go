@@ -38,15 +38,9 @@ func (c *collector) parquet(f *os.File, column string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
-	for _, group := range r.Footer.RowGroups {
-		for _, chunk := range group.Columns {
-			// The reader allocates as much as the footer says.
-			if size := chunk.MetaData.TotalCompressedSize; size < 0 || size > info.Size() {
-				return fmt.Errorf("%s: %w: it is damaged", c.name, ErrFormat)
-			}
-		}
+	if !fits(r.Footer.RowGroups, info.Size()) {
+		return fmt.Errorf("%s: %w: it is damaged", c.name, ErrFormat)
 	}
-
 	row, rows := 0, int(r.GetNumRows())
 	for row < rows {
 		values, _, _, err := r.ReadColumnByPath(path, batch)
@@ -58,20 +52,7 @@ func (c *collector) parquet(f *os.File, column string) (err error) {
 		}
 		for _, v := range values {
 			row++
-			var id string
-			switch v := v.(type) {
-			case string:
-				id = v
-			case int64:
-				id = strconv.FormatInt(v, 10)
-			case int32:
-				id = strconv.FormatInt(int64(v), 10)
-			case nil:
-				return c.fault(row, ErrID, "it is NULL")
-			default:
-				return c.fault(row, ErrFormat, fmt.Sprintf("it was read as a %T", v))
-			}
-			if err := c.add(row, id); err != nil {
+			if err := c.addValue(row, v); err != nil {
 				return err
 			}
 		}
@@ -80,6 +61,35 @@ func (c *collector) parquet(f *os.File, column string) (err error) {
 		return fmt.Errorf("%s: %w: it is damaged: %d of %d rows could be read", c.name, ErrFormat, row, rows)
 	}
 	return nil
+}
+
+// fits reports whether the chunks of a file of that size can be as large as its footer
+// says. The reader allocates as much.
+func fits(groups []*parquet.RowGroup, size int64) bool {
+	for _, group := range groups {
+		for _, chunk := range group.Columns {
+			if n := chunk.MetaData.TotalCompressedSize; n < 0 || n > size {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// addValue adds the ID of a row.
+func (c *collector) addValue(row int, v any) error {
+	switch v := v.(type) {
+	case string:
+		return c.add(row, v)
+	case int64:
+		return c.add(row, strconv.FormatInt(v, 10))
+	case int32:
+		return c.add(row, strconv.FormatInt(int64(v), 10))
+	case nil:
+		return c.fault(row, ErrID, "it is NULL")
+	default:
+		return c.fault(row, ErrFormat, fmt.Sprintf("it was read as a %T", v))
+	}
 }
 
 // parquetColumn gives the reader's name for the column.
