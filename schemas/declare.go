@@ -28,10 +28,10 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	out := t
 	out.Columns = slices.Clone(t.Columns)
 	for i, c := range columns {
-		if (c.Value != "" || t.IsCore(c.Name)) && !t.differsInTime(c) {
-			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of " + t.times()}
+		if (c.Value != "" || t.Roles().IsCore(c.Name)) && !t.differsInTime(c) {
+			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of " + t.Roles().times()}
 		}
-		if err := t.checkColumn(c); err != nil {
+		if err := t.Roles().checkColumn(c); err != nil {
 			return Table{}, err
 		}
 		if slices.ContainsFunc(columns[:i], func(o Column) bool { return sameName(o.Name, c.Name) }) {
@@ -74,9 +74,8 @@ func (t Table) differsInTime(c Column) bool {
 	return ok && c.Type == Timestamp && reflect.DeepEqual(was, c)
 }
 
-// times lists the table's columns of which the form of times can be declared.
-func (t Table) times() string {
-	r := t.Roles()
+// times lists the columns with a role whose form of times can be declared.
+func (r Roles) times() string {
 	if r.Created == "" {
 		return r.Time
 	}
@@ -92,65 +91,89 @@ var reservedPrefixes = []string{
 	"_CHANGE_SEQUENCE_NUMBER", "_CHANGE_TYPE", "_CHANGE_TIMESTAMP",
 }
 
-// checkColumn checks a column that the table has or gets.
-func (t Table) checkColumn(c Column) error {
-	if _, derived := t.derivedKey(strings.ToLower(c.Name)); derived {
+// checkColumn checks a column of a table with these roles.
+func (r Roles) checkColumn(c Column) error {
+	if _, derived := r.derivedKey(strings.ToLower(c.Name)); derived {
 		return &DeclarationError{c.Name, "", "this is the name of a partition key"}
 	}
 	return c.check()
 }
 
 func (c Column) check() error {
-	wrong := func(attribute, format string, args ...any) error {
-		return &DeclarationError{c.Name, attribute, fmt.Sprintf(format, args...)}
+	for _, check := range []func(Column) error{Column.checkName, Column.checkSource, Column.checkTime, Column.checkPolicy} {
+		if err := check(c); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// wrong returns an error about an attribute of the column, or "" for all of it.
+func (c Column) wrong(attribute, format string, args ...any) error {
+	return &DeclarationError{c.Name, attribute, fmt.Sprintf(format, args...)}
+}
+
+func (c Column) checkName() error {
 	if !columnName.MatchString(c.Name) {
-		return wrong("", "a column's name has only letters, digits and underscores, at most 300, and does not begin with a digit")
+		return c.wrong("", "a column's name has only letters, digits and underscores, at most 300, and does not begin with a digit")
 	}
 	for _, prefix := range reservedPrefixes {
 		if strings.HasPrefix(strings.ToUpper(c.Name), prefix) {
-			return wrong("", "BigQuery reserves names that begin with %s", prefix)
+			return c.wrong("", "BigQuery reserves names that begin with %s", prefix)
 		}
 	}
+	return nil
+}
+
+// checkSource checks the column's type, and what its values come from.
+func (c Column) checkSource() error {
 	if !slices.Contains(Types(), c.Type) {
-		return wrong("type", "there is no type %q; there are %s", c.Type, list(Types()))
+		return c.wrong("type", "there is no type %q; there are %s", c.Type, list(Types()))
 	}
 	if !slices.Contains([]Derivation{"", Identity, Prospect, Day, Month, Year, Extra}, c.Value) {
-		return wrong("value", "there is no derived value %q", c.Value)
+		return c.wrong("value", "there is no derived value %q", c.Value)
 	}
 	if (c.Value == "") == (len(c.From) == 0) {
-		return wrong("from", "a column has either a path in from, or a value")
+		return c.wrong("from", "a column has either a path in from, or a value")
 	}
 	for i, path := range c.From {
 		if slices.Contains(strings.Split(path, "."), "") {
-			return wrong("from", "%q is not a path: its keys are joined by dots, and none is empty", path)
+			return c.wrong("from", "%q is not a path: its keys are joined by dots, and none is empty", path)
 		}
 		if strings.HasPrefix(path, "$.") || strings.ContainsAny(path, "[]") {
-			return wrong("from", "%q is not a path: it begins with a key of the event, and leads neither into arrays nor by other signs than dots", path)
+			return c.wrong("from", "%q is not a path: a path begins with a key of the event and uses only dots, and it does not lead into arrays", path)
 		}
 		if slices.Contains(c.From[:i], path) {
-			return wrong("from", "the path %s stands twice", path)
+			return c.wrong("from", "the path %s is listed twice", path)
 		}
 	}
 	if problem := checkPatterns(c.When); problem != "" {
-		return wrong("when", "%s", problem)
+		return c.wrong("when", "%s", problem)
 	}
-	if c.Time != "" {
-		if c.Type != Timestamp && c.Type != Date {
-			return wrong("time", "the column's type must be timestamp or date")
-		}
-		if _, err := ParseTimeFormat(c.Time); err != nil {
-			return wrong("time", "%v", err)
-		}
-	}
-	if c.Policy == "" {
+	return nil
+}
+
+func (c Column) checkTime() error {
+	if c.Time == "" {
 		return nil
 	}
-	if !slices.Contains(Policies(), c.Policy) {
-		return wrong("policy", "there is no policy %q; there are %s", c.Policy, list(Policies()))
+	if c.Type != Timestamp && c.Type != Date {
+		return c.wrong("time", "the column's type must be timestamp or date")
 	}
-	if c.Policy != Drop && c.Type != String {
-		return wrong("policy", "the policy %s makes text of values, so the column's type must be string", c.Policy)
+	if _, err := ParseTimeFormat(c.Time); err != nil {
+		return c.wrong("time", "%v", err)
+	}
+	return nil
+}
+
+func (c Column) checkPolicy() error {
+	switch {
+	case c.Policy == "":
+		return nil
+	case !slices.Contains(Policies(), c.Policy):
+		return c.wrong("policy", "there is no policy %q; there are %s", c.Policy, list(Policies()))
+	case c.Policy != Drop && c.Type != String:
+		return c.wrong("policy", "the policy %s makes text of values, so the column's type must be string", c.Policy)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func TestDeclareRefuses(t *testing.T) {
 		{"no path", []Column{text("a")}, "a", "from", "either a path"},
 		{"an empty path", []Column{text("a", "")}, "a", "from", `"" is not a path`},
 		{"an empty key", []Column{text("a", "x..y")}, "a", "from", `"x..y" is not a path`},
-		{"a path twice", []Column{text("a", "x", "y", "x")}, "a", "from", "the path x stands twice"},
+		{"a path twice", []Column{text("a", "x", "y", "x")}, "a", "from", "the path x is listed twice"},
 		{"a star in the middle", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{"A*B"} })}, "a", "when", `"A*B" is no event type`},
 		{"an empty event type", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{""} })}, "a", "when", `"" is no event type`},
 		{"an unknown policy", []Column{with(text("a", "x"), func(c *Column) { c.Policy = "hide" })}, "a", "policy", "drop, hash, mask, redact"},

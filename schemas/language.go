@@ -20,7 +20,7 @@ const Builtin = "knock_events"
 // event_type and event_date.
 func KnockEvents() Table {
 	t, _ := knockEvents()
-	return t.partitioned()
+	return partitioned(t)
 }
 
 // Builtins names the built-in tables.
@@ -41,11 +41,11 @@ func BuiltinTable(name string) Table {
 	if name == Builtin {
 		return KnockEvents()
 	}
-	return builtin(name).partitioned()
+	return partitioned(builtin(name))
 }
 
-// builtin names the built-in table whose core columns the table has.
-func (t Table) builtin() string {
+// builtinOf names the built-in table whose core columns the table has.
+func builtinOf(t Table) string {
 	for _, name := range Builtins() {
 		if BuiltinTable(name).Roles() == t.Roles() {
 			return name
@@ -65,7 +65,7 @@ func BuiltinOf(fingerprint string) (Table, bool) {
 				return t, true
 			}
 		}
-		for _, key := range t.PartitionKeys() {
+		for _, key := range t.Roles().PartitionKeys() {
 			if !slices.Contains(keys, key) {
 				if t, ok := find(append(slices.Clone(keys), key)); ok {
 					return t, true
@@ -165,7 +165,7 @@ func (b block) table() (Table, error) {
 			Name: c.Name, Type: Type(c.Type), From: c.From, Value: Derivation(c.Value),
 			When: c.When, Time: c.Time, Policy: Policy(c.Policy), PII: c.PII, Description: c.Description,
 		}
-		if err := t.checkColumn(column); err != nil {
+		if err := t.Roles().checkColumn(column); err != nil {
 			return Table{}, err
 		}
 		for _, o := range b.Columns[:i] {

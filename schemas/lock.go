@@ -116,7 +116,7 @@ func (t Table) Source() []byte {
 	if t.Description != "" {
 		b.SetAttributeValue("description", cty.StringVal(t.Description))
 	}
-	base := t.builtin()
+	base := builtinOf(t)
 	if base != Builtin {
 		b.SetAttributeValue("extends", cty.StringVal(base))
 	}
@@ -135,7 +135,7 @@ func (t Table) Source() []byte {
 	}
 	for _, c := range t.Unpartitioned().Columns {
 		switch {
-		case !t.IsCore(c.Name):
+		case !t.Roles().IsCore(c.Name):
 			b.AppendNewline()
 			c.write(b, "", true)
 		case c.Time != "": // all that can be declared of it

@@ -136,11 +136,11 @@ func IndexOf(columns []Column, name string) int {
 // extraColumn is the last column of every table.
 const extraColumn = "extra_json"
 
-// IsCore reports whether the table depends on the column with that name, so that
-// tables that extend this one have it too, unchanged: it has a role, or it takes
-// the fields without a column.
-func (t Table) IsCore(name string) bool {
-	return slices.ContainsFunc(append(t.Roles().columns(), extraColumn), func(core string) bool {
+// IsCore reports whether a table with these roles depends on the column with that
+// name, so that tables that extend it have the same column: the column has a role,
+// or it takes the fields without a column.
+func (r Roles) IsCore(name string) bool {
+	return slices.ContainsFunc(append(r.columns(), extraColumn), func(core string) bool {
 		return strings.EqualFold(core, name)
 	})
 }
@@ -149,17 +149,16 @@ func (t Table) IsCore(name string) bool {
 func (t Table) Core() Table {
 	core := Table{EventTypes: t.EventTypes, OwnRoles: t.OwnRoles}
 	for _, c := range t.Unpartitioned().Columns {
-		if t.IsCore(c.Name) {
+		if t.Roles().IsCore(c.Name) {
 			core.Columns = append(core.Columns, c)
 		}
 	}
-	return core.partitioned()
+	return partitioned(core)
 }
 
-// PartitionKeys names the columns that the table can be partitioned by: the type,
+// PartitionKeys names the columns that a table can be partitioned by: the type,
 // the day, and the month and the year of the day, which exist only as keys.
-func (t Table) PartitionKeys() []string {
-	r := t.Roles()
+func (r Roles) PartitionKeys() []string {
 	var keys []string
 	if r.Type != "" {
 		keys = append(keys, r.Type)
@@ -168,9 +167,8 @@ func (t Table) PartitionKeys() []string {
 }
 
 // derivedKey returns the partition key with that name if it is the month or the
-// year of the table's day.
-func (t Table) derivedKey(name string) (Column, bool) {
-	r := t.Roles()
+// year of the day.
+func (r Roles) derivedKey(name string) (Column, bool) {
 	switch name {
 	case r.Month():
 		return Column{Name: name, Type: Date, Value: Month, Description: "First day of the UTC month of the " + r.stem() + "."}, true
@@ -181,7 +179,7 @@ func (t Table) derivedKey(name string) (Column, bool) {
 }
 
 // partitioned returns the table partitioned by its type, if it has one, and day.
-func (t Table) partitioned() Table {
+func partitioned(t Table) Table {
 	r := t.Roles()
 	keys := []string{r.Day}
 	if r.Type != "" {

@@ -46,7 +46,7 @@ func prospects(t testing.TB) Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table.partitioned()
+	return partitioned(table)
 }
 
 func TestRoles(t *testing.T) {
@@ -55,14 +55,14 @@ func TestRoles(t *testing.T) {
 	if got := table.Roles(); got != want {
 		t.Errorf("the roles are %+v", got)
 	}
-	if diff := cmp.Diff([]string{"stage", "update_date", "update_month", "update_year"}, table.PartitionKeys()); diff != "" {
+	if diff := cmp.Diff([]string{"stage", "update_date", "update_month", "update_year"}, table.Roles().PartitionKeys()); diff != "" {
 		t.Errorf("partition keys (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"stage", "update_date"}, table.Keys()); diff != "" {
 		t.Errorf("default partition keys (-want +got):\n%s", diff)
 	}
 	for name, core := range map[string]bool{"id": true, "STAGE": true, "updated_at": true, "extra_json": true, "property": false, "event_id": false} {
-		if table.IsCore(name) != core {
+		if table.Roles().IsCore(name) != core {
 			t.Errorf("IsCore(%s) = %t", name, !core)
 		}
 	}
@@ -71,7 +71,7 @@ func TestRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back := by.partitioned(); back.Fingerprint() != table.Fingerprint() {
+		if back := partitioned(by); back.Fingerprint() != table.Fingerprint() {
 			t.Errorf("partitioned by %v and back, the table is another: %+v", keys, back)
 		}
 	}
@@ -152,8 +152,8 @@ func TestRoleErrors(t *testing.T) {
 func TestBuiltins(t *testing.T) {
 	for _, name := range Builtins() {
 		table := BuiltinTable(name)
-		if table.Name != name || table.builtin() != name {
-			t.Errorf("%s is named %s, and looks like %s", name, table.Name, table.builtin())
+		if table.Name != name || builtinOf(table) != name {
+			t.Errorf("%s is named %s, and looks like %s", name, table.Name, builtinOf(table))
 		}
 	}
 	if !strings.Contains(strings.Join(Builtins(), " "), Builtin) {

@@ -323,7 +323,7 @@ const longestProposed = 200
 func (t Table) columnNameFor(path string) string {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(t.All(), func(c Column) bool { return sameName(c.Name, name) }) ||
-			t.checkColumn(Column{Name: name, Type: String, From: []string{"x"}}) != nil
+			t.Roles().checkColumn(Column{Name: name, Type: String, From: []string{"x"}}) != nil
 	}
 	name := capitalAfterSmall.ReplaceAllString(strings.TrimPrefix(path, "data."), "${1}_$2")
 	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")

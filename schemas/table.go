@@ -155,19 +155,19 @@ func (t Table) Keys() []string {
 // PartitionKeys. A former key returns to the files, to its declared position.
 func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	if len(keys) == 0 {
-		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(t.PartitionKeys(), ", "))
+		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(t.Roles().PartitionKeys(), ", "))
 	}
 	out := t.Unpartitioned()
 	declared := out.Columns
 	out.Columns = nil
 	for i, key := range keys {
 		if slices.Contains(keys[:i], key) {
-			return Table{}, fmt.Errorf("the partition key %q stands twice", key)
+			return Table{}, fmt.Errorf("the partition key %q is listed twice", key)
 		}
-		if !slices.Contains(t.PartitionKeys(), key) {
-			return Table{}, fmt.Errorf("there is no partition key %q: use %s", key, strings.Join(t.PartitionKeys(), ", "))
+		if !slices.Contains(t.Roles().PartitionKeys(), key) {
+			return Table{}, fmt.Errorf("there is no partition key %q: use %s", key, strings.Join(t.Roles().PartitionKeys(), ", "))
 		}
-		c, derived := t.derivedKey(key)
+		c, derived := t.Roles().derivedKey(key)
 		if !derived {
 			c = declared[IndexOf(declared, key)]
 		}

@@ -128,8 +128,8 @@ func TestPartitionedBy(t *testing.T) {
 
 	for _, test := range []struct{ name, keys, want string }{
 		{"none", "", "at least one of event_type, event_date, event_month, event_year"},
-		{"twice", "event_date event_date", `"event_date" stands twice`},
-		{"twice, apart", "event_year event_type event_year", `"event_year" stands twice`},
+		{"twice", "event_date event_date", `"event_date" is listed twice`},
+		{"twice, apart", "event_year event_type event_year", `"event_year" is listed twice`},
 		{"unknown", "event_hour", `no partition key "event_hour": use event_type, event_date`},
 		{"a column that is none", "event_type prospect_id", `no partition key "prospect_id"`},
 	} {

@@ -220,9 +220,9 @@ func (b *block) partitionBy(into *schemas.Table) {
 		return
 	}
 	suggestion := ""
-	unknown := func(key string) bool { return !slices.Contains(into.PartitionKeys(), key) }
+	unknown := func(key string) bool { return !slices.Contains(into.Roles().PartitionKeys(), key) }
 	if i := slices.IndexFunc(keys, unknown); i >= 0 {
-		suggestion = b.hint("partition_by", nearest(keys[i], into.PartitionKeys()))
+		suggestion = b.hint("partition_by", nearest(keys[i], into.Roles().PartitionKeys()))
 	}
 	t, err := into.PartitionedBy(keys...)
 	switch {

@@ -150,7 +150,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 
 	c, inherits := of.Column(hb.Labels[0])
 	c.Name = hb.Labels[0]
-	if !inherits && !of.IsCore(c.Name) {
+	if !inherits && !of.Roles().IsCore(c.Name) {
 		inner.requireOfNew(c.Name, of)
 	}
 	inner.choice("type", keywords(schemas.Types()), (*string)(&c.Type))
@@ -167,7 +167,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 func (b *block) requireOfNew(name string, of schemas.Table) {
 	var names []string
 	for _, c := range of.Columns {
-		if !of.IsCore(c.Name) {
+		if !of.Roles().IsCore(c.Name) {
 			names = append(names, c.Name)
 		}
 	}

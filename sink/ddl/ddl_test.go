@@ -91,7 +91,7 @@ two lines`,
 
 // Every column is named, with a type, whatever the table is partitioned by.
 func TestEveryColumn(t *testing.T) {
-	for _, key := range schemas.KnockEvents().PartitionKeys() {
+	for _, key := range schemas.KnockEvents().Roles().PartitionKeys() {
 		table := partitionedBy(t, key)
 		for _, write := range []func(Options) (string, error){BigQuery, DuckDB, Spark} {
 			sql, err := write(Options{Table: table, Name: "t", Root: "gs://bucket/t"})

@@ -204,7 +204,7 @@ func TestPages(t *testing.T) {
 		{name: "another encoding", kind: schemas.Timestamp, encoding: parquet.Encoding_DELTA_BINARY_PACKED, page: present(make([]byte, 16)...)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &column{kind: test.kind, hash: schemas.HashValuesOf("c"), left: 2,
+			c := &column{kind: test.kind, hash: schemas.HashValuesOf("c"), openChunk: openChunk{left: 2},
 				scratch: &scratch{levels: make([]uint32, 2), indices: make([]uint32, 2)}}
 			c.keep()
 			if test.levels == 0 {
@@ -262,7 +262,7 @@ func TestLengthsAreNotBelieved(t *testing.T) {
 	for _, codec := range []parquet.CompressionCodec{
 		parquet.CompressionCodec_UNCOMPRESSED, parquet.CompressionCodec_SNAPPY, parquet.CompressionCodec_GZIP, parquet.CompressionCodec_ZSTD,
 	} {
-		c := &column{chunk: &parquet.ColumnMetaData{TotalCompressedSize: 100, Codec: codec}}
+		c := &column{openChunk: openChunk{chunk: &parquet.ColumnMetaData{TotalCompressedSize: 100, Codec: codec}}}
 		for _, sizes := range [][2]int32{{math.MaxInt32, 100}, {100, math.MaxInt32}, {-1, 100}, {100, -1}} {
 			c.pages = bufio.NewReader(bytes.NewReader(make([]byte, 100)))
 			allocated(func() error {

@@ -42,9 +42,7 @@ var exceptions = map[string]string{
 	"jobs/run.planning.stage lines":         "",
 	"jobs/run.planning.surveyed complexity": "",
 	"jobs/run.planning.surveyed lines":      "",
-	"schemas.Column.check complexity":       "",
 	"sink/store/local.Store methods":        "",
-	"sink/verify.column fields":             "",
 }
 
 // reportStale makes the test fail for exceptions that nothing needs. It is off
