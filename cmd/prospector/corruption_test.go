@@ -22,17 +22,16 @@ import (
 	"time"
 )
 
-// TestCorruptions damages one of the files that prospector keeps, in every way
-// that disks and people do, and holds every command to this: it does not panic;
-// what it refuses, it refuses with an error that names the file; and in the end
-// the lake is what an export from scratch gives, after the remedy that the error
-// advises or by the next apply alone.
+// TestCorruptions damages one of the files that prospector keeps, as disks and people
+// do. No command may panic. An error must name the file. After the remedy that the
+// error advises, or after the next apply, the lake must be that of an export from
+// scratch.
 //
-// go test ./... tries 20 corruptions. For more, or for others:
+// go test ./... tries 20 corruptions. To try more, or others:
 //
 //	.ci/corruptions 400 7
 //
-// and for one of them again, with all that the commands print:
+// To repeat one of them, with the output of all commands:
 //
 //	go test ./cmd/prospector -v -run TestCorruptions/123
 func TestCorruptions(t *testing.T) {
@@ -57,8 +56,8 @@ func TestCorruptions(t *testing.T) {
 	}
 }
 
-// choose takes as many corruptions of every kind of file as it can, and then of
-// every operation.
+// choose chooses corruptions so that all kinds of files are as frequent as possible,
+// and then all operations.
 func choose(rng *rand.Rand, all []corruption, count int) (chosen []corruption) {
 	byKind := make(map[string][]corruption)
 	for _, c := range all {
@@ -79,11 +78,11 @@ func choose(rng *rand.Rand, all []corruption, count int) (chosen []corruption) {
 	return chosen
 }
 
-// nights is an API whose prospects have more events every night, and the lakes
-// that an export from scratch makes of them.
+// nights is an API whose prospects have more events every night, and the lake of an
+// export from scratch.
 type nights struct {
 	api  *httptest.Server
-	dir  string            // where everything happens: the state has the lake's absolute path
+	dir  string            // working directory of all runs, as the state has the lake's absolute path
 	want map[string]string // by path, the content of the last night's lake
 }
 
@@ -116,7 +115,7 @@ func serveNight(w http.ResponseWriter, r *http.Request) {
 			"eventTime": at, "createdAt": at, "data": map[string]any{"text": strings.Repeat("word ", 20+i), "extra": i},
 		}
 		if id%7 == 0 && i == 2 {
-			delete(event, "eventTime") // it goes to quarantine
+			delete(event, "eventTime") // so that it is quarantined
 			delete(event, "createdAt")
 		}
 		events = append(events, map[string]any{"node": event})
@@ -158,13 +157,13 @@ job "events" {
 	}
 }
 
-// run runs a command as of a night, and holds it to what every command promises.
+// run runs a command as of a night, and checks what holds for every command.
 func (w *nights) run(t *testing.T, dir string, night int, args ...string) (code int, printed string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	c := exec.CommandContext(ctx, "prospector", args...) // TestMain put it into PATH
+	c := exec.CommandContext(ctx, "prospector", args...) // TestMain adds it to PATH
 	c.Dir, c.Stdout, c.Stderr = dir, &out, &out
 	c.Env = append(os.Environ(), fmt.Sprint("PROSPECTOR_VAR_night=", night))
 	err := c.Run()
@@ -188,10 +187,10 @@ func (w *nights) mustRun(t *testing.T, dir string, night int, args ...string) {
 	}
 }
 
-// scene is a directory in which something is to be damaged: after two nights.
+// scene is a directory after two nights, in which a file will be damaged.
 type scene struct {
 	name, dir string
-	older     string // what the same files were after the first night
+	older     string // the same files after the first night
 }
 
 func (w *nights) scenes(t *testing.T) []scene {
@@ -230,7 +229,7 @@ func (w *nights) scenes(t *testing.T) []scene {
 	return scenes
 }
 
-// restore makes the working directory a copy of another.
+// restore replaces the working directory by a copy of another one.
 func (w *nights) restore(t *testing.T, from string) {
 	t.Helper()
 	if err := os.RemoveAll(w.dir); err != nil {
@@ -239,8 +238,8 @@ func (w *nights) restore(t *testing.T, from string) {
 	copyDir(t, from, w.dir)
 }
 
-// killOnce starts a command and kills it when it has got somewhere. It gives
-// false if the command was done before.
+// killOnce starts a command and kills it after some progress. It returns false if the
+// command ended first.
 func (w *nights) killOnce(t *testing.T, dir, args string, reached func(string) bool) bool {
 	t.Helper()
 	c := exec.Command("prospector", strings.Fields(args)...)
@@ -284,13 +283,13 @@ func (c corruption) String() string {
 	return strings.ReplaceAll(c.name+"/"+c.kind+"/"+c.how+"/"+filepath.Base(c.file), " ", "_")
 }
 
-// kinds are the files that prospector keeps, by what their paths match. The last
-// ones have what others do not.
+// kinds are the kinds of files that prospector keeps, by patterns of their paths. The
+// first pattern that matches counts.
 var kinds = []struct {
 	name  string
 	paths *regexp.Regexp
 }{
-	{"", regexp.MustCompile(`^(main\.hcl|ids\.txt)$`)}, // the user's
+	{"", regexp.MustCompile(`^(main\.hcl|ids\.txt)$`)}, // of the user
 	{"state", regexp.MustCompile(`^prospector\.state\.json$`)},
 	{"backup", regexp.MustCompile(`^prospector\.state\.json\.backup$`)},
 	{"lock", regexp.MustCompile(`\.lock$`)},
@@ -316,8 +315,8 @@ func kindOf(file string) string {
 	return "other"
 }
 
-// corruptions are all that can happen in a scene. What the calm scene has, the
-// others have too, so there it only happens to what is theirs.
+// corruptions returns everything that can happen in a scene. The other scenes have the
+// files of the calm scene as well, and do not damage these again.
 func (s scene) corruptions(t *testing.T) (all []corruption) {
 	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -356,7 +355,7 @@ func (s scene) possible(file string, size int64, how string) bool {
 	case "removed", "a directory", "a dead link", "read-only", "swapped":
 		return true
 	case "no permission":
-		return os.Geteuid() != 0 // there is none that root lacks
+		return os.Geteuid() != 0 // root has all permissions
 	case "older":
 		_, err := os.Stat(filepath.Join(s.older, file))
 		return err == nil
@@ -364,8 +363,8 @@ func (s scene) possible(file string, size int64, how string) bool {
 	return size > 0
 }
 
-// damages are what happens to the file at a path. They give false if the file has
-// nothing that it could happen with.
+// damages are operations on the file at a path. They return false if they do not apply
+// to the file.
 var damages = map[string]func(rng *rand.Rand, c corruption, path string) (bool, error){
 	"bit": rewriteWith(func(rng *rand.Rand, b []byte) []byte {
 		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
@@ -436,7 +435,7 @@ func rewriteWith(damage func(*rand.Rand, []byte) []byte) func(*rand.Rand, corrup
 	}
 }
 
-// changeDigit changes a number, so that what is text stays text.
+// changeDigit changes a number, so that text stays text.
 func changeDigit(rng *rand.Rand, b []byte) []byte {
 	digits := regexp.MustCompile(`[1-8]`).FindAllIndex(b, -1)
 	if len(digits) > 0 {
@@ -451,7 +450,7 @@ func (w *nights) try(t *testing.T, c corruption, rng *rand.Rand) {
 	dir := w.dir
 	path := filepath.Join(dir, filepath.FromSlash(c.file))
 	saved := c.kind == "plan" || c.name == calmScene && rng.IntN(4) == 0
-	if saved { // a copy of the lake is not the one that was planned for
+	if saved { // a saved plan does not apply to a copy of the lake
 		w.mustRun(t, dir, lastNight, "plan", "-out=night.plan")
 	}
 	if happened, err := damages[c.how](rng, c, path); err != nil {
@@ -474,7 +473,7 @@ func (w *nights) try(t *testing.T, c corruption, rng *rand.Rand) {
 	if code != 0 {
 		w.refused(t, c, printed)
 	}
-	for tried := 0; code != 0 && tried < 2; tried++ { // an old backup does not know what was published since
+	for tried := 0; code != 0 && tried < 2; tried++ { // an old backup does not have what was published since
 		w.remedy(t, dir, c, printed, tried)
 		code, printed = w.run(t, dir, lastNight, "apply", "-auto-approve")
 	}
@@ -501,7 +500,7 @@ func (w *nights) refused(t *testing.T, c corruption, printed string) {
 	}
 }
 
-// remedy does what the error advises: it runs the commands, or removes the file.
+// remedy runs the commands that the error advises, or removes the file.
 func (w *nights) remedy(t *testing.T, dir string, c corruption, printed string, tried int) {
 	t.Helper()
 	text := strings.Join(strings.Fields(printed), " ")
@@ -510,7 +509,7 @@ func (w *nights) remedy(t *testing.T, dir string, c corruption, printed string, 
 	case advice != "" && tried == 0:
 		advice = strings.Replace(strings.Trim(advice, ".,:;"), "FILE", "prospector.state.json.backup", 1)
 		args := strings.Fields(advice)[1:]
-		if code, printed := w.run(t, dir, lastNight, args...); code != 0 && strings.Contains(printed, "remove it") { // it is no file
+		if code, printed := w.run(t, dir, lastNight, args...); code != 0 && strings.Contains(printed, "remove it") { // it is not a file
 			if err := os.RemoveAll(filepath.Join(dir, filepath.FromSlash(c.file))); err != nil {
 				t.Fatal(err)
 			}
@@ -529,7 +528,7 @@ func (w *nights) remedy(t *testing.T, dir string, c corruption, printed string, 
 	}
 }
 
-// lakeOf is every file of the table, with what is in it.
+// lakeOf returns every file of the table with its content.
 func lakeOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := make(map[string]string)

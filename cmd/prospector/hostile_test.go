@@ -24,8 +24,8 @@ var hostileNames = []string{
 	"\"}\nFORGED = \"${env(\"HOME\")}\" # */", "'; DROP TABLE x; --", "日本 Tür", strings.Repeat("long\x1b[7m", 100),
 }
 
-// An API and a file system choose the names; no command prints one so that a
-// terminal would obey it, or so that it looks like a line of the program's.
+// An API and a file system choose the names. No command prints one that a terminal
+// would interpret, or that looks like a line of the program.
 func TestHostileNames(t *testing.T) {
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +158,7 @@ output "name" { value = env("NAME", "") }
 	run("fmt", "-check")
 }
 
-// checkPrinted fails on what a terminal would obey, and on forged lines.
+// checkPrinted fails on control sequences of terminals, and on forged lines.
 func checkPrinted(t *testing.T, where, text string) {
 	t.Helper()
 	if !utf8.ValidString(text) {

@@ -17,10 +17,10 @@ import (
 //
 //	[!] jsonschema SCHEMA FILE
 //
-// which holds a file, or stdout, against a JSON Schema of the directory
-// $SCHEMAS. Where the schema's name begins with "stream", it is one of the
-// objects that the text has one a line; else of the text as a whole. With ! the
-// text must not satisfy it; the schema itself must be sound all the same.
+// which validates a file, or stdout, against a JSON Schema in the directory $SCHEMAS.
+// If the schema's name begins with "stream", each line of the text is an object that
+// must satisfy it, otherwise the complete text is. With !, the text must not satisfy the
+// schema. The schema itself must be valid in any case.
 func checkSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: jsonschema SCHEMA FILE")
@@ -42,7 +42,7 @@ func checkSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// compile reads the schema of that file name. It may refer to its neighbours, by
+// compile reads the schema in a file. It may refer to other schemas in the directory, by
 // their names or by their $ids.
 func compile(dir, name string) (*jsonschema.Schema, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -109,7 +109,7 @@ func satisfy(schema *jsonschema.Schema, text string) error {
 	return schema.Validate(value)
 }
 
-// What scripts say of the program's output is worth as much as this finds.
+// Scripts rely on the command to find differences.
 func TestSatisfy(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -33,9 +33,8 @@ job "prospect_events" {
 }
 `
 
-// However often and whenever an apply is killed, the next one that is not leaves
-// the lake of an undisturbed run: on the first night, and on one that rewrites
-// partitions.
+// However often and whenever an apply is killed, the next undisturbed one leaves the
+// lake of an undisturbed run, on the first night and on one that rewrites partitions.
 func TestKill(t *testing.T) {
 	const kills = 20
 	keys := `["event_type", "event_date"]`
@@ -51,7 +50,7 @@ func TestKill(t *testing.T) {
 	killed := 0
 	for round := range kills / 2 {
 		dir, config, want := t.TempDir(), first, firstNight
-		if round%2 == 1 { // a night that rewrites what is there
+		if round%2 == 1 { // a night that rewrites partitions
 			took = min(took, applyIn(t, dir, first))
 			config, want = second, secondNight
 		}
@@ -59,7 +58,7 @@ func TestKill(t *testing.T) {
 		for range 2 {
 			killed += killAfter(t, dir, time.Duration(rng.Int64N(int64(took))))
 		}
-		took = min(took, applyIn(t, dir, config)) // the machine may be quicker now
+		took = min(took, applyIn(t, dir, config)) // the machine may be faster now
 		if !maps.Equal(content(t, dir), want) {
 			t.Errorf("round %d: after the kills the lake is another", round)
 		}
@@ -88,7 +87,7 @@ func program(t *testing.T, dir string) *exec.Cmd {
 	return c
 }
 
-// applyIn runs an apply to its end, and tells how long it took.
+// applyIn runs an apply to its end, and returns how long it took.
 func applyIn(t *testing.T, dir, config string) time.Duration {
 	t.Helper()
 	write(t, dir, config)
@@ -99,7 +98,7 @@ func applyIn(t *testing.T, dir, config string) time.Duration {
 	return time.Since(started)
 }
 
-// killAfter starts an apply and kills it; 1 says that it had not ended by then.
+// killAfter starts an apply and kills it. It returns 1 if the apply had not ended.
 func killAfter(t *testing.T, dir string, after time.Duration) int {
 	t.Helper()
 	c := program(t, dir)
@@ -116,7 +115,7 @@ func killAfter(t *testing.T, dir string, after time.Duration) int {
 	return 1
 }
 
-// content is the digest of the rows of every file of the table prospect_events.
+// content returns the digest of the rows of every file of the table prospect_events.
 func content(t *testing.T, dir string) map[string]schemas.Digest {
 	t.Helper()
 	return contentOf(t, dir, "prospect_events")

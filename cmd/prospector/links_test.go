@@ -34,8 +34,8 @@ job "events" {
 }
 `
 
-// transient are the files and directories that prospector makes and that are not
-// there between two runs, with a slash after a directory.
+// transient are the files and directories that prospector makes and removes within a
+// run. Directories end with a slash.
 var transient = []string{
 	".prospector/stage/", ".prospector/journal/", ".prospector/journal/job.events/",
 	"lake/.prospector/quarantine/", "lake/.prospector/quarantine/events.jsonl", "lake/.prospector/damaged/",
@@ -43,11 +43,11 @@ var transient = []string{
 	"errored.prospector.state.json", "night.plan",
 }
 
-// unused are those among them that the commands of the test have no use for.
+// unused are those that the commands of the test do not use.
 var unused = []string{"errored.prospector.state.json", "lake/.prospector/damaged/"}
 
-// Wherever prospector keeps a file or directory of its own, a symbolic link is
-// neither written nor deleted through, and the user gets to know about it.
+// If a symbolic link is in the place of one of prospector's own files or directories,
+// nothing is written or deleted through it, and an error or warning names it.
 func TestLinks(t *testing.T) {
 	base := t.TempDir()
 	firstNight(t, base)
@@ -75,8 +75,8 @@ func firstNight(t *testing.T, dir string) {
 	write(t, dir, fmt.Sprintf(linkedConfig, "2022-02-01T00:00:00Z"))
 }
 
-// placesBelow are all files and directories of prospector's below a working
-// directory, as patterns where their names differ between runs.
+// placesBelow returns all files and directories of prospector in a working directory.
+// Names that differ between runs are patterns.
 func placesBelow(t *testing.T, base string) []string {
 	places := slices.Clone(transient)
 	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
@@ -117,7 +117,7 @@ func testLink(t *testing.T, place string, dangling bool) {
 	case !strings.HasSuffix(place, "/"):
 		writeFile(t, target, "precious\n")
 	}
-	if strings.HasSuffix(place, "/") && !dangling { // what a sweep takes for its own
+	if strings.HasSuffix(place, "/") && !dangling { // a sweep would remove it
 		for _, name := range []string{"00000001.segment", "precious", "deep/precious"} {
 			writeFile(t, filepath.Join(target, name), "precious\n")
 			long := time.Now().Add(-48 * time.Hour)
@@ -148,7 +148,7 @@ func testLink(t *testing.T, place string, dangling bool) {
 			t.Fatalf("prospector %s changes what the link leads to:\n%q\n%q", strings.Join(args, " "), before, after)
 		}
 	}
-	// erase removes the journals, and with them a link among them.
+	// erase removes the journals, including a link among them.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSymlink {
 		t.Error("something has replaced the link")
 	}
@@ -184,7 +184,7 @@ func TestLinkedRoots(t *testing.T) {
 	}
 }
 
-// runIn runs the program in a directory, and gives what it prints.
+// runIn runs the program in a directory, and returns its output.
 func runIn(t *testing.T, dir string, args ...string) ([]byte, error) {
 	t.Helper()
 	c := program(t, dir)
@@ -205,7 +205,7 @@ func writeFile(t *testing.T, path, text string) {
 // flat joins the lines of a message.
 func flat(out []byte) []byte { return bytes.Join(bytes.Fields(out), []byte(" ")) }
 
-// everything describes what is below a directory: modes, times and content.
+// everything describes all files in a directory: modes, times and content.
 func everything(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

@@ -14,8 +14,8 @@ import (
 	"prospector/jobs"
 )
 
-// TestMain lets the test binary be the program: testscript runs it under the
-// name prospector, and TestKill starts it to kill it.
+// TestMain makes the test binary be the program as well. testscript runs it under the
+// name prospector, and TestKill starts and kills it.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"prospector": func() {
 		if build := os.Getenv(buildVariable); build != "" {
@@ -25,8 +25,7 @@ func TestMain(m *testing.M) {
 	}})
 }
 
-// buildVariable replaces the build that Parquet files name, which a test binary does
-// not know.
+// buildVariable replaces the build in Parquet files, which a test binary does not know.
 const buildVariable = "PROSPECTOR_TEST_BUILD"
 
 // The command line, one behaviour per file in testdata/script. $SCHEMAS is the
@@ -60,8 +59,8 @@ func TestScripts(t *testing.T) {
 //
 //	await BYTES PATTERN
 //
-// for programs in the background: it waits until a file that matches the pattern
-// has at least so many bytes.
+// for programs in the background. It waits until a file that matches the pattern has at
+// least that many bytes.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await BYTES PATTERN")
@@ -84,8 +83,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 //
 //	[!] expect-exit CODE PROGRAM [ARGUMENT...]
 //
-// for programs that say more with their exit code than success or failure. As
-// after exec, stdout and stderr match what the program has printed.
+// for programs with more exit codes than success and failure. As after exec, stdout and
+// stderr have the output of the program.
 func expectExit(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: expect-exit CODE PROGRAM [ARGUMENT...]")

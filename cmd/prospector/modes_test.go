@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Whatever holds personal data is for its owner alone, under any umask, and also
-// where an earlier version has made wider directories.
+// Only the owner can read files with personal data, under any umask, and even if an
+// earlier version made directories with wider permissions.
 func TestModes(t *testing.T) {
 	for _, umask := range []string{"000", "077"} {
 		t.Run(umask, func(t *testing.T) {

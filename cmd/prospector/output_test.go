@@ -52,8 +52,8 @@ func exitCode(t *testing.T, c *exec.Cmd) int {
 	return c.ProcessState.ExitCode()
 }
 
-// A command whose output is lost exits with 1 and says so. An apply publishes
-// and records its state all the same.
+// A command whose output is lost exits with 1 and says so. An apply still publishes and
+// saves its state.
 func TestOutputIsLost(t *testing.T) {
 	const device = "/dev/full"
 	if _, err := os.Stat(device); err != nil {
@@ -104,7 +104,7 @@ func TestOutputIsLost(t *testing.T) {
 	}
 }
 
-// With a reader that ends early, such as head, a command that changes nothing
+// If the reader of its output ends early, as head does, a command that changes nothing
 // ends by SIGPIPE, and an apply finishes.
 func TestReaderEnds(t *testing.T) {
 	run := func(dir string, args ...string) (*exec.Cmd, string) {
@@ -136,8 +136,8 @@ func TestReaderEnds(t *testing.T) {
 	}
 }
 
-// A terminal that closes interrupts a run gracefully, however many hangups it
-// sends. Started to ignore them, the run goes on.
+// A terminal that closes interrupts a run gracefully, however many hangups it sends. A
+// run that was started to ignore hangups continues.
 func TestHangup(t *testing.T) {
 	tests := []struct {
 		name, shell string
@@ -158,7 +158,7 @@ func TestHangup(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, smallLake)
 			var stderr bytes.Buffer
-			// TestMain put the program into PATH.
+			// TestMain adds the program to PATH.
 			c := exec.Command("/bin/sh", "-c", test.shell, "sh", "apply", "-auto-approve", "-var", "rate="+test.rate)
 			c.Dir, c.Stderr = dir, &stderr
 			stdout, err := c.StdoutPipe()

@@ -21,8 +21,7 @@ import (
 	"prospector/extract/knocksim"
 )
 
-// rivalConfig reads from an API that the test holds, and keeps its state where
-// the test says.
+// rivalConfig reads from an API of the test, and keeps its state where the test says.
 const rivalConfig = `
 prospector {
   %s
@@ -42,8 +41,7 @@ job "prospect_events" {
 }
 `
 
-// gate is an API that answers once it is opened, and tells when it was first
-// asked.
+// gate is an API that responds once it is opened, and reports its first request.
 type gate struct {
 	*httptest.Server
 	asked, open chan struct{}
@@ -67,7 +65,7 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// rivals makes a directory of a configuration that asks the gate.
+// rivals makes a directory with a configuration that reads from the gate.
 func (g *gate) directory(t *testing.T, backend string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +84,7 @@ func (g *gate) directory(t *testing.T, backend string) string {
 	return dir
 }
 
-// backends are the places of a state, each with what makes it.
+// backends are the kinds of backends, each with a function that makes one.
 func backends(t *testing.T) map[string]string {
 	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", Writer: io.Discard})
 	if err != nil {
@@ -110,7 +108,7 @@ type process struct {
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	end  time.Time // when nobody waits for more
+	end  time.Time // when the test stops waiting for more
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -125,7 +123,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// closed gives up on a process that says nothing for long.
+// closed stops waiting for a process that prints nothing for a long time.
 func (o *output) closed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -149,8 +147,8 @@ func start(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-// Of two applies that start at the same instant, exactly one runs; the other one
-// says who holds the state, and does nothing.
+// Of two applies that start at the same time, exactly one runs. The other one reports
+// who holds the state, and does nothing.
 func TestTwoAtOnce(t *testing.T) {
 	for name, backend := range backends(t) {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +162,7 @@ func TestTwoAtOnce(t *testing.T) {
 					ended <- p
 				}()
 			}
-			second := <-ended // while the API keeps the first one waiting
+			second := <-ended // the first one waits for the API
 			if code := second.ProcessState.ExitCode(); code != 1 {
 				t.Errorf("the second one exits with %d:\n%s", code, &second.out)
 			}
@@ -188,8 +186,8 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
-// A run that was killed leaves no lock on this machine, and one in a bucket that
-// names it and can be released.
+// A killed run leaves no lock on this machine. In a bucket it leaves a lock that names
+// it and can be released.
 func TestLockOfTheDead(t *testing.T) {
 	for name, backend := range backends(t) {
 		t.Run(name, func(t *testing.T) {
@@ -226,8 +224,8 @@ func TestLockOfTheDead(t *testing.T) {
 	}
 }
 
-// A second interrupt stops a run at once that the first one would have stopped
-// in a while, and says what is left; the next run is none the worse.
+// A second interrupt stops a run at once, and reports what is left. The next run is not
+// affected.
 func TestSecondInterrupt(t *testing.T) {
 	g := newGate(t)
 	dir := g.directory(t, `backend "local" { path = "prospector.state.json" }`)

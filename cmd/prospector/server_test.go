@@ -11,8 +11,9 @@ import (
 //
 //	serve VARIABLE FILE
 //
-// for odd answers that no simulated world has: until the script ends, a server on
-// loopback answers every request with the text of FILE. VARIABLE gets its URL.
+// for unusual responses that the simulator does not have. Until the script ends, a
+// server on loopback responds to every request with the text of FILE. VARIABLE gets its
+// URL.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: serve VARIABLE FILE")
