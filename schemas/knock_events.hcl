@@ -1,16 +1,16 @@
-# The table of Knock prospect events: one row an event.
+# The table of Knock prospect events: one row for each event.
 #
-# A column takes the value of the first of its paths that an event has; a path
-# is relative to the event (an edge's node). What no column takes is kept in
-# extra_json, so nothing is lost when the vendor adds a field.
+# A column has the value of the first of its paths that the event has. A path is
+# relative to the event (an edge's node). Fields without a column are kept in
+# extra_json, so no field is lost when the vendor adds one.
 #
-# Only the APPOINTMENT_CREATED kind is documented by the vendor. The paths of
-# the message columns are the likely names, most likely first.
+# The vendor documents only the APPOINTMENT_CREATED type. The paths of the message
+# columns are likely names, the most likely first.
 
 schema "knock_events" {
   description = "Events of Knock CRM prospects: tours booked, and Knockbot, e-mail, Facebook, SMS and web messages."
 
-  # What is expected. Any other type is exported as well, and told of.
+  # The expected types. Other types are exported as well, and reported.
   event_types = [
     "APPOINTMENT_*", "EMAIL_MESSAGE", "FACEBOOK_MESSAGE", "KNOCKBOT_MESSAGE", "SMS_MESSAGE", "WEB_MESSAGE",
   ]
