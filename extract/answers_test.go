@@ -249,7 +249,7 @@ func TestInsecure(t *testing.T) {
 	defer plain.Close()
 	for endpoint, why := range map[string]string{
 		untrusted.URL: "certificate",
-		"https://" + strings.TrimPrefix(plain.URL, "http://"): "does not speak TLS",
+		"https://" + strings.TrimPrefix(plain.URL, "http://"): "does not support TLS",
 	} {
 		client, err := New(Options{Endpoint: endpoint, APIKey: testKey, Sleep: noSleep})
 		if err != nil {

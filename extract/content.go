@@ -13,13 +13,13 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// transient is a fault of a page that another attempt may not meet.
+// transient is a problem with a page that another attempt may not have.
 type transient struct{ error }
 
 func (t transient) Unwrap() error { return t.error }
 
-// notAnObject explains why a body is not one JSON object. The body is invalid
-// from byte end on. The error quotes nothing of it.
+// notAnObject explains why a body is not one JSON object. The body is invalid from byte
+// end on. The error quotes nothing from it.
 func notAnObject(body []byte, end int) error {
 	s := jsontext.Scanner(body)
 	start := s.Space(0)
@@ -29,7 +29,7 @@ func notAnObject(body []byte, end int) error {
 	case s[start] == '{' && cutShort(body, end):
 		return transient{fmt.Errorf("it ends early: after %s its JSON is incomplete", bytesOf(len(body)))}
 	case s[start] == '{':
-		return fmt.Errorf("its events cannot be told apart: its JSON is invalid, or nested too deeply, at byte %d of %d", end, len(body))
+		return fmt.Errorf("its events cannot be separated: its JSON is invalid, or nested too deeply, at byte %d of %d", end, len(body))
 	}
 	if jsontext.IsValid(body) {
 		return transient{errors.New("it is JSON, but not an object, so it has no edges")}
@@ -37,7 +37,7 @@ func notAnObject(body []byte, end int) error {
 	return notJSON{formatOf(s[start:])}
 }
 
-// notJSON is an answer of another format, such as HTML.
+// notJSON is a response in another format, such as HTML.
 type notJSON struct{ format string }
 
 const (
@@ -50,21 +50,21 @@ func (n notJSON) Error() string { return "the endpoint answers " + n.format }
 func (n notJSON) advice() string {
 	switch n.format {
 	case wideText:
-		return "check endpoint, and any proxy in between: JSON is exchanged in UTF-8"
+		return "check endpoint, and any proxy in between: JSON must be in UTF-8"
 	case binaryData:
 		return "check endpoint, and any proxy in between: compression other than gzip, deflate and zstd is not supported"
 	}
 	return "check endpoint: a login page, a proxy or another service may answer in place of the API"
 }
 
-// cutShort reports whether the text, which is invalid from i on, may be the
-// beginning of valid JSON.
+// cutShort reports whether the text, which is invalid from i on, may be the beginning
+// of valid JSON.
 func cutShort(text []byte, i int) bool {
 	rest := string(text[i:])
 	return strings.HasPrefix("true", rest) || strings.HasPrefix("false", rest) || strings.HasPrefix("null", rest)
 }
 
-// formatOf names the format of a text that is not JSON.
+// formatOf returns a name for the format of a text that is not JSON.
 func formatOf(text []byte) string {
 	start := bytes.ToLower(text[:min(len(text), 1024)])
 	switch {
@@ -80,30 +80,30 @@ func formatOf(text []byte) string {
 	return binaryData
 }
 
-// members notes the members of an object that a page has no use for: those of the
-// page beside edges and pageInfo, and those of pageInfo.
+// members collects the members of a page, or of its pageInfo, that reading pages does
+// not need.
 type members struct {
-	count  int
-	said   bool     // one of them says something
-	report string   // the key that reports an error
-	names  []string // the first keys that are plain words
+	count    int
+	notBlank bool     // a value is not blank
+	report   string   // the key that reports an error
+	names    []string // the first keys that are plain words
 }
 
-// note notes a member, whose value may be any text.
+// note adds a member, whose value may be any text.
 func (m *members) note(key string, value []byte) {
 	m.count++
 	failed := reportsError(key, value)
 	if failed {
 		m.report = strings.ToLower(key)
 	}
-	m.said = m.said || failed || !blank(value)
+	m.notBlank = m.notBlank || failed || !blank(value)
 	if len(m.names) < 5 && isWord(key) {
 		m.names = append(m.names, key)
 	}
 }
 
-// reportsError reports whether a member says that the request has failed. APIs have
-// no one key for it, nor one spelling of a key.
+// reportsError reports whether a member says that the request has failed. APIs use
+// different keys for it, in different spellings.
 func reportsError(key string, value []byte) bool {
 	name := strings.ToLower(key)
 	if !isWord(name) {
@@ -121,13 +121,13 @@ func reportsError(key string, value []byte) bool {
 	return strings.HasPrefix(name, "error") && !blank(value)
 }
 
-// text is a value as a text in lower case; a string is without its quotation marks.
+// text returns a value in lower case, and a string without its quotation marks.
 func text(value []byte) string {
 	return strings.ToLower(string(bytes.Trim(value, `"`)))
 }
 
-// fault is what the members say against taking their object for a page. Its text
-// has keys, but no values.
+// fault returns why the members do not belong to a page, or nil. Its text has keys, but
+// no values.
 func (m *members) fault(hasEdges bool) error {
 	switch {
 	case m.report != "":
@@ -140,7 +140,7 @@ func (m *members) fault(hasEdges bool) error {
 	return transient{fmt.Errorf("it has no edges, but %s", strings.Join(m.names, ", "))}
 }
 
-// blank reports whether a value says nothing: null, false, 0 or empty.
+// blank reports whether a value is null, false, 0 or empty.
 func blank(value []byte) bool {
 	if !jsontext.IsValid(value) {
 		return false
@@ -159,16 +159,16 @@ func blank(value []byte) bool {
 	return false
 }
 
-// isWord reports whether a key looks like a field's name, so that an error may
-// show it. Other keys can be data.
+// isWord reports whether a key looks like the name of a field, so that an error may
+// show it. Other keys may be data.
 func isWord(key string) bool {
 	return key != "" && len(key) <= 30 && !strings.ContainsFunc(key, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_')
 	})
 }
 
-// described gives an error about an answer the facts that help to find out what
-// has sent it.
+// described adds facts about a response to an error. They help to find out which
+// service sent the response.
 func described(err error, r *http.Response, size int) error {
 	facts := fmt.Sprintf("status %d, %s", r.StatusCode, contentType(r.Header))
 	if encoding := token(r.Header.Get("Content-Encoding")); encoding != "" {
@@ -177,7 +177,7 @@ func described(err error, r *http.Response, size int) error {
 	return fmt.Errorf("%w (%s, %s)", err, facts, bytesOf(size))
 }
 
-// contentType is the media type of an answer, without its parameters.
+// contentType returns the media type of a response, without its parameters.
 func contentType(h http.Header) string {
 	value, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	if value = token(value); value == "" {
@@ -186,7 +186,7 @@ func contentType(h http.Header) string {
 	return value
 }
 
-// token is a short header value that is safe to show, or "".
+// token returns a header value if it is short and safe to show, or "".
 func token(value string) string {
 	value = strings.ToLower(strings.TrimSpace(value))
 	if len(value) > 60 || strings.ContainsFunc(value, func(r rune) bool {
@@ -197,7 +197,7 @@ func token(value string) string {
 	return value
 }
 
-// bytesOf writes a size: "1,234 bytes".
+// bytesOf formats a size, as in "1,234 bytes".
 func bytesOf(n int) string {
 	if n == 1 {
 		return "1 byte"

@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Each calls visit for every prospect, at most concurrency at once. Each worker
-// is one goroutine that passes its own number, from 0, so that it can own state.
+// Each calls visit for every prospect, for at most concurrency prospects at once. A
+// worker is one goroutine that passes its own number, from 0, so that it can own
+// state.
 //
-// visit returns nil for what concerns only its prospect. The first error, of a
-// visit or of the sequence, cancels the context of the other visits and is
-// returned once they have ended; so is the error of ctx, even if the visits that
-// it met went well. No visit begins once the context has ended.
+// visit returns nil for problems that concern only its prospect. The first error, of a
+// visit or of the sequence, cancels the context of the other visits, and Each returns
+// it when they have ended. Each also returns the error of ctx, even if all visits in
+// progress succeed. No visit begins after the context has ended.
 //
-// Prospects are taken from the sequence one by one as workers become free, in a
-// single goroutine. A sequence that can block must itself end with ctx.
+// A single goroutine takes prospects from the sequence, one by one as workers become
+// free. A sequence that can block must itself end with ctx.
 func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, error], visit func(ctx context.Context, worker int, prospect string) error) error {
 	if concurrency < 1 {
 		return fmt.Errorf("prospects cannot be read by %d workers: set concurrency to 1 or more", concurrency)
@@ -41,7 +42,7 @@ func Each(ctx context.Context, concurrency int, prospects iter.Seq2[string, erro
 	for worker := range concurrency {
 		group.Go(func() error {
 			for prospect := range next {
-				if err := within.Err(); err != nil { // select may have preferred to send
+				if err := within.Err(); err != nil { // select may have chosen to send
 					return err
 				}
 				if err := visit(within, worker, prospect); err != nil {

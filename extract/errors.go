@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// The kinds of an Error, for errors.Is. All but those that WholeRun names concern
-// one prospect, and the next one may well succeed.
+// The kinds of an Error, for errors.Is. Except for those that WholeRun names, they
+// concern one prospect, and the next prospect may succeed.
 var (
 	// ErrUnauthorized: 401. The key is wrong, for every prospect.
 	ErrUnauthorized = errors.New("the API key is not accepted")
-	// ErrForbidden: 403. The prospect belongs to another account; or a gateway
-	// reports a wrong key in this way, and then every prospect gets this.
+	// ErrForbidden: 403. The prospect belongs to another account. A gateway may also
+	// report a wrong key in this way, for every prospect.
 	ErrForbidden = errors.New("the API key may not read this")
 	// ErrNotFound: 404 or 410 for the first page. There is no such prospect, or no
-	// longer; or a gateway does not know the API.
+	// longer. A gateway that does not know the API may also answer so.
 	ErrNotFound = errors.New("there is no such prospect")
-	// ErrExpired: 404 or 410 for a later page. The API knew the prospect when it
-	// sent the page before, so it is the cursor that is gone.
+	// ErrExpired: 404 or 410 for a later page. The API knew the prospect when it sent
+	// the previous page, so the cursor is gone.
 	ErrExpired = errors.New("the cursor of the page is no longer valid")
-	// ErrRefused: any other answer that another attempt would not change, a
-	// redirect among them; or an id that no URL can hold.
+	// ErrRefused: any other response that another attempt would not change, such as a
+	// redirect; or an ID that no URL can hold.
 	ErrRefused = errors.New("the request is refused")
-	// ErrInsecure: the endpoint does not prove with a certificate that it is the
-	// one, or does not speak TLS.
+	// ErrInsecure: the endpoint has no valid certificate for its name, or does not
+	// support TLS.
 	ErrInsecure = errors.New("there is no secure connection to the endpoint")
-	// ErrBadPage: a 200 that is not a page of events. Where another attempt may
-	// succeed, it comes inside an ErrExhausted: the answer ends early, reports an
-	// error or has no edges. Otherwise there was one attempt.
+	// ErrBadPage: a 200 that is not a page of events. If another attempt may succeed,
+	// because the response ends early, reports an error or has no edges, an
+	// ErrExhausted wraps it. Otherwise there was one attempt.
 	ErrBadPage = errors.New("the answer is not a page of events")
-	// ErrTooLarge: an answer beyond Options.MaxPageBytes.
+	// ErrTooLarge: a response larger than Options.MaxPageBytes.
 	ErrTooLarge = errors.New("the answer is too large")
-	// ErrLoop: pages that do not end, or cannot be followed to their end.
+	// ErrLoop: the pages do not end, or cannot be followed to the end.
 	ErrLoop = errors.New("the pages do not come to an end")
-	// ErrThrottled: a Retry-After beyond MaxRetryAfter.
+	// ErrThrottled: a Retry-After longer than MaxRetryAfter.
 	ErrThrottled = errors.New("the API asks to come back later")
-	// ErrExhausted: no attempt succeeded. The last one's cause is wrapped.
+	// ErrExhausted: no attempt succeeded. It wraps the cause of the last one.
 	ErrExhausted = errors.New("no attempt succeeded")
 )
 
@@ -61,29 +61,27 @@ func (e *Error) advice() string {
 var advice = map[error]string{
 	ErrUnauthorized: "check api_key and endpoint",
 	ErrForbidden:    "check that the prospect belongs to the account of api_key",
-	ErrNotFound:     "check the id, or take it off the list of prospects",
+	ErrNotFound:     "check the ID, or remove it from the list of prospects",
 	ErrExpired:      "run again, which reads the prospect from its first page",
 	ErrRefused:      "check endpoint and page_size",
 	ErrInsecure:     "check endpoint, the certificates of this machine, and any proxy in between",
 	ErrBadPage:      "check endpoint; if it is right, report this to the operator of the API",
 	ErrTooLarge:     "ask for smaller pages with page_size",
-	ErrLoop:         "report it to the operator of the API; what was read before is sound",
+	ErrLoop:         "report it to the operator of the API; the pages before are intact",
 	ErrThrottled:    "run again later, or lower requests_per_second",
 	ErrExhausted:    "run again later, or raise max_attempts or timeout",
 }
 
-// WholeRun reports whether err concerns every prospect and not only the one it
-// was met with, so that a run should ask for nothing more: ErrUnauthorized and
-// ErrThrottled.
+// WholeRun reports whether err concerns every prospect, so that a run should end:
+// ErrUnauthorized and ErrThrottled.
 func WholeRun(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrThrottled)
 }
 
-// OfEndpoint reports whether err is more likely about the endpoint than about the
-// prospect: the API is down, or something else answers in its place. One such error
-// means little, but many in a row mean that a run should end. ErrForbidden and
-// ErrNotFound are not among them: they cost one request each, and a list may well
-// have many such prospects in a row.
+// OfEndpoint reports whether the cause of err is more likely the endpoint than the
+// prospect: the API is down, or another service answers in its place. After many such
+// errors in a row, a run should end. ErrForbidden and ErrNotFound are not among them:
+// they cost one request each, and a list can have many such prospects in a row.
 func OfEndpoint(err error) bool {
 	for _, kind := range []error{ErrExhausted, ErrBadPage, ErrTooLarge, ErrRefused, ErrInsecure} {
 		if errors.Is(err, kind) {
@@ -93,14 +91,14 @@ func OfEndpoint(err error) bool {
 	return false
 }
 
-// Error is why a page could not be read. It holds neither the key nor anything
-// of a response body.
+// Error says why a page could not be read. It contains neither the key nor any part of
+// a response body.
 type Error struct {
 	Prospect string
 	Path     string // of the URL, without host and query
 	Page     int    // 0-based; the text counts from 1
-	Attempts int    // requests made for the page
-	Status   int    // of the last answer; 0 when there was none
+	Attempts int    // requests for the page
+	Status   int    // of the last response; 0 if there was none
 	Kind     error  // one of this package's Err…
 	Err      error  // the cause; may be nil
 }
@@ -121,12 +119,11 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the kind and the cause.
+// Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// statusError is the cause when the API answered with another status than 200. It
-// names a content type that is not the API's: then a gateway or a proxy may have
-// answered.
+// statusError is the cause when the status is not 200. It names a content type that
+// the API does not use: then a gateway or a proxy may have answered.
 func statusError(r *http.Response) error {
 	status := strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode)))
 	if format := contentType(r.Header); format == "text/html" || strings.Contains(format, "xml") {
@@ -135,7 +132,7 @@ func statusError(r *http.Response) error {
 	return fmt.Errorf("the API answered %s", status)
 }
 
-// insecure reports whether a request failed since TLS cannot be used with the
+// insecure reports whether a request failed because TLS cannot be used with the
 // endpoint. Another attempt would not change that.
 func insecure(err error) bool {
 	var (
@@ -145,9 +142,10 @@ func insecure(err error) bool {
 	return errors.As(err, &unproven) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// networkError gives what the network or net/http reported in words that are
-// safe to show; ctx is the request's. For what it cannot understand, net/http quotes what arrived. It
-// wraps no context error, which would look like the end of the caller's context.
+// networkError describes an error of the network or of net/http in words that are safe
+// to show: net/http quotes a response that it cannot parse. ctx is the context of the
+// request. The result wraps no context error, which would look like the end of the
+// caller's context.
 func networkError(ctx context.Context, err error, timeout time.Duration) error {
 	var (
 		operation *net.OpError
@@ -164,7 +162,7 @@ func networkError(ctx context.Context, err error, timeout time.Duration) error {
 	case errors.As(err, &unproven):
 		return unproven
 	case insecure(err):
-		return errors.New("it does not speak TLS, which https needs")
+		return errors.New("it does not support TLS, which https needs")
 	case errors.As(err, &operation):
 		return operation
 	}

@@ -1,14 +1,14 @@
 // Package extract reads pages of raw events from the Knock HTTP API.
 //
-// Its duties: the cursor loop of one prospect, exactly as the API documents it
-// and robust to what it leaves open; attempts, backoff and Retry-After; a rate
-// that is shared by everything that uses a Client; bounds on the size of an
-// answer, on its time and on the number of pages; a pool of workers over
-// prospects. A Page that it hands out is complete, and its events can be separated,
-// even if one of them is not valid JSON. What goes wrong for one prospect is an
-// *Error about that prospect.
+// Its duties: it follows the cursors of one prospect as the API documents them
+// (docs/knock-api.md), and is robust to what the API leaves open. It repeats failed
+// requests with a backoff, obeys Retry-After, and keeps to a rate that all users of a
+// Client share. It limits the size and the time of a response, and the number of
+// pages. It runs a pool of workers over prospects. Every Page that it returns is
+// complete, and its events can be separated, even if one of them is not valid JSON. A
+// failure that concerns one prospect is an *Error about that prospect.
 //
-// Not its duties: where prospect ids come from, keeping pages, and what an event
+// Not its duties: where prospect IDs come from, storing pages, and what an event
 // means. It never drops, reorders or changes an event.
 package extract
 
@@ -29,54 +29,54 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// MaxRetryAfter is the longest Retry-After that is waited for. What asks for
-// more fails with ErrThrottled, which a run should take as the end of the run.
+// MaxRetryAfter is the longest Retry-After that a Client obeys. A longer one fails the
+// request with ErrThrottled, and a run should end then.
 const MaxRetryAfter = 5 * time.Minute
 
-// Options say what to ask, and how. A zero number means its default.
+// Options say where to send requests, and how. A number that is 0 has the default that
+// its comment names.
 type Options struct {
 	// Endpoint is an absolute URL; it may have a path, but no query.
 	Endpoint string
 	// APIKey is sent with every request, and only to https or to a loopback
 	// address. It is in no error and no log.
 	APIKey string
-	// PageSize is how many events to ask for at once; 100.
+	// PageSize is how many events to request at once; 100.
 	PageSize int
-	// Timeout bounds one request, its body included; 30 seconds.
+	// Timeout limits one request, including the body; 30 seconds.
 	Timeout time.Duration
-	// Grace is how long a request that is under way may still take once the
-	// context is done: its answer has cost the API its work. 5 seconds; Timeout
-	// bounds it as well.
+	// Grace is how long a request in progress may still take once the context is
+	// done: the API has already done the work for it. 5 seconds; Timeout applies as
+	// well.
 	Grace time.Duration
-	// MaxAttempts is how often one page is asked for; 6.
+	// MaxAttempts is how often one page is requested; 6.
 	MaxAttempts int
-	// MaxPageBytes bounds an answer once decompressed; 64 MiB.
+	// MaxPageBytes limits the size of a decompressed response; 64 MiB.
 	MaxPageBytes int64
-	// MaxPages bounds the pages of one prospect; 100,000.
+	// MaxPages limits the pages of one prospect; 100,000.
 	MaxPages int
-	// MaxEmptyPages bounds the empty pages in a row which say that there are
-	// more; 100.
+	// MaxEmptyPages limits the consecutive empty pages that have a next page; 100.
 	MaxEmptyPages int
-	// Limiter is what every attempt waits for; nil is no limit. See NewLimiter.
+	// Limiter delays every attempt; nil is no limit. See NewLimiter.
 	Limiter *rate.Limiter
 	// UserAgent is "prospector".
 	UserAgent string
-	// Logger gets retries at level Debug, and waits that hold back every
-	// worker at level Info; nil discards them.
+	// Logger receives retries at level Debug, and waits that delay every worker at
+	// level Info; nil discards them.
 	Logger *slog.Logger
 
-	// Sleep waits for that long, or until ctx is done and then gives its error.
+	// Sleep waits for the duration, or returns the error of ctx when ctx is done.
 	// nil is a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Rand gives a number in [0, 1) for the jitter; it may be called
-	// concurrently. nil is math/rand.
+	// Rand returns a number in [0, 1) for the jitter. It is called concurrently. nil
+	// is math/rand.
 	Rand func() float64
-	// Transport sends the requests. nil is one of the Client's own.
+	// Transport sends the requests. With nil, the Client has its own.
 	Transport http.RoundTripper
 }
 
-// Client reads from one endpoint with one key. Its methods may be called
-// concurrently; connections, rate and Retry-After are shared.
+// Client reads from one endpoint with one key. Its methods may be called concurrently
+// and share connections, the rate and Retry-After.
 type Client struct {
 	options  Options
 	endpoint string // without a slash at its end
@@ -165,8 +165,8 @@ func setDefault[T comparable](value *T, byDefault T) {
 	}
 }
 
-// newTransport keeps one connection alive for every worker there may be. It leaves
-// compression to the Client: see unpack.
+// newTransport keeps enough connections alive for all workers. It leaves compression
+// to the Client: see unpack.
 func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 1024
@@ -181,11 +181,12 @@ func IsLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// NewLimiter gives a limiter for Options, or nil for 0, which is no limit. One
-// limiter may serve several clients, and is then their common limit.
+// NewLimiter returns a limiter for Options, or nil for 0, which is no limit. Clients
+// that share a limiter share its rate.
 //
-// Its burst is what passes in 10 ms: too little to matter to anyone who counts
-// by the second, and enough for a high rate to survive a coarse timer.
+// The burst is the number of requests in 10 ms. That is too small to matter to a
+// server that counts by the second, and large enough for a high rate in spite of a
+// coarse timer.
 func NewLimiter(requestsPerSecond float64) *rate.Limiter {
 	if requestsPerSecond <= 0 {
 		return nil
@@ -193,22 +194,22 @@ func NewLimiter(requestsPerSecond float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(requestsPerSecond), int(math.Ceil(requestsPerSecond/100)))
 }
 
-// Stats are what a Client has done so far.
+// Stats count what a Client has done so far.
 type Stats struct {
-	Requests int64 // sent, retries included
-	Retries  int64 // of Requests, those that repeat another
-	Pages    int64 // read whole
-	Events   int64 // on those pages
-	Bytes    int64 // of those pages, decompressed
-	// Waited is the sum over all workers of the waits for the rate limit, for
+	Requests int64 // sent, including retries
+	Retries  int64 // requests that repeat another one
+	Pages    int64 // that were read completely
+	Events   int64 // on these pages
+	Bytes    int64 // of these pages, decompressed
+	// Waited is the time that all workers together waited for the rate limit, for
 	// Retry-After and between attempts.
 	Waited time.Duration
 }
 
 type counters struct{ requests, retries, pages, events, bytes atomic.Int64 }
 
-// Stats may be asked at any time; its numbers are each right, if not of the very
-// same instant.
+// Stats may be called at any time. Each number is correct, but they may differ in time
+// slightly.
 func (c *Client) Stats() Stats {
 	return Stats{
 		Requests: c.stats.requests.Load(),
@@ -220,7 +221,7 @@ func (c *Client) Stats() Stats {
 	}
 }
 
-// Close closes the idle connections. The Client may still be used.
+// Close closes the idle connections. The Client stays usable.
 func (c *Client) Close() {
 	if t, ok := c.options.Transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()

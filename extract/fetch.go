@@ -26,23 +26,23 @@ func (c *Client) url(prospect, cursor string) string {
 	return u
 }
 
-// failure is why one attempt gave no page.
+// failure says why one attempt returned no page.
 type failure struct {
-	kind   error // why no other attempt can succeed; nil when one may
+	kind   error // why no other attempt can succeed; nil if another one may
 	cause  error
 	status int
-	after  time.Duration // that the API asks to wait
+	after  time.Duration // how long the API asks to wait
 }
 
-// fetch reads one page, in as many attempts as it takes. Its error is an *Error,
-// or wraps the error of ctx. When ctx ends, so do the waits, at once, and there is
-// no other attempt; but the one under way may yet give the page.
+// fetch reads one page, in as many attempts as necessary. The error is an *Error, or
+// wraps the error of ctx. When ctx ends, the waits end at once, and there is no other
+// attempt. The attempt in progress may still return the page.
 func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page, error) {
 	e := &Error{Prospect: prospect, Path: path(prospect), Page: at.Number}
 	switch prospect {
 	case "", ".", "..":
-		// Any server may take such a path for another.
-		e.Kind, e.Err = ErrRefused, errors.New("that id cannot stand in a URL")
+		// A server may normalize such a path to another one.
+		e.Kind, e.Err = ErrRefused, errors.New("a URL cannot contain that ID")
 		return Page{}, e
 	}
 	canceled := func() error {
@@ -70,7 +70,7 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 		e.Status, e.Kind, e.Err = f.status, f.kind, f.cause
 		if e.Kind == nil && f.after > MaxRetryAfter {
 			e.Kind = ErrThrottled
-			e.Err = fmt.Errorf("%w, and Retry-After is beyond the %s that are waited", f.cause, MaxRetryAfter)
+			e.Err = fmt.Errorf("%w, and its Retry-After is longer than %s", f.cause, MaxRetryAfter)
 		}
 		if e.Kind == nil && e.Attempts >= c.options.MaxAttempts {
 			e.Kind = ErrExhausted
@@ -93,15 +93,15 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 	}
 }
 
-// attempt sends one request and reads its answer.
+// attempt sends one request and reads the response.
 //
-// It uses the transport without an http.Client around it: that would follow
-// redirects, and take the key along.
+// It uses the transport without an http.Client, which would follow redirects and send
+// the key along.
 func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Page, *failure) {
 	ctx, clock, cancel := c.outlasting(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(prospect, at.Cursor), nil)
-	if err != nil { // cannot be: every part is escaped
+	if err != nil { // unreachable: every part is escaped
 		return Page{}, &failure{kind: ErrRefused, cause: errors.New("the URL cannot be built")}
 	}
 	request.Header = c.header.Clone()
@@ -127,14 +127,14 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 	case http.StatusNoContent:
 		return Page{Body: []byte(noContent)}, nil
 	}
-	// A body that is read to its end leaves a connection for the next request.
+	// When the body is read to its end, the next request can use the connection.
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
 	return Page{}, refusal(response, at)
 }
 
-// page reads the body of an answer. Only the body decides whether it is a page:
-// the headers, which proxies and frameworks often get wrong, serve the error. A
-// large page takes its turn.
+// page reads the body of a response. Only the body decides whether it is a page.
+// Proxies and frameworks often set wrong headers, so these are only part of the error.
+// A large page takes its turn.
 func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) (Page, *failure) {
 	scratch, spare := scratches.Get().(*[]byte), scratches.Get().(*[]byte)
 	defer release(scratch)
@@ -158,7 +158,7 @@ func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) 
 		return Page{}, c.unusable(err, response, size)
 	}
 	page := Page{Events: info.events, Body: body, more: info.more}
-	if cap(*scratch) <= maxScratch || cap(*scratch) > len(body)+len(body)/8 { // else no other page uses it
+	if cap(*scratch) <= maxScratch || cap(*scratch) > len(body)+len(body)/8 { // otherwise no other page uses it
 		page.Body = bytes.Clone(body)
 	}
 	if info.more {
@@ -167,21 +167,21 @@ func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) 
 	return page, nil
 }
 
-// unusable sorts the answers that are 200, but no page.
+// unusable describes a response whose status is 200, but that is no page.
 func (c *Client) unusable(err error, r *http.Response, size int) *failure {
 	f := &failure{status: r.StatusCode, kind: ErrBadPage, cause: described(err, r, size)}
 	var passing transient
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		f.kind, f.cause = ErrTooLarge, fmt.Errorf("it is over %s", bytesOf(int(c.options.MaxPageBytes)))
+		f.kind, f.cause = ErrTooLarge, fmt.Errorf("it has more than %s", bytesOf(int(c.options.MaxPageBytes)))
 	case errors.As(err, &passing):
 		f.kind, f.cause = nil, fmt.Errorf("%w: %w", ErrBadPage, f.cause)
 	}
 	return f
 }
 
-// outlasting gives the context of one request: it ends with Timeout, or with
-// Grace after ctx has ended, whichever comes first.
+// outlasting returns the context of one request. It ends after Timeout, or Grace after
+// ctx has ended, whichever comes first.
 func (c *Client) outlasting(ctx context.Context) (context.Context, *clock, context.CancelFunc) {
 	request, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	timer := time.AfterFunc(c.options.Timeout, func() { cancel(context.DeadlineExceeded) })
@@ -197,8 +197,8 @@ func (c *Client) outlasting(ctx context.Context) (context.Context, *clock, conte
 	}
 }
 
-// refusal sorts the answers that are neither 200 nor 204. Those that another
-// attempt may change have no kind.
+// refusal describes a response whose status is neither 200 nor 204. It has no kind if
+// another attempt may succeed.
 func refusal(r *http.Response, at Position) *failure {
 	f := &failure{status: r.StatusCode, cause: statusError(r), kind: ErrRefused}
 	switch status := r.StatusCode; {
@@ -207,22 +207,21 @@ func refusal(r *http.Response, at Position) *failure {
 	case status == http.StatusForbidden:
 		f.kind = ErrForbidden
 	case status == http.StatusNotFound, status == http.StatusGone:
-		if f.kind = ErrNotFound; at.Cursor != "" { // the API knew the prospect a page ago
+		if f.kind = ErrNotFound; at.Cursor != "" { // the API knew the prospect one page before
 			f.kind = ErrExpired
 		}
-	case passes(status):
+	case isTemporary(status):
 		f.kind, f.after = nil, retryAfter(r.Header, time.Now())
 	case status/100 == 3:
 		if to, err := r.Location(); err == nil {
-			f.cause = fmt.Errorf("%w, a redirect to the host %q, and the key goes nowhere but to the endpoint", f.cause, to.Host)
+			f.cause = fmt.Errorf("%w, a redirect to the host %q, and the key is only sent to the endpoint", f.cause, to.Host)
 		}
 	}
 	return f
 }
 
-// passes reports whether a status is about a moment: the same request may succeed
-// soon.
-func passes(status int) bool {
+// isTemporary reports whether the same request may succeed soon.
+func isTemporary(status int) bool {
 	switch status {
 	case http.StatusAccepted, http.StatusRequestTimeout, http.StatusConflict, http.StatusLocked,
 		http.StatusTooEarly, http.StatusTooManyRequests:
@@ -233,13 +232,13 @@ func passes(status int) bool {
 	return status/100 == 5
 }
 
-// Pages are read into buffers that stay, and copied once their size is known and
-// their content is sound: a body is then exactly as large as it must be, and a
-// failed attempt leaves no garbage.
+// Pages are read into pooled buffers, and copied when their size is known and their
+// content is valid. So a body is exactly as large as necessary, and a failed attempt
+// leaves no garbage.
 var scratches = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxScratch bounds what a buffer may keep, and what is believed of a
-// Content-Length before the bytes have come.
+// maxScratch limits the size of a pooled buffer, and the memory that is allocated for a
+// Content-Length before any byte has arrived.
 const maxScratch = 1 << 20
 
 func release(scratch *[]byte) {
@@ -248,9 +247,9 @@ func release(scratch *[]byte) {
 	}
 }
 
-// readAll appends what r has, which is announced to be that long (-1 for unknown),
-// to b. It returns ErrTooLarge once that is longer than limit, and has then read at
-// most one byte more. It calls large before b grows beyond largePage.
+// readAll appends all of r to b. The announced size is -1 if it is unknown. It returns
+// ErrTooLarge when r is longer than limit, and has then read at most one byte more. It
+// calls large before b grows beyond largePage.
 func readAll(b []byte, r io.Reader, announced, limit int64, large func() error) ([]byte, error) {
 	if announced > limit {
 		return b, ErrTooLarge
@@ -276,7 +275,7 @@ func readAll(b []byte, r io.Reader, announced, limit int64, large func() error) 
 		switch {
 		case int64(len(b)) > limit:
 			return b, ErrTooLarge
-		case err == io.EOF && IsLarge(len(b)): // it may fit in what Grow gave in excess
+		case err == io.EOF && IsLarge(len(b)): // Grow may have allocated enough for it
 			return b, large()
 		case err == io.EOF:
 			return b, nil

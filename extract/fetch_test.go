@@ -99,7 +99,7 @@ func TestImpossibleIDs(t *testing.T) {
 	client, _ := newClient(t, Options{}, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	for _, id := range []string{"", ".", ".."} {
 		_, err := read(t.Context(), client, id, Position{})
-		checkError(t, err, ErrRefused, "cannot stand in a URL")
+		checkError(t, err, ErrRefused, "a URL cannot contain")
 	}
 }
 

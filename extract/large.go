@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// largePage is the size in bytes above which a page waits for its turn: one page of
-// a Client can be larger at a time, from before it is read until the next page is
-// requested. What is made of a page takes several times its size, so that memory is
-// bounded by a few pages, however many requests are under way. Nearly all pages are
-// far smaller, and wait for nothing.
+// largePage is the size in bytes above which a page waits for its turn. A Client has
+// at most one larger page at a time, from before it is read until the next page is
+// requested. The rows of a page take several times its size, so this limits memory to a
+// few pages, however many requests are in progress. Nearly all pages are far smaller,
+// and do not wait.
 const largePage = 4 << 20
 
 // IsLarge reports whether a page of that many bytes has a turn.
 func IsLarge(bytes int) bool { return bytes > largePage }
 
 // Turn waits for the turn of a large page that does not come from Pages. The caller
-// must call done once it does not need the page any more.
+// must call done when it no longer needs the page.
 func (c *Client) Turn(ctx context.Context) (done func(), err error) {
 	t := turn{of: c.turns}
 	if err := t.take(ctx); err != nil {
@@ -26,17 +26,17 @@ func (c *Client) Turn(ctx context.Context) (done func(), err error) {
 	return t.end, nil
 }
 
-// turn is that of one page.
+// turn is the turn of one page.
 type turn struct {
 	of    chan struct{} // has room for one
 	taken bool
 	ended sync.Once
-	// clock is that of the request. It stands still while the page waits: the
-	// answer is there, and only the memory for it is not.
+	// clock is the timeout of the request. It stops while the page waits: the response
+	// has arrived, and only the memory for it is missing.
 	clock *clock
 }
 
-// take waits for the turn, unless the page has it.
+// take waits for the turn, unless the page already has it.
 func (t *turn) take(ctx context.Context) error {
 	if t.taken {
 		return nil
@@ -52,7 +52,7 @@ func (t *turn) take(ctx context.Context) error {
 	}
 }
 
-// end lets the next page have its turn.
+// end gives the turn to the next page.
 func (t *turn) end() {
 	if t == nil {
 		return
@@ -64,7 +64,7 @@ func (t *turn) end() {
 	})
 }
 
-// clock ends a request after some time.
+// clock limits the time of a request.
 type clock struct {
 	timer *time.Timer
 	limit time.Duration

@@ -12,20 +12,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace decides when a request may be sent. All workers of a client share one.
+// pace decides when a request may be sent. The workers of a client share one pace.
 type pace struct {
 	limiter *rate.Limiter // or nil
 	sleep   func(context.Context, time.Duration) error
 	waited  atomic.Int64 // nanoseconds
 
 	mu    sync.Mutex
-	until time.Time // before it, nothing is sent
+	until time.Time // no request is sent before
 }
 
-// admit waits until a request may be sent. It fails only with ctx.
+// admit waits until a request may be sent. It fails only if ctx ends.
 //
-// The limiter comes after the hold, so that a hold does not end with all workers
-// sending at once; a hold that began meanwhile is waited for like the first.
+// The limiter comes after the hold, so that the workers do not all send at once when a
+// hold ends. If another hold begins meanwhile, admit waits for that one, too.
 func (p *pace) admit(ctx context.Context) error {
 	for {
 		until := p.held()
@@ -45,7 +45,7 @@ func (p *pace) admit(ctx context.Context) error {
 	}
 }
 
-// hold keeps every worker from sending for at least d.
+// hold prevents all workers from sending for at least d.
 func (p *pace) hold(d time.Duration) {
 	until := time.Now().Add(d)
 	p.mu.Lock()
@@ -61,7 +61,7 @@ func (p *pace) held() time.Time {
 	return p.until
 }
 
-// wait sleeps and counts it.
+// wait sleeps, and counts the time.
 func (p *pace) wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -84,9 +84,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// backoff is the wait after the attempt of that number, from 1: "full jitter", a
-// random share of a bound that doubles from half a second up to 30, so that
-// workers who failed together do not return together.
+// backoff returns the wait after an attempt, counted from 1. It is "full jitter": a
+// random share of a limit that doubles from 0.5 to 30 seconds, so that workers that
+// fail together do not retry together.
 func backoff(attempt int, random float64) time.Duration {
 	const first, most = 500 * time.Millisecond, 30 * time.Second
 	bound := most
@@ -96,9 +96,9 @@ func backoff(attempt int, random float64) time.Duration {
 	return time.Duration(random * float64(bound))
 }
 
-// retryAfter is how long the answer asks to wait: in seconds, or until an HTTP
-// date (RFC 9110, 10.2.3). It is 0 when the answer does not say, says it in no
-// known form, or names a time that has passed.
+// retryAfter returns how long a response asks to wait, in seconds or until an HTTP date
+// (RFC 9110, 10.2.3). It is 0 if the response does not say, if the form is unknown, or
+// if the time has passed.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if digits(value) {

@@ -6,64 +6,63 @@ import (
 	"iter"
 )
 
-// Page is one page of a prospect's events, as the API sent it, but without
-// compression and without a byte-order mark.
+// Page is one page of a prospect's events, as the API sent it, without compression and
+// without a byte-order mark.
 type Page struct {
 	Number int    // 0-based within the prospect
-	Cursor string // that was asked for; "" for the first page
-	Next   string // cursor of the page after it; "" when this is the last
+	Cursor string // of the request; "" for the first page
+	Next   string // cursor of the next page; "" if this is the last one
 	Events int    // length of edges
 	// Body is an object whose members jsontext.Members separates: pageInfo, an object
 	// that is valid JSON, and edges, which is null (see Silent) or an array that
-	// jsontext.Elements separates; neither is there twice. An edge may be any text:
-	// not valid JSON, invalid UTF-8, nested as deep as the size allows. Body
-	// belongs to the receiver.
+	// jsontext.Elements separates. Neither occurs twice. An edge may be any text:
+	// invalid JSON, invalid UTF-8, or nested as deep as the size allows. Body belongs
+	// to the receiver.
 	Body []byte
 
-	more bool  // it says that there is a page after it
-	turn *turn // nil: it waited for none
+	more bool  // the page says that there is a next one
+	turn *turn // nil if the page waited for none
 }
 
-// HasTurn reports whether the page has the turn of large pages. Its receiver must not
-// wait for Turn then. A page of less than 4 MiB can have the turn, since a page takes
-// it when its memory may grow beyond that.
+// HasTurn reports whether the page has the turn of large pages. Then its receiver must
+// not wait for Turn. A page of less than 4 MiB can have the turn, because a page takes
+// it when its memory may grow beyond that size.
 func (p Page) HasTurn() bool { return p.turn != nil && p.turn.taken }
 
-// Position is where the reading of a prospect begins. The zero value is the
-// start. A page can be read again at its own Number and Cursor, and the reading
-// goes on after it at After.
+// Position is where the reading of a prospect begins. The zero value is the start. A
+// page can be read again at its own Number and Cursor, and reading continues after it
+// at After.
 type Position struct {
-	Number int    // of the page to be read
-	Cursor string // to ask for; "" only for the first page
+	Number int    // of the page to read
+	Cursor string // of its request; "" only for the first page
 }
 
-// After is the position of the page after p. It is of use only when p.Next is
-// not "".
+// After returns the position of the page after p. It is valid only if p.Next is not "".
 func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 
-// Pages reads the pages of a prospect in order, each when it is asked for. An
-// error ends the sequence: an *Error about the prospect, or one that wraps the
-// error of ctx. Every page before it is sound.
+// Pages requests the pages of a prospect in order, each one when the loop over the
+// sequence reaches it. An error ends the sequence: an *Error about the prospect, or one
+// that wraps the error of ctx. All pages before it are valid.
 //
-// When ctx ends, no other page is asked for. The one whose request is under way
-// is handed out like any other if its answer comes within Options.Grace, and the
-// error of ctx ends the sequence after it, unless it was the last page.
+// When ctx ends, no other page is requested. A page whose request is in progress is
+// still returned if its response arrives within Options.Grace. The error of ctx then
+// ends the sequence, unless that page was the last one.
 //
-// An empty page that says there are more is followed. A page whose successor
-// cannot be asked for, because its cursor is missing or was asked for before, or
-// because it would be one too many, is handed out together with the ErrLoop: its events are
-// sound, but it is not the last. With any other error the Page is zero.
+// Pages follows an empty page that says that there are more. The next page cannot be
+// requested if its cursor is missing or was requested before, or if there are too many
+// pages. Then the current page comes together with an ErrLoop: its events are valid,
+// but it is not the last page. With any other error, the Page is zero.
 //
-// Of pages over 4 MiB, a Client reads one at a time: the next one waits until what
-// ranges over this sequence asks for another page, or ends. Until then, it must not
-// wait for Turn.
+// A Client holds one page over 4 MiB at a time. The next one waits until the loop over
+// the sequence asks for another page, or ends. Until then, the loop must not wait for
+// Turn.
 //
-// A cursor from before the position is not remembered; a loop then shows one
-// round later, and MaxPages counts from the start anyway.
+// Pages does not know the cursors before the position. So it detects a loop one round
+// later. MaxPages counts from the start of the prospect in any case.
 func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
-		asked := map[string]bool{} // cursors
-		empty := 0                 // pages in a row
+		requested := map[string]bool{} // by cursor
+		empty := 0                     // pages in a row
 		for at := from; ; {
 			page, failure := c.fetch(ctx, prospect, at)
 			if failure != nil {
@@ -76,8 +75,8 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 				empty++
 			}
 			if page.more {
-				asked[page.Cursor] = true
-				if why := c.endless(page, empty, asked); why != nil {
+				requested[page.Cursor] = true
+				if why := c.checkNext(page, empty, requested); why != nil {
 					yield(page, &Error{
 						Prospect: prospect, Path: path(prospect), Page: page.Number,
 						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
@@ -96,17 +95,17 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 	}
 }
 
-// endless says why the page after this one is not asked for, if so.
-func (c *Client) endless(page Page, empty int, asked map[string]bool) error {
+// checkNext returns an error if the next page cannot be requested.
+func (c *Client) checkNext(page Page, empty int, requested map[string]bool) error {
 	switch {
 	case page.Next == "":
-		return fmt.Errorf("hasNextPage is true, and there is no endCursor to go on with")
-	case asked[page.Next]:
-		return fmt.Errorf("the cursor after it was asked for before")
+		return fmt.Errorf("hasNextPage is true, but there is no endCursor for the next page")
+	case requested[page.Next]:
+		return fmt.Errorf("the cursor of the next page was requested before")
 	case empty >= c.options.MaxEmptyPages:
-		return fmt.Errorf("there were %d empty pages in a row, and it says there are more", empty)
+		return fmt.Errorf("there were %d empty pages in a row, and hasNextPage is true", empty)
 	case page.Number+1 >= c.options.MaxPages:
-		return fmt.Errorf("there were %d pages, and it says there are more", page.Number+1)
+		return fmt.Errorf("there were %d pages, and hasNextPage is true", page.Number+1)
 	}
 	return nil
 }

@@ -124,8 +124,8 @@ func TestPages(t *testing.T) {
 		{name: "cursors are numbers", answers: map[string]string{"": page(2, `"endCursor":2,"hasNextPage":true`), "2": last}, events: []int{2, 1}},
 		{name: "resumed", answers: map[string]string{"": "no", "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": last}, from: Position{7, "A"}, events: []int{2, 1}},
 
-		{name: "cursor repeats at once", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "asked for before"},
-		{name: "cursor repeats later", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2, 2}, kind: ErrLoop, why: "asked for before"},
+		{name: "cursor repeats at once", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "requested before"},
+		{name: "cursor repeats later", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2, 2}, kind: ErrLoop, why: "requested before"},
 		{name: "cursor repeats the resumed one", answers: map[string]string{"A": page(2, `"endCursor":"A","hasNextPage":true`)}, from: Position{7, "A"}, events: []int{2}, kind: ErrLoop, why: "page 8"},
 		{name: "hasNextPage never said, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
 		{name: "more, no cursor", answers: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "no endCursor"},

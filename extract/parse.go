@@ -21,35 +21,36 @@ func (c *Client) Envelope() Envelope { return Envelope{Events: edgesKey, Event: 
 // noContent is the body of the page that a 204 stands for.
 const noContent = `{"` + edgesKey + `":null,"` + pageInfoKey + `":{"hasNextPage":false}}`
 
-// pageInfo is what the cursor loop needs of a page.
+// pageInfo is what the cursor loop needs from a page.
 type pageInfo struct {
 	events int    // length of edges
-	more   bool   // another page is to be asked for
-	cursor string // for it; "" when the page names none
+	more   bool   // there is a next page
+	cursor string // of the next page; "" if the page names none
 }
 
-// parsePage checks that body is a page, and reads what the loop needs. Its errors
-// quote nothing of the body.
+// parsePage checks that body is a page, and reads what the cursor loop needs. Its
+// errors quote nothing from the body.
 //
-// A page need not be valid JSON, as long as its edges can be separated: one bad
-// event costs no other. But the keys of the page and its pageInfo must be. What the
-// API leaves open is decided so that no event is lost silently:
+// A page need not be valid JSON, as long as its edges can be separated: one bad event
+// does not affect the others. But the keys of the page and its pageInfo must be valid.
+// Where the API is undefined, the rules ensure that no event is lost silently:
 //
-//   - edges that is null is an empty page, which is Silent; any other non-array is
-//     an error;
-//   - edges that is empty makes a Silent page too if something that is not blank
-//     stands beside it or in pageInfo;
-//   - an object without edges, or with a report of errors beside them or in pageInfo,
-//     is an error that another attempt may not meet: see transient;
-//   - a pageInfo that has members, but no hasNextPage and no endCursor, is an error:
-//     where the pages end is not known;
-//   - hasNextPage that is null or missing counts as true when the page has both
-//     events and a cursor, else as false: at worst one request too many. Any
-//     other non-boolean is an error;
-//   - endCursor may be a number, which is then sent back as it was written. null,
-//     "" and missing are no cursor. Another type is an error, unless the page is
-//     the last;
-//   - none of the four may be there twice: readers differ in which one they take.
+//   - If edges is null, the page is empty and Silent. Any other value that is not an
+//     array is an error.
+//   - If edges is an empty array, the page is Silent if another member of the page or
+//     of pageInfo has a value that is not blank.
+//   - An object without edges is an error, and so is one that reports an error next to
+//     edges or in pageInfo. Another attempt may succeed: see transient.
+//   - A pageInfo with members, but without hasNextPage and endCursor, is an error,
+//     because it is unknown where the pages end.
+//   - If hasNextPage is null or missing, it counts as true if the page has events and a
+//     cursor, and otherwise as false. This costs at most one request. Any other value
+//     that is not a boolean is an error.
+//   - endCursor may be a number. It is sent back exactly as it was written. null, "" and
+//     a missing endCursor are no cursor. Another type is an error, unless this is the
+//     last page.
+//   - None of the four keys may occur twice, because readers differ in which value they
+//     take.
 func parsePage(body []byte) (pageInfo, error) {
 	e, end, ok := openEnvelope(body)
 	page := pageInfo{events: e.events}
@@ -71,7 +72,7 @@ func parsePage(body []byte) (pageInfo, error) {
 	}
 	hasNextPage, cursor := info.hasNextPage, info.endCursor
 	if e.edges.count > 1 || e.info.count > 1 || hasNextPage.count > 1 || cursor.count > 1 {
-		return page, errors.New("edges, pageInfo, hasNextPage or endCursor stands twice")
+		return page, errors.New("it has edges, pageInfo, hasNextPage or endCursor twice")
 	}
 	if k := e.edges.kind(); k != '[' && k != 'n' {
 		return page, errors.New("edges is not an array")
@@ -94,15 +95,15 @@ func parsePage(body []byte) (pageInfo, error) {
 	return page, nil
 }
 
-// envelope is what a page has around its events.
+// envelope is the part of a page around its events.
 type envelope struct {
 	edges, info field
 	others      members
 	events      int // length of edges
 }
 
-// openEnvelope takes a page apart. If it cannot, it returns the index of the first
-// byte that is not valid, and false.
+// openEnvelope finds the parts of a page. If it cannot, it returns the index of the
+// first invalid byte, and false.
 func openEnvelope(body []byte) (e envelope, end int, ok bool) {
 	if end, ok = e.scan(body); !ok {
 		e = envelope{}
@@ -111,9 +112,9 @@ func openEnvelope(body []byte) (e envelope, end int, ok bool) {
 	return e, end, ok
 }
 
-// scan takes a page apart that is valid JSON and not nested too deeply, as nearly
-// all are. If it is not, scan returns the index of the first byte that does not
-// fit, and false.
+// scan finds the parts of a page that is valid JSON and not nested too deeply, as
+// nearly all pages are. For another page, it returns the index of the first invalid
+// byte, and false.
 func (e *envelope) scan(body []byte) (end int, ok bool) {
 	s := jsontext.Scanner(body)
 	end, ok = s.Object(s.Space(0), 0, func(key string, i int) (int, bool) {
@@ -131,7 +132,7 @@ func (e *envelope) scan(body []byte) (end int, ok bool) {
 	return end, ok && end == len(body)
 }
 
-// separate takes any other page apart, and reports whether that can be done. See
+// separate finds the parts of any other page, and reports whether this is possible. See
 // jsontext.Members.
 func (e *envelope) separate(body []byte) bool {
 	all, ok := jsontext.Members(body)
@@ -160,13 +161,13 @@ func (e *envelope) separate(body []byte) bool {
 	return ok
 }
 
-// info is pageInfo, taken apart.
+// info has the parts of pageInfo.
 type info struct {
 	hasNextPage, endCursor field
-	others                 members // startCursor and hasPreviousPage, which Relay has, excepted
+	others                 members // except for startCursor and hasPreviousPage, which are part of Relay
 }
 
-// openInfo takes pageInfo apart, and reports whether it is a valid object.
+// openInfo finds the parts of pageInfo, and reports whether it is a valid object.
 func openInfo(raw []byte) (f info, ok bool) {
 	s := jsontext.Scanner(raw)
 	end, ok := s.Object(0, 0, func(key string, i int) (int, bool) {
@@ -185,8 +186,8 @@ func openInfo(raw []byte) (f info, ok bool) {
 	return f, ok && end == len(s)
 }
 
-// fault is what pageInfo says against its page: it reports an error, or it says in
-// unknown words, such as has_next_page, whether there is another page.
+// fault returns why pageInfo cannot be used: it reports an error, or only unknown keys,
+// such as has_next_page, say whether there is another page.
 func (f *info) fault() error {
 	if f.others.report != "" {
 		return f.others.fault(true)
@@ -203,11 +204,11 @@ func (f *info) fault() error {
 // field is the raw value of an object's member.
 type field struct {
 	raw   []byte
-	count int // how often it was read
+	count int // how often the member occurs
 }
 
-// read reads the value at an index, which is inside one other; n and the results
-// are those of Scanner.Value.
+// read reads the value at an index, which is nested in one other value. n and the
+// results are those of Scanner.Value.
 func (f *field) read(s jsontext.Scanner, i int, n *int) (end int, ok bool) {
 	end, ok = s.Value(i, 1, n)
 	f.add(s[i:end])
@@ -219,7 +220,7 @@ func (f *field) add(raw []byte) {
 	f.count++
 }
 
-// kind is the first byte of the value, which determines its type; 0 is that of an
+// kind returns the first byte of the value, which determines its type, or 0 for an
 // empty text. A missing value is like null.
 func (f *field) kind() byte {
 	switch {
@@ -231,7 +232,7 @@ func (f *field) kind() byte {
 	return f.raw[0]
 }
 
-// cursor is the value as a cursor, and whether it can be one.
+// cursor returns the value as a cursor, and whether it can be one.
 func (f *field) cursor() (string, bool) {
 	switch k := f.kind(); {
 	case k == '"':
@@ -244,12 +245,12 @@ func (f *field) cursor() (string, bool) {
 	return "", false
 }
 
-// Silent reports whether the body of a page without events does not say plainly that
-// there are none: its edges are null, it stands for a 204, or it also says something
-// that only its API can explain, such as a message. Such a page is no evidence that
+// Silent reports whether the body of a page without events does not say clearly that
+// there are none: edges is null, the page stands for a 204, or it has other content
+// that only the API can explain, such as a message. Such a page is no evidence that
 // earlier events are gone.
 func Silent(body []byte) bool {
 	e, _, _ := openEnvelope(body)
 	info, ok := openInfo(e.info.raw)
-	return e.edges.kind() != '[' || e.others.said || !ok || info.others.said
+	return e.edges.kind() != '[' || e.others.notBlank || !ok || info.others.notBlank
 }

@@ -114,7 +114,7 @@ var pages = []struct {
 	{"truncated in a \\u", `{"a":"\u00`, pageInfo{}, "ends early"},
 	{"truncated in a word", `{"a":nu`, pageInfo{}, "ends early"},
 	{"truncated in a number", `{"a":-`, pageInfo{}, "ends early"},
-	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "cannot be told apart"},
+	{"depth bomb", `{"edges":` + strings.Repeat("[", 10<<20), pageInfo{}, "cannot be separated"},
 	{"deep but allowed", `{"a":` + strings.Repeat("[", 299) + strings.Repeat("]", 299) + `,"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
 	// Pages that are not valid JSON, or nested too deeply, but whose edges can be
 	// separated.
@@ -145,13 +145,13 @@ var pages = []struct {
 	{"a comma behind the last member", `{"edges":[{}],"pageInfo":{},}`, pageInfo{1, false, ""}, ""},
 
 	// And those whose edges cannot be.
-	{"edges is a word", `{"edges":nan,"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
-	{"edges and more", `{"edges":[] [],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
-	{"a bad key next to edges", `{edges:[],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
-	{"a broken key next to edges", `{"\x":1,"edges":[],"pageInfo":{}}`, pageInfo{}, "cannot be told apart"},
-	{"brackets that do not match", separable(`{"a":[}]`), pageInfo{}, "cannot be told apart"},
-	{"a string that does not end", separable(`{"a":"}`), pageInfo{}, "cannot be told apart"},
-	{"an event that does not end", separable(`{"a":1`), pageInfo{}, "cannot be told apart"},
+	{"edges is a word", `{"edges":nan,"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
+	{"edges and more", `{"edges":[] [],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
+	{"a bad key next to edges", `{edges:[],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
+	{"a broken key next to edges", `{"\x":1,"edges":[],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
+	{"brackets that do not match", separable(`{"a":[}]`), pageInfo{}, "cannot be separated"},
+	{"a string that does not end", separable(`{"a":"}`), pageInfo{}, "cannot be separated"},
+	{"an event that does not end", separable(`{"a":1`), pageInfo{}, "cannot be separated"},
 	{"bad pageInfo", `{"edges":[],"pageInfo":{"endCursor":"C","hasNextPage":True}}`, pageInfo{}, "pageInfo is not valid JSON"},
 	{"bad pageInfo and event", `{"edges":[NaN],"pageInfo":{"endCursor":"C","hasNextPage":false,}}`, pageInfo{}, "pageInfo is not valid JSON"},
 	{"pageInfo and more", `{"edges":[NaN],"pageInfo":{} {}}`, pageInfo{}, "pageInfo is not valid JSON"},

@@ -12,16 +12,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxPackings bounds how often a body may be compressed: a proxy may compress what
-// the API has compressed already.
+// maxPackings limits how often a body may be compressed: a proxy may compress a body
+// that the API has already compressed.
 const maxPackings = 3
 
-// unpack decompresses a body. The first bytes of the body say how, since no JSON
-// begins like them; what the headers say does not matter, and may be wrong. Another
-// body is returned unchanged. The error is ErrTooLarge when the result is longer
+// unpack decompresses a body. The first bytes of the body say how, because no JSON
+// begins like them. The headers, which may be wrong, do not matter. A body that is not
+// compressed is returned unchanged. The error is ErrTooLarge if the result is longer
 // than limit, or transient.
 //
-// large is as in readAll. spare is memory to use. Both slices are memory of body and spare, or larger.
+// large is as in readAll. spare is memory to use. The results use the memory of body and
+// spare, or larger memory.
 func unpack(body, spare []byte, limit int64, large func() error) (unpacked, unused []byte, err error) {
 	for range maxPackings {
 		format, open := packing(body)
@@ -46,7 +47,8 @@ func unpack(body, spare []byte, limit int64, large func() error) (unpacked, unus
 	return body, spare, nil
 }
 
-// packing names the compression that a body begins with, and opens it.
+// packing returns the name of a body's compression, and a function that opens it. The
+// function is nil if the body is not compressed.
 func packing(body []byte) (format string, open func(io.Reader) (io.ReadCloser, error)) {
 	switch {
 	case bytes.HasPrefix(body, []byte{0x1f, 0x8b}):
@@ -54,7 +56,7 @@ func packing(body []byte) (format string, open func(io.Reader) (io.ReadCloser, e
 	case bytes.HasPrefix(body, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return "zstd", openZstd
 	case len(body) >= 2 && body[0] == 0x78 && (uint(body[0])<<8|uint(body[1]))%31 == 0:
-		return "deflate", zlib.NewReader // which is what HTTP calls deflate
+		return "deflate", zlib.NewReader // HTTP calls the zlib format deflate
 	}
 	return "", nil
 }
@@ -87,7 +89,7 @@ func openZstd(r io.Reader) (io.ReadCloser, error) {
 	return z.IOReadCloser(), nil
 }
 
-// byteOrderMark is U+FEFF, which some servers write before the JSON.
+// byteOrderMark is U+FEFF, which some servers send before the JSON.
 var byteOrderMark = []byte("\ufeff")
 
 // withoutMark removes byte-order marks from the beginning of a body.
