@@ -16,8 +16,8 @@ import (
 	"prospector/jobs"
 )
 
-// block decodes one block: its methods read an attribute, report what is wrong
-// with it, and leave the target, which holds the default, as it was.
+// block decodes one block. Its methods read an attribute into a target that holds the
+// default. If the attribute is wrong, they report it and leave the target unchanged.
 type block struct {
 	jobs.Block
 	l      *loader
@@ -29,14 +29,14 @@ type block struct {
 	failed bool
 }
 
-// open evaluates the attributes of a block that may have those names.
+// open reads a block that may have the named attributes, and evaluates them.
 func (l *loader) open(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
 	out := l.unopened(b, address, names, blocks...)
 	out.evaluate(nil, names...)
 	return out
 }
 
-// unopened finds the attributes of a block that may have those names.
+// unopened reads a block that may have the named attributes, but evaluates none.
 func (l *loader) unopened(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
 	schema := &hcl.BodySchema{Blocks: blocks}
 	for _, name := range names {
@@ -55,7 +55,7 @@ func (l *loader) unopened(b *hcl.Block, address string, names []string, blocks .
 	return out
 }
 
-// evaluate gives those attributes that the block has their values.
+// evaluate evaluates the named attributes, as far as the block has them.
 func (b *block) evaluate(local scope, names ...string) {
 	for _, name := range names {
 		attr := b.attrs[name]
@@ -71,7 +71,7 @@ func (b *block) evaluate(local scope, names ...string) {
 	}
 }
 
-// single gives the one block inside, or nil. It reports a second one.
+// single returns the only inner block, or nil. It reports a second one.
 func (b *block) single() *hcl.Block {
 	if len(b.blocks) == 0 {
 		return nil
@@ -79,21 +79,20 @@ func (b *block) single() *hcl.Block {
 	first := b.blocks[0]
 	for _, hb := range b.blocks[1:] {
 		b.failed = true
-		b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s has a %s block already, at %s:%d. Make one of the two.",
+		b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s already has a %s block, at %s:%d. Merge the two blocks.",
 			b.Address, first.Type, first.DefRange.Filename, first.DefRange.Start.Line))
 	}
 	return first
 }
 
-// fail reports an error about an attribute, or about the block when it does not
-// have that attribute.
+// fail reports an error about an attribute, or about the block if it does not have that
+// attribute.
 func (b *block) fail(attribute, summary, detail string) {
 	b.failed = true
 	b.l.diags = append(b.l.diags, b.Diagnose(attribute, summary, detail))
 }
 
-// require reports those attributes that are missing or null. Why says, by
-// attribute, what to write.
+// require reports attributes that are missing or null. why has what each of them is.
 func (b *block) require(why map[string]string) {
 	for _, name := range sortedKeys(why) {
 		if v, ok := b.values[name]; !ok || v.IsNull() {
@@ -102,13 +101,13 @@ func (b *block) require(why map[string]string) {
 	}
 }
 
-// given reports whether the attribute has a value that can be used.
+// given reports whether the attribute has a known value that is not null.
 func (b *block) given(name string) bool {
 	v, ok := b.values[name]
 	return ok && v.IsKnown() && !v.IsNull()
 }
 
-// quote shows an attribute's value, or says that it must not be shown.
+// quote returns the text of an attribute's value, or a placeholder if it is hidden.
 func (b *block) quote(name, text string) string {
 	if b.hidden(name) {
 		return "(sensitive value)"
@@ -118,13 +117,12 @@ func (b *block) quote(name, text string) string {
 
 func (b *block) hidden(name string) bool { return isSecret(name) || len(b.marks[name]) > 0 }
 
-// secretNames are the names of attributes whose values are never shown, wherever
-// they come from.
+// secretNames are the names of attributes whose values are never shown.
 var secretNames = []string{"api_key", "hash_key"}
 
 func isSecret(name string) bool { return slices.Contains(secretNames, name) }
 
-// hint is didYouMean about an attribute's value.
+// hint is didYouMean for an attribute's value.
 func (b *block) hint(name, suggestion string) string {
 	if b.hidden(name) {
 		return ""
@@ -132,7 +130,7 @@ func (b *block) hint(name, suggestion string) string {
 	return didYouMean(suggestion)
 }
 
-// found describes what was written in place of what was expected.
+// found describes the value that an attribute has.
 func (b *block) found(name string) string {
 	v := b.values[name]
 	for root := range b.l.blockTypes {
@@ -161,8 +159,7 @@ func (b *block) wrong(name, expected, suggestion string) {
 	b.fail(name, "Wrong value for "+name, fmt.Sprintf("%s must be %s; found %s.%s", name, expected, b.found(name), suggestion))
 }
 
-// converted gives an attribute's value as that type, and false when there is
-// none to use.
+// converted returns an attribute's value as a type, and false if it has none.
 func (b *block) converted(name string, ty cty.Type, expected string) (cty.Value, bool) {
 	if !b.given(name) {
 		return cty.NilVal, false
@@ -175,6 +172,7 @@ func (b *block) converted(name string, ty cty.Type, expected string) (cty.Value,
 	return v, true
 }
 
+// text reads a string, and reports whether there is one.
 func (b *block) text(name string, into *string) bool {
 	v, ok := b.converted(name, cty.String, "a string")
 	if ok {
@@ -193,7 +191,7 @@ func (b *block) texts(name, expected string, into *[]string) bool {
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
 		if e.IsNull() {
-			b.wrong(name, expected, " It holds a null.")
+			b.wrong(name, expected, " It contains a null.")
 			return false
 		}
 		all = append(all, e.AsString())
@@ -324,7 +322,7 @@ func (b *block) time(name string, into *time.Time) {
 	*into = t.UTC()
 }
 
-// path reads a path that is relative to the configuration's directory.
+// path reads a path that is relative to the directory of the configuration.
 func (b *block) path(name string, into *string) {
 	var text string
 	if !b.text(name, &text) {
@@ -337,7 +335,7 @@ func (b *block) path(name string, into *string) {
 	*into = b.l.absolute(text)
 }
 
-// marked says of a value that it is as sensitive as those attributes.
+// marked returns a value that is as sensitive as the attributes.
 func (b *block) marked(v cty.Value, attributes ...string) cty.Value {
 	for _, name := range attributes {
 		v = v.WithMarks(b.marks[name])

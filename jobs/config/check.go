@@ -13,23 +13,23 @@ import (
 	"prospector/schemas"
 )
 
-// check decodes what must be true of a job's result. Its conditions are held
-// against the types of a result here, and against results by the run.
+// check decodes a check of a job's result. Here its conditions are evaluated with the
+// types of a result, and during a run with the result itself.
 func (l *loader) check(hb *hcl.Block, address string) cty.Value {
 	b := l.unopened(hb, address, []string{"job", "severity"}, hcl.BlockHeaderSchema{Type: "assert"})
 	b.evaluate(nil, "job", "severity")
-	b.require(map[string]string{"job": "the job whose result it judges, such as job.prospect_events"})
+	b.require(map[string]string{"job": "the job whose result it checks, such as job.prospect_events"})
 	c := jobs.Check{Block: b.Block, Name: hb.Labels[0], Severity: jobs.Warning}
 	b.choice("severity", []string{string(jobs.Warning), string(jobs.Error)}, (*string)(&c.Severity))
-	var judged schemas.Table
-	if j := b.judged(); j != nil {
-		c.Job, judged = j.Address, j.Schema
+	var schema schemas.Table
+	if j := b.checkedJob(); j != nil {
+		c.Job, schema = j.Address, j.Schema
 	}
 	if len(b.blocks) == 0 {
 		b.fail("", "Nothing to check", fmt.Sprintf("%s needs an assert block, with a condition and an error_message.", address))
 	}
 	for _, hb := range b.blocks {
-		if a, ok := l.assertion(hb, address, judged); ok {
+		if a, ok := l.assertion(hb, address, schema); ok {
 			c.Assertions = append(c.Assertions, a)
 		} else {
 			b.failed = true
@@ -41,8 +41,8 @@ func (l *loader) check(hb *hcl.Block, address string) cty.Value {
 	return cty.NullVal(cty.DynamicPseudoType) // nothing can refer to it
 }
 
-// judged gives the job that a check is of, or nil.
-func (b *block) judged() *job {
+// checkedJob returns the job that a check refers to, or nil.
+func (b *block) checkedJob() *job {
 	if !b.given("job") {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (b *block) judged() *job {
 		for _, instance := range v.AsValueMap() {
 			if address := b.l.addressOf(instance, "job"); address != "" {
 				base, _, _ := strings.Cut(address, "[")
-				suggestion = fmt.Sprintf(" %s has for_each, so it is many jobs: a check is of one of them.", base)
+				suggestion = fmt.Sprintf(" %s has for_each, so it stands for several jobs. Refer to one of them.", base)
 			}
 		}
 	}
@@ -64,14 +64,14 @@ func (b *block) judged() *job {
 	return nil
 }
 
-// assertion prepares one condition. What is wrong with it for any result at all
-// is reported now.
-func (l *loader) assertion(hb *hcl.Block, address string, judged schemas.Table) (jobs.Assertion, bool) {
+// assertion prepares one condition. Errors that it has for every result are reported
+// now.
+func (l *loader) assertion(hb *hcl.Block, address string, schema schemas.Table) (jobs.Assertion, bool) {
 	r, ok := l.rule(hb, address)
 	if !ok {
 		return jobs.Assertion{}, false
 	}
-	local := anyResult(judged)
+	local := anyResult(schema)
 	condition, ok := l.prepare(r.condition, address, false, local)
 	message, also := l.prepare(r.message, address, false, local)
 	if !ok || !also {
@@ -87,7 +87,7 @@ func (l *loader) assertion(hb *hcl.Block, address string, judged schemas.Table) 
 		Origin: r.origin,
 		Source: l.sourceOf(r),
 		Evaluate: func(result jobs.Result) (bool, string, jobs.Diagnostics) {
-			local := staged(result, judged)
+			local := staged(result, schema)
 			holds, known, problems := condition.truth(local)
 			if len(problems) == 0 && !known {
 				problems = condition.fault("No value", noValue)
@@ -104,14 +104,14 @@ func (l *loader) assertion(hb *hcl.Block, address string, judged schemas.Table) 
 	}, true
 }
 
-// anyResult is staged before there is a result: the types of its attributes.
-// Of a table that is not known, any column may have nulls.
-func anyResult(judged schemas.Table) scope {
+// anyResult is the scope of a result that is not known yet. It has the types of the
+// attributes. If the schema is not known, null_share can have any column.
+func anyResult(schema schemas.Table) scope {
 	number := cty.UnknownVal(cty.Number).RefineNotNull()
 	shares := cty.DynamicVal
-	if len(judged.All()) > 0 {
+	if len(schema.All()) > 0 {
 		columns := map[string]cty.Value{}
-		for _, c := range judged.All() {
+		for _, c := range schema.All() {
 			columns[c.Name] = number
 		}
 		shares = cty.ObjectVal(columns)
@@ -127,10 +127,10 @@ func anyResult(judged schemas.Table) scope {
 	return scope{"staged": cty.ObjectVal(attributes)}
 }
 
-// staged makes the value of a result.
-func staged(r jobs.Result, judged schemas.Table) scope {
+// staged is the scope of a result.
+func staged(r jobs.Result, schema schemas.Table) scope {
 	shares := map[string]cty.Value{}
-	for _, c := range judged.All() {
+	for _, c := range schema.All() {
 		shares[c.Name] = cty.Zero
 		if r.Rows > 0 {
 			shares[c.Name] = cty.NumberFloatVal(float64(r.Nulls[c.Name]) / float64(r.Rows))

@@ -14,12 +14,12 @@ import (
 	"prospector/jobs"
 )
 
-// hiddenDetail stands for what HCL has to say of an expression, and which may
-// quote a value, when that value is not to be shown.
+// hiddenDetail replaces HCL's description of an error, which may quote a value, if the
+// value must not be shown.
 const hiddenDetail = "The expression involves a sensitive value, so the details are not shown."
 
-// report takes over HCL's diagnostics, without the values that it attaches to
-// them. With hide, the details are left out too.
+// report adds HCL's diagnostics, without the values that HCL attaches to them. With
+// hide, it leaves out the details too.
 func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
 	l.diags = append(l.diags, l.translate(address, hide, diags)...)
 }
@@ -31,7 +31,7 @@ func (l *loader) translate(address string, hide bool, diags hcl.Diagnostics) (al
 			out.Severity = jobs.Warning
 		}
 		if unknown, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
-			// HCL's own suggestion is drawn from a map, at random.
+			// HCL's own suggestion comes from a map, in random order.
 			name := unknown.CalledFunctionNamespace() + unknown.CalledFunctionName()
 			out.Detail = "There is no function " + name + "." + didYouMean(nearest(name, sortedKeys(l.functions)))
 		}
@@ -53,17 +53,17 @@ func (l *loader) fail(at hcl.Range, address, summary, detail string) {
 	})
 }
 
-// warn reports what does not stop the command.
+// warn reports a problem that does not stop the command.
 func (l *loader) warn(at hcl.Range, summary, detail string) {
 	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: summary, Detail: detail, Origin: l.origin(at)})
 }
 
-// failNowhere reports an error that no line of the configuration causes.
+// failNowhere reports an error that has no place in the configuration.
 func (l *loader) failNowhere(summary, detail string) {
 	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Error, Summary: summary, Detail: detail})
 }
 
-// origin describes a place, or gives nil when it is in no file.
+// origin describes a place, or returns nil if it is not in a file.
 func (l *loader) origin(r hcl.Range) *jobs.Origin {
 	text, ok := l.text[r.Filename]
 	if !ok {
@@ -88,7 +88,7 @@ func (l *loader) origin(r hcl.Range) *jobs.Origin {
 	}
 }
 
-// didYouMean is a sentence to append, or "" when there is nothing to suggest.
+// didYouMean returns a sentence to append, or "" without a suggestion.
 func didYouMean(suggestion string) string {
 	if suggestion == "" {
 		return ""
@@ -96,7 +96,7 @@ func didYouMean(suggestion string) string {
 	return ` Did you mean "` + suggestion + `"?`
 }
 
-// nearest gives the candidate that looks most like a misspelt name, or "".
+// nearest returns the candidate that is most similar to a misspelled name, or "".
 func nearest(name string, candidates []string) string {
 	best, distance := "", max(2, utf8.RuneCountInString(name)/3)+1
 	for _, c := range candidates {
@@ -107,7 +107,7 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// capital makes a sentence of an error's text.
+// capital returns the text with an upper-case first letter.
 func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]

@@ -16,13 +16,13 @@ import (
 	"prospector/schemas"
 )
 
-// What a file may be: HCL's parser recurses without a limit of its own, and
-// takes some 10 KB of stack an open bracket and a few KB an operator.
+// Limits of files. HCL's parser recurses without a limit, with about 10 KB of stack for
+// each open bracket and a few KB for each operator.
 const (
 	maxConfiguration = 64 << 10 // bytes
 	maxNesting       = 200      // brackets, quotes and templates
-	maxText          = 1 << 20  // bytes of what the function file reads
-	maxLock          = 16 << 20 // bytes of the schema lock: some 2 KB a table
+	maxText          = 1 << 20  // bytes of a text that the function file reads
+	maxLock          = 16 << 20 // bytes of the schema lock, which has about 2 KB a table
 )
 
 // readConfiguration parses the directory's files, in the order of their names.
@@ -46,13 +46,13 @@ func (l *loader) readConfiguration() []hcl.Body {
 	}
 	if !found {
 		l.failNowhere("No configuration files", fmt.Sprintf(
-			"The directory %s has no *.hcl file. A configuration declares a source, a sink and a job: jobs/demo/main.hcl in prospector's repository is one to begin with. Name another directory with -chdir=DIR.",
+			"The directory %s has no *.hcl file. A configuration declares a source, a sink and a job. jobs/demo/main.hcl in prospector's repository is an example. Name another directory with -chdir=DIR.",
 			l.dir))
 	}
 	return bodies
 }
 
-// parse reads one file, and keeps of its text what mask leaves readable.
+// parse reads one file, and keeps the text that mask leaves readable.
 func (l *loader) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
 	src, err := readText(name, maxConfiguration)
 	if err != nil {
@@ -62,7 +62,7 @@ func (l *loader) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []b
 	return l.parseText(name, src, mask)
 }
 
-// parseText is parse for a text that is read already.
+// parseText is parse for a text.
 func (l *loader) parseText(name string, src []byte, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
 	if at, deep := tooDeep(name, src); deep {
 		l.files[name], l.text[name] = &hcl.File{}, mask(src, nil, true)
@@ -77,8 +77,8 @@ func (l *loader) parseText(name string, src []byte, mask func([]byte, *hclsyntax
 	return body
 }
 
-// lock reads the schema lock, which may be missing. One that is broken is an
-// error, unless it is going to be replaced.
+// lock reads the schema lock, which may be missing. A broken lock is an error, unless
+// it will be replaced.
 func (l *loader) lock(replace bool) schemas.Lock {
 	name := filepath.Join(l.shown, schemas.LockFile)
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
@@ -94,10 +94,10 @@ func (l *loader) lock(replace bool) schemas.Lock {
 		return lock
 	case replace:
 		l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: "The schema lock cannot be read",
-			Detail: capital(err.Error()) + ". It is written anew."})
+			Detail: capital(err.Error()) + ". It will be rewritten."})
 	default:
 		l.failNowhere("The schema lock cannot be read", fmt.Sprintf(
-			"%s. Restore the file %s from where it was committed, or run prospector init -upgrade, which writes it anew and so accepts every table as it is declared now.", capital(err.Error()), name))
+			"%s. Restore the file %s from version control, or run prospector init -upgrade, which rewrites it and accepts every schema as it is declared now.", capital(err.Error()), name))
 	}
 	return nil
 }
@@ -135,8 +135,8 @@ func nesting(t hclsyntax.TokenType) int {
 	return 0
 }
 
-// readText reads a regular file of at most that many bytes: a pipe or a device
-// could keep a command waiting that promises to look only at files.
+// readText reads a regular file of at most a number of bytes. A pipe or a device could
+// block the command.
 func readText(name string, most int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {

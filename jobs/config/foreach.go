@@ -13,24 +13,25 @@ import (
 	"prospector/jobs"
 )
 
-// hasForEach reports whether a job is one job a key.
+// hasForEach reports whether a job block has for_each, and so declares a job for each
+// key.
 func hasForEach(hb *hcl.Block) bool {
 	body, ok := hb.Body.(*hclsyntax.Body)
 	return ok && body.Attributes["for_each"] != nil
 }
 
-// instanceOf gives the address of an instance of a job.
+// instanceOf returns the address of an instance of a job.
 func instanceOf(address, key string) string { return address + "[" + strconv.Quote(key) + "]" }
 
-// job gives what a reference to the job stands for: one job, or with for_each an
-// object of them, by key.
+// job returns the value of a reference to the job: one job, or with for_each an object
+// with the jobs by key.
 func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	if !hasForEach(hb) {
 		return l.oneJob(hb, address, hb.Labels[0], nil)
 	}
 	each, ok := l.forEach(hb, address)
 	if len(each) == 0 {
-		// What is wrong with the rest of the block is told all the same.
+		// Errors in the rest of the block are reported too.
 		declared := len(l.jobs)
 		l.oneJob(hb, address, hb.Labels[0], eachScope(cty.UnknownVal(cty.String), cty.DynamicVal))
 		l.jobs = l.jobs[:declared]
@@ -38,12 +39,12 @@ func (l *loader) job(hb *hcl.Block, address string) cty.Value {
 	if !ok {
 		return cty.DynamicVal
 	}
-	said := len(l.diags)
+	before := len(l.diags)
 	instances := map[string]cty.Value{}
 	for _, key := range sortedKeys(each) {
 		instances[key] = l.oneJob(hb, instanceOf(address, key), hb.Labels[0]+"_"+key, eachScope(cty.StringVal(key), each[key]))
 	}
-	l.diags = append(l.diags[:said], distinct(l.diags[said:])...)
+	l.diags = append(l.diags[:before], distinct(l.diags[before:])...)
 	return cty.ObjectVal(instances)
 }
 
@@ -51,18 +52,18 @@ func eachScope(key, value cty.Value) scope {
 	return scope{"each": cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})}
 }
 
-// forEach gives what a job is made for, by key. It gives false when there is a
-// problem, which is now reported.
+// forEach returns the values of for_each, by key. It reports a problem, and then
+// returns false.
 func (l *loader) forEach(hb *hcl.Block, address string) (map[string]cty.Value, bool) {
-	said := len(l.diags)
+	before := len(l.diags)
 	b := l.unopenedJob(hb, address)
-	l.diags = l.diags[:said] // oneJob will say it
+	l.diags = l.diags[:before] // oneJob reports them
 	v, ok := l.evaluate(b.attrs["for_each"].Expr, address, false, nil)
 	if !ok {
 		return nil, false
 	}
 	if v.IsMarked() {
-		b.fail("for_each", "Sensitive for_each", "The keys of for_each become addresses and the names of tables, which are shown, so they cannot be sensitive. Use nonsensitive(…) if they are no secret.")
+		b.fail("for_each", "Sensitive for_each", "The keys of for_each become addresses and names of tables, which are shown, so they cannot be sensitive. If they are not secret, use nonsensitive(…).")
 		return nil, false
 	}
 	ty := v.Type()
@@ -75,7 +76,7 @@ func (l *loader) forEach(hb *hcl.Block, address string) (map[string]cty.Value, b
 	case ty.IsMapType() || ty.IsObjectType():
 	case ty.IsSetType() && (ty.ElementType() == cty.String || v.LengthInt() == 0):
 	case ty.IsTupleType() || ty.IsListType():
-		b.wrong("for_each", expected, " Write toset(…) around it.")
+		b.wrong("for_each", expected, " To convert it, use toset(…).")
 		return nil, false
 	default:
 		b.wrong("for_each", expected, "")
@@ -88,7 +89,7 @@ func (l *loader) forEach(hb *hcl.Block, address string) (map[string]cty.Value, b
 			key = e
 		}
 		if key.IsNull() {
-			b.fail("for_each", "Wrong value for for_each", "for_each must be "+expected+"; the set holds a null.")
+			b.fail("for_each", "Wrong value for for_each", "for_each must be "+expected+"; the set contains a null.")
 			return nil, false
 		}
 		each[key.AsString()] = e
@@ -96,25 +97,25 @@ func (l *loader) forEach(hb *hcl.Block, address string) (map[string]cty.Value, b
 	return each, true
 }
 
-// distinct leaves out what one instance has to say that another said before.
+// distinct leaves out diagnostics of an instance that another instance has too.
 func distinct(diags jobs.Diagnostics) (out jobs.Diagnostics) {
-	said := map[string]bool{}
+	seen := map[string]bool{}
 	for _, d := range diags {
 		at := ""
 		if d.Origin != nil {
 			at = fmt.Sprintf("%s:%d:%d", d.Origin.Filename, d.Origin.Line, d.Origin.Column)
 		}
 		text := strings.Join([]string{at, d.Summary, strings.ReplaceAll(d.Detail, d.Address, "")}, "\n")
-		if !said[text] {
+		if !seen[text] {
 			out = append(out, d)
 		}
-		said[text] = true
+		seen[text] = true
 	}
 	return out
 }
 
-// missingInstance says what is wrong with the steps that follow a reference to a
-// job with for_each, whose instances are the attributes of v.
+// missingInstance describes what is wrong with the steps after a reference to a job
+// with for_each. The instances are the attributes of v.
 func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
 	if len(steps) == 0 {
 		return "", ""
@@ -130,7 +131,7 @@ func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value
 		if len(keys) > 0 {
 			example = keys[0]
 		}
-		return "Missing instance key", fmt.Sprintf("%s has for_each, so it is one job a key: refer to one of them, such as %s.",
+		return "Missing instance key", fmt.Sprintf("%s has for_each, so it has an instance for each key. Refer to one of them, such as %s.",
 			target, instanceOf(target, example))
 	}
 	target = instanceOf(target, key)
@@ -142,7 +143,7 @@ func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value
 		case nearest(key, keys) != "":
 			return "Unknown instance", detail + "." + didYouMean(nearest(key, keys))
 		}
-		return "Unknown instance", fmt.Sprintf("%s. There is %s.", detail, listed(keys))
+		return "Unknown instance", fmt.Sprintf("%s, only %s.", detail, listed(keys))
 	}
 	if detail = missing(target, steps[1:], l.blockTypes["job"]); detail != "" {
 		return "Unknown attribute", detail

@@ -12,10 +12,10 @@ import (
 	"prospector/jobs"
 )
 
-// Format gives a file of the configuration, or of variables, in canonical
-// format: white space alone changes. There is no output for a file that does not
-// parse, of which the diagnostics say where. The file's name decides whether its
-// values may be shown in them, as for Load.
+// Format returns a configuration or variable file in canonical format. Only white space
+// changes. It returns nil for a file that does not parse, and diagnostics with the
+// places of the errors. As in Load, the name of the file decides whether they may show
+// its values.
 func Format(src []byte, filename string) ([]byte, jobs.Diagnostics) {
 	l := &loader{files: map[string]*hcl.File{}, text: map[string][]byte{}}
 	if len(src) > maxConfiguration {
@@ -32,15 +32,15 @@ func Format(src []byte, filename string) ([]byte, jobs.Diagnostics) {
 	}
 	out := hclwrite.Format(src)
 	if out == nil {
-		out = []byte{} // of an empty file
+		out = []byte{} // for an empty file
 	}
 	if !sameTokens(src, out) {
-		return bytes.Clone(src), l.diags // rather unformatted than changed
+		return bytes.Clone(src), l.diags // unformatted is better than changed
 	}
 	return out, l.diags
 }
 
-// sameTokens reports whether two texts differ in white space alone.
+// sameTokens reports whether two texts differ only in white space.
 func sameTokens(a, b []byte) bool {
 	as, _ := hclsyntax.LexConfig(a, "", hcl.InitialPos)
 	bs, _ := hclsyntax.LexConfig(b, "", hcl.InitialPos)

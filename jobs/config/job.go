@@ -14,7 +14,7 @@ import (
 	"prospector/schemas"
 )
 
-// job is a declared job and its tables, one a sink.
+// job is a declared job and its table in each sink.
 type job struct {
 	jobs.Job
 	tables []table
@@ -26,11 +26,11 @@ type table struct {
 	dir  string // absolute path, if the sink is on this machine
 }
 
-const nameRule = "at most 100 lower-case letters, digits, hyphens and underscores, of which the first is a letter or a digit"
+const nameRule = "at most 100 lower-case letters, digits, hyphens and underscores, beginning with a letter or digit"
 
 var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,99}$`)
 
-// tableName makes a job's name of what somebody took for one, or gives "".
+// tableName returns a valid name that is similar to an invalid one, or "".
 func tableName(name string) string {
 	name = strings.Trim(regexp.MustCompile(`[^a-z0-9-]+`).ReplaceAllString(strings.ToLower(name), "_"), "_-")
 	if !jobName.MatchString(name) {
@@ -41,11 +41,11 @@ func tableName(name string) string {
 
 var compressions = []string{string(jobs.Snappy), string(jobs.ZSTD), string(jobs.GZip), string(jobs.Uncompressed)}
 
-// Files below the least are hardly worth to be opened, and of one beyond the most
-// the row groups could not be counted in 16 bits.
+// Smaller files are not worth opening. A larger file could have more row groups than 16
+// bits count.
 const (
-	leastFileSize = 1 << 20
-	mostFileSize  = 16 << 30
+	minFileSize = 1 << 20
+	maxFileSize = 16 << 30
 )
 
 var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "target_file_size", "on_missing", "on_foreign_file", "on_erased"}
@@ -54,14 +54,14 @@ func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
 	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
 }
 
-// oneJob decodes a job, or one instance of it: then name is that of its table
-// unless it says otherwise, and local is what each stands for there.
+// oneJob decodes a job, or one instance of it. name is the default name of its table.
+// local is the scope of the instance.
 func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Value {
 	b := l.unopenedJob(hb, address)
 	b.evaluate(local, jobAttributes...)
 	b.require(map[string]string{
 		"source": "where events come from, such as source.knock.production",
-		"sinks":  "where the table is kept, such as [sink.local.lake]",
+		"sinks":  "where the table is published, such as [sink.local.lake]",
 	})
 	j := job{Job: jobs.Job{Block: b.Block, TableName: name, Schema: schemas.KnockEvents(), Compression: jobs.Snappy, TargetFileSize: jobs.DefaultTargetFileSize}}
 
@@ -69,7 +69,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		j.Source = s
 		if v, set := b.values["prospects"]; !l.sourceKinds.Find(s.Kind).ListsProspects && (!set || v.IsNull()) {
 			b.fail("prospects", "Missing required attribute", fmt.Sprintf(
-				"%s needs prospects, such as prospects.crm: the API cannot list them. Only a simulator knows its own.", address))
+				"%s needs prospects, such as prospects.crm, because the API cannot list them. Only a simulator can.", address))
 		}
 	}
 	if p, ok := l.prospects[b.reference("prospects")]; ok {
@@ -88,7 +88,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	}
 	b.partitionBy(&j.Schema)
 	b.choice("compression", compressions, (*string)(&j.Compression))
-	b.size("target_file_size", leastFileSize, mostFileSize, &j.TargetFileSize)
+	b.size("target_file_size", minFileSize, maxFileSize, &j.TargetFileSize)
 	b.deletes("on_missing", &j.DeleteMissing)
 	b.deletes("on_foreign_file", &j.DeleteForeign)
 	b.chooses("on_erased", "skip", "export", &j.ExportErased)
@@ -113,11 +113,10 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 	})
 }
 
-// deletes reads whether something is kept, which is the default, or deleted.
+// deletes reads "keep", which is the default, or "delete".
 func (b *block) deletes(name string, into *bool) { b.chooses(name, "keep", "delete", into) }
 
-// chooses reads which of two values an attribute has, and whether that is not the
-// default.
+// chooses reads one of two words, and sets whether it is not the default.
 func (b *block) chooses(name, byDefault, other string, into *bool) {
 	way := byDefault
 	b.choice(name, []string{byDefault, other}, &way)
@@ -126,18 +125,18 @@ func (b *block) chooses(name, byDefault, other string, into *bool) {
 
 const badTableName = "Invalid table name"
 
-// table reads the name of a job's table. Of a job with for_each, the default is
-// made from a key, and may be none.
+// table reads the name of a job's table. The default of a job with for_each is made from
+// its key, and may be invalid.
 func (b *block) table(into *string, label string) {
 	if v, set := b.values["table"]; (!set || v.IsNull()) && !jobName.MatchString(*into) {
-		said := slices.ContainsFunc(b.l.diags, func(d jobs.Diagnostic) bool {
+		reported := slices.ContainsFunc(b.l.diags, func(d jobs.Diagnostic) bool {
 			return d.Summary == badTableName && d.Origin != nil && *d.Origin == b.Attributes["for_each"]
 		})
-		if b.failed = true; said {
-			return // the first instance stands for all whose keys make no name
+		if b.failed = true; reported {
+			return // reporting the first instance is enough
 		}
 		b.fail("for_each", badTableName, fmt.Sprintf(
-			"The table of this instance would be %q by default, and a table's name is %s. Set table in the job, such as table = \"%s_${replace(lower(each.key), \"/[^a-z0-9]+/\", \"_\")}\".",
+			"The table of this instance would be %q by default, but the name of a table has %s. Set table in the job, for example table = \"%s_${replace(lower(each.key), \"/[^a-z0-9]+/\", \"_\")}\".",
 			*into, nameRule, label))
 	}
 	var name string
@@ -146,9 +145,9 @@ func (b *block) table(into *string, label string) {
 	}
 	switch {
 	case b.hidden("table"):
-		b.fail("table", "Sensitive table name", "The name of a table shows in every plan and in the paths of its files, so it cannot be sensitive. Use nonsensitive(…) if it is no secret.")
+		b.fail("table", "Sensitive table name", "The name of a table appears in every plan and in the paths of its files, so it cannot be sensitive. If it is not secret, use nonsensitive(…).")
 	case !jobName.MatchString(name):
-		b.fail("table", badTableName, fmt.Sprintf("A table's name, which is that of its directory, is %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
+		b.fail("table", badTableName, fmt.Sprintf("%q cannot be the name of a table and its directory. A name has %s.%s", name, nameRule, didYouMean(tableName(name))))
 	default:
 		*into = name
 	}
@@ -193,7 +192,7 @@ func (b *block) sinkList() []jobs.Sink {
 		return nil
 	}
 	if v.LengthInt() == 0 {
-		b.fail("sinks", "No sinks", "The list of sinks is empty, so the table would be kept nowhere. Name a sink, such as [sink.local.lake].")
+		b.fail("sinks", "No sinks", "The list of sinks is empty, so the table would not be published. Name a sink, such as [sink.local.lake].")
 		return nil
 	}
 	var out []jobs.Sink
@@ -201,11 +200,11 @@ func (b *block) sinkList() []jobs.Sink {
 		_, e := it.Element()
 		s, ok := b.l.sinks[b.l.addressOf(e, "sink")]
 		if !ok {
-			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list holds something else.", expected))
+			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list contains something else.", expected))
 			return nil
 		}
 		if slices.ContainsFunc(out, func(o jobs.Sink) bool { return o.Address == s.Address }) {
-			b.fail("sinks", "Sink listed twice", fmt.Sprintf("%s stands twice in the list. Remove one of the two.", s.Address))
+			b.fail("sinks", "Sink listed twice", fmt.Sprintf("%s is in the list twice. Remove one of the two.", s.Address))
 			continue
 		}
 		out = append(out, s)

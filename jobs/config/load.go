@@ -1,21 +1,20 @@
-// Package config reads the configuration of a working directory, written in
-// HCL, and makes the validated values of package jobs from it.
+// Package config reads the configuration of a working directory, which is written in
+// HCL, and turns it into the validated values of package jobs.
 //
-// Its duties: every problem that can be known offline becomes a diagnostic with
-// the place in the source, as many in one go as there are; no value that a
-// variable declares sensitive, no API key and no line of a variable file shows
-// in one.
+// Every problem that can be found offline becomes a diagnostic with its place in the
+// source. Load reports all of them at once. No diagnostic shows a value that a variable
+// declares sensitive, an API key, or a line of a variable file.
 //
-// Not its duties: asking a source, opening a sink, reading prospects. Whatever
-// needs the world outside the directory is left to the stages, which point back
-// at the source by jobs.Block.Diagnose.
+// The package does not contact a source, open a sink or read prospects. The stages do
+// that, and report problems at a place in the source with jobs.Block.Diagnose.
 //
-// The way through: Load reads the files (files.go) and collects the blocks;
-// every variable, local and block is a node (reference.go) that is evaluated
-// when it is first referred to; block.go has the tools by which sources.go,
-// sinks.go, schema.go, job.go and foreach.go decode theirs. rule.go has what validations of
-// variables and checks of results share. What became of jobs (moves.go) and where
-// tables are (places.go) is judged at the end, when all of them are known.
+// Load reads the files (files.go) and collects the blocks. Every variable, local value
+// and block is a node (reference.go), which is evaluated when it is first referred to.
+// block.go has the tools with which sources.go,
+// sinks.go, schema.go, job.go and foreach.go decode their blocks. rule.go has what
+// validations of variables and checks of results share. Moved and removed jobs
+// (moves.go) and the places of tables (places.go) are checked last, when all jobs are
+// known.
 package config
 
 import (
@@ -36,32 +35,32 @@ import (
 	"prospector/sink/store"
 )
 
-// Options are what the caller's surroundings add to a directory.
+// Options are what the environment and the command line add to a directory.
 type Options struct {
 	// Sources are the kinds of sources that the program supports.
 	Sources extract.Kinds
-	// Vars are "name=value", in order; they win over VarFiles.
+	// Vars are "name=value", in order. They override VarFiles.
 	Vars []string
-	// VarFiles are files of variables, in order, opened as they are named.
+	// VarFiles are paths of variable files, in order.
 	VarFiles []string
 	// Stores are the kinds of store that sinks and backends can have. The first one
 	// on this machine is the default backend.
 	Stores store.Kinds
-	// Environ is the environment, as of os.Environ.
+	// Environ is the environment, in the form of os.Environ.
 	Environ []string
-	// ReplaceLock says that the schema lock is going to be written anew: one
-	// that is broken is a warning then, and none.
+	// ReplaceLock reports that the schema lock will be rewritten. Then a broken lock is
+	// only a warning.
 	ReplaceLock bool
 }
 
-// Load reads every *.hcl file of dir that does not begin with a dot, as one
-// configuration. It is nil when there are errors among the diagnostics; files
-// are named in them as seen through dir, as the caller gave it.
+// Load reads every *.hcl file in dir whose name does not begin with a dot, as one
+// configuration. The configuration is nil if one of the diagnostics is an error. The
+// diagnostics name files relative to dir.
 func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
 	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Configuration {
-		c := l.whole(apart)
+		c := l.evaluateAll(apart)
 		c.Lock = l.lock(o.ReplaceLock)
-		for _, m := range c.Moved { // a job keeps its lock under another address
+		for _, m := range c.Moved { // a moved job keeps its lock
 			if t, ok := c.Lock[m.From]; ok {
 				delete(c.Lock, m.From)
 				c.Lock[m.To] = t
@@ -71,9 +70,9 @@ func Load(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
 	})
 }
 
-// LoadBackend reads only where a directory keeps its state, for commands that
-// need nothing else: a variable that the backend does not refer to need not have
-// a value, and what is wrong with the jobs does not matter.
+// LoadBackend reads only the backend of a directory, for commands that need nothing
+// else. Variables that the backend does not refer to need no value, and errors in jobs
+// do not matter.
 func LoadBackend(dir string, o Options) (*jobs.Backend, jobs.Diagnostics) {
 	return loadAs(dir, o, func(l *loader, apart map[string][]*hcl.Block) *jobs.Backend {
 		var c jobs.Configuration
@@ -82,7 +81,7 @@ func LoadBackend(dir string, o Options) (*jobs.Backend, jobs.Diagnostics) {
 	})
 }
 
-// loadAs declares what the directory has, and has evaluate make the result of it.
+// loadAs declares the blocks of a directory, and evaluates them with evaluate.
 func loadAs[T any](dir string, o Options, evaluate func(*loader, map[string][]*hcl.Block) *T) (*T, jobs.Diagnostics) {
 	l, err := newLoader(dir, o)
 	if err != nil {
@@ -99,7 +98,7 @@ func loadAs[T any](dir string, o Options, evaluate func(*loader, map[string][]*h
 	return c, l.diags
 }
 
-// compareOrigins orders by place; what has none comes first.
+// compareOrigins orders by place. A diagnostic without a place comes first.
 func compareOrigins(a, b *jobs.Origin) int {
 	if a == nil || b == nil {
 		return cmp.Compare(btoi(a != nil), btoi(b != nil))
@@ -116,12 +115,12 @@ func btoi(b bool) int {
 
 // loader is one Load. Its maps are by address: var.x, sink.local.lake, job.y.
 type loader struct {
-	shown string // the directory as the caller gave it
+	shown string // the directory as the caller named it
 	dir   string // absolute
 	env   map[string]string
 
 	files map[string]*hcl.File // by name as shown
-	text  map[string][]byte    // the same files, with secrets made unreadable
+	text  map[string][]byte    // the same files, with secrets overwritten
 	diags jobs.Diagnostics
 
 	functions  map[string]function.Function
@@ -132,7 +131,7 @@ type loader struct {
 	sourceKinds extract.Kinds
 	storeKinds  store.Kinds
 
-	unread    bool // whether a file of variables is broken
+	unread    bool // whether a variable file could not be read
 	secrets   secretValues
 	assigned  map[string]assignment // by variable
 	sources   map[string]jobs.Source
@@ -199,9 +198,9 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "output", LabelNames: []string{"name"}},
 }}
 
-// declareAll reads the files and makes the nodes of their blocks. It gives the
-// blocks that nothing can refer to, by type; nil when a file is broken, since
-// what it lacks would only cause errors elsewhere.
+// declareAll reads the files and makes the nodes of their blocks. It returns the blocks
+// that nothing can refer to, by type. It returns nil if a file is broken, because the
+// missing blocks would only cause more errors.
 func (l *loader) declareAll(o Options) (apart map[string][]*hcl.Block) {
 	bodies := l.readConfiguration()
 	if l.diags.HasErrors() {
@@ -224,15 +223,15 @@ func (l *loader) declareAll(o Options) (apart map[string][]*hcl.Block) {
 	return apart
 }
 
-// whole evaluates everything.
-func (l *loader) whole(apart map[string][]*hcl.Block) *jobs.Configuration {
+// evaluateAll evaluates all nodes and blocks.
+func (l *loader) evaluateAll(apart map[string][]*hcl.Block) *jobs.Configuration {
 	for _, address := range sortedKeys(l.nodes) {
 		l.value(address)
 	}
 	c := &jobs.Configuration{Dir: l.dir, Outputs: l.outputs, Checks: l.checks}
 	l.settings(apart["prospector"], c)
 	c.Moved, c.Removed = l.moves(apart["moved"], apart["removed"])
-	if l.nothing(apart) && !l.diags.HasErrors() {
+	if l.declaresNothing(apart) && !l.diags.HasErrors() {
 		l.failNowhere("No jobs declared", fmt.Sprintf(
 			"The configuration in %s has neither a job nor a sink, so there is nothing to do. A job names a source, sinks and, unless the source is a simulator, prospects.", l.dir))
 	}
@@ -247,9 +246,9 @@ func (l *loader) whole(apart map[string][]*hcl.Block) *jobs.Configuration {
 	return c
 }
 
-// nothing reports whether there is neither a job nor what one may have left: a
-// sink with its table in it, or word of its end.
-func (l *loader) nothing(apart map[string][]*hcl.Block) bool {
+// declaresNothing reports whether there is neither a job nor a trace of an earlier one:
+// a sink, or a moved or removed block.
+func (l *loader) declaresNothing(apart map[string][]*hcl.Block) bool {
 	for address := range l.nodes {
 		if strings.HasPrefix(address, "job.") || strings.HasPrefix(address, "sink.") {
 			return false
@@ -299,7 +298,7 @@ func (l *loader) declare(b *hcl.Block) {
 	}
 }
 
-// checkLabels reports a name that nothing could refer to, or make a directory of.
+// checkLabels reports a name that is not valid in a reference or as a directory.
 func (l *loader) checkLabels(b *hcl.Block, address string) bool {
 	i := len(b.Labels) - 1
 	name := b.Labels[i]
@@ -308,7 +307,7 @@ func (l *loader) checkLabels(b *hcl.Block, address string) bool {
 			return true
 		}
 		l.fail(b.LabelRanges[i], address, "Invalid job name", fmt.Sprintf(
-			"A job's name is the name of its table's directory: %s; %q is not.%s", nameRule, name, didYouMean(tableName(name))))
+			"%q cannot be the name of a job and its table's directory. A name has %s.%s", name, nameRule, didYouMean(tableName(name))))
 		return false
 	}
 	if hclsyntax.ValidIdentifier(name) {

@@ -7,19 +7,19 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// A diagnostic shows a line of the source, and the line may hold a secret that
-// somebody wrote there in full. So lines are shown from a copy of each file in
-// which secrets are overwritten, byte by byte: the places of all the rest stay.
+// A diagnostic shows a line of the source, which may contain a secret. So it shows the
+// line of a copy of the file in which every byte of a secret is overwritten. All other
+// text keeps its place.
 
-// maskConfiguration hides, in a *.hcl file, what is assigned to api_key and
-// hash_key, the default of a sensitive variable, a constant that sensitive() is called with,
-// and a password in a URL.
+// maskConfiguration hides in a *.hcl file the values of api_key and hash_key, the
+// defaults of sensitive variables, constant arguments of sensitive(), and passwords in
+// URLs.
 func maskConfiguration(src []byte, body *hclsyntax.Body, broken bool) []byte {
 	out := append([]byte(nil), src...)
 	for _, m := range userinfo.FindAllSubmatchIndex(src, -1) {
 		overwrite(out, m[2], m[3])
 	}
-	// By token, since a broken file has no tree, or half of one.
+	// By token, because a broken file has no tree or only a part of one.
 	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
 	for i := 1; i < len(tokens); i++ {
 		name := string(tokens[i-1].Bytes)
@@ -52,7 +52,7 @@ func maskConfiguration(src []byte, body *hclsyntax.Body, broken bool) []byte {
 	return out
 }
 
-// maskVariables hides all of a variable file but the names.
+// maskVariables hides everything in a variable file except for the names.
 func maskVariables(src []byte, body *hclsyntax.Body, _ bool) []byte {
 	out := append([]byte(nil), src...)
 	overwrite(out, 0, len(out))
@@ -67,10 +67,9 @@ func maskVariables(src []byte, body *hclsyntax.Body, _ bool) []byte {
 
 var userinfo = regexp.MustCompile(`//([^/@\s"]+)@`)
 
-// maskExpression hides what the expression that begins with token i says by
-// itself, and leaves the names of functions and what it refers to: any other
-// word may be a key without its quotes. It gives the index of the last token it
-// looked at.
+// maskExpression hides the expression that begins with token i, except for function
+// names and references. Any other word may be a key without quotes. It returns the
+// index of the last token that it read.
 func maskExpression(out []byte, tokens hclsyntax.Tokens, i int) int {
 	depth, reference := 0, false
 	for ; i < len(tokens); i++ {

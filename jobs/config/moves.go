@@ -11,8 +11,7 @@ import (
 	"prospector/jobs"
 )
 
-// jobAddress is what a moved or removed block names: a job or one instance of
-// it, declared or not.
+// jobAddress names a job or one instance of it, declared or not.
 type jobAddress struct {
 	job   string
 	key   string
@@ -26,7 +25,7 @@ func (a jobAddress) String() string {
 	return a.job
 }
 
-// instance is the address of one of its instances.
+// instance returns the address of an instance.
 func (a jobAddress) instance(key string) jobAddress { return jobAddress{a.job, key, true} }
 
 // move is a moved block.
@@ -35,18 +34,17 @@ type move struct {
 	from, to jobAddress
 }
 
-// moves reads the moved and removed blocks, once the jobs are known. Moves are
-// given in the order in which they apply, and one by one: that of a job with
-// for_each is those of its instances.
+// moves reads the moved and removed blocks, when all jobs are known. It returns the moves
+// in the order in which they apply, one for each instance of a job with for_each.
 func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Removed) {
-	named := map[jobAddress]*hcl.Block{} // what a block says that it is gone
+	named := map[jobAddress]*hcl.Block{} // the block that moves or removes a job
 	once := func(b *block, hb *hcl.Block, from jobAddress) bool {
 		first := named[from]
 		if first == nil {
 			named[from] = hb
 			return true
 		}
-		b.fail("from", "Duplicate declaration", fmt.Sprintf("What becomes of %s is declared already, in the %s block at %s:%d. Make one of the two.",
+		b.fail("from", "Duplicate declaration", fmt.Sprintf("The %[2]s block at %[3]s:%[4]d already applies to %[1]s. Keep one of the two.",
 			from, first.Type, first.DefRange.Filename, first.DefRange.Start.Line))
 		return false
 	}
@@ -100,18 +98,18 @@ func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Remove
 	return l.expanded(moves, byFrom, arrivals), gone
 }
 
-// needs reports attributes that are missing, unless one may be misspelt.
+// needs reports attributes that are missing, unless one may be misspelled.
 func (b *block) needs(names ...string) {
-	sound := !b.failed
+	intact := !b.failed
 	for _, name := range names {
-		if b.attrs[name] == nil && sound {
+		if b.attrs[name] == nil && intact {
 			b.fail(name, "Missing required attribute", fmt.Sprintf("A %s block needs %s: the address that the job %s, such as job.prospect_events.",
 				b.Address, name, map[string]string{"from": "had", "to": "has now"}[name]))
 		}
 	}
 }
 
-// jobAddress reads an attribute that names a job, which need not be declared.
+// jobAddress reads an attribute that names a job. The job need not be declared.
 func (b *block) jobAddress(name string) (jobAddress, bool) {
 	attr := b.attrs[name]
 	if attr == nil {
@@ -130,11 +128,11 @@ func (b *block) jobAddress(name string) (jobAddress, bool) {
 		}
 	}
 	b.fail(name, "Wrong value for "+name, fmt.Sprintf(
-		`%s must be the address of a job, such as job.prospect_events or job.prospect_events["north"], and is taken as it stands: it is not evaluated.`, name))
+		`%s must be the address of a job, such as job.prospect_events or job.prospect_events["north"]. It is not evaluated.`, name))
 	return jobAddress{}, false
 }
 
-// declares reports whether there is a job of that address.
+// declares reports whether a job with the address is declared.
 func (l *loader) declares(a jobAddress) bool {
 	n := l.nodes[a.job]
 	if n == nil || n.each != a.keyed {
@@ -144,7 +142,7 @@ func (l *loader) declares(a jobAddress) bool {
 	return !n.each || !v.IsKnown() || v.Type().HasAttribute(a.key)
 }
 
-// declaresMany reports whether the address is that of a job with for_each.
+// declaresMany reports whether the address names a job with for_each.
 func (l *loader) declaresMany(a jobAddress) bool {
 	n := l.nodes[a.job]
 	return n != nil && n.each && !a.keyed
@@ -155,8 +153,8 @@ func (l *loader) declaredAt(a jobAddress) string {
 	return fmt.Sprintf("%s:%d", at.Filename, at.Start.Line)
 }
 
-// acyclic reports the moves that lead back to where they began, a circle once,
-// and gives the others.
+// acyclic reports moves that form a circle, each circle once, and returns the other
+// moves.
 func (l *loader) acyclic(moves []move, byFrom map[jobAddress]move) []move {
 	circular := map[jobAddress]bool{}
 	for _, m := range moves {
@@ -172,7 +170,7 @@ func (l *loader) acyclic(moves []move, byFrom map[jobAddress]move) []move {
 		if !more || next.to != m.from || circular[m.from] {
 			continue
 		}
-		m.fail("to", "Circular moves", fmt.Sprintf("%s would be moved to itself: %s. Remove the block that is out of date.",
+		m.fail("to", "Circular moves", fmt.Sprintf("%s would be moved to itself: %s. Remove the outdated block.",
 			m.from, strings.Join(trail, " → ")))
 		for at := m; !circular[at.from]; at = byFrom[at.to] {
 			circular[at.from] = true
@@ -181,9 +179,9 @@ func (l *loader) acyclic(moves []move, byFrom map[jobAddress]move) []move {
 	return slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return circular[m.from] })
 }
 
-// checkMove holds one move against what is declared, and reports whether it can be.
+// checkMove compares one move with the declared jobs, and reports whether it is valid.
 func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddress]*hcl.Block) bool {
-	// job.x to job.x["key"] is a job that was given for_each.
+	// A move from job.x to job.x["key"] adds for_each to a job.
 	if l.declares(m.from) || l.declaresMany(m.from) && !m.to.keyed {
 		m.fail("from", "Moved job still exists", fmt.Sprintf("%s is still declared, at %s, so it cannot have moved to %s. Remove the job, or this block.",
 			m.from, l.declaredAt(m.from), m.to))
@@ -193,7 +191,7 @@ func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddr
 		return true
 	}
 	if hb := named[m.to]; hb != nil { // removed, since it is not moved
-		m.fail("to", "Moved job is removed", fmt.Sprintf("%s is not declared, and removed at %s:%d. Let that block say from = %s instead, and remove this one.",
+		m.fail("to", "Moved job is removed", fmt.Sprintf("%s is not declared, and it is removed at %s:%d. Write from = %s in that block, and remove this one.",
 			m.to, hb.DefRange.Filename, hb.DefRange.Start.Line, m.from))
 		return false
 	}
@@ -202,7 +200,7 @@ func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddr
 	case n == nil:
 		m.fail("to", "Unknown reference", l.unknown(m.to.job, "job"))
 	case !n.each:
-		m.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so it is one job: it is referred to without a key.", m.to.job))
+		m.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", m.to.job))
 	default:
 		summary, detail := l.missingInstance(m.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(m.to.key)}}, l.value(m.to.job))
 		m.fail("to", summary, detail)
@@ -210,8 +208,8 @@ func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddr
 	return false
 }
 
-// expanded gives valid moves one by one, in the order in which they apply: from
-// old to new, so that a job of any age arrives at its present address.
+// expanded returns valid moves one by one, in the order in which they apply: from old to
+// new, so that a job gets its present address from any earlier one.
 func (l *loader) expanded(moves []move, byFrom, arrivals map[jobAddress]move) []jobs.Moved {
 	next := map[jobAddress]jobAddress{}
 	blocks := map[jobAddress]jobs.Block{}
@@ -228,7 +226,7 @@ func (l *loader) expanded(moves []move, byFrom, arrivals map[jobAddress]move) []
 			from, to := m.from.instance(key), m.to.instance(key)
 			_, left := byFrom[from]
 			_, taken := arrivals[to]
-			if !left && !taken { // what is said of one instance goes before
+			if !left && !taken { // a block for one instance has precedence
 				add(m, from, to)
 			}
 		}
@@ -254,8 +252,8 @@ func (l *loader) expanded(moves []move, byFrom, arrivals map[jobAddress]move) []
 	return out
 }
 
-// keys gives the instances that a move of whole jobs ends in, and whether it is
-// one of many.
+// keys returns the keys of the instances that a move of jobs leads to, and whether the
+// job has for_each.
 func (l *loader) keys(m move, byFrom map[jobAddress]move) ([]string, bool) {
 	for !m.from.keyed && !m.to.keyed {
 		if l.declaresMany(m.to) {

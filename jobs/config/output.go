@@ -21,21 +21,21 @@ func (l *loader) output(hb *hcl.Block, address string) cty.Value {
 	}
 	if len(b.marks["value"]) > 0 && !hidden {
 		b.fail("value", "Output refers to sensitive values", fmt.Sprintf(
-			"The value of %s comes from something sensitive. Add sensitive = true to the output to say that this is meant.", address))
+			"The value of %s comes from a sensitive value. If this is intended, add sensitive = true to the output.", address))
 	}
 	if b.failed {
 		return cty.DynamicVal
 	}
 	v, ok := plain(b.values["value"])
 	if !ok {
-		b.fail("value", "Invalid output", fmt.Sprintf("The value of %s holds a number that is too large to be shown.", address))
+		b.fail("value", "Invalid output", fmt.Sprintf("The value of %s contains a number that is too large to show.", address))
 		return cty.DynamicVal
 	}
 	b.l.outputs = append(b.l.outputs, jobs.Output{Name: hb.Labels[0], Value: v, Sensitive: hidden})
 	return cty.NullVal(cty.DynamicPseudoType) // nothing can refer to it
 }
 
-// plain makes the value of a jobs.Output. It gives false for a number that a
+// plain returns the value for a jobs.Output. It returns false for a number that a
 // float64 cannot hold.
 func plain(v cty.Value) (any, bool) {
 	switch ty := v.Type(); {

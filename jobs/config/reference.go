@@ -11,20 +11,20 @@ import (
 	"prospector/jobs"
 )
 
-// node is what an expression can refer to (and outputs, to which none can). A
-// node whose evaluation failed has an unknown value: whatever depends on it is
-// left alone, so that one mistake is one diagnostic. No other value is unknown.
+// node is what an expression can refer to, or an output. A node whose evaluation failed
+// has an unknown value. What depends on it is not reported, so that one mistake is one
+// diagnostic. No other value is unknown.
 type node struct {
 	declared hcl.Range
-	each     bool // whether it has for_each, and so is an object of jobs by key
+	each     bool // whether it has for_each, and so is an object with jobs by key
 	evaluate func() cty.Value
 	value    cty.Value // NilVal until it is evaluated
 }
 
-// add declares a node. The first of two with one address counts.
+// add declares a node. Of two with the same address, the first counts.
 func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) bool {
 	if first := l.nodes[address]; first != nil {
-		l.fail(at, address, "Duplicate declaration", fmt.Sprintf("%s is declared already, at %s:%d. Rename or remove one of the two.",
+		l.fail(at, address, "Duplicate declaration", fmt.Sprintf("%s is already declared, at %s:%d. Rename or remove one of the two.",
 			address, first.declared.Filename, first.declared.Start.Line))
 		return false
 	}
@@ -32,7 +32,7 @@ func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) bo
 	return true
 }
 
-// value evaluates a node, the first time that it is asked for.
+// value returns the value of a node, and evaluates it the first time.
 func (l *loader) value(address string) cty.Value {
 	n := l.nodes[address]
 	if n.value == cty.NilVal {
@@ -43,14 +43,14 @@ func (l *loader) value(address string) cty.Value {
 	return n.value
 }
 
-// scope is what an expression can refer to beside the nodes, by its root: each,
-// in a job with for_each, and staged, in a check.
+// scope is what an expression can refer to in addition to the nodes, by root: each in a
+// job with for_each, and staged in a check.
 type scope map[string]cty.Value
 
-// elsewhere says where those roots are known, for who refers to them in vain.
+// elsewhere describes where the roots of scopes can be used.
 var elsewhere = map[string]string{
-	"each":   "each.key and each.value are known only in a job that has for_each, in what else the job says.",
-	"staged": "staged is what a run is about to publish, and known only in the assert blocks of a check.",
+	"each":   "each.key and each.value exist only in a job that has for_each, in its other attributes.",
+	"staged": "staged is what a run will publish. It exists only in the assert blocks of a check.",
 }
 
 // prepared is an expression whose references are resolved.
@@ -59,12 +59,12 @@ type prepared struct {
 	expr    hcl.Expression
 	address string
 	roots   tree
-	secret  bool // nothing of it may be quoted
-	known   bool // no reference is to a node that failed
+	secret  bool // it must not be quoted
+	known   bool // no reference leads to a node that failed
 }
 
-// prepare resolves an expression's references. It gives false when there is a
-// problem, which is now reported. Secret says that nothing may be quoted.
+// prepare resolves an expression's references. It reports a problem, and then returns
+// false. A secret expression is never quoted.
 func (l *loader) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
 	p := prepared{l: l, expr: expr, address: address, roots: tree{}, secret: secret || l.callsSensitive(expr), known: true}
 	ok := true
@@ -81,8 +81,8 @@ func (l *loader) prepare(expr hcl.Expression, address string, secret bool, local
 	return p, ok
 }
 
-// value evaluates the expression. The values of local stand in place of those
-// that it was prepared with.
+// value evaluates the expression. The values of local replace those that it was prepared
+// with.
 func (p prepared) value(local scope) (cty.Value, jobs.Diagnostics) {
 	variables := p.roots.values()
 	for root := range variables {
@@ -94,18 +94,17 @@ func (p prepared) value(local scope) (cty.Value, jobs.Diagnostics) {
 	return v, p.l.translate(p.address, p.secret, diags)
 }
 
-// fault is an error about the expression.
+// fault returns an error about the expression.
 func (p prepared) fault(summary, detail string) jobs.Diagnostics {
 	return jobs.Diagnostics{{
 		Severity: jobs.Error, Summary: summary, Detail: detail, Address: p.address, Origin: p.l.origin(p.expr.Range()),
 	}}
 }
 
-const noValue = "The expression has no definite value, which may be due to a null among its arguments."
+const noValue = "The expression has no definite value. One of its arguments may be null."
 
-// evaluate gives an expression's value, and false when it has none because of
-// a problem that is now reported. Secret says that nothing of the expression
-// may be quoted.
+// evaluate returns an expression's value. It reports a problem, and then returns false.
+// A secret expression is never quoted.
 func (l *loader) evaluate(expr hcl.Expression, address string, secret bool, local scope) (cty.Value, bool) {
 	p, ok := l.prepare(expr, address, secret, local)
 	if !ok {
@@ -122,7 +121,7 @@ func (l *loader) evaluate(expr hcl.Expression, address string, secret bool, loca
 	return cty.DynamicVal, false
 }
 
-// known reports whether the scope's values are, and not only their types.
+// known reports whether the scope's values are known, not only their types.
 func (s scope) known() bool {
 	for _, v := range s {
 		if !v.IsWhollyKnown() {
@@ -134,19 +133,19 @@ func (s scope) known() bool {
 
 // root describes the references that begin with one word, such as var.
 type root struct {
-	steps   int // names that follow the word
+	steps   int // names after the word
 	noun    string
 	example string
 }
 
 var roots = map[string]root{
-	"var":       {1, "variable", "a variable is referred to as var.NAME"},
-	"local":     {1, "local value", "a local value is referred to as local.NAME"},
-	"source":    {2, "source", "a source is referred to by its type and name, such as source.knock.production"},
-	"prospects": {1, "list of prospects", "a list of prospects is referred to by its name, such as prospects.crm"},
-	"sink":      {2, "sink", "a sink is referred to by its type and name, such as sink.local.lake"},
-	"schema":    {1, "schema", "a schema is referred to by its name, such as schema.prospect_events"},
-	"job":       {1, "job", "a job is referred to by its name, such as job.prospect_events"},
+	"var":       {1, "variable", "refer to a variable as var.NAME"},
+	"local":     {1, "local value", "refer to a local value as local.NAME"},
+	"source":    {2, "source", "refer to a source by its type and name, such as source.knock.production"},
+	"prospects": {1, "list of prospects", "refer to a list of prospects by its name, such as prospects.crm"},
+	"sink":      {2, "sink", "refer to a sink by its type and name, such as sink.local.lake"},
+	"schema":    {1, "schema", "refer to a schema by its name, such as schema.prospect_events"},
+	"job":       {1, "job", "refer to a job by its name, such as job.prospect_events"},
 }
 
 // blockTypes returns the types of references to blocks, by root. The attributes are
@@ -170,8 +169,8 @@ func object(attributes ...string) cty.Type {
 	return cty.Object(types)
 }
 
-// resolve finds what a reference stands for: the names that lead there, and the
-// value. It reports a reference to nothing, for which the names are nil.
+// resolve returns the names and the value of what a reference refers to. It reports an
+// unknown reference, and then returns nil.
 func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local scope) ([]string, cty.Value) {
 	fail := func(summary, detail string) ([]string, cty.Value) {
 		if secret {
@@ -195,11 +194,11 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 		}
 		known := append(sortedKeys(roots), sortedKeys(local)...)
 		slices.Sort(known)
-		detail := fmt.Sprintf("There is no %q to refer to: expressions know %s.", root, strings.Join(known, ", "))
+		detail := fmt.Sprintf("References cannot begin with %q, only with %s.", root, strings.Join(known, ", "))
 		if suggestion := nearest(root, known); suggestion != "" {
 			detail += didYouMean(suggestion)
 		} else if len(t) == 1 {
-			detail += " A text stands in double quotes."
+			detail += " A string needs double quotes."
 		}
 		return fail("Unknown reference", detail)
 	}
@@ -221,7 +220,7 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 	}
 	if root == "job" && !n.each && len(t) > len(path) {
 		if _, index := t[len(path)].(hcl.TraverseIndex); index {
-			return fail("Unknown instance", fmt.Sprintf("%s has no for_each, so it is one job: it is referred to without a key.", target))
+			return fail("Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", target))
 		}
 	}
 	if ty, ok := l.blockTypes[root]; ok && !n.each {
@@ -243,8 +242,8 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 	return path, v
 }
 
-// missing says which step of a reference leads to no attribute of an object of
-// that type, or gives "".
+// missing describes the first step of a reference that is not an attribute of the type,
+// or returns "".
 func missing(target string, steps hcl.Traversal, ty cty.Type) string {
 	for _, step := range steps {
 		if !ty.IsObjectType() {
@@ -252,7 +251,7 @@ func missing(target string, steps hcl.Traversal, ty cty.Type) string {
 		}
 		name, ok := stepName(step)
 		if !ok {
-			return "" // HCL has its own words for it
+			return "" // HCL reports it
 		}
 		if !ty.HasAttribute(name) {
 			names := sortedKeys(ty.AttributeTypes())
@@ -264,7 +263,7 @@ func missing(target string, steps hcl.Traversal, ty cty.Type) string {
 	return ""
 }
 
-// stepName gives the attribute that a step leads to, written .name or ["name"].
+// stepName returns the attribute of a step, which is written .name or ["name"].
 func stepName(step hcl.Traverser) (string, bool) {
 	switch step := step.(type) {
 	case hcl.TraverseAttr:
@@ -277,7 +276,7 @@ func stepName(step hcl.Traverser) (string, bool) {
 	return "", false
 }
 
-// unknown says what there is instead of an address.
+// unknown describes an address that is not declared, and what is.
 func (l *loader) unknown(target, root string) string {
 	var declared []string
 	for _, address := range sortedKeys(l.nodes) {
@@ -289,12 +288,12 @@ func (l *loader) unknown(target, root string) string {
 		return fmt.Sprintf("%s is not declared.%s", target, didYouMean(suggestion))
 	}
 	if len(declared) == 0 {
-		return fmt.Sprintf("%s is not declared, nor is any other %s.", target, roots[root].noun)
+		return fmt.Sprintf("%s is not declared, and neither is any other %s.", target, roots[root].noun)
 	}
-	return fmt.Sprintf("%s is not declared. There is %s.", target, listed(declared))
+	return fmt.Sprintf("%s is not declared, only %s.", target, listed(declared))
 }
 
-// listed names the first of many.
+// listed lists the first names.
 func listed(names []string) string {
 	if len(names) > 6 {
 		names = append(names[:6:6], "…")

@@ -11,8 +11,8 @@ import (
 	"prospector/jobs"
 )
 
-// rule is a condition and what to say when it does not hold: a validation of a
-// variable, or an assertion of a check.
+// rule is a condition and its error message: a validation of a variable, or an assertion
+// of a check.
 type rule struct {
 	at                 hcl.Range
 	origin             jobs.Origin
@@ -26,7 +26,7 @@ func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
 		if b.attrs[name] == nil {
 			b.fail(name, "Missing required attribute", map[string]string{
 				"condition":     "The " + hb.Type + " block needs condition: what must be true.",
-				"error_message": "The " + hb.Type + " block needs error_message: what to say when the condition does not hold.",
+				"error_message": "The " + hb.Type + " block needs error_message: the message when the condition does not hold.",
 			}[name])
 		}
 	}
@@ -37,8 +37,7 @@ func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
 	return rule{hb.DefRange, *l.origin(condition.Range()), condition, b.attrs["error_message"].Expr}, true
 }
 
-// truth evaluates a condition. Without problems, it may still be unknown: then
-// something that it depends on is.
+// truth evaluates a condition. It is unknown if something that it depends on is.
 func (p prepared) truth(local scope) (holds, known bool, problems jobs.Diagnostics) {
 	v, problems := p.value(local)
 	if problems.HasErrors() {
@@ -58,10 +57,10 @@ func (p prepared) truth(local scope) (holds, known bool, problems jobs.Diagnosti
 	return out.True(), true, nil
 }
 
-// hiddenMessage stands for an error_message that would show what must not be.
+// hiddenMessage replaces an error_message that contains a sensitive value.
 const hiddenMessage = "The error message included a sensitive value, so it will not be displayed."
 
-// sentence evaluates an error_message. It is "" when that is unknown.
+// sentence evaluates an error_message. It returns "" if that is unknown.
 func (p prepared) sentence(local scope) (string, jobs.Diagnostics) {
 	v, problems := p.value(local)
 	if problems.HasErrors() {
@@ -93,8 +92,8 @@ func kindOf(ty cty.Type) string {
 	return "a " + ty.FriendlyName()
 }
 
-// sourceOf is the text of the rule's expressions, without what does not count:
-// comments, white space, and secrets.
+// sourceOf returns the text of the rule's expressions, without comments, white space and
+// secrets.
 func (l *loader) sourceOf(r rule) string {
 	var b bytes.Buffer
 	for i, expr := range []hcl.Expression{r.condition, r.message} {

@@ -13,7 +13,7 @@ import (
 	"prospector/schemas"
 )
 
-// schema is a declared table and the block that declares it.
+// schema is a declared schema and its block.
 type schema struct {
 	jobs.Block
 	table schemas.Table
@@ -24,8 +24,8 @@ var (
 	columnAttributes = []string{"type", "from", "when", "time", "policy", "pii", "description"}
 )
 
-// schema decodes a table: the columns of the one that it extends, or else those
-// that every table has, and its own.
+// schema decodes a schema. It has the columns of the schema that it extends, or
+// otherwise those that every table has, and its own.
 func (l *loader) schema(hb *hcl.Block, address string) cty.Value {
 	b := l.open(hb, address, schemaAttributes, hcl.BlockHeaderSchema{Type: "column", LabelNames: []string{"name"}})
 	b.refuseSensitive(schemaAttributes)
@@ -52,19 +52,18 @@ func (l *loader) schema(hb *hcl.Block, address string) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"id": cty.StringVal(address), "name": cty.StringVal(t.Name)})
 }
 
-// written reports whether the attribute is there and not null, whatever it is.
+// written reports whether the block has the attribute and it is not null.
 func (b *block) written(name string) bool {
 	v, ok := b.values[name]
 	return ok && !v.IsNull()
 }
 
-// refuseSensitive reports attributes that everybody is to see, and whose value
-// nobody may.
+// refuseSensitive reports attributes with a sensitive value that is part of the schema.
 func (b *block) refuseSensitive(names []string) {
 	for _, name := range names {
 		if len(b.marks[name]) > 0 && !isSecret(name) {
 			b.fail(name, "A schema cannot be sensitive", fmt.Sprintf(
-				"The value of %s comes from something sensitive. What a table is stands in plans, in the schema lock and in every file, so it cannot be kept secret. Use nonsensitive(…) if it is no secret.", name))
+				"The value of %s comes from a sensitive value. The schema appears in plans, in the schema lock and in every file, so it cannot be kept secret. If it is not secret, use nonsensitive(…).", name))
 		}
 	}
 }
@@ -90,16 +89,16 @@ func (b *block) hashKey(into *schemas.Key) {
 	switch {
 	case len(b.marks["hash_key"]) == 0:
 		b.fail("hash_key", "A hash key must be sensitive",
-			"With the key, anybody can try which address or number a hash is of. Take it from a variable that has sensitive = true.")
+			"With the key, anyone can find the address or number of a hash by trying. Take the key from a variable that has sensitive = true.")
 	case len(key) < schemas.MinKeyLength:
 		b.fail("hash_key", "Hash key too short", fmt.Sprintf(
-			"hash_key must have at least %d bytes, since a shorter key can be found by trying. A good one: openssl rand -base64 32", schemas.MinKeyLength))
+			"hash_key must have at least %d bytes, because a shorter key can be found by trying. To make a good one, run: openssl rand -base64 32", schemas.MinKeyLength))
 	default:
 		*into = schemas.NewKey(key)
 	}
 }
 
-// declared gives the table with the columns of the block's column blocks.
+// declared returns the schema with the columns that the block declares.
 func (b *block) declared(t schemas.Table) schemas.Table {
 	var columns []schemas.Column
 	blocks := map[string]*block{} // by column
@@ -121,11 +120,11 @@ func (b *block) declared(t schemas.Table) schemas.Table {
 		switch inner := blocks[wrong.Column]; {
 		case inner != nil:
 			inner.fail(wrong.Attribute, "Invalid column", capital(wrong.Problem)+".")
-		case wrong.Attribute == "hash_key" && b.written("hash_key"): // what is wrong with it is told
+		case wrong.Attribute == "hash_key" && b.written("hash_key"): // it is reported already
 		default:
 			b.fail(wrong.Attribute, "Invalid schema", capital(wrong.Problem)+".")
 		}
-		// What is wrong with the others is told all the same.
+		// Errors in the other columns are reported too.
 		rest := slices.DeleteFunc(slices.Clone(columns), func(c schemas.Column) bool { return c.Name == wrong.Column })
 		if len(rest) == len(columns) {
 			return t
@@ -134,13 +133,13 @@ func (b *block) declared(t schemas.Table) schemas.Table {
 	}
 }
 
-// column reads a column. What the block does not say is that of the table's
+// column reads a column. It inherits attributes that the block does not set from the
 // column with the same name.
 func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block) {
 	inner := b.l.unopened(hb, b.Address, columnAttributes)
 	rest := columnAttributes
 	if attr := inner.attrs["type"]; attr != nil {
-		if word := hcl.ExprAsKeyword(attr.Expr); word != "" { // as a variable's type is written
+		if word := hcl.ExprAsKeyword(attr.Expr); word != "" { // the form of a variable's type
 			inner.values["type"] = cty.StringVal(word)
 			rest = columnAttributes[1:]
 		}
@@ -163,7 +162,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 	return c, inner
 }
 
-// requireOfNew reports what a column lacks that inherits nothing.
+// requireOfNew reports the missing attributes of a column that inherits nothing.
 func (b *block) requireOfNew(name string, of schemas.Table) {
 	var names []string
 	for _, c := range of.Columns {
@@ -173,10 +172,10 @@ func (b *block) requireOfNew(name string, of schemas.Table) {
 	}
 	for _, needed := range []struct{ attribute, what string }{
 		{"type", "one of " + strings.Join(keywords(schemas.Types()), ", ")},
-		{"from", `where in an event the value stands, such as ["data.sentiment"]`},
+		{"from", `where the value is in an event, such as ["data.sentiment"]`},
 	} {
 		if !b.written(needed.attribute) {
-			b.fail(needed.attribute, "Missing required attribute", fmt.Sprintf("The column %q needs %s: %s. There is no column of that name to inherit it from.%s",
+			b.fail(needed.attribute, "Missing required attribute", fmt.Sprintf("The column %q needs %s: %s. No column with that name exists to inherit it from.%s",
 				name, needed.attribute, needed.what, didYouMean(nearest(name, names))))
 		}
 	}

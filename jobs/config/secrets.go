@@ -10,21 +10,21 @@ import (
 	"prospector/jobs/config/functions"
 )
 
-// The value of a sensitive variable comes from outside, and env and file read
-// what is outside. So a text that they read is sensitive if it holds such a
-// value, whatever its name.
+// The value of a sensitive variable comes from outside of the configuration, and env and
+// file read texts from there. So a text that they read is sensitive if it contains such
+// a value.
 
-// shortestSecret is how long a value must be, in bytes, for a text to be
-// sensitive that holds it: a shorter one is found in texts by chance.
-const shortestSecret = 6
+// minSecret is the length in bytes from which a text that contains a value is sensitive.
+// Shorter values occur in texts by chance.
+const minSecret = 6
 
-// secretValues are what the sensitive variables are set from.
+// secretValues are the values of sensitive variables.
 type secretValues struct {
-	variables map[string]bool // the names of those that are declared
+	variables map[string]bool // the names of sensitive variables
 	values    []string
 }
 
-// add remembers a value that is assigned to a variable, or its default.
+// add adds a value that is assigned to a variable, or its default.
 func (s *secretValues) add(variable string, a assignment) {
 	if !s.variables[variable] {
 		return
@@ -42,13 +42,13 @@ func (s *secretValues) add(variable string, a assignment) {
 }
 
 func (s *secretValues) addText(text string) {
-	if text = strings.TrimSpace(text); len(text) >= shortestSecret {
+	if text = strings.TrimSpace(text); len(text) >= minSecret {
 		s.values = append(s.values, text)
 	}
 }
 
-// guard gives a text that was read outside. It is sensitive if it is, or holds,
-// the value of a sensitive variable.
+// guard returns a text from outside. It is sensitive if it is or contains the value of a
+// sensitive variable.
 func (s *secretValues) guard(environment, text string) cty.Value {
 	v := cty.StringVal(text)
 	if name, ok := strings.CutPrefix(environment, variablePrefix); ok && s.variables[name] {
@@ -62,8 +62,8 @@ func (s *secretValues) guard(environment, text string) cty.Value {
 	return v
 }
 
-// isSensitiveVariable reports whether a variable block says that it is. In doubt
-// it is.
+// isSensitiveVariable reports whether a variable block declares its variable sensitive,
+// or may do so.
 func isSensitiveVariable(body hcl.Body) bool {
 	b, ok := body.(*hclsyntax.Body)
 	if !ok || b.Attributes["sensitive"] == nil {
@@ -73,7 +73,7 @@ func isSensitiveVariable(body hcl.Body) bool {
 	return !v.RawEquals(cty.False)
 }
 
-// defaultOf is a variable's default as an assignment.
+// defaultOf returns a variable's default as an assignment.
 func defaultOf(body hcl.Body) assignment {
 	if b, ok := body.(*hclsyntax.Body); ok && b.Attributes["default"] != nil {
 		if v, diags := b.Attributes["default"].Expr.Value(nil); !diags.HasErrors() {
@@ -83,8 +83,8 @@ func defaultOf(body hcl.Body) assignment {
 	return assignment{}
 }
 
-// callsSensitive reports whether an expression calls sensitive, or reads a secret
-// with env or file: then nothing of it may be quoted.
+// callsSensitive reports whether an expression calls sensitive, or reads a secret with
+// env or file. Such an expression must not be quoted.
 func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
 	e, ok := expr.(hclsyntax.Expression)
 	if !ok {
@@ -104,7 +104,7 @@ func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
 	return found
 }
 
-// readsSecret reports whether a call reads a secret. It may, if its arguments
+// readsSecret reports whether a call reads a secret, or may do so because its arguments
 // are not constant.
 func (l *loader) readsSecret(call *hclsyntax.FunctionCallExpr) bool {
 	if len(l.secrets.variables) == 0 {

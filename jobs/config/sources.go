@@ -75,7 +75,7 @@ func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 	})
 }
 
-// delimiter reads what separates the columns of a list.
+// delimiter reads the character that separates the columns of a list.
 func (b *block) delimiter(into *string) {
 	const expected = `one character that separates columns, such as ";" or "\t"`
 	var text string
@@ -90,8 +90,8 @@ func (b *block) delimiter(into *string) {
 	*into = text
 }
 
-// separates reports whether a character can separate columns: no ID has it, and
-// CSV gives it no other meaning.
+// separates reports whether a character can separate columns: no ID contains it, and it
+// has no other meaning in CSV.
 func separates(r rune) bool {
 	return r == '\t' || unicode.IsGraphic(r) && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" \"-_", r) && r != utf8.RuneError
 }

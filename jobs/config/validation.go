@@ -7,10 +7,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// validated holds a variable's value against the rules of its validation blocks.
-// It is unknown when it breaks one.
+// validated checks a variable's value with the rules of its validation blocks. It returns
+// an unknown value if a rule does not hold.
 func (l *loader) validated(v cty.Value, blocks hcl.Blocks, hb *hcl.Block, address string) cty.Value {
-	// The rules refer to the variable that they are part of.
+	// The rules refer to their own variable.
 	l.nodes[address].value = v
 	valid := true
 	for _, block := range blocks {
@@ -29,7 +29,7 @@ func (l *loader) validate(block, hb *hcl.Block, address string) bool {
 	}
 	if !refersTo(r.condition, hb.Labels[0]) {
 		l.fail(r.condition.Range(), address, "Invalid condition", fmt.Sprintf(
-			"The condition of a validation must refer to %s, whose value it is there to judge.", address))
+			"The condition of a validation must refer to %s, whose value it checks.", address))
 		return false
 	}
 	condition, ok := l.prepare(r.condition, address, false, nil)

@@ -17,24 +17,24 @@ import (
 	"prospector/jobs/config/functions"
 )
 
-// The file of variables that is read without being named, and the ending of
-// those that are read after it.
+// The variable file that is always read, the suffix of those that are read after it, and
+// the prefix of environment variables.
 const (
 	variableFile     = "prospector.hclvars"
 	autoVariableFile = ".auto.hclvars"
 	variablePrefix   = "PROSPECTOR_VAR_"
 )
 
-// assignment is a value for a variable that the caller's surroundings give.
+// assignment is a value for a variable from the environment, a file or the command line.
 type assignment struct {
-	from string // for people: "-var", a file's name, …
-	// A text is parsed as the variable's type asks, once that is known.
+	from string // for messages: "-var", a file's name, …
+	// text is parsed when the variable's type is known.
 	text  string
-	value cty.Value // NilVal where there is a text
+	value cty.Value // NilVal if there is a text
 	at    hcl.Range // in a variable file, or zero
 }
 
-// assign collects the variables' values, a later one in place of an earlier:
+// assign collects the values of variables. Later ones override earlier ones: the
 // environment, prospector.hclvars, *.auto.hclvars, -var-file, -var.
 func (l *loader) assign(o Options) {
 	for _, address := range sortedKeys(l.nodes) {
@@ -60,8 +60,8 @@ func (l *loader) assign(o Options) {
 		name = strings.TrimSpace(name)
 		switch {
 		case !ok:
-			// What was given may be the secret itself, so it is not shown.
-			l.failNowhere("Invalid -var option", "A -var option is -var 'NAME=VALUE': there is no equals sign in one of them.")
+			// The argument may be a secret, so it is not shown.
+			l.failNowhere("Invalid -var option", "A -var option has no equals sign. Write -var 'NAME=VALUE'.")
 		case l.nodes["var."+name] == nil:
 			l.failNowhere("Value for undeclared variable", fmt.Sprintf("A -var option sets %q, but %s", name, l.undeclared(name)))
 		default:
@@ -86,7 +86,7 @@ func (l *loader) undeclared(name string) string {
 	return detail + didYouMean(nearest(name, declared))
 }
 
-// readVariables reads one file of variables. Its lines are never shown.
+// readVariables reads one variable file. Its lines are never shown.
 func (l *loader) readVariables(file string) {
 	before := len(l.diags)
 	body := l.parse(file, maskVariables)
@@ -111,8 +111,8 @@ func (l *loader) readVariables(file string) {
 	}
 }
 
-// constantOnly reports whether all that is wrong is that a constant was
-// expected, which is said without quoting anything.
+// constantOnly reports whether all diagnostics only say that a constant was expected.
+// They quote nothing.
 func constantOnly(diags hcl.Diagnostics) bool {
 	for _, d := range diags {
 		if d.Summary != "Variables not allowed" && d.Summary != "Function calls not allowed" {
@@ -126,7 +126,7 @@ func constantOnly(diags hcl.Diagnostics) bool {
 type declaration struct {
 	ty        cty.Type
 	defaults  *typeexpr.Defaults
-	literal   bool // a text is the value itself, rather than an expression
+	literal   bool // a text is the value, not an expression
 	sensitive bool
 	nullable  bool
 }
@@ -189,17 +189,17 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 	return l.validated(l.assignedTo(d, fallback, hb, address), content.Blocks, hb, address)
 }
 
-// assignedTo chooses a variable's value: what is assigned, else its default.
+// assignedTo returns a variable's value: the assigned one, or its default.
 func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, address string) cty.Value {
 	name := hb.Labels[0]
 	a, ok := l.assigned[name]
 	if !ok {
 		if fallback == cty.NilVal && l.unread {
-			return cty.DynamicVal // it may stand in the file that could not be read
+			return cty.DynamicVal // the file that could not be read may set it
 		}
 		if fallback == cty.NilVal {
 			how := fmt.Sprintf("with -var '%s=VALUE', in the environment as %s%s,", name, variablePrefix, name)
-			if d.sensitive { // the command line stays in the shell's history
+			if d.sensitive { // shells keep a history of command lines
 				how = fmt.Sprintf("in the environment as %s%s,", variablePrefix, name)
 			}
 			l.fail(hb.DefRange, address, "No value for required variable", fmt.Sprintf(
@@ -221,12 +221,12 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 				detail = hiddenDetail
 			}
 			l.fail(at, address, "Invalid value for variable", fmt.Sprintf(
-				"The value of %s from %s is no expression for its type, %s. %s", address, a.from, typeexpr.TypeString(d.ty), detail))
+				"The value of %s from %s is not an expression of its type, %s. %s", address, a.from, typeexpr.TypeString(d.ty), detail))
 			return cty.DynamicVal
 		}
 	}
 	if !v.IsKnown() {
-		return cty.DynamicVal // reported where it was read
+		return cty.DynamicVal // reported when it was read
 	}
 	v, err := d.convert(v)
 	if err != nil {
@@ -243,8 +243,8 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 	return d.mark(v)
 }
 
-// parse makes a value of a text from the command line or the environment, as
-// Terraform does: of a primitive type it is the value, of others an expression.
+// parse parses a text from the command line or the environment, as Terraform does: the
+// text is the value of a primitive type, and an expression for any other type.
 func (d declaration) parse(text string) (cty.Value, hcl.Diagnostics) {
 	if d.literal {
 		return cty.StringVal(text), nil
@@ -256,14 +256,14 @@ func (d declaration) parse(text string) (cty.Value, hcl.Diagnostics) {
 	return expr.Value(nil)
 }
 
-// convert makes the value fit the variable's type. Its error quotes no value.
+// convert converts the value to the variable's type. Its error quotes no value.
 func (d declaration) convert(v cty.Value) (cty.Value, error) {
 	if d.defaults != nil && !v.IsNull() {
 		v = d.defaults.Apply(v)
 	}
 	out, err := convert.Convert(v, d.ty)
 	if err != nil && d.sensitive {
-		// Even an attribute's name could say something.
+		// Even the name of an attribute could be secret.
 		err = fmt.Errorf("it must be of type %s", typeexpr.TypeString(d.ty))
 	}
 	return out, err

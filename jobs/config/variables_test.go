@@ -114,7 +114,7 @@ variable "names" {
 			[]string{`error: Invalid value for variable, main.hcl:9 | variable "key" {`}, "it must be of type object({inner=number})."},
 		{"no expression, sensitive", nil, Options{Vars: []string{`names=["a"]`}, Environ: []string{`PROSPECTOR_VAR_key=sk_live!`}},
 			[]string{`error: Invalid value for variable, main.hcl:9 | variable "key" {`}, hiddenDetail},
-		{"no expression", nil, Options{Vars: []string{`names=[`}}, []string{`error: Invalid value for variable, main.hcl:18 | variable "names" {`}, "from -var is no expression for its type, list(string)."},
+		{"no expression", nil, Options{Vars: []string{`names=[`}}, []string{`error: Invalid value for variable, main.hcl:18 | variable "names" {`}, "from -var is not an expression of its type, list(string)."},
 		{"null where there may be none", nil, Options{Vars: []string{`names=null`}}, []string{`error: Invalid value for variable, main.hcl:18 | variable "names" {`}, "nullable = false forbids"},
 		{"missing", nil, Options{}, []string{`error: No value for required variable, main.hcl:18 | variable "names" {`}, "-var 'names=VALUE'"},
 	} {
