@@ -28,7 +28,7 @@ func (j *Job) StagePending(owned *state.Job, lists state.Lists) {
 			owned.Unavailable = &state.Unavailable{NotFound: c.NotFound, Forbidden: c.Forbidden}
 		}
 	}
-	owned.NameLists(lists)
+	owned.SetLists(lists)
 
 	found := make(map[string]*state.Sink, len(j.Sinks))
 	for _, address := range j.Sinks {

@@ -107,7 +107,7 @@ func TestReadDamaged(t *testing.T) {
 			overwrite(t, path, test.file)
 			_, err := backend(t, path).Read(t.Context())
 			if err == nil {
-				t.Fatal("it is read")
+				t.Fatal("Read accepted it")
 			}
 			for _, contains := range append(test.contains, path) {
 				if !strings.Contains(err.Error(), contains) {
@@ -124,7 +124,7 @@ func TestReadDamaged(t *testing.T) {
 	}
 }
 
-// The error of a damaged state describes whether its backup can replace it.
+// The error for a damaged state reports whether the backup can replace it.
 func TestReadDamagedWithBackup(t *testing.T) {
 	damaged := strings.Replace(encode(t, owning("a", 4, 71)), `"rows": 71`, `"rows": 17`, 1)
 	for _, test := range []struct {
@@ -436,8 +436,8 @@ func TestLockInfo(t *testing.T) {
 	}
 }
 
-// A lock of the operating system cannot be taken from its holder, which the error
-// names. A lock without a holder need not be.
+// A lock of the operating system cannot be taken from its holder, and the error
+// names the holder. A lock without a holder blocks no run.
 func TestForceUnlock(t *testing.T) {
 	path := statePath(t)
 	holder, other := backend(t, path), backend(t, path)
@@ -450,7 +450,7 @@ func TestForceUnlock(t *testing.T) {
 		t.Errorf("a held lock returned %v", err)
 	}
 	if err := lock(t, other, info); !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), info.ID) {
-		t.Errorf("it is no longer held, or its holder is not described: %v", err)
+		t.Errorf("the lock is no longer held, or its holder has no description: %v", err)
 	}
 	if err := holder.Unlock(); err != nil {
 		t.Fatal(err)
@@ -464,7 +464,7 @@ func TestForceUnlock(t *testing.T) {
 		t.Error("the description of the dead holder is still there")
 	}
 	if err := lock(t, other, info); err != nil {
-		t.Errorf("it cannot be locked afterwards: %v", err)
+		t.Errorf("the state cannot be locked afterwards: %v", err)
 	}
 }
 

@@ -29,13 +29,14 @@ func TestMain(m *testing.M) {
 		if err := writeUntilKilled(context.Background(), path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		os.Exit(1) // the child ends well only if it is killed
+		os.Exit(1) // a child that works is killed before it gets here
 	}
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled takes the lock and reports that. Then it writes the state
-// repeatedly and prints each serial, until it is killed or its standard input ends.
+// writeUntilKilled takes the lock and prints "locked". Then it writes the state
+// repeatedly and prints each serial, until it is killed or its standard input
+// ends.
 func writeUntilKilled(ctx context.Context, path string) error {
 	files, err := local.Open(filepath.Dir(path))
 	if err != nil {
@@ -95,7 +96,7 @@ func startHolder(t *testing.T, path string) holder {
 	if err != nil || line != "locked\n" {
 		_ = h.Process.Kill()
 		_ = h.Wait()
-		t.Fatalf("the holder printed %q and %q: %v", line, h.stderr, err)
+		t.Fatalf("the holder printed %q to standard output and %q to standard error: %v", line, h.stderr, err)
 	}
 	return h
 }
@@ -106,7 +107,7 @@ func (h holder) kill(t *testing.T) (serial int64) {
 	if err := h.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	said, err := io.ReadAll(h.lines)
+	printed, err := io.ReadAll(h.lines)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +115,8 @@ func (h holder) kill(t *testing.T) (serial int64) {
 	if h.stderr.Len() > 0 {
 		t.Fatalf("the holder printed %q", h.stderr)
 	}
-	lines := strings.Split(string(said), "\n")
-	if len(lines) < 2 { // the last line has no line feed: it is empty or truncated
+	lines := strings.Split(string(printed), "\n")
+	if len(lines) < 2 { // the last line has no newline: it is empty or truncated
 		return 0
 	}
 	if serial, err = strconv.ParseInt(lines[len(lines)-2], 10, 64); err != nil {
@@ -142,8 +143,8 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	}
 }
 
-// When a writer is killed, the file is the last state that it wrote, whether or not it
-// has printed the serial. The backup is that state or the previous one.
+// When a writer is killed, the file has the last state that it wrote, even if
+// it could not print the serial. The backup is that state or the previous one.
 func TestKilledWriters(t *testing.T) {
 	path := statePath(t)
 	var before int64 // the serial at the start of the round
@@ -153,12 +154,12 @@ func TestKilledWriters(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
-		said := max(h.kill(t), before)
+		printed := max(h.kill(t), before)
 
 		l := backend(t, path)
 		s := read(t, l)
-		if s.Serial != said && s.Serial != said+1 {
-			t.Errorf("round %d: the file has serial %d, and the last printed one is %d", round, s.Serial, said)
+		if s.Serial != printed && s.Serial != printed+1 {
+			t.Errorf("round %d: the file has serial %d, and the last printed one is %d", round, s.Serial, printed)
 		}
 		if text := contents(t, path+".backup"); text != "" {
 			backup, err := state.Decode([]byte(text))

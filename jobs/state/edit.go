@@ -11,11 +11,11 @@ import (
 	"prospector/jobs"
 )
 
-// ErrNoAddress reports that the state has nothing with an address.
+// ErrNoAddress reports that the state does not contain an address.
 var ErrNoAddress = errors.New("the state has no such address")
 
-// List returns the addresses of all jobs and of the partitions that any of their
-// sinks has, in ascending order.
+// List returns the addresses of all jobs and of their partitions in any sink,
+// in ascending order.
 func (s *State) List() []jobs.Address {
 	var all []jobs.Address
 	for text, j := range s.Jobs {
@@ -31,8 +31,8 @@ func (s *State) List() []jobs.Address {
 	return slices.Compact(all)
 }
 
-// addressOf parses a key of Jobs. A key that was edited by hand may not parse, and
-// is still listed.
+// addressOf parses a key of Jobs. A key that was edited by hand may not parse.
+// It is listed anyway.
 func addressOf(key string) jobs.Address {
 	if a, err := jobs.ParseAddress(key); err == nil {
 		return a
@@ -40,7 +40,7 @@ func addressOf(key string) jobs.Address {
 	return jobs.Address{Name: strings.TrimPrefix(key, "job.")}
 }
 
-// Move gives a job another address. Its table is not moved.
+// Move changes the address of a job. It does not move the job's table.
 func (s *State) Move(from, to string) error {
 	if err := s.move(from, to); err != nil {
 		return fmt.Errorf("moving %s to %s: %w", from, to, err)
@@ -58,24 +58,24 @@ func (s *State) move(from, to string) error {
 			return fmt.Errorf("%s is a partition, and only jobs can be moved; partition_by determines the path of a partition", text)
 		}
 		if text != a.String() {
-			return fmt.Errorf("the state has %s as %s; use that form", text, a)
+			return fmt.Errorf("the state lists %s as %s; use that form", text, a)
 		}
 	}
 	job, ok := s.Jobs[from]
 	if !ok {
-		return fmt.Errorf("%w as %s; it has %s", ErrNoAddress, from, s.listed())
+		return fmt.Errorf("%w; it has %s", ErrNoAddress, s.listed())
 	}
 	if _, ok := s.Jobs[to]; ok {
-		return fmt.Errorf("the state already has a job %s; move or remove that one first", to)
+		return fmt.Errorf("the state already has a job %s; move or remove that job first", to)
 	}
 	delete(s.Jobs, from)
 	s.Jobs[to] = job
 	return nil
 }
 
-// Forget removes from the state everything that an address contains: a job with all
-// of its instances and partitions, or one partition in every sink. The objects
-// remain in the lake, and are foreign from then on.
+// Forget removes from the state everything that an address contains: a job with
+// all of its instances and partitions, or one partition in every sink. The
+// objects remain in the lake, but prospector no longer owns them.
 func (s *State) Forget(address string) error {
 	a, err := jobs.ParseAddress(address)
 	if err != nil {
@@ -97,8 +97,8 @@ func (s *State) Forget(address string) error {
 	return nil
 }
 
-// ForgetSink removes a sink from every job, such as a sink that no longer exists. It
-// also removes the jobs that have no other sink.
+// ForgetSink removes a sink from every job, for example because the sink no
+// longer exists. It also removes the jobs that have no other sink.
 func (s *State) ForgetSink(address string) error {
 	forgotten := false
 	for key, job := range s.Jobs {

@@ -123,7 +123,7 @@ func TestForget(t *testing.T) {
 	}
 	for address, contains := range map[string]string{
 		"job.gone": "job.events_old", "events_old": "is not an address",
-		`job.events.partition["` + thursday + `"]`: "no such address", // which has no instance
+		`job.events.partition["` + thursday + `"]`: "no such address", // this address has no instance
 		`job.events_old.partition["gone"]`:         "no such address",
 	} {
 		s := instances()

@@ -16,8 +16,8 @@ import (
 // reads this version and all earlier ones.
 const Version = 5
 
-// MaxSize is the maximum size in bytes of a state that is read. A partition takes some
-// 500 bytes for each sink.
+// MaxSize is the maximum size in bytes of a state that is read. A partition
+// takes about 500 bytes for each sink.
 const MaxSize = 512 << 20
 
 // maxLockInfo is the maximum size in bytes of a lock that is read.
@@ -26,20 +26,20 @@ const maxLockInfo = 64 << 10
 var (
 	// ErrNewer reports that a newer version of prospector wrote the state.
 	ErrNewer = errors.New("the state was written by a newer version of prospector")
-	// ErrDamaged reports that a state is not as prospector wrote it, because it was
-	// edited by hand or damaged by its storage.
-	ErrDamaged = errors.New("the state is not as prospector wrote it")
+	// ErrDamaged reports that a state has changed since prospector wrote it,
+	// because it was edited by hand or damaged by its storage.
+	ErrDamaged = errors.New("the state has changed since prospector wrote it")
 )
 
-// Each version of the format has a type, and each older type has an upgrade to the
-// next version. A version has types of its own for the parts that differ in the next
-// version, and shares the others. Before a shared type changes, its current form must
-// become a type of the versions that use it. The order of fields is the order in the
-// file.
+// Each version of the format has a type, and each older type has an upgrade to
+// the next version. A version has its own types for the parts that differ in
+// the next version, and shares the other types. Before you change a shared
+// type, copy it for the versions that use its current form. Fields are in the
+// order of the file.
 
-// fileV5 is the format that is written. Job, Sink and their parts are the values of
-// this package, except that a partition has a schema only if it differs from the
-// job's. Package sealed defines the checksum.
+// fileV5 is the current format. Job, Sink and their parts are the values of
+// this package, except that a partition has a schema only if it differs from
+// the job's. Package sealed defines the checksum.
 type fileV5 struct {
 	Version    int             `json:"version"`
 	Serial     int64           `json:"serial"`
@@ -136,7 +136,7 @@ func upgradeV3(partitions map[string]partitionV3) map[string]Partition {
 	return out
 }
 
-// fileV2 has only built-in schemas. All files of a job have the same one.
+// fileV2 has only built-in schemas. All files of a job have the same schema.
 type fileV2 struct {
 	Version int               `json:"version"`
 	Serial  int64             `json:"serial"`
@@ -167,7 +167,7 @@ func (f fileV2) upgrade() fileV3 {
 	return out
 }
 
-// fileV1 has no table names and no lists of prospects. The name of a table is that of
+// fileV1 has no table names and no lists of prospects. A table has the name of
 // its job.
 type fileV1 struct {
 	Version int               `json:"version"`
@@ -206,7 +206,8 @@ func Encode(s *State) ([]byte, error) {
 	return sealed.Marshal(fileV5{Version: Version, Serial: s.Serial, Lineage: s.Lineage, Erasing: s.Erasing, Tombstones: s.Tombstones, Jobs: short.Jobs})
 }
 
-// eachPartition changes all published and pending partitions of the job.
+// eachPartition calls change for every published and pending partition of the
+// job.
 func (j *Job) eachPartition(change func(*Partition)) {
 	of := func(partitions map[string]Partition) {
 		for path, p := range partitions {
@@ -232,9 +233,9 @@ func Decode(b []byte) (*State, error) {
 	return s, err
 }
 
-// DecodeEdited is like Decode, but accepts a file that was edited by hand. The error
-// intact is nil if the file is as prospector wrote it, or its format has no checksum.
-// Otherwise it describes what is wrong with the checksum.
+// DecodeEdited is like Decode, but accepts a file that was edited by hand. The
+// error intact is nil if the checksum matches or the format has none. Otherwise
+// it describes the problem with the checksum.
 func DecodeEdited(b []byte) (s *State, intact, err error) {
 	var sniff struct {
 		Version int `json:"version"`
@@ -289,16 +290,16 @@ func decodeVersion(version int, b []byte) (f fileV5, err error) {
 	return f, nil
 }
 
-// strictly decodes a file and refuses unknown fields, because the next write would
-// lose them.
+// strictly decodes a file. It refuses unknown fields, because the next write
+// would drop them.
 func strictly(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
 }
 
-// state returns the value of the file. If the file has null for a map or a struct, the
-// value has an empty one.
+// state returns the value of the file. A null map or struct becomes an empty
+// one.
 func (f fileV5) state() *State {
 	s := &State{Serial: f.Serial, Lineage: f.Lineage, Erasing: f.Erasing, Tombstones: tombstone.Set(nil).Merge(f.Tombstones), Jobs: make(map[string]*Job, len(f.Jobs))}
 	for address, from := range f.Jobs {

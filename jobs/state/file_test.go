@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // same treats empty maps and slices as equal to nil.
 var same = cmpopts.EquateEmpty()
 
-// inFiles is the path of a partition with more than one file.
+// inFiles is the path of a partition with several files.
 const inFiles = "event_type=SMS_MESSAGE/event_date=2022-01-15"
 
 // full returns a state that has every field of the format.
@@ -104,7 +104,7 @@ func object(seed uint64) state.Object {
 	}
 }
 
-// fullV4 returns the state that a file of format 4 with every field has.
+// fullV4 returns the state of a file of format 4 that has every field.
 func fullV4() *state.State {
 	s := full()
 	s.Tombstones = nil
@@ -113,8 +113,8 @@ func fullV4() *state.State {
 	return s
 }
 
-// fullV3 returns the state that a file of format 3 with every field has. Each partition
-// has one file.
+// fullV3 returns the state of a file of format 3 that has every field. Each
+// partition has one file.
 func fullV3() *state.State {
 	s := fullV4()
 	lake := s.Job("job.prospect_events").Sink("sink.local.lake")
@@ -123,8 +123,8 @@ func fullV3() *state.State {
 	return s
 }
 
-// fullV2 returns the state that a file of format 2 with every field has. Its schemas are
-// the built-in ones.
+// fullV2 returns the state of a file of format 2 that has every field. Its
+// schemas are the built-in ones.
 func fullV2() *state.State {
 	s := fullV3()
 	s.Erasing = false
@@ -137,7 +137,7 @@ func fullV2() *state.State {
 	return s
 }
 
-// fullV1 returns the state that a file of format 1 with every field has.
+// fullV1 returns the state of a file of format 1 that has every field.
 func fullV1() *state.State {
 	s := fullV2()
 	s.Job("job.prospect_events").TableName = "prospect_events"
@@ -155,7 +155,7 @@ func golden(t *testing.T, name string) string {
 	return string(b)
 }
 
-// Existing states must remain readable, so a format never changes. Therefore -update
+// Existing states must remain readable, so a format never changes, and -update
 // does not rewrite the files of older formats.
 func TestOlderFormats(t *testing.T) {
 	for name, want := range map[string]*state.State{"v1.json": fullV1(), "v2.json": fullV2(), "v3.json": fullV3(), "v4.json": fullV4()} {
@@ -165,14 +165,14 @@ func TestOlderFormats(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, read, same); diff != "" {
-				t.Errorf("it is read as another state (-want +got):\n%s", diff)
+				t.Errorf("the decoded state differs (-want +got):\n%s", diff)
 			}
 			again, err := state.Decode([]byte(encode(t, read)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(read, again, same); diff != "" {
-				t.Errorf("the upgrade is lost when it is written (-want +got):\n%s", diff)
+				t.Errorf("the upgraded state differs after it is written and read again (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -187,7 +187,7 @@ func TestUpgradeOfAnUnknownTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if job := s.Job("job.prospect_events"); len(job.Schemas) > 0 {
-		t.Errorf("it is taken for %v", job.Schemas)
+		t.Errorf("the unknown schema was resolved to %v", job.Schemas)
 	}
 }
 
@@ -210,19 +210,19 @@ func TestFormat5(t *testing.T) {
 	}
 	want := golden(t, "v5.json")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the file is not that of v5.json (-want +got):\n%s", diff)
+		t.Errorf("the file differs from v5.json (-want +got):\n%s", diff)
 	}
 	read, err := state.Decode([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(full(), read, same); diff != "" {
-		t.Errorf("v5.json is read as another state (-want +got):\n%s", diff)
+		t.Errorf("the state of v5.json differs (-want +got):\n%s", diff)
 	}
 }
 
-// file returns a file of the current format with the jobs. fileV1 returns one of
-// format 1.
+// file returns a file of the current format with the given jobs. fileV1 returns
+// a file of format 1.
 func file(jobs string) string {
 	b, err := sealed.Marshal(struct {
 		Version  int             `json:"version"`
@@ -269,14 +269,14 @@ func TestDecodeRefuses(t *testing.T) {
 				t.Errorf("Decode returned %+v and %v, want an error that contains %q", s, err, test.contains)
 			}
 			if errors.Is(err, state.ErrNewer) {
-				t.Errorf("the file is taken for a newer one: %v", err)
+				t.Errorf("the error wrongly reports a newer format: %v", err)
 			}
 		})
 	}
 }
 
-// A file that is not as prospector wrote it is refused, unless the user has edited it
-// and pushes it.
+// A file that has changed since prospector wrote it is refused, unless the user
+// pushes it after an edit.
 func TestChecksum(t *testing.T) {
 	intact := encode(t, full())
 	for _, test := range []struct{ name, file string }{
@@ -287,7 +287,7 @@ func TestChecksum(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.file == intact {
-				t.Fatal("nothing is changed")
+				t.Fatal("the test case changes nothing")
 			}
 			if _, err := state.Decode([]byte(test.file)); !errors.Is(err, state.ErrDamaged) {
 				t.Errorf("Decode returned %v", err)
@@ -297,7 +297,7 @@ func TestChecksum(t *testing.T) {
 				t.Fatalf("DecodeEdited returned %v and %v", changed, err)
 			}
 			if _, err := state.Decode([]byte(encode(t, s))); err != nil {
-				t.Errorf("written again, it returned %v", err)
+				t.Errorf("after it is written again, Decode returned %v", err)
 			}
 		})
 	}
@@ -311,34 +311,35 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// A file with any damaged byte, or truncated anywhere, is refused or has the same state.
+// If any byte of a file is damaged, or the file is truncated anywhere, Decode
+// refuses it or returns the same state.
 func TestDamagedBytes(t *testing.T) {
 	intact := []byte(encode(t, full()))
 	rng := rand.New(rand.NewPCG(11, 3))
-	judge := func(what string, damaged []byte) {
+	check := func(what string, damaged []byte) {
 		s, err := state.Decode(damaged)
 		if err == nil && !cmp.Equal(full(), s, same) {
-			t.Errorf("%s: another state is read", what)
+			t.Errorf("%s: Decode returned a different state", what)
 		}
 	}
 	for i := 0; i < len(intact); i += 1 + rng.IntN(32) {
 		damaged := bytes.Clone(intact)
 		damaged[i] ^= byte(1 + rng.IntN(255))
-		judge(fmt.Sprintf("byte %d is %q", i, damaged[i]), damaged)
-		judge(fmt.Sprintf("cut off after %d bytes", i), intact[:i])
-		judge(fmt.Sprintf("without byte %d", i), slices.Concat(intact[:i], intact[i+1:]))
+		check(fmt.Sprintf("byte %d is %q", i, damaged[i]), damaged)
+		check(fmt.Sprintf("cut off after %d bytes", i), intact[:i])
+		check(fmt.Sprintf("without byte %d", i), slices.Concat(intact[:i], intact[i+1:]))
 	}
 	for range 200 {
 		from, n := rng.IntN(len(intact)), 1+rng.IntN(64)
 		until := min(from+n, len(intact))
 		damaged := bytes.Clone(intact)
 		clear(damaged[from:until])
-		judge(fmt.Sprintf("zeros from %d to %d", from, until), damaged)
-		judge(fmt.Sprintf("bytes %d to %d twice", from, until), slices.Concat(intact[:until], intact[from:]))
+		check(fmt.Sprintf("zeros from %d to %d", from, until), damaged)
+		check(fmt.Sprintf("bytes %d to %d twice", from, until), slices.Concat(intact[:until], intact[from:]))
 	}
 }
 
-// A newer file is recognized, whatever else its format has changed.
+// A newer file is recognized whatever else has changed in its format.
 func TestDecodeNewer(t *testing.T) {
 	for _, file := range []string{
 		`{"version":6,"serial":1,"lineage":"x","jobs":{}}`,
@@ -351,7 +352,7 @@ func TestDecodeNewer(t *testing.T) {
 	}
 }
 
-// If the file has null for a map or a struct, the state has an empty one.
+// A null map or struct in the file becomes an empty one in the state.
 func TestDecodeNull(t *testing.T) {
 	for _, test := range []struct{ name, jobs string }{
 		{"jobs", `null`},
@@ -463,8 +464,8 @@ func encode(t testing.TB, s *state.State) string {
 	return string(b)
 }
 
-// Decode does not panic for any file. The file of a state that it returns has the same
-// state.
+// Decode does not panic for any file. A state that it returns survives a round
+// trip.
 func FuzzDecode(f *testing.F) {
 	b, err := state.Encode(full())
 	if err != nil {
@@ -495,11 +496,11 @@ func FuzzDecode(f *testing.F) {
 		s.Clone()
 		encoded, err := state.Encode(s)
 		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
+			t.Fatalf("the decoded state cannot be encoded: %v", err)
 		}
 		again, err := state.Decode(encoded)
 		if err != nil {
-			t.Fatalf("what was written cannot be read: %v\n%s", err, encoded)
+			t.Fatalf("the encoded state cannot be decoded: %v\n%s", err, encoded)
 		}
 		if diff := cmp.Diff(s, again, same); diff != "" {
 			t.Fatalf("the state that was read differs from the one that was written (-want +got):\n%s", diff)

@@ -10,7 +10,7 @@ import (
 	"prospector/sink/store"
 )
 
-// hold is a lock that this process holds, with its lease.
+// hold is a lock with a lease that this process holds.
 type hold struct {
 	info LockInfo
 	// gone is closed when the lock is lost.
@@ -28,7 +28,7 @@ type hold struct {
 	// state is the generation of the state that this run has seen or written under
 	// the lock, or "" if there is no state.
 	state string
-	// unfenced reports that the previous holder of the lock could still write.
+	// unfenced is true if the previous holder of the lock may still write.
 	unfenced bool
 }
 
@@ -112,7 +112,7 @@ func (r *Remote) heartbeat(ctx context.Context, h *hold) error {
 	}
 }
 
-// renewInTime renews the lease. It does not wait beyond the end of the lease.
+// renewInTime renews the lease, and gives up when the lease ends.
 func (r *Remote) renewInTime(ctx context.Context, h *hold) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

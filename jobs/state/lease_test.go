@@ -66,7 +66,7 @@ func TestHeartbeat(t *testing.T) {
 		for range 60 {
 			time.Sleep(time.Minute)
 			if err := lock(t, other, state.NewLockInfo("plan", time.Now())); !errors.Is(err, state.ErrLocked) {
-				t.Fatalf("the lock is taken while its holder lives: %v", err)
+				t.Fatalf("another run took the lock while its holder was alive: %v", err)
 			}
 		}
 		if ctx.Err() != nil {
@@ -74,7 +74,7 @@ func TestHeartbeat(t *testing.T) {
 		}
 		write(t, r, s)
 		if n := files.puts.Load(); n < 180 || n > 250 { // one every 20 s, and one for each attempt of the other run
-			t.Errorf("in an hour it has written %d times", n)
+			t.Errorf("the store had %d writes in an hour", n)
 		}
 		unlock(t, r)
 		if ctx.Err() == nil || errors.Is(context.Cause(ctx), state.ErrLockLost) {
@@ -112,8 +112,9 @@ func TestHeartbeatOutlivesTheRun(t *testing.T) {
 func TestHeartbeatOnABadNetwork(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		// lasts is the duration of a network outage that begins at 30 s. Renewals
-		// are at 20, 40, 45, 50 … s, and the lease ends at 80 s.
+		// lasts is the duration of a network outage that begins after 30 s.
+		// Renewals happen after 20, 40, 45, 50 … s, and the lease ends after 80
+		// s.
 		lasts time.Duration
 		// unanswered lets a Put take effect, and loses its response.
 		unanswered bool
@@ -133,13 +134,13 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				away := func() bool {
+				inOutage := func() bool {
 					since := time.Since(began)
 					return since >= 30*time.Second && since < 30*time.Second+test.lasts
 				}
 				fault := func(ctx context.Context, _ string) error {
 					switch {
-					case !away():
+					case !inOutage():
 						return nil
 					case test.deaf:
 						time.Sleep(test.lasts)
@@ -166,7 +167,7 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 					// Another run may consider it dead after it has watched it for
 					// a lease.
 					if after := time.Since(began); after != 80*time.Second {
-						t.Errorf("the lock is given up after %s", after)
+						t.Errorf("the run gave up the lock after %s", after)
 					}
 					if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) {
 						t.Errorf("Write returned %v", err)
@@ -193,9 +194,9 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 	}
 }
 
-// A run that has lost its lock to another learns that from its next heartbeat, and a
+// If another run has taken the lock, the next heartbeat detects that, and a
 // write in progress ends.
-func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
+func TestHeartbeatAfterReplacement(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		replace  func(t *testing.T, files store.Store, id string)
@@ -206,7 +207,7 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "it was removed"},
-		{"by another", func(t *testing.T, files store.Store, id string) {
+		{"by another run", func(t *testing.T, files store.Store, id string) {
 			other := remote(files, clockAt(time.Now().Add(time.Hour)))
 			mustLock(t, other, "destroy")
 			t.Cleanup(func() { unlock(t, other) })
@@ -216,7 +217,7 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "it was removed"},
-		{"by something else", func(t *testing.T, files store.Store, id string) { put(t, files, lockKey, "{") }, "lost to another run"},
+		{"by an object that is not a lock", func(t *testing.T, files store.Store, id string) { put(t, files, lockKey, "{") }, "lost to another run"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -253,7 +254,7 @@ func TestHeartbeatOfWhoIsReplaced(t *testing.T) {
 
 // A write of the state that ended without a response may still take effect. The next
 // run fences it off, and need not wait.
-func TestUnheardWrite(t *testing.T) {
+func TestWriteOutcomeUnknown(t *testing.T) {
 	files := memory.New()
 	var sent func()
 	network := &faulty{Store: files}
@@ -271,7 +272,7 @@ func TestUnheardWrite(t *testing.T) {
 		sent = func() {
 			_, err := files.Put(t.Context(), remoteKey, store.ContentOf([]byte(late), ""), store.IfGeneration(generation))
 			if !errors.Is(err, store.ErrCondition) {
-				t.Errorf("what arrives late is written: %v", err)
+				t.Errorf("the late write succeeded: %v", err)
 			}
 		}
 		return errNetwork
@@ -293,7 +294,7 @@ func TestUnheardWrite(t *testing.T) {
 func TestLockFails(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		dead    bool // whether there is the lock of a dead run
+		dead    bool // whether a dead run has left a lock
 		network func(files store.Store) *faulty
 	}{
 		{"creating the lock", false, func(files store.Store) *faulty {
@@ -346,7 +347,7 @@ func TestLockFails(t *testing.T) {
 			mustLock(t, next, "apply")
 			if test.dead {
 				if err := zombie.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) {
-					t.Errorf("the run before writes, with %v", err)
+					t.Errorf("the write of the previous run returned %v", err)
 				}
 			}
 			write(t, next, read(t, next))
@@ -357,7 +358,7 @@ func TestLockFails(t *testing.T) {
 
 // A dead run with a lease of hours blocks others for hours, even if their own lease is
 // shorter.
-func TestLeaseIsTheHolders(t *testing.T) {
+func TestLeaseIsThatOfTheHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := memory.New()
 		dead := state.NewRemote(files, remoteKey, state.RemoteOptions{Lease: time.Hour, After: never})
@@ -373,7 +374,7 @@ func TestLeaseIsTheHolders(t *testing.T) {
 			t.Errorf("after %s: %v", took, err)
 		}
 		if !slices.Equal(waited, []string{"apply"}) {
-			t.Errorf("waited was for %q", waited)
+			t.Errorf("onWait was called for %q", waited)
 		}
 	})
 }

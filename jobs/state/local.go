@@ -66,8 +66,8 @@ func (l *Local) take(ctx context.Context) (_ *nolink.Dir, _ *os.File, err error)
 			dir.Close()
 		}
 	}()
-	// A run that is just starting describes itself in a moment, and a run that is
-	// just ending releases the lock.
+	// A holder without a description is either starting, and writes it in a
+	// moment, or ending, and releases the lock.
 	for attempt := 0; ; attempt++ {
 		lock, err := dir.TryLock(l.lockName())
 		if err != nil {
@@ -92,7 +92,7 @@ func (l *Local) holder(dir *nolink.Dir) (info LockInfo) {
 	if f, err := dir.OpenFile(l.infoName(), os.O_RDONLY, 0); err == nil {
 		defer f.Close()
 		if b, err := store.ReadAll(f, maxLockInfo); err == nil {
-			_ = json.Unmarshal(b, &info) // if it is incomplete, the holder is unknown
+			_ = json.Unmarshal(b, &info) // an incomplete description leaves the holder unknown
 		}
 	}
 	return info
@@ -116,8 +116,9 @@ func (l *Local) removeInfo(dir *nolink.Dir) error {
 	return nil
 }
 
-// ForceUnlock always returns an error that describes what to do instead. A lock cannot
-// be taken from the process that holds it, and a lock without a process blocks no run.
+// ForceUnlock always returns an error that describes what to do instead. No
+// process can take the lock from its holder, and a lock file without a holder
+// does not block any run.
 func (l *Local) ForceUnlock(_ context.Context, _ string) error {
 	if err := l.forceUnlock(); err != nil {
 		return fmt.Errorf("unlocking the state %s: %w", l.path, err)
@@ -138,6 +139,6 @@ func (l *Local) forceUnlock() error {
 	case lock == nil:
 		return fmt.Errorf("%w: the operating system keeps this lock until that process ends, so end it instead", &LockedError{l.holder(dir)})
 	}
-	// The description that a dead holder has left would be misleading.
+	// A description left by a dead holder would mislead.
 	return errors.Join(l.removeInfo(dir), lock.Close())
 }

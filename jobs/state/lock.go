@@ -15,8 +15,8 @@ var (
 	// ErrLocked reports that another run holds the lock. errors.As finds a
 	// *LockedError that describes the run.
 	ErrLocked = errors.New("the state is locked")
-	// ErrLockLost reports that this run no longer holds the lock that it took, or
-	// may no longer hold it.
+	// ErrLockLost reports that this run has lost, or may have lost, the lock
+	// that it took.
 	ErrLockLost = errors.New("the lock on the state is lost")
 	// ErrNotLocked reports that no run holds the lock.
 	ErrNotLocked = errors.New("the state is not locked")
@@ -29,8 +29,8 @@ type LockInfo struct {
 	Who       string    `json:"who"`       // user@host, process
 	Created   time.Time `json:"created"`
 	Path      string    `json:"path"`
-	// Lease is how long the lock is valid without being renewed. It is zero for a
-	// lock that ends with its process. The file has it in nanoseconds.
+	// Lease is how long the lock is valid without a renewal. It is zero for a
+	// lock that ends with its process. In the file it is in nanoseconds.
 	Lease time.Duration `json:"lease,omitempty"`
 	// Expires is when the lease ends by the holder's clock.
 	Expires time.Time `json:"expires,omitzero"`
@@ -69,7 +69,7 @@ type LockedError struct{ Holder LockInfo }
 func (e *LockedError) Error() string {
 	s := fmt.Sprintf("%s by %s", ErrLocked, e.Holder)
 	if lease := e.Holder.Lease; lease > 0 {
-		s += fmt.Sprintf("; if that run is dead, -lock-timeout=%s waits until that is certain", 2*lease)
+		s += fmt.Sprintf("; if that run is dead, -lock-timeout=%s waits long enough to take over its lock", 2*lease)
 	}
 	return s
 }
@@ -77,8 +77,8 @@ func (e *LockedError) Error() string {
 func (e *LockedError) Unwrap() error { return ErrLocked }
 
 // WithoutInterrupt returns a context for work that an interrupt must not leave
-// half-done: it does not end when ctx does. It does end, with the cause, when the
-// lock is lost.
+// half-done. It does not end when ctx ends, unless ctx ends because the lock is
+// lost.
 func WithoutInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -89,14 +89,15 @@ func WithoutInterrupt(ctx context.Context) (context.Context, context.CancelFunc)
 	return out, func() { stop(); cancel(nil) }
 }
 
-// Locker is the method of a backend that LockWithin needs.
+// Locker is the part of a backend that LockWithin needs.
 type Locker interface {
 	Lock(context.Context, LockInfo) (context.Context, error)
 }
 
 const (
-	// firstWait and longestWait limit the time between two attempts to take a lock.
-	// A longer wait costs fewer requests, and a waiting run more time.
+	// firstWait and longestWait limit the time between two attempts to take a
+	// lock. A longer wait saves requests, but a waiting run notices later that
+	// the lock is free.
 	firstWait   = 250 * time.Millisecond
 	longestWait = 5 * time.Second
 )

@@ -13,7 +13,7 @@ import (
 	"prospector/jobs/state"
 )
 
-// taken is a lock that some holders have one after the other.
+// taken is a lock that the holders have in turn.
 type taken struct {
 	holders []string
 	each    time.Duration
@@ -42,9 +42,9 @@ func TestLockWithin(t *testing.T) {
 		{"free", nil, 0, time.Nanosecond, nil},
 		{"free, with time", nil, time.Hour, time.Nanosecond, nil},
 		{"held", []string{"a"}, 0, 0, nil},
-		{"held for shorter", []string{"a"}, 2 * time.Minute, time.Minute + 5*time.Second, []string{"a"}},
-		{"held for just as long", []string{"a"}, time.Minute, time.Minute, []string{"a"}},
-		{"held for longer", []string{"a"}, 59 * time.Second, 0, []string{"a"}},
+		{"held for less than the timeout", []string{"a"}, 2 * time.Minute, time.Minute + 5*time.Second, []string{"a"}},
+		{"held for exactly the timeout", []string{"a"}, time.Minute, time.Minute, []string{"a"}},
+		{"held for longer than the timeout", []string{"a"}, 59 * time.Second, 0, []string{"a"}},
 		{"held by two runs in turn", []string{"a", "b"}, time.Hour, 2*time.Minute + 5*time.Second, []string{"a", "b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestLockWithin(t *testing.T) {
 				case test.took == 0 && (!errors.Is(err, state.ErrLocked) || took != test.timeout):
 					t.Errorf("after %s: %v", took, err)
 				case test.took == 0 && !strings.Contains(err.Error(), "-lock-timeout=2m0s"):
-					t.Errorf("the error does not contain how long to wait: %v", err)
+					t.Errorf("the error does not suggest how long to wait: %v", err)
 				case test.took > 0 && (err != nil || took > test.took || ctx.Value(key{}) != "mine"):
 					t.Errorf("after %s: %v", took, err)
 				}
@@ -67,7 +67,7 @@ func TestLockWithin(t *testing.T) {
 					t.Errorf("onWait was called for %q, want %q", waitedFor, test.waitedFor)
 				}
 				if most := 10 + int(took/time.Second)/5; l.tried > most {
-					t.Errorf("it has tried %d times in %s", l.tried, took)
+					t.Errorf("Lock was called %d times in %s", l.tried, took)
 				}
 			})
 		})
@@ -88,7 +88,7 @@ func TestLockWithinEnds(t *testing.T) {
 	gone := errors.New("no network")
 	_, err := state.LockWithin(t.Context(), failing{gone}, state.LockInfo{}, time.Hour, nil)
 	if !errors.Is(err, gone) {
-		t.Errorf("what is no lock of another is waited for: %v", err)
+		t.Errorf("LockWithin waited although no other run holds the lock: %v", err)
 	}
 }
 

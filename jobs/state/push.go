@@ -13,25 +13,25 @@ var (
 	// ErrLineage reports that a state belongs to another lake.
 	ErrLineage = errors.New("the lineages differ")
 	// ErrSerial reports that a state is not newer than another of the same lineage.
-	ErrSerial = errors.New("the serial does not follow")
+	ErrSerial = errors.New("the serial is not newer")
 )
 
-// CheckPush reports whether next may replace current. It returns ErrLineage if next
-// belongs to another lake, and ErrSerial if next is older, or has the same serial
-// and different content. Any state may replace one that owns nothing.
+// CheckPush reports whether next may replace current. It returns ErrLineage if
+// next belongs to another lake, and ErrSerial if next is older, or has the same
+// serial but different content. Any state may replace one that owns nothing.
 func CheckPush(current, next *State) error {
 	if current == nil || current.Serial == 0 || current.Empty() {
 		return nil
 	}
 	if current.Lineage != next.Lineage {
-		return fmt.Errorf("%w: the current state has %s, and the pushed one %s, so that it belongs to another lake; if you are certain that it does not, use -force",
+		return fmt.Errorf("%w: the current state has lineage %s and the pushed state %s, so it belongs to another lake; to replace the state anyway, use -force",
 			ErrLineage, current.Lineage, next.Lineage)
 	}
 	switch {
 	case next.Serial > current.Serial:
 		return nil
 	case next.Serial < current.Serial:
-		return fmt.Errorf("%w: the current state has serial %d, and the pushed one %d, which is older; pull the state and repeat your change, or use -force to go back",
+		return fmt.Errorf("%w: the current state has serial %d, and the pushed state has the older serial %d; pull the current state and repeat your change, or use -force to roll back",
 			ErrSerial, current.Serial, next.Serial)
 	}
 	before, err := Encode(current)
@@ -43,7 +43,7 @@ func CheckPush(current, next *State) error {
 		return err
 	}
 	if !bytes.Equal(before, after) {
-		return fmt.Errorf("%w: both states have serial %d and differ; compare them, and give the correct one a higher serial, or use -force",
+		return fmt.Errorf("%w: both states have serial %d, but their content differs; compare them, and increase the serial of the correct state or use -force",
 			ErrSerial, current.Serial)
 	}
 	return nil
@@ -61,7 +61,8 @@ func WriteErrored(ctx context.Context, dir store.Store, s *State) error {
 	next.Serial++
 	b, err := Encode(&next)
 	if err == nil {
-		// An existing file is older. This run has seen what it owns.
+		// An existing file is older: this run has seen the objects that it
+		// owns.
 		_, err = dir.Put(ctx, ErroredName, store.ContentOf(b, mediaType), store.Condition{})
 	}
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// DefaultLease is the minimum time for which a dead run blocks others. A third
-	// of it, the time between two renewals, is much longer than a store takes to
-	// respond, and much longer than the second that Cloud Storage requires between
-	// two writes of an object.
+	// DefaultLease is the minimum time for which a dead run blocks others. A
+	// third of it, the time between two renewals, is much longer than a store
+	// needs to respond, and much longer than the one second that Cloud Storage
+	// requires between two writes of an object.
 	DefaultLease = time.Minute
 
 	// skewAllowance is how far the clocks of two machines may differ. See
@@ -26,21 +26,21 @@ const (
 	// context of the run.
 	unlockTimeout = 30 * time.Second
 
-	// maxAttempts is how often an operation starts again because another program
-	// wrote the object first.
+	// maxAttempts limits how often an operation is tried, if another program
+	// keeps writing the object first.
 	maxAttempts = 10
 )
 
 // Remote keeps the state in a store that several machines share. Its lock is an
 // object next to the state, with a lease that a heartbeat renews.
 //
-// Mutual exclusion depends on clocks. It only keeps runs from doing work in vain.
-// The safety of updates does not depend on clocks. Every write of the state has the
-// generation that the run has seen last as its condition, and the run saw the first
-// of these generations while it held the lock. A run that takes over a lock first
-// rewrites the state, which gives it a new generation (a fence). If the previous
-// holder is still alive, it has not seen that generation, so the store refuses
-// everything that it writes.
+// Mutual exclusion depends on clocks, but only saves runs from wasted work. The
+// safety of updates does not depend on clocks. Every write of the state is
+// conditional on the generation that the run saw last, and the run saw the
+// first of these generations while it held the lock. A run that takes over a
+// lock first rewrites the state, which gives it a new generation (a fence). If
+// the previous holder is still alive, it has not seen that generation, so the
+// store refuses its writes.
 type Remote struct {
 	storage
 	lease time.Duration
@@ -82,9 +82,9 @@ func NewRemote(files store.Store, key string, o RemoteOptions) *Remote {
 
 func (r *Remote) lockKey() string { return r.key + ".lock" }
 
-// Lock takes the lock for one run, or returns ErrLocked. The context that it returns
-// ends with ctx, or when the lock is lost. Its cause then wraps ErrLockLost. The lock
-// does not end with ctx, but with Unlock.
+// Lock takes the lock for one run, or returns ErrLocked. The returned context
+// ends with ctx, or when the lock is lost, with a cause that wraps ErrLockLost.
+// The lock itself remains until Unlock.
 func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, error) {
 	if r.held != nil {
 		return nil, &LockedError{r.held.holder()}
@@ -108,7 +108,7 @@ func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, erro
 	return heldCtx, nil
 }
 
-// acquire creates the lock, or takes over that of a dead run.
+// acquire creates the lock, or takes over the lock of a dead run.
 func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver bool, err error) {
 	var holder LockInfo
 	for range maxAttempts {
@@ -117,8 +117,8 @@ func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver
 			return h, false, nil
 		}
 		if !errors.Is(err, store.ErrCondition) {
-			// The lock may have been created. Nothing was done under it yet, so it
-			// can be deleted.
+			// The lock may have been created. Nothing has happened under it
+			// yet, so it can be deleted.
 			_ = r.deleteLock(ctx, info.ID)
 			return nil, false, err
 		}
@@ -145,8 +145,8 @@ func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver
 	return nil, false, &LockedError{holder}
 }
 
-// putLock writes the lock. The lease starts before the request is sent, because that
-// time is certainly not later than the time at which the store receives it.
+// putLock writes the lock. The lease starts before the request is sent, and so
+// no later than the store receives it.
 func (r *Remote) putLock(ctx context.Context, info LockInfo, cond store.Condition) (*hold, error) {
 	until := r.now().Add(r.lease)
 	info.Expires = until.UTC().Round(0)
@@ -161,10 +161,10 @@ func (r *Remote) putLock(ctx context.Context, info LockInfo, cond store.Conditio
 	return &hold{info: info, generation: o.Generation, until: until, gone: make(chan struct{})}, nil
 }
 
-// holder reads the lock. It returns the holder and the generation of the lock. If
-// prospector has not written the lock, the holder is the zero value. If the lock is
-// renewed meanwhile, the holder is newer than the generation, so that a write with
-// that generation as its condition is refused.
+// holder reads the lock. It returns the holder and the generation of the lock.
+// If prospector has not written the lock, the holder is the zero value. If the
+// lock is renewed between the two requests, the holder is newer than the
+// generation, and a write conditional on that generation is refused.
 func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, err error) {
 	o, err := r.files.Stat(ctx, r.lockKey())
 	if err != nil {
@@ -180,21 +180,22 @@ func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, 
 	return info, o.Generation, nil
 }
 
-// isDead reports whether the holder of the lock is dead or has stopped. The lock was
-// requested and received at the given times of this machine's clock.
+// isDead reports whether the holder of the lock is dead or has stopped. The
+// lock was requested at the time asked and received at the time answered, both
+// by this machine's clock.
 //
 // A holder renews its lease when two thirds of it are left, and stops when none is
 // left by its own clock. So it is dead or has stopped in two cases:
 //
-//   - Its lease has ended by the clock of this machine, by more than two clocks may
-//     differ. A run on the next night does not wait. Clocks that NTP sets differ by
-//     milliseconds. Clocks that differ by minutes break other things first: Kerberos
-//     allows five minutes, signed requests fifteen.
-//   - This backend has watched the lock for the duration of a lease, and the lock was
-//     not renewed. This compares only the speed of the clocks.
+//   - Its lease ended more than skewAllowance ago by the clock of this machine.
+//     So the run of the next night does not wait. Clocks that NTP sets differ
+//     by milliseconds. Clocks that differ by minutes break other things first:
+//     Kerberos allows five minutes, signed requests fifteen.
+//   - This backend has watched the lock for the duration of a lease, and the
+//     lock was not renewed. This depends only on the speed of the clocks.
 //
-// The lock was as described at some time between the request and the response. So the
-// time watched is that from the first response to the last request.
+// The description was true at some moment between the request and the response.
+// So the watched time runs from the first response to the last request.
 func (r *Remote) isDead(holder LockInfo, generation string, asked, answered time.Time) bool {
 	if !holder.Expires.IsZero() && asked.Sub(holder.Expires) > skewAllowance {
 		return true
@@ -261,9 +262,9 @@ func (o *storage) fence(ctx context.Context) error {
 	return fmt.Errorf("another program keeps writing it: %w", store.ErrCondition)
 }
 
-// Read returns the state, or a new one if there is none. Under a lock, it returns
-// store.ErrCondition unless the state is the one that this run found when it took the
-// lock, or has written since.
+// Read returns the state, or a new one if there is none. Under a lock, it
+// returns store.ErrCondition unless the state is the one that this run found
+// when it took the lock or has written since then.
 func (r *Remote) Read(ctx context.Context) (*State, error) {
 	b, generation, err := r.load(ctx)
 	if err != nil {
@@ -280,27 +281,25 @@ func (r *Remote) Read(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// checkUnchanged returns an error if the state is not the one that this run has seen
-// under the lock. To accept another generation would defeat the fence.
+// checkUnchanged returns an error if the state is not the one that this run has
+// seen under the lock. Accepting another generation would defeat the fence.
 func (r *Remote) checkUnchanged(generation string) error {
 	if r.held == nil || generation == r.held.state {
 		return nil
 	}
-	return fmt.Errorf("it was written after this run took the lock, by hand or by another run that holds the lock now; run again: %w", store.ErrCondition)
+	return fmt.Errorf("it was written after this run took the lock, by hand or by another run that holds the lock now; run the command again: %w", store.ErrCondition)
 }
 
-// Write replaces the state that was read or written last, keeps that one as a backup,
-// and increments the serial. It returns store.ErrCondition if another program has
-// replaced the state meanwhile, ErrLockLost if the lock is lost or its lease may have
-// ended, and ErrNotLocked without a lock.
+// Write replaces the state that was read or written last, keeps that state as
+// the backup, and increments the serial. It returns store.ErrCondition if
+// another program has replaced the state in the meantime, ErrLockLost if the
+// lock is lost or its lease may have ended, and ErrNotLocked without a lock.
 func (r *Remote) Write(ctx context.Context, s *State) error {
 	return r.whileLocked(ctx, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
 }
 
-// Push replaces the state with s, which has its own lineage and serial: a state that
-// was pulled, or one that an apply could not write. It returns the errors of Write
-// and, unless force is set, those of CheckPush. With force, it also replaces a damaged
-// state, and makes no backup of it, so that a good backup remains.
+// Push replaces the state with s, as storage.Push does. It also returns the
+// errors of Write.
 func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
 	return r.whileLocked(ctx, func(ctx context.Context) error {
 		b, generation, err := r.load(ctx)
@@ -344,8 +343,8 @@ func (r *Remote) whileLocked(ctx context.Context, write func(context.Context) er
 	return err
 }
 
-// Unlock releases the lock. It is not an error if the lock was lost before: the
-// context that Lock returned has reported that.
+// Unlock releases the lock. It does not return an error if the lock was lost
+// before, because the context that Lock returned has reported that.
 func (r *Remote) Unlock() error {
 	h := r.held
 	if h == nil {
@@ -379,10 +378,11 @@ func (r *Remote) deleteLock(ctx context.Context, id string) error {
 	})
 }
 
-// expireLock rewrites the lock with the ID so that its lease has ended long ago. The
-// next run takes it over at once, and fences off writes of this run or of the previous
-// holder that may still take effect. It would not do so for a lock that was released.
-// expireLock returns the errors of deleteLock.
+// expireLock rewrites the lock with the ID so that its lease has ended long
+// ago. The next run takes it over at once, and fences off writes of this run or
+// of the previous holder that may still take effect. After a normal release,
+// the next run would not fence them off. expireLock returns the errors of
+// deleteLock.
 func (r *Remote) expireLock(ctx context.Context, id string) error {
 	return r.endLock(ctx, id, func(ctx context.Context, info LockInfo, generation string) error {
 		info.Expires = time.Unix(0, 0).UTC()
@@ -394,9 +394,9 @@ func (r *Remote) expireLock(ctx context.Context, id string) error {
 	})
 }
 
-// endLock calls end with the lock that has the ID. It requests the generation of the
-// lock, because a renewal that ended without a response may have taken effect. It
-// tries again if another such renewal takes effect meanwhile.
+// endLock calls end with the lock that has the ID. It first reads the lock,
+// because a renewal that ended without a response may have changed its
+// generation. It tries again if another such renewal takes effect in between.
 func (r *Remote) endLock(ctx context.Context, id string, end func(context.Context, LockInfo, string) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()

@@ -287,11 +287,11 @@ var remoteTests = []struct {
 			mustLock(t, watcher, "apply")
 			unlock(t, watcher)
 			if err := holder.Unlock(); !errors.Is(err, state.ErrLockLost) {
-				t.Errorf("skew %s: the run whose lock was taken over unlocks with %v", skew, err)
+				t.Errorf("skew %s: for the run whose lock was taken over, Unlock returned %v", skew, err)
 			}
 		}
 	}},
-	{"a lock that changes between two looks belongs to a live run", func(t *testing.T, here, there store.Store) {
+	{"a lock that changes between two attempts belongs to a live run", func(t *testing.T, here, there store.Store) {
 		clock := clockAt(noon)
 		watcher := remote(there, clock)
 		for range 5 {
@@ -304,7 +304,7 @@ var remoteTests = []struct {
 			clock.advance(50 * time.Second)
 		}
 	}},
-	{"an unreadable lock is taken over after it was watched", func(t *testing.T, here, there store.Store) {
+	{"an unreadable lock is taken over after a lease", func(t *testing.T, here, there store.Store) {
 		for _, text := range []string{"", "{", "[]", "{}", `{"expires":"0001-01-01T00:00:00Z"}`} {
 			put(t, here, lockKey, text)
 			clock := clockAt(noon)
@@ -335,7 +335,7 @@ var remoteTests = []struct {
 				write(t, r, s)
 				return s
 			}},
-			{"that has written the first", false, func(r *state.Remote) *state.State {
+			{"that has written the first state", false, func(r *state.Remote) *state.State {
 				s := read(t, r)
 				write(t, r, s)
 				return s
@@ -377,13 +377,13 @@ var remoteTests = []struct {
 					t.Errorf("%s, %s: the fence changes the state from\n%s to\n%s", test.name, how, before, fenced)
 				}
 				if _, err := zombie.Read(t.Context()); !errors.Is(err, store.ErrCondition) {
-					t.Errorf("%s, %s: the zombie reads, with %v", test.name, how, err)
+					t.Errorf("%s, %s: the zombie's Read returned %v", test.name, how, err)
 				}
 				if err := zombie.Push(t.Context(), owning("b", 9, 1), true); !errors.Is(err, store.ErrCondition) {
-					t.Errorf("%s, %s: the zombie pushes, with %v", test.name, how, err)
+					t.Errorf("%s, %s: the zombie's Push returned %v", test.name, how, err)
 				}
 				if err := zombie.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) || s.Serial != serial {
-					t.Errorf("%s, %s: the zombie writes, with %v", test.name, how, err)
+					t.Errorf("%s, %s: the zombie's Write returned %v", test.name, how, err)
 				}
 				if got := stored(t, there, remoteKey); got != fenced {
 					t.Errorf("%s, %s: the zombie has written\n%s", test.name, how, got)
@@ -397,7 +397,7 @@ var remoteTests = []struct {
 					}
 				}
 				if err := zombie.Unlock(); err != nil && !errors.Is(err, state.ErrLockLost) {
-					t.Errorf("%s, %s: the zombie unlocks, with %v", test.name, how, err)
+					t.Errorf("%s, %s: the zombie's Unlock returned %v", test.name, how, err)
 				}
 			}
 		}
@@ -420,7 +420,7 @@ var remoteTests = []struct {
 		}
 		mustLock(t, other, "apply")
 		if err := holder.Unlock(); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), "(apply") {
-			t.Errorf("the run whose lock was removed unlocks with %v", err)
+			t.Errorf("for the run whose lock was removed, Unlock returned %v", err)
 		}
 		unlock(t, other)
 	}},

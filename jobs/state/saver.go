@@ -5,15 +5,15 @@ import (
 	"context"
 )
 
-// Saver writes a state that changes in memory.
+// Saver stores a state that changes in memory.
 type Saver struct {
 	state *State
 	write func(context.Context, *State) error
 	saved []byte // the state as it was written last
 }
 
-// NewSaver returns a saver of a state that is already stored. The function write
-// stores it.
+// NewSaver returns a saver for a state that is already stored. Save stores it
+// with the function write.
 func NewSaver(s *State, write func(context.Context, *State) error) (*Saver, error) {
 	saved, err := Encode(s)
 	if err != nil {
@@ -31,6 +31,6 @@ func (s *Saver) Save(ctx context.Context) error {
 	if err := s.write(ctx, s.state); err != nil {
 		return err
 	}
-	s.saved, err = Encode(s.state) // with the serial that it has got
+	s.saved, err = Encode(s.state) // with its new serial
 	return err
 }

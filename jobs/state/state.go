@@ -1,6 +1,6 @@
-// Package state records what prospector owns in the lake: which objects it has
-// published, with which rows, and what it was about to publish when it was last
-// interrupted.
+// Package state records what prospector owns in the lake: the objects that it
+// has published, their rows, and the changes of an apply that is in progress or
+// was interrupted.
 //
 // The value, its changes, its file format and its storage are separate:
 //
@@ -8,13 +8,14 @@
 //     that an apply makes, and describes the apply protocol. edit.go has the
 //     changes that a user makes.
 //   - Encode and Decode implement the file format.
-//   - Local and Remote are the backends. Local is a file on one machine, under a
-//     lock of the operating system. Remote is an object that several machines
-//     share, under a lock with a lease. Both replace a state atomically, only if it
-//     is the one that the run has read, and keep a backup.
+//   - Local and Remote are the backends. Local keeps the state in a file and
+//     uses a lock of the operating system. Remote keeps it in an object that
+//     several machines share, and uses a lock with a lease. Both replace the
+//     state atomically, refuse to overwrite a state that the run has not read,
+//     and keep a backup.
 //
 // The package does not access the sinks: package plan compares them with the
-// state. It does not merge states: if two runs write, one of them is refused.
+// state. It does not merge states: if two runs write, one of the writes fails.
 package state
 
 import (
@@ -30,19 +31,19 @@ import (
 
 // State is what prospector owns.
 type State struct {
-	// Serial grows by one with every write.
+	// Serial increases by one with every write.
 	Serial int64
-	// Lineage identifies the lake. It never changes, so that an old state of the
-	// same lake can be distinguished from the state of another.
+	// Lineage identifies the lake and never changes. It distinguishes an old
+	// state of this lake from the state of another lake.
 	Lineage string
 	// Jobs are keyed by address: job.prospect_events.
 	Jobs map[string]*Job
-	// Erasing reports that an erase has begun and has not been completed. It does
+	// Erasing is true from the start of an erase until it completes. It does
 	// not identify the prospect.
 	Erasing bool
-	// Tombstones are those of the prospects that were erased, by this state or by
-	// another one that shares a sink. They belong to no job, and remain when jobs
-	// are removed.
+	// Tombstones mark the prospects that were erased from this lake, or from
+	// another lake that shares a sink. They do not belong to a job, and remain
+	// when jobs are removed.
 	Tombstones tombstone.Set
 }
 
@@ -59,27 +60,30 @@ type Job struct {
 	// SchemaFingerprint identifies the schema that the last complete apply
 	// published.
 	SchemaFingerprint string `json:"schema"`
-	// Schemas are the schemas of the published files, by fingerprint.
+	// Schemas are the schemas of the published and pending files, by
+	// fingerprint.
 	Schemas map[string]schemas.Table `json:"schemas,omitempty"`
-	// Survey describes what the last apply read that the schema does not expect.
+	// Survey describes the data that the last apply read and the schema does
+	// not cover.
 	Survey *schemas.Survey `json:"survey,omitempty"`
-	// Prospects names the list of prospects that the last apply read, or is nil.
+	// Prospects refers to the list of prospects that the last apply read, or is
+	// nil.
 	Prospects *ProspectList `json:"prospects,omitempty"`
 	// Unavailable counts the prospects that the source did not return to the last
 	// apply, or is nil.
 	Unavailable *Unavailable `json:"unavailable,omitempty"`
-	// Empty names the list of prospects that have published rows and returned no
-	// event to the last apply that read them, or is nil.
+	// Empty refers to the list of prospects that have published rows but had no
+	// events when an apply last read them, or is nil.
 	Empty *ProspectList `json:"empty,omitempty"`
-	// PreventDestroy is the value that the job declared last. It protects the table
-	// even after the declaration is removed.
+	// PreventDestroy is the last declared value of prevent_destroy. It protects
+	// the table even after the job is removed from the configuration.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 	// Sinks are keyed by address: sink.local.lake.
 	Sinks map[string]*Sink `json:"sinks"`
 }
 
-// ProspectList names a list of prospect IDs. The list is an object of its own next
-// to the state, because the IDs would make the state large.
+// ProspectList refers to a list of prospect IDs. The list is a separate object
+// next to the state, because the IDs would make the state large.
 type ProspectList struct {
 	Count int64 `json:"count"`
 	// Digest has 32 hexadecimal digits. Equal lists have equal digests.
@@ -105,37 +109,41 @@ type Sink struct {
 	// Partitions and Quarantine. With it, the next run can distinguish the work of
 	// an interrupted apply from a change made by another program.
 	Pending *Pending `json:"pending,omitempty"`
-	// Obsolete are objects, by key, that no partition needs: other files have their
-	// rows, or an interrupted apply left them. They are waiting to be deleted.
+	// Obsolete are the objects, by key, that no partition needs and that are
+	// not deleted yet. Their rows are in other files, or an interrupted apply
+	// left them.
 	Obsolete map[string]Object `json:"obsolete,omitempty"`
 }
 
-// Partition is one partition of a table. If a pending partition has no rows, it is
+// Partition is one partition of a table. A pending partition without rows is
 // about to be deleted, and its files have only keys.
 type Partition struct {
 	// SchemaFingerprint identifies the schema of its files.
 	SchemaFingerprint string `json:"schema,omitempty"`
 	Rows              int64  `json:"rows"` // of all files
-	// Content is the digest of the rows, whatever their order. It is the sum of the
-	// files' digests.
+	// Content is the digest of the rows, independent of their order. It is the
+	// sum of the files' digests.
 	Content schemas.Digest `json:"content"`
-	// Files have the rows in order: those of a file precede those of the next.
+	// Files are in row order: all rows of a file precede those of the next
+	// file.
 	Files []File `json:"files"`
-	// Incomplete reports that other files of the partition were deleted or damaged
-	// outside of prospector, and that no apply has restored them yet.
+	// Incomplete is true if other files of the partition were deleted or
+	// damaged outside of prospector and no apply has restored them yet.
 	Incomplete bool `json:"incomplete,omitempty"`
-	// Days is the range of the rows' records.IdentityDays, or nil if it is unknown.
-	// If an event appears in another partition on a day outside of the range, the
-	// event did not move from this partition, so this one need not be read.
+	// Days is the range of the rows' records.IdentityDays, or nil if it is
+	// unknown. An event that appears in another partition on a day outside of
+	// this range did not move from this partition, so this partition does not
+	// have to be read.
 	Days *Days `json:"days,omitempty"`
-	// SourceSubset describes the rows that the source returned to the last apply.
-	// It is nil when the source returned all of them. Otherwise a prospect could not
-	// be read, or the source no longer has an event. While the source returns the
-	// same subset, nothing changes, and the partition need not be read.
+	// SourceSubset identifies the rows that the source returned to the last
+	// apply, or is nil if it returned all rows. It returns fewer if a prospect
+	// cannot be read, or if it no longer has an event. While it returns the
+	// same subset, nothing has changed, and the partition does not have to be
+	// read.
 	SourceSubset *SourceSubset `json:"given,omitempty"`
 }
 
-// SourceSubset identifies some rows of a partition, perhaps none.
+// SourceSubset identifies a subset of a partition's rows, which may be empty.
 type SourceSubset struct {
 	Rows    int64          `json:"rows"`
 	Content schemas.Digest `json:"content"`
@@ -165,8 +173,8 @@ func (p Partition) File(key string) (File, bool) {
 	return p.Files[i], true
 }
 
-// Only returns the partition with only the files that keep selects, and their rows.
-// Its range of days may be larger than necessary.
+// Only returns the partition reduced to the files for which keep returns true.
+// Its Days still include the other files.
 func (p Partition) Only(keep func(File) bool) Partition {
 	files := p.Files
 	p.Rows, p.Content, p.Files = 0, schemas.Digest{}, nil
@@ -195,7 +203,7 @@ type Object struct {
 	Generation string `json:"generation,omitempty"`
 }
 
-// Stored describes the object as its store does.
+// Stored returns the object in the form that its store returns.
 func (o Object) Stored() store.Object {
 	return store.Object{Entry: store.Entry{Key: o.Key, Size: o.Size, Generation: o.Generation}, CRC32C: o.CRC32C}
 }
@@ -208,12 +216,13 @@ func (o Object) Same(other Object) bool {
 // Quarantine is the published object of quarantined events.
 type Quarantine struct {
 	Events int64 `json:"events"`
-	// Content is a digest of the events. It does not depend on their pages.
+	// Content is a digest of the events. It does not depend on the pages that
+	// contain them.
 	Content schemas.Digest `json:"content"`
 	Object  Object         `json:"object"`
 }
 
-// Pending are the changes that an apply has begun.
+// Pending are the changes that an apply has started and not completed.
 type Pending struct {
 	Partitions map[string]Partition `json:"partitions,omitempty"`
 	Quarantine *Quarantine          `json:"quarantine,omitempty"`
@@ -239,9 +248,9 @@ func (j *Job) Sink(address string) *Sink {
 	return s
 }
 
-// Accepted returns the schema that the user has accepted for a job: the one in the
-// schema lock or, if the lock does not have the job, the published one. It returns
-// false if there is neither.
+// Accepted returns the schema that the user has accepted for a job: the one in
+// the schema lock or, if the lock does not have the job, the published schema.
+// It returns false if there is neither.
 func (s *State) Accepted(address string, lock schemas.Lock) (schemas.Table, bool) {
 	if t, ok := lock[address]; ok {
 		return t, true

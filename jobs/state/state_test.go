@@ -19,7 +19,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-func TestJobAndSinkAreMadeOnce(t *testing.T) {
+func TestJobAndSinkAreAddedOnce(t *testing.T) {
 	s := state.New()
 	s.Job("job.b").SchemaFingerprint = "x"
 	s.Job("job.b").Sink("sink.a").URI = "u"
@@ -33,7 +33,7 @@ func TestJobAndSinkAreMadeOnce(t *testing.T) {
 	}
 }
 
-// A change of a clone does not change the original.
+// Changing a clone does not change the original.
 func TestCloneIsIndependent(t *testing.T) {
 	const path = "event_type=SMS_MESSAGE/event_date=2022-01-13"
 	for _, test := range []struct {

@@ -13,8 +13,8 @@ import (
 const mediaType = "application/json"
 
 // storage keeps the state in one object of a store, and the previous state in a
-// backup next to it. It replaces only the object that it has read or written last.
-// It does not lock: Local and Remote do.
+// backup next to it. It replaces the object only if it is the one that it read
+// or wrote last. It does not lock: Local and Remote do.
 type storage struct {
 	files store.Store
 	key   string
@@ -22,16 +22,16 @@ type storage struct {
 	// seen is the generation that was read or written last, or "" if there was no
 	// object.
 	seen string
-	// writeOutcomeUnknown reports that a write of the state ended without a
-	// response, so that it may still take effect.
+	// writeOutcomeUnknown is true if a write of the state ended without a
+	// response and may still take effect.
 	writeOutcomeUnknown bool
 }
 
-// Path returns the location of the state as the user knows it.
+// Path returns the location of the state, as shown to the user.
 func (o *storage) Path() string { return o.path }
 
-// Beside returns the store that has the state, and the prefix of the keys of other
-// objects that belong to the state.
+// Beside returns the store that contains the state, and the key prefix of the
+// other objects that belong to the state.
 func (o *storage) Beside() (files store.Store, prefix string) { return o.files, o.key + ".d/" }
 
 // Read returns the state, or a new one if there is none.
@@ -48,9 +48,10 @@ func (o *storage) Read(ctx context.Context) (*State, error) {
 	return s, nil
 }
 
-// load returns the content and the generation of the object. Both are empty if there
-// is none. If the object is replaced meanwhile, the content is newer than the
-// generation, so that a write with that generation as its condition is refused.
+// load returns the content and the generation of the object. Both are empty if
+// there is none. If the object is replaced between the two requests, the
+// content is newer than the generation, and a write conditional on that
+// generation is refused.
 func (o *storage) load(ctx context.Context) (b []byte, generation string, err error) {
 	entry, err := o.files.Stat(ctx, o.key)
 	if errors.Is(err, store.ErrNotExist) {
@@ -79,7 +80,8 @@ func (o *storage) decode(ctx context.Context, b []byte, generation string) (*Sta
 	return s, nil
 }
 
-// DamagedError reports that a state cannot be used, and whether its backup can be.
+// DamagedError reports that a state cannot be used, and whether its backup can
+// be used.
 type DamagedError struct {
 	Path   string
 	Why    error  // returned by Decode
@@ -101,7 +103,7 @@ func (e *DamagedError) As(target any) bool {
 	*d = jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is damaged",
 		Detail: fmt.Sprintf("Reading %s: %v.\n\n%s", e.Path, e.Why, e.Backup)}
 	if errors.Is(e.Why, ErrDamaged) {
-		d.Detail += "\n\nIf the file was edited by hand on purpose, push it instead:\n\n    prospector state push -force FILE"
+		d.Detail += "\n\nIf you edited the file by hand, push it:\n\n    prospector state push -force FILE"
 	}
 	return true
 }
@@ -126,7 +128,7 @@ func (o *storage) describeBackup(ctx context.Context) string {
 	if at, ok := o.written(ctx, o.backupKey()); ok {
 		written = ", written at " + at.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push it, or a copy of it on this machine:\n\n    prospector state push -force FILE", path, s.Serial, written)
+	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push the backup, or a local copy of it:\n\n    prospector state push -force FILE", path, s.Serial, written)
 }
 
 // written returns when an object was written, if its store can report it.
@@ -139,9 +141,10 @@ func (o *storage) written(ctx context.Context, key string) (at time.Time, ok boo
 	return at, err == nil
 }
 
-// Write replaces the state that was read or written last, keeps that one as a
-// backup, and increments the serial. If another program has replaced or deleted the
-// state meanwhile, Write returns store.ErrCondition and changes nothing.
+// Write replaces the state that was read or written last, keeps that state as
+// the backup, and increments the serial. If another program has replaced or
+// deleted the state in the meantime, Write returns store.ErrCondition and
+// changes nothing.
 func (o *storage) Write(ctx context.Context, s *State) error {
 	next := *s
 	next.Serial++
@@ -152,11 +155,11 @@ func (o *storage) Write(ctx context.Context, s *State) error {
 	return nil
 }
 
-// Push replaces the state with s, which has its own lineage and serial: a state that
-// was pulled, or one that an apply could not write. Unless force is set, Push returns
-// the errors of CheckPush. With force, it also replaces a damaged state, and makes no
-// backup of it, so that a good backup remains. Push adds the tombstones of the
-// replaced state to s.
+// Push replaces the state with s, and keeps the lineage and serial of s: a
+// state that was pulled, or one that an apply could not write. Unless force is
+// set, Push returns the errors of CheckPush. With force, it also replaces a
+// damaged state, but does not back it up, so that the intact backup remains.
+// Push adds the tombstones of the replaced state to s.
 func (o *storage) Push(ctx context.Context, s *State, force bool) error {
 	b, generation, err := o.load(ctx)
 	if err != nil {
@@ -186,7 +189,8 @@ func (o *storage) push(ctx context.Context, s *State, force bool, current []byte
 	return o.replace(ctx, s, !damaged)
 }
 
-// replace writes s, with its serial, in place of the state that was seen last.
+// replace replaces the state that was seen last with s, and keeps the serial of
+// s.
 func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	b, err := Encode(s)
 	if err != nil {
@@ -210,8 +214,9 @@ func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	return nil
 }
 
-// backUp copies the state that was seen last to the backup. If another program has
-// replaced the state, perhaps with a damaged one, the good backup remains.
+// backUp copies the state that was seen last to the backup. If another program
+// has replaced the state, perhaps with a damaged one, backUp returns
+// store.ErrCondition and the intact backup remains.
 func (o *storage) backUp(ctx context.Context) error {
 	now, err := o.files.Stat(ctx, o.key)
 	switch {

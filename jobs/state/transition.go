@@ -15,9 +15,10 @@ import (
 //  1. Refresh makes the state match the sinks, and StagePending adds every change
 //     that is about to happen. The state is saved.
 //  2. The new files of each partition are written. Once they all exist, Publish
-//     makes them the partition and its former files obsolete. The obsolete files
-//     are then deleted, and DropObsolete removes each from the state.
-//  3. If the job's table is rewritten, DropSuperseded makes the partitions of the
+//     makes them the files of the partition, and marks its former files
+//     obsolete. The obsolete files are then deleted, and DropObsolete removes
+//     each from the state.
+//  3. If the job's table is rewritten, DropSuperseded marks the files of the
 //     former table obsolete. The state is saved.
 //  4. The files of partitions without rows are deleted, and DropPartition removes
 //     each such partition from the state.
@@ -28,20 +29,21 @@ import (
 //   - published: it is in Partitions, and its files are in the sink.
 //   - pending creation: it is in Pending alone. Some of its files may be in the sink.
 //   - pending update: it is in both. The sink has the published files until all
-//     pending ones exist. A file that both name may be either.
+//     pending ones exist. At a key that is in both, the sink may have either
+//     file.
 //   - pending deletion: it is in both, and in Pending it has no rows. Some of its
 //     files may be gone.
 //   - absent: it is in neither.
 //
 // Files that no partition needs are in Obsolete until they are deleted.
 //
-// A run that is killed loses only the transitions since the last save. The saved
-// state names every object that the run may have written or deleted, with its
-// checksum. So the next refresh finds out for each partition whether the change has
-// happened, and does not report the objects of an interrupted apply as drift. No row
-// is ever missing: former files are deleted after all new ones exist and, if rows
-// move between partitions, the plan orders the changes so that they are in the new
-// partition first.
+// A run that is killed loses only the transitions since the last save. The
+// saved state names every object that the run may have written or deleted, with
+// its checksum. So the next refresh can determine for each partition whether
+// the change was made, and does not report the objects of an interrupted apply
+// as drift. No row is ever missing: former files are deleted only after all new
+// ones exist. If rows move between partitions, the plan writes the new
+// partition before it removes them from the former one.
 //
 // The transitions change values in memory and do no I/O. Their callers serialize
 // access to a job.
@@ -49,25 +51,25 @@ import (
 // Change is what an apply does to one partition in one sink.
 type Change struct {
 	Partition string // its path
-	// Next is the partition afterwards. If it has no rows, the partition is
-	// deleted, and its files have only keys.
+	// Next is the partition after the change. If it has no rows, the change
+	// deletes the partition, and its files have only keys.
 	Next Partition
-	// Obsolete are the objects that the change deletes, with the generations that
-	// the plan has seen.
+	// Obsolete are the objects that the change deletes, with the generations
+	// that the plan recorded.
 	Obsolete []Object
 }
 
 // Deletes reports whether the change deletes the partition.
 func (c Change) Deletes() bool { return c.Next.Rows == 0 }
 
-// Lists name the lists of prospects that an apply has stored next to the state.
-// A nil list leaves what the state names, and the zero list removes it.
+// Lists are the lists of prospects that an apply has stored next to the state.
+// A nil list leaves the state's list unchanged, and the zero list removes it.
 type Lists struct {
 	Prospects, Empty *ProspectList
 }
 
-// BeginTable records the table whose files the apply is about to write. During a
-// rewrite the job's schema remains that of the former table until DropSuperseded.
+// BeginTable records the table whose files the apply is about to write. During
+// a rewrite, the job keeps the schema of the former table until DropSuperseded.
 func (j *Job) BeginTable(fingerprint string, table schemas.Table, rewrite bool) {
 	if !rewrite {
 		j.SchemaFingerprint = fingerprint
@@ -78,9 +80,9 @@ func (j *Job) BeginTable(fingerprint string, table schemas.Table, rewrite bool) 
 	j.Schemas[fingerprint] = table
 }
 
-// Refresh makes the job match what its sinks were found to hold, by address.
-// Renamed are the former addresses of sinks that have a new one. Afterwards the
-// state reports no drift that this refresh has found.
+// Refresh replaces sinks of the job, by address, with what a refresh found in
+// them. The former addresses of sinks that have a new address are in renamed.
+// Later runs do not report the drift of this refresh again.
 func (j *Job) Refresh(found map[string]*Sink, renamed ...string) {
 	for _, address := range renamed {
 		delete(j.Sinks, address)
@@ -88,9 +90,9 @@ func (j *Job) Refresh(found map[string]*Sink, renamed ...string) {
 	maps.Copy(j.Sinks, found)
 }
 
-// NameLists makes the job name lists that are already stored.
-func (j *Job) NameLists(l Lists) {
-	name := func(list **ProspectList, next *ProspectList) {
+// SetLists makes the job refer to lists that are already stored.
+func (j *Job) SetLists(l Lists) {
+	set := func(list **ProspectList, next *ProspectList) {
 		switch {
 		case next == nil:
 		case *next == ProspectList{}:
@@ -99,12 +101,12 @@ func (j *Job) NameLists(l Lists) {
 			*list = next
 		}
 	}
-	name(&j.Prospects, l.Prospects)
-	name(&j.Empty, l.Empty)
+	set(&j.Prospects, l.Prospects)
+	set(&j.Empty, l.Empty)
 }
 
-// StagePending records a change that the apply is about to make. It replaces what
-// an interrupted apply has left pending for the partition.
+// StagePending records a change that the apply is about to make. It replaces a
+// change of the partition that an interrupted apply left pending.
 func (s *Sink) StagePending(c Change) {
 	p := s.pending()
 	if p.Partitions == nil {
@@ -113,21 +115,21 @@ func (s *Sink) StagePending(c Change) {
 	p.Partitions[c.Partition] = c.Next
 }
 
-// KeepPartition records that the apply leaves a partition as it is: nothing is
-// pending for it, and given are the rows that the source has returned of it, or
-// nil for all. A partition that the sink does not have stays absent.
-func (s *Sink) KeepPartition(path string, given *SourceSubset) {
+// KeepPartition records that the apply leaves a partition unchanged: nothing is
+// pending for it. The subset is the rows that the source returned, or nil if it
+// returned all rows. A partition that the sink does not have stays absent.
+func (s *Sink) KeepPartition(path string, subset *SourceSubset) {
 	if s.Pending != nil {
 		delete(s.Pending.Partitions, path)
 	}
 	if p, ok := s.Partitions[path]; ok {
-		p.SourceSubset = given
+		p.SourceSubset = subset
 		s.Partitions[path] = p
 	}
 }
 
-// StagePendingQuarantine records the quarantine that the apply is about to write.
-// One without events is about to be deleted.
+// StagePendingQuarantine records the quarantine that the apply is about to
+// write. A quarantine without events is about to be deleted.
 func (s *Sink) StagePendingQuarantine(q *Quarantine) { s.pending().Quarantine = q }
 
 func (s *Sink) pending() *Pending {
@@ -137,9 +139,10 @@ func (s *Sink) pending() *Pending {
 	return s.Pending
 }
 
-// Publish records that every file of c.Next is in the sink. Afterwards those files
-// are the partition, nothing is pending for it, and the objects that the change
-// deletes are obsolete. The change must not delete the partition.
+// Publish records that every file of c.Next is in the sink. Afterwards the
+// partition consists of those files, nothing is pending for it, and the objects
+// that the change deletes are obsolete. The change must not delete the
+// partition.
 func (s *Sink) Publish(c Change) {
 	for _, o := range c.Obsolete {
 		s.markObsolete(c.Partition, o)
@@ -151,9 +154,9 @@ func (s *Sink) Publish(c Change) {
 	s.dropPending(c.Partition)
 }
 
-// markObsolete records that an object of a partition is no longer needed. If the
-// object is the partition's file, its size and checksum are known too. Otherwise
-// it is damaged.
+// markObsolete records that an object of a partition is no longer needed. If
+// the object is the partition's published file, markObsolete also records its
+// size and checksum. Otherwise the object is damaged.
 func (s *Sink) markObsolete(partition string, o Object) {
 	if f, ok := s.Partitions[partition].File(o.Key); ok && f.Generation == o.Generation {
 		o = f.Object
@@ -164,8 +167,8 @@ func (s *Sink) markObsolete(partition string, o Object) {
 	s.Obsolete[o.Key] = o
 }
 
-// DropObsolete records that the sink has no object at the key. If none was
-// obsolete, it does nothing.
+// DropObsolete records that the obsolete object with the key was deleted. If
+// there is none, it does nothing.
 func (s *Sink) DropObsolete(key string) { delete(s.Obsolete, key) }
 
 // DropPartition records that every file of a partition is deleted. Afterwards the
@@ -181,8 +184,8 @@ func (s *Sink) dropPending(path string) {
 	}
 }
 
-// PublishQuarantine records that the sink has the quarantine, or has none if q is
-// nil. Afterwards no quarantine is pending.
+// PublishQuarantine records that the sink has the quarantine, or no quarantine
+// if q is nil. Afterwards no quarantine is pending.
 func (s *Sink) PublishQuarantine(q *Quarantine) {
 	s.Quarantine = q
 	if s.Pending != nil {
@@ -190,10 +193,10 @@ func (s *Sink) PublishQuarantine(q *Quarantine) {
 	}
 }
 
-// DropSuperseded records that every row of a table is in files of the schema with
-// that fingerprint. Afterwards it is the job's schema. The deletions, by sink
-// address, are the partitions of the former table: they are absent, and their
-// objects obsolete.
+// DropSuperseded records that files with the schema of that fingerprint contain
+// every row of the table. Afterwards it is the job's schema. The deletions, by
+// sink address, are those of the former table's partitions. Afterwards these
+// partitions are absent, and their objects are obsolete.
 func (j *Job) DropSuperseded(fingerprint string, deletions map[string][]Change) {
 	j.SchemaFingerprint = fingerprint
 	for address, changes := range deletions {
@@ -207,14 +210,14 @@ func (j *Job) DropSuperseded(fingerprint string, deletions map[string][]Change) 
 	}
 }
 
-// Finalize records that every change of a job is made in those sinks. Afterwards
-// nothing that is empty is left in them, and the job has only the schemas that its
-// files have. If the table was destroyed there, the job has none of the sinks. A
-// job without sinks is removed, and names no lists.
+// Finalize records that every change of a job in those sinks is complete. It
+// removes their empty Pending and Obsolete, and the schemas that no file has.
+// If the table was destroyed there, it removes the sinks. It removes a job that
+// has no sinks left, and clears its lists.
 func (s *State) Finalize(address string, sinks []string, destroyed bool) {
 	j := s.Job(address)
 	j.DropEmpty(sinks)
-	j.forgetSchemas()
+	j.dropUnusedSchemas()
 	if destroyed {
 		for _, sink := range sinks {
 			delete(j.Sinks, sink)
@@ -226,8 +229,8 @@ func (s *State) Finalize(address string, sinks []string, destroyed bool) {
 	}
 }
 
-// DropEmpty removes an empty Pending and an empty Obsolete from those sinks. The
-// others may have changes that wait for another run.
+// DropEmpty removes an empty Pending and an empty Obsolete from those sinks.
+// Other sinks may have changes that another run has to complete.
 func (j *Job) DropEmpty(sinks []string) {
 	for _, address := range sinks {
 		s := j.Sink(address)
@@ -240,8 +243,8 @@ func (j *Job) DropEmpty(sinks []string) {
 	}
 }
 
-// forgetSchemas drops the tables that no published or pending file has.
-func (j *Job) forgetSchemas() {
+// dropUnusedSchemas removes the schemas that no published or pending file has.
+func (j *Job) dropUnusedSchemas() {
 	used := map[string]bool{j.SchemaFingerprint: true}
 	for _, sink := range j.Sinks {
 		for _, p := range sink.Partitions {

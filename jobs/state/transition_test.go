@@ -9,8 +9,8 @@ import (
 	"prospector/schemas"
 )
 
-// inOneFile is a partition with one file of that generation, which also is the
-// number of its rows.
+// inOneFile returns a partition with one file of that generation. The length of
+// the generation is the number of its rows.
 func inOneFile(key, generation string) state.Partition {
 	return inFilesOf(fileOf(key, generation))
 }
@@ -125,7 +125,7 @@ func TestSinkTransitions(t *testing.T) {
 			}
 			test.do(got)
 			if diff := cmp.Diff(&test.after, got, same); diff != "" {
-				t.Errorf("the sink is not as documented (-want +got):\n%s", diff)
+				t.Errorf("the sink differs from what the transition documents (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -168,17 +168,17 @@ func TestJobTransitions(t *testing.T) {
 			},
 			&state.Job{Sinks: map[string]*state.Sink{"sink.a": sinkOf("v", nil), "sink.b": sinkOf("u", nil)}}},
 
-		{"name new lists", state.Job{Prospects: list(1), Empty: list(2)},
-			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Prospects: list(3), Empty: list(4)}) },
+		{"set new lists", state.Job{Prospects: list(1), Empty: list(2)},
+			func(s *state.State) { s.Job("job.t").SetLists(state.Lists{Prospects: list(3), Empty: list(4)}) },
 			&state.Job{Prospects: list(3), Empty: list(4)}},
-		{"name no new lists", state.Job{Prospects: list(1), Empty: list(2)},
-			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{}) },
+		{"set no lists", state.Job{Prospects: list(1), Empty: list(2)},
+			func(s *state.State) { s.Job("job.t").SetLists(state.Lists{}) },
 			&state.Job{Prospects: list(1), Empty: list(2)}},
 		{"remove a list", state.Job{Prospects: list(1), Empty: list(2)},
-			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Empty: &state.ProspectList{}}) },
+			func(s *state.State) { s.Job("job.t").SetLists(state.Lists{Empty: &state.ProspectList{}}) },
 			&state.Job{Prospects: list(1)}},
-		{"name a list without prospects", state.Job{Prospects: list(1), Empty: list(2)},
-			func(s *state.State) { s.Job("job.t").NameLists(state.Lists{Prospects: list(0)}) },
+		{"set a list without prospects", state.Job{Prospects: list(1), Empty: list(2)},
+			func(s *state.State) { s.Job("job.t").SetLists(state.Lists{Prospects: list(0)}) },
 			&state.Job{Prospects: list(0), Empty: list(2)}},
 
 		{"drop what a rewrite supersedes",
@@ -219,14 +219,14 @@ func TestJobTransitions(t *testing.T) {
 			job := got.Jobs["job.t"]
 			test.do(got)
 			if test.after == nil && (job.Prospects != nil || job.Empty != nil) {
-				t.Errorf("the removed job names lists: %+v", job)
+				t.Errorf("the removed job still has lists: %+v", job)
 			}
 			want := map[string]*state.Job{"job.u": {TableName: "u"}}
 			if test.after != nil {
 				want["job.t"] = test.after
 			}
 			if diff := cmp.Diff(want, got.Jobs, same); diff != "" {
-				t.Errorf("the job is not as documented (-want +got):\n%s", diff)
+				t.Errorf("the job differs from what the transition documents (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -234,6 +234,6 @@ func TestJobTransitions(t *testing.T) {
 
 func TestChangeDeletes(t *testing.T) {
 	if !(state.Change{Partition: "p"}).Deletes() || (state.Change{Next: inOneFile("k", "g")}).Deletes() {
-		t.Error("a change deletes a partition if and only if the partition has no rows afterwards")
+		t.Error("Deletes must return true if and only if the partition has no rows after the change")
 	}
 }
