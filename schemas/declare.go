@@ -83,7 +83,7 @@ func (r Roles) times() string {
 }
 
 // What BigQuery takes as a column's name: docs/lake-contract.md, "BigQuery external
-// tables over Parquet on GCS".
+// tables over Parquet on Cloud Storage".
 var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
 
 var reservedPrefixes = []string{

@@ -253,6 +253,28 @@ func TestDocsNameWhatIs(t *testing.T) {
 	}
 }
 
+// TestDocsAreCited holds the pages and the headings that comments cite, such as
+// docs/lake-contract.md, "Footers".
+func TestDocsAreCited(t *testing.T) {
+	cited := regexp.MustCompile(`docs/[a-z-]+\.md(?:,\s+(?://\s+)?"([^"]+)")?`)
+	for _, path := range sources(t) {
+		content, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range cited.FindAllStringSubmatch(string(content), -1) {
+			page, _, _ := strings.Cut(m[0], ",")
+			text, err := os.ReadFile(filepath.Join(root, page))
+			heading := strings.Join(strings.Fields(strings.ReplaceAll(m[1], "//", "")), " ")
+			if err != nil {
+				t.Errorf("%s cites %s: %v", path, page, err)
+			} else if m[1] != "" && !strings.Contains(string(text), "# "+heading) {
+				t.Errorf("%s cites %q of %s, which has no such heading", path, heading, page)
+			}
+		}
+	}
+}
+
 // headings are the anchors that GitHub makes of a page's headings.
 func headings(t *testing.T, path string) (out []string) {
 	content, err := os.ReadFile(path)
@@ -305,14 +327,25 @@ func TestDocsFacts(t *testing.T) {
 // goPackages are the directories of the packages, but for those that only tests use.
 func goPackages(t *testing.T) map[string]bool {
 	out := make(map[string]bool)
+	for _, path := range sources(t) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(dir, "test") {
+			out[dir] = true
+		}
+	}
+	return out
+}
+
+// sources are the Go files, relative to the root.
+func sources(t *testing.T) (out []string) {
 	err := fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
-		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(filepath.ToSlash(filepath.Dir(path)), "test"):
-			out[filepath.ToSlash(filepath.Dir(path))] = true
+		case strings.HasSuffix(path, ".go"):
+			out = append(out, path)
 		}
 		return nil
 	})
