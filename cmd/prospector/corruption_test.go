@@ -481,7 +481,7 @@ func (w *nights) try(t *testing.T, c corruption, rng *rand.Rand) {
 		t.Fatalf("what the error advises does not help:\n%s", printed)
 	}
 	if got := lakeOf(t, dir); !maps.Equal(got, w.want) {
-		t.Errorf("the lake is another:\n%v, not\n%v\n%s", got, w.want, printed)
+		t.Errorf("the lake is\n%v, not\n%v\n%s", got, w.want, printed)
 	}
 	if code, printed := w.run(t, dir, lastNight, "verify"); code != 0 {
 		t.Errorf("verify exits with %d:\n%s", code, printed)

@@ -60,11 +60,11 @@ func TestKill(t *testing.T) {
 		}
 		took = min(took, applyIn(t, dir, config)) // the machine may be faster now
 		if !maps.Equal(content(t, dir), want) {
-			t.Errorf("round %d: after the kills the lake is another", round)
+			t.Errorf("round %d: after the kills, the lake differs", round)
 		}
 	}
 	if killed < kills/4 {
-		t.Errorf("only %d of %d applies were killed before they ended: the test does not test", killed, kills)
+		t.Errorf("only %d of %d applies were killed before they ended, so the test is void", killed, kills)
 	}
 	t.Logf("%d of %d applies were killed before they ended", killed, kills)
 }

@@ -205,7 +205,7 @@ func TestLockOfTheDead(t *testing.T) {
 				_ = refused.Wait()
 				id := regexp.MustCompile(`prospector force-unlock ([0-9a-f-]{36})`).FindStringSubmatch(refused.out.String())
 				if refused.ProcessState.ExitCode() != 1 || id == nil {
-					t.Fatalf("the lock of the dead is no obstacle, or nobody says how to release it:\n%s", &refused.out)
+					t.Fatalf("the lock of the killed run does not block, or the error does not say how to release it:\n%s", &refused.out)
 				}
 				wrong := start(t, dir, "force-unlock", "-force", "00000000-0000-0000-0000-000000000000")
 				if _ = wrong.Wait(); wrong.ProcessState.Success() {

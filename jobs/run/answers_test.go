@@ -89,7 +89,7 @@ func TestRefusalsAreNotKept(t *testing.T) {
 			_, err := h.try(t.Context())
 			d := jobs.Diagnose(err, "")[0]
 			if d.Summary != test.summary || !strings.Contains(d.Detail, "Nothing was published") || !strings.Contains(d.Detail, "run the same command again") {
-				t.Fatalf("the refused run ends with %v", err)
+				t.Fatalf("the refused run ends with: %v", err)
 			}
 			a.change(func(w http.ResponseWriter, prospect, _ string) { events(w, on(1, prospect)) })
 			h.apply()
@@ -270,7 +270,7 @@ func TestNoEvidenceDeletesNothing(t *testing.T) {
 					want.Complete, want.Failed = 1, 1
 				}
 				if diff := cmp.Diff(want, p.Jobs[0].Source.Reading.Coverage); diff != "" {
-					t.Errorf("the coverage is another (-want +got):\n%s", diff)
+					t.Errorf("coverage (-want +got):\n%s", diff)
 				}
 			})
 		}
@@ -376,7 +376,7 @@ func TestEndpointDown(t *testing.T) {
 			})
 			_, err := h.try(t.Context())
 			if d := jobs.Diagnose(err, "")[0]; d.Summary != test.summary || !strings.Contains(d.Detail, "run the same command again") {
-				t.Errorf("the run ends with %v", err)
+				t.Errorf("the run ends with: %v", err)
 			}
 			requests := 0
 			for _, n := range a.asked {
@@ -388,7 +388,7 @@ func TestEndpointDown(t *testing.T) {
 			a.change(func(w http.ResponseWriter, prospect, _ string) { events(w, on(1, prospect)) })
 			h.apply()
 			if got := h.bodies(); !slices.Equal(got, ids) {
-				t.Errorf("the repaired API gives %d rows", len(got))
+				t.Errorf("with the repaired API, there are %d rows", len(got))
 			}
 		})
 	}

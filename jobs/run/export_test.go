@@ -151,7 +151,7 @@ func TestNights(t *testing.T) {
 				}
 			}
 			if changed == 0 {
-				t.Error("no appointment has changed its status: the test does not test")
+				t.Error("no appointment has changed its status, so the test is void")
 			}
 			if diff := cmp.Diff(h.fromScratch(), h.lake(h.root())); diff != "" {
 				t.Errorf("the lake is not that of an export from scratch:\n%s", diff)
@@ -175,10 +175,10 @@ func TestFaults(t *testing.T) {
 		faults += n
 	}
 	if faults == 0 {
-		t.Fatal("there was no fault: the test does not test")
+		t.Fatal("there was no fault, so the test is void")
 	}
 	if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
-		t.Errorf("with %d faults the lake is another:\n%s", faults, diff)
+		t.Errorf("with %d faults, the lake differs:\n%s", faults, diff)
 	}
 }
 
@@ -226,10 +226,10 @@ func TestResume(t *testing.T) {
 				t.Errorf("%d pages were resumed, not %d", h.observed.resumed, want)
 			}
 			if got := sim.Stats(); got.Repeated != 0 || got.Pages != pages {
-				t.Errorf("%d pages were asked for, %d of them again, instead of %d", got.Pages, got.Repeated, pages)
+				t.Errorf("%d pages were requested, %d of them again; want %d", got.Pages, got.Repeated, pages)
 			}
 			if diff := cmp.Diff(want, h.lake(h.root())); diff != "" {
-				t.Errorf("the resumed lake is another:\n%s", diff)
+				t.Errorf("after the resumed run, the lake differs:\n%s", diff)
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestProspectsThatFail(t *testing.T) {
 		t.Errorf("the lake has changed:\n%s", diff)
 	}
 	if text := fmt.Sprint(p.Jobs[0].Problems.Warnings); !strings.Contains(text, ids[0]) || !strings.Contains(text, "are incomplete") {
-		t.Errorf("the warnings do not tell: %s", text)
+		t.Errorf("the warnings are incomplete: %s", text)
 	}
 }
 
@@ -286,7 +286,7 @@ func TestBadKey(t *testing.T) {
 		t.Fatalf("the error is %v", err)
 	}
 	if strings.Contains(err.Error(), "not-the-key") {
-		t.Errorf("the error tells the key: %v", err)
+		t.Errorf("the error has the key: %v", err)
 	}
 	if n := sim.Stats().Requests; n > int64(h.job().Source.Concurrency) {
 		t.Errorf("%d requests were made with a bad key", n)

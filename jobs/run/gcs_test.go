@@ -40,7 +40,7 @@ func TestGCS(t *testing.T) {
 	world.AsOf = nightOf(23)
 	h.simulate(world)
 	if p := h.apply(); p.Summary().Change == 0 {
-		t.Error("no partition was changed: the test does not test")
+		t.Error("no partition has changed, so the test is void")
 	}
 
 	opened, err := h.stores["gcs"](t.Context(), bucket)

@@ -100,7 +100,7 @@ func TestPartsKilled(t *testing.T) {
 				}
 			}
 			if killed < 5 {
-				t.Errorf("only %d applies were killed: the test does not test", killed)
+				t.Errorf("only %d applies were killed, so the test is void", killed)
 			}
 		})
 	}

@@ -100,7 +100,7 @@ func TestMissing(t *testing.T) {
 				t.Errorf("the lake has other rows (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(test.missing, p.Jobs[0].Source.Missing); diff != "" {
-				t.Errorf("the plan counts otherwise (-want +got):\n%s", diff)
+				t.Errorf("counts in the plan (-want +got):\n%s", diff)
 			}
 			if p = h.apply(); !p.Empty() || p.Jobs[0].Source.Missing.Deleted != 0 {
 				t.Errorf("the next plan: %+v, %+v", p.Summary(), p.Jobs[0].Source.Missing)
@@ -129,7 +129,7 @@ func TestNothingReturned(t *testing.T) {
 }
 
 // Removing a policy does not restore published values, and the plan says so.
-func TestWhatIsLostIsTold(t *testing.T) {
+func TestLostValuesAreReported(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
 	redacted, err := schemas.KnockEvents().Declare(schemas.Column{
@@ -140,7 +140,7 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	}
 	for _, test := range []struct {
 		table schemas.Table
-		told  string
+		lost  string
 	}{
 		{redacted, ""}, {schemas.KnockEvents(), "message_body"},
 	} {
@@ -148,14 +148,14 @@ func TestWhatIsLostIsTold(t *testing.T) {
 		h.people(map[string][]string{"p": {on(2, "b")}})
 		h.job().Schema = test.table
 		h.config.Lock = schemas.Lock{h.job().Address: test.table}
-		told := ""
+		warning := ""
 		for _, w := range h.apply().Jobs[0].Problems.Warnings {
 			if w.Summary == "Published values will be lost" {
-				told = w.Detail
+				warning = w.Detail
 			}
 		}
-		if (told != "") != (test.told != "") || !strings.Contains(told, test.told) {
-			t.Errorf("it is told: %q", told)
+		if (warning != "") != (test.lost != "") || !strings.Contains(warning, test.lost) {
+			t.Errorf("the warning is %q", warning)
 		}
 	}
 	if diff := cmp.Diff([]string{"", "b"}, h.bodies()); diff != "" {
@@ -164,9 +164,9 @@ func TestWhatIsLostIsTold(t *testing.T) {
 }
 
 // A new field, a new event type and a value of another type are reported once.
-func TestNewThingsAreToldOnce(t *testing.T) {
+func TestNewThingsAreReportedOnce(t *testing.T) {
 	h := newHouse(t)
-	told := func(p *plan.Plan) (all []string) {
+	warnings := func(p *plan.Plan) (all []string) {
 		for _, w := range p.Jobs[0].Problems.Warnings {
 			all = append(all, w.Summary+": "+strings.Split(strings.TrimSpace(w.Detail), "\n")[0])
 		}
@@ -188,8 +188,8 @@ func TestNewThingsAreToldOnce(t *testing.T) {
 	}
 	for i, night := range nights {
 		h.people(map[string][]string{"p": night.events})
-		if diff := cmp.Diff(night.want, told(h.apply())); diff != "" {
-			t.Errorf("night %d tells otherwise (-want +got):\n%s", i+1, diff)
+		if diff := cmp.Diff(night.want, warnings(h.apply())); diff != "" {
+			t.Errorf("warnings of night %d (-want +got):\n%s", i+1, diff)
 		}
 	}
 }
@@ -228,7 +228,7 @@ func TestConsent(t *testing.T) {
 		d := jobs.Diagnose(err, "")[0]
 		if d.Summary != "A schema change needs approval" || !strings.Contains(d.Detail, "segments: int64 -> string") ||
 			!strings.Contains(d.Detail, "2 rows in all 2 files") || !strings.Contains(d.Detail, "prospector init -upgrade") {
-			t.Errorf("%s, a widened column gives %v", when, err)
+			t.Errorf("%s, after widening a column: %v", when, err)
 		}
 		if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
 			t.Errorf("%s, the lake has changed:\n%s", when, diff)

@@ -146,7 +146,7 @@ func TestMovedSink(t *testing.T) {
 	}
 	h.options.Mode = plan.Destroy
 	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "another place") {
-		t.Errorf("the destruction ends with: %v", err)
+		t.Errorf("the destroy ends with: %v", err)
 	}
 	if readAll(t, filepath.Join(h.dir, "prospector.state.json")) != owned {
 		t.Error("the state has forgotten something")
@@ -154,7 +154,7 @@ func TestMovedSink(t *testing.T) {
 	h.options.Mode = plan.Normal
 	p := h.apply()
 	if left := p.Jobs[0].Found.AbandonedURIs; len(left) != 1 || !strings.Contains(left[0], former) || p.Empty() {
-		t.Errorf("what is left is not told: %v", left)
+		t.Errorf("the abandoned files are not reported: %v", left)
 	}
 	if len(h.rows()) != 1 || len(h.lake(former)) != 1 {
 		t.Error("both places should have the table")
@@ -196,7 +196,7 @@ func TestUnrestored(t *testing.T) {
 
 // A run that finds none of its prospects has a wrong endpoint or a wrong list, so it
 // fails.
-func TestNobodyIsKnown(t *testing.T) {
+func TestNoProspectIsFound(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

@@ -120,7 +120,7 @@ func TestColumnsOfEveryRow(t *testing.T) {
 					t.Fatalf("after %v: %v", err, err)
 				}
 				if diff := cmp.Diff(want, w.lake(w.root())); diff != "" {
-					t.Errorf("after %v the lake is not as if the table had always been so:\n%s", err, diff)
+					t.Errorf("after %v, the lake differs from one that always had this table:\n%s", err, diff)
 				}
 				p, err := w.plan(1 << 40)
 				if err != nil || !p.Empty() || len(p.Jobs[0].Found.Drift) > 0 || p.Jobs[0].Output.Rewrite != nil {
@@ -188,6 +188,6 @@ func TestRewriteKilledAndSourceGone(t *testing.T) {
 		}
 	}
 	if both < 5 {
-		t.Errorf("the row was published only %d times: the test does not test", both)
+		t.Errorf("the row was published only %d times, so the test is void", both)
 	}
 }

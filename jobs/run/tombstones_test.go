@@ -222,7 +222,7 @@ func TestTombstonesAndSavedPlans(t *testing.T) {
 	h.must(err)
 	h.must(tombstone.Write(t.Context(), files, tombstone.Set{}.Add("another lineage", "bob"))) // by another state
 	if err := load(); err == nil || !strings.Contains(err.Error(), "stale") {
-		t.Errorf("a plan that exports an erased prospect gives %v", err)
+		t.Errorf("a plan that exports an erased prospect: %v", err)
 	}
 }
 

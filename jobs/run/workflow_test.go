@@ -55,7 +55,7 @@ func TestTargetsWiden(t *testing.T) {
 				t.Errorf("the changes (-want +got):\n%s", diff)
 			}
 			if !strings.Contains(p.Jobs[0].Problems.Warnings.Error(), "added to the targets") {
-				t.Errorf("nobody is told: %v", p.Jobs[0].Problems.Warnings)
+				t.Errorf("there is no warning: %v", p.Jobs[0].Problems.Warnings)
 			}
 			if rows := h.rows(); len(rows) != 2 {
 				t.Errorf("there are %d rows", len(rows))
@@ -161,14 +161,14 @@ func TestUntouchedPartitions(t *testing.T) {
 		t.Errorf("%d times a file was opened", n)
 	}
 	if asked.Load() > 0 {
-		t.Errorf("%d objects were asked for", asked.Load())
+		t.Errorf("%d objects were read", asked.Load())
 	}
 }
 
 // A prospect is no longer read, and its rows stay. One plan reads their files to find
 // that out. Later plans do not read them again, while the source returns the same events
 // and none that could have moved from these files.
-func TestRowsNobodyGives(t *testing.T) {
+func TestRowsThatNoProspectReturns(t *testing.T) {
 	h := newHouse(t)
 	opened := h.countOpened()
 	sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
@@ -197,7 +197,7 @@ func TestRowsNobodyGives(t *testing.T) {
 	// Later the prospect is back, and some of its events have moved since.
 	h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(26)})
 	if summary, _ := night(prospects[1:]); summary.Change == 0 {
-		t.Fatal("nothing has changed: the test does not test")
+		t.Fatal("nothing has changed, so the test is void")
 	}
 	night(prospects)
 	if diff := cmp.Diff(h.fromScratch(), h.lake(h.root())); diff != "" {
@@ -468,7 +468,7 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := h.observed.progress.Requests; n > 0 || len(h.rows()) != 1 {
-		t.Errorf("the source was asked %d times, and there are %d rows", n, len(h.rows()))
+		t.Errorf("there were %d requests, and there are %d rows", n, len(h.rows()))
 	}
 	if text := readAll(t, filepath.Join(h.root(), plan.QuarantineKey("prospect_events"))); !strings.Contains(text, `"type":"T"`) {
 		t.Errorf("the quarantine is %q", text)
@@ -534,7 +534,7 @@ func TestDamagedPlans(t *testing.T) {
 	for _, n := range []int{0, 1, len(whole) / 3, len(whole) - 1} {
 		before := refused
 		if try(whole[:n]); refused == before {
-			t.Errorf("a plan of %d bytes out of %d is taken", n, len(whole))
+			t.Errorf("a plan with %d of its %d bytes is accepted", n, len(whole))
 		}
 	}
 	for at := 0; at < len(whole); at += 1 + len(whole)/150 {
