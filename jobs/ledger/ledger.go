@@ -1,9 +1,10 @@
-// Package ledger keeps an append-only record of runs next to the state: what each run
-// did, when, by whom, and with which outcome. Each record is one object.
+// Package ledger keeps an append-only record of runs next to the state: what
+// each run did, when, who started it, and how it ended. Each record is one
+// object.
 //
-// The ledger is for the user. prospector makes no decision from it, and a lake is
-// complete without it. A record contains IDs, counts and outcomes, and no content of
-// events.
+// The ledger is for the user. prospector does not depend on it, and a lake is
+// complete without it. A record contains IDs, counts and outcomes, but no event
+// content.
 package ledger
 
 import (
@@ -27,14 +28,14 @@ import (
 const FormatVersion = "1.1"
 
 const (
-	// Keep is how many records Append keeps: more than a year of nights.
+	// Keep is how many records Append keeps: more than a year of nightly runs.
 	Keep = 400
-	// MaxExceptions is how many prospects a record names for a job.
+	// MaxExceptions is how many prospects a record lists for each job.
 	MaxExceptions = 1000
 
 	// maxRecord is the maximum size in bytes of a record.
 	maxRecord = 16 << 20
-	// maxError is how many bytes of an error's summary a record keeps.
+	// maxError is the maximum size in bytes of an error's summary in a record.
 	maxError = 500
 )
 
@@ -74,8 +75,8 @@ type JobRecord struct {
 	Summary  Summary  `json:"summary"`
 	Books    Books    `json:"books"`
 	Coverage Coverage `json:"coverage"`
-	// Exceptions are the prospects that were not read completely, at most
-	// MaxExceptions. ExceptionsOmitted counts the others.
+	// Exceptions are up to MaxExceptions prospects that were not read
+	// completely. ExceptionsOmitted counts the others.
 	Exceptions        []Prospect `json:"exceptions,omitempty"`
 	ExceptionsOmitted int64      `json:"exceptions_omitted,omitempty"`
 	Requests          int64      `json:"requests"`
@@ -90,7 +91,7 @@ type Summary struct {
 	Destroy int `json:"destroy"`
 }
 
-// Books count what became of the events that were read. See plan.Books.
+// Books count the events that were read, by outcome. See plan.Books.
 type Books struct {
 	Events      int64 `json:"events"`
 	Added       int64 `json:"added"`
@@ -119,8 +120,8 @@ type Prospect struct {
 
 var runID = regexp.MustCompile(`^[0-9A-Za-z-]{8,}$`)
 
-// recordKey matches the keys of records without their prefix. The keys sort by the
-// start of the run.
+// recordKey matches the keys of records without their prefix. Sorted keys are
+// in the order of the runs' start.
 var recordKey = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9A-Za-z-]{8}\.json$`)
 
 func runs(prefix string) string { return prefix + "runs/" }
@@ -129,9 +130,9 @@ func keyOf(prefix string, r Record) string {
 	return fmt.Sprintf("%s%s-%s.json", runs(prefix), r.Started.UTC().Format("20060102T150405Z"), r.ID[:8])
 }
 
-// Append writes the record of a run that has ended, under a key that begins with
-// prefix. Then it removes the oldest records, so that Keep remain. It returns
-// store.ErrCondition if the run already has a record.
+// Append writes the record of a run that has ended, under a key that begins
+// with prefix. Then it deletes the oldest records until Keep are left. It
+// returns store.ErrCondition if the run already has a record.
 func Append(ctx context.Context, files store.Store, prefix string, r Record) error {
 	if !runID.MatchString(r.ID) {
 		return fmt.Errorf("recording a run: its ID %q does not consist of at least 8 letters, digits and hyphens", r.ID)
@@ -145,7 +146,7 @@ func Append(ctx context.Context, files store.Store, prefix string, r Record) err
 		return fmt.Errorf("recording run %s: %w", r.ID, err)
 	}
 	if err := prune(ctx, files, prefix); err != nil {
-		return fmt.Errorf("run %s is recorded, but old records could not be removed: %w", r.ID, err)
+		return fmt.Errorf("run %s is recorded, but old records could not be deleted: %w", r.ID, err)
 	}
 	return nil
 }
@@ -159,7 +160,8 @@ func encode(r Record) ([]byte, error) {
 	}{Record: r})
 }
 
-// trim returns the record as it is written. It does not change what r refers to.
+// trim returns the record in the form that Append writes. It does not modify
+// the slices of r.
 func trim(r Record) Record {
 	r.Started, r.Ended = r.Started.UTC(), r.Ended.UTC()
 	r.Error, _, _ = strings.Cut(r.Error, "\n")
@@ -213,8 +215,9 @@ func prune(ctx context.Context, files store.Store, prefix string) error {
 	return nil
 }
 
-// Erase removes the ID of a prospect from the records, and returns how many records it
-// has changed. It removes records that cannot be read, because they may have the ID.
+// Erase replaces the ID of a prospect with Erased in all records, and returns
+// how many records it has changed or deleted. It deletes records that cannot be
+// read, because they may contain the ID.
 func Erase(ctx context.Context, files store.Store, prefix, prospect string) (erased int, err error) {
 	all, err := keys(ctx, files, prefix)
 	if err != nil {
@@ -227,7 +230,7 @@ func Erase(ctx context.Context, files store.Store, prefix, prospect string) (era
 		}
 		if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
 			if err := files.Delete(ctx, key, store.Condition{}); err != nil && !errors.Is(err, store.ErrNotExist) {
-				return erased, fmt.Errorf("removing %s, which cannot be read: %w", files.URI(key), err)
+				return erased, fmt.Errorf("deleting %s, which cannot be read: %w", files.URI(key), err)
 			}
 			erased++
 			continue
@@ -270,9 +273,9 @@ type SkippedError struct {
 
 func (e *SkippedError) Error() string {
 	if len(e.Errs) == 1 {
-		return fmt.Sprintf("a record of a run was skipped: %v", e.Errs[0])
+		return fmt.Sprintf("1 record of a run was skipped: %v", e.Errs[0])
 	}
-	return fmt.Sprintf("%d records of runs were skipped, the newest of them: %v", len(e.Errs), e.Errs[0])
+	return fmt.Sprintf("%d records of runs were skipped; the newest of them: %v", len(e.Errs), e.Errs[0])
 }
 
 func (e *SkippedError) Unwrap() []error { return e.Errs }
@@ -297,11 +300,11 @@ func List(ctx context.Context, files store.Store, prefix string, limit int) ([]R
 			records = append(records, r)
 		case ctx.Err() != nil:
 			return nil, err
-		case !errors.Is(err, store.ErrNotExist): // another run has just removed it
+		case !errors.Is(err, store.ErrNotExist): // not deleted by another run in the meantime
 			skipped = append(skipped, err)
 		}
 	}
-	// The times in the keys have no fractions of seconds.
+	// The keys have the start only to the second.
 	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
 	if skipped != nil {
 		return records, &SkippedError{skipped}
@@ -337,7 +340,7 @@ func (e *unreadableError) Unwrap() error { return e.why }
 
 func decode(b []byte) (r Record, err error) {
 	if len(b) > maxRecord {
-		return r, fmt.Errorf("it has more than %d MiB", maxRecord>>20)
+		return r, fmt.Errorf("it is larger than %d MiB", maxRecord>>20)
 	}
 	var sniff struct {
 		FormatVersion string `json:"format_version"`

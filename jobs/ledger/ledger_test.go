@@ -81,7 +81,7 @@ func TestFormat(t *testing.T) {
 	appendTo(t, files, r)
 	const key = prefix + "runs/20220113T120000Z-0b5c9b4e.json"
 	if got := stored(t, files); !slices.Equal(got, []string{key}) {
-		t.Fatalf("the record is at %q", got)
+		t.Fatalf("the records have the keys %q", got)
 	}
 	f, err := files.Open(t.Context(), key)
 	if err != nil {
@@ -147,7 +147,8 @@ func TestListIsNewestFirst(t *testing.T) {
 	}
 }
 
-// Erase removes the ID of a prospect from every record, and nothing else.
+// Erase removes the ID of a prospect from every record, and changes nothing
+// else.
 func TestErase(t *testing.T) {
 	files := memory.New()
 	want := []Record{at(3), at(2), at(1)}
@@ -160,7 +161,7 @@ func TestErase(t *testing.T) {
 	for i := range want {
 		want[i].Jobs[0].Exceptions[0].ID = "(erased)"
 	}
-	for _, times := range []int{3, 0} { // the second time, nothing is left to change
+	for _, times := range []int{3, 0} { // the second Erase finds nothing
 		if n, err := Erase(t.Context(), files, prefix, "p-1"); err != nil || n != times {
 			t.Errorf("%d records have changed, want %d: %v", n, times, err)
 		}
@@ -181,7 +182,7 @@ func TestListSkips(t *testing.T) {
 		{"not an object", `[]`, "not the record"},
 		{"without a version", `{}`, `format ""`},
 		{"of a newer version", `{"format_version":"2.0","jobs":"of another shape"}`, `format "2.0"`},
-		{"of wrong types", `{"format_version":"1.0","serial_after":"8"}`, "format 1.0"},
+		{"with a field of the wrong type", `{"format_version":"1.0","serial_after":"8"}`, "format 1.0"},
 		{"without a checksum", `{"format_version":"1.1"}`, "it has no checksum"},
 		{"changed", strings.Replace(encoded(t, at(3)), `"added": 1`, `"added": 2`, 1), "checksum does not match"},
 		{"changed, with an older version", strings.Replace(encoded(t, at(3)), `"1.1"`, `"1.0"`, 1), "checksum does not match"},
@@ -246,7 +247,8 @@ func TestOlderFormat(t *testing.T) {
 	}
 }
 
-// A record with a damaged byte, or without its end, is skipped or has the same content.
+// A record with a damaged byte, or a truncated one, is skipped or has the same
+// content.
 func TestDamagedBytes(t *testing.T) {
 	intact := encoded(t, full())
 	rng := rand.New(rand.NewPCG(11, 3))
@@ -255,7 +257,7 @@ func TestDamagedBytes(t *testing.T) {
 		damaged[i] ^= byte(1 + rng.IntN(255))
 		for _, text := range [][]byte{damaged, []byte(intact[:i]), []byte(intact[:i] + intact[i+1:])} {
 			if r, err := decode(text); err == nil && !cmp.Equal(r, full()) {
-				t.Errorf("with byte %d damaged, another record is read: %+v", i, r)
+				t.Errorf("with byte %d damaged, the record differs: %+v", i, r)
 			}
 		}
 	}
@@ -296,8 +298,8 @@ func TestPruning(t *testing.T) {
 	}
 }
 
-// A record lists some prospects and counts the others, and has only the summary of an
-// error.
+// A record lists a limited number of prospects, counts the others, and has only
+// the summary of an error.
 func TestAppendTrims(t *testing.T) {
 	files := memory.New()
 	r := full()
@@ -383,8 +385,8 @@ func TestFaults(t *testing.T) {
 	}{
 		{"writing", faulty{put: errNetwork}, false, errNetwork},
 		{"listing", faulty{list: errNetwork}, true, errNetwork},
-		{"removing", faulty{del: errNetwork}, true, errNetwork},
-		{"removing what another run has removed", faulty{del: store.ErrNotExist}, true, nil},
+		{"deleting", faulty{del: errNetwork}, true, errNetwork},
+		{"deleting a record that another run has deleted", faulty{del: store.ErrNotExist}, true, nil},
 	} {
 		test.files.Store = files
 		r := at(Keep + i)
@@ -403,7 +405,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("List returned %v", err)
 	}
 	if records, err := List(t.Context(), faulty{Store: files, open: store.ErrNotExist}, prefix, 1); err != nil || len(records) > 0 {
-		t.Errorf("when records are removed meanwhile, List returned %v and %v", records, err)
+		t.Errorf("when another run deletes records, List returned %v and %v", records, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -412,7 +414,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// No object makes the reader panic.
+// decode does not panic, whatever the object contains.
 func FuzzDecode(f *testing.F) {
 	b, err := os.ReadFile(filepath.Join("testdata", "record.json"))
 	if err != nil {
