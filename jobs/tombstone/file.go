@@ -17,27 +17,27 @@ import (
 // Key is the object that holds a sink's tombstones, outside of every table.
 const Key = ".prospector/tombstones.json"
 
-// Version is the version of the file format that this program writes, and the only
-// one so far.
+// Version is the version of the file format. It is the only one so far.
 const Version = 1
 
 var (
 	// ErrDamaged reports that a sink's tombstones cannot be read. The next Write
 	// replaces them.
 	ErrDamaged = errors.New("the tombstones are damaged")
-	// ErrNewer reports that a newer prospector wrote a sink's tombstones.
+	// ErrNewer reports that a newer version of prospector wrote a sink's
+	// tombstones.
 	ErrNewer = errors.New("the tombstones were written by a newer version of prospector")
 )
 
 const (
 	mediaType = "application/json"
 
-	// maxSize is the maximum size in bytes of a file that is read. A tombstone has
-	// some 70 bytes.
+	// maxSize is the maximum size in bytes of a file that is read. A tombstone
+	// takes about 70 bytes.
 	maxSize = 256 << 20
 
-	// maxAttempts limits how often Write starts again because another run has
-	// written the file.
+	// maxAttempts limits how often Write tries, if other runs keep writing the
+	// file.
 	maxAttempts = 10
 )
 
@@ -57,7 +57,7 @@ func decode(b []byte) (Set, error) {
 		return nil, fmt.Errorf("%w: not JSON: %w", ErrDamaged, err)
 	}
 	if sniff.Version > Version {
-		return nil, fmt.Errorf("%w: they have format %d, and this version reads up to %d; use that version, or delete the file if no newer one was in use", ErrNewer, sniff.Version, Version)
+		return nil, fmt.Errorf("%w: they have format %d, and this version reads up to %d; use the newer version, or delete the file if no newer version was in use", ErrNewer, sniff.Version, Version)
 	}
 	if err := sealed.Verify(b); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -74,11 +74,11 @@ func decode(b []byte) (Set, error) {
 	return Set(nil).Merge(f.Keys), nil
 }
 
-// Check returns an error if a set that was read from a file is not valid.
+// Check validates a set that was read from a file.
 func (s Set) Check() error {
 	for _, k := range s {
 		if len(k.Key) != keySize || k.Lineage == "" {
-			return fmt.Errorf("a key of tombstones has %d bytes instead of %d, or no lineage", len(k.Key), keySize)
+			return fmt.Errorf("a key of tombstones has %d bytes instead of %d, or it has no lineage", len(k.Key), keySize)
 		}
 		for _, hash := range k.Hashes {
 			if b, err := hex.DecodeString(hash); err != nil || len(b) != keySize || hash != strings.ToLower(hash) {
@@ -96,8 +96,8 @@ func Read(ctx context.Context, files store.Store) (Set, error) {
 	return s, err
 }
 
-// read also returns the generation of the file, even with ErrDamaged. If there is no
-// file, the generation is "".
+// read also returns the generation of the file, even with ErrDamaged, or "" if
+// there is no file.
 func read(ctx context.Context, files store.Store) (s Set, generation string, err error) {
 	for entry, err := range files.List(ctx, Key) {
 		if err != nil {
@@ -125,9 +125,9 @@ func read(ctx context.Context, files store.Store) (s Set, generation string, err
 	return s, generation, nil
 }
 
-// Write adds tombstones to those of a sink, and replaces a damaged file. It keeps the
-// tombstones that another run writes at the same time. If the sink has all of them, it
-// writes nothing.
+// Write adds tombstones to those of a sink, and replaces a damaged file. It
+// keeps the tombstones that other runs write at the same time. If the sink
+// already has all of s, it writes nothing.
 func Write(ctx context.Context, files store.Store, s Set) error {
 	for range maxAttempts {
 		have, generation, err := read(ctx, files)

@@ -1,9 +1,10 @@
-// Package tombstone records the prospects that were erased, without their IDs, so that
-// a later list does not bring them back by accident.
+// Package tombstone records which prospects were erased, without storing their
+// IDs, so that a later list of prospects does not bring them back by accident.
 //
-// A tombstone is the HMAC-SHA-256 of a prospect's ID under a random key. The state and
-// every sink have all tombstones, so that they are not lost with the state. A reader of
-// such a file can test whether a known ID was erased, but cannot list the IDs.
+// A tombstone is the HMAC-SHA-256 of a prospect's ID under a random key. The
+// state and every sink have a copy of all tombstones, so that losing the state
+// does not lose them. The file shows whether a known ID was erased, but does
+// not reveal the IDs.
 //
 // The package does not decide what happens to an erased prospect.
 package tombstone
@@ -17,8 +18,8 @@ import (
 	"slices"
 )
 
-// Set is a set of tombstones, ascending by key. Its zero value is empty, and its
-// methods do not change it.
+// Set is a set of tombstones, in ascending order of their keys. The zero value
+// is an empty set. The methods do not modify the set.
 type Set []Keyed
 
 // Keyed are the tombstones under one key.
@@ -26,7 +27,7 @@ type Keyed struct {
 	// Lineage is the lineage of the state that generated the key.
 	Lineage string `json:"lineage"`
 	Key     []byte `json:"key"` // 32 random bytes
-	// Hashes have 64 hexadecimal digits each, ascending.
+	// Hashes have 64 hexadecimal digits each, and are in ascending order.
 	Hashes []string `json:"hashes"`
 }
 
@@ -48,8 +49,8 @@ func (s Set) Has(prospect string) bool {
 	return slices.ContainsFunc(s, func(k Keyed) bool { return k.has(k.hash(prospect)) })
 }
 
-// Add returns the set with a prospect's tombstone under the key of the lineage. It
-// generates the key if there is none.
+// Add returns the set with a tombstone of the prospect, under the key of the
+// lineage. It generates the key if the set has none.
 func (s Set) Add(lineage, prospect string) Set {
 	i := slices.IndexFunc(s, func(k Keyed) bool { return k.Lineage == lineage })
 	var under Keyed
@@ -78,10 +79,10 @@ func (s Set) Merge(other Set) Set {
 	return out
 }
 
-// Contains reports whether every tombstone of the other set is in this one.
+// Contains reports whether the set has every tombstone of the other set.
 func (s Set) Contains(other Set) bool { return s.Merge(other).Len() == s.Len() }
 
-// Len counts the tombstones.
+// Len returns the number of tombstones.
 func (s Set) Len() (n int) {
 	for _, k := range s {
 		n += len(k.Hashes)

@@ -36,15 +36,16 @@ func TestHas(t *testing.T) {
 	}
 	one, other := Set{}.Add("a", "alice"), Set{}.Add("a", "alice")
 	if one[0].Hashes[0] == other[0].Hashes[0] {
-		t.Error("two keys have the same hash")
+		t.Error("a prospect has the same hash under two keys")
 	}
 }
 
-// Merge loses nothing, changes neither set, and does not depend on the order.
+// Merge loses no tombstone, modifies neither set, and does not depend on the
+// order.
 func TestMerge(t *testing.T) {
 	a := Set{}.Add("a", "alice").Add("a", "bob")
 	b := a.Add("a", "carol").Add("b", "dave")
-	c := Set{}.Add("a", "alice") // of the same lineage, under another key
+	c := Set{}.Add("a", "alice") // the same lineage, but another key
 	before := slices.Clone(a[0].Hashes)
 	for _, sets := range [][]Set{{a, b, c}, {c, b, a}, {b, a, c, a}, {nil, c, a, b, nil}} {
 		var all Set
@@ -109,7 +110,7 @@ func TestReadAndWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, err := files.Stat(t.Context(), Key); err != nil || after.Generation != before.Generation {
-		t.Errorf("a file that has all tombstones is rewritten: %v", err)
+		t.Errorf("a file that has all tombstones was rewritten: %v", err)
 	}
 }
 
@@ -130,7 +131,7 @@ func (r *racing) Put(ctx context.Context, key string, c store.Content, cond stor
 	return r.Store.Put(ctx, key, c, cond)
 }
 
-func TestWriteWhileAnotherRunDoes(t *testing.T) {
+func TestWriteWhileAnotherRunWrites(t *testing.T) {
 	files := &racing{Store: memory.New(), others: []Set{Set{}.Add("b", "bob"), Set{}.Add("c", "carol")}}
 	if err := Write(t.Context(), files, Set{}.Add("a", "alice")); err != nil {
 		t.Fatal(err)
@@ -145,12 +146,13 @@ func TestWriteWhileAnotherRunDoes(t *testing.T) {
 		files.others = append(files.others, Set{}.Add(fmt.Sprint(len(files.others)), "x"))
 	}
 	if err := Write(t.Context(), files, Set{}.Add("d", "dave")); !errors.Is(err, store.ErrCondition) {
-		t.Errorf("with a rival that does not stop, Write returned %v", err)
+		t.Errorf("while another run kept writing, Write returned %v", err)
 	}
 }
 
-// A file with any damaged byte is refused or has the same tombstones, and the next write
-// replaces it. A file of a newer version is not replaced.
+// If any byte of a file is damaged, Read refuses it or returns the same
+// tombstones, and the next Write replaces it. Write does not replace a file of
+// a newer version.
 func TestDamaged(t *testing.T) {
 	want := Set{}.Add("a", "alice").Add("a", "bob")
 	intact, err := encode(want)
@@ -174,12 +176,12 @@ func TestDamaged(t *testing.T) {
 		t.Errorf("Read returned %v", err)
 	}
 	if err := Write(t.Context(), files, want); err != nil || !bytes.Equal(stored(t, files), intact) {
-		t.Errorf("the damaged file is not replaced: %v", err)
+		t.Errorf("the damaged file was not replaced: %v", err)
 	}
 	newer := []byte(`{"version":2}`)
 	put(t, files, newer)
 	if err := Write(t.Context(), files, want); !errors.Is(err, ErrNewer) || !bytes.Equal(stored(t, files), newer) {
-		t.Errorf("a newer file: %v", err)
+		t.Errorf("for a file of a newer version, Write returned %v", err)
 	}
 }
 
