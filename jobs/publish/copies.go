@@ -9,9 +9,9 @@ import (
 	"prospector/sink/store"
 )
 
-// A damaged file of a table may have rows that no source returns any more. So it
-// is copied within its sink before it is replaced or deleted. Readers of the table
-// do not see the copy, and erase removes it.
+// A damaged file of a table may have rows that the source no longer returns. So
+// it is copied within its sink before it is replaced or deleted. Readers of the
+// table do not see the copy. An erase deletes it.
 
 // copyDamaged makes the copies that the plan lists.
 func (j *job) copyDamaged(ctx context.Context) error {
@@ -27,8 +27,8 @@ func (j *job) copyDamaged(ctx context.Context) error {
 	return nil
 }
 
-// copyObject copies one object, unless an apply that was killed has left the copy.
-// The original may be replaced by then.
+// copyObject copies one object, unless an interrupted apply has already copied
+// it. In that case, the original may already be replaced.
 func copyObject(ctx context.Context, in store.Store, c plan.Copy) error {
 	switch there, err := in.Stat(ctx, c.To); {
 	case err == nil && there.Size == c.Sum.Size && there.CRC32C == c.Sum.CRC32C:

@@ -16,21 +16,21 @@ import (
 	"prospector/sink/store"
 )
 
-// job is one job's part of a plan that is being carried out.
+// job applies the part of a plan that belongs to one job.
 type job struct {
 	*Publisher
 	plan   *plan.Job
 	stores map[string]store.Store // by sink address
 
 	mu    sync.Mutex
-	owned *state.Job // what the state has of the job
+	owned *state.Job // the job in the state
 	done  plan.Summary
 }
 
-// writeAll makes all changes but the deletions of partitions. It proceeds in steps,
-// so that rows which move between partitions are in the new one before they leave
-// the old one. After an error, the changes that were made are in the state, and
-// the others remain pending.
+// writeAll makes all changes except the deletions of partitions. It proceeds in
+// steps, so that rows that move between partitions are in the new partition
+// before they leave the old one. After an error, the completed changes are in
+// the state, and the others remain pending.
 func (j *job) writeAll(ctx context.Context) error {
 	if err := j.copyDamaged(ctx); err != nil {
 		return err
@@ -53,8 +53,8 @@ func (j *job) writeAll(ctx context.Context) error {
 	return nil
 }
 
-// deleteAll deletes the partitions that have no rows, and the obsolete files that
-// an interrupted apply has left.
+// deleteAll deletes the partitions that the plan deletes, and the obsolete
+// files that an interrupted apply left.
 func (j *job) deleteAll(ctx context.Context) error {
 	if err := j.each(ctx, func(c plan.Change) bool { return c.Action == plan.Delete }, nil); err != nil {
 		return err
@@ -62,8 +62,9 @@ func (j *job) deleteAll(ctx context.Context) error {
 	return j.removeObjects(ctx, j.plan.Output.Obsolete, "obsolete")
 }
 
-// each makes the changes that which selects, and that of the quarantine unless it
-// is nil, several at a time.
+// each makes the changes for which the function which returns true, and the
+// change of the quarantine unless it is nil. It makes several changes at a
+// time.
 func (j *job) each(ctx context.Context, which func(plan.Change) bool, q *plan.Quarantine) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(j.Parallelism)
@@ -85,14 +86,15 @@ func (j *job) removeObjects(ctx context.Context, writes []plan.Write, kind strin
 			return err
 		}
 		if err := j.remove(ctx, w.Sink, w.Key, w.Generation); err != nil {
-			return fmt.Errorf("%s: deleting a file that is %s: %w", j.plan.Address, kind, err)
+			return fmt.Errorf("%s: deleting a file (%s): %w", j.plan.Address, kind, err)
 		}
 		j.update(w.Sink, func(s *state.Sink) { s.DropObsolete(w.Key) })
 	}
 	return nil
 }
 
-// partition makes a change in every sink. Once begun, an interrupt does not stop it.
+// partition makes a change in every sink. An interrupt does not stop it once it
+// has started.
 func (j *job) partition(ctx context.Context, c plan.Change) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -143,8 +145,8 @@ func (j *job) partitionIn(ctx context.Context, c plan.Change, sink string) error
 	return nil
 }
 
-// quarantine writes or deletes the quarantine in every sink where it changes. Once
-// begun, an interrupt does not stop it.
+// quarantine writes or deletes the quarantine in every sink where it changes.
+// An interrupt does not stop it once it has started.
 func (j *job) quarantine(ctx context.Context, q *plan.Quarantine) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -169,16 +171,17 @@ func (j *job) quarantine(ctx context.Context, q *plan.Quarantine) error {
 	return nil
 }
 
-// update changes what the state has of a sink. One update runs at a time.
+// update applies a transition to a sink in the state. Only one update runs at a
+// time.
 func (j *job) update(sink string, transition func(*state.Sink)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	transition(j.owned.Sink(sink))
 }
 
-// write puts a staged file in place of the object that the plan has seen there. The
-// store compares what it writes with the checksum of the file that the second
-// reader has accepted, and the object that it returns must have that checksum too.
+// write replaces the object that the plan recorded at a key with a staged file.
+// The store checks the content against the checksum of the file that the second
+// reader has accepted, and the returned object must have that checksum too.
 func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, mediaType string) (state.Object, error) {
 	f, err := os.Open(staged.Path)
 	if err != nil {
@@ -196,7 +199,8 @@ func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, medi
 	return state.Object{Key: o.Key, Size: o.Size, CRC32C: o.CRC32C, Generation: o.Generation}, nil
 }
 
-// remove deletes the object that the plan has seen at a key, unless it is gone.
+// remove deletes the object that the plan recorded at a key. It is not an error
+// if the object is already gone.
 func (j *job) remove(ctx context.Context, sink, key, generation string) error {
 	err := j.stores[sink].Delete(ctx, key, ifUnchanged(generation))
 	if errors.Is(err, store.ErrNotExist) {
@@ -205,8 +209,8 @@ func (j *job) remove(ctx context.Context, sink, key, generation string) error {
 	return err
 }
 
-// ifUnchanged returns the condition that a key has the object of that generation, or none
-// if the generation is "".
+// ifUnchanged returns the condition that a key still has the object of that
+// generation, or has no object if the generation is "".
 func ifUnchanged(generation string) store.Condition {
 	if generation == "" {
 		return store.IfAbsent()

@@ -1,9 +1,9 @@
-// Package publish carries out a plan: it writes the staged files to the sinks,
-// deletes what the plan deletes, and keeps the state in step. Package state
-// describes the protocol, and why a run can be killed at any moment.
+// Package publish applies a plan: it writes the staged files to the sinks,
+// deletes the objects that the plan deletes, and updates the state. Package
+// state describes the protocol, and why it is safe to kill a run at any moment.
 //
-// It does not judge the plan. Its callers have checked that the plan may be
-// applied, that it is not stale, and that it changes only objects of its jobs.
+// It does not check the plan. Callers must check that the plan may be applied,
+// that it is not stale, and that it changes only objects of its jobs.
 package publish
 
 import (
@@ -25,25 +25,26 @@ type Observer interface {
 	ApplyDone(job string, change plan.Change, took time.Duration)
 }
 
-// Lists keeps lists of prospects next to the state.
+// Lists stores lists of prospects next to the state.
 type Lists interface {
-	// Publish stores the lists that a job's plan has staged, and returns what the
-	// state must name.
+	// Publish stores the lists that a job's plan has staged, and returns the
+	// references for the state.
 	Publish(context.Context, *plan.Job) (state.Lists, error)
-	// Drop deletes a list that the state named before, unless it is the list that
-	// the state names now.
+	// Drop deletes a list that the state referred to before, unless the state
+	// still refers to it.
 	Drop(ctx context.Context, before, after *state.ProspectList) error
 }
 
-// Publisher holds what carrying out a plan needs.
+// Publisher has what is needed to apply a plan.
 type Publisher struct {
 	State *state.State
 	// Save stores the state if it has changed.
 	Save func(context.Context) error
-	// Rescue is called when Save has failed after objects in the sinks have
-	// changed. It keeps the state elsewhere, and returns the error to report.
+	// Rescue is called when Save fails after objects in the sinks may have
+	// changed. It stores the state elsewhere, and returns the error to report.
 	Rescue func(ctx context.Context, why error) error
-	// Open opens the sink with an address, or returns its store if it is open.
+	// Open returns the store of the sink with an address. It opens the sink
+	// unless it is already open.
 	Open        func(ctx context.Context, address string) (store.Store, error)
 	Lists       Lists
 	Parallelism int // how many partitions are written at a time
@@ -52,12 +53,12 @@ type Publisher struct {
 	Now         func() time.Time
 }
 
-// Publish carries out a plan. It returns how many partitions it has changed, by
-// the job's address, also with an error.
+// Publish applies a plan. It returns how many partitions it has changed, by job
+// address, even with an error.
 //
-// When ctx ends, Publish finishes the partitions that it has begun, saves the
-// state, and returns the cause. If ctx ends because the lock is lost, it stops at
-// once.
+// When ctx ends, Publish completes the partitions that it has started, saves
+// the state, and returns the cause. If ctx ends because the lock is lost,
+// Publish stops immediately.
 func (p *Publisher) Publish(ctx context.Context, planned *plan.Plan) (done map[string]plan.Summary, err error) {
 	done = make(map[string]plan.Summary)
 	for _, m := range planned.Moved {
@@ -71,7 +72,7 @@ func (p *Publisher) Publish(ctx context.Context, planned *plan.Plan) (done map[s
 	for i := range planned.Jobs {
 		j := &planned.Jobs[i]
 		if planned.Mode == plan.RefreshOnly && p.State.Jobs[j.Address] == nil {
-			continue // nothing is published that could have changed
+			continue // the job has no objects to refresh
 		}
 		if done[j.Address], err = p.publishJob(ctx, j); err != nil {
 			return done, err
@@ -80,7 +81,7 @@ func (p *Publisher) Publish(ctx context.Context, planned *plan.Plan) (done map[s
 	return done, p.Save(ctx)
 }
 
-// publishJob carries out the part of a plan that belongs to one job.
+// publishJob applies one job of a plan.
 func (p *Publisher) publishJob(ctx context.Context, planned *plan.Job) (done plan.Summary, err error) {
 	if err := planned.Source.Books.Check(); err != nil {
 		return done, err
@@ -115,8 +116,8 @@ func (p *Publisher) publishJob(ctx context.Context, planned *plan.Job) (done pla
 	if err == nil {
 		p.State.Finalize(planned.Address, planned.Sinks, planned.Destroy)
 	}
-	// What is published is saved, even when something failed or the run is
-	// interrupted.
+	// The state is saved even after an error or an interrupt, so that it has
+	// what was published.
 	if failed := p.Save(saving); failed != nil {
 		return j.done, errors.Join(err, p.Rescue(saving, failed))
 	}
@@ -126,7 +127,7 @@ func (p *Publisher) publishJob(ctx context.Context, planned *plan.Job) (done pla
 
 func (p *Publisher) dropLists(ctx context.Context, before state.Lists, now *state.Job) {
 	err := errors.Join(p.Lists.Drop(ctx, before.Prospects, now.Prospects), p.Lists.Drop(ctx, before.Empty, now.Empty))
-	if err != nil { // an unused list does no harm
+	if err != nil { // an unused list is harmless
 		p.Logger.WarnContext(ctx, "an old list of prospects cannot be deleted", "why", err)
 	}
 }

@@ -33,12 +33,12 @@ const (
 
 var errKilled = errors.New("the process was killed")
 
-// lakeStore is a sink that logs its writes, and that a test can let fail.
+// lakeStore is a sink that logs its writes and fails on request.
 type lakeStore struct {
 	*memory.Store
 	mu    sync.Mutex
 	log   []string
-	lives int // the operations until each one fails
+	lives int // the number of operations before all others fail
 }
 
 func (s *lakeStore) operation(what, key string) error {
@@ -65,7 +65,7 @@ func (s *lakeStore) Delete(ctx context.Context, key string, cond store.Condition
 	return s.Store.Delete(ctx, key, cond)
 }
 
-// world is a lake, a saved state, and a publisher between them.
+// world has a lake and a saved state, and tests publish to both.
 type world struct {
 	*testing.T
 	dir   string
@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	return &world{T: t, dir: t.TempDir(), lake: &lakeStore{Store: memory.New(), lives: 1 << 30}, saved: state.New()}
 }
 
-// lists keeps lists by their digests.
+// lists stores lists by their digests.
 type lists struct {
 	stored map[string]bool
 	fail   error // of Drop
@@ -107,8 +107,8 @@ type observer struct{}
 func (observer) ApplyStarted(string, plan.Change)             {}
 func (observer) ApplyDone(string, plan.Change, time.Duration) {}
 
-// publisher returns one for a process of its own, whose state in memory is lost
-// with it.
+// publisher returns the publisher of a new process. Its state in memory is lost
+// when the process ends.
 func (w *world) publisher() *publish.Publisher {
 	s := w.saved.Clone()
 	return &publish.Publisher{
@@ -117,14 +117,14 @@ func (w *world) publisher() *publish.Publisher {
 		Rescue: func(_ context.Context, why error) error { return why },
 		Open: func(_ context.Context, address string) (store.Store, error) {
 			if address != lake {
-				w.Errorf("the sink %s is opened", address)
+				w.Errorf("the unknown sink %s is opened", address)
 			}
 			return w.lake, nil
 		},
 	}
 }
 
-// refresh returns what the lake holds, compared with the saved state.
+// refresh compares the lake with the saved state.
 func (w *world) refresh() *plan.Refreshed {
 	owned := w.saved.Clone().Job(address).Sink(lake)
 	var seen []plan.Seen
@@ -162,8 +162,8 @@ func digest(text string) (sum schemas.Digest) {
 	return sum
 }
 
-// plan is what makes the lake hold the rows of the partitions: a letter is a row,
-// and a space ends a file.
+// plan returns the plan after which the lake has the rows in want, by
+// partition. A letter is a row, and a space ends a file.
 func (w *world) plan(quarantined string, want map[string]string) *plan.Plan {
 	j := plan.Job{Address: address, TableName: tableName, Sinks: []string{lake}}
 	j.Found.Prior = map[string]*plan.Refreshed{lake: w.refresh()}
@@ -200,7 +200,8 @@ func (w *world) plan(quarantined string, want map[string]string) *plan.Plan {
 	return &plan.Plan{Mode: plan.Normal, Jobs: []plan.Job{j}}
 }
 
-// rows are the rows in the lake by directory, duplicates included, ascending.
+// rows returns the rows in the lake by directory, in ascending order and with
+// duplicates.
 func (w *world) rows() map[string]string {
 	all := make(map[string]string)
 	for o, err := range w.lake.List(context.Background(), tableName+"/") {
@@ -239,8 +240,8 @@ func (w *world) mustPublish(quarantined string, want map[string]string) {
 	}
 }
 
-// In each partition, new files are written before former ones are deleted, and
-// partitions are deleted last of all.
+// In each partition, new files are written before former ones are deleted.
+// Partitions are deleted last.
 func TestOrder(t *testing.T) {
 	w := newWorld(t)
 	w.mustPublish("!", first)
@@ -267,11 +268,11 @@ func TestOrder(t *testing.T) {
 		"delete " + key("p=3", 0, "gh"),
 	}
 	if diff := cmp.Diff(want, w.lake.log); diff != "" {
-		t.Errorf("the writes (-want +got):\n%s", diff)
+		t.Errorf("the writes differ (-want +got):\n%s", diff)
 	}
 }
 
-// The state afterwards is what a refresh finds, and a second plan is empty.
+// After an apply, a refresh finds no drift, and the next plan has no changes.
 func TestPublish(t *testing.T) {
 	w := newWorld(t)
 	for i, step := range []struct {
@@ -289,8 +290,8 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// A process is killed after each of its writes, with and without the time to save
-// the state. No row is ever missing, no refresh takes the result for drift, and
+// A process is killed after each of its writes, before or after it can save the
+// state. No row is ever missing, no refresh reports the result as drift, and
 // the next run completes the change.
 func TestKilled(t *testing.T) {
 	for _, saves := range []bool{true, false} {
@@ -310,7 +311,7 @@ func TestKilled(t *testing.T) {
 			_, err := p.Publish(t.Context(), w.plan("?", second))
 			if err == nil {
 				if lives < 6 {
-					t.Errorf("only %d writes were made", lives)
+					t.Errorf("the apply made only %d writes", lives)
 				}
 				break
 			}
@@ -334,27 +335,27 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(map[string]string{"p=1": "abc", "p=2": "cdx", "p=4": "ijkl"}, w.rows()); diff != "" {
-				t.Errorf("killed after %d writes, the next run leaves (-want +got):\n%s", lives, diff)
+				t.Errorf("killed after %d writes: after the next run, the rows differ (-want +got):\n%s", lives, diff)
 			}
 		}
 	}
 }
 
-// An object that has changed since it was planned is neither replaced nor deleted,
-// and what was published before that is saved.
+// An object that has changed since the plan is neither replaced nor deleted.
+// The state has the changes that were published before.
 func TestChangedSincePlanned(t *testing.T) {
 	w := newWorld(t)
 	w.mustPublish("", first)
 	p := w.plan("", second)
-	strange := plan.Key(tableName, "p=3") // which the plan deletes
-	if _, err := w.lake.Store.Put(t.Context(), strange, store.ContentOf([]byte("zzz"), ""), store.Condition{}); err != nil {
+	changed := plan.Key(tableName, "p=3") // the plan deletes this object
+	if _, err := w.lake.Store.Put(t.Context(), changed, store.ContentOf([]byte("zzz"), ""), store.Condition{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.publish(t.Context(), p); !errors.Is(err, store.ErrCondition) {
 		t.Fatalf("the error is %v", err)
 	}
 	if rows := w.rows()["p=3"]; rows != "zzz" {
-		t.Errorf("the strange object is now %q", rows)
+		t.Errorf("the changed object is now %q", rows)
 	}
 	s := w.saved.Job(address).Sink(lake)
 	if s.Partitions["p=1"].Rows != 3 || s.Pending == nil || len(s.Pending.Partitions) != 1 {
@@ -362,14 +363,14 @@ func TestChangedSincePlanned(t *testing.T) {
 	}
 }
 
-// An interrupt lets the partition that is being written finish, and begins no other.
-// The loss of the lock stops at once.
+// After an interrupt, the partition in progress completes and no other one
+// starts. When the lock is lost, the apply stops immediately.
 func TestInterrupt(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		cause    error
 		patience time.Duration
-		want     map[string]int64 // rows that the saved state has
+		want     map[string]int64 // the rows in the saved state
 	}{
 		{"interrupt", context.Canceled, 10 * time.Millisecond, map[string]int64{"p=2": 3}},
 		{"lost lock", state.ErrLockLost, time.Minute, map[string]int64{}},
@@ -393,13 +394,13 @@ func TestInterrupt(t *testing.T) {
 				got[path] = published.Rows
 			}
 			if !maps.Equal(got, test.want) {
-				t.Errorf("published are %v, want %v", got, test.want)
+				t.Errorf("the saved state has the rows %v, want %v", got, test.want)
 			}
 		})
 	}
 }
 
-// cancelling ends the context as soon as the first change has begun.
+// cancelling ends the context as soon as the first change starts.
 type cancelling struct {
 	cancel context.CancelCauseFunc
 	cause  error
@@ -408,7 +409,8 @@ type cancelling struct {
 func (c cancelling) ApplyStarted(string, plan.Change)             { c.cancel(c.cause) }
 func (c cancelling) ApplyDone(string, plan.Change, time.Duration) {}
 
-// patient is a store that waits before each write whether its context ends.
+// patient is a store that waits before each write, to see whether the context
+// ends.
 type patient struct {
 	store.Store
 	patience time.Duration
@@ -423,7 +425,7 @@ func (p patient) Put(ctx context.Context, key string, c store.Content, cond stor
 	return p.Store.Put(ctx, key, c, cond)
 }
 
-// A state that cannot be saved is rescued if objects have changed, and only then.
+// A state that cannot be saved is rescued only if objects may have changed.
 func TestRescue(t *testing.T) {
 	for failing, rescued := range map[int]bool{1: false, 2: true} {
 		w := newWorld(t)
@@ -446,13 +448,13 @@ func TestRescue(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 		if (rescues == 1) != rescued {
-			t.Errorf("when save %d fails, the state is rescued %d times", failing, rescues)
+			t.Errorf("after the failure of save %d, the state is rescued %d times", failing, rescues)
 		}
 	}
 }
 
-// A former list is dropped once the saved state names the next one, and a failure to
-// drop it is no error.
+// A former list is deleted once the saved state refers to the next list. A
+// failure to delete it is not an error.
 func TestLists(t *testing.T) {
 	w := newWorld(t)
 	w.lists.fail = errors.New("broken")
@@ -464,12 +466,12 @@ func TestLists(t *testing.T) {
 		}
 	}
 	if got := w.saved.Job(address).Prospects; got == nil || got.Key != "b" || !maps.Equal(w.lists.stored, map[string]bool{"b": true}) {
-		t.Errorf("the state names %+v, and stored are %v", got, w.lists.stored)
+		t.Errorf("the state refers to %+v, and the stored lists are %v", got, w.lists.stored)
 	}
 }
 
-// A damaged file is copied before it is replaced. A copy that an earlier apply has
-// made is enough, also when the original is gone.
+// A damaged file is copied before it is replaced. The copy of an earlier apply
+// is enough, even if the original is gone.
 func TestCopiesOfDamagedFiles(t *testing.T) {
 	w := newWorld(t)
 	w.mustPublish("", first)
