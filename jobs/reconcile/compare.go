@@ -38,7 +38,7 @@ func (r *reconciler) comparePartitions(ctx context.Context) error {
 	}
 	var affected, unaffected []*partitionDiff
 	for _, p := range idle {
-		p.diff.Unchanged = p.staged.Rows // unless it is compared
+		p.diff.unchanged = p.staged.Rows // unless it is compared
 		if mayHoldDay(p.prior.Days, days) {
 			affected = append(affected, p)
 		} else {
@@ -54,12 +54,12 @@ func (r *reconciler) comparePartitions(ctx context.Context) error {
 // addedDays returns the identity days of the rows that are new in their partition,
 // ascending.
 func (r *reconciler) addedDays(partitions []*partitionDiff) ([]int32, error) {
-	added := make(Days)
+	added := make(daySet)
 	for _, p := range partitions {
-		days := p.diff.AddedDays
+		days := p.diff.addedDays
 		if p.sink == "" { // all rows are new
 			var err error
-			if days, err = CollectDays(r.Table.Schema, r.newRows(p)); err != nil {
+			if days, err = collectDays(r.Table.Schema, r.newRows(p)); err != nil {
 				return nil, err
 			}
 		}
@@ -85,21 +85,24 @@ func (r *reconciler) compareEach(ctx context.Context, partitions []*partitionDif
 func (r *reconciler) compare(ctx context.Context, p *partitionDiff) error {
 	switch {
 	case p.sink == "":
-		p.diff.Added = p.staged.Rows
+		p.diff.added = p.staged.Rows
 		return nil
 	case p.staged.Content == p.prior.Content && p.staged.Rows == p.prior.Rows:
-		p.diff.Unchanged = p.staged.Rows
+		p.diff.unchanged = p.staged.Rows
 		return nil
 	}
-	var keep func(arrow.Record) error
+	c := comparison{
+		table: r.Table.Schema, ids: r.ids, absence: r.absence,
+		missing: func(ids []id, leaves []bool) error { return r.moved.missing.add(p.number, ids, leaves) },
+	}
 	// A partition without new rows is rarely rewritten, and the rows of a former
 	// schema are in a stage already.
 	if p.staged.Rows > 0 && p.from == nil {
 		p.allKept = true
-		keep = func(rows arrow.Record) error { return r.keep(p, rows) }
+		c.keep = func(rows arrow.Record) error { return r.keep(p, rows) }
 	}
 	var err error
-	if p.diff, err = Compare(r.Table.Schema, r.newRows(p), r.publishedRows(ctx, p), r.absence, keep); err != nil {
+	if p.diff, err = c.run(ctx, p.staged.Rows, r.newRows(p), r.publishedRows(ctx, p)); err != nil {
 		return err
 	}
 	p.compared = true
@@ -120,9 +123,9 @@ func (r *reconciler) keep(p *partitionDiff, rows arrow.Record) error {
 }
 
 // absence describes a prospect that has a published row without a new one.
-func (r *reconciler) absence(prospect string) Absence {
+func (r *reconciler) absence(prospect string) absence {
 	complete := r.Read.Prospects.ReadCompletely(prospect)
-	return Absence{Complete: complete, Leaves: complete && r.Table.DeleteMissing && r.Read.Prospects.RowLeaves(prospect)}
+	return absence{complete: complete, leaves: complete && r.Table.DeleteMissing && r.Read.Prospects.RowLeaves(prospect)}
 }
 
 // newRows are the new rows of a partition, and publishedRows its published ones.

@@ -1,94 +1,89 @@
 package reconcile
 
 import (
-	"errors"
+	"context"
+	"encoding/binary"
+	"fmt"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
+	"prospector/internal/bug"
+	"prospector/internal/spill"
 	"prospector/schemas"
 	"prospector/schemas/records"
 )
 
-// Diff counts what new rows change in a partition.
-type Diff struct {
-	Added     int64 // new rows whose ID is not published in the partition
-	Changed   int64 // new rows that replace a published row with other content
-	Unchanged int64 // new rows that are published already
-	// AddedDays are the identity days (records.IdentityDays) of the added rows. If
+// diff counts what new rows change in a partition.
+type diff struct {
+	added     int64 // new rows whose ID is not published in the partition
+	changed   int64 // new rows that replace a published row with other content
+	unchanged int64 // new rows that are published already
+	// addedDays are the identity days (records.IdentityDays) of the added rows. If
 	// one of them has come from another partition, its row there has the same day.
-	AddedDays Days
-	// Missing are the published rows that no new row of the partition replaces.
-	// They stay, unless their event is in another partition now, or in Gone.
-	Missing IDs
-	// Gone are the missing rows that leave the table.
-	Gone IDs
-	// Types counts by event type. Its only key is "" if the path of the partition
+	addedDays daySet
+	// types counts by event type. Its only key is "" if the path of the partition
 	// names the type.
-	Types map[string]*TypeDiff
+	types map[string]*typeDiff
 }
 
-// Absence describes a prospect that has a published row without a new one.
-type Absence struct {
-	Complete bool // the prospect was read completely
-	Leaves   bool // the row leaves the table
+// absence describes a prospect that has a published row without a new one.
+type absence struct {
+	complete bool // the prospect was read completely
+	leaves   bool // the row leaves the table
 }
 
-// Days is a set of days since 1970-01-01.
-type Days map[int32]struct{}
+// daySet is a set of days since 1970-01-01.
+type daySet map[int32]struct{}
 
-// CollectDays returns the identity days of rows.
-func CollectDays(table schemas.Table, rows records.Rows) (Days, error) {
-	days := make(Days)
+// collectDays returns the identity days of rows.
+func collectDays(table schemas.Table, rows records.Rows) (daySet, error) {
+	found := make(daySet)
 	for batch, err := range rows {
 		if err != nil {
 			return nil, err
 		}
 		for _, day := range records.IdentityDays(table, batch) {
-			days[day] = struct{}{}
+			found[day] = struct{}{}
 		}
 	}
-	return days, nil
+	return found, nil
 }
 
-// Compare compares the new rows of a partition with its published rows. absence
-// describes the prospect of a missing row; it may be nil. Compare passes the missing
-// rows to keep, in their order, unless keep is nil.
-func Compare(table schemas.Table, incoming, published records.Rows, absence func(prospect string) Absence, keep func(arrow.Record) error) (Diff, error) {
-	c := newComparison(table, absence)
-	if err := c.readNew(incoming); err != nil {
-		return Diff{}, err
-	}
-	for batch, err := range published {
-		if err != nil {
-			return c.diff, err
-		}
-		missing := c.compareBatch(batch)
-		if keep == nil {
-			continue
-		}
-		for kept := range slicesWithout(batch, func(row int) bool { return !missing[row] }) {
-			if err := keep(kept); err != nil {
-				return c.diff, err
-			}
-		}
-	}
-	for _, r := range c.fresh {
-		if !r.published {
-			c.diff.Added++
-			c.diff.AddedDays[r.day] = struct{}{}
-		}
-	}
-	return c.diff, nil
-}
-
-// comparison is one Compare. It has the new rows in memory, some 80 bytes each.
+// comparison compares the new rows of a partition with its published rows. A
+// published row that no new row replaces is missing.
 type comparison struct {
-	table   schemas.Table
-	absence func(prospect string) Absence
-	fresh   map[ID]freshRow
-	types   *typeTally
-	diff    Diff
+	table schemas.Table
+	ids   *idMemory
+	// absence describes the prospect of a missing row. It may be nil.
+	absence func(prospect string) absence
+	// missing gets the IDs of missing rows, and whether they leave the table.
+	missing func(ids []id, leaves []bool) error
+	// keep gets the missing rows, in their order. It may be nil.
+	keep func(arrow.Record) error
+
+	types  *typeTally
+	result diff
+}
+
+// freshBytes is about how much memory the ID and the digest of a new row take.
+const freshBytes = 80
+
+// run compares rows. There are count new ones.
+func (c *comparison) run(ctx context.Context, count int64, incoming, published records.Rows) (diff, error) {
+	c.types = newTypeTally(c.table)
+	c.result = diff{addedDays: make(daySet), types: c.types.byType}
+	fits, release, err := c.ids.reserve(ctx, count*freshBytes)
+	if err != nil {
+		return diff{}, err
+	}
+	defer release()
+	if fits {
+		err = c.compareInMemory(incoming, published)
+	} else {
+		err = c.compareOnDisk(incoming, published)
+	}
+	return c.result, err
 }
 
 // freshRow is a new row.
@@ -98,73 +93,198 @@ type freshRow struct {
 	published bool
 }
 
-func newComparison(table schemas.Table, absence func(prospect string) Absence) *comparison {
-	types := newTypeTally(table)
-	return &comparison{
-		table: table, absence: absence, fresh: make(map[ID]freshRow), types: types,
-		diff: Diff{Missing: make(IDs), Gone: make(IDs), AddedDays: make(Days), Types: types.byType},
+var errDuplicateID = fmt.Errorf("two new rows have the same event_id: %w", bug.ErrInternal)
+
+// compareInMemory compares rows while all new ones are in memory.
+func (c *comparison) compareInMemory(incoming, published records.Rows) error {
+	fresh := make(map[id]freshRow)
+	err := c.eachFresh(incoming, func(i id, row freshRow) error {
+		if _, twice := fresh[i]; twice {
+			return errDuplicateID
+		}
+		fresh[i] = row
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	for batch, err := range published {
+		if err != nil {
+			return err
+		}
+		contents, ids := records.Digests(c.table.Columns, batch), rowIDs(c.table, batch)
+		missing := make([]bool, len(ids))
+		for row, i := range ids {
+			now, replaced := fresh[i]
+			if missing[row] = !replaced; !replaced {
+				continue
+			}
+			c.countReplaced(now.content == contents[row])
+			now.published = true
+			fresh[i] = now
+		}
+		if err := c.report(batch, ids, missing); err != nil {
+			return err
+		}
+	}
+	for _, row := range fresh {
+		if !row.published {
+			c.countAdded(row.day)
+		}
+	}
+	return nil
 }
 
-var errDuplicateID = errors.New("two new rows have the same event_id: this is a bug in prospector; please report it")
+// compareOnDisk compares rows while their IDs are on disk. It reads the published
+// rows twice: first to find which of them are missing.
+func (c *comparison) compareOnDisk(incoming, published records.Rows) (err error) {
+	fresh, shown := c.ids.newMap(), c.ids.newMap()
+	defer closeMaps(&err, fresh, shown)
+	count := 0
+	err = c.eachFresh(incoming, func(i id, row freshRow) error {
+		count++
+		_, err := fresh.Put(i.key(), row.encode())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	next := 0
+	for batch, err := range published {
+		if err != nil {
+			return err
+		}
+		contents := records.Digests(c.table.Columns, batch)
+		for row, i := range rowIDs(c.table, batch) {
+			if _, err := shown.Put(i.numberedKey(next), freshRow{content: contents[row]}.encode()); err != nil {
+				return err
+			}
+			next++
+		}
+	}
+	missing, err := c.join(fresh, shown, count)
+	if err != nil {
+		return err
+	}
+	next = 0
+	for batch, err := range published {
+		if err != nil {
+			return err
+		}
+		ids := rowIDs(c.table, batch)
+		of := make([]bool, len(ids))
+		for row := range of {
+			of[row] = missing.has(next + row)
+		}
+		next += len(of)
+		if err := c.report(batch, ids, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-func (c *comparison) readNew(rows records.Rows) error {
+// join compares count new rows with published rows. It returns the numbers of the
+// missing rows.
+func (c *comparison) join(fresh, published *spill.Map, count int) (missing bitmap, err error) {
+	err = joinByID(fresh.All(), published.All(), func(fresh, published []spill.Entry) error {
+		if len(fresh) == 0 {
+			for _, row := range published {
+				missing.set(keyNumber(row.Key))
+			}
+			return nil
+		}
+		count--
+		now := decodeFresh(fresh[0].Value)
+		for _, row := range published {
+			c.countReplaced(now.content == decodeFresh(row.Value).content)
+		}
+		if len(published) == 0 {
+			c.countAdded(now.day)
+		}
+		return nil
+	})
+	if err == nil && count != 0 {
+		err = errDuplicateID
+	}
+	return missing, err
+}
+
+func (r freshRow) encode() []byte {
+	b := id(r.content).appendKey(make([]byte, 0, idLen+4))
+	return binary.BigEndian.AppendUint32(b, uint32(r.day))
+}
+
+func decodeFresh(b []byte) freshRow {
+	return freshRow{content: schemas.Digest(parseID(string(b))), day: int32(binary.BigEndian.Uint32(b[idLen:]))}
+}
+
+// eachFresh visits the new rows, and counts their values.
+func (c *comparison) eachFresh(rows records.Rows, visit func(id, freshRow) error) error {
 	for batch, err := range rows {
 		if err != nil {
 			return err
 		}
 		contents, days := records.Digests(c.table.Columns, batch), records.IdentityDays(c.table, batch)
-		for i, id := range rowIDs(c.table, batch) {
-			if _, twice := c.fresh[id]; twice {
-				return errDuplicateID
+		for row, i := range rowIDs(c.table, batch) {
+			if err := visit(i, freshRow{content: contents[row], day: days[row]}); err != nil {
+				return err
 			}
-			c.fresh[id] = freshRow{content: contents[i], day: days[i]}
 		}
 		c.types.fill(batch, incomingOf)
 	}
 	return nil
 }
 
-// compareBatch compares published rows with the new ones, and reports which of them
-// are missing.
-func (c *comparison) compareBatch(batch arrow.Record) (missing []bool) {
-	contents, ids := records.Digests(c.table.Columns, batch), rowIDs(c.table, batch)
-	prospects := batch.Column(schemas.IndexOf(c.table.Columns, c.table.Roles().Entity)).(*array.String)
-	typeOf := c.types.of(batch)
-	missing = make([]bool, len(ids))
-	for i, id := range ids {
-		row, replaced := c.fresh[id]
-		if !replaced {
-			missing[i] = true
-			if c.addMissing(id, prospects.Value(i)) {
-				typeOf(i).Absent++
-			}
-			continue
-		}
-		if row.content == contents[i] {
-			c.diff.Unchanged++
-		} else {
-			c.diff.Changed++
-		}
-		row.published = true
-		c.fresh[id] = row
+func (c *comparison) countReplaced(unchanged bool) {
+	if unchanged {
+		c.result.unchanged++
+	} else {
+		c.result.changed++
 	}
+}
+
+func (c *comparison) countAdded(day int32) {
+	c.result.added++
+	c.result.addedDays[day] = struct{}{}
+}
+
+// report passes on the missing rows of a batch, and counts the values of the others.
+func (c *comparison) report(batch arrow.Record, ids []id, missing []bool) error {
 	for returned := range slicesWithout(batch, func(row int) bool { return missing[row] }) {
 		c.types.fill(returned, returnedOf)
 	}
-	return missing
+	if err := c.reportIDs(batch, ids, missing); err != nil || c.keep == nil {
+		return err
+	}
+	for kept := range slicesWithout(batch, func(row int) bool { return !missing[row] }) {
+		if err := c.keep(kept); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// addMissing adds a published row without a new one, and reports whether its
-// prospect was read completely.
-func (c *comparison) addMissing(id ID, prospect string) bool {
-	c.diff.Missing[id] = struct{}{}
-	if c.absence == nil {
-		return false
+func (c *comparison) reportIDs(batch arrow.Record, ids []id, missing []bool) error {
+	prospects := batch.Column(schemas.IndexOf(c.table.Columns, c.table.Roles().Entity)).(*array.String)
+	typeOf := c.types.of(batch)
+	var found []id
+	var leaves []bool
+	for row, i := range ids {
+		if !missing[row] {
+			continue
+		}
+		var a absence
+		if c.absence != nil {
+			a = c.absence(prospects.Value(row))
+		}
+		if a.complete {
+			typeOf(row).absent++
+		}
+		found, leaves = append(found, i), append(leaves, a.leaves)
 	}
-	a := c.absence(prospect)
-	if a.Leaves {
-		c.diff.Gone[id] = struct{}{}
+	if len(found) == 0 {
+		return nil
 	}
-	return a.Complete
+	return c.missing(found, leaves)
 }

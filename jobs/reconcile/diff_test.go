@@ -2,9 +2,6 @@ package reconcile
 
 import (
 	"errors"
-	"fmt"
-	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,20 +10,17 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"prospector/internal/bug"
 	"prospector/schemas"
 	"prospector/schemas/records"
 )
 
-// A version is a row as these tests see it: one letter of id, and the rest is its
-// description. "a1" is version 1 of event a; the description of "a" is NULL.
-type version string
+// These tests write a row as one letter of ID and a description: "a1" is version 1 of
+// event a. The description of "a" is NULL.
 
-func (v version) id() string { return string(v[:1]) }
-
-// streamOf makes a stream of rows, one batch a text: "a1 b1" is a batch of two.
-// A batch "!" is an error.
+// streamOf returns a stream of rows. Each text is a batch: "a1 b1" has two rows, and
+// "!" is an error.
 func streamOf(batches ...string) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, b := range batches {
@@ -89,7 +83,7 @@ func versionsOf(rows records.Rows) (versions []string, err error) {
 	return versions, nil
 }
 
-// textsOf returns the texts of a column; those that are NULL are "".
+// textsOf returns the texts of a column. A NULL is "".
 func textsOf(batch arrow.Record, name string) (texts []string) {
 	column := batch.Column(batch.Schema().FieldIndices(name)[0]).(*array.String)
 	for i := range column.Len() {
@@ -98,22 +92,53 @@ func textsOf(batch arrow.Record, name string) (texts []string) {
 	return texts
 }
 
-func idsOf(t testing.TB, ids string) IDs {
-	t.Helper()
-	set, err := CollectIDs(schemas.KnockEvents(), streamOf(ids))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
+// limits are limits of memory: the IDs of these tests fit, or they do not.
+var limits = map[string]int64{"in memory": 1 << 20, "on disk": 1}
+
+// compared is what a comparison found.
+type compared struct {
+	diff
+	missing, leaving string // IDs, in their order
+	kept             string
 }
 
-// idsOfBatches are the ids of rows: "a b".
-func idsOfBatches(batches []arrow.Record) string {
-	var ids []string
-	for _, b := range batches {
-		ids = append(ids, textsOf(b, "event_id")...)
+// compareRows compares rows with so much memory for IDs.
+func compareRows(t *testing.T, limit int64, table schemas.Table, incoming, published records.Rows, of func(prospect string) absence) (found compared, err error) {
+	t.Helper()
+	names := make(map[id]string)
+	for batch, err := range published {
+		if err != nil {
+			break
+		}
+		for row, i := range rowIDs(table, batch) {
+			names[i] = textsOf(batch, "event_id")[row]
+		}
 	}
-	return strings.Join(ids, " ")
+	var missing, leaving, kept []string
+	c := comparison{
+		table: table, ids: newIDMemory(limit, t.TempDir()), absence: of,
+		missing: func(ids []id, leaves []bool) error {
+			for row, i := range ids {
+				if missing = append(missing, names[i]); leaves[row] {
+					leaving = append(leaving, names[i])
+				}
+			}
+			return nil
+		},
+		keep: func(rows arrow.Record) error {
+			kept = append(kept, textsOf(rows, "event_id")...)
+			return nil
+		},
+	}
+	count := int64(0)
+	for batch, err := range incoming {
+		if err == nil {
+			count += batch.NumRows()
+		}
+	}
+	found.diff, err = c.run(t.Context(), count, incoming, published)
+	found.missing, found.leaving, found.kept = strings.Join(missing, " "), strings.Join(leaving, " "), strings.Join(kept, " ")
+	return found, err
 }
 
 func TestCompare(t *testing.T) {
@@ -122,7 +147,7 @@ func TestCompare(t *testing.T) {
 		incoming, published       []string
 		added, changed, unchanged int64
 		missing                   string
-		days                      string // of what was added
+		days                      string // of the added rows
 	}{
 		{"nothing", nil, nil, 0, 0, 0, "", ""},
 		{"nothing was published", []string{"a1 b1"}, nil, 2, 0, 0, "", "ab"},
@@ -134,255 +159,67 @@ func TestCompare(t *testing.T) {
 		{"all of it", []string{"a1 b2", "d1"}, []string{"a1 b1 c1"}, 1, 1, 1, "c", "d"},
 		{"empty batches", []string{"", "a1", ""}, []string{"", "a1"}, 0, 0, 1, "", ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			var kept []arrow.Record
-			d, err := Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, func(rows arrow.Record) error {
-				kept = append(kept, rows)
-				return nil
+		for name, limit := range limits {
+			t.Run(test.name+" "+name, func(t *testing.T) {
+				got, err := compareRows(t, limit, schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.missing != test.missing || got.kept != test.missing {
+					t.Errorf("missing are %q, kept %q, want %q", got.missing, got.kept, test.missing)
+				}
+				if got.added != test.added || got.changed != test.changed || got.unchanged != test.unchanged {
+					t.Errorf("the counts are %+v", got.diff)
+				}
+				want := make(daySet)
+				for _, day := range test.days {
+					want[day] = struct{}{}
+				}
+				if diff := cmp.Diff(want, got.addedDays); diff != "" {
+					t.Errorf("the days of added rows (-want +got):\n%s", diff)
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.missing, idsOfBatches(kept)); diff != "" {
-				t.Errorf("other rows are to be kept (-want +got):\n%s", diff)
-			}
-			want := Diff{
-				Added: test.added, Changed: test.changed, Unchanged: test.unchanged,
-				Missing: idsOf(t, test.missing), Gone: make(IDs), AddedDays: make(Days),
-			}
-			for _, day := range test.days {
-				want.AddedDays[day] = struct{}{}
-			}
-			if diff := cmp.Diff(want, d, cmpopts.IgnoreFields(Diff{}, "Types")); diff != "" {
-				t.Errorf("the difference is another one (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// A missing row leaves if its prospect was read completely.
+func TestCompareFindsLeavingRows(t *testing.T) {
+	for name, limit := range limits {
+		t.Run(name, func(t *testing.T) {
+			got, err := compareRows(t, limit, schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) absence {
+				return absence{complete: true, leaves: prospect == "early"}
+			})
+			if err != nil || got.missing != "b c x" || got.leaving != "b c" {
+				t.Errorf("missing are %q, and %q leave: %v", got.missing, got.leaving, err)
 			}
 		})
 	}
-	// Of what is missing, that is gone whose prospect was read whole.
-	d, err := Compare(schemas.KnockEvents(), streamOf("a1"), streamOf("a1 b1 c1 x1"), func(prospect string) Absence {
-		return Absence{Complete: true, Leaves: prospect == "early"}
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]IDs{idsOf(t, "b c x"), idsOf(t, "b c")}, []IDs{d.Missing, d.Gone}); diff != "" {
-		t.Errorf("missing and gone are others (-want +got):\n%s", diff)
-	}
+}
+
+func TestCompareErrors(t *testing.T) {
 	for _, test := range []struct {
 		name                string
 		incoming, published []string
-		want                string
+		want                error
 	}{
-		{"the new rows break", []string{"a1", "!"}, []string{"a1"}, errStream.Error()},
-		{"the published rows break", []string{"a1"}, []string{"a1", "!"}, errStream.Error()},
-		{"an id twice", []string{"a1 b1", "a2"}, nil, "the same event_id"},
+		{"the new rows break", []string{"a1", "!"}, []string{"a1"}, errStream},
+		{"the published rows break", []string{"a1"}, []string{"a1", "!"}, errStream},
+		{"an ID twice", []string{"a1 b1", "a2"}, nil, bug.ErrInternal},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := Compare(schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil, nil)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("the error is %v, want %q", err, test.want)
-			}
-		})
-	}
-}
-
-func TestIDs(t *testing.T) {
-	table := schemas.KnockEvents()
-	ids, err := CollectIDs(table, streamOf("a1 b1", "", "c1 a2"))
-	if err != nil || !cmp.Equal(ids, idsOf(t, "c b a")) || len(ids) != 3 {
-		t.Errorf("got %d ids, %v", len(ids), err)
-	}
-	if _, err := CollectIDs(table, streamOf("a1", "!")); !errors.Is(err, errStream) {
-		t.Errorf("the error is %v", err)
-	}
-
-	for _, test := range []struct{ set, rows, want string }{
-		{"", "a1 b1", ""},
-		{"a b", "", ""},
-		{"a b c", "c9 d1 a1", "a c"},
-		{"a", "b1", ""},
-		{"a", "a1 a1", "a"},
-	} {
-		got, err := idsOf(t, test.set).Intersect(table, streamOf(test.rows, ""))
-		if err != nil || !cmp.Equal(got, idsOf(t, test.want)) {
-			t.Errorf("%q among %q: %d ids, %v", test.set, test.rows, len(got), err)
-		}
-	}
-	if _, err := idsOf(t, "a").Intersect(table, streamOf("a1", "!")); !errors.Is(err, errStream) {
-		t.Errorf("the error is %v", err)
-	}
-}
-
-func TestWithout(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		rows []string
-		sets []string
-		want string
-	}{
-		{"no set", []string{"a1 b1", "c1"}, nil, "a1 b1 c1"},
-		{"an empty set", []string{"a1"}, []string{""}, "a1"},
-		{"the first", []string{"a1 b1 c1"}, []string{"a"}, "b1 c1"},
-		{"the last", []string{"a1 b1 c1"}, []string{"c"}, "a1 b1"},
-		{"one in the middle", []string{"a1 b1 c1"}, []string{"b"}, "a1 c1"},
-		{"every other", []string{"a1 b1 c1 d1 e1"}, []string{"b d"}, "a1 c1 e1"},
-		{"all of a batch", []string{"a1 b1", "c1"}, []string{"a b"}, "c1"},
-		{"all", []string{"a1 b1", "c1"}, []string{"a b c"}, ""},
-		{"of several sets", []string{"a1 b1 c1 d1"}, []string{"b", "", "d b"}, "a1 c1"},
-		{"others", []string{"a1"}, []string{"x y"}, "a1"},
-		{"empty batches", []string{"", "a1", ""}, []string{"b"}, "a1"},
-		{"no rows", nil, []string{"a"}, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var sets []IDs
-			for _, s := range test.sets {
-				sets = append(sets, idsOf(t, s))
-			}
-			rows := Without(schemas.KnockEvents(), streamOf(test.rows...), sets...)
-			for range 2 { // a stream can be read again
-				got, err := versionsOf(rows)
-				if err != nil || strings.Join(got, " ") != test.want {
-					t.Errorf("left are %q, %v", got, err)
+		for name, limit := range limits {
+			t.Run(test.name+" "+name, func(t *testing.T) {
+				_, err := compareRows(t, limit, schemas.KnockEvents(), streamOf(test.incoming...), streamOf(test.published...), nil)
+				if !errors.Is(err, test.want) {
+					t.Errorf("the error is %v, want %v", err, test.want)
 				}
-			}
-		})
-	}
-	t.Run("an error comes after the rows before it", func(t *testing.T) {
-		got, err := versionsOf(Without(schemas.KnockEvents(), streamOf("a1 b1", "!"), idsOf(t, "a")))
-		if !errors.Is(err, errStream) || !slices.Equal(got, []string{"b1"}) {
-			t.Errorf("got %q, %v", got, err)
-		}
-	})
-	t.Run("a consumer may stop", func(t *testing.T) {
-		for range Without(schemas.KnockEvents(), streamOf("a1 b1 c1", "d1", "!"), idsOf(t, "b")) {
-			break
-		}
-	})
-}
-
-// The rule of merging, on the lake as a map by id: a new row replaces the
-// published one, wherever that stands, and nothing else leaves.
-func TestMergingIsReplacingByID(t *testing.T) {
-	table := schemas.KnockEvents()
-	rng := rand.New(rand.NewPCG(1, 2))
-	// some makes rows of a lake of three partitions; every id is once in it.
-	some := func() map[string][]string {
-		lake := make(map[string][]string)
-		for id := 'a'; id <= 'z'; id++ {
-			if rng.IntN(3) > 0 {
-				p := fmt.Sprint("p", rng.IntN(3))
-				lake[p] = append(lake[p], fmt.Sprintf("%c%d", id, rng.IntN(2)))
-			}
-		}
-		return lake
-	}
-	batches := func(rows []string) records.Rows {
-		var cut []string
-		for len(rows) > 0 {
-			n := rng.IntN(len(rows) + 1)
-			cut = append(cut, strings.Join(rows[:n], " "))
-			rows = rows[n:]
-		}
-		return streamOf(cut...)
-	}
-	for range 300 {
-		published, incoming := some(), some()
-		want := make(map[string]string) // id: partition and version
-		for _, lake := range []map[string][]string{published, incoming} {
-			for p, rows := range lake {
-				for _, r := range rows {
-					want[version(r).id()] = p + r
-				}
-			}
-		}
-
-		missing, diffs := make(IDs), make(map[string]Diff)
-		unreplaced := make(map[string][]arrow.Record)
-		for _, p := range []string{"p0", "p1", "p2"} {
-			d, err := Compare(table, batches(incoming[p]), batches(published[p]), nil, func(rows arrow.Record) error {
-				unreplaced[p] = append(unreplaced[p], rows)
-				return nil
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := d.Added + d.Changed + d.Unchanged; int(n) != len(incoming[p]) {
-				t.Fatalf("the books of %d new rows: %+v", len(incoming[p]), d)
-			}
-			if n := d.Changed + d.Unchanged + int64(len(d.Missing)); int(n) != len(published[p]) {
-				t.Fatalf("the books of %d published rows: %+v", len(published[p]), d)
-			}
-			maps.Copy(missing, d.Missing)
-			diffs[p] = d
-		}
-		moved := make(IDs)
-		for _, rows := range incoming {
-			found, err := missing.Intersect(table, batches(rows))
-			if err != nil {
-				t.Fatal(err)
-			}
-			maps.Copy(moved, found)
-		}
-		got := make(map[string]string)
-		for _, p := range []string{"p0", "p1", "p2"} {
-			replaced, err := CollectIDs(table, batches(incoming[p]))
-			if err != nil {
-				t.Fatal(err)
-			}
-			kept, err := versionsOf(Without(table, batches(published[p]), replaced, moved))
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Compare has given the same, read once.
-			again, err := versionsOf(Without(table, func(yield func(arrow.Record, error) bool) {
-				for _, b := range unreplaced[p] {
-					if !yield(b, nil) {
-						return
-					}
-				}
-			}, moved))
-			if err != nil || !slices.Equal(kept, again) {
-				t.Fatalf("to be kept are %q (%v), and not %q", again, err, kept)
-			}
-			if !slices.IsSorted(kept) {
-				t.Fatalf("the kept rows are in another order: %q", kept)
-			}
-			rows := slices.Concat(kept, incoming[p])
-			for _, r := range rows {
-				if _, twice := got[version(r).id()]; twice {
-					t.Fatalf("%s is in the lake twice", r)
-				}
-				got[version(r).id()] = p + r
-			}
-			removed := 0
-			for id := range diffs[p].Missing {
-				if _, ok := moved[id]; ok {
-					removed++
-				}
-			}
-			if after := len(published[p]) + int(diffs[p].Added) - removed; after != len(rows) {
-				t.Fatalf("%s is to have %d rows, and has %d", p, after, len(rows))
-			}
-		}
-		if !maps.Equal(want, got) {
-			t.Fatalf("the lake is another one (-want +got):\n%s", cmp.Diff(want, got))
 		}
 	}
 }
 
-func TestWithoutProspect(t *testing.T) {
-	for prospect, want := range map[string]string{"early": "x1 y1", "late": "a1 b1", "nobody": "a1 x1 b1 y1"} {
-		got, err := versionsOf(WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
-		if err != nil || strings.Join(got, " ") != want {
-			t.Errorf("without %s, left are %q, %v", prospect, got, err)
-		}
-	}
-}
-
-// Compare counts by event type what was published, and what each side has in its
-// columns.
+// A comparison counts by event type what was published, and the values of each side.
 func TestCompareCountsTypes(t *testing.T) {
-	absent := func(prospect string) Absence { return Absence{Complete: prospect == "early"} }
 	byDay, err := schemas.KnockEvents().PartitionedBy("event_date")
 	if err != nil {
 		t.Fatal(err)
@@ -394,36 +231,40 @@ func TestCompareCountsTypes(t *testing.T) {
 		"the path has the type":     {schemas.KnockEvents(), ""},
 		"the columns have the type": {byDay, "SMS_MESSAGE"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			shaped := func(texts ...string) records.Rows { return ofType("SMS_MESSAGE", test.table, streamOf(texts...)) }
-			d, err := Compare(test.table, shaped("a1 d"), shaped("a1 b1", "c1 x1"), absent, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := d.Types[test.key]
-			if len(d.Types) != 1 || got == nil {
-				t.Fatalf("the types are %v", d.Types)
-			}
-			if got.Returned.Rows != 1 || got.Absent != 2 || got.Incoming.Rows != 2 {
-				t.Errorf("the counts are %+v", got)
-			}
-			filled, err := Fill(test.table, shaped("a1 d"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(got.Incoming, filled[test.key]); diff != "" {
-				t.Error(diff)
-			}
-			at := slices.IndexFunc(test.table.Columns, func(c schemas.Column) bool { return c.Name == "description" })
-			if got.Incoming.Values[at] != 1 || got.Returned.Values[at] != 1 || got.Incoming.Values[0] != 2 {
-				t.Errorf("the values are %v and %v", got.Incoming.Values, got.Returned.Values)
-			}
-		})
+		for where, limit := range limits {
+			t.Run(name+" "+where, func(t *testing.T) {
+				shaped := func(texts ...string) records.Rows { return ofType("SMS_MESSAGE", test.table, streamOf(texts...)) }
+				found, err := compareRows(t, limit, test.table, shaped("a1 d"), shaped("a1 b1", "c1 x1"), func(prospect string) absence {
+					return absence{complete: prospect == "early"}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := found.types[test.key]
+				if len(found.types) != 1 || got == nil {
+					t.Fatalf("the types are %v", found.types)
+				}
+				if got.returned.rows != 1 || got.absent != 2 || got.incoming.rows != 2 {
+					t.Errorf("the counts are %+v", got)
+				}
+				counts, err := countValues(test.table, shaped("a1 d"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(got.incoming, counts[test.key], cmp.AllowUnexported(valueCount{})); diff != "" {
+					t.Error(diff)
+				}
+				at := slices.IndexFunc(test.table.Columns, func(c schemas.Column) bool { return c.Name == "description" })
+				if got.incoming.values[at] != 1 || got.returned.values[at] != 1 || got.incoming.values[0] != 2 {
+					t.Errorf("the values are %v and %v", got.incoming.values, got.returned.values)
+				}
+			})
+		}
 	}
 }
 
-// ofType gives rows of the built-in table the columns of another one, in which every
-// event has that type.
+// ofType returns rows of the built-in table with the columns of another one. Every row
+// has this type.
 func ofType(eventType string, table schemas.Table, rows records.Rows) records.Rows {
 	from := schemas.KnockEvents().Columns
 	return func(yield func(arrow.Record, error) bool) {

@@ -61,11 +61,11 @@ func (e *evidenceCollector) countPartitions() {
 		if e.Stages.Former != nil {
 			_, prior, _ = e.Published.Find(p.path)
 		}
-		c.moved += int64(len(p.removed))
+		c.moved += p.moves.out
 		c.last += lastReturned(prior)
 		c.staged += p.staged.Rows
 		if !p.compared || !counts.keyed {
-			c.returned += p.diff.Unchanged + p.diff.Changed
+			c.returned += p.diff.unchanged + p.diff.changed
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (e *evidenceCollector) compareTypes(ctx context.Context) error {
 	if err := e.countNewRows(suspicious); err != nil {
 		return err
 	}
-	vanished := make(map[string]bool) // the types of which most events have vanished
+	vanished := make(map[string]bool) // types that have lost most events
 	for t := range suspicious {
 		if t == "" && !counts.keyed {
 			continue // counts of all types together
@@ -158,12 +158,12 @@ func (e *evidenceCollector) describe(of *plan.TypeEvidence, c *typeCount, vanish
 // columns whose declaration changes, and extra_json, which holds the fields without
 // a column.
 func (e *evidenceCollector) emptiedColumns(c *typeCount) (columns []string) {
-	if c.before.Rows < plan.FewEvents || c.after.Rows == 0 {
+	if c.before.rows < plan.FewEvents || c.after.rows == 0 {
 		return nil
 	}
 	for i, column := range e.Table.Schema.Columns {
-		nulls := c.before.Rows - c.before.Values[i]
-		if nulls*100 < c.before.Rows && c.after.Values[i] == 0 && !e.changes(column) && column.Value != schemas.Extra {
+		nulls := c.before.rows - c.before.values[i]
+		if nulls*100 < c.before.rows && c.after.values[i] == 0 && !e.changes(column) && column.Value != schemas.Extra {
 			columns = append(columns, column.Name)
 		}
 	}
@@ -183,7 +183,7 @@ func (e *evidenceCollector) countNewRows(suspicious map[string]bool) error {
 			continue
 		}
 		if !p.compared {
-			if err := e.countValues(p); err != nil {
+			if err := e.countValuesOf(p); err != nil {
 				return err
 			}
 		}
@@ -194,25 +194,25 @@ func (e *evidenceCollector) countNewRows(suspicious map[string]bool) error {
 	return nil
 }
 
-// countValues counts the values of a partition's new rows. If rows are published,
+// countValuesOf counts the values of a partition's new rows. If rows are published,
 // they are the same.
-func (e *evidenceCollector) countValues(p *partitionDiff) error {
+func (e *evidenceCollector) countValuesOf(p *partitionDiff) error {
 	counts := e.counts
-	types, err := Fill(e.Table.Schema, e.newRows(p))
+	types, err := countValues(e.Table.Schema, e.newRows(p))
 	if err != nil {
 		return err
 	}
-	for t, filled := range types {
+	for t, count := range types {
 		c := counts.byType[p.eventType]
 		if !counts.keyed {
 			c = counts.get(t)
 			if p.sink != "" {
-				c.returned += filled.Rows
+				c.returned += count.rows
 			}
 		}
-		c.after.Add(filled)
+		c.after.add(count)
 		if p.sink != "" {
-			c.before.Add(filled)
+			c.before.add(count)
 		}
 	}
 	return nil

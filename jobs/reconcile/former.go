@@ -2,10 +2,11 @@ package reconcile
 
 import (
 	"context"
-	"maps"
+	"path/filepath"
 	"slices"
 
 	"prospector/internal/parallel"
+	"prospector/internal/spill"
 	"prospector/jobs/plan"
 	"prospector/schemas"
 	"prospector/schemas/records"
@@ -51,7 +52,7 @@ func IsOutdated(found *plan.Refreshed, fingerprint string) bool {
 // Stage reads the published rows into a stage that has the new schema. It returns
 // how many files and rows it has read.
 func (f Former) Stage(ctx context.Context) (rows *stage.Stage, files, count int64, err error) {
-	r := formerReader{Former: f, stage: stage.New(f.Table.Schema, f.Dir, f.Memory.formerRows()), seen: make(IDs)}
+	r := formerReader{Former: f, stage: stage.New(f.Table.Schema, f.Dir, f.Memory.formerRows())}
 	paths := r.listPaths()
 	for _, path := range paths {
 		_, p, _ := f.Published.Find(path)
@@ -70,12 +71,11 @@ type formerReader struct {
 	stage *stage.Stage
 	// interrupted says that an interrupted apply may have left a row in two
 	// partitions, and was about to remove it from one of them. Such partitions come
-	// last, and only their rows that are not in seen are staged.
+	// last, and only their rows that no earlier partition has are staged.
 	interrupted bool
-	seen        IDs
 }
 
-// listPaths lists the partitions in the order in which they are read. Those that an
+// listPaths lists the partitions in the order of reading. The partitions that an
 // interrupted apply was about to change come last. The partitions with other keys,
 // which an interrupted rewrite has made, come after them: the former partitions have
 // most of their rows, too.
@@ -103,19 +103,69 @@ func (r *formerReader) listPaths() []string {
 
 func (r *formerReader) readAll(ctx context.Context, paths []string) error {
 	if !r.interrupted {
-		return parallel.Each(ctx, r.Memory.Width(), paths, r.read)
+		return parallel.Each(ctx, r.Memory.Width(), paths, func(ctx context.Context, path string) error { return r.read(ctx, path, nil) })
 	}
-	for _, path := range paths {
-		if err := r.read(ctx, path); err != nil {
+	duplicates, err := r.findDuplicates(ctx, paths)
+	if err != nil {
+		return err
+	}
+	for number, path := range paths {
+		if err := r.read(ctx, path, duplicates[number]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *formerReader) read(ctx context.Context, path string) error {
+// findDuplicates finds the rows of each partition that an earlier partition has, by
+// their numbers in it.
+func (r *formerReader) findDuplicates(ctx context.Context, paths []string) (duplicates []bitmap, err error) {
+	// A key has the number of the partition in its upper half, that of the row in
+	// its lower half.
+	const half = 32
+	all := spill.NewMap(filepath.Join(r.Dir, "ids"), r.Memory.partitionIDs())
+	defer closeMaps(&err, all)
+	for number, path := range paths {
+		table, rows, err := r.open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		row := 0
+		for i, err := range idsOf(table, rows, 0).all {
+			if err == nil {
+				_, err = all.Put(i.numberedKey(number<<half|row), nil)
+			}
+			if err != nil {
+				return nil, err
+			}
+			row++
+		}
+	}
+	duplicates = make([]bitmap, len(paths))
+	err = joinByID(all.All(), noEntries, func(entries, _ []spill.Entry) error {
+		first := keyNumber(entries[0].Key) >> half
+		for _, e := range entries {
+			if number := keyNumber(e.Key); number>>half != first {
+				duplicates[number>>half].set(number & (1<<half - 1))
+			}
+		}
+		return nil
+	})
+	return duplicates, err
+}
+
+func noEntries(func(spill.Entry, error) bool) {}
+
+// open returns the rows of a partition, and their schema.
+func (r *formerReader) open(ctx context.Context, path string) (table schemas.Table, rows records.Rows, err error) {
 	from, published, _ := r.Published.Find(path)
-	table, err := r.Schemas(published.SchemaFingerprint)
+	table, err = r.Schemas(published.SchemaFingerprint)
+	return table, r.Published.Rows(ctx, from, published.Files, table), err
+}
+
+// read stages the rows of a partition without its duplicates.
+func (r *formerReader) read(ctx context.Context, path string, duplicates bitmap) error {
+	table, rows, err := r.open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -123,11 +173,8 @@ func (r *formerReader) read(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	rows := r.Published.Rows(ctx, from, published.Files, table)
-	if r.interrupted {
-		if rows, err = r.withoutSeen(table, rows); err != nil {
-			return err
-		}
+	if len(duplicates) > 0 {
+		rows = withoutNumbered(rows, duplicates)
 	}
 	for batch, err := range conform(rows, table, partition, r.Table.Schema) {
 		if err == nil {
@@ -138,18 +185,6 @@ func (r *formerReader) read(ctx context.Context, path string) error {
 		}
 	}
 	return nil
-}
-
-// withoutSeen leaves out the rows that earlier partitions have, and adds the others
-// to them.
-func (r *formerReader) withoutSeen(table schemas.Table, rows records.Rows) (records.Rows, error) {
-	ids, err := CollectIDs(table, rows)
-	if err != nil {
-		return nil, err
-	}
-	rest := Without(table, rows, maps.Clone(r.seen))
-	maps.Copy(r.seen, ids)
-	return rest, nil
 }
 
 // conform gives the rows of a published file the columns of another schema.

@@ -18,6 +18,10 @@ import (
 //	     ones, and 1/16 quarantined events. Rows that stay and quarantined events are
 //	     few: the source returns most published events again.
 //	1/20 rows recovered from damaged files
+//	1/8  IDs of the partitions that are compared or merged at a time
+//	1/16 IDs of the published rows that no new row replaces, and 1/128 a filter of
+//	     them. Once all partitions are compared, the eighth above serves to find out
+//	     which of these rows have moved.
 //	rest pages, batches, files that are being built (see Width), and memory that the
 //	     garbage collector has not freed yet
 type Memory int64
@@ -48,6 +52,13 @@ func (m Memory) rows() int64 { return int64(m) * 2 / 5 }
 func (m Memory) formerRows() int64    { return m.rows() / 2 }
 func (m Memory) recoveredRows() int64 { return m.rows() / 8 }
 
+// partitionIDs and missingIDs are the parts of the IDs, and filterBytes that of the
+// filter. placeIDs is the part of each of the two maps that find moved rows.
+func (m Memory) partitionIDs() int64 { return int64(m) / 8 }
+func (m Memory) missingIDs() int64   { return int64(m) / 16 }
+func (m Memory) placeIDs() int64     { return int64(m) / 32 }
+func (m Memory) filterBytes() int64  { return int64(m) / 128 }
+
 // Width is how many partitions are worked on at a time: one for each processor, as
 // far as the memory allows. Each builds a row group.
 func (m Memory) Width() int {
@@ -55,8 +66,8 @@ func (m Memory) Width() int {
 	return max(1, min(runtime.GOMAXPROCS(0), int(int64(m)/each)))
 }
 
-// largeRow is the size in bytes from which on a row's partition is worked on alone:
-// the row is in memory several times, as a row, a page and a compressed page.
+// largeRow is the size in bytes of a row that makes its partition be worked on alone:
+// such a row is in memory several times, as a row, a page and a compressed page.
 const largeRow = 4 << 20
 
 // hasLargeRows reports whether the partition has a row of largeRow or more. Of

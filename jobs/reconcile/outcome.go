@@ -16,7 +16,7 @@ import (
 // concerns its partition alone, unless the schema has changed: then all partitions
 // change together.
 func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionDiff) error {
-	steps := plan.Steps(r.links)
+	steps := plan.Steps(r.moved.links)
 	outcomes := make([]plan.Outcome, len(partitions))
 	numbers := make(map[*partitionDiff]int, len(partitions))
 	for i, p := range partitions {
@@ -47,10 +47,11 @@ func (r *reconciler) buildFiles(ctx context.Context, p *partitionDiff, o *plan.O
 	if o.Rows.After == 0 || unchanged && !o.Replace && !r.anySinkNeeds(*o) {
 		return nil
 	}
-	rows, err := r.mergedRows(ctx, p)
+	rows, release, err := r.mergedRows(ctx, p)
 	if err != nil {
 		return err
 	}
+	defer release()
 	stem := filepath.Join(r.Dir, fmt.Sprintf("%05d", number))
 	built, err := r.Files.Build(ctx, stem, p.path, r.Table.Schema, r.Table.Files, rows)
 	if err == nil && (built.Rows != o.Rows.After || unchanged && built.Content != p.prior.Content) {
@@ -68,21 +69,21 @@ func (r *reconciler) anySinkNeeds(o plan.Outcome) bool {
 }
 
 // mergedRows are the rows that a partition will have: the new ones, and the
-// published ones that stay.
-func (r *reconciler) mergedRows(ctx context.Context, p *partitionDiff) (records.Rows, error) {
-	rows := r.newRows(p)
+// published ones that stay. The caller releases their memory.
+func (r *reconciler) mergedRows(ctx context.Context, p *partitionDiff) (rows records.Rows, release func(), err error) {
+	rows = r.newRows(p)
 	if p.sink == "" {
-		return rows, nil
+		return rows, func() {}, nil
 	}
-	kept, err := r.keptRows(ctx, p)
-	return stage.Merge(r.Table.Schema, rows, kept), err
+	kept, release, err := r.keptRows(ctx, p)
+	return stage.Merge(r.Table.Schema, rows, kept), release, err
 }
 
 // keptRows are the published rows of a partition that stay.
-func (r *reconciler) keptRows(ctx context.Context, p *partitionDiff) (records.Rows, error) {
+func (r *reconciler) keptRows(ctx context.Context, p *partitionDiff) (rows records.Rows, release func(), err error) {
 	if p.allKept {
-		return Without(r.Table.Schema, r.Stages.Kept.Rows(p.path), p.removed), nil
+		return r.ids.without(ctx, r.Table.Schema, r.Stages.Kept.Rows(p.path), r.moved.leavingIDs(p))
 	}
-	replaced, err := CollectIDs(r.Table.Schema, r.newRows(p))
-	return Without(r.Table.Schema, r.publishedRows(ctx, p), replaced, p.removed), err
+	replaced := idsOf(r.Table.Schema, r.newRows(p), p.staged.Rows)
+	return r.ids.without(ctx, r.Table.Schema, r.publishedRows(ctx, p), replaced, r.moved.leavingIDs(p))
 }

@@ -14,18 +14,19 @@ import (
 
 // partitionDiff is a partition on its way to an outcome.
 type partitionDiff struct {
-	path string
+	number int // among all partitions, ascending by path
+	path   string
 	// eventType is the type of its events, or "" if its path does not name it.
 	eventType string
 	staged    stage.Staged // has no rows if there are no new ones
 	published
-	diff     Diff
+	diff     diff
 	compared bool // the new and the published rows were compared one by one
 	// allKept says that all published rows without a new one are in Stages.Kept.
 	allKept bool
 	absent  int64 // published rows without a new one, of completely read prospects
-	removed IDs   // published rows that leave the partition
-	deleted int64 // those of them that leave the table
+	moves   partitionMoves
+	deleted int64 // rows that leave the table, if the partition is a target
 	// rejection is set if the second reader rejected a file of the partition, and
 	// withheld if the partition stays as it is because of this or another one.
 	rejection *Rejection
@@ -75,7 +76,11 @@ func (r *reconciler) listPartitions() []*partitionDiff {
 			p.prior = state.Partition{Rows: s.Rows, Content: s.Content}
 		}
 	}
-	return slices.SortedFunc(maps.Values(byPath), func(a, b *partitionDiff) int { return cmp.Compare(a.path, b.path) })
+	partitions := slices.SortedFunc(maps.Values(byPath), func(a, b *partitionDiff) int { return cmp.Compare(a.path, b.path) })
+	for number, p := range partitions {
+		p.number = number
+	}
+	return partitions
 }
 
 // findPublished finds what the sinks have of a partition. If the schema has
@@ -99,8 +104,8 @@ func (p *partitionDiff) rows() plan.Rows {
 		return plan.Rows{Before: p.prior.Rows, Removed: p.prior.Rows}
 	}
 	r := plan.Rows{
-		Before: p.prior.Rows, Added: p.diff.Added, Changed: p.diff.Changed, Unchanged: p.diff.Unchanged,
-		Removed: int64(len(p.removed)),
+		Before: p.prior.Rows, Added: p.diff.added, Changed: p.diff.changed, Unchanged: p.diff.unchanged,
+		Removed: p.moves.out + p.deleted,
 	}
 	r.After = r.Before + r.Added - r.Removed
 	return r

@@ -15,7 +15,9 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"prospector/jobs"
@@ -134,12 +136,13 @@ type Result struct {
 // Run compares the staged rows with the published ones, and builds the files that
 // any sink needs. It reads a published partition only if its digest differs from
 // that of the new rows.
-func Run(ctx context.Context, in Input) (Result, error) {
+func Run(ctx context.Context, in Input) (_ Result, err error) {
 	r := newReconciler(in)
+	defer func() { err = errors.Join(err, r.moved.close()) }()
 	if err := r.comparePartitions(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := r.findMoved(); err != nil {
+	if err := r.moved.find(); err != nil {
 		return Result{}, err
 	}
 	evidence, err := collectEvidence(ctx, r)
@@ -150,7 +153,7 @@ func Run(ctx context.Context, in Input) (Result, error) {
 	r.addLinkedTargets()
 	targets := slices.DeleteFunc(slices.Clone(r.partitions), func(p *partitionDiff) bool { return !r.targets.Has(p.path) })
 	for _, p := range targets {
-		p.removeGone()
+		p.deleted = p.moves.away
 	}
 	if err := r.buildOutcomes(ctx, targets); err != nil {
 		return Result{}, err
@@ -167,14 +170,19 @@ type reconciler struct {
 	partitions  []*partitionDiff
 	targets     Selection
 	counts      *typeCounts
-	// links are the partitions between which events have moved.
-	links  map[plan.Link]bool
-	result Result
+	ids         *idMemory
+	moved       *moveFinder
+	result      Result
 }
 
 func newReconciler(in Input) *reconciler {
 	r := &reconciler{Input: in, fingerprint: in.Table.Schema.Fingerprint(), targets: in.Target.clone(), counts: newTypeCounts(in.Table.Schema)}
+	r.ids = newIDMemory(in.Memory.partitionIDs(), filepath.Join(in.Dir, "ids"))
 	r.partitions = r.listPartitions()
+	r.moved = &moveFinder{
+		table: in.Table.Schema, partitions: r.partitions, newRows: r.newRows, ids: r.ids, memory: in.Memory, dir: in.Dir,
+		missing: newMissingRows(r.ids, in.Memory),
+	}
 	for _, p := range r.partitions {
 		r.result.Partitions = append(r.result.Partitions, p.path)
 	}

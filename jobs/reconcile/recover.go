@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -39,7 +39,7 @@ type Recovered struct {
 // has intact: the rows of intact files, and the coherent rows of damaged ones. The
 // stage is nil if there are no such partitions.
 func (d Damaged) Recover(ctx context.Context) (rows *stage.Stage, files []Recovered, err error) {
-	r := recovery{Damaged: d, fingerprint: d.Table.Schema.Fingerprint()}
+	r := recovery{Damaged: d, fingerprint: d.Table.Schema.Fingerprint(), ids: newIDMemory(d.Memory.partitionIDs(), filepath.Join(d.Dir, "ids"))}
 	for _, path := range plan.Partitions(d.Published.Prior) {
 		partition, err := sink.ParsePartition(d.Table.Schema, path)
 		damaged := r.damagedFiles(path)
@@ -61,6 +61,7 @@ func (d Damaged) Recover(ctx context.Context) (rows *stage.Stage, files []Recove
 type recovery struct {
 	Damaged
 	fingerprint string
+	ids         *idMemory
 	stage       *stage.Stage
 	files       []Recovered
 }
@@ -94,12 +95,13 @@ func (r *recovery) damagedFiles(path string) (files []damagedFile) {
 // recoverPartition stages each readable row of a partition once: from an intact file
 // if there is one that has it, else from a file whose rows are proven, else from
 // another one.
-func (r *recovery) recoverPartition(ctx context.Context, partition sink.Partition, files []damagedFile) error {
-	seen := make(IDs)
+func (r *recovery) recoverPartition(ctx context.Context, partition sink.Partition, files []damagedFile) (err error) {
+	seen := &idSet{ids: r.ids.newLimitedMap(r.Memory.missingIDs())}
+	defer closeMaps(&err, seen.ids)
 	from, intact, ok := r.Published.Find(partition.Path)
 	if ok {
 		rows := r.Published.Rows(ctx, from, intact.Files, r.Table.Schema)
-		if _, err := r.add(partition, rows, true, seen); err != nil {
+		if _, err := r.add(ctx, partition, rows, true, seen); err != nil {
 			return err
 		}
 	}
@@ -152,10 +154,10 @@ func (r *recovery) check(ctx context.Context, f *damagedFile) error {
 
 // recoverFile stages the readable rows of a file: all if they are proven, else the
 // coherent ones.
-func (r *recovery) recoverFile(ctx context.Context, partition sink.Partition, f damagedFile, seen IDs) error {
+func (r *recovery) recoverFile(ctx context.Context, partition sink.Partition, f damagedFile, seen *idSet) error {
 	var rows int64
 	err := r.withFile(ctx, f, func(file io.ReaderAt, _ store.Object) (err error) {
-		rows, err = r.add(partition, records.Batches(r.Table.Schema.Columns, f.rows.Read(ctx, file)), f.proven, seen)
+		rows, err = r.add(ctx, partition, records.Batches(r.Table.Schema.Columns, f.rows.Read(ctx, file)), f.proven, seen)
 		return err
 	})
 	if err != nil {
@@ -191,12 +193,11 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 	return nil
 }
 
-// add stages the rows of a partition that are not in seen, and adds them to it. It
-// leaves out incoherent rows unless all are proven. It returns the number of rows,
+// add stages the rows of a partition whose IDs are not in seen, and adds their IDs.
+// It leaves out incoherent rows unless all are proven. It returns the number of rows,
 // including those in seen.
-func (r *recovery) add(partition sink.Partition, rows records.Rows, proven bool, seen IDs) (count int64, err error) {
+func (r *recovery) add(ctx context.Context, partition sink.Partition, rows records.Rows, proven bool, seen *idSet) (count int64, err error) {
 	table := r.Table.Schema
-	added := make(IDs)
 	rows = stage.Reshape(rows, table, partition, table)
 	if !proven {
 		isCoherent := transform.Coherent(table, partition.HoldsDay)
@@ -204,21 +205,38 @@ func (r *recovery) add(partition sink.Partition, rows records.Rows, proven bool,
 			return func(row int) bool { return !isCoherent(batch, row) }
 		})
 	}
-	for batch, err := range rows {
+	fresh, release, err := r.ids.without(ctx, table, countRows(rows, &count), seen.source())
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	for batch, err := range fresh {
+		if err == nil {
+			err = r.stage.Add(batch)
+		}
 		if err != nil {
 			return count, err
 		}
-		count += batch.NumRows()
-		ids := rowIDs(table, batch)
-		for rest := range slicesWithout(batch, func(row int) bool { _, twice := seen[ids[row]]; return twice }) {
-			if err := r.stage.Add(rest); err != nil {
+		for _, i := range rowIDs(table, batch) {
+			if err := seen.add(i); err != nil {
 				return count, err
 			}
 		}
-		for _, id := range ids {
-			added[id] = struct{}{}
+	}
+	return count, nil
+}
+
+// countRows sets count to the number of rows, whenever they are read to the end.
+func countRows(rows records.Rows, count *int64) records.Rows {
+	return func(yield func(arrow.Record, error) bool) {
+		*count = 0
+		for batch, err := range rows {
+			if err == nil {
+				*count += batch.NumRows()
+			}
+			if !yield(batch, err) {
+				return
+			}
 		}
 	}
-	maps.Copy(seen, added)
-	return count, nil
 }

@@ -16,8 +16,8 @@ import (
 	"prospector/sink/verify"
 )
 
-// Rejection is the error of a staged file in which the second reader does not find
-// what was written.
+// Rejection is the error of a staged file that the second reader rejects: it does not
+// find what was written.
 type Rejection struct {
 	file  sink.File
 	kept  string // path of the file now, "" if it was not kept
@@ -156,7 +156,7 @@ func (r *reconciler) withhold(partitions []*partitionDiff) {
 	}
 	for added := len(withheld) > 0; added; {
 		added = false
-		for l := range r.links {
+		for l := range r.moved.links {
 			if withheld[l.From] != withheld[l.To] {
 				withheld[l.From], withheld[l.To], added = true, true, true
 			}

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -10,16 +9,6 @@ import (
 	"prospector/schemas"
 	"prospector/schemas/records"
 )
-
-// Without leaves out the rows whose IDs are in any of the sets.
-func Without(table schemas.Table, rows records.Rows, sets ...IDs) records.Rows {
-	return dropRows(rows, func(batch arrow.Record) func(row int) bool {
-		ids := rowIDs(table, batch)
-		return func(row int) bool {
-			return slices.ContainsFunc(sets, func(s IDs) bool { _, ok := s[ids[row]]; return ok })
-		}
-	})
-}
 
 // WithoutProspect leaves out the rows of a prospect.
 func WithoutProspect(table schemas.Table, rows records.Rows, prospect string) records.Rows {

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"iter"
-	"maps"
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -19,7 +18,6 @@ import (
 type sample struct {
 	*reconciler
 	sampled map[string]bool // event types
-	moved   IDs             // rows that are in another partition now
 
 	prospects map[string]map[string]bool // by type
 	moments   map[moment]bool
@@ -41,22 +39,19 @@ const (
 
 func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sample, error) {
 	s := &sample{
-		reconciler: r, sampled: types, moved: make(IDs), prospects: make(map[string]map[string]bool),
+		reconciler: r, sampled: types, prospects: make(map[string]map[string]bool),
 		moments: make(map[moment]bool), vanished: make(map[string][]plan.Trace),
 	}
 	for _, p := range r.partitions {
-		maps.Copy(s.moved, p.removed)
-	}
-	for _, p := range r.partitions {
 		if p.absent > 0 && (!r.counts.keyed || types[p.eventType]) {
-			if err := s.eachRow(p, r.publishedRows(ctx, p), r.newRows(p), s.addVanished); err != nil {
+			if err := s.eachRow(ctx, p, r.publishedRows(ctx, p), idsOf(r.Table.Schema, r.newRows(p), p.staged.Rows), s.addVanished); err != nil {
 				return nil, err
 			}
 		}
 	}
 	for _, p := range r.partitions {
-		if p.diff.Added > 0 {
-			if err := s.eachRow(p, r.newRows(p), r.publishedRows(ctx, p), s.addFresh); err != nil {
+		if p.diff.added > 0 {
+			if err := s.eachRow(ctx, p, r.newRows(p), idsOf(r.Table.Schema, r.publishedRows(ctx, p), p.prior.Rows), s.addFresh); err != nil {
 				return nil, err
 			}
 		}
@@ -66,18 +61,20 @@ func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sam
 
 // eachRow visits the rows of a partition that are in one place and not in another
 // one, and have not moved.
-func (s *sample) eachRow(p *partitionDiff, in, notIn records.Rows, visit func(plan.Trace)) error {
+func (s *sample) eachRow(ctx context.Context, p *partitionDiff, in records.Rows, notIn idSource, visit func(plan.Trace)) error {
 	if p.otherKeys {
 		return nil
 	}
-	others := make(IDs)
+	drop := s.moved.movedIDs(p)
 	if p.sink != "" {
-		var err error
-		if others, err = CollectIDs(s.Table.Schema, notIn); err != nil {
-			return err
-		}
+		drop = append(drop, notIn)
 	}
-	for batch, err := range Without(s.Table.Schema, in, others, s.moved) {
+	rows, release, err := s.ids.without(ctx, s.Table.Schema, in, drop...)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for batch, err := range rows {
 		if err != nil {
 			return err
 		}

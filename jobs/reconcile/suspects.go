@@ -50,7 +50,7 @@ func (r *reconciler) estimateVanished(unread []*partitionDiff) (types map[string
 		if types[p.eventType] == nil {
 			types[p.eventType] = new(plan.TypeEvidence)
 		}
-		types[p.eventType].Returned += p.diff.Unchanged + p.diff.Changed
+		types[p.eventType].Returned += p.diff.unchanged + p.diff.changed
 		types[p.eventType].Vanished += p.absent
 	}
 	for _, p := range unread {

@@ -31,7 +31,7 @@ type typeCount struct {
 	staged   int64 // new rows
 	complete int64 // new rows of completely read prospects, counted up to FewEvents
 	// before and after count the values of the returned rows, published and new.
-	before, after Filled
+	before, after valueCount
 }
 
 func newTypeCounts(table schemas.Table) *typeCounts {
@@ -64,14 +64,14 @@ func (c *typeCounts) get(eventType string) *typeCount {
 func (c *typeCounts) add(p *partitionDiff) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for eventType, t := range p.diff.Types {
+	for eventType, t := range p.diff.types {
 		count := c.get(cmp.Or(eventType, p.eventType))
-		count.returned, count.absent = count.returned+t.Returned.Rows, count.absent+t.Absent
-		count.before.Add(t.Returned)
-		count.after.Add(t.Incoming)
-		p.absent += t.Absent
+		count.returned, count.absent = count.returned+t.returned.rows, count.absent+t.absent
+		count.before.add(t.returned)
+		count.after.add(t.incoming)
+		p.absent += t.absent
 	}
-	p.diff.Types = nil
+	p.diff.types = nil
 }
 
 // vanished counts the published events of completely read prospects that the source
@@ -109,8 +109,8 @@ func (c *typeCounts) addUpFew() (few fewCount) {
 		few.returned, few.absent, few.moved = few.returned+count.returned, few.absent+count.absent, few.moved+count.moved
 		few.last, few.staged, few.complete = few.last+count.last, few.staged+count.staged, few.complete+count.complete
 		few.rejected, few.vanished = few.rejected+count.rejected, few.vanished+vanished
-		few.before.Add(count.before)
-		few.after.Add(count.after)
+		few.before.add(count.before)
+		few.after.add(count.after)
 	}
 	if len(few.types) > 0 {
 		few.vanished = min(few.vanished, c.vanished(&few.typeCount))

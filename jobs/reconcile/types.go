@@ -10,37 +10,36 @@ import (
 	"prospector/schemas/records"
 )
 
-// TypeDiff is the part of a Diff that concerns one event type.
-type TypeDiff struct {
-	Absent int64 // published rows without a new row, of completely read prospects
-	// Returned counts the published rows that have a new row, and their values.
-	Returned Filled
-	Incoming Filled // the new rows
+// typeDiff is the part of a diff that concerns one event type.
+type typeDiff struct {
+	absent   int64      // published rows without a new row, of completely read prospects
+	returned valueCount // published rows that have a new row
+	incoming valueCount // new rows
 }
 
-func returnedOf(t *TypeDiff) *Filled { return &t.Returned }
-func incomingOf(t *TypeDiff) *Filled { return &t.Incoming }
+func returnedOf(t *typeDiff) *valueCount { return &t.returned }
+func incomingOf(t *typeDiff) *valueCount { return &t.incoming }
 
-// Filled counts rows, and the values in each column of the table's files.
-type Filled struct {
-	Rows   int64
-	Values []int64
+// valueCount counts rows, and the values in each column of the table's files.
+type valueCount struct {
+	rows   int64
+	values []int64
 }
 
-// Add adds other counts to these. Either may have no columns yet.
-func (f *Filled) Add(o Filled) {
-	if len(f.Values) == 0 {
-		f.Values = make([]int64, len(o.Values))
+// add adds other counts to these. Either may have no columns yet.
+func (c *valueCount) add(o valueCount) {
+	if len(c.values) == 0 {
+		c.values = make([]int64, len(o.values))
 	}
-	f.Rows += o.Rows
-	for i, n := range o.Values {
-		f.Values[i] += n
+	c.rows += o.rows
+	for i, n := range o.values {
+		c.values[i] += n
 	}
 }
 
-// Fill counts the values of rows by event type. The only key is "" if the path of
-// the partition names the type.
-func Fill(table schemas.Table, rows records.Rows) (map[string]Filled, error) {
+// countValues counts the values of rows by event type. The only key is "" if the path
+// of the partition names the type.
+func countValues(table schemas.Table, rows records.Rows) (map[string]valueCount, error) {
 	types := newTypeTally(table)
 	for batch, err := range rows {
 		if err != nil {
@@ -48,9 +47,9 @@ func Fill(table schemas.Table, rows records.Rows) (map[string]Filled, error) {
 		}
 		types.fill(batch, incomingOf)
 	}
-	out := make(map[string]Filled, len(types.byType))
+	out := make(map[string]valueCount, len(types.byType))
 	for t, diff := range types.byType {
-		out[t] = diff.Incoming
+		out[t] = diff.incoming
 	}
 	return out, nil
 }
@@ -62,23 +61,23 @@ const maxTypes = 1000
 type typeTally struct {
 	column  int // event_type in the table's files, or -1
 	columns int
-	byType  map[string]*TypeDiff
-	ignored TypeDiff
+	byType  map[string]*typeDiff
+	ignored typeDiff
 }
 
 func newTypeTally(table schemas.Table) *typeTally {
-	t := &typeTally{columns: len(table.Columns), byType: make(map[string]*TypeDiff)}
+	t := &typeTally{columns: len(table.Columns), byType: make(map[string]*typeDiff)}
 	t.column = schemas.IndexOf(table.Columns, table.Roles().Type)
 	t.ignored = t.empty()
 	return t
 }
 
-func (t *typeTally) empty() TypeDiff {
-	counts := func() Filled { return Filled{Values: make([]int64, t.columns)} }
-	return TypeDiff{Returned: counts(), Incoming: counts()}
+func (t *typeTally) empty() typeDiff {
+	counts := func() valueCount { return valueCount{values: make([]int64, t.columns)} }
+	return typeDiff{returned: counts(), incoming: counts()}
 }
 
-func (t *typeTally) get(eventType string) *TypeDiff {
+func (t *typeTally) get(eventType string) *typeDiff {
 	diff, ok := t.byType[eventType]
 	switch {
 	case ok:
@@ -92,36 +91,36 @@ func (t *typeTally) get(eventType string) *TypeDiff {
 }
 
 // of returns a function that returns the counts of a row's type.
-func (t *typeTally) of(batch arrow.Record) func(row int) *TypeDiff {
+func (t *typeTally) of(batch arrow.Record) func(row int) *typeDiff {
 	if t.column < 0 {
 		only := t.get("")
-		return func(int) *TypeDiff { return only }
+		return func(int) *typeDiff { return only }
 	}
 	types := batch.Column(t.column).(*array.String)
-	return func(row int) *TypeDiff { return t.get(types.Value(row)) }
+	return func(row int) *typeDiff { return t.get(types.Value(row)) }
 }
 
 // fill counts the values of a batch. It counts a partition of one type by column
 // rather than by row.
-func (t *typeTally) fill(batch arrow.Record, which func(*TypeDiff) *Filled) {
+func (t *typeTally) fill(batch arrow.Record, which func(*typeDiff) *valueCount) {
 	if batch.NumRows() == 0 {
 		return
 	}
 	n, of := int(batch.NumRows()), t.of(batch)
 	if t.column < 0 {
-		filled := which(of(0))
-		filled.Rows += int64(n)
-		for c := range filled.Values {
-			filled.Values[c] += int64(n - batch.Column(c).NullN())
+		count := which(of(0))
+		count.rows += int64(n)
+		for c := range count.values {
+			count.values[c] += int64(n - batch.Column(c).NullN())
 		}
 		return
 	}
 	for row := range n {
-		filled := which(of(row))
-		filled.Rows++
-		for c := range filled.Values {
+		count := which(of(row))
+		count.rows++
+		for c := range count.values {
 			if batch.Column(c).IsValid(row) {
-				filled.Values[c]++
+				count.values[c]++
 			}
 		}
 	}
