@@ -179,7 +179,7 @@ func demo(t *testing.T) map[string]string {
 	}
 	samples["second-night"] = prompt("plan -out=night.plan") +
 		trimmed(strings.ReplaceAll(strings.TrimPrefix(stderr.String(), "\n"), dir, "/…/jobs/demo")+"\n"+stdout.String(),
-			"Warning|with job|file:|repairs", "prospects \\[", "# job", "^  ~ event_type=A.*-30 |^  . event_type=W", "events read", "requests, ", "^Plan:", "Saved|secret|exactly|apply night") +
+			"Warning|with job|file:|repairs", "prospects \\[", "# job", "^  ~ event_type=A.*-30 |^  . event_type=W", "events read", "requests, ", "^Plan:", "Saved|protect|exactly|apply night") +
 		shown("apply night.plan", run("apply", "night.plan"), "^Apply complete")
 	c, stderr = command(t, dir, "apply", "night.plan")
 	if code := exitCode(t, c); code != 1 {

@@ -34,7 +34,6 @@ var exceptions = map[string]string{
 	"jobs/config.loader.resolve complexity": "",
 	"jobs/config.loader.resolve lines":      "",
 	"jobs/planfile.jobV2 fields":            "the members of one object in a file",
-	"sink/store/local.Store methods":        "",
 }
 
 // reportStale makes the test fail for exceptions that nothing needs. It is off

@@ -12,14 +12,14 @@ import (
 	"prospector/sink/store"
 )
 
-// List implements store.Store. It opens only directories that can hold a key
-// with that prefix, and reads no file. Links among those keys are an error at the
-// end, once for all of them.
+// List implements store.Store. It opens only directories that can hold a key with that
+// prefix, and reads no file. If there are links among those keys, it yields one error
+// for all of them at the end.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		dir := prefix[:strings.LastIndexByte(prefix, '/')+1]
 		if dir != "" && store.CheckKey(strings.TrimSuffix(dir, "/")) != nil {
-			return // no key begins so, and a path that does could leave the root
+			return // no key begins like this, and such a path could leave the root
 		}
 		w := walk{prefix: prefix, yield: yield}
 		err := w.below(ctx, s.root, dir)
@@ -32,18 +32,18 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, 
 	}
 }
 
-// errStopped ends a walk whose receiver wants no more.
+// errStopped ends a walk when the caller stops iterating.
 var errStopped = errors.New("stopped")
 
 // walk is one List.
 type walk struct {
 	prefix string
 	yield  func(store.Entry, error) bool
-	link   *nolink.LinkError // the first link that the walk has met
+	link   *nolink.LinkError // the first link that the walk has found
 }
 
-// below yields the objects in the directory at key, which is "" or ends with a
-// slash, below the root.
+// below yields the objects in the directory at key below the root. Key is empty or ends
+// with a slash.
 func (w *walk) below(ctx context.Context, root *nolink.Dir, key string) error {
 	dir, err := root.Open(strings.TrimSuffix(key, "/"))
 	if err != nil {
@@ -66,8 +66,8 @@ func (w *walk) in(ctx context.Context, from *nolink.Dir, dir string) error {
 		return err
 	}
 
-	// Keys are in order when every directory sorts as what its keys have in
-	// common, its name and a slash.
+	// The keys are in order if every directory sorts as the common prefix of its
+	// keys, which is its name and a slash.
 	keys := make([]string, len(entries))
 	for i, e := range entries {
 		keys[i] = dir + e.Name()
@@ -117,7 +117,8 @@ func (w *walk) file(from *nolink.Dir, name, key string) error {
 	return nil
 }
 
-// passed notes a link, and passes over what was deleted meanwhile or is no file.
+// passed records a link. It ignores entries that were deleted in the meantime or are
+// not files.
 func (w *walk) passed(err error) error {
 	link, ok := errors.AsType[*nolink.LinkError](err)
 	switch {

@@ -1,50 +1,48 @@
-// Package local keeps objects as files below a directory, so that a key's path
-// is its name and every tool can read them.
+// Package local stores objects as files below a directory. The key of an object is the
+// path of its file, so that every tool can read it.
 //
-// A file appears, changes and disappears whole, whatever kills the process or
-// the machine: Put writes aside, checks, synchronises, and only then moves the
-// file to its name. Every file below the root is an object, except for those in
-// .prospector/tmp/, which holds what is being written.
+// A file appears, changes and disappears atomically, whatever kills the process or the
+// machine. Put writes a temporary file, checks it, syncs it, and only then moves it to
+// its name. Every file below the root is an object, except for the temporary files in
+// .prospector/tmp/.
 //
 // # Symbolic links
 //
-// The root may be a symbolic link, or be reached through links: its user chose
-// it. Below the root no link is ever followed, not even one that leads to another
-// place below the root, which would show the same rows twice. A link at a key, or
-// in place of a directory on the way to it, is a nolink.LinkError in every
-// operation, and so is one that List meets among the keys with its prefix. A
-// directory that is replaced by a link during an operation leads nowhere either:
-// package nolink opens one path element at a time. The same rule holds for all
-// that prospector keeps on this machine: the files next to a local state and the
-// data directory of a run.
+// The root may be a symbolic link, or be reached through links, since the user chose
+// it. Below the root the package follows no link. That includes links to other places
+// below the root, which would show the same rows twice. A link at a key, or in place of
+// a directory on the way to it, is a nolink.LinkError in every operation. List returns
+// that error as well if it finds a link among the keys with its prefix. If a link
+// replaces a directory during an operation, the operation fails, because package nolink
+// opens one path element at a time. The same rule applies to everything that prospector
+// keeps on this machine: the files next to a local state, and the data directory.
 //
 // # Modes
 //
-// Objects whose keys begin with .prospector/ hold personal data: they are private,
-// files with the mode 0600 in directories with 0700, whatever the umask, and
-// directories that an earlier version has made with a wider mode are narrowed. In
-// a store of OpenPrivate that is true of every object. All other files and
-// directories have the modes that the umask allows, since the lake's readers may be
-// other users. The mode of the root is its user's.
+// Objects whose keys begin with .prospector/ hold personal data, so they are private:
+// files have the mode 0600 and directories 0700, whatever the umask. The package narrows
+// directories that an earlier version has created with a wider mode. In a store of
+// OpenPrivate every object is private. All other files and directories have the modes
+// that the umask allows, since readers of the lake may be other users. The package does
+// not change the mode of the root.
 //
 // # Generations
 //
-// The generation of an object is its file's inode, size and modification time,
-// which List learns without reading it. Every Put makes a new file and gives it
-// a time that no other Put of this process has given, so equal generations mean
-// equal content unless somebody changes a file in place and then turns its clock
-// back. Moving the whole tree or changing permissions keeps generations; a file
-// that was copied back is a new one. The time of the last change of the inode
-// would betray even the clock, but every chmod and every new hard link, as
-// backup tools make, would look like a write.
+// The generation of an object consists of the inode, size and modification time of its
+// file, which List learns without reading the file. Every Put creates a new file and
+// sets a modification time that no other Put of this process has set. Equal generations
+// therefore mean equal content, unless something changes a file in place and then sets
+// its modification time back. Generations do not change when the whole tree is moved or
+// permissions change. A copy of a file is a new generation. The inode's change time
+// would reveal even a modification time that was set back, but chmod and new hard links,
+// which backup tools create, would then look like writes.
 //
-// Conditions hold against every writer for IfAbsent, which is one system call.
-// IfGeneration is checked under the Store's own lock right before the file is
-// moved: another process could write in between, and what keeps that from
-// happening is the lock on the state, not this package.
+// IfAbsent holds against every writer, since it is one system call. IfGeneration is
+// checked under the lock of the Store, right before the file is moved. Another process
+// could write in between. The lock on the state prevents that, not this package.
 //
-// It needs a file system with hard links, and modification times finer than the
-// time between two writes of one object.
+// The file system must support hard links, and modification times that are finer than
+// the time between two writes of one object.
 package local
 
 import (
@@ -67,35 +65,30 @@ import (
 )
 
 const (
-	// ours is the directory below the root for what is not part of any table.
+	// ours is the directory below the root for objects that belong to no table.
 	ours = ".prospector"
 
-	// temporaries is where files are written before they are moved to their
-	// names: below the root, since only within one file system is a move
-	// atomic, and away from the objects, since one stray file below a table's
-	// prefix makes every query of the table fail.
+	// temporaries is the directory for files before they are moved to their names.
+	// It is below the root, since a move is atomic only within one file system. It
+	// is apart from the objects, since a single stray file below a table's prefix
+	// makes every query of the table fail.
 	temporaries = ours + "/tmp"
 
-	// abandoned is the age after which a temporary file is a dead process's.
-	// Nothing else is needed to tell: should a living process be suspended for
-	// longer, its Put fails, and nothing is lost.
+	// abandoned is the age after which a temporary file must belong to a dead
+	// process. If a living process was suspended for longer, its Put fails, and
+	// nothing is lost.
 	abandoned = 24 * time.Hour
 )
 
 // Store is a store.Store. Open and OpenPrivate make one.
 type Store struct {
-	path    string // of the root, absolute
-	root    *nolink.Dir
-	private bool // every object, and not only those below ours
+	path string // of the root, absolute
+	root *nolink.Dir
+	dirs *directories
 
-	// mu makes checking a condition and acting on it one step, and guards what
-	// follows.
+	// mu makes checking a condition and acting on it one step. It also guards
+	// lastWrite.
 	mu sync.Mutex
-	// durable are the directories known to survive a power cut, by path below
-	// the root.
-	durable map[string]bool
-	// removals counts the directories that this Store has removed.
-	removals int
 	// lastWrite is the newest modification time given to a file.
 	lastWrite time.Time
 }
@@ -107,7 +100,7 @@ var (
 	_ store.Dated      = (*Store)(nil)
 )
 
-// Open prepares the directory root, and makes it where it is missing. It removes
+// Open opens the directory root, and creates it if it does not exist. It removes
 // temporary files that a killed process left there more than a day ago.
 func Open(root string) (*Store, error) { return open(root, store.Shared) }
 
@@ -119,24 +112,25 @@ func open(root string, access store.Access) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
-	s := &Store{path: root, private: access == store.Private, durable: make(map[string]bool)}
-	if err := s.prepare(); err != nil {
+	s := &Store{path: root}
+	if err := s.prepare(access == store.Private); err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
 	return s, nil
 }
 
-func (s *Store) prepare() (err error) {
+func (s *Store) prepare(private bool) (err error) {
 	if err := makeRoot(s.path); err != nil {
 		return err
 	}
 	s.root, err = nolink.Open(s.path)
 	if errors.Is(err, syscall.ENOTDIR) {
-		return errors.New("it is not a directory; name another path")
+		return errors.New("it is not a directory; use another path")
 	}
 	if err != nil {
 		return err
 	}
+	s.dirs = &directories{root: s.root, private: private, durable: make(map[string]bool)}
 	if err := s.probe(); err != nil {
 		s.root.Close()
 		return err
@@ -144,12 +138,12 @@ func (s *Store) prepare() (err error) {
 	return nil
 }
 
-// probe sees that the store can be written: better to learn that now than after
-// an hour of work.
+// probe checks that the store is writable, so that a run fails at its beginning and not
+// after an hour of work.
 func (s *Store) probe() error {
 	tmp, f, err := s.createTemporary(true)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return fmt.Errorf("it is not writable for this user; change its permissions or name another path: %w", err)
+		return fmt.Errorf("this user cannot write to it; change its permissions or use another path: %w", err)
 	}
 	if err != nil {
 		return err
@@ -161,7 +155,7 @@ func (s *Store) probe() error {
 	return s.removeAbandoned(time.Now())
 }
 
-// makeRoot makes dir and its parents, durably.
+// makeRoot creates dir and its parents and makes them durable.
 func makeRoot(dir string) error {
 	err := os.Mkdir(dir, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -174,7 +168,7 @@ func makeRoot(dir string) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("it cannot be made: %w", err)
+		return fmt.Errorf("it cannot be created: %w", err)
 	}
 	parent, err := nolink.Open(filepath.Dir(dir))
 	if err != nil {
@@ -183,13 +177,7 @@ func makeRoot(dir string) error {
 	return errors.Join(parent.Sync(), parent.Close())
 }
 
-// isPrivate reports whether only this user may read the object, or use the
-// directory, at a path below the root.
-func (s *Store) isPrivate(path string) bool {
-	return s.private || path == ours || strings.HasPrefix(path, ours+"/")
-}
-
-// createTemporary makes an empty file in the directory that it also gives.
+// createTemporary creates an empty file and returns it with its directory.
 func (s *Store) createTemporary(private bool) (dir *nolink.Dir, f *os.File, err error) {
 	if dir, err = s.root.Make(temporaries, true); err != nil {
 		return nil, nil, err
@@ -207,8 +195,8 @@ func (s *Store) createTemporary(private bool) (dir *nolink.Dir, f *os.File, err 
 	return dir, f, nil
 }
 
-// FoldsCase reports whether the file system takes names for one that differ only in
-// the case of letters: it looks for a temporary file by another name.
+// FoldsCase implements store.CaseFolder. It creates a temporary file and looks for it
+// under a name in lower case.
 func (s *Store) FoldsCase() (folds bool, err error) {
 	tmp, f, err := s.createTemporary(true)
 	if err != nil {
@@ -226,8 +214,7 @@ func (s *Store) FoldsCase() (folds bool, err error) {
 	return folds, nil
 }
 
-// Sweep removes what killed processes have left, however lately. A Put that is
-// under way, of this process or another, fails by it.
+// Sweep implements store.Sweeper.
 func (s *Store) Sweep() error {
 	return s.removeTemporaries(func(nolink.Info) bool { return true })
 }
@@ -252,22 +239,21 @@ func (s *Store) removeTemporaries(which func(nolink.Info) bool) error {
 	for _, e := range entries {
 		info, err := dir.Lstat(e.Name())
 		if err != nil || !which(info) {
-			continue // gone already, or perhaps in use
+			continue // removed already, or possibly in use
 		}
 		if err := dir.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing what a killed process left: %w", err)
+			return fmt.Errorf("removing a temporary file: %w", err)
 		}
 	}
 	return nil
 }
 
-// URI implements store.Store: file:///lake/key, percent-encoded where a URI
-// must be.
+// URI implements store.Store: file:///lake/key, percent-encoded where necessary.
 func (s *Store) URI(key string) string {
 	return uri(s.path, key)
 }
 
-// split gives the directory of an object, below the root, and its name there.
+// split returns the directory of an object below the root, and its name there.
 func split(ctx context.Context, key string) (dir, name string, err error) {
 	if err := store.CheckKey(key); err != nil {
 		return "", "", err
@@ -298,7 +284,7 @@ func (s *Store) stat(ctx context.Context, key string) (store.Object, error) {
 		return store.Object{}, err
 	}
 	if size != info.Size {
-		return store.Object{}, fmt.Errorf("its size went from %d to %d bytes while it was read; something writes it in place", info.Size, size)
+		return store.Object{}, fmt.Errorf("its size changed from %d to %d bytes during the read; another program writes to the file", info.Size, size)
 	}
 	return store.Object{Entry: entryOf(key, info), CRC32C: crc}, nil
 }
@@ -322,7 +308,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, nolink.Info, er
 		return nil, nolink.Info{}, notExist(err)
 	}
 	defer dir.Close()
-	// First looked at, for opening a pipe would wait for its writer.
+	// Check the type first, since opening a pipe would wait for its writer.
 	if _, err := dir.Regular(name); err != nil {
 		return nil, nolink.Info{}, notExist(err)
 	}
@@ -341,7 +327,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, nolink.Info, er
 // Close implements store.Store.
 func (s *Store) Close() error { return s.root.Close() }
 
-// notExist gives store.ErrNotExist where no object can be.
+// notExist returns store.ErrNotExist for errors that mean that no object exists.
 func notExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return store.ErrNotExist
@@ -349,8 +335,8 @@ func notExist(err error) error {
 	return err
 }
 
-// lookUp describes the object of that name in a directory below the root, or
-// gives store.ErrNotExist.
+// lookUp describes the object with that name in a directory below the root, or returns
+// store.ErrNotExist.
 func (s *Store) lookUp(rel, name string) (nolink.Info, error) {
 	dir, err := s.root.Open(rel)
 	if err != nil {

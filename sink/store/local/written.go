@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Written reports when an object was written, or store.ErrNotExist.
+// Written implements store.Dated.
 func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
 	f, info, err := s.open(ctx, key)
 	if err != nil {
