@@ -1,25 +1,25 @@
-// Package gcs keeps objects in a Google Cloud Storage bucket, below a prefix.
+// Package gcs stores objects in a Google Cloud Storage bucket, below a prefix.
 //
-// Every write and delete carries a generation precondition, also where the
-// caller has none: then it first asks which generation is there. That makes them
-// idempotent, so that the client library repeats them after a fault, and leaves
-// no moment between looking and acting. Every write announces its CRC32C, which
-// the service checks. The library repeats without bound until the context ends,
-// so every call has a deadline.
+// Every write and every delete has a generation precondition. If the caller has no
+// condition, the package first asks for the current generation. With a precondition the
+// operation is idempotent, so the client library can retry it, and nothing can happen
+// unnoticed between reading and writing. Every write announces its CRC32C, which the
+// service checks. The library retries without limit until the context ends, so every
+// call has a deadline.
 //
-// Whether a refused precondition means a rival. The library may repeat a write
-// whose first attempt had succeeded while the answer was lost; the repetition is
-// then refused because of the object that we wrote ourselves. So when a write is
-// refused after the library has repeated it, the object's size and CRC32C are
-// compared with ours, and equal ones are a success. When the library has not
-// repeated it, a refusal is a rival's doing, whatever the rival has written. In
-// the same way a repeated delete that finds nothing has succeeded.
+// A refused precondition does not always mean that another writer was faster. The
+// library may retry a write whose first attempt had succeeded although its answer was
+// lost. The retry is then refused because of the object that this process has written.
+// So if a write is refused after a retry, the package compares the size and CRC32C of the
+// object with its own; if they are equal, the write has succeeded. If a write is refused
+// without a retry, another writer was faster, whatever it has written. In the same way, a
+// repeated delete that finds no object has succeeded.
 //
-// Credentials are the application-default ones. With STORAGE_EMULATOR_HOST in
-// the environment, requests go there instead, without credentials.
+// The package uses application-default credentials. With STORAGE_EMULATOR_HOST in the
+// environment, it sends requests to that address without credentials.
 //
-// It does not create buckets, and does not look at objects' names that end with
-// a slash: those are how consoles draw folders.
+// It does not create buckets. It ignores objects whose names end with a slash, which
+// consoles create to show folders.
 package gcs
 
 import (
@@ -37,15 +37,15 @@ import (
 	"prospector/sink/store"
 )
 
-// Options are the limits of one Store. The zero value has sensible ones.
+// Options are the limits of one Store. The zero value means the defaults.
 type Options struct {
-	// Timeout is how long one call may take, its repetitions included, or one
-	// wait of a call that waits often, as List and a reader do. 0 is a minute.
+	// Timeout limits the duration of a call including its retries. For List and
+	// readers, it limits each wait. 0 means a minute.
 	Timeout time.Duration
-	// MinRate, in bytes a second, is how slow a Put may be: it has Timeout and
-	// the time that its content takes at this rate. 0 is 256 KiB.
+	// MinRate, in bytes a second, adds to the time limit of a Put: the time that its
+	// content takes at this rate. 0 means 256 KiB a second.
 	MinRate int64
-	// Client is passed on to the client library.
+	// Client contains options for the client library.
 	Client []option.ClientOption
 }
 
@@ -63,12 +63,12 @@ var (
 	_ store.Dated = (*Store)(nil)
 )
 
-// Open connects to the bucket and looks at it once, so that a missing bucket and
-// missing permissions are known before any work is done. Keys are relative to
-// prefix, which may be empty.
+// Open connects to the bucket and lists it once, so that a missing bucket or missing
+// permissions cause an error before any work is done. Keys are relative to prefix, which
+// may be empty.
 func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, error) {
 	if bucket == "" || strings.ContainsAny(bucket, "/:") {
-		return nil, fmt.Errorf("opening a Cloud Storage bucket: %q is not a bucket's name; name it without gs:// and path", bucket)
+		return nil, fmt.Errorf("opening a Cloud Storage bucket: %q is not a bucket's name; use the name without gs:// and path", bucket)
 	}
 	prefix = strings.Trim(prefix, "/")
 	if prefix != "" {
@@ -87,7 +87,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 		append([]option.ClientOption{storage.WithJSONReads()}, opts.Client...)...)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: no usable Google credentials; run gcloud auth application-default login, "+
-			"or name a key file in GOOGLE_APPLICATION_CREDENTIALS: %w", s.URI(""), sanitize(err))
+			"or set GOOGLE_APPLICATION_CREDENTIALS to a key file: %w", s.URI(""), sanitize(err))
 	}
 	s.client = client
 	if err := s.probe(ctx); err != nil {
@@ -121,7 +121,8 @@ func (s *Store) object(key string) *storage.ObjectHandle {
 	return s.client.Bucket(s.bucket).Object(s.prefix + key)
 }
 
-// query asks for what an Entry needs of the objects whose keys begin with prefix.
+// query returns a query for the fields of an Entry, for objects whose keys begin with
+// prefix.
 func (s *Store) query(prefix string) *storage.Query {
 	q := &storage.Query{Prefix: s.prefix + prefix, Projection: storage.ProjectionNoACL}
 	if err := q.SetAttrSelection([]string{"Name", "Size", "Generation"}); err != nil {
@@ -130,11 +131,11 @@ func (s *Store) query(prefix string) *storage.Query {
 	return q
 }
 
-// errSlow is the cause of a context that ended because the service did not
-// answer in time.
+// errSlow is the cause of a context that ended because the service did not answer in
+// time.
 var errSlow = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
-// deadline bounds one call that moves size bytes.
+// deadline limits one call that transfers size bytes.
 func (s *Store) deadline(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, s.putTimeout(size), errSlow)
 }
@@ -143,16 +144,16 @@ func (s *Store) putTimeout(size int64) time.Duration {
 	return s.timeout + time.Duration(float64(size)/float64(s.minRate)*float64(time.Second))
 }
 
-// patience bounds each of several waits within one call, and not the time that
-// the caller takes between them.
+// patience limits each wait within a call, but not the time that the caller takes
+// between the waits.
 type patience struct {
 	timer  *time.Timer
 	limit  time.Duration
 	cancel context.CancelCauseFunc
 }
 
-// patience gives a context that ends with a wait that takes too long. The first
-// wait has begun.
+// patience returns a context that ends if a wait takes too long. The first wait begins
+// at once.
 func (s *Store) patience(ctx context.Context) (context.Context, *patience) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &patience{limit: s.timeout, cancel: cancel}

@@ -56,7 +56,7 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 	return s.describe(attrs), nil
 }
 
-// Written reports when an object was written, or ErrNotExist.
+// Written implements store.Dated.
 func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
 	ctx, cancel := s.deadline(ctx, 0)
 	defer cancel()
@@ -78,8 +78,8 @@ func (s *Store) describe(attrs *storage.ObjectAttrs) store.Object {
 	}
 }
 
-// Open implements store.Store. The library compares the CRC32C of what is read
-// to the end, and after a fault goes on reading the generation that it began.
+// Open implements store.Store. The library compares the CRC32C at the end of the object.
+// After a fault it continues with the generation that it began to read.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := store.CheckKey(key); err != nil {
 		return nil, s.failure(ctx, reading, key, err)
@@ -89,7 +89,7 @@ func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	patience.relax()
 	if err == nil && r.Attrs.Generation <= 0 {
 		r.Close()
-		err = errors.New("the service does not say which generation this is, so that reading it could mix two")
+		err = errors.New("the service did not return the generation, so a retry could read another object")
 	}
 	if err != nil {
 		defer patience.end()

@@ -14,8 +14,9 @@ import (
 	"prospector/sink/store"
 )
 
-// Put implements store.Store. Without a condition it starts over when a rival
-// writes the same key meanwhile, for which content.Reader must be an io.Seeker.
+// Put implements store.Store. If another writer writes the same key in the meantime, a
+// Put without a condition starts again. That requires that content.Reader is an
+// io.Seeker.
 func (s *Store) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Object{}, s.failure(ctx, writing, key, err)
@@ -37,16 +38,16 @@ func (s *Store) Put(ctx context.Context, key string, content store.Content, cond
 		}
 		if err := rewind(); err != nil {
 			return store.Object{}, s.failure(ctx, writing, key,
-				fmt.Errorf("somebody else writes it at the same time, and the content cannot be sent again: %w", err))
+				fmt.Errorf("another writer writes it at the same time, and the content cannot be sent again: %w", err))
 		}
 	}
 }
 
-// rewinder gives what moves r back to where it is now.
+// rewinder returns a function that moves r back to its current position.
 func rewinder(r io.Reader) func() error {
 	seeker, ok := r.(io.Seeker)
 	if !ok {
-		return func() error { return errors.New("its reader does not seek") }
+		return func() error { return errors.New("its reader cannot seek") }
 	}
 	start, err := seeker.Seek(0, io.SeekCurrent)
 	return func() error {
@@ -57,8 +58,8 @@ func rewinder(r io.Reader) func() error {
 	}
 }
 
-// expect is the precondition that a write is sent with: the caller's, or else
-// that nothing happens between now and then.
+// expect returns the precondition for a write: the caller's condition, or that the
+// object does not change until the write.
 func (s *Store) expect(ctx context.Context, key string, cond store.Condition) (storage.Conditions, error) {
 	if cond.Absent() {
 		return storage.Conditions{DoesNotExist: true}, nil
@@ -66,7 +67,7 @@ func (s *Store) expect(ctx context.Context, key string, cond store.Condition) (s
 	if cond.Generation() != "" {
 		generation, err := strconv.ParseInt(cond.Generation(), 10, 64)
 		if err != nil || generation <= 0 {
-			return storage.Conditions{}, store.ErrCondition // no object ever had it
+			return storage.Conditions{}, store.ErrCondition // no object has such a generation
 		}
 		return storage.Conditions{GenerationMatch: generation}, nil
 	}
@@ -80,22 +81,22 @@ func (s *Store) expect(ctx context.Context, key string, cond store.Condition) (s
 	return storage.Conditions{GenerationMatch: attrs.Generation}, nil
 }
 
-// write sends content once, as far as its reader is concerned.
+// write reads and sends the content once.
 func (s *Store) write(ctx context.Context, key string, content store.Content, current storage.Conditions) (store.Object, error) {
-	// Only Close makes an object of what was sent, and so it is never called
-	// after a fault: cancelling the context is what gives up.
+	// Only Close creates the object, so write never calls it after a fault. It cancels
+	// the context instead.
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	var repeated atomic.Bool
 	w := s.object(key).If(current).Retryer(noting(&repeated)).NewWriter(ctx)
 	w.ContentType = content.Type
 	if w.ContentType == "" {
-		w.ContentType = "application/octet-stream" // or the library would guess
+		w.ContentType = "application/octet-stream" // otherwise the library would guess
 	}
 	w.CRC32C = content.CRC32C
 	w.SendCRC32C = true
 	w.ChunkSize = chunkSize(content.Size)
-	w.ChunkRetryDeadline = s.putTimeout(content.Size) // let the context decide
+	w.ChunkRetryDeadline = s.putTimeout(content.Size) // the deadline of the context
 
 	source := &source{r: io.LimitReader(content.Reader, content.Size+1)}
 	size, crc, err := store.ChecksumReader(io.TeeReader(source, w))
@@ -103,26 +104,27 @@ func (s *Store) write(ctx context.Context, key string, content store.Content, cu
 	case source.err != nil:
 		return store.Object{}, fmt.Errorf("reading the content: %w", source.err)
 	case err != nil:
-		return s.settle(ctx, key, content, repeated.Load(), err)
+		return s.resolveRefusal(ctx, key, content, repeated.Load(), err)
 	case size != content.Size || crc != content.CRC32C:
-		return store.Object{}, fmt.Errorf("%w: announced were %d bytes with CRC32C %08x, read were %d with %08x",
+		return store.Object{}, fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
 			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
 	case ctx.Err() != nil:
 		return store.Object{}, ctx.Err()
 	}
 	if err := w.Close(); err != nil {
-		return s.settle(ctx, key, content, repeated.Load(), err)
+		return s.resolveRefusal(ctx, key, content, repeated.Load(), err)
 	}
 	o := s.describe(w.Attrs())
 	if o.Size != size || o.CRC32C != crc {
-		return store.Object{}, fmt.Errorf("the service has stored %d bytes with CRC32C %08x, sent were %d with %08x; write it again",
+		return store.Object{}, fmt.Errorf("the service has stored %d bytes with CRC32C %08x, but %d with %08x were sent; write it again",
 			o.Size, o.CRC32C, size, crc)
 	}
 	return o, nil
 }
 
-// settle turns a refusal of our own repetition into the success that it is.
-func (s *Store) settle(ctx context.Context, key string, content store.Content, repeated bool, err error) (store.Object, error) {
+// resolveRefusal returns success if a retry was refused because of the object that an
+// earlier attempt of the same write has created. Otherwise it returns err.
+func (s *Store) resolveRefusal(ctx context.Context, key string, content store.Content, repeated bool, err error) (store.Object, error) {
 	if status(err) != http.StatusPreconditionFailed || !repeated {
 		return store.Object{}, err
 	}
@@ -131,15 +133,15 @@ func (s *Store) settle(ctx context.Context, key string, content store.Content, r
 	case errors.Is(attrsErr, storage.ErrObjectNotExist):
 		return store.Object{}, err
 	case attrsErr != nil:
-		return store.Object{}, attrsErr // whose write it was stays unknown
+		return store.Object{}, attrsErr // the writer of the object remains unknown
 	case attrs.Size != content.Size || attrs.CRC32C != content.CRC32C:
 		return store.Object{}, err
 	}
 	return s.describe(attrs), nil
 }
 
-// noting makes the library note that it repeats a request which may have been
-// carried out.
+// noting returns an option that sets repeated when the library retries a request that
+// may have succeeded.
 func noting(repeated *atomic.Bool) storage.RetryOption {
 	return storage.WithErrorFunc(func(err error) bool {
 		again := err != nil && storage.ShouldRetry(err)
@@ -150,15 +152,14 @@ func noting(repeated *atomic.Bool) storage.RetryOption {
 	})
 }
 
-// chunkSize is the size of the one buffer that a writer keeps, to send it again
-// after a fault. An object that is smaller than it takes a single request; 0
-// would mean no buffer and no repetition.
+// chunkSize returns the size of the buffer that a writer keeps for a retry. An object
+// that is smaller takes a single request. 0 would mean no buffer and no retry.
 func chunkSize(size int64) int {
 	const unit, most = 256 << 10, 16 << 20
 	return int(min((size/unit+1)*unit, most))
 }
 
-// source remembers the error of its own reader, as against the writer's.
+// source remembers the error of its reader, to distinguish it from errors of the writer.
 type source struct {
 	r   io.Reader
 	err error
@@ -172,8 +173,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Delete implements store.Store. Not every emulator heeds the precondition of a
-// delete, so that the generation is compared here as well.
+// Delete implements store.Store. Some emulators ignore the precondition of a delete, so
+// the package also compares the generation itself.
 func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) error {
 	if err := store.CheckKey(key); err != nil {
 		return s.failure(ctx, deleting, key, err)
@@ -191,7 +192,7 @@ func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) er
 	}
 }
 
-// delete removes the object of the current generation.
+// delete removes the object with its current generation.
 func (s *Store) delete(ctx context.Context, key string, cond store.Condition) error {
 	attrs, err := s.object(key).Attrs(ctx)
 	if err != nil {

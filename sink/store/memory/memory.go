@@ -1,6 +1,6 @@
-// Package memory keeps objects in the process's memory, for tests of what stands
-// on a store. It does everything that package store asks of a driver but
-// outliving the process.
+// Package memory stores objects in the process's memory, for tests of code that uses a
+// store. It fulfils all duties of a driver, except that objects do not outlive the
+// process.
 package memory
 
 import (
@@ -27,16 +27,16 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// object is never changed once it is in the map, so that readers share content.
+// An object in the map never changes, so that readers share its content.
 type object struct {
 	store.Object
 	content []byte
 }
 
-// New makes an empty store.
+// New returns an empty store.
 func New() *Store { return &Store{objects: map[string]object{}} }
 
-// URI implements store.Store. The scheme is one that nothing else reads.
+// URI implements store.Store. No other program reads the scheme.
 func (s *Store) URI(key string) string {
 	if key == "" {
 		return "memory://store"
@@ -44,8 +44,7 @@ func (s *Store) URI(key string) string {
 	return "memory://store/" + key
 }
 
-// List implements store.Store. It shows the store as it was when the iteration
-// began.
+// List implements store.Store. It shows the store at the beginning of the iteration.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
 		s.mu.Lock()
@@ -119,7 +118,7 @@ func (s *Store) put(ctx context.Context, key string, content store.Content, cond
 		return store.Object{}, err
 	}
 	if size != content.Size || crc != content.CRC32C {
-		return store.Object{}, fmt.Errorf("%w: announced were %d bytes with CRC32C %08x, read were %d with %08x",
+		return store.Object{}, fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
 			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
 	}
 
@@ -159,7 +158,7 @@ func (s *Store) delete(ctx context.Context, key string, cond store.Condition) er
 	return nil
 }
 
-// holds reports whether cond is true of key. s.mu is held.
+// holds reports whether cond holds for key. The caller holds s.mu.
 func (s *Store) holds(key string, cond store.Condition) bool {
 	o, exists := s.objects[key]
 	if cond.Absent() {
