@@ -1,5 +1,5 @@
-// Command knocksim serves a simulated Knock API on the loopback interface, and
-// lists the ids of its prospects. Package knocksim says what is simulated.
+// Command knocksim serves a simulated Knock API on the loopback interface, and writes
+// the IDs of its prospects. Package knocksim describes what it simulates.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The second signal is not ours: it ends the process at once.
+	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -25,8 +25,8 @@ func main() {
 const usage = `Usage: knocksim [flags]
 
 Serves a simulated Knock Get Prospect Events API on this machine until it is
-interrupted, then says what it has served. The same flags give the same prospects
-and events every time; a later -as-of gives the same world some days on.
+interrupted, and then prints what it has served. The same flags always give the same
+prospects and events. A later -as-of gives the same world some days later.
 
   knocksim -prospects 500 -events 20000 -ids prospects.csv
   knocksim -prospects 500 -events 20000 -addr 127.0.0.1:8080 -fault-rate 0.1
@@ -34,8 +34,8 @@ and events every time; a later -as-of gives the same world some days on.
 Flags:
 `
 
-// run does everything but exit. It gives the exit code: 0, 1 when something
-// failed, 2 when the flags make no sense.
+// run does everything but exit, and returns the exit code: 0; 1 if something failed; 2
+// if the flags are wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	options := knocksim.Options{Seed: 1, Prospects: 500, Events: 20_000}
 	flags := flag.NewFlagSet("knocksim", flag.ContinueOnError)
@@ -45,8 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	options.RegisterFlags(flags)
-	addr := flags.String("addr", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
-	ids := flags.String("ids", "", `write the prospect ids to this CSV `+"`file`"+` ("-": standard output) and exit`)
+	addr := flags.String("addr", "127.0.0.1:0", "loopback `address` to listen on; 0 is a free port")
+	ids := flags.String("ids", "", `write the prospect IDs to this CSV `+"`file`"+` ("-": standard output) and exit`)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {

@@ -11,10 +11,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"prospector/internal/nolink"
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
@@ -132,30 +132,20 @@ const parallelism = 16
 // checksums reads the checksums of objects. An object that is gone has none: it
 // counts as deleted.
 func checksums(ctx context.Context, from store.Store, keys []string) (map[string]plan.Sum, error) {
-	found := make([]*plan.Sum, len(keys))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelism)
-	for i, key := range keys {
-		group.Go(func() error {
-			object, err := from.Stat(ctx, key)
-			if errors.Is(err, store.ErrNotExist) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			found[i] = &plan.Sum{Size: object.Size, CRC32C: object.CRC32C}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
+	var mu sync.Mutex
 	sums := make(map[string]plan.Sum)
-	for i, sum := range found {
-		if sum != nil {
-			sums[keys[i]] = *sum
+	err := parallel.Each(ctx, parallelism, keys, func(ctx context.Context, key string) error {
+		object, err := from.Stat(ctx, key)
+		if errors.Is(err, store.ErrNotExist) {
+			return nil
 		}
-	}
-	return sums, nil
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sums[key] = plan.Sum{Size: object.Size, CRC32C: object.CRC32C}
+		return nil
+	})
+	return sums, err
 }

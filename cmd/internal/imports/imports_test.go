@@ -65,7 +65,7 @@ var allowed = map[string][]string{
 	"jobs/plan":             {"internal/bug", "internal/terminal", "jobs", "jobs/state", "schemas"},
 	"jobs/publish":          {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/reconcile":        {"internal/bug", "internal/nolink", "internal/parallel", "internal/spill", "jobs", "jobs/plan", "jobs/state", "schemas", "schemas/records", "sink", "sink/parquetfile", "sink/stage", "sink/store", "sink/verify", "transform"},
-	"jobs/refresh":          {"internal/nolink", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
+	"jobs/refresh":          {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":            {"internal/parallel", "jobs", "jobs/plan", "jobs/quarantine", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/lists":            {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/read":             {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
