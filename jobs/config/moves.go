@@ -37,65 +37,87 @@ type move struct {
 // moves reads the moved and removed blocks, when all jobs are known. It returns the moves
 // in the order in which they apply, one for each instance of a job with for_each.
 func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Removed) {
-	named := map[jobAddress]*hcl.Block{} // the block that moves or removes a job
-	once := func(b *block, hb *hcl.Block, from jobAddress) bool {
-		first := named[from]
-		if first == nil {
-			named[from] = hb
-			return true
-		}
-		b.fail("from", "Duplicate declaration", fmt.Sprintf("The %[2]s block at %[3]s:%[4]d already applies to %[1]s. Keep one of the two.",
-			from, first.Type, first.DefRange.Filename, first.DefRange.Start.Line))
-		return false
+	m := moving{l: l, named: map[jobAddress]*hcl.Block{}, byFrom: map[jobAddress]move{}, arrivals: map[jobAddress]move{}}
+	m.readMoved(moved)
+	gone := m.readRemoved(removed)
+	m.removeCircles()
+	m.checkMoves()
+	if l.diags.HasErrors() {
+		return nil, gone
 	}
-	byFrom := map[jobAddress]move{}
-	var moves []move
-	for _, hb := range moved {
-		b := l.unopened(hb, "moved", []string{"from", "to"})
+	return m.expanded(), gone
+}
+
+// moving is the moved and removed blocks of one configuration.
+type moving struct {
+	l     *loader
+	moves []move
+	// named has the block that moves or removes a job.
+	named    map[jobAddress]*hcl.Block
+	byFrom   map[jobAddress]move
+	arrivals map[jobAddress]move // valid moves by their To
+}
+
+func (m *moving) readMoved(blocks []*hcl.Block) {
+	for _, hb := range blocks {
+		b := m.l.unopened(hb, "moved", []string{"from", "to"})
 		b.needs("from", "to")
 		from, ok := b.jobAddress("from")
 		to, also := b.jobAddress("to")
-		if ok && also && once(b, hb, from) {
-			m := move{b, from, to}
-			byFrom[from], moves = m, append(moves, m)
+		if ok && also && m.isFirst(b, hb, from) {
+			next := move{b, from, to}
+			m.byFrom[from], m.moves = next, append(m.moves, next)
 		}
 	}
-	var gone []jobs.Removed
-	for _, hb := range removed {
-		b := l.unopened(hb, "removed", []string{"from"}, hcl.BlockHeaderSchema{Type: "lifecycle"})
+}
+
+func (m *moving) readRemoved(blocks []*hcl.Block) (gone []jobs.Removed) {
+	for _, hb := range blocks {
+		b := m.l.unopened(hb, "removed", []string{"from"}, hcl.BlockHeaderSchema{Type: "lifecycle"})
 		b.needs("from")
 		from, ok := b.jobAddress("from")
 		r := jobs.Removed{Block: b.Block, From: from.String()}
 		if lifecycle := b.single(); lifecycle != nil {
-			l.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
+			m.l.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
 		}
-		if !ok || !once(b, hb, from) {
+		if !ok || !m.isFirst(b, hb, from) {
 			continue
 		}
-		if l.declares(from) || l.declaresMany(from) {
-			b.fail("from", "Removed job still exists", fmt.Sprintf("%s is still declared, at %s. Remove the job, or this block.", from, l.declaredAt(from)))
+		if m.declares(from) || m.declaresMany(from) {
+			b.fail("from", "Removed job still exists", fmt.Sprintf("%s is still declared, at %s. Remove the job, or this block.", from, m.declaredAt(from)))
 		}
 		gone = append(gone, r)
 	}
 	slices.SortFunc(gone, func(a, b jobs.Removed) int { return strings.Compare(a.From, b.From) })
+	return gone
+}
 
-	moves = l.acyclic(moves, byFrom)
-	arrivals := map[jobAddress]move{}
-	for _, m := range moves {
-		if !l.checkMove(m, byFrom, named) {
+// isFirst reports whether no other block moves or removes the job. Otherwise it reports
+// an error about the block.
+func (m *moving) isFirst(b *block, hb *hcl.Block, from jobAddress) bool {
+	first := m.named[from]
+	if first == nil {
+		m.named[from] = hb
+		return true
+	}
+	b.fail("from", "Duplicate declaration", fmt.Sprintf("The %s block at %s:%d already applies to %s. Keep one of the two.",
+		first.Type, first.DefRange.Filename, first.DefRange.Start.Line, from))
+	return false
+}
+
+// checkMoves reports moves that are not valid, and collects the others.
+func (m *moving) checkMoves() {
+	for _, next := range m.moves {
+		if !m.isValid(next) {
 			continue
 		}
-		if first, ok := arrivals[m.to]; ok {
-			m.fail("to", "Two moves to one address", fmt.Sprintf("%s is moved to %s already, at %s:%d, and two tables cannot become one.",
-				first.from, m.to, first.Origin.Filename, first.Origin.Line))
+		if first, ok := m.arrivals[next.to]; ok {
+			next.fail("to", "Two moves to one address", fmt.Sprintf("%s is moved to %s already, at %s:%d, and two tables cannot become one.",
+				first.from, next.to, first.Origin.Filename, first.Origin.Line))
 			continue
 		}
-		arrivals[m.to] = m
+		m.arrivals[next.to] = next
 	}
-	if l.diags.HasErrors() {
-		return nil, gone
-	}
-	return l.expanded(moves, byFrom, arrivals), gone
 }
 
 // needs reports attributes that are missing, unless one may be misspelled.
@@ -133,101 +155,100 @@ func (b *block) jobAddress(name string) (jobAddress, bool) {
 }
 
 // declares reports whether a job with the address is declared.
-func (l *loader) declares(a jobAddress) bool {
-	n := l.nodes[a.job]
+func (m *moving) declares(a jobAddress) bool {
+	n := m.l.nodes[a.job]
 	if n == nil || n.each != a.keyed {
 		return false
 	}
-	v := l.value(a.job)
+	v := m.l.value(a.job)
 	return !n.each || !v.IsKnown() || v.Type().HasAttribute(a.key)
 }
 
 // declaresMany reports whether the address names a job with for_each.
-func (l *loader) declaresMany(a jobAddress) bool {
-	n := l.nodes[a.job]
+func (m *moving) declaresMany(a jobAddress) bool {
+	n := m.l.nodes[a.job]
 	return n != nil && n.each && !a.keyed
 }
 
-func (l *loader) declaredAt(a jobAddress) string {
-	at := l.nodes[a.job].declared
+func (m *moving) declaredAt(a jobAddress) string {
+	at := m.l.nodes[a.job].declared
 	return fmt.Sprintf("%s:%d", at.Filename, at.Start.Line)
 }
 
-// acyclic reports moves that form a circle, each circle once, and returns the other
-// moves.
-func (l *loader) acyclic(moves []move, byFrom map[jobAddress]move) []move {
+// removeCircles reports moves that form a circle, each circle once, and removes them.
+func (m *moving) removeCircles() {
 	circular := map[jobAddress]bool{}
-	for _, m := range moves {
-		trail := []string{m.from.String()}
-		next, more := m, true
-		for more && len(trail) <= len(moves) {
+	for _, start := range m.moves {
+		trail := []string{start.from.String()}
+		next, more := start, true
+		for more && len(trail) <= len(m.moves) {
 			trail = append(trail, next.to.String())
-			if next.to == m.from {
+			if next.to == start.from {
 				break
 			}
-			next, more = byFrom[next.to]
+			next, more = m.byFrom[next.to]
 		}
-		if !more || next.to != m.from || circular[m.from] {
+		if !more || next.to != start.from || circular[start.from] {
 			continue
 		}
-		m.fail("to", "Circular moves", fmt.Sprintf("%s would be moved to itself: %s. Remove the outdated block.",
-			m.from, strings.Join(trail, " → ")))
-		for at := m; !circular[at.from]; at = byFrom[at.to] {
+		start.fail("to", "Circular moves", fmt.Sprintf("%s would be moved to itself: %s. Remove the outdated block.",
+			start.from, strings.Join(trail, " → ")))
+		for at := start; !circular[at.from]; at = m.byFrom[at.to] {
 			circular[at.from] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return circular[m.from] })
+	m.moves = slices.DeleteFunc(m.moves, func(next move) bool { return circular[next.from] })
 }
 
-// checkMove compares one move with the declared jobs, and reports whether it is valid.
-func (l *loader) checkMove(m move, byFrom map[jobAddress]move, named map[jobAddress]*hcl.Block) bool {
+// isValid compares one move with the declared jobs, and reports why it is not valid.
+func (m *moving) isValid(next move) bool {
 	// A move from job.x to job.x["key"] adds for_each to a job.
-	if l.declares(m.from) || l.declaresMany(m.from) && !m.to.keyed {
-		m.fail("from", "Moved job still exists", fmt.Sprintf("%s is still declared, at %s, so it cannot have moved to %s. Remove the job, or this block.",
-			m.from, l.declaredAt(m.from), m.to))
+	if m.declares(next.from) || m.declaresMany(next.from) && !next.to.keyed {
+		next.fail("from", "Moved job still exists", fmt.Sprintf("%s is still declared, at %s, so it cannot have moved to %s. Remove the job, or this block.",
+			next.from, m.declaredAt(next.from), next.to))
 		return false
 	}
-	if _, onward := byFrom[m.to]; onward || l.declares(m.to) || l.declaresMany(m.to) {
+	if _, onward := m.byFrom[next.to]; onward || m.declares(next.to) || m.declaresMany(next.to) {
 		return true
 	}
-	if hb := named[m.to]; hb != nil { // removed, since it is not moved
-		m.fail("to", "Moved job is removed", fmt.Sprintf("%s is not declared, and it is removed at %s:%d. Write from = %s in that block, and remove this one.",
-			m.to, hb.DefRange.Filename, hb.DefRange.Start.Line, m.from))
+	if hb := m.named[next.to]; hb != nil { // removed, since it is not moved
+		next.fail("to", "Moved job is removed", fmt.Sprintf("%s is not declared, and it is removed at %s:%d. Write from = %s in that block, and remove this one.",
+			next.to, hb.DefRange.Filename, hb.DefRange.Start.Line, next.from))
 		return false
 	}
-	n := l.nodes[m.to.job]
+	n := m.l.nodes[next.to.job]
 	switch {
 	case n == nil:
-		m.fail("to", "Unknown reference", l.unknown(m.to.job, "job"))
+		next.fail("to", "Unknown reference", m.l.unknown(next.to.job, "job"))
 	case !n.each:
-		m.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", m.to.job))
+		next.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", next.to.job))
 	default:
-		summary, detail := l.missingInstance(m.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(m.to.key)}}, l.value(m.to.job))
-		m.fail("to", summary, detail)
+		summary, detail := m.l.missingInstance(next.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(next.to.key)}}, m.l.value(next.to.job))
+		next.fail("to", summary, detail)
 	}
 	return false
 }
 
 // expanded returns valid moves one by one, in the order in which they apply: from old to
 // new, so that a job gets its present address from any earlier one.
-func (l *loader) expanded(moves []move, byFrom, arrivals map[jobAddress]move) []jobs.Moved {
+func (m *moving) expanded() []jobs.Moved {
 	next := map[jobAddress]jobAddress{}
 	blocks := map[jobAddress]jobs.Block{}
 	arrives := map[jobAddress]bool{}
-	add := func(m move, from, to jobAddress) {
-		next[from], blocks[from], arrives[to] = to, m.Block, true
+	add := func(b jobs.Block, from, to jobAddress) {
+		next[from], blocks[from], arrives[to] = to, b, true
 	}
-	for _, m := range moves {
-		keys, many := l.keys(m, byFrom)
+	for _, one := range m.moves {
+		keys, many := m.keys(one)
 		if !many {
-			add(m, m.from, m.to)
+			add(one.Block, one.from, one.to)
 		}
 		for _, key := range keys {
-			from, to := m.from.instance(key), m.to.instance(key)
-			_, left := byFrom[from]
-			_, taken := arrivals[to]
+			from, to := one.from.instance(key), one.to.instance(key)
+			_, left := m.byFrom[from]
+			_, taken := m.arrivals[to]
 			if !left && !taken { // a block for one instance has precedence
-				add(m, from, to)
+				add(one.Block, from, to)
 			}
 		}
 	}
@@ -254,16 +275,16 @@ func (l *loader) expanded(moves []move, byFrom, arrivals map[jobAddress]move) []
 
 // keys returns the keys of the instances that a move of jobs leads to, and whether the
 // job has for_each.
-func (l *loader) keys(m move, byFrom map[jobAddress]move) ([]string, bool) {
-	for !m.from.keyed && !m.to.keyed {
-		if l.declaresMany(m.to) {
-			return sortedKeys(l.value(m.to.job).Type().AttributeTypes()), true
+func (m *moving) keys(of move) ([]string, bool) {
+	for !of.from.keyed && !of.to.keyed {
+		if m.declaresMany(of.to) {
+			return sortedKeys(m.l.value(of.to.job).Type().AttributeTypes()), true
 		}
-		next, ok := byFrom[m.to]
+		next, ok := m.byFrom[of.to]
 		if !ok {
 			break
 		}
-		m = next
+		of = next
 	}
 	return nil, false
 }

@@ -172,74 +172,92 @@ func object(attributes ...string) cty.Type {
 // resolve returns the names and the value of what a reference refers to. It reports an
 // unknown reference, and then returns nil.
 func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local scope) ([]string, cty.Value) {
-	fail := func(summary, detail string) ([]string, cty.Value) {
+	fail := func(p *problem) ([]string, cty.Value) {
 		if secret {
-			detail = hiddenDetail
+			p.detail = hiddenDetail
 		}
-		l.fail(t.SourceRange(), address, summary, detail)
+		l.fail(t.SourceRange(), address, p.summary, p.detail)
 		return nil, cty.NilVal
 	}
 	root := t.RootName()
 	if v, ok := local[root]; ok {
 		if detail := missing(root, t[1:], v.Type()); detail != "" {
 			secret = secret || v.ContainsMarked()
-			return fail("Unknown attribute", detail)
+			return fail(&problem{"Unknown attribute", detail})
 		}
 		return []string{root}, v
 	}
 	k, ok := roots[root]
 	if !ok {
-		if detail := elsewhere[root]; detail != "" {
-			return fail("Unknown reference", detail)
-		}
-		known := append(sortedKeys(roots), sortedKeys(local)...)
-		slices.Sort(known)
-		detail := fmt.Sprintf("References cannot begin with %q, only with %s.", root, strings.Join(known, ", "))
-		if suggestion := nearest(root, known); suggestion != "" {
-			detail += didYouMean(suggestion)
-		} else if len(t) == 1 {
-			detail += " A string needs double quotes."
-		}
-		return fail("Unknown reference", detail)
+		return fail(unknownRoot(t, local))
 	}
 	path := []string{root}
 	for _, step := range t[1:] {
-		if attr, ok := step.(hcl.TraverseAttr); ok && len(path) <= k.steps {
-			path = append(path, attr.Name)
-		} else {
+		attr, ok := step.(hcl.TraverseAttr)
+		if !ok || len(path) > k.steps {
 			break
 		}
+		path = append(path, attr.Name)
 	}
 	if len(path) <= k.steps {
-		return fail("Incomplete reference", capital(k.example)+".")
+		return fail(&problem{"Incomplete reference", capital(k.example) + "."})
 	}
-	target := strings.Join(path, ".")
+	target, steps := strings.Join(path, "."), t[len(path):]
+	if p := l.checkReference(root, target, steps); p != nil {
+		return fail(p)
+	}
+	v := l.value(target)
+	if l.nodes[target].each {
+		if summary, detail := l.missingInstance(target, steps, v); detail != "" {
+			return fail(&problem{summary, detail})
+		}
+	}
+	return path, v
+}
+
+// problem is what is wrong with a reference.
+type problem struct{ summary, detail string }
+
+// unknownRoot describes a reference that begins with an unknown word.
+func unknownRoot(t hcl.Traversal, local scope) *problem {
+	root := t.RootName()
+	if detail := elsewhere[root]; detail != "" {
+		return &problem{"Unknown reference", detail}
+	}
+	known := append(sortedKeys(roots), sortedKeys(local)...)
+	slices.Sort(known)
+	detail := fmt.Sprintf("References cannot begin with %q, only with %s.", root, strings.Join(known, ", "))
+	if suggestion := nearest(root, known); suggestion != "" {
+		detail += didYouMean(suggestion)
+	} else if len(t) == 1 {
+		detail += " A string needs double quotes."
+	}
+	return &problem{"Unknown reference", detail}
+}
+
+// checkReference describes what is wrong with a reference to a node, before the node is
+// evaluated. It returns nil if nothing is. steps are what follows the node's address.
+func (l *loader) checkReference(root, target string, steps hcl.Traversal) *problem {
 	n := l.nodes[target]
 	if n == nil {
-		return fail("Unknown reference", l.unknown(target, root))
+		return &problem{"Unknown reference", l.unknown(target, root)}
 	}
-	if root == "job" && !n.each && len(t) > len(path) {
-		if _, index := t[len(path)].(hcl.TraverseIndex); index {
-			return fail("Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", target))
+	if root == "job" && !n.each && len(steps) > 0 {
+		if _, index := steps[0].(hcl.TraverseIndex); index {
+			return &problem{"Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", target)}
 		}
 	}
 	if ty, ok := l.blockTypes[root]; ok && !n.each {
-		if detail := missing(target, t[len(path):], ty); detail != "" {
-			return fail("Unknown attribute", detail)
+		if detail := missing(target, steps, ty); detail != "" {
+			return &problem{"Unknown attribute", detail}
 		}
 	}
 	// A variable has its value before it is validated.
 	if i := slices.Index(l.active, target); i >= 0 && n.value == cty.NilVal {
-		return fail("Circular reference", fmt.Sprintf("%s depends on itself: %s.",
-			target, strings.Join(append(slices.Clone(l.active[i:]), target), " → ")))
+		return &problem{"Circular reference", fmt.Sprintf("%s depends on itself: %s.",
+			target, strings.Join(append(slices.Clone(l.active[i:]), target), " → "))}
 	}
-	v := l.value(target)
-	if n.each {
-		if summary, detail := l.missingInstance(target, t[len(path):], v); detail != "" {
-			return fail(summary, detail)
-		}
-	}
-	return path, v
+	return nil
 }
 
 // missing describes the first step of a reference that is not an attribute of the type,
