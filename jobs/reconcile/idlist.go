@@ -82,32 +82,3 @@ func (l *idList) close() error {
 	}
 	return os.Remove(file.Name())
 }
-
-// idFilter reports for most IDs that are not in a set that they are not: a Bloom
-// filter.
-type idFilter []uint64
-
-// newIDFilter makes an empty filter. With two bytes for each ID, one in 70 of the
-// other IDs passes.
-func newIDFilter(bytes int64) idFilter { return make(idFilter, max(1, bytes/8)) }
-
-// bits are two bits for an ID, which is a hash already.
-func (f idFilter) bits(i id) [2]uint64 {
-	n := uint64(len(f)) * 64
-	return [2]uint64{i.Hi % n, i.Lo % n}
-}
-
-func (f idFilter) add(i id) {
-	for _, bit := range f.bits(i) {
-		f[bit/64] |= 1 << (bit % 64)
-	}
-}
-
-func (f idFilter) mayHave(i id) bool {
-	for _, bit := range f.bits(i) {
-		if f[bit/64]&(1<<(bit%64)) == 0 {
-			return false
-		}
-	}
-	return true
-}
