@@ -14,7 +14,7 @@ import (
 	"prospector/schemas/records"
 )
 
-// builder makes rows of events, one after another, and batches of rows.
+// builder makes rows from events, one after another, and batches from rows.
 type builder struct {
 	table   schemas.Table
 	columns []schemas.Column // of the rows
@@ -23,13 +23,13 @@ type builder struct {
 	protections []protection
 	trees       map[string]*tree // by event type
 	event       event
-	extra       []byte // extra_json of the event at hand
+	extra       []byte // extra_json of the current event
 
 	batch []*column
 
-	// Where the values go that are not fields of the event.
+	// Columns whose values are not fields of the event.
 	idAt, prospectAt, dayAt, extraAt int
-	// Where those are that an event must have.
+	// Columns of which an event must have one.
 	timeAt, createdAt int
 }
 
@@ -72,10 +72,10 @@ func (b *builder) startBatch() {
 	}
 }
 
-// rows counts the rows of the batch at hand; the ids may not be there yet.
+// rows counts the rows of the current batch. They may not have their IDs yet.
 func (b *builder) rows() int { return b.batch[b.prospectAt].rows }
 
-// record is the batch at hand. It is there until its columns restart.
+// record returns the current batch. It is valid until its columns restart.
 func (b *builder) record() arrow.Record {
 	rows := b.rows()
 	arrays := make([]arrow.Array, len(b.batch))
@@ -90,18 +90,18 @@ var errNotObject = errors.New("a node that is not an object")
 
 var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", which extra_json needs for itself`)
 
-// flat is what the identity and the place of an event's row depend on; the times
-// are microseconds since 1970-01-01 UTC.
+// flat has the values that determine the ID and the partition of an event's row. The
+// times are microseconds since 1970-01-01 UTC.
 type flat struct {
 	eventType []byte
 	tree      *tree
-	happened  int64 // eventTime, or createdAt where there is none
-	recorded  int64 // createdAt, or eventTime where there is none
+	happened  int64 // eventTime, or createdAt if there is no eventTime
+	recorded  int64 // createdAt, or eventTime if there is no createdAt
 }
 
-// flatten takes an event apart, and gives the columns its values; append makes a
-// row of it. An error, which has nothing of the event's content, says why it is no
-// row; with an *Unexpected the tree is given all the same.
+// flatten gives the values of an event to the columns; append then completes the row. An
+// error says why the event cannot become a row, without any content of the event. With
+// an *Unexpected, the result still has the tree.
 func (b *builder) flatten(v value) (f flat, err error) {
 	b.event.reset(b.rows())
 	if f, err = b.takeApart(v); err != nil {
@@ -119,7 +119,7 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 		return flat{}, errors.New("an event without a type")
 	}
 	name := kind.string()
-	if kind.isBroken() { // as its column has it
+	if kind.isBroken() { // the column has the same text
 		name = bytes.ToValidUTF8(name, replacement)
 	}
 	if len(name) == 0 || len(name) > schemas.MaxTypeLength {
@@ -153,8 +153,8 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 
 var errNoTime = errors.New("no usable time: neither eventTime nor createdAt is a time")
 
-// tree gives the places of events of a type. One that comes after too many others
-// has a tree for one event only.
+// tree returns the tree for events of a type. After too many types, a new type gets a
+// tree for a single event.
 func (b *builder) tree(eventType []byte) *tree {
 	if t, ok := b.trees[string(eventType)]; ok {
 		return t
@@ -167,8 +167,7 @@ func (b *builder) tree(eventType []byte) *tree {
 	return t
 }
 
-// append makes a row of the event that was flattened last, with what no column
-// took, all but its id.
+// append completes the row of the event that was flattened last, except for its ID.
 func (b *builder) append(prospect []byte, day int32) {
 	if len(b.extra) > 0 {
 		extra := b.batch[b.extraAt]
@@ -179,7 +178,7 @@ func (b *builder) append(prospect []byte, day int32) {
 	b.batch[b.prospectAt].appendString(prospect)
 }
 
-// cut takes the last row back, which has no id yet.
+// cut removes the last row, which has no ID yet.
 func (b *builder) cut() {
 	last := b.rows() - 1
 	for _, c := range b.batch {
@@ -187,7 +186,7 @@ func (b *builder) cut() {
 	}
 }
 
-// digest tells a row's content, all but its id.
+// digest returns the digest of a row's content, without its ID.
 func (b *builder) digest(row int) (sum schemas.Digest) {
 	for i, c := range b.batch {
 		if i != b.idAt {

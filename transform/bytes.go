@@ -8,28 +8,28 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// extra_json must be read by any reader of JSON, and many refuse an escape that is
-// half of a surrogate pair, or invalid UTF-8. So a broken string, one that is not
-// Unicode, is written as an object there: {"$bytes":"7aC9"} has its bytes in base64.
+// Every reader of JSON must accept extra_json, and many refuse invalid UTF-8 or an escape
+// that is half of a surrogate pair. So a broken string, which is one that is not Unicode,
+// becomes an object in extra_json: {"$bytes":"7aC9"} has its bytes in base64.
 //
-// An object that an event has itself, and that looks like that, is written with one
-// $ more in its key, and so is one that looks like the result: reading takes one
-// away. An object whose bytes would be valid UTF-8 does not look like that, since
-// it stands for no broken string.
+// An event may itself have an object that looks the same. Its key is written with
+// another $, and so is the key of an object that looks like the result. Reading removes
+// one $. An object whose bytes would be valid UTF-8 is not affected, because it cannot
+// represent a broken string.
 
-// bytesKey is the key of the object that stands for a broken string.
+// bytesKey is the key of the object that represents a broken string.
 const bytesKey = "$bytes"
 
-// replacement is what a column has in place of bytes that are not Unicode.
+// replacement takes the place of bytes that are not Unicode in a column.
 var replacement = []byte("\uFFFD")
 
-// form is how broken strings are written.
+// form says how broken strings are written.
 type form uint8
 
 const (
 	plainForm form = iota // with their bytes
 	extraForm             // as objects
-	eventForm             // with their bytes; the text that is read is in extraForm
+	eventForm             // with their bytes, from a text in extraForm
 )
 
 // isReserved reports whether a key is $bytes, $$bytes and so on.
@@ -38,7 +38,7 @@ func isReserved(key []byte) bool {
 	return ok && len(dollars) > 0 && len(bytes.TrimLeft(dollars, "$")) == 0
 }
 
-// appendReserved writes an object with one field, whose key is reserved.
+// appendReserved appends an object with one field whose key is reserved.
 func appendReserved(dst []byte, v value, form form) (_ []byte, err error) {
 	key, inner := v.shape().key, value{v.in, v.at + 1}
 	switch broken, ok := bytesOf(inner); {
@@ -57,21 +57,21 @@ func appendReserved(dst []byte, v value, form form) (_ []byte, err error) {
 	return append(dst, '}'), nil
 }
 
-// appendBytes writes the object that stands for a broken string.
+// appendBytes appends the object that represents a broken string.
 func appendBytes(dst, s []byte) []byte {
 	dst = append(dst, `{"`+bytesKey+`":"`...)
 	return append(base64.StdEncoding.AppendEncode(dst, s), `"}`...)
 }
 
-// isBytes reports whether the object that stands for some broken string could have
-// that value.
+// isBytes reports whether the object that represents a broken string could have this
+// value.
 func isBytes(v value) bool {
 	_, ok := bytesOf(v)
 	return ok
 }
 
-// bytesOf decodes the value of an object that stands for a broken string. ok is
-// false if it cannot be that.
+// bytesOf decodes the value of an object that represents a broken string. ok is false if
+// the value cannot be one.
 func bytesOf(v value) (broken []byte, ok bool) {
 	if v.kind() != aString {
 		return nil, false

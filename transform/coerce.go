@@ -9,39 +9,39 @@ import (
 	"prospector/schemas"
 )
 
-// outcome is what becomes of a value at a path of a column.
+// outcome is the result of coercing a value at a path of a column.
 type outcome uint8
 
 const (
-	// mismatch: it is not of the column's type. The column is NULL, extra_json
-	// has the value, and it is told of.
+	// mismatch: the value does not have the type of the column. The column is NULL,
+	// extra_json has the value, and the survey reports it.
 	mismatch outcome = iota
-	// none: there is nothing to tell. The column is NULL and extra_json has the
-	// null or empty text, which is not the same as an absent field.
+	// none: the value is null or an empty text. The column is NULL, and extra_json has
+	// the value, because it is not the same as an absent field.
 	none
-	// repaired: some text of it is not Unicode. The column has U+FFFD in that
-	// place, extra_json has the bytes, and it is counted like a mismatch.
+	// repaired: the text is not Unicode. The column has U+FFFD in place of the invalid
+	// bytes, extra_json has the bytes, and the survey counts the value like a mismatch.
 	repaired
-	// kept: the column has it, and extra_json has it as well, since it was
-	// written in another way than the one by which it is rebuilt.
+	// kept: the column has the value, and extra_json has it as well, because it is
+	// written differently from how it would be rebuilt.
 	kept
-	// exact: the column alone tells all of it.
+	// exact: the value can be rebuilt from the column alone.
 	exact
 )
 
-// cell is what a column has of a value.
+// cell is the value of a column.
 type cell struct {
 	str   []byte
 	int   int64 // an integer, microseconds, days, a float's bits, or 0 and 1
 	naive bool  // a time without an offset
 }
 
-// coerce gives what a column of that type has of a value: text in str, anything
-// else in int as Arrow has it (a float's bits, 0 or 1 for a bool). Nothing is
-// guessed or rounded: a value that the type cannot tell is a mismatch.
+// coerce converts a value to the type of a column: text in str, anything else in int in
+// Arrow's representation (the bits of a float, 0 or 1 for a bool). It guesses and rounds
+// nothing. A value that the type cannot represent is a mismatch.
 //
-// Texts that were not in the value are appended to scratch. The error says that
-// the value cannot be rebuilt by any reader: a key stands twice.
+// Texts that are not part of the value are appended to scratch. The error says that no
+// reader could rebuild the value, because it has the same key twice.
 func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err error) {
 	kind := v.kind()
 	switch {
@@ -81,7 +81,7 @@ func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err
 	return mismatch, nil
 }
 
-// repair replaces what is not Unicode in the text of a value.
+// repair replaces the bytes in the text of a value that are not Unicode.
 func (c *cell) repair(v value) outcome {
 	if !v.in.broken || utf8.Valid(c.str) {
 		return exact
@@ -97,16 +97,16 @@ func (c *cell) setBool(v bool) {
 	}
 }
 
-// coerceText is coerce of a text that is not empty, to anything but text.
+// coerceText is coerce for a text that is not empty, to any type except text.
 func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
 	switch to {
 	case schemas.Timestamp:
-		micros, told, naive, ok := parseTime(text)
+		micros, isExact, naive, ok := parseTime(text)
 		c.int, c.naive = micros, naive
 		switch {
 		case !ok:
 			return mismatch
-		case !told:
+		case !isExact:
 			return kept
 		}
 		return exact
@@ -124,35 +124,35 @@ func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
 		c.setBool(string(text) == "true")
 		return kept
 	}
-	return min(c.coerceNumber(to, text), kept) // a text of digits is no number
+	return min(c.coerceNumber(to, text), kept) // a text of digits is not a number
 }
 
-// coerceNumber is coerce of what may be the text of a number, to Int64 or Float64.
+// coerceNumber is coerce for a text that may be a number, to Int64 or Float64.
 func (c *cell) coerceNumber(to schemas.Type, text []byte) outcome {
 	d, ok := parseDecimal(text)
 	if !ok {
 		return mismatch
 	}
 	var canonical [32]byte
-	told := canonical[:0]
+	exactText := canonical[:0]
 	if to == schemas.Int64 {
 		if c.int, ok = d.int64(); !ok {
 			return mismatch
 		}
-		told = strconv.AppendInt(told, c.int, 10)
+		exactText = strconv.AppendInt(exactText, c.int, 10)
 	} else {
 		if c.int, ok = d.float64(text); !ok {
 			return mismatch
 		}
-		told = appendFloat(told, c.int)
+		exactText = appendFloat(exactText, c.int)
 	}
-	if string(told) != string(text) {
+	if string(exactText) != string(text) {
 		return kept
 	}
 	return exact
 }
 
-// parseDate reads YYYY-MM-DD of the years 1 to 9999, as days since 1970-01-01.
+// parseDate parses YYYY-MM-DD in the years 1 to 9999 as days since 1970-01-01.
 func parseDate(s []byte) (day int32, ok bool) {
 	if len(s) != len(time.DateOnly) {
 		return 0, false

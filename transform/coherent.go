@@ -49,7 +49,7 @@ func newCoherence(table schemas.Table) *coherence {
 		id:      at(roles.ID), prospect: at(roles.Entity), eventType: at(roles.Type), date: at(roles.Day),
 		created: at(roles.Created), happened: at(roles.Time),
 	}
-	// An ID is made of the values before a policy changes them.
+	// An ID is computed from the values before a policy changes them.
 	c.checkID = !protected && c.eventType >= 0
 	return c
 }
@@ -79,7 +79,7 @@ func (c *coherence) holds(batch arrow.Record, row int, holdsDay func(int32) bool
 	return c.readable(batch, row) && (!c.checkID || c.identified(batch, row, recorded))
 }
 
-// readable reports whether every text is Unicode or JSON, as its column says.
+// readable reports whether every text is Unicode or JSON, as its column requires.
 func (c *coherence) readable(batch arrow.Record, row int) bool {
 	for i, column := range c.columns {
 		if !column.Type.IsText() || batch.Column(i).IsNull(row) {

@@ -10,23 +10,23 @@ import (
 	"prospector/schemas/records"
 )
 
-// column is an Arrow column under construction. Unlike Arrow's builders it can
-// be read and cut back, which deduplication needs, and filled late, which
-// identity needs. NULLs are appended when the next value comes: most columns take
-// nothing of most events.
+// column is an Arrow column under construction. Unlike with Arrow's builders, rows can be
+// read and removed, as deduplication needs, and added late, as IDs need. NULLs are
+// appended together with the next value, because most columns have no value from most
+// events.
 type column struct {
-	rows   int // the last ones may be missing; they are NULL
+	rows   int // fewer than in the batch if the last rows are NULL
 	isText bool
 	// Text: the bytes, and where each value ends, after a leading 0.
 	data []byte
 	ends []int32
 	// Any other type: see cell.
 	ints  []int64
-	nulls []run // the NULLs among the rows that are there
+	nulls []run // of NULLs among the rows
 	schemas.Column
 }
 
-// run is so many rows one after another: most columns have long ones of NULLs.
+// run is a range of rows. Most columns have long runs of NULLs.
 type run struct{ from, to int }
 
 func newColumn(c schemas.Column) *column {
@@ -37,8 +37,8 @@ func newColumn(c schemas.Column) *column {
 	return out
 }
 
-// restart takes all rows away, and keeps the memory for the next ones, unless some
-// of them were very large.
+// restart removes all rows. It keeps the memory for the next rows, unless the texts were
+// very large.
 func (c *column) restart() {
 	if cap(c.data) > 2*batchBytes {
 		c.data = nil
@@ -46,7 +46,7 @@ func (c *column) restart() {
 	c.cut(0)
 }
 
-// pad appends NULLs up to so many rows.
+// pad appends NULLs up to a number of rows.
 func (c *column) pad(rows int) {
 	if c.rows >= rows {
 		return
@@ -74,7 +74,7 @@ func (c *column) isValid(row int) bool {
 	return row < c.rows && !null
 }
 
-// validity is Arrow's bitmap of the rows that are not NULL.
+// validity returns Arrow's bitmap of the rows that are not NULL.
 func (c *column) validity() []byte {
 	bits := make([]byte, bitutil.BytesForBits(int64(c.rows)))
 	bitutil.SetBitsTo(bits, 0, int64(c.rows), true)
@@ -95,7 +95,7 @@ func (c *column) appendInt(v int64) {
 	c.rows++
 }
 
-// cut leaves so many rows.
+// cut removes all rows after a number of rows.
 func (c *column) cut(rows int) {
 	if c.rows <= rows {
 		return
@@ -116,7 +116,7 @@ func (c *column) cut(rows int) {
 	}
 }
 
-// digest is that of one value, zero for NULL.
+// digest returns the digest of one value, which is zero for NULL.
 func (c *column) digest(row int) schemas.Digest {
 	switch {
 	case !c.isValid(row):
@@ -128,7 +128,7 @@ func (c *column) digest(row int) schemas.Digest {
 	}
 }
 
-// array is Arrow's view of the column, whose memory it has.
+// array returns an Arrow array that shares the memory of the column.
 func (c *column) array() arrow.Array {
 	return records.NewArray(c.Type, schemas.Values{
 		Rows: c.rows, Nulls: schemas.UnknownNulls, Valid: c.validity(), Words: c.ints, Ends: c.ends, Texts: c.data,

@@ -11,22 +11,22 @@ import (
 	"prospector/schemas/records"
 )
 
-// Conform brings published rows into another table. Rows come with the columns
-// from.RowColumns() and go out with to.RowColumns(): the same rows in the same
-// order, of the same events, with the same ids, prospects and days.
+// Conform converts published rows to another table. The rows have the columns
+// from.RowColumns(), and the results to.RowColumns(): the same rows in the same order,
+// from the same events, with the same IDs, prospects and days.
 //
-// A row is an event, so this is what the other table would have made of it: a
-// column that is new is filled from extra_json, the value of one that is gone
-// goes there, and one of another type follows the rules of docs/schemas.md.
-// What the other table does not expect is kept, since it is published; but fields
-// that it wants dropped are dropped. A row that fits comes out as it was.
+// The result is the row that the other table would have for the event. A new column is
+// filled from extra_json. The value of a removed column goes to extra_json. A column with
+// another type follows the rules of docs/schemas.md. Values that the other table does not
+// expect are kept, because they are published; fields that it discards are discarded. A
+// row that fits stays unchanged.
 //
-// A value that neither table protects, or both alike, passes. One that only the
-// other table protects is protected, and anything can be redacted or dropped. Any
-// other value is removed from its event, column and extra_json alike: what it was
-// before it was protected is not known.
+// A value that neither table protects, or both protect in the same way, stays unchanged.
+// A value that only the other table protects becomes protected. Any value can be
+// redacted or dropped. Any other value is removed from the event, from column and
+// extra_json alike, because the value before its protection is unknown.
 //
-// Each batch becomes one batch, whose memory is Go's. An error names the event.
+// Each batch becomes one batch in Go's memory. An error names the event.
 func Conform(rows records.Rows, from, to schemas.Table) records.Rows {
 	to.UnknownType, to.Mismatch = schemas.Keep, schemas.Keep
 	if to.UnknownField == schemas.Fail {
@@ -49,9 +49,9 @@ type conformer struct {
 	events *rebuilder
 	remove []string // paths
 	to     *builder
-	text   []byte // of the event at hand
+	text   []byte // of the current event
 	parsed document
-	// Where a row has, in the published table, what is no field of its event.
+	// The columns of the published table whose values are not fields of the event.
 	idAt, prospectAt, dayAt int
 }
 
@@ -77,7 +77,7 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 			err = c.flatten(event)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("bringing the published event %s into the declared table: %w", ids.Value(row), err)
+			return nil, fmt.Errorf("converting the published event %s to the declared table: %w", ids.Value(row), err)
 		}
 		c.to.append([]byte(prospects.Value(row)), int32(days.Value(row)))
 		c.to.batch[c.to.idAt].appendString([]byte(ids.Value(row)))

@@ -2,10 +2,10 @@ package transform
 
 import "prospector/schemas"
 
-// coerceTime is coerce to a column that declares how its times are written. That
-// form comes first. ISO 8601, as coerce takes it, is always accepted as well, so
-// that a source that changes to it loses nothing; such a text is kept. Anything
-// else is a mismatch.
+// coerceTime is coerce for a column that declares how its times are written. That form
+// comes first. ISO 8601, as coerce accepts it, is always valid as well, so that a source
+// can change to it without losing anything; such a text is kept. Anything else is a
+// mismatch.
 func (c *cell) coerceTime(to schemas.Type, f schemas.TimeFormat, v value) outcome {
 	kind := v.kind()
 	switch {
@@ -17,7 +17,7 @@ func (c *cell) coerceTime(to schemas.Type, f schemas.TimeFormat, v value) outcom
 		return mismatch
 	case f.Micros > 0:
 		if outcome := c.coerceUnix(to, f, v.string()); outcome != mismatch {
-			return kept // a text of digits is no number
+			return kept // a text of digits is not a number
 		}
 	default:
 		if micros, exactly, ok := f.ParseText(v.string()); ok {
@@ -27,7 +27,7 @@ func (c *cell) coerceTime(to schemas.Type, f schemas.TimeFormat, v value) outcom
 	return min(c.coerceText(to, v.string()), kept)
 }
 
-// coerceUnix is coerce of what may be the text of a number of f's unit.
+// coerceUnix is coerce for a text that may be a number in f's unit.
 func (c *cell) coerceUnix(to schemas.Type, f schemas.TimeFormat, text []byte) outcome {
 	d, ok := parseDecimal(text)
 	if !ok {
@@ -44,19 +44,19 @@ func (c *cell) coerceUnix(to schemas.Type, f schemas.TimeFormat, text []byte) ou
 	return c.setTime(to, micros, string(f.AppendNumber(canonical[:0], micros)) == string(text))
 }
 
-// timeFormat is how a column's times are written, or nil where it declares nothing.
+// timeFormat returns how a column's times are written, or nil if it declares nothing.
 func timeFormat(c schemas.Column) *schemas.TimeFormat {
 	if c.Time == "" {
 		return nil
 	}
 	f, err := schemas.ParseTimeFormat(c.Time)
 	if err != nil {
-		panic(err) // the column was checked when it was declared or read
+		panic(err) // the column was validated before
 	}
 	return &f
 }
 
-// setTime sets a timestamp or the UTC day of one.
+// setTime sets a timestamp or its UTC day.
 func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 	c.int = micros
 	if to == schemas.Date {
@@ -69,15 +69,14 @@ func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 	return kept
 }
 
-// Numbers of seconds from September 2001 to May 2033. Milliseconds and
-// microseconds of that time are a thousand and a million times as large, so that
-// the number shows its unit; and no North American telephone number is
-// among them.
+// Seconds from September 2001 to May 2033. Milliseconds and microseconds of that time
+// are a thousand and a million times larger, so the number shows its unit. No North
+// American telephone number is among them.
 const firstSecond, lastSecond = 1_000_000_000, 2_000_000_000 - 1
 
-// ofCoarserUnit reports whether a number would be a time of January 1970, while it
-// is one of our time in seconds or milliseconds: then the source has changed its
-// unit, and no time is better than a wrong one.
+// ofCoarserUnit reports whether a number would be a time in January 1970, but is a
+// recent time in seconds or milliseconds. Then the source has changed its unit, and no
+// time is better than a wrong one.
 func ofCoarserUnit(f schemas.TimeFormat, micros int64) bool {
 	for coarser := int64(1e3); coarser*f.Micros <= 1e6; coarser *= 1e3 {
 		if now := micros / (1e6 / coarser); now >= firstSecond && now <= lastSecond {
@@ -87,7 +86,7 @@ func ofCoarserUnit(f schemas.TimeFormat, micros int64) bool {
 	return false
 }
 
-// timeFormsOf says in which ways a value can be a time.
+// timeFormsOf returns the forms in which a value can be a time.
 func timeFormsOf(v value) schemas.TimeForms {
 	text := v.raw()
 	switch v.kind() {

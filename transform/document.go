@@ -9,12 +9,12 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// An event that has more values than this is no row, and a page that has more is
-// taken apart edge by edge, so that tiny values do not take many times the size of
-// their page.
+// maxValues is how many values an event may have to become a row. A page with more
+// values is parsed edge by edge, so that tiny values do not need many times the memory
+// of their page.
 const maxValues = 250_000
 
-// maxNesting is how deep values may be nested, the outermost being the first.
+// maxNesting is how deep values may be nested. The outermost value counts as 1.
 const maxNesting = 300
 
 var (
@@ -24,26 +24,25 @@ var (
 	errTooDeep    = fmt.Errorf("an event that is nested more than %d deep", maxNesting)
 )
 
-// document is a JSON text taken apart: where its values stand, in the order in
-// which they begin, and of which shapes its objects are. Nothing is made of a value
-// that nobody asks for. A text has less than 2 GiB.
+// document is a parsed JSON text: the positions of its values, in the order in which
+// they begin, and the shapes of its objects. A value is not decoded before it is used.
+// A text has less than 2 GiB.
 type document struct {
 	text      jsontext.Scanner
 	tokens    []token
 	shapes    shapes
-	unescaped []byte // texts of strings that were asked for and have escapes
-	broken    bool   // some string, be it a key, is not Unicode
-	brokenKey bool   // some key is not
-	room      int    // for so many values more
+	unescaped []byte // texts of strings with escapes that were decoded
+	broken    bool   // some string, which may be a key, is not Unicode
+	brokenKey bool   // some key is not Unicode
+	room      int    // how many more values are allowed
 	err       error
 }
 
-// token is a value. It has no pointer, which spares the garbage collector the
-// looking.
+// token is a value. It has no pointer, so that the garbage collector does not scan it.
 type token struct {
 	start, end int32 // in the text, quotes and brackets included
-	next       int32 // the first token behind it and all that is inside
-	shape      int32 // of an object, among the document's
+	next       int32 // the first token after it and everything inside
+	shape      int32 // index of an object's shape in the document
 	kind       kind  // aNumber of every number
 	escaped    bool  // a string with a backslash
 }
@@ -54,10 +53,10 @@ type value struct {
 	at int32
 }
 
-// parse takes a text apart, which must stay as it is until the next parse. The
-// grammar is checked to the letter (RFC 8259), and every key must be Unicode; other
-// strings need not be, see value.isBroken. The error is errNotJSON, errTooMany if
-// there are more values than most, errTooDeep or errNotUnicode.
+// parse parses a text, which must not change until the next parse. It checks the
+// grammar strictly (RFC 8259). Every key must be Unicode; other strings need not be, see
+// value.isBroken. The error is errNotJSON, errTooMany if there are more values than
+// most, errTooDeep or errNotUnicode.
 func (d *document) parse(text []byte, most int) (value, error) {
 	d.text = text
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
@@ -72,10 +71,10 @@ func (d *document) parse(text []byte, most int) (value, error) {
 	return value{d, 0}, nil
 }
 
-// The methods below expect what they are named after at a place of the text, and
-// give the place behind it, or -1 when it is not there.
+// The methods below expect what they are named after at an index of the text. They
+// return the index after it, or -1 if it is not there.
 
-// value expects what belongs to the last key of a shape.
+// value expects the value of the last key of a shape.
 func (d *document) value(i, depth int, of *shape) int {
 	switch d.room--; {
 	case i >= len(d.text):
@@ -123,9 +122,8 @@ func (d *document) word(i int, word string, kind kind) int {
 	return d.add(i, end, kind, false)
 }
 
-// add notes a value that has none inside, and gives its end; -1 is none. It is
-// written field by field, since to make a token and copy it took a tenth of the
-// time of flattening.
+// add adds a token, and returns its end; -1 adds nothing. It writes the token field by
+// field, because copying a token took a tenth of the time of flattening.
 func (d *document) add(start, end int, kind kind, escaped bool) int {
 	if end < 0 {
 		return end
@@ -172,8 +170,8 @@ func (d *document) inside(i, depth int, kind kind, closing byte, shape *shape) i
 	return i + 1
 }
 
-// key takes the next key of an object that is of a shape until there, and gives
-// the shape with that key and the place of the key's value.
+// key expects the next key of an object that has a shape so far. It returns the shape
+// with that key, and the index of the key's value.
 func (d *document) key(of *shape, i int) (*shape, int) {
 	rest := d.text[i:]
 	for _, s := range of.longer {
@@ -192,7 +190,7 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	text := slices.Clone(d.text[i:d.text.Space(colon+1)])
 	raw := text[:end-i]
 	key := raw[1 : len(raw)-1]
-	if !form.IsUnicode(raw) { // this document is refused, and no other one may pass with such a key
+	if !form.IsUnicode(raw) { // the document is refused, and no other document may match this shape
 		d.broken, d.brokenKey = true, true
 		return d.shapes.add(of, key, text), i + len(text)
 	}
@@ -210,10 +208,10 @@ func (v value) token() *token { return &v.in.tokens[v.at] }
 
 func (v value) kind() kind { return v.token().kind }
 
-// shape is that of an object.
+// shape returns the shape of an object.
 func (v value) shape() *shape { return v.in.shapes.all[v.token().shape] }
 
-// raw is the value as it stands in its text.
+// raw returns the value as it is written in the text.
 func (v value) raw() []byte {
 	t := v.token()
 	return v.in.text[t.start:t.end]
@@ -225,8 +223,8 @@ func (v value) isBroken() bool {
 	return v.in.broken && v.kind() == aString && !jsontext.IsUnicode(v.raw())
 }
 
-// string is the text of a string. If that is broken, it is not valid UTF-8: half of
-// a surrogate pair has the three bytes that UTF-8 would have for it (WTF-8).
+// string returns the text of a string. The text of a broken string is not valid UTF-8:
+// see jsontext.AppendUnquoted.
 func (v value) string() []byte {
 	t := v.token()
 	if t.escaped {
@@ -241,11 +239,11 @@ func (d *document) unescape(raw []byte) []byte {
 	return d.unescaped[start:len(d.unescaped):len(d.unescaped)]
 }
 
-// hasMore reports whether there is any value inside.
+// hasMore reports whether the value has other values inside.
 func (v value) hasMore() bool { return v.token().next > v.at+1 }
 
-// fields gives the keys and values of an object, as they came; none of another
-// value.
+// fields returns the keys and values of an object in the order of the text. Other values
+// have none.
 func (v value) fields() iter.Seq2[[]byte, value] {
 	return func(yield func(key []byte, field value) bool) {
 		if v.kind() != anObject {
@@ -261,7 +259,7 @@ func (v value) fields() iter.Seq2[[]byte, value] {
 	}
 }
 
-// elements gives the values of an array; none of another value.
+// elements returns the values of an array. Other values have none.
 func (v value) elements() iter.Seq[value] {
 	return func(yield func(value) bool) {
 		if v.kind() != anArray {
@@ -275,8 +273,8 @@ func (v value) elements() iter.Seq[value] {
 	}
 }
 
-// get gives the first value of a key of an object, and how often the object has
-// the key.
+// get returns the first value of a key of an object, and how often the object has the
+// key.
 func (v value) get(key string) (first value, times int) {
 	if v.kind() != anObject {
 		return value{}, 0

@@ -8,16 +8,16 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// draft is a JSON object in the making: an event that is being rebuilt.
+// draft is an event, or an object in an event, that is being rebuilt.
 type draft map[string]part
 
-// part is a field of a draft: canonical JSON, or an object in the making.
+// part is a field of a draft: canonical JSON, or another draft.
 type part struct {
 	text   []byte
-	object draft // nil of any other value
+	object draft // nil if the field is not an object
 }
 
-// partOf takes a value apart. The error says that a key stands twice.
+// partOf converts a value. The error says that a key occurs twice.
 func partOf(v value) (part, error) {
 	if v.kind() != anObject {
 		text, err := appendCanonical(nil, v)
@@ -37,8 +37,8 @@ func partOf(v value) (part, error) {
 	return part{object: object}, nil
 }
 
-// set puts a value at a path where there is none. It reports false if something
-// above it is not an object.
+// set sets the value at a path if there is none. It returns false if a value above the
+// path is not an object.
 func (d draft) set(path string, p part) bool {
 	key, rest, deeper := strings.Cut(path, ".")
 	inner, there := d[key]
@@ -57,8 +57,8 @@ func (d draft) set(path string, p part) bool {
 	return inner.object.set(rest, p)
 }
 
-// remove removes the fields at a path, in whatever case its keys are written,
-// unless they are null, and the objects that have nothing else.
+// remove removes the fields at a path, regardless of the case of its keys, unless they
+// are null. It also removes objects that become empty.
 func (d draft) remove(path string) {
 	first, rest, deeper := strings.Cut(path, ".")
 	for key, inner := range d {
@@ -74,7 +74,7 @@ func (d draft) remove(path string) {
 	}
 }
 
-// appendTo writes the object as appendCanonical does.
+// appendTo appends canonical JSON, as appendCanonical does.
 func (d draft) appendTo(dst []byte) []byte {
 	dst = append(dst, '{')
 	for i, key := range slices.Sorted(maps.Keys(d)) {

@@ -16,13 +16,13 @@ import (
 	"prospector/schemas"
 )
 
-// Event returns the event of a row as canonical JSON: keys sorted, no blanks, and
-// every value unchanged, except that times that only a column has are written as in
-// 2022-01-13T19:27:37.866831+00:00. Strings that are not Unicode have their bytes, so
-// that the result is not valid UTF-8. The columns are the batch's:
+// Event returns the event of a row as canonical JSON: sorted keys, no blanks, and
+// unchanged values. Only times that just a column has are written in one form, as in
+// 2022-01-13T19:27:37.866831+00:00. Strings that are not Unicode keep their bytes, so
+// the result may not be valid UTF-8. The columns are those of the batch:
 // schemas.Table.RowColumns.
 //
-// An error says that the row's extra_json is not one that this package makes.
+// An error says that this package did not write the extra_json of the row.
 func Event(columns []schemas.Column, batch arrow.Record, row int) ([]byte, error) {
 	event, err := newRebuilder(columns).event(batch, row)
 	if err != nil {
@@ -31,7 +31,7 @@ func Event(columns []schemas.Column, batch arrow.Record, row int) ([]byte, error
 	return event.appendTo(nil), nil
 }
 
-// rebuilder makes events of rows, one at a time.
+// rebuilder rebuilds events from rows, one at a time.
 type rebuilder struct {
 	columns []schemas.Column
 	times   []*schemas.TimeFormat // of the columns
@@ -78,14 +78,14 @@ func (r *rebuilder) event(batch arrow.Record, row int) (draft, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !event.set(path, value) { // unless extra_json has the original there
+		if !event.set(path, value) { // has no effect if extra_json has the original value
 			return nil, errExtra
 		}
 	}
 	return event, nil
 }
 
-// extra takes an extra_json apart.
+// extra parses an extra_json.
 func (r *rebuilder) extra(text []byte) (part, error) {
 	if bytes.Contains(text, []byte(bytesKey+`":`)) {
 		v, err := r.parsed.parse(text, math.MaxInt)
@@ -107,7 +107,7 @@ func (r *rebuilder) part(text []byte) (part, error) {
 	return partOf(v)
 }
 
-// value gives what a column tells, as the JSON that it is exact for.
+// value returns the JSON for which the value of a column is exact.
 func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error) {
 	b := r.text[:0]
 	switch values := values.(type) {
@@ -142,7 +142,7 @@ func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error)
 	return p, nil
 }
 
-// appendTime writes a time in the form that its column is exact for.
+// appendTime appends a time in the form for which its column is exact.
 func (r *rebuilder) appendTime(dst []byte, column int, micros int64) []byte {
 	switch f := r.times[column]; {
 	case f == nil:

@@ -6,14 +6,15 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// fromKey is the key of extra_json that says which path a column's value came
-// from, where it was not the column's first: {"$from":{"message_body":"data.text"}}.
-// Without it an event could not be rebuilt from its row.
+// fromKey is the key in extra_json for the path from which a column's value came, if it
+// is not the first path of the column: {"$from":{"message_body":"data.text"}}. Without
+// it, an event could not be rebuilt from its row.
 const fromKey = "$from"
 
-// appendExtra writes what no column told as one JSON object, or nothing.
+// appendExtra appends everything that the columns do not represent as one JSON object,
+// or appends nothing.
 func (e *event) appendExtra(dst []byte) ([]byte, error) {
-	if e.root.view.told && e.moved == 0 {
+	if e.root.view.represented && e.moved == 0 {
 		return dst, nil
 	}
 	return e.appendLeft(dst, e.root)
@@ -37,7 +38,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 			dst = e.appendFrom(dst)
 			moved = false
 		}
-		if field.told {
+		if field.represented {
 			continue
 		}
 		separate()

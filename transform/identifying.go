@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// The policy "mask" keeps the end of a telephone number. Here are the numbers of
-// which no digit may stay, although they look like one. In doubt, a number is
-// hidden.
+// The policy "mask" keeps the end of a telephone number. This file recognizes numbers
+// that look like one, but of which no digit may remain. In doubt, a number is hidden.
 
-// digitGroup is a run of digits in a text, with its value where that is small.
+// digitGroup is a sequence of digits in a text. Its value is that of the first eight.
 type digitGroup struct {
 	digits string
 	value  int
-	before string // what is between the group before it and this one
+	before string // the text between the previous group and this one
 }
 
 // isIdentifying reports whether a text of digits, blanks and + - . / ( ) holds a
@@ -53,15 +52,15 @@ func digitGroups(text string) (groups []digitGroup) {
 	}
 }
 
-// isDate reports whether the groups are a year, a month and a day, in the orders
-// in use: 1985-07-14, 14.07.1985, 07/14/1985, 1985/14/07.
+// isDate reports whether the groups are a year, a month and a day in a common order:
+// 1985-07-14, 14.07.1985, 07/14/1985, 1985/14/07.
 func isDate(a, b, c digitGroup) bool {
 	return isYear(a) && isMonthAndDay(b, c) || isYear(c) && isMonthAndDay(a, b)
 }
 
-// isShortDate reports whether a date with a year of two digits begins at group i:
-// three groups with the same separator, and no fourth. Telephone numbers have
-// longer rows of such groups.
+// isShortDate reports whether a date with a year of two digits begins at group i: three
+// groups with the same separator, and no fourth one. Telephone numbers have more such
+// groups.
 func isShortDate(groups []digitGroup, i int) bool {
 	a, b, c := groups[i], groups[i+1], groups[i+2]
 	if b.before != c.before || !strings.Contains("-./", b.before) || len(c.digits) > 2 {
@@ -71,7 +70,7 @@ func isShortDate(groups []digitGroup, i int) bool {
 	return !row && (isMonthAndDay(a, b) || isMonthAndDay(b, c))
 }
 
-// isOrdinalDate reports whether the groups are a year and a day of it: 1985-195.
+// isOrdinalDate reports whether the groups are a year and a day of the year: 1985-195.
 func isOrdinalDate(a, b digitGroup) bool {
 	return isYear(a) && len(b.digits) == 3 && 1 <= b.value && b.value <= 366
 }
@@ -94,14 +93,14 @@ func isCompactDate(digits string) bool {
 	return false
 }
 
-// isSocialSecurity reports whether the groups are one of the United States:
-// 123-45-6789.
+// isSocialSecurity reports whether the groups are a social security number of the United
+// States: 123-45-6789.
 func isSocialSecurity(g []digitGroup) bool {
 	return len(g[0].digits) == 3 && len(g[1].digits) == 2 && len(g[2].digits) == 4
 }
 
-// isLuhn reports whether the last of the digits checks the others, as those of
-// payment cards do (ISO/IEC 7812-1).
+// isLuhn reports whether the last digit is the check digit of the others, as on payment
+// cards (ISO/IEC 7812-1).
 func isLuhn(digits string) bool {
 	sum := 0
 	for i := range len(digits) {

@@ -10,15 +10,14 @@ import (
 	"prospector/schemas"
 )
 
-// The API documents no id of an event, so one is made from what cannot change:
-// the prospect, the type, and the moment at which Knock recorded the event
-// (createdAt; where there is none, eventTime). Status, text, agent and even
-// eventTime may change, and the event keeps its id; were the vendor to add ids
-// tomorrow, no id of the lake would change.
+// The API does not document an ID of events, so the ID is computed from values that
+// cannot change: the prospect, the type, and the time at which Knock recorded the event
+// (createdAt, or eventTime if there is no createdAt). Status, text, agent and even
+// eventTime may change, and the event keeps its ID. If the vendor adds IDs later, no ID
+// in the lake changes.
 //
-// Different events that agree in all three are told apart by a number: their
-// rank by time and content, so that it does not matter in which order or on
-// which pages they come.
+// Different events with the same three values get different numbers: their rank by time
+// and content. So the order and the pages in which they arrive do not matter.
 
 // key is the first 120 bits of SHA-256("PROSPECT\nTYPE\nMICROSECONDS").
 type key [15]byte
@@ -31,7 +30,7 @@ func (s *identities) keyOf(prospect string, eventType []byte, recorded int64) ke
 	return key(h[:])
 }
 
-// numbered is the key of the nth of the events that share k, the first being 0.
+// numbered returns the key of the nth event, from 0, among those that share k.
 func (k key) numbered(n int) key {
 	if n == 0 {
 		return k
@@ -40,64 +39,63 @@ func (k key) numbered(n int) key {
 	return key(h[:])
 }
 
-// identities gives ids to the rows of one prospect. A row is added when it is
-// read and gets its id when settle is called, because rows that share a key are
-// ranked among each other.
+// identities assigns IDs to the rows of one prospect. A row is added when it is read,
+// and gets its ID when assign is called, because rows that share a key are ranked.
 type identities struct {
-	text  []byte // that is hashed
+	text  []byte // the text to hash
 	base  int    // the batch row of rows[0]
 	rows  []identified
 	last  map[key]int32 // the last row with each key
 	tied  []key         // keys that several rows share
 	known map[content]struct{}
-	// left counts rows that are in an earlier batch already: of prospects with
-	// more events than fit in one.
-	left map[key]int
+	// emitted counts the rows of earlier batches, for prospects with more events than
+	// fit in one batch.
+	emitted map[key]int
 }
 
-// identified is a row in the making.
+// identified is a row that may not have its ID yet.
 type identified struct {
 	key  key
-	prev int32 // the row before it that has the same key, or -1
-	rank int32 // among those
+	prev int32 // the previous row with the same key, or -1
+	rank int32 // among the rows with the same key
 	time int64
 	content
 }
 
-// content tells rows with the same key apart. Only those are digested.
+// content distinguishes rows with the same key. Only such rows have a digest.
 type content struct {
 	of     key
 	digest schemas.Digest
 }
 
-// begin starts a prospect whose first row will be that row of the batch.
+// begin starts a prospect. Base is the batch row of its first row.
 func (s *identities) begin(base int) {
-	s.left = nil
+	s.emitted = nil
 	if len(s.known) > 0 {
 		s.known = nil
 	}
 	s.restart(base)
 }
 
-// maxKeptKeys is how many keys a map may have to be used for the next prospect.
+// maxKeptKeys is how many keys a map may have if it is reused for the next prospect.
 const maxKeptKeys = 1 << 11
 
-// restart goes on with the same prospect in another batch.
+// restart continues with the same prospect in another batch.
 func (s *identities) restart(base int) {
 	s.base, s.rows, s.tied = base, s.rows[:0], s.tied[:0]
-	if len(s.last) > maxKeptKeys { // to clear a map takes the time of its capacity
+	if len(s.last) > maxKeptKeys { // clearing a map takes time in proportion to its capacity
 		s.last = nil
 	}
 	clear(s.last)
 }
 
-// add notes the next row of the batch. It reports false when the same event,
-// by the digest of its content, is there already; then the row is not noted.
+// add adds the next row of the batch. It returns false, and adds nothing, if the
+// prospect already has the same event, by the digest of its content.
 func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Digest) bool {
 	row := int32(len(s.rows))
 	added := identified{key: k, prev: -1, time: time}
 	prev, found := s.last[k]
-	if found || s.left[k] > 0 {
+	if found || s.emitted[k] > 0 {
 		if found {
 			added.prev = prev
 			s.know(&s.rows[prev], digest(s.base+int(prev)))
@@ -125,9 +123,9 @@ func (s *identities) know(row *identified, digest schemas.Digest) {
 	s.known[row.content] = struct{}{}
 }
 
-// settle hands out the id of every row added since the last time, in order:
-// base64url text of 20 bytes. It counts those that share their key.
-func (s *identities) settle(assign func(id []byte)) (tied int) {
+// assign passes the ID of each row to give, in order: base64url text of 20 bytes. It
+// counts the rows that share their key with another one.
+func (s *identities) assign(give func(id []byte)) (tied int) {
 	slices.SortFunc(s.tied, func(a, b key) int { return slices.Compare(a[:], b[:]) })
 	for _, k := range slices.Compact(s.tied) {
 		tied += s.rankRows(k)
@@ -136,7 +134,7 @@ func (s *identities) settle(assign func(id []byte)) (tied int) {
 	for i := range s.rows {
 		k := s.rows[i].key.numbered(int(s.rows[i].rank))
 		id = base64.RawURLEncoding.AppendEncode(id[:0], k[:])
-		assign(id)
+		give(id)
 	}
 	return tied
 }
@@ -156,20 +154,20 @@ func (s *identities) rankRows(k key) int {
 		return cmp.Or(cmp.Compare(x.time, y.time), cmp.Compare(x.digest.Hi, y.digest.Hi), cmp.Compare(x.digest.Lo, y.digest.Lo))
 	})
 	for rank, i := range rows {
-		s.rows[i].rank = int32(s.left[k] + rank)
+		s.rows[i].rank = int32(s.emitted[k] + rank)
 	}
 	return len(rows)
 }
 
-// leave prepares for the batch to go while the prospect goes on: what its rows
-// hold is remembered, so that none of them comes again.
-func (s *identities) leave(digest func(batchRow int) schemas.Digest) {
-	if s.left == nil {
-		s.left = make(map[key]int)
+// batchEmitted prepares for emitting the batch while the prospect continues. It
+// remembers the content of the rows, so that none of them is added again.
+func (s *identities) batchEmitted(digest func(batchRow int) schemas.Digest) {
+	if s.emitted == nil {
+		s.emitted = make(map[key]int)
 	}
 	for i := range s.rows {
 		s.know(&s.rows[i], digest(s.base+i))
-		s.left[s.rows[i].key]++
+		s.emitted[s.rows[i].key]++
 	}
 	s.restart(0)
 }

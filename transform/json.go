@@ -6,8 +6,8 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// A key that stands twice is an error: readers of JSON disagree on what it means,
-// so no row would be right.
+// A key that occurs twice is an error. Readers of JSON disagree on its value, so no row
+// would be right.
 var errDuplicateKey = errors.New("an object has the same key twice")
 
 // has reports whether the object at a place has a key.
@@ -20,12 +20,12 @@ func (n *node) has(key string) bool {
 	return false
 }
 
-// appendCanonical writes a value in one way: keys sorted, no blanks, nothing
-// escaped that need not be, numbers exactly as they are in the event, and broken
-// strings with their bytes, which are not valid UTF-8.
+// appendCanonical appends the canonical JSON of a value: sorted keys, no blanks, no
+// unnecessary escapes, and numbers exactly as they are in the event. Broken strings keep
+// their bytes, which are not valid UTF-8.
 func appendCanonical(dst []byte, v value) ([]byte, error) { return appendJSON(dst, v, plainForm) }
 
-// appendJSON is appendCanonical, with broken strings in a form.
+// appendJSON is appendCanonical with broken strings in the given form.
 func appendJSON(dst []byte, v value, form form) (_ []byte, err error) {
 	switch v.kind() {
 	case anObject:

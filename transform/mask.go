@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// What the policies put where a value was.
+// The texts that replace protected values.
 const (
 	masked   = "***"
 	redacted = "[redacted]"
 )
 
-// mask replaces what identifies a person, so that a reader still sees what kind
-// of text it was:
+// mask replaces text that identifies a person, so that a reader still sees what kind of
+// text it was:
 //
 //   - a text that is a telephone number keeps its last four digits. An asterisk
 //     replaces every other digit, and the characters between digits stay;
@@ -23,11 +23,10 @@ const (
 //     other word that has more than one letter or digit keeps its first letter.
 //     "***" replaces the rest, whatever its length.
 //
-// A telephone number has 7 to 15 digits (ITU-T E.164 allows 15), and apart from
-// them only blanks and + - . / ( ). A number in which a date, a social security
-// number, a payment card or an IP address can be recognized is none (identifying.go).
-// An e-mail address has one @, followed by letters, digits, hyphens and at least
-// one dot.
+// A telephone number has 7 to 15 digits (ITU-T E.164 allows 15), and otherwise only
+// blanks and + - . / ( ). A text that contains a date, a social security number, a
+// payment card or an IP address is not a telephone number (identifying.go). An e-mail
+// address has one @, followed by letters, digits, hyphens and at least one dot.
 func mask(text string) string {
 	if isPhone(text) {
 		return maskPhone(text)
@@ -70,7 +69,7 @@ func maskWord(word string) string {
 	return masked
 }
 
-// firstOf is a word's first letter or digit, or "".
+// firstOf returns the first letter or digit of a word, or "".
 func firstOf(word string) string {
 	for _, r := range word {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {

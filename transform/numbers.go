@@ -6,17 +6,17 @@ import (
 	"strconv"
 )
 
-// decimal is a number as it is written, whatever its size: 0.DIGITS × 10^point,
-// where the digits are those of whole and then of fraction, from the first to
-// the last that is not 0. No digits mean zero.
+// decimal is a number of any size, exactly as it is written: 0.DIGITS × 10^point. The
+// digits are those of whole, then those of fraction, from the first to the last that is
+// not 0. Without digits, the number is zero.
 type decimal struct {
 	negative        bool
 	whole, fraction []byte
-	first, last     int // indexes of digits; last is behind the last one
+	first, last     int // indexes of digits; last is the index after the last one
 	point           int
 }
 
-// parseDecimal reads a number of JSON's grammar (RFC 8259, section 6).
+// parseDecimal parses a number in JSON's grammar (RFC 8259, section 6).
 func parseDecimal(s []byte) (d decimal, ok bool) {
 	if len(s) > 0 && s[0] == '-' {
 		d.negative, s = true, s[1:]
@@ -56,7 +56,7 @@ func cutDigits(s []byte) (digits, rest []byte) {
 	return s[:n], s[n:]
 }
 
-// farthest is an exponent so large that no text is long enough to make up for it.
+// farthest is an exponent so large that no text has enough digits to offset it.
 const farthest = math.MaxInt32
 
 func cutExponent(s []byte) (exponent int, rest []byte, ok bool) {
@@ -81,7 +81,7 @@ func (d *decimal) digit(i int) byte {
 	return d.fraction[i-len(d.whole)]
 }
 
-// equal reports whether both are the same number. 0 and -0 are two.
+// equal reports whether both are the same number. 0 and -0 are different.
 func (d *decimal) equal(o *decimal) bool {
 	n := d.last - d.first
 	if d.negative != o.negative || n != o.last-o.first {
@@ -95,7 +95,7 @@ func (d *decimal) equal(o *decimal) bool {
 	return n == 0 || d.point == o.point
 }
 
-// int64 gives the number if it is an integer that fits.
+// int64 returns the number if it is an integer that fits.
 func (d *decimal) int64() (int64, bool) {
 	digits := d.last - d.first
 	if digits == 0 {
@@ -124,7 +124,7 @@ func isInteger(text []byte) bool {
 			return false
 		}
 	}
-	if len(text) <= 18 { // as all of these do
+	if len(text) <= 18 { // these always fit
 		return true
 	}
 	d, ok := parseDecimal(text)
@@ -135,8 +135,8 @@ func isInteger(text []byte) bool {
 	return fits
 }
 
-// float64 gives the bits of the float whose shortest form is the same number;
-// text is the number as it is written.
+// float64 returns the bits of the float whose shortest form is the same number. Text is
+// the number as it is written.
 func (d *decimal) float64(text []byte) (bits int64, ok bool) {
 	if d.last-d.first > 17 { // no shortest form has more digits
 		return 0, false
@@ -147,13 +147,13 @@ func (d *decimal) float64(text []byte) (bits int64, ok bool) {
 	}
 	bits = int64(math.Float64bits(f))
 	var shortest [32]byte
-	told, ok := parseDecimal(appendFloat(shortest[:0], bits))
-	return bits, ok && d.equal(&told)
+	rebuilt, ok := parseDecimal(appendFloat(shortest[:0], bits))
+	return bits, ok && d.equal(&rebuilt)
 }
 
-// appendFloat writes a float, given by its bits, in the one form that is
-// canonical here, that of encoding/json: the fewest digits that tell it from
-// every other float, with an exponent (1e-7, 1e+21) below 1e-6 and from 1e21 on.
+// appendFloat appends a float, given by its bits, in the canonical form, which is that
+// of encoding/json: the fewest digits that distinguish it from every other float, with
+// an exponent (1e-7, 1e+21) below 1e-6 and from 1e21 on.
 func appendFloat(dst []byte, bits int64) []byte {
 	f := math.Float64frombits(uint64(bits))
 	format := byte('f')
@@ -168,7 +168,7 @@ func appendFloat(dst []byte, bits int64) []byte {
 	return dst
 }
 
-// floor gives the largest integer that is not above the number, if it fits.
+// floor returns the largest integer that is not above the number, if it fits.
 func (d *decimal) floor() (int64, bool) {
 	whole := *d
 	whole.last = max(d.first, min(d.last, d.first+d.point))

@@ -9,8 +9,8 @@ import (
 	"prospector/schemas"
 )
 
-// What a page took to parse is used for the next one, unless that was more
-// than this.
+// The memory for parsing a page is reused for the next page, unless it exceeds these
+// limits.
 const (
 	maxKeptBytes  = 4 << 20
 	maxKeptTokens = 100_000
@@ -22,27 +22,26 @@ var errNotOneNode = errors.New("an edge without exactly one node")
 // Events is an array of objects, each of which has an event as its member Event.
 type Envelope struct{ Events, Event string }
 
-// Page flattens the events of the prospect's next page, which was requested with
-// that cursor. The body must be a JSON object; an error says that it is not, and
-// then none of its events was taken. An *Unexpected says that the table wants
-// the run to fail because of an event.
+// Page flattens the events of the prospect's next page, which was requested with that
+// cursor. The body must be a JSON object. Otherwise Page returns an error and takes no
+// event. An *Unexpected is an event for which the schema says that the run must fail.
 func (f *Flattener) Page(body []byte, cursor string) error {
-	defer f.letGo(body)
+	defer f.releaseLargest(body)
 	if err := f.edges(body, cursor); err != nil {
 		return err
 	}
 	if f.full(10) {
-		if err := f.settle(); err != nil {
+		if err := f.assignIDs(); err != nil {
 			return err
 		}
-		f.ids.leave(f.content)
+		f.ids.batchEmitted(f.content)
 		return f.Flush()
 	}
 	return nil
 }
 
-// letGo gives back what a large page took to parse.
-func (f *Flattener) letGo(body []byte) {
+// releaseLargest releases the memory for parsing a large page.
+func (f *Flattener) releaseLargest(body []byte) {
 	if len(body) > maxKeptBytes || cap(f.page.tokens) > maxKeptTokens || f.page.shapes.bytes > maxShapes {
 		f.page, f.event.scratch, f.extra, f.text = document{}, nil, nil, nil
 		for _, t := range f.trees {
@@ -51,11 +50,11 @@ func (f *Flattener) letGo(body []byte) {
 	}
 }
 
-// edges takes the events of a page.
+// edges flattens the events of a page.
 func (f *Flattener) edges(body []byte, cursor string) error {
 	page, err := f.page.parse(body, maxValues)
 	if err != nil {
-		return f.edgeByEdge(body, cursor) // one event may be the reason
+		return f.edgeByEdge(body, cursor) // a single event may be the cause
 	}
 	edges, lists := page.get(f.envelope.Events)
 	switch lists {
@@ -86,12 +85,12 @@ func (f *Flattener) edges(body []byte, cursor string) error {
 }
 
 var (
-	errTwoEdges     = errors.New("a page has edges twice")
-	errNotSeparable = errors.New("the edges of a page cannot be separated")
+	errTwoEdges     = errors.New("a page has its events twice")
+	errNotSeparable = errors.New("the events of a page cannot be separated")
 )
 
-// edgeByEdge does the same for each event on its own, with little memory. One that
-// is not valid JSON costs no other.
+// edgeByEdge flattens the events of a page one by one, with little memory. An event that
+// is not valid JSON does not affect the others.
 func (f *Flattener) edgeByEdge(body []byte, cursor string) error {
 	edges, err := f.separateEdges(body)
 	if err != nil {
@@ -131,8 +130,8 @@ func (f *Flattener) separateEdges(page []byte) (edges iter.Seq[[]byte], err erro
 	return edges, nil
 }
 
-// separateNode returns the text of an edge's node, or that of the edge if it has
-// not exactly one.
+// separateNode returns the text of an edge's event, or the text of the edge if it does
+// not have exactly one event.
 func (f *Flattener) separateNode(edge []byte) ([]byte, error) {
 	if node, nodes, ok := jsontext.Member(edge, f.envelope.Event); ok && nodes == 1 {
 		return node, nil
@@ -140,7 +139,7 @@ func (f *Flattener) separateNode(edge []byte) ([]byte, error) {
 	return edge, errNotOneNode
 }
 
-// addText is add of a node that was not parsed yet.
+// addText is add for an event that is not parsed yet.
 func (f *Flattener) addText(text []byte) error {
 	node, err := f.page.parse(text, maxValues)
 	if err != nil {
@@ -149,7 +148,8 @@ func (f *Flattener) addText(text []byte) error {
 	return f.add(node)
 }
 
-// refuse hands out an event that is no row, or ends the run.
+// refuse rejects an event that cannot become a row, or returns the reason if the run
+// must fail.
 func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 	var unexpected *Unexpected
 	if errors.As(reason, &unexpected) && unexpected.handling == schemas.Fail {
@@ -161,7 +161,7 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 		r.Raw = slices.Clone(node)
 		return f.reject(r)
 	}
-	known := reason != errNotOneNode && reason != errTooMany // where its paths are; and what it takes to look
+	known := reason != errNotOneNode && reason != errTooMany // otherwise the paths, or the memory for them, are unknown
 	if known {
 		r.Raw, known = f.protectedNode(node)
 	}
@@ -171,13 +171,13 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 	return f.reject(r)
 }
 
-// add makes a row of a node. The error says why that cannot be.
+// add makes a row from an event. The error says why this is impossible.
 func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
 	switch {
 	case err == nil:
 	case err == errNoTime:
-		f.event.countMisfits() // the survey then knows how its times are written
+		f.event.countMisfits() // so that the survey shows how its times are written
 		return err
 	case row.tree != nil:
 		f.count(row)
@@ -187,16 +187,16 @@ func (f *Flattener) add(node value) error {
 	}
 	if f.partial {
 		if f.text, err = appendCanonical(f.text[:0], node); err != nil {
-			return err // of a key that stands twice in what is dropped or protected as a whole
+			return err // a value that is dropped or protected has the same key twice
 		}
-		f.whole = append(f.whole, schemas.HashValuesOf("event").String(string(f.text)))
+		f.eventDigests = append(f.eventDigests, schemas.HashValuesOf("event").String(string(f.text)))
 	}
 	f.append([]byte(f.prospect), dayOf(row.happened))
 	if !f.ids.add(f.ids.keyOf(f.prospect, row.eventType, row.recorded), row.happened, f.content) {
 		f.books.Duplicates++
 		f.cut()
 		if f.partial {
-			f.whole = f.whole[:len(f.whole)-1]
+			f.eventDigests = f.eventDigests[:len(f.eventDigests)-1]
 		}
 		return nil
 	}

@@ -10,11 +10,11 @@ import (
 // node is a place in an event that columns take values from, or that has such
 // places below it: the paths of a table as a tree.
 type node struct {
-	// What every event needs comes first, so that it is in one cache line.
+	// The fields that every event needs come first, so that they are in one cache line.
 	children []*node
 	view     *view // of the object that the current event has here
 	target
-	whole  bool // an object is one value here, and is never opened
+	isLeaf bool // an object is one value here, and is never opened
 	open   bool // the fields of the current event's object here were looked at one by one
 	guards bool // a policy holds for some place below
 
@@ -52,8 +52,8 @@ type surveyed struct {
 	unmapped   *place
 }
 
-// compile makes the tree of the paths that hold for events of a type: those of
-// its columns, and those of every protected value.
+// compile returns the tree of the paths for events of a type: the paths of its columns,
+// and those of every protected value.
 func compile(columns []schemas.Column, protected []protection, eventType string) *node {
 	root := &node{target: target{column: -1}}
 	for i, c := range columns {
@@ -63,7 +63,7 @@ func compile(columns []schemas.Column, protected []protection, eventType string)
 		for rank, path := range c.From {
 			_, at := root.grow(path)
 			at.column, at.rank = int32(i), int32(rank)
-			at.to, at.whole = c.Type, c.Type == schemas.JSON
+			at.to, at.isLeaf = c.Type, c.Type == schemas.JSON
 			at.times = timeFormat(c)
 		}
 	}
@@ -80,15 +80,15 @@ func (n *node) protectBy(g *guard) {
 		return
 	}
 	n.guard, n.policy, n.guards = g, g.policy, len(g.below) > 0
-	n.whole = n.whole || g.policy != ""
+	n.isLeaf = n.isLeaf || g.policy != ""
 	for _, c := range n.children {
 		c.protectBy(g.at(c.key))
 	}
 }
 
-// respell gives a new node for a key that no path has, but that is a protected
-// key in another case; or nil. The view of an object keeps it: two such keys of
-// one object have two nodes.
+// respell returns a new node for a key that is in no path, but is a protected key in
+// another case, or nil. The view of an object keeps the node: two such keys of one
+// object have two nodes.
 func (n *node) respell(key []byte) *node {
 	if n.guard == nil {
 		return nil
@@ -103,8 +103,7 @@ func (n *node) respell(key []byte) *node {
 	return made
 }
 
-// grow gives the node at a path, which is made if there is none, and the one
-// above it.
+// grow returns the node at a path, which it adds if necessary, and the node above it.
 func (n *node) grow(path string) (above, at *node) {
 	at = n
 	for key := range strings.SplitSeq(path, ".") {
@@ -121,7 +120,7 @@ func newNode(above *node, key string) *node {
 	return &node{target: target{column: -1}, above: above, key: key, path: join(above.path, key), depth: above.depth + 1}
 }
 
-// child finds the node below n; there are so few that a map would be slower.
+// child returns the node below n, or nil. There are so few that a map would be slower.
 func (n *node) child(key []byte) *node {
 	for _, c := range n.children {
 		if c.key == string(key) {
@@ -135,27 +134,27 @@ func (n *node) child(key []byte) *node {
 type event struct {
 	columns []schemas.Column
 	byName  []int     // the columns in the order of their names
-	batch   []*column // that take its values, as the row of that number
-	row     int
-	discard bool // fields that no column takes are in no row
+	batch   []*column // the columns that take its values
+	row     int       // the row of the batch
+	discard bool      // fields that no column takes are left out
 	key     schemas.Key
 
 	number  int // of the event, from 1
 	taken   []taken
-	scratch []byte // of texts that were not in the event
+	scratch []byte // texts that are not part of the event
 	misfits []misfit
 	unknown []unknown
-	moved   int // values that did not come from their column's first path
+	moved   int // values that do not come from the first path of their column
 	naive   int // times without an offset
 	root    *node
 }
 
-// taken is what a column took of an event.
+// taken is the value that a column took from an event.
 type taken struct {
-	number int   // of that event
+	number int   // of the event
 	int    int64 // as in cell
 	rank   int32 // of the value's path
-	exact  bool  // the column tells all that the value told
+	exact  bool  // the value can be rebuilt from the column alone
 }
 
 // unknown is a field that no column takes.
@@ -170,7 +169,7 @@ func (e *event) reset(row int) {
 	e.scratch, e.misfits, e.unknown = e.scratch[:0], e.misfits[:0], e.unknown[:0]
 }
 
-// takenBy gives what a column took of the event at hand, or nil.
+// takenBy returns what a column took from the current event, or nil.
 func (e *event) takenBy(column int) *taken {
 	if t := &e.taken[column]; t.number == e.number {
 		return t
@@ -188,23 +187,23 @@ func (e *event) gather(n *node, object value) error {
 			return err
 		}
 	}
-	n.view.told = true
+	n.view.represented = true
 	for i := range n.view.entries {
 		field := &n.view.entries[i]
-		told, err := e.take(n, field)
+		represented, err := e.take(n, field)
 		if err != nil {
 			return err
 		}
-		if field.told = told; !told {
-			n.view.told = false
+		if field.represented = represented; !represented {
+			n.view.represented = false
 		}
 	}
 	return nil
 }
 
-// take offers a field of an object at n to the columns, and so all that is inside.
-// It reports whether nothing of it is left for extra_json.
-func (e *event) take(n *node, field *entry) (told bool, err error) {
+// take offers a field of an object at n, and everything inside, to the columns. It
+// reports whether the columns represent all of it, so that extra_json does not need it.
+func (e *event) take(n *node, field *entry) (represented bool, err error) {
 	child := field.node
 	if field.dropped() {
 		return true, nil
@@ -214,7 +213,7 @@ func (e *event) take(n *node, field *entry) (told bool, err error) {
 			if err := e.gather(child, field.value); err != nil {
 				return false, err
 			}
-			return child.view.told, nil
+			return child.view.represented, nil
 		}
 	}
 	if field.unknown() {
@@ -224,15 +223,14 @@ func (e *event) take(n *node, field *entry) (told bool, err error) {
 	return e.offer(child, field.value)
 }
 
-// opens reports whether a value at n, which has places below it, is an object that
-// is looked into.
+// opens reports whether the fields of a value at n, which has places below it, are
+// offered one by one.
 func (n *node) opens(v value) bool {
-	return !n.whole && v.kind() == anObject && v.hasMore()
+	return !n.isLeaf && v.kind() == anObject && v.hasMore()
 }
 
-// unknown reports whether no column takes anything at the field's place or below
-// it. At a place above a column's, null and {} are not unknown: the field is
-// there, and has nothing.
+// unknown reports whether no column takes anything at the field's place or below. Above
+// the place of a column, null and {} are not unknown: the field is known, but empty.
 func (f *entry) unknown() bool {
 	switch {
 	case f.node == nil:
@@ -245,15 +243,14 @@ func (f *entry) unknown() bool {
 	return f.value.kind() != noKind && f.value.kind() != anObject
 }
 
-// offer gives a value to the column of its place, if it has one. It reports
-// whether the column now tells all of it; what it does not is left for
-// extra_json.
-func (e *event) offer(at *node, v value) (told bool, err error) {
-	if at.column < 0 || len(at.children) > 0 && !at.whole && v.kind() == anObject {
-		return false, nil // it is empty, and columns take what is inside
+// offer gives a value to the column of its place, if there is one. It reports whether
+// the column represents all of it. Otherwise extra_json takes the value.
+func (e *event) offer(at *node, v value) (represented bool, err error) {
+	if at.column < 0 || len(at.children) > 0 && !at.isLeaf && v.kind() == anObject {
+		return false, nil // it is empty, and columns take only what is inside
 	}
 	var c cell
-	if v.kind() == aString && at.to == schemas.String && !v.in.broken { // as most are
+	if v.kind() == aString && at.to == schemas.String && !v.in.broken { // the usual case
 		c.str = v.string()
 		return e.give(at, &c, true), nil
 	}
@@ -275,9 +272,9 @@ func (e *event) offer(at *node, v value) (told bool, err error) {
 	return e.give(at, &c, outcome == exact), nil
 }
 
-// give gives what was at a place to its column, unless that has something from an
-// earlier path. It reports whether the column now tells all of it.
-func (e *event) give(at *node, c *cell, exact bool) (told bool) {
+// give gives the value at a place to its column, unless the column has a value from an
+// earlier path. It reports whether the column represents all of it.
+func (e *event) give(at *node, c *cell, exact bool) (represented bool) {
 	if c.naive {
 		e.naive++
 	}
@@ -287,9 +284,9 @@ func (e *event) give(at *node, c *cell, exact bool) (told bool) {
 			return false
 		}
 		if now.exact {
-			e.untell(e.columns[at.column].From[now.rank])
+			e.markUnrepresented(e.columns[at.column].From[now.rank])
 		}
-		e.moved-- // of two paths, it had the later one
+		e.moved-- // the value before came from a later path
 		column.cut(e.row)
 	}
 	if at.rank > 0 {
@@ -305,17 +302,17 @@ func (e *event) give(at *node, c *cell, exact bool) (told bool) {
 	return exact
 }
 
-// untell notes that the field at a path, which was told, is left for extra_json.
-func (e *event) untell(path string) {
+// markUnrepresented says that extra_json needs the field at a path after all.
+func (e *event) markUnrepresented(path string) {
 	n := e.root
 	for key := range strings.SplitSeq(path, ".") {
 		i, _ := slices.BinarySearchFunc(n.view.entries, key, func(f entry, key string) int { return strings.Compare(string(f.key), key) })
-		n.view.told, n.view.entries[i].told = false, false
+		n.view.represented, n.view.entries[i].represented = false, false
 		n = n.view.entries[i].node
 	}
 }
 
-// undo takes back from the columns what they took of the event at hand.
+// undo removes the values of the current event from the columns.
 func (e *event) undo() {
 	for i := range e.taken {
 		if e.takenBy(i) != nil {

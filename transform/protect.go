@@ -5,19 +5,20 @@ import (
 	"strings"
 	"unicode"
 
+	"prospector/internal/bug"
 	"prospector/internal/jsontext"
 	"prospector/schemas"
 )
 
-// protection is how the value at a path is protected, in events of every type, in
-// whatever case the keys are written, and wherever the value lands.
+// protection says how the value at a path is protected: in events of every type,
+// regardless of the case of the keys, in a column and in extra_json.
 type protection struct {
 	path   string
 	policy schemas.Policy
-	key    string // the id of the key of a Hash
+	key    string // the ID of the key of a Hash
 }
 
-// protections are those of a table, one for each path.
+// protections returns the protections of a table, one for each path.
 func protections(t schemas.Table) (all []protection) {
 	for _, c := range t.Columns {
 		if c.Policy == "" {
@@ -39,11 +40,11 @@ func protections(t schemas.Table) (all []protection) {
 // policy when the source writes "Body" instead of "body".
 type guard struct {
 	key    string
-	policy schemas.Policy // "" where only places below are protected
+	policy schemas.Policy // "" if only places below are protected
 	below  []*guard
 }
 
-// newGuard makes the guard of whole events.
+// newGuard returns the guard of complete events.
 func newGuard(protected []protection) *guard {
 	root := &guard{}
 	for _, p := range protected {
@@ -61,7 +62,7 @@ func newGuard(protected []protection) *guard {
 	return root
 }
 
-// at gives the guard of a key, or nil.
+// at returns the guard of a key, or nil.
 func (g *guard) at(key string) *guard {
 	for _, b := range g.below {
 		if strings.EqualFold(b.key, key) {
@@ -71,9 +72,9 @@ func (g *guard) at(key string) *guard {
 	return nil
 }
 
-// protect applies the policies to the fields of an object, before anything else
-// sees them: a protected value is a text, or no field at all. A null stays, as
-// there is nothing to protect.
+// protect applies the policies to the fields of an object, before anything else reads
+// them. A protected value becomes text, or its field is dropped. A null stays, because
+// it has nothing to protect.
 func (e *event) protect(n *node) error {
 	for i := range n.view.entries {
 		field := &n.view.entries[i]
@@ -90,15 +91,15 @@ func (e *event) protect(n *node) error {
 			return err
 		}
 		if field.value, err = field.node.standIn.parse(jsontext.AppendQuoted(nil, text), 1); err != nil {
-			return fmt.Errorf("a protected value is no text: %w: this is a bug of prospector", err)
+			return fmt.Errorf("a protected value is not text: %w: %w", err, bug.ErrInternal)
 		}
 	}
 	return nil
 }
 
-// policy is that of a field's place. What stands above protected places, and is no
-// object that would lead to them, may hold what they should protect in another
-// shape, so it is redacted, unless a column asks for just that.
+// policy returns the policy of a field's place. A value above protected places that is
+// not an object may hold the protected data in another shape. So it is redacted, unless
+// a column takes exactly this value.
 func (f *entry) policy() schemas.Policy {
 	switch {
 	case f.node == nil || f.value.kind() == noKind:
@@ -109,7 +110,7 @@ func (f *entry) policy() schemas.Policy {
 	return f.node.policy
 }
 
-// protected gives the text that stands for a value, objects and arrays as a whole.
+// protected returns the text that replaces a value, which may be an object or an array.
 func (e *event) protected(policy schemas.Policy, v value) (text []byte, err error) {
 	switch isText := v.kind() == aString; {
 	case policy == schemas.Hash && isText:
@@ -125,16 +126,16 @@ func (e *event) protected(policy schemas.Policy, v value) (text []byte, err erro
 	return []byte(redacted), nil
 }
 
-// NewProtector gives what applies a table's policies to an event that is no row: it
-// gives the event's canonical JSON, or false when readers could disagree on what is
-// in it.
+// NewProtector returns a function that applies the policies of a table to an event that
+// cannot become a row. The function returns the canonical JSON of the event, or false
+// if readers could disagree on its content.
 func NewProtector(table schemas.Table) func(event []byte) ([]byte, bool) {
 	return newBuilder(table, protections(table)).protectedNode
 }
 
-// protectedNode gives the canonical JSON of a node that is no row, with the
-// policies applied; nil and false if readers could disagree on what is in it, so
-// that a value might be where no policy looks.
+// protectedNode returns the canonical JSON of an event that cannot become a row, with
+// the policies applied. It returns nil and false if readers could disagree on the
+// content, because a value might then escape the policies.
 func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 	var d document
 	v, err := d.parse(raw, maxValues)
@@ -149,7 +150,7 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 }
 
 func (b *builder) appendProtected(dst []byte, v value) (_ []byte, err error) {
-	if v.kind() != anObject { // the paths lead nowhere, and yet it may hold what they should find
+	if v.kind() != anObject { // it may hold protected data that no path leads to
 		return dst, errNotObject
 	}
 	e := event{key: b.event.key, root: compile(nil, b.protections, "")}
@@ -162,10 +163,11 @@ func (b *builder) appendProtected(dst []byte, v value) (_ []byte, err error) {
 	return dst, err
 }
 
-// reprotect says how published values become those of another table: what is
-// left to protect, as what is protected alike is not protected twice, and the
-// paths whose values are protected otherwise than they should be, and go. Paths
-// that differ only in case are one.
+// reprotect says how the protection of published values changes to that of another
+// table. Apply has the values that are not yet protected in the new way; a value is
+// never protected twice. Remove has the paths of values that are protected in another
+// way, and cannot be protected in the new one. Paths that differ only in case are one
+// path.
 func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
 	was, is := make(map[string]protection), make(map[string]protection)
 	for _, p := range protections(from) {
@@ -190,11 +192,11 @@ func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
 	return apply, remove
 }
 
-// same reports whether two protections make the same of a value.
+// same reports whether two protections have the same result.
 func (p protection) same(o protection) bool { return p.policy == o.policy && p.key == o.key }
 
-// foldedPath gives the same text for paths that strings.EqualFold takes for equal:
-// each rune becomes the least of those that differ from it only in case.
+// foldedPath returns the same text for paths that strings.EqualFold considers equal.
+// Each rune becomes the least rune that differs from it only in case.
 func foldedPath(path string) string {
 	return strings.Map(func(r rune) rune {
 		least := r

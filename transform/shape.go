@@ -7,52 +7,50 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// A source writes the objects at one place with the same keys in the same order,
-// mostly. So what follows from an object's keys alone is found once, and kept with
-// its shape: where they are in order, whether one stands twice, and which places
-// of a table are below them. A key that comes as it came before is told by
-// comparing its bytes.
+// A source usually writes the objects at one place with the same keys in the same order.
+// So everything that depends only on the keys is computed once, and kept with the shape
+// of the object: their sorted order, whether a key occurs twice, and which places of a
+// table are below them. A key that was seen before is recognized by its bytes.
 
-// shape is the keys that objects have: those of a shorter shape, and one more.
+// shape is the sequence of keys of an object: that of a shorter shape, and one more key.
 type shape struct {
-	// What parsing needs comes first, so that it is in one cache line.
-	text   []byte   // the last key as it was written, and all up to its value
-	longer []*shape // some that begin with this one, which the next object may be of
-	inside *shape   // without keys: how objects begin that are the last key's value, or in it
-	id     int32    // among the shapes of a document
+	// The fields that parsing needs come first, so that they are in one cache line.
+	text   []byte   // the last key as it is written, and everything up to its value
+	longer []*shape // shapes that continue this one, which the next object may have
+	inside *shape   // without keys: the start of objects in the value of the last key
+	id     int32    // index among the shapes of a document
 
-	// As soon as there is an object of this shape:
+	// Set when there is an object of this shape:
 	closed   bool
-	twice    bool    // a key stands twice
+	twice    bool    // a key occurs twice
 	reserved bool    // the only key is one of isReserved
-	places   []int32 // where among the fields each one is, in the order in which they came
+	places   []int32 // index in fields of each key, in the order of the text
 	fields   []field // in the order of their keys
 
-	before *shape // nil where there are no keys
+	before *shape // nil if there are no keys
 	field         // the last key
 	keys   int
-	bytes  int // of all the texts
+	bytes  int // of all texts
 }
 
-// field is a key of a shape, and how it is written as canonical JSON, with the
-// colon.
+// field is a key of a shape, and its canonical JSON with the colon.
 type field struct{ key, label []byte }
 
-// shapes are those of a document. That two are equal does not matter, but for the
-// time it takes. So few are kept that keys which are data do no harm.
+// shapes are the shapes of a document. Two of them may be equal, which only costs time.
+// The limits are so low that keys which are data do no harm.
 type shapes struct {
 	all   []*shape // by id
-	bytes int      // what they take, roughly
+	bytes int      // their approximate size
 }
 
 const (
 	maxShapes = 1 << 20 // bytes of the shapes that are kept for the next document
-	maxShape  = 1 << 11 // bytes of the keys of one that is looked for
-	maxLonger = 8       // shapes that are looked for behind another one
+	maxShape  = 1 << 11 // bytes of the keys of a shape that is searched for
+	maxLonger = 8       // shapes that are searched for after another one
 	maxViews  = 4       // of a node
 )
 
-// outermost stands for the key of a whole document.
+// outermost stands for the key of the document as a value.
 func (s *shapes) outermost() *shape {
 	if len(s.all) == 0 {
 		s.all = append(s.all, &shape{})
@@ -60,8 +58,8 @@ func (s *shapes) outermost() *shape {
 	return s.all[0]
 }
 
-// inside is the shape with which an object begins that is the value of the last key
-// of a shape, or in it.
+// inside returns the shape with which an object begins in the value of the last key of
+// a shape.
 func (s *shapes) inside(of *shape) *shape {
 	if of.inside == nil {
 		of.inside = s.keep(&shape{})
@@ -83,7 +81,7 @@ func (s *shapes) trim() {
 	}
 }
 
-// add makes a shape of another one and the key that a text begins with.
+// add returns a new shape: another one, and the key that a text begins with.
 func (s *shapes) add(before *shape, key, text []byte) *shape {
 	longer := s.keep(&shape{
 		before: before, field: field{key: key}, text: text,
@@ -97,7 +95,8 @@ func (s *shapes) add(before *shape, key, text []byte) *shape {
 	return longer
 }
 
-// remember has a longer shape looked for when an object begins like this one.
+// remember adds a longer shape to those that are searched for when an object begins like
+// this one.
 func (s *shape) remember(longer *shape) {
 	switch {
 	case longer.bytes > maxShape:
@@ -108,7 +107,7 @@ func (s *shape) remember(longer *shape) {
 	}
 }
 
-// close finds what follows from all the keys.
+// close computes everything that depends on all keys.
 func (s *shape) close() {
 	came := make([]field, s.keys)
 	order := make([]int32, s.keys)
@@ -125,25 +124,25 @@ func (s *shape) close() {
 	s.closed = true
 }
 
-// view is a shape as a node sees it, with the fields of the object at hand.
+// view is a shape at a node, with the fields of the current object.
 type view struct {
-	of      *shape
-	entries []entry // in the order of their keys
-	told    bool    // extra_json has nothing of them
+	of          *shape
+	entries     []entry // in the order of their keys
+	represented bool    // extra_json needs none of them
 }
 
-// entry is a field of an object, and where the table looks for it.
+// entry is a field of an object, and its place in the table.
 type entry struct {
-	value value // of no document, if a policy dropped it
-	node  *node // nil when no column has a path through the key
-	told  bool  // extra_json has nothing of it
+	value       value // of no document if a policy dropped it
+	node        *node // nil if no column has a path through the key
+	represented bool  // extra_json does not need it
 	*field
-	place *place // in the survey, if that is known
+	place *place // in the survey, if it is known
 }
 
 func (f *entry) dropped() bool { return f.value.in == nil }
 
-// look takes the fields of an object at n into n.view.
+// look puts the fields of an object at n into n.view.
 func (n *node) look(object value) error {
 	shape := object.shape()
 	if shape.twice {
@@ -156,7 +155,7 @@ func (n *node) look(object value) error {
 	at := object.at + 1
 	for _, place := range shape.places {
 		v := &entries[place].value
-		if v.in != object.in { // the garbage collector minds pointers that are written
+		if v.in != object.in { // writing a pointer has a cost for the garbage collector
 			v.in = object.in
 		}
 		v.at = at
@@ -190,7 +189,7 @@ func (n *node) viewOf(shape *shape) *view {
 	return w
 }
 
-// forget lets go of all that an event had at n and below.
+// forget releases everything that an event had at n and below.
 func (n *node) forget() {
 	n.view, n.views, n.standIn = nil, nil, document{}
 	for _, c := range n.children {

@@ -2,30 +2,31 @@ package transform
 
 import "prospector/schemas"
 
-// What a survey tells is bounded, so that neither data used as keys nor a hostile
-// source fills the memory, or the report: so many event types, for each so many
-// places of fields that no column takes, and paths of so many keys. Fields beyond
-// that, or whose key is no schemas.FieldName, are told of as their object; those
-// of the event itself, and events of further types, are only counted.
+// A survey is limited, so that neither keys that are data nor a hostile source fill the
+// memory or the report. The limits are the number of event types, the number of places
+// with fields that no column takes for each type, and the number of keys in a path. The
+// survey reports other fields, and fields whose key is not a schemas.FieldName, as the
+// object that has them. It only counts those of the event itself, and events of other
+// types.
 const (
 	maxTypes  = 1000
 	maxPlaces = 1000
 	maxDepth  = 8
 )
 
-// tree is the places of events of one type, and how many events have what there.
+// tree has the places of events of one type, and counts the events with values there.
 type tree struct {
 	root    *node
-	kept    bool // for the next event of the type
+	kept    bool // the next event of the type uses it again
 	events  int64
 	places  int
 	further int64
 }
 
-// tally counts events by the kind of value that they have at a place.
+// tally counts events by the kind of their value at a place.
 type tally struct {
 	events [kinds]int64
-	times  [kinds]schemas.TimeForms // of all of them; nothing while there is none
+	times  [kinds]schemas.TimeForms // that all values have
 }
 
 func (t *tally) add(k kind, times func() schemas.TimeForms) {
@@ -39,23 +40,23 @@ func (t *tally) add(k kind, times func() schemas.TimeForms) {
 	t.events[k]++
 }
 
-// place is where events have fields that no column takes: at a node, or below one.
+// place is a place of fields that no column takes: at a node, or below one.
 type place struct {
 	depth    int // how many keys its path has
 	children map[string]*place
 	tally    tally
-	folded   int64 // the last event that was counted for fields that have no place
+	folded   int64 // the last event that was counted because of fields without a place
 }
 
-// countMisfits takes the values of the event at hand that are not of their column's
-// type into the survey.
+// countMisfits adds the values of the current event that do not have their column's type
+// to the survey.
 func (e *event) countMisfits() {
 	for _, m := range e.misfits {
 		m.at.mismatched.add(m.kind, func() schemas.TimeForms { return m.times })
 	}
 }
 
-// count takes the event at hand into the survey.
+// count adds the current event to the survey.
 func (t *tree) count(e *event) {
 	t.events++
 	e.countMisfits()
@@ -73,13 +74,13 @@ func (t *tree) count(e *event) {
 	}
 }
 
-// placeOf gives the place that stands for a node; nil if there is no room for it.
+// placeOf returns the place of a node, or nil if there is no room for it.
 func (t *tree) placeOf(n *node) *place {
 	switch {
 	case n.unmapped != nil:
 	case !n.respelled:
 		n.unmapped = &place{depth: n.depth}
-	default: // its parent's place has it among the fields that no path leads to
+	default: // it belongs to the place of the node above
 		above := t.placeOf(n.above)
 		if above == nil {
 			return nil
@@ -91,8 +92,7 @@ func (t *tree) placeOf(n *node) *place {
 	return n.unmapped
 }
 
-// field counts a field of an unmapped object, or an unmapped field of any, and
-// gives its place, if it has one.
+// field counts an unmapped field of an object, and returns its place if it has one.
 func (t *tree) field(of *place, key []byte, v value) *place {
 	if v.kind() == noKind {
 		return nil
@@ -106,7 +106,7 @@ func (t *tree) field(of *place, key []byte, v value) *place {
 	return p
 }
 
-// below gives the place of a key, which is made if there is room for it.
+// below returns the place of a key, which it adds if there is room for it.
 func (t *tree) below(of *place, key []byte) *place {
 	p := of.children[string(key)]
 	if p == nil && t.places < maxPlaces && of.depth < maxDepth && schemas.FieldName.Match(key) {
@@ -132,7 +132,7 @@ func (t *tree) value(p *place, v value) {
 	}
 }
 
-// fold counts an event for an object some of whose fields have no place.
+// fold counts the event for an object with fields that have no place.
 func (t *tree) fold(p *place) {
 	if p.depth == 0 {
 		t.further++
@@ -142,7 +142,7 @@ func (t *tree) fold(p *place) {
 	}
 }
 
-// count takes the event that was flattened last into the survey.
+// count adds the event that was flattened last to the survey.
 func (f *Flattener) count(row flat) {
 	if !row.tree.kept {
 		f.further++
@@ -151,39 +151,39 @@ func (f *Flattener) count(row flat) {
 	row.tree.count(&f.event)
 }
 
-// Survey is what the events so far had beyond what the table expects. It tells of
-// rows, and of events that are none because the table does not want them so.
+// Survey returns what the events so far had beyond the schema. It covers rows, and
+// events that the schema rejects.
 func (f *Flattener) Survey() schemas.Survey {
 	s := schemas.NewSurvey()
 	s.Further = f.further
 	for eventType, t := range f.trees {
-		if t.events > 0 { // or all of them have no time
+		if t.events > 0 { // zero if no event has a time
 			s.EventTypes[eventType] += t.events
 		}
 		s.Further += t.further
-		t.root.tell(&s, eventType)
+		t.root.addTo(&s, eventType)
 	}
 	return s
 }
 
-func (n *node) tell(s *schemas.Survey, eventType string) {
-	n.mismatched.tell(s, s.Mismatched, eventType, n.path)
+func (n *node) addTo(s *schemas.Survey, eventType string) {
+	n.mismatched.addTo(s, s.Mismatched, eventType, n.path)
 	if n.unmapped != nil {
-		n.unmapped.tell(s, eventType, n.path)
+		n.unmapped.addTo(s, eventType, n.path)
 	}
 	for _, c := range n.children {
-		c.tell(s, eventType)
+		c.addTo(s, eventType)
 	}
 }
 
-func (p *place) tell(s *schemas.Survey, eventType, path string) {
-	p.tally.tell(s, s.Unmapped, eventType, path)
+func (p *place) addTo(s *schemas.Survey, eventType, path string) {
+	p.tally.addTo(s, s.Unmapped, eventType, path)
 	for key, c := range p.children {
-		c.tell(s, eventType, join(path, key))
+		c.addTo(s, eventType, join(path, key))
 	}
 }
 
-func (t *tally) tell(s *schemas.Survey, fields map[schemas.Field]int64, eventType, path string) {
+func (t *tally) addTo(s *schemas.Survey, fields map[schemas.Field]int64, eventType, path string) {
 	for k, n := range t.events {
 		if n > 0 {
 			f := schemas.Field{EventType: eventType, Path: path, Kind: kind(k).String()}
@@ -195,7 +195,7 @@ func (t *tally) tell(s *schemas.Survey, fields map[schemas.Field]int64, eventTyp
 	}
 }
 
-// join is the path of a field of the object at a path; "" is the event's.
+// join returns the path of a field in the object at a path. The path of the event is "".
 func join(path, key string) string {
 	if path == "" {
 		return key

@@ -90,8 +90,8 @@ func cutFraction(s []byte) (micros int, rest []byte, exact, ok bool) {
 	return micros, rest, exact, ok
 }
 
-// daysSince1970 counts the days of the Gregorian calendar, the year beginning with
-// March, so that a leap day is its last.
+// daysSince1970 counts days in the Gregorian calendar. The year begins with March, so
+// that a leap day is the last day of a year.
 func daysSince1970(year, month, day int) int {
 	if month < 3 {
 		year, month = year-1, month+12
@@ -100,13 +100,13 @@ func daysSince1970(year, month, day int) int {
 	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - march0
 }
 
-// What BigQuery's TIMESTAMP can hold: years 1 to 9999.
+// The limits of BigQuery's TIMESTAMP: the years 1 to 9999.
 var (
 	minSeconds = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 	maxSeconds = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
 )
 
-// parseOffset reads ±HH:MM, ±HHMM or ±HH.
+// parseOffset parses ±HH:MM, ±HHMM or ±HH.
 func parseOffset(s []byte) (seconds int, ok bool) {
 	negative := s[0] == '-'
 	s = s[1:]
@@ -142,10 +142,10 @@ func twoDigits(s []byte) (int, bool) {
 	return n, bad == 0
 }
 
-// pair is a number of two digits; bad is not 0 if one of them is none.
+// pair returns a number of two digits. If one of them is not a digit, bad is not 0.
 func pair(tens, ones byte) (n int, bad uint) {
 	tens, ones = tens-'0', ones-'0'
-	const above = 0x100 - 10 // what is above 9 has the bit 0x100 with it
+	const above = 0x100 - 10 // a digit above 9 plus this has the bit 0x100
 	return int(tens)*10 + int(ones), ((uint(tens) + above) | (uint(ones) + above)) & 0x100
 }
 
@@ -164,8 +164,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// appendTime writes a time as the vendor's sample has it: six fractional digits,
-// or none where they are all 0, and the offset +00:00.
+// appendTime appends a time in the form of the vendor's sample: six fractional digits,
+// or none if they are all 0, and the offset +00:00.
 func appendTime(dst []byte, micros int64) []byte {
 	layout := "2006-01-02T15:04:05.000000+00:00"
 	if micros%1e6 == 0 {
@@ -176,7 +176,7 @@ func appendTime(dst []byte, micros int64) []byte {
 
 const microsADay = 24 * 60 * 60 * 1e6
 
-// dayOf is the UTC day of a time, in days since 1970-01-01.
+// dayOf returns the UTC day of a time, in days since 1970-01-01.
 func dayOf(micros int64) int32 {
 	day := micros / microsADay
 	if micros%microsADay < 0 {

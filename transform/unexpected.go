@@ -6,22 +6,22 @@ import (
 	"prospector/schemas"
 )
 
-// What an event can have that its table does not expect, in the words of the
-// schema language.
+// The ways in which an event can differ from its schema, in the words of the schema
+// language.
 const (
 	UnknownType  = "unknown_type"
 	UnknownField = "unknown_field"
 	Mismatch     = "mismatch"
 )
 
-// Unexpected is what an event has and its table does not expect, where the table
-// says that such an event is no row. It has none of the event's content.
+// Unexpected is a difference between an event and its schema because of which the event
+// cannot become a row. It has no content of the event.
 type Unexpected struct {
 	What      string // UnknownType, UnknownField or Mismatch
 	EventType string
-	Path      string // of the value, as in schemas.Column.From; "" of an UnknownType
-	Kind      string // of the value, as in schemas.Field; "" of an UnknownType
-	Column    string // of a Mismatch: which column takes the value
+	Path      string // of the value, as in schemas.Column.From; "" for an UnknownType
+	Kind      string // of the value, as in schemas.Field; "" for an UnknownType
+	Column    string // for a Mismatch: the column that takes the value
 	Type      schemas.Type
 
 	handling schemas.Handling
@@ -37,14 +37,14 @@ func (u *Unexpected) Error() string {
 	return fmt.Sprintf("%s is %s, and the column %s is %s", u.Path, schemas.DescribeKind(u.Kind), u.Column, u.Type)
 }
 
-// misfit is a value that is not of the type of its place's column.
+// misfit is a value that does not have the type of its column.
 type misfit struct {
 	at    *node
 	kind  kind
 	times schemas.TimeForms
 }
 
-// kind is what stands at a place of an event.
+// kind is the kind of a value in an event.
 type kind uint8
 
 const (
@@ -55,18 +55,18 @@ const (
 	aBool
 	anObject
 	anArray
-	notUnicode // a text, or a value with one in it; only of a misfit
+	notUnicode // a value with text that is not Unicode; only for a misfit
 	kinds
 )
 
-// String is the kind as in schemas.Field.
+// String returns the kind as in schemas.Field.
 func (k kind) String() string {
 	return [kinds]string{
 		"", schemas.KindString, schemas.KindInteger, schemas.KindNumber, schemas.KindBool, schemas.KindObject, schemas.KindArray, schemas.KindNotUnicode,
 	}[k]
 }
 
-// kindOf tells integers from other numbers, too.
+// kindOf returns the kind of a value, and distinguishes integers from other numbers.
 func kindOf(v value) kind {
 	kind := v.kind()
 	if kind == aNumber && isInteger(v.raw()) {
@@ -75,8 +75,7 @@ func kindOf(v value) kind {
 	return kind
 }
 
-// unexpected gives what keeps the event at hand from becoming a row of the
-// table, or nil.
+// unexpected returns why the current event cannot become a row of the table, or nil.
 func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 	if refuses(t.UnknownType) && !t.Knows(string(eventType)) {
 		return &Unexpected{What: UnknownType, EventType: string(eventType), handling: t.UnknownType}
@@ -98,8 +97,8 @@ func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 
 func refuses(h schemas.Handling) bool { return h == schemas.Quarantine || h == schemas.Fail }
 
-// where gives the field's path and kind; noKind of a null, as there is nothing to
-// take. Where the key is no name and might be data, it is the object that has it.
+// where returns the path and the kind of the field, which is noKind for a null. If the
+// key is not a name, and might be data, it returns the object that has the field.
 func (u unknown) where() (path string, kind kind) {
 	kind = kindOf(u.field.value)
 	if kind != noKind && !schemas.FieldName.Match(u.field.key) {
@@ -108,7 +107,7 @@ func (u unknown) where() (path string, kind kind) {
 	return join(u.in.path, string(u.field.key)), kind
 }
 
-// name is the path of a place, or the words for the event itself.
+// name returns the path of a place, or words for the event itself.
 func (n *node) name() string {
 	if n.path == "" {
 		return "the event"

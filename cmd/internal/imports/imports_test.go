@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"extract/prospect":  {},
 	"extract/spool":     {"internal/nolink"},
 	"extract/knocksim":  {},
-	"transform":         {"schemas", "schemas/records", "internal/jsontext"},
+	"transform":         {"schemas", "schemas/records", "internal/bug", "internal/jsontext"},
 	"sink":              {"schemas"},
 	"sink/stage":        {"schemas", "schemas/records", "sink"},
 	"sink/parquetfile":  {"schemas", "schemas/records", "sink"},
