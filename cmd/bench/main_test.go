@@ -136,11 +136,11 @@ func TestDifferences(t *testing.T) {
 	lines := strings.SplitAfter(string(text), "\n")
 	first, second := lines[0], lines[1]
 	swap := func(a, b string) string { return b + a + strings.Join(lines[2:], "") }
-	replace := func(old, new string) string {
+	replace := func(old, replacement string) string {
 		if !strings.Contains(string(text), old) {
 			t.Fatalf("there is no %s in the pages", old)
 		}
-		return strings.Replace(string(text), old, new, 1)
+		return strings.Replace(string(text), old, replacement, 1)
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"the same", string(text), ""},

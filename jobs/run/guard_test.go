@@ -77,8 +77,8 @@ func TestNightsAreRefused(t *testing.T) {
 		}
 		return event("CALL", p, e, createdAt(p, e, "866831"))
 	}
-	replaced := func(of func(p, e int) string, old, new string) func(p, e int) string {
-		return func(p, e int) string { return strings.Replace(of(p, e), old, new, 1) }
+	replaced := func(of func(p, e int) string, old, replacement string) func(p, e int) string {
+		return func(p, e int) string { return strings.Replace(of(p, e), old, replacement, 1) }
 	}
 	without := func(of func(p, e int) string, part string) func(p, e int) string {
 		return func(p, e int) string {

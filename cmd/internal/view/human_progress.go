@@ -95,7 +95,7 @@ func (v *progressPrinter) progress(job string, text Text, done, of int64) {
 		full = int(done * cells / of)
 	}
 	line := Format("%s%s %s", strings.Repeat("█", full), strings.Repeat("░", cells-full), text)
-	print(v.Out, clearLine+cut(line, v.Width-1))
+	writeText(v.Out, clearLine+cut(line, v.Width-1))
 	v.bar = true
 }
 

@@ -60,7 +60,7 @@ func (v *JSON) locked(kind, level, message string, members object) {
 	if err != nil { // cannot happen, since every member has a JSON form
 		b = fmt.Appendf(nil, `{"format_version":%q,"type":"log","@level":"error","@message":%q,"@module":"prospector.ui","@timestamp":""}`, StreamVersion, err)
 	}
-	print(v.out, Document(b)+"\n")
+	writeText(v.out, Document(b)+"\n")
 }
 
 // Diagnostics implements Diagnoser.

@@ -36,7 +36,7 @@ func (v *printer) Printf(format string, args ...any) {
 
 func (v *printer) locked(format string, args ...any) {
 	v.clearBar()
-	print(v.Out, Format(format, args...))
+	writeText(v.Out, Format(format, args...))
 }
 
 // Errorf prints to the error stream.
@@ -44,11 +44,11 @@ func (v *printer) Errorf(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.clearBar()
-	print(v.Err, Format(format, args...))
+	writeText(v.Err, Format(format, args...))
 }
 
-// print writes text to a stream. It ignores errors, since the stream remembers them.
-func print(to io.Writer, text Text) { _, _ = io.WriteString(to, string(text)) }
+// writeText writes text to a stream. It ignores errors, since the stream remembers them.
+func writeText(to io.Writer, text Text) { _, _ = io.WriteString(to, string(text)) }
 
 // clearLine moves the cursor to the beginning of the line on a terminal and clears
 // the line.
@@ -56,7 +56,7 @@ const clearLine Text = "\r\033[K"
 
 func (v *printer) clearBar() {
 	if v.bar {
-		print(v.Out, clearLine)
+		writeText(v.Out, clearLine)
 		v.bar = false
 	}
 }
@@ -89,7 +89,7 @@ func (v *printer) Diagnostics(ds jobs.Diagnostics) {
 	defer v.mu.Unlock()
 	v.clearBar()
 	for _, d := range ds {
-		print(v.Err, "\n"+v.diagnostic(d))
+		writeText(v.Err, "\n"+v.diagnostic(d))
 	}
 }
 
