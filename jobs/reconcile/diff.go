@@ -95,7 +95,7 @@ type freshRow struct {
 
 var errDuplicateID = fmt.Errorf("two new rows have the same event_id: %w", bug.ErrInternal)
 
-// compareInMemory compares rows while all new ones are in memory.
+// compareInMemory compares rows if the IDs of the new ones fit in memory.
 func (c *comparison) compareInMemory(incoming, published records.Rows) error {
 	fresh := make(map[id]freshRow)
 	err := c.eachFresh(incoming, func(i id, row freshRow) error {
@@ -135,8 +135,8 @@ func (c *comparison) compareInMemory(incoming, published records.Rows) error {
 	return nil
 }
 
-// compareOnDisk compares rows while their IDs are on disk. It reads the published
-// rows twice: first to find which of them are missing.
+// compareOnDisk compares rows if the IDs do not fit in memory: it sorts them on disk.
+// It reads the published rows twice, the first time to find the missing ones.
 func (c *comparison) compareOnDisk(incoming, published records.Rows) (err error) {
 	fresh, shown := c.ids.newMap(), c.ids.newMap()
 	defer closeMaps(&err, fresh, shown)

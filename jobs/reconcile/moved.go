@@ -65,8 +65,8 @@ type moveFinder struct {
 	memory     Memory
 	dir        string
 	missing    *missingRows
-	// moves are the IDs of what find has found, by partition and kind. links are the
-	// partitions between which events have moved.
+	// moves are the IDs of the moved rows, by partition and kind. links are the pairs
+	// of partitions that events have moved from and to.
 	moves idList
 	links map[plan.Link]bool
 }
@@ -183,8 +183,8 @@ func parseMove(key string) (partition, kind int, i id) {
 	return group / moveKinds, group % moveKinds, parseID(key[8:])
 }
 
-// partitionMoves are the moves of one partition. They are one behind the other in
-// the list of all moves.
+// partitionMoves are the moves of one partition. They are consecutive in the list of
+// all moves.
 type partitionMoves struct {
 	first         int64
 	out, away, in int64 // how many there are

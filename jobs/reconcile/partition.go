@@ -33,14 +33,14 @@ type partitionDiff struct {
 	withheld  bool
 }
 
-// published is what is published of a partition.
+// published describes the published rows of a partition.
 type published struct {
 	sink    string          // that the rows are read from, "" if there are none
 	from    *stage.Stage    // that has the rows instead, or nil
 	largest int64           // bytes of the largest row of from
 	prior   state.Partition // its zero value if there are no rows
-	// otherKeys says that the partition is one of a table with other keys. It is not
-	// read, and its rows are in other partitions now.
+	// otherKeys says that the table had other partition keys when the partition was
+	// published. It is not read, and its rows are in other partitions now.
 	otherKeys bool
 	// unfinished says that an interrupted apply was about to remove rows from the
 	// partition. They may be published elsewhere already.

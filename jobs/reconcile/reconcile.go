@@ -7,10 +7,10 @@
 // without it. A prospect that was not read completely keeps all of its published
 // rows.
 //
-// The package reads published files and writes staged ones. It changes nothing in
-// a sink, requests nothing from the source, and knows neither the state nor the
-// session. Every file that it builds is read back by a second reader; a file that
-// this reader rejects is not part of the result.
+// The package reads published files and writes staged files. It does not change a
+// sink, request anything from the source, or read or write the state. A second reader
+// reads back every file that the package builds. A file that this reader rejects is
+// not part of the result.
 package reconcile
 
 import (
@@ -64,9 +64,9 @@ type Table struct {
 // place of published files; each is nil if there are none.
 type Stages struct {
 	New *stage.Stage
-	// Kept takes, of the partitions that are compared, the published rows that no
-	// new row replaces, so that a published file is read once. What does not fit in
-	// its memory is read again. It is empty at first.
+	// Kept receives the published rows that no new row replaces, so that a published
+	// file is read once. Rows that do not fit in its memory are read again. It is
+	// empty at first.
 	Kept *stage.Stage
 	// Former has all published rows if the schema of the table has changed.
 	Former *stage.Stage
@@ -117,7 +117,7 @@ func (s Selection) clone() Selection {
 
 // Result is what Run found and built.
 type Result struct {
-	// Outcomes are those of the targets, except for partitions that are not
+	// Outcomes has one outcome for each target, except for partitions that are not
 	// published because a file was rejected.
 	Outcomes []plan.Outcome
 	// Rows and Missing count the rows of all partitions.

@@ -59,8 +59,8 @@ func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sam
 	return s, nil
 }
 
-// eachRow visits the rows of a partition that are in one place and not in another
-// one, and have not moved.
+// eachRow visits the rows of a partition that are in one place but not in another,
+// and that have not moved.
 func (s *sample) eachRow(ctx context.Context, p *partitionDiff, in records.Rows, notIn idSource, visit func(plan.Trace)) error {
 	if p.otherKeys {
 		return nil

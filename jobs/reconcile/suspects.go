@@ -14,10 +14,10 @@ const (
 	maxSuspects    = 100
 )
 
-// findSuspects returns partitions that were not compared, and whose rows may be most
-// of what the source returned of an event type before the last apply. If the source
-// returned none of a partition's rows at that time, the partition is no suspect, so
-// an unchanged run has no suspects.
+// findSuspects returns unread partitions that may show that an event type has
+// vanished: before the last apply, the source returned their rows, and these may be
+// most rows of the type. A partition whose rows the source did not return at that
+// time is no suspect, so an unchanged run has no suspects.
 func (r *reconciler) findSuspects(unread []*partitionDiff) (suspects []*partitionDiff) {
 	if c := r.Read.Coverage; 2*c.Incomplete() > c.Prospects {
 		return nil // incomplete prospects explain it
