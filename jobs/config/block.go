@@ -20,7 +20,7 @@ import (
 // default. If the attribute is wrong, they report it and leave the target unchanged.
 type block struct {
 	jobs.Block
-	l      *loader
+	l      *graph
 	at     hcl.Range
 	attrs  hcl.Attributes
 	blocks hcl.Blocks
@@ -30,27 +30,27 @@ type block struct {
 }
 
 // open reads a block that may have the named attributes, and evaluates them.
-func (l *loader) open(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
-	out := l.unopened(b, address, names, blocks...)
+func (g *graph) open(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
+	out := g.unopened(b, address, names, blocks...)
 	out.evaluate(nil, names...)
 	return out
 }
 
 // unopened reads a block that may have the named attributes, but evaluates none.
-func (l *loader) unopened(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
+func (g *graph) unopened(b *hcl.Block, address string, names []string, blocks ...hcl.BlockHeaderSchema) *block {
 	schema := &hcl.BodySchema{Blocks: blocks}
 	for _, name := range names {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	content, diags := b.Body.Content(schema)
-	l.report(address, false, diags)
+	g.report(address, false, diags)
 	out := &block{
-		l: l, at: b.DefRange, attrs: content.Attributes, blocks: content.Blocks,
+		l: g, at: b.DefRange, attrs: content.Attributes, blocks: content.Blocks,
 		values: map[string]cty.Value{}, marks: map[string]cty.ValueMarks{}, failed: diags.HasErrors(),
 	}
-	out.Block = jobs.Block{Address: address, Origin: *l.origin(b.DefRange), Attributes: map[string]jobs.Origin{}}
+	out.Block = jobs.Block{Address: address, Origin: *g.origin(b.DefRange), Attributes: map[string]jobs.Origin{}}
 	for name, attr := range content.Attributes {
-		out.Attributes[name] = *l.origin(attr.Expr.Range())
+		out.Attributes[name] = *g.origin(attr.Expr.Range())
 	}
 	return out
 }

@@ -22,7 +22,7 @@ func (l *loader) check(hb *hcl.Block, address string) cty.Value {
 	c := jobs.Check{Block: b.Block, Name: hb.Labels[0], Severity: jobs.Warning}
 	b.choice("severity", []string{string(jobs.Warning), string(jobs.Error)}, (*string)(&c.Severity))
 	var schema schemas.Table
-	if j := b.checkedJob(); j != nil {
+	if j := l.checkedJob(b); j != nil {
 		c.Job, schema = j.Address, j.Schema
 	}
 	if len(b.blocks) == 0 {
@@ -42,19 +42,19 @@ func (l *loader) check(hb *hcl.Block, address string) cty.Value {
 }
 
 // checkedJob returns the job that a check refers to, or nil.
-func (b *block) checkedJob() *job {
+func (l *loader) checkedJob(b *block) *job {
 	if !b.given("job") {
 		return nil
 	}
 	v := b.values["job"]
-	address := b.l.addressOf(v, "job")
-	if i := slices.IndexFunc(b.l.jobs, func(j job) bool { return j.Address == address }); i >= 0 {
-		return &b.l.jobs[i]
+	address := l.addressOf(v, "job")
+	if i := slices.IndexFunc(l.jobs, func(j job) bool { return j.Address == address }); i >= 0 {
+		return &l.jobs[i]
 	}
 	suggestion := ""
 	if v.Type().IsObjectType() && !v.IsNull() {
 		for _, instance := range v.AsValueMap() {
-			if address := b.l.addressOf(instance, "job"); address != "" {
+			if address := l.addressOf(instance, "job"); address != "" {
 				base, _, _ := strings.Cut(address, "[")
 				suggestion = fmt.Sprintf(" %s has for_each, so it stands for several jobs. Refer to one of them.", base)
 			}

@@ -18,13 +18,26 @@ import (
 // value must not be shown.
 const hiddenDetail = "The expression involves a sensitive value, so the details are not shown."
 
-// report adds HCL's diagnostics, without the values that HCL attaches to them. With
-// hide, it leaves out the details too.
-func (l *loader) report(address string, hide bool, diags hcl.Diagnostics) {
-	l.diags = append(l.diags, l.translate(address, hide, diags)...)
+// reporter has the texts of files, and collects diagnostics with places in them.
+type reporter struct {
+	files map[string]*hcl.File // by name as shown
+	text  map[string][]byte    // the same files, with secrets overwritten
+	diags jobs.Diagnostics
+	// functionNames are suggested for unknown functions.
+	functionNames []string
 }
 
-func (l *loader) translate(address string, hide bool, diags hcl.Diagnostics) (all jobs.Diagnostics) {
+func newReporter() *reporter {
+	return &reporter{files: map[string]*hcl.File{}, text: map[string][]byte{}}
+}
+
+// report adds HCL's diagnostics, without the values that HCL attaches to them. With
+// hide, it leaves out the details too.
+func (rep *reporter) report(address string, hide bool, diags hcl.Diagnostics) {
+	rep.diags = append(rep.diags, rep.translate(address, hide, diags)...)
+}
+
+func (rep *reporter) translate(address string, hide bool, diags hcl.Diagnostics) (all jobs.Diagnostics) {
 	for _, d := range diags {
 		out := jobs.Diagnostic{Severity: jobs.Error, Summary: d.Summary, Detail: d.Detail, Address: address}
 		if d.Severity == hcl.DiagWarning {
@@ -33,13 +46,13 @@ func (l *loader) translate(address string, hide bool, diags hcl.Diagnostics) (al
 		if unknown, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
 			// HCL's own suggestion comes from a map, in random order.
 			name := unknown.CalledFunctionNamespace() + unknown.CalledFunctionName()
-			out.Detail = "There is no function " + name + "." + didYouMean(nearest(name, sortedKeys(l.functions)))
+			out.Detail = "There is no function " + name + "." + didYouMean(nearest(name, rep.functionNames))
 		}
 		if hide {
 			out.Detail = hiddenDetail
 		}
 		if d.Subject != nil {
-			out.Origin = l.origin(*d.Subject)
+			out.Origin = rep.origin(*d.Subject)
 		}
 		all = append(all, out)
 	}
@@ -47,25 +60,25 @@ func (l *loader) translate(address string, hide bool, diags hcl.Diagnostics) (al
 }
 
 // fail reports an error at a place.
-func (l *loader) fail(at hcl.Range, address, summary, detail string) {
-	l.diags = append(l.diags, jobs.Diagnostic{
-		Severity: jobs.Error, Summary: summary, Detail: detail, Address: address, Origin: l.origin(at),
+func (rep *reporter) fail(at hcl.Range, address, summary, detail string) {
+	rep.diags = append(rep.diags, jobs.Diagnostic{
+		Severity: jobs.Error, Summary: summary, Detail: detail, Address: address, Origin: rep.origin(at),
 	})
 }
 
 // warn reports a problem that does not stop the command.
-func (l *loader) warn(at hcl.Range, summary, detail string) {
-	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: summary, Detail: detail, Origin: l.origin(at)})
+func (rep *reporter) warn(at hcl.Range, summary, detail string) {
+	rep.diags = append(rep.diags, jobs.Diagnostic{Severity: jobs.Warning, Summary: summary, Detail: detail, Origin: rep.origin(at)})
 }
 
 // failNowhere reports an error that has no place in the configuration.
-func (l *loader) failNowhere(summary, detail string) {
-	l.diags = append(l.diags, jobs.Diagnostic{Severity: jobs.Error, Summary: summary, Detail: detail})
+func (rep *reporter) failNowhere(summary, detail string) {
+	rep.diags = append(rep.diags, jobs.Diagnostic{Severity: jobs.Error, Summary: summary, Detail: detail})
 }
 
 // origin describes a place, or returns nil if it is not in a file.
-func (l *loader) origin(r hcl.Range) *jobs.Origin {
-	text, ok := l.text[r.Filename]
+func (rep *reporter) origin(r hcl.Range) *jobs.Origin {
+	text, ok := rep.text[r.Filename]
 	if !ok {
 		return nil
 	}
@@ -81,7 +94,7 @@ func (l *loader) origin(r hcl.Range) *jobs.Origin {
 		Filename:       r.Filename,
 		Line:           r.Start.Line,
 		Column:         r.Start.Column,
-		Context:        hcled.ContextString(l.files[r.Filename], r.Start.Byte),
+		Context:        hcled.ContextString(rep.files[r.Filename], r.Start.Byte),
 		Code:           string(line),
 		HighlightStart: start,
 		HighlightEnd:   min(start+max(r.End.Byte-r.Start.Byte, 0), len(line)),

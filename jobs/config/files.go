@@ -53,27 +53,27 @@ func (l *loader) readConfiguration() []hcl.Body {
 }
 
 // parse reads one file, and keeps the text that mask leaves readable.
-func (l *loader) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
+func (rep *reporter) parse(name string, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
 	src, err := readText(name, maxConfiguration)
 	if err != nil {
-		l.failNowhere("Cannot read a configuration file", capital(err.Error())+".")
+		rep.failNowhere("Cannot read a configuration file", capital(err.Error())+".")
 		return nil
 	}
-	return l.parseText(name, src, mask)
+	return rep.parseText(name, src, mask)
 }
 
 // parseText is parse for a text.
-func (l *loader) parseText(name string, src []byte, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
+func (rep *reporter) parseText(name string, src []byte, mask func([]byte, *hclsyntax.Body, bool) []byte) *hclsyntax.Body {
 	if at, deep := tooDeep(name, src); deep {
-		l.files[name], l.text[name] = &hcl.File{}, mask(src, nil, true)
-		l.fail(at, "", "Too many open brackets", fmt.Sprintf("More than %d brackets or quotes are open here, which is more than this program can read.", maxNesting))
+		rep.files[name], rep.text[name] = &hcl.File{}, mask(src, nil, true)
+		rep.fail(at, "", "Too many open brackets", fmt.Sprintf("More than %d brackets or quotes are open here, which is more than this program can read.", maxNesting))
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	body, _ := file.Body.(*hclsyntax.Body)
-	l.files[name] = file
-	l.text[name] = mask(src, body, diags.HasErrors())
-	l.report("", false, diags)
+	rep.files[name] = file
+	rep.text[name] = mask(src, body, diags.HasErrors())
+	rep.report("", false, diags)
 	return body
 }
 

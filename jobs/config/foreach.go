@@ -116,7 +116,7 @@ func distinct(diags jobs.Diagnostics) (out jobs.Diagnostics) {
 
 // missingInstance describes what is wrong with the steps after a reference to a job
 // with for_each. The instances are the attributes of v.
-func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
+func (g *graph) missingInstance(target string, steps hcl.Traversal, v cty.Value) (summary, detail string) {
 	if len(steps) == 0 {
 		return "", ""
 	}
@@ -145,7 +145,7 @@ func (l *loader) missingInstance(target string, steps hcl.Traversal, v cty.Value
 		}
 		return "Unknown instance", fmt.Sprintf("%s, only %s.", detail, listed(keys))
 	}
-	if detail = missing(target, steps[1:], l.blockTypes["job"]); detail != "" {
+	if detail = missing(target, steps[1:], g.blockTypes["job"]); detail != "" {
 		return "Unknown attribute", detail
 	}
 	return "", ""

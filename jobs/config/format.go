@@ -17,7 +17,7 @@ import (
 // places of the errors. As in Load, the name of the file decides whether they may show
 // its values.
 func Format(src []byte, filename string) ([]byte, jobs.Diagnostics) {
-	l := &loader{files: map[string]*hcl.File{}, text: map[string][]byte{}}
+	l := newReporter()
 	if len(src) > maxConfiguration {
 		l.failNowhere("Cannot read a configuration file", fmt.Sprintf("%s: it has more than %d bytes.", filename, maxConfiguration))
 		return nil, l.diags

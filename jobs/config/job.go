@@ -50,8 +50,11 @@ const (
 
 var jobAttributes = []string{"source", "prospects", "sinks", "schema", "table", "partition_by", "compression", "target_file_size", "on_missing", "on_foreign_file", "on_erased"}
 
-func (l *loader) unopenedJob(hb *hcl.Block, address string) *block {
-	return l.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})
+// jobBlock reads the attributes of a job.
+type jobBlock struct{ *block }
+
+func (g *graph) unopenedJob(hb *hcl.Block, address string) *jobBlock {
+	return &jobBlock{g.unopened(hb, address, append([]string{"for_each"}, jobAttributes...), hcl.BlockHeaderSchema{Type: "lifecycle"})}
 }
 
 // oneJob decodes a job, or one instance of it. name is the default name of its table.
@@ -79,7 +82,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		j.SchemaBlock, j.Schema = s.Block, s.table
 	}
 	b.table(&j.TableName, hb.Labels[0])
-	for _, s := range b.sinkList() {
+	for _, s := range l.sinkList(b) {
 		t := table{sink: s.Address, uri: s.URI(j.TableName)}
 		if dir, ok := s.Directory(); ok {
 			t.dir = filepath.Join(dir, j.TableName)
@@ -114,10 +117,10 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 }
 
 // deletes reads "keep", which is the default, or "delete".
-func (b *block) deletes(name string, into *bool) { b.chooses(name, "keep", "delete", into) }
+func (b *jobBlock) deletes(name string, into *bool) { b.chooses(name, "keep", "delete", into) }
 
 // chooses reads one of two words, and sets whether it is not the default.
-func (b *block) chooses(name, byDefault, other string, into *bool) {
+func (b *jobBlock) chooses(name, byDefault, other string, into *bool) {
 	way := byDefault
 	b.choice(name, []string{byDefault, other}, &way)
 	*into = way == other
@@ -127,7 +130,7 @@ const badTableName = "Invalid table name"
 
 // table reads the name of a job's table. The default of a job with for_each is made from
 // its key, and may be invalid.
-func (b *block) table(into *string, label string) {
+func (b *jobBlock) table(into *string, label string) {
 	if v, set := b.values["table"]; (!set || v.IsNull()) && !jobName.MatchString(*into) {
 		reported := slices.ContainsFunc(b.l.diags, func(d jobs.Diagnostic) bool {
 			return d.Summary == badTableName && d.Origin != nil && *d.Origin == b.Attributes["for_each"]
@@ -155,8 +158,8 @@ func (b *block) table(into *string, label string) {
 
 // addressOf returns the address of the block that a reference with that root refers
 // to, or "" if the value is not such a reference.
-func (l *loader) addressOf(v cty.Value, root string) string {
-	if v.IsNull() || !v.Type().Equals(l.blockTypes[root]) || v.GetAttr("id").IsNull() {
+func (g *graph) addressOf(v cty.Value, root string) string {
+	if v.IsNull() || !v.Type().Equals(g.blockTypes[root]) || v.GetAttr("id").IsNull() {
 		return ""
 	}
 	return v.GetAttr("id").AsString()
@@ -164,7 +167,7 @@ func (l *loader) addressOf(v cty.Value, root string) string {
 
 // reference reads an attribute that is named for the root of the reference that it
 // holds. It returns the address of the block, or "".
-func (b *block) reference(root string) string {
+func (b *jobBlock) reference(root string) string {
 	if !b.given(root) {
 		return ""
 	}
@@ -176,7 +179,7 @@ func (b *block) reference(root string) string {
 }
 
 // sinkList reads the sinks of a job.
-func (b *block) sinkList() []jobs.Sink {
+func (l *loader) sinkList(b *jobBlock) []jobs.Sink {
 	if !b.given("sinks") {
 		return nil
 	}
@@ -198,7 +201,7 @@ func (b *block) sinkList() []jobs.Sink {
 	var out []jobs.Sink
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
-		s, ok := b.l.sinks[b.l.addressOf(e, "sink")]
+		s, ok := l.sinks[l.addressOf(e, "sink")]
 		if !ok {
 			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list contains something else.", expected))
 			return nil
@@ -212,7 +215,7 @@ func (b *block) sinkList() []jobs.Sink {
 	return out
 }
 
-func (b *block) partitionBy(into *schemas.Table) {
+func (b *jobBlock) partitionBy(into *schemas.Table) {
 	const expected = `a list of columns, such as ["event_type", "event_date"]`
 	var keys []string
 	if !b.texts("partition_by", expected, &keys) {

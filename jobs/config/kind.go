@@ -13,7 +13,7 @@ import (
 
 // unknownKind reports that the first label of a block is not one of the kinds that
 // the program supports. What is the type of the block, such as "source".
-func (l *loader) unknownKind(hb *hcl.Block, address, what string, names []string) {
+func (rep *reporter) unknownKind(hb *hcl.Block, address, what string, names []string) {
 	quoted := make([]string, len(names))
 	for i, name := range names {
 		quoted[i] = strconv.Quote(name)
@@ -22,7 +22,7 @@ func (l *loader) unknownKind(hb *hcl.Block, address, what string, names []string
 	if last := len(quoted) - 1; last > 0 {
 		known = strings.Join(quoted[:last], ", ") + " and " + quoted[last]
 	}
-	l.fail(hb.LabelRanges[0], address, "Unknown "+what+" type", fmt.Sprintf("There is no %s of type %q, only %s.%s",
+	rep.fail(hb.LabelRanges[0], address, "Unknown "+what+" type", fmt.Sprintf("There is no %s of type %q, only %s.%s",
 		what, hb.Labels[0], known, didYouMean(nearest(hb.Labels[0], names))))
 }
 
@@ -33,22 +33,22 @@ func (b *block) decode(attributes []attribute.Attribute) {
 		if a.Required != "" {
 			b.require(map[string]string{a.Name: a.Required})
 		}
-		b.decodeOne(a)
+		decodeOne(b, a)
 	}
 }
 
-func (b *block) decodeOne(a attribute.Attribute) {
+func decodeOne(b *block, a attribute.Attribute) {
 	switch v := a.Value.(type) {
 	case *string:
 		if b.text(a.Name, v) {
-			b.check(a, *v)
+			check(b, a, *v)
 		}
 	case *attribute.Secret:
 		if !isSecret(a.Name) {
 			panic("secretNames lacks " + a.Name + ", so messages could show its value")
 		}
 		if b.text(a.Name, (*string)(v)) {
-			b.check(a, "")
+			check(b, a, "")
 		}
 	case *attribute.Path:
 		b.path(a.Name, (*string)(v))
@@ -70,7 +70,7 @@ func (b *block) decodeOne(a attribute.Attribute) {
 }
 
 // check reports what is wrong with a decoded string.
-func (b *block) check(a attribute.Attribute, text string) {
+func check(b *block, a attribute.Attribute, text string) {
 	if a.Check == nil {
 		return
 	}

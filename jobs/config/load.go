@@ -27,11 +27,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"prospector/extract"
 	"prospector/jobs"
-	"prospector/jobs/config/functions"
 	"prospector/sink/store"
 )
 
@@ -113,27 +111,16 @@ func btoi(b bool) int {
 	return 0
 }
 
-// loader is one Load. Its maps are by address: var.x, sink.local.lake, job.y.
+// loader is one Load: the results of its blocks, by address. Expressions are evaluated by
+// its graph, and variables have a type of their own.
 type loader struct {
-	shown string // the directory as the caller named it
-	dir   string // absolute
-	env   map[string]string
-
-	files map[string]*hcl.File // by name as shown
-	text  map[string][]byte    // the same files, with secrets overwritten
-	diags jobs.Diagnostics
-
-	functions  map[string]function.Function
-	blockTypes map[string]cty.Type // of references to blocks, by root
-	nodes      map[string]*node
-	active     []string // addresses of the nodes in evaluation, outermost first
+	*graph
+	variables *variables
+	shown     string // the directory as the caller named it
 
 	sourceKinds extract.Kinds
 	storeKinds  store.Kinds
 
-	unread    bool // whether a variable file could not be read
-	secrets   secretValues
-	assigned  map[string]assignment // by variable
 	sources   map[string]jobs.Source
 	prospects map[string]jobs.Prospects
 	sinks     map[string]jobs.Sink
@@ -151,36 +138,18 @@ func newLoader(dir string, o Options) (*loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making %s absolute: %w", dir, err)
 	}
-	l := &loader{
-		shown: dir, dir: abs,
-		sourceKinds: o.Sources,
-		storeKinds:  o.Stores,
-		env:         map[string]string{},
-		files:       map[string]*hcl.File{},
-		text:        map[string][]byte{},
-		nodes:       map[string]*node{},
-		assigned:    map[string]assignment{},
-		secrets:     secretValues{variables: map[string]bool{}},
-		sources:     map[string]jobs.Source{},
-		prospects:   map[string]jobs.Prospects{},
-		sinks:       map[string]jobs.Sink{},
-		schemas:     map[string]schema{},
-	}
+	out := &outside{dir: abs, env: map[string]string{}, secrets: secretValues{variables: map[string]bool{}}}
 	for _, entry := range o.Environ {
 		name, value, _ := strings.Cut(entry, "=")
-		l.env[name] = value
+		out.env[name] = value
 	}
-	l.functions = functions.All(functions.Outside{Env: l.lookupEnv, ReadFile: l.readFile, FileExists: l.fileExists})
-	l.blockTypes = blockTypes(l.locationAttributes())
-	return l, nil
-}
-
-// absolute resolves a path of the configuration.
-func (l *loader) absolute(path string) string {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(l.dir, path)
+	g := newGraph(out, blockTypes(locationAttributes(o.Stores)))
+	return &loader{
+		graph: g, variables: &variables{graph: g, shown: dir, assigned: map[string]assignment{}}, shown: dir,
+		sourceKinds: o.Sources, storeKinds: o.Stores,
+		sources: map[string]jobs.Source{}, prospects: map[string]jobs.Prospects{},
+		sinks: map[string]jobs.Sink{}, schemas: map[string]schema{},
+	}, nil
 }
 
 var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
@@ -219,7 +188,7 @@ func (l *loader) declareAll(o Options) (apart map[string][]*hcl.Block) {
 			}
 		}
 	}
-	l.assign(o)
+	l.variables.assign(o)
 	return apart
 }
 
@@ -231,7 +200,7 @@ func (l *loader) evaluateAll(apart map[string][]*hcl.Block) *jobs.Configuration 
 	c := &jobs.Configuration{Dir: l.dir, Outputs: l.outputs, Checks: l.checks}
 	l.settings(apart["prospector"], c)
 	c.Moved, c.Removed = l.moves(apart["moved"], apart["removed"])
-	if l.declaresNothing(apart) && !l.diags.HasErrors() {
+	if declaresNothing(l.nodes, apart) && !l.diags.HasErrors() {
 		l.failNowhere("No jobs declared", fmt.Sprintf(
 			"The configuration in %s has neither a job nor a sink, so there is nothing to do. A job names a source, sinks and, unless the source is a simulator, prospects.", l.dir))
 	}
@@ -248,8 +217,8 @@ func (l *loader) evaluateAll(apart map[string][]*hcl.Block) *jobs.Configuration 
 
 // declaresNothing reports whether there is neither a job nor a trace of an earlier one:
 // a sink, or a moved or removed block.
-func (l *loader) declaresNothing(apart map[string][]*hcl.Block) bool {
-	for address := range l.nodes {
+func declaresNothing(nodes map[string]*node, apart map[string][]*hcl.Block) bool {
+	for address := range nodes {
 		if strings.HasPrefix(address, "job.") || strings.HasPrefix(address, "sink.") {
 			return false
 		}
@@ -284,7 +253,7 @@ func (l *loader) declare(b *hcl.Block) {
 		l.secrets.add(b.Labels[0], defaultOf(b.Body))
 	}
 	decode := map[string]func(*hcl.Block, string) cty.Value{
-		"variable":  l.variable,
+		"variable":  l.variables.variable,
 		"source":    l.source,
 		"prospects": l.prospectList,
 		"sink":      l.sink,

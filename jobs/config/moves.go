@@ -61,9 +61,9 @@ type moving struct {
 func (m *moving) readMoved(blocks []*hcl.Block) {
 	for _, hb := range blocks {
 		b := m.l.unopened(hb, "moved", []string{"from", "to"})
-		b.needs("from", "to")
-		from, ok := b.jobAddress("from")
-		to, also := b.jobAddress("to")
+		needs(b, "from", "to")
+		from, ok := readJobAddress(b, "from")
+		to, also := readJobAddress(b, "to")
 		if ok && also && m.isFirst(b, hb, from) {
 			next := move{b, from, to}
 			m.byFrom[from], m.moves = next, append(m.moves, next)
@@ -74,8 +74,8 @@ func (m *moving) readMoved(blocks []*hcl.Block) {
 func (m *moving) readRemoved(blocks []*hcl.Block) (gone []jobs.Removed) {
 	for _, hb := range blocks {
 		b := m.l.unopened(hb, "removed", []string{"from"}, hcl.BlockHeaderSchema{Type: "lifecycle"})
-		b.needs("from")
-		from, ok := b.jobAddress("from")
+		needs(b, "from")
+		from, ok := readJobAddress(b, "from")
 		r := jobs.Removed{Block: b.Block, From: from.String()}
 		if lifecycle := b.single(); lifecycle != nil {
 			m.l.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
@@ -121,7 +121,7 @@ func (m *moving) checkMoves() {
 }
 
 // needs reports attributes that are missing, unless one may be misspelled.
-func (b *block) needs(names ...string) {
+func needs(b *block, names ...string) {
 	intact := !b.failed
 	for _, name := range names {
 		if b.attrs[name] == nil && intact {
@@ -131,8 +131,8 @@ func (b *block) needs(names ...string) {
 	}
 }
 
-// jobAddress reads an attribute that names a job. The job need not be declared.
-func (b *block) jobAddress(name string) (jobAddress, bool) {
+// readJobAddress reads an attribute that names a job. The job need not be declared.
+func readJobAddress(b *block, name string) (jobAddress, bool) {
 	attr := b.attrs[name]
 	if attr == nil {
 		return jobAddress{}, false

@@ -31,7 +31,7 @@ func (l *loader) output(hb *hcl.Block, address string) cty.Value {
 		b.fail("value", "Invalid output", fmt.Sprintf("The value of %s contains a number that is too large to show.", address))
 		return cty.DynamicVal
 	}
-	b.l.outputs = append(b.l.outputs, jobs.Output{Name: hb.Labels[0], Value: v, Sensitive: hidden})
+	l.outputs = append(l.outputs, jobs.Output{Name: hb.Labels[0], Value: v, Sensitive: hidden})
 	return cty.NullVal(cty.DynamicPseudoType) // nothing can refer to it
 }
 

@@ -7,8 +7,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"prospector/jobs"
+	"prospector/jobs/config/functions"
 )
 
 // node is what an expression can refer to, or an output. A node whose evaluation failed
@@ -21,24 +23,41 @@ type node struct {
 	value    cty.Value // NilVal until it is evaluated
 }
 
+// graph has the nodes of a configuration, and evaluates expressions that refer to them.
+type graph struct {
+	*reporter
+	*outside
+	functions  map[string]function.Function
+	blockTypes map[string]cty.Type // of references to blocks, by root
+	nodes      map[string]*node
+	active     []string // addresses of the nodes in evaluation, outermost first
+}
+
+func newGraph(o *outside, blockTypes map[string]cty.Type) *graph {
+	all := functions.All(functions.Outside{Env: o.lookupEnv, ReadFile: o.readFile, FileExists: o.fileExists})
+	r := newReporter()
+	r.functionNames = sortedKeys(all)
+	return &graph{reporter: r, outside: o, functions: all, blockTypes: blockTypes, nodes: map[string]*node{}}
+}
+
 // add declares a node. Of two with the same address, the first counts.
-func (l *loader) add(address string, at hcl.Range, evaluate func() cty.Value) bool {
-	if first := l.nodes[address]; first != nil {
-		l.fail(at, address, "Duplicate declaration", fmt.Sprintf("%s is already declared, at %s:%d. Rename or remove one of the two.",
+func (g *graph) add(address string, at hcl.Range, evaluate func() cty.Value) bool {
+	if first := g.nodes[address]; first != nil {
+		g.fail(at, address, "Duplicate declaration", fmt.Sprintf("%s is already declared, at %s:%d. Rename or remove one of the two.",
 			address, first.declared.Filename, first.declared.Start.Line))
 		return false
 	}
-	l.nodes[address] = &node{declared: at, evaluate: evaluate}
+	g.nodes[address] = &node{declared: at, evaluate: evaluate}
 	return true
 }
 
 // value returns the value of a node, and evaluates it the first time.
-func (l *loader) value(address string) cty.Value {
-	n := l.nodes[address]
+func (g *graph) value(address string) cty.Value {
+	n := g.nodes[address]
 	if n.value == cty.NilVal {
-		l.active = append(l.active, address)
+		g.active = append(g.active, address)
 		n.value = n.evaluate()
-		l.active = l.active[:len(l.active)-1]
+		g.active = g.active[:len(g.active)-1]
 	}
 	return n.value
 }
@@ -55,7 +74,7 @@ var elsewhere = map[string]string{
 
 // prepared is an expression whose references are resolved.
 type prepared struct {
-	l       *loader
+	l       *graph
 	expr    hcl.Expression
 	address string
 	roots   tree
@@ -65,11 +84,11 @@ type prepared struct {
 
 // prepare resolves an expression's references. It reports a problem, and then returns
 // false. A secret expression is never quoted.
-func (l *loader) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
-	p := prepared{l: l, expr: expr, address: address, roots: tree{}, secret: secret || l.callsSensitive(expr), known: true}
+func (g *graph) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
+	p := prepared{l: g, expr: expr, address: address, roots: tree{}, secret: secret || g.callsSensitive(expr), known: true}
 	ok := true
 	for _, t := range expr.Variables() {
-		path, v := l.resolve(t, address, secret, local)
+		path, v := g.resolve(t, address, secret, local)
 		ok = ok && path != nil
 		if path != nil {
 			secret = secret || v.ContainsMarked()
@@ -105,18 +124,18 @@ const noValue = "The expression has no definite value. One of its arguments may 
 
 // evaluate returns an expression's value. It reports a problem, and then returns false.
 // A secret expression is never quoted.
-func (l *loader) evaluate(expr hcl.Expression, address string, secret bool, local scope) (cty.Value, bool) {
-	p, ok := l.prepare(expr, address, secret, local)
+func (g *graph) evaluate(expr hcl.Expression, address string, secret bool, local scope) (cty.Value, bool) {
+	p, ok := g.prepare(expr, address, secret, local)
 	if !ok {
 		return cty.DynamicVal, false
 	}
 	v, diags := p.value(local)
-	l.diags = append(l.diags, diags...)
+	g.diags = append(g.diags, diags...)
 	if v.IsWhollyKnown() && !diags.HasErrors() {
 		return v, true
 	}
 	if p.known && local.known() && !diags.HasErrors() {
-		l.diags = append(l.diags, p.fault("No value", noValue)...)
+		g.diags = append(g.diags, p.fault("No value", noValue)...)
 	}
 	return cty.DynamicVal, false
 }
@@ -171,12 +190,12 @@ func object(attributes ...string) cty.Type {
 
 // resolve returns the names and the value of what a reference refers to. It reports an
 // unknown reference, and then returns nil.
-func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local scope) ([]string, cty.Value) {
+func (g *graph) resolve(t hcl.Traversal, address string, secret bool, local scope) ([]string, cty.Value) {
 	fail := func(p *problem) ([]string, cty.Value) {
 		if secret {
 			p.detail = hiddenDetail
 		}
-		l.fail(t.SourceRange(), address, p.summary, p.detail)
+		g.fail(t.SourceRange(), address, p.summary, p.detail)
 		return nil, cty.NilVal
 	}
 	root := t.RootName()
@@ -203,12 +222,12 @@ func (l *loader) resolve(t hcl.Traversal, address string, secret bool, local sco
 		return fail(&problem{"Incomplete reference", capital(k.example) + "."})
 	}
 	target, steps := strings.Join(path, "."), t[len(path):]
-	if p := l.checkReference(root, target, steps); p != nil {
+	if p := g.checkReference(root, target, steps); p != nil {
 		return fail(p)
 	}
-	v := l.value(target)
-	if l.nodes[target].each {
-		if summary, detail := l.missingInstance(target, steps, v); detail != "" {
+	v := g.value(target)
+	if g.nodes[target].each {
+		if summary, detail := g.missingInstance(target, steps, v); detail != "" {
 			return fail(&problem{summary, detail})
 		}
 	}
@@ -237,25 +256,25 @@ func unknownRoot(t hcl.Traversal, local scope) *problem {
 
 // checkReference describes what is wrong with a reference to a node, before the node is
 // evaluated. It returns nil if nothing is. steps are what follows the node's address.
-func (l *loader) checkReference(root, target string, steps hcl.Traversal) *problem {
-	n := l.nodes[target]
+func (g *graph) checkReference(root, target string, steps hcl.Traversal) *problem {
+	n := g.nodes[target]
 	if n == nil {
-		return &problem{"Unknown reference", l.unknown(target, root)}
+		return &problem{"Unknown reference", g.unknown(target, root)}
 	}
 	if root == "job" && !n.each && len(steps) > 0 {
 		if _, index := steps[0].(hcl.TraverseIndex); index {
 			return &problem{"Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", target)}
 		}
 	}
-	if ty, ok := l.blockTypes[root]; ok && !n.each {
+	if ty, ok := g.blockTypes[root]; ok && !n.each {
 		if detail := missing(target, steps, ty); detail != "" {
 			return &problem{"Unknown attribute", detail}
 		}
 	}
 	// A variable has its value before it is validated.
-	if i := slices.Index(l.active, target); i >= 0 && n.value == cty.NilVal {
+	if i := slices.Index(g.active, target); i >= 0 && n.value == cty.NilVal {
 		return &problem{"Circular reference", fmt.Sprintf("%s depends on itself: %s.",
-			target, strings.Join(append(slices.Clone(l.active[i:]), target), " → "))}
+			target, strings.Join(append(slices.Clone(g.active[i:]), target), " → "))}
 	}
 	return nil
 }
@@ -295,9 +314,9 @@ func stepName(step hcl.Traverser) (string, bool) {
 }
 
 // unknown describes an address that is not declared, and what is.
-func (l *loader) unknown(target, root string) string {
+func (g *graph) unknown(target, root string) string {
 	var declared []string
-	for _, address := range sortedKeys(l.nodes) {
+	for _, address := range sortedKeys(g.nodes) {
 		if strings.HasPrefix(address, root+".") {
 			declared = append(declared, address)
 		}

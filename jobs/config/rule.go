@@ -20,8 +20,8 @@ type rule struct {
 }
 
 // rule reads a block with a condition and an error_message.
-func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
-	b := l.unopened(hb, address, []string{"condition", "error_message"})
+func (g *graph) rule(hb *hcl.Block, address string) (rule, bool) {
+	b := g.unopened(hb, address, []string{"condition", "error_message"})
 	for _, name := range []string{"condition", "error_message"} {
 		if b.attrs[name] == nil {
 			b.fail(name, "Missing required attribute", map[string]string{
@@ -34,7 +34,7 @@ func (l *loader) rule(hb *hcl.Block, address string) (rule, bool) {
 		return rule{}, false
 	}
 	condition := b.attrs["condition"].Expr
-	return rule{hb.DefRange, *l.origin(condition.Range()), condition, b.attrs["error_message"].Expr}, true
+	return rule{hb.DefRange, *g.origin(condition.Range()), condition, b.attrs["error_message"].Expr}, true
 }
 
 // truth evaluates a condition. It is unknown if something that it depends on is.
@@ -94,14 +94,14 @@ func kindOf(ty cty.Type) string {
 
 // sourceOf returns the text of the rule's expressions, without comments, white space and
 // secrets.
-func (l *loader) sourceOf(r rule) string {
+func (g *graph) sourceOf(r rule) string {
 	var b bytes.Buffer
 	for i, expr := range []hcl.Expression{r.condition, r.message} {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		at := expr.Range()
-		tokens, _ := hclsyntax.LexExpression(at.SliceBytes(l.text[at.Filename]), at.Filename, hcl.InitialPos)
+		tokens, _ := hclsyntax.LexExpression(at.SliceBytes(g.text[at.Filename]), at.Filename, hcl.InitialPos)
 		for j, t := range tokens {
 			switch t.Type {
 			case hclsyntax.TokenComment, hclsyntax.TokenNewline, hclsyntax.TokenEOF:

@@ -24,10 +24,13 @@ var (
 	columnAttributes = []string{"type", "from", "when", "time", "policy", "pii", "description"}
 )
 
+// schemaBlock reads the attributes of a schema or of a column.
+type schemaBlock struct{ *block }
+
 // schema decodes a schema. It has the columns of the schema that it extends, or
 // otherwise those that every table has, and its own.
 func (l *loader) schema(hb *hcl.Block, address string) cty.Value {
-	b := l.open(hb, address, schemaAttributes, hcl.BlockHeaderSchema{Type: "column", LabelNames: []string{"name"}})
+	b := &schemaBlock{l.open(hb, address, schemaAttributes, hcl.BlockHeaderSchema{Type: "column", LabelNames: []string{"name"}})}
 	b.refuseSensitive(schemaAttributes)
 	t := schemas.KnockEvents().Core()
 	if b.written("extends") {
@@ -53,13 +56,13 @@ func (l *loader) schema(hb *hcl.Block, address string) cty.Value {
 }
 
 // written reports whether the block has the attribute and it is not null.
-func (b *block) written(name string) bool {
+func (b *schemaBlock) written(name string) bool {
 	v, ok := b.values[name]
 	return ok && !v.IsNull()
 }
 
 // refuseSensitive reports attributes with a sensitive value that is part of the schema.
-func (b *block) refuseSensitive(names []string) {
+func (b *schemaBlock) refuseSensitive(names []string) {
 	for _, name := range names {
 		if len(b.marks[name]) > 0 && !isSecret(name) {
 			b.fail(name, "A schema cannot be sensitive", fmt.Sprintf(
@@ -68,7 +71,7 @@ func (b *block) refuseSensitive(names []string) {
 	}
 }
 
-func (b *block) handling(name string, into *schemas.Handling, ways ...schemas.Handling) {
+func (b *schemaBlock) handling(name string, into *schemas.Handling, ways ...schemas.Handling) {
 	b.choice(name, keywords(ways), (*string)(into))
 }
 
@@ -81,7 +84,7 @@ func keywords[T ~string](kinds []T) []string {
 }
 
 // hashKey reads the key that values are hashed with.
-func (b *block) hashKey(into *schemas.Key) {
+func (b *schemaBlock) hashKey(into *schemas.Key) {
 	var key string
 	if !b.text("hash_key", &key) {
 		return
@@ -99,9 +102,9 @@ func (b *block) hashKey(into *schemas.Key) {
 }
 
 // declared returns the schema with the columns that the block declares.
-func (b *block) declared(t schemas.Table) schemas.Table {
+func (b *schemaBlock) declared(t schemas.Table) schemas.Table {
 	var columns []schemas.Column
-	blocks := map[string]*block{} // by column
+	blocks := map[string]*schemaBlock{} // by column
 	for _, hb := range b.blocks {
 		c, inner := b.column(hb, t)
 		blocks[c.Name] = inner
@@ -135,8 +138,8 @@ func (b *block) declared(t schemas.Table) schemas.Table {
 
 // column reads a column. It inherits attributes that the block does not set from the
 // column with the same name.
-func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block) {
-	inner := b.l.unopened(hb, b.Address, columnAttributes)
+func (b *schemaBlock) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *schemaBlock) {
+	inner := &schemaBlock{b.l.unopened(hb, b.Address, columnAttributes)}
 	rest := columnAttributes
 	if attr := inner.attrs["type"]; attr != nil {
 		if word := hcl.ExprAsKeyword(attr.Expr); word != "" { // the form of a variable's type
@@ -163,7 +166,7 @@ func (b *block) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *block)
 }
 
 // requireOfNew reports the missing attributes of a column that inherits nothing.
-func (b *block) requireOfNew(name string, of schemas.Table) {
+func (b *schemaBlock) requireOfNew(name string, of schemas.Table) {
 	var names []string
 	for _, c := range of.Columns {
 		if !of.Roles().IsCore(c.Name) {

@@ -85,7 +85,7 @@ func defaultOf(body hcl.Body) assignment {
 
 // callsSensitive reports whether an expression calls sensitive, or reads a secret with
 // env or file. Such an expression must not be quoted.
-func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
+func (g *graph) callsSensitive(expr hcl.Expression) (found bool) {
 	e, ok := expr.(hclsyntax.Expression)
 	if !ok {
 		return false
@@ -96,7 +96,7 @@ func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
 			case "sensitive":
 				found = true
 			case "env", "file":
-				found = found || l.readsSecret(call)
+				found = found || g.readsSecret(call)
 			}
 		}
 		return nil
@@ -106,8 +106,8 @@ func (l *loader) callsSensitive(expr hcl.Expression) (found bool) {
 
 // readsSecret reports whether a call reads a secret, or may do so because its arguments
 // are not constant.
-func (l *loader) readsSecret(call *hclsyntax.FunctionCallExpr) bool {
-	if len(l.secrets.variables) == 0 {
+func (g *graph) readsSecret(call *hclsyntax.FunctionCallExpr) bool {
+	if len(g.secrets.variables) == 0 {
 		return false
 	}
 	args := make([]cty.Value, len(call.Args))
@@ -118,6 +118,6 @@ func (l *loader) readsSecret(call *hclsyntax.FunctionCallExpr) bool {
 		}
 		args[i] = v
 	}
-	v, err := l.functions[call.Name].Call(args)
+	v, err := g.functions[call.Name].Call(args)
 	return err == nil && v.IsMarked()
 }

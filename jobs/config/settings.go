@@ -31,7 +31,7 @@ func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
 			blocks[0].DefRange.Filename, blocks[0].DefRange.Start.Line))
 	}
 	b := l.open(blocks[0], "prospector", []string{"required_version", "memory_limit"}, hcl.BlockHeaderSchema{Type: "backend", LabelNames: []string{"type"}})
-	b.requiredVersion()
+	requiredVersion(b)
 	b.size("memory_limit", 64<<20, 1<<40, &into.MemoryLimit)
 	for i, hb := range b.blocks {
 		if i > 0 {
@@ -52,7 +52,7 @@ func (l *loader) defaultBackend() jobs.Backend {
 	kind := l.storeKinds[i]
 	b := jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}}
 	b.Address = "backend." + kind.Name
-	l.placeState(&b)
+	placeState(&b, l.absolute(stateName))
 	return b
 }
 
@@ -73,18 +73,18 @@ func (l *loader) backend(hb *hcl.Block, into *jobs.Backend) {
 	b := l.open(hb, address, attribute.Names(attributes))
 	b.decode(attributes)
 	into.Block = b.Block
-	l.placeState(into)
+	placeState(into, l.absolute(stateName))
 }
 
 // placeState sets the key of a backend. On this machine the path of a backend is
 // that of the state's file, and it has a default. Elsewhere the state has a fixed
 // name in the place.
-func (l *loader) placeState(b *jobs.Backend) {
+func placeState(b *jobs.Backend, stateFile string) {
 	b.Key = stateName
 	for _, a := range b.Settings.Attributes() {
 		if a.Name == b.Kind.Directory {
 			path := a.Value.(*attribute.Path)
-			file := cmp.Or(string(*path), l.absolute(stateName))
+			file := cmp.Or(string(*path), stateFile)
 			*path, b.Key = attribute.Path(filepath.Dir(file)), filepath.Base(file)
 		}
 	}
@@ -92,7 +92,7 @@ func (l *loader) placeState(b *jobs.Backend) {
 
 // requiredVersion reports that this version of prospector is not one that the
 // configuration accepts.
-func (b *block) requiredVersion() {
+func requiredVersion(b *block) {
 	const name = "required_version"
 	var constraint string
 	if !b.text(name, &constraint) {

@@ -25,7 +25,7 @@ func (l *loader) sink(hb *hcl.Block, address string) cty.Value {
 		"id": cty.StringVal(address), "type": cty.StringVal(kind.Name), "name": cty.StringVal(hb.Labels[1]),
 		"uri": cty.StringVal(s.URI("")),
 	}
-	for _, name := range l.locationAttributes() {
+	for _, name := range locationAttributes(l.storeKinds) {
 		v[name] = cty.NullVal(cty.String)
 	}
 	for _, a := range attributes {
@@ -55,8 +55,8 @@ func textOf(a attribute.Attribute) cty.Value {
 
 // locationAttributes returns the names of the attributes of all kinds of store,
 // some of them possibly twice.
-func (l *loader) locationAttributes() (names []string) {
-	for _, kind := range l.storeKinds {
+func locationAttributes(kinds store.Kinds) (names []string) {
+	for _, kind := range kinds {
 		names = append(names, attribute.Names(kind.New().Attributes())...)
 	}
 	return names

@@ -59,7 +59,7 @@ func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 		b.path("file", &p.File)
 	}
 	b.text("column", &p.Column)
-	b.delimiter(&p.Delimiter)
+	delimiter(b, &p.Delimiter)
 	if b.given("header") {
 		p.Header = new(bool)
 		b.bool("header", p.Header)
@@ -76,7 +76,7 @@ func (l *loader) prospectList(hb *hcl.Block, address string) cty.Value {
 }
 
 // delimiter reads the character that separates the columns of a list.
-func (b *block) delimiter(into *string) {
+func delimiter(b *block, into *string) {
 	const expected = `one character that separates columns, such as ";" or "\t"`
 	var text string
 	if !b.text("delimiter", &text) {

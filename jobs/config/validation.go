@@ -9,12 +9,12 @@ import (
 
 // validated checks a variable's value with the rules of its validation blocks. It returns
 // an unknown value if a rule does not hold.
-func (l *loader) validated(v cty.Value, blocks hcl.Blocks, hb *hcl.Block, address string) cty.Value {
+func (vs *variables) validated(v cty.Value, blocks hcl.Blocks, hb *hcl.Block, address string) cty.Value {
 	// The rules refer to their own variable.
-	l.nodes[address].value = v
+	vs.nodes[address].value = v
 	valid := true
 	for _, block := range blocks {
-		valid = l.validate(block, hb, address) && valid
+		valid = vs.validate(block, hb, address) && valid
 	}
 	if !valid {
 		return cty.DynamicVal
@@ -22,18 +22,18 @@ func (l *loader) validated(v cty.Value, blocks hcl.Blocks, hb *hcl.Block, addres
 	return v
 }
 
-func (l *loader) validate(block, hb *hcl.Block, address string) bool {
-	r, ok := l.rule(block, address)
+func (vs *variables) validate(block, hb *hcl.Block, address string) bool {
+	r, ok := vs.rule(block, address)
 	if !ok {
 		return false
 	}
 	if !refersTo(r.condition, hb.Labels[0]) {
-		l.fail(r.condition.Range(), address, "Invalid condition", fmt.Sprintf(
+		vs.fail(r.condition.Range(), address, "Invalid condition", fmt.Sprintf(
 			"The condition of a validation must refer to %s, whose value it checks.", address))
 		return false
 	}
-	condition, ok := l.prepare(r.condition, address, false, nil)
-	message, also := l.prepare(r.message, address, false, nil)
+	condition, ok := vs.prepare(r.condition, address, false, nil)
+	message, also := vs.prepare(r.message, address, false, nil)
 	if !ok || !also {
 		return false
 	}
@@ -45,15 +45,15 @@ func (l *loader) validate(block, hb *hcl.Block, address string) bool {
 		problems = condition.fault("No value", noValue)
 	}
 	if len(problems) > 0 || holds {
-		l.diags = append(l.diags, problems...)
+		vs.diags = append(vs.diags, problems...)
 		return holds && len(problems) == 0
 	}
 	said, problems := message.sentence(nil)
 	if len(problems) > 0 {
-		l.diags = append(l.diags, problems...)
+		vs.diags = append(vs.diags, problems...)
 		return false
 	}
-	l.fail(hb.DefRange, address, "Invalid value for variable", fmt.Sprintf(
+	vs.fail(hb.DefRange, address, "Invalid value for variable", fmt.Sprintf(
 		"%s\n\nThis was checked by the validation rule at %s:%d.", said, r.at.Filename, r.at.Start.Line))
 	return false
 }

@@ -34,26 +34,34 @@ type assignment struct {
 	at    hcl.Range // in a variable file, or zero
 }
 
+// variables has the values that are assigned to variables.
+type variables struct {
+	*graph
+	shown    string                // the directory as the caller named it
+	unread   bool                  // whether a variable file could not be read
+	assigned map[string]assignment // by variable
+}
+
 // assign collects the values of variables. Later ones override earlier ones: the
 // environment, prospector.hclvars, *.auto.hclvars, -var-file, -var.
-func (l *loader) assign(o Options) {
-	for _, address := range sortedKeys(l.nodes) {
+func (vs *variables) assign(o Options) {
+	for _, address := range sortedKeys(vs.nodes) {
 		name, ok := strings.CutPrefix(address, "var.")
-		if text, set := l.env[variablePrefix+name]; ok && set {
-			l.set(name, assignment{from: variablePrefix + name, text: text})
+		if text, set := vs.env[variablePrefix+name]; ok && set {
+			vs.set(name, assignment{from: variablePrefix + name, text: text})
 		}
 	}
-	if _, err := os.Stat(filepath.Join(l.dir, variableFile)); !errors.Is(err, fs.ErrNotExist) {
-		l.readVariables(filepath.Join(l.shown, variableFile))
+	if _, err := os.Stat(filepath.Join(vs.dir, variableFile)); !errors.Is(err, fs.ErrNotExist) {
+		vs.readVariables(filepath.Join(vs.shown, variableFile))
 	}
-	entries, _ := os.ReadDir(l.dir) // was read before
+	entries, _ := os.ReadDir(vs.dir) // was read before
 	for _, entry := range entries {
 		if name := entry.Name(); strings.HasSuffix(name, autoVariableFile) && !strings.HasPrefix(name, ".") && !entry.IsDir() {
-			l.readVariables(filepath.Join(l.shown, name))
+			vs.readVariables(filepath.Join(vs.shown, name))
 		}
 	}
 	for _, name := range o.VarFiles {
-		l.readVariables(name)
+		vs.readVariables(name)
 	}
 	for _, v := range o.Vars {
 		name, text, ok := strings.Cut(v, "=")
@@ -61,24 +69,24 @@ func (l *loader) assign(o Options) {
 		switch {
 		case !ok:
 			// The argument may be a secret, so it is not shown.
-			l.failNowhere("Invalid -var option", "A -var option has no equals sign. Write -var 'NAME=VALUE'.")
-		case l.nodes["var."+name] == nil:
-			l.failNowhere("Value for undeclared variable", fmt.Sprintf("A -var option sets %q, but %s", name, l.undeclared(name)))
+			vs.failNowhere("Invalid -var option", "A -var option has no equals sign. Write -var 'NAME=VALUE'.")
+		case vs.nodes["var."+name] == nil:
+			vs.failNowhere("Value for undeclared variable", fmt.Sprintf("A -var option sets %q, but %s", name, vs.undeclared(name)))
 		default:
-			l.set(name, assignment{from: "-var", text: text})
+			vs.set(name, assignment{from: "-var", text: text})
 		}
 	}
 }
 
-func (l *loader) set(variable string, a assignment) {
-	l.assigned[variable] = a
-	l.secrets.add(variable, a)
+func (vs *variables) set(variable string, a assignment) {
+	vs.assigned[variable] = a
+	vs.secrets.add(variable, a)
 }
 
-func (l *loader) undeclared(name string) string {
+func (vs *variables) undeclared(name string) string {
 	detail := "the configuration declares no such variable."
 	var declared []string
-	for _, address := range sortedKeys(l.nodes) {
+	for _, address := range sortedKeys(vs.nodes) {
 		if v, ok := strings.CutPrefix(address, "var."); ok {
 			declared = append(declared, v)
 		}
@@ -87,27 +95,27 @@ func (l *loader) undeclared(name string) string {
 }
 
 // readVariables reads one variable file. Its lines are never shown.
-func (l *loader) readVariables(file string) {
-	before := len(l.diags)
-	body := l.parse(file, maskVariables)
-	if len(l.diags) > before {
-		l.unread = true
+func (vs *variables) readVariables(file string) {
+	before := len(vs.diags)
+	body := vs.parse(file, maskVariables)
+	if len(vs.diags) > before {
+		vs.unread = true
 		return
 	}
 	attrs, diags := body.JustAttributes()
-	l.report("", false, diags)
+	vs.report("", false, diags)
 	for _, name := range sortedKeys(attrs) {
 		attr := attrs[name]
-		if l.nodes["var."+name] == nil {
-			l.warn(attr.NameRange, "Value for undeclared variable", fmt.Sprintf("This file sets %q, but %s", name, l.undeclared(name)))
+		if vs.nodes["var."+name] == nil {
+			vs.warn(attr.NameRange, "Value for undeclared variable", fmt.Sprintf("This file sets %q, but %s", name, vs.undeclared(name)))
 			continue
 		}
 		v, diags := attr.Expr.Value(nil)
-		l.report("var."+name, diags.HasErrors() && !constantOnly(diags), diags)
+		vs.report("var."+name, diags.HasErrors() && !constantOnly(diags), diags)
 		if diags.HasErrors() {
 			v = cty.DynamicVal
 		}
-		l.set(name, assignment{from: file, value: v, at: attr.NameRange})
+		vs.set(name, assignment{from: file, value: v, at: attr.NameRange})
 	}
 }
 
@@ -131,13 +139,13 @@ type declaration struct {
 	nullable  bool
 }
 
-func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
+func (vs *variables) variable(hb *hcl.Block, address string) cty.Value {
 	schema := &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "validation"}}}
 	for _, name := range []string{"type", "default", "description", "sensitive", "nullable"} {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	content, diags := hb.Body.Content(schema)
-	l.report(address, false, diags)
+	vs.report(address, false, diags)
 
 	failed := diags.HasErrors()
 	d := declaration{ty: cty.DynamicPseudoType, literal: true, nullable: true}
@@ -147,7 +155,7 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 			return cty.NilVal
 		}
 		v, diags := attr.Expr.Value(nil)
-		l.report(address, d.sensitive && !constantOnly(diags), diags)
+		vs.report(address, d.sensitive && !constantOnly(diags), diags)
 		if diags.HasErrors() {
 			failed = true
 			return cty.NilVal
@@ -155,7 +163,7 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 		c, err := convert.Convert(v, ty)
 		if err != nil || name != "default" && c.IsNull() {
 			failed = true
-			l.fail(attr.Expr.Range(), address, "Wrong value for "+name, fmt.Sprintf("%s must be a constant %s.", name, ty.FriendlyName()))
+			vs.fail(attr.Expr.Range(), address, "Wrong value for "+name, fmt.Sprintf("%s must be a constant %s.", name, ty.FriendlyName()))
 			return cty.NilVal
 		}
 		return c
@@ -169,7 +177,7 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 	constant("description", cty.String)
 	if attr := content.Attributes["type"]; attr != nil {
 		ty, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
-		l.report(address, false, diags)
+		vs.report(address, false, diags)
 		failed = failed || diags.HasErrors()
 		d.ty, d.defaults, d.literal = ty, defaults, ty.IsPrimitiveType()
 	}
@@ -180,21 +188,21 @@ func (l *loader) variable(hb *hcl.Block, address string) cty.Value {
 	if fallback != cty.NilVal {
 		v, err := d.convert(fallback)
 		if err != nil {
-			l.fail(content.Attributes["default"].Expr.Range(), address, "Invalid default value for variable", fmt.Sprintf(
+			vs.fail(content.Attributes["default"].Expr.Range(), address, "Invalid default value for variable", fmt.Sprintf(
 				"The default of %s does not fit its type: %s.", address, err))
 			return cty.DynamicVal
 		}
 		fallback = v
 	}
-	return l.validated(l.assignedTo(d, fallback, hb, address), content.Blocks, hb, address)
+	return vs.validated(vs.assignedTo(d, fallback, hb, address), content.Blocks, hb, address)
 }
 
 // assignedTo returns a variable's value: the assigned one, or its default.
-func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, address string) cty.Value {
+func (vs *variables) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, address string) cty.Value {
 	name := hb.Labels[0]
-	a, ok := l.assigned[name]
+	a, ok := vs.assigned[name]
 	if !ok {
-		if fallback == cty.NilVal && l.unread {
+		if fallback == cty.NilVal && vs.unread {
 			return cty.DynamicVal // the file that could not be read may set it
 		}
 		if fallback == cty.NilVal {
@@ -202,7 +210,7 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 			if d.sensitive { // shells keep a history of command lines
 				how = fmt.Sprintf("in the environment as %s%s,", variablePrefix, name)
 			}
-			l.fail(hb.DefRange, address, "No value for required variable", fmt.Sprintf(
+			vs.fail(hb.DefRange, address, "No value for required variable", fmt.Sprintf(
 				"The variable %q has no default, and nothing sets it. Set it %s or as %s = … in %s or a file named by -var-file.",
 				name, how, name, variableFile))
 			return cty.DynamicVal
@@ -220,7 +228,7 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 			if d.sensitive {
 				detail = hiddenDetail
 			}
-			l.fail(at, address, "Invalid value for variable", fmt.Sprintf(
+			vs.fail(at, address, "Invalid value for variable", fmt.Sprintf(
 				"The value of %s from %s is not an expression of its type, %s. %s", address, a.from, typeexpr.TypeString(d.ty), detail))
 			return cty.DynamicVal
 		}
@@ -230,12 +238,12 @@ func (l *loader) assignedTo(d declaration, fallback cty.Value, hb *hcl.Block, ad
 	}
 	v, err := d.convert(v)
 	if err != nil {
-		l.fail(at, address, "Invalid value for variable", fmt.Sprintf("The value of %s from %s does not fit its type: %s.", address, a.from, err))
+		vs.fail(at, address, "Invalid value for variable", fmt.Sprintf("The value of %s from %s does not fit its type: %s.", address, a.from, err))
 		return cty.DynamicVal
 	}
 	if v.IsNull() && !d.nullable {
 		if fallback == cty.NilVal {
-			l.fail(at, address, "Invalid value for variable", fmt.Sprintf("The value of %s from %s is null, which nullable = false forbids.", address, a.from))
+			vs.fail(at, address, "Invalid value for variable", fmt.Sprintf("The value of %s from %s is null, which nullable = false forbids.", address, a.from))
 			return cty.DynamicVal
 		}
 		v = fallback
