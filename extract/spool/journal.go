@@ -1,22 +1,21 @@
-// Package spool keeps the raw pages of a run in a journal on the local disk, so
-// that a run which was killed asks the source for nothing twice.
+// Package spool keeps the raw pages of a run in a journal on the local disk, so that no
+// page is requested twice if the run is killed.
 //
-// Its duties: a page that was appended is there after the process was killed; a
-// page that comes back is the one that was appended, in its place, or an error;
-// pages of another configuration, of another format or of another day never come
-// back at all; and it is private to one process and one user, for it holds
-// personal data.
+// Its duties: an appended page survives the end of the process. A recovered page is the
+// one that was appended, in its place, or there is an error. Pages of another
+// configuration, of another format or of another day are never recovered. The journal is
+// private to one process and one user, because it holds personal data.
 //
-// Not its duties: to understand pages, to decide what is asked of the source,
-// and to be the only copy of anything. A journal that is lost costs requests.
+// Not its duties: understanding pages, deciding what to request, and being the only copy
+// of anything. A lost journal only costs requests.
 //
 // # Durability
 //
-// A record is with the operating system before Append, Finish or Restart
-// returns: a killed process loses nothing that was acknowledged. A power cut
-// loses what was not synced. That happens when a segment is full, on Sync and
-// Close, and in between every five seconds, by one of the appending calls. What is
-// lost so is at the journal's end, and the next Open cuts the journal there.
+// The operating system has a record before Append, Finish or Restart returns, so a
+// killed process loses no acknowledged record. A power cut loses the records that are
+// not synced. The journal syncs when a segment is full, on Sync and Close, and every
+// five seconds in one of the appending calls. Lost records are at the end of the
+// journal, and the next Open truncates the journal there.
 package spool
 
 import (
@@ -32,63 +31,62 @@ import (
 )
 
 var (
-	// ErrLocked: another process has the journal open.
+	// ErrLocked: another process has opened the journal.
 	ErrLocked = errors.New("the journal is in use")
-	// ErrCorrupt: a recovered page has been damaged since Open. Restart its
-	// prospect and ask for it again.
+	// ErrCorrupt: a recovered page was damaged after Open. Call Restart for its
+	// prospect, and request its pages again.
 	ErrCorrupt = errors.New("the journal is damaged")
-	// ErrClosed: the journal was closed or removed before.
+	// ErrClosed: the journal is closed or removed.
 	ErrClosed = errors.New("the journal is closed")
 )
 
-// Page is one answer of the source, as it came.
+// Page is one response of the source, unchanged.
 type Page struct {
 	Prospect string
-	// Number counts the pages of one reading of the prospect, from 1. Page 1
-	// begins a new reading, and what the journal had of the prospect is
-	// forgotten.
+	// Number counts the pages of one reading of the prospect, from 1. Page 1 begins a
+	// new reading, and replaces everything that the journal had of the prospect.
 	Number int
-	// Cursor is the one that the page was asked with; from page 2 on it is the
-	// Next of the page before. Next is "" when no page follows.
+	// Cursor is the cursor of the request. From page 2 on, it is the Next of the
+	// previous page. Next is "" if there is no next page.
 	Cursor, Next string
-	// Events is how many events the caller counted on the page.
+	// Events is the number of events on the page.
 	Events int
-	// Body is the answer's body, uncompressed, of at most MaxBody bytes. It need
-	// not be valid JSON.
+	// Body is the uncompressed body of the response, with at most MaxBody bytes. It
+	// need not be valid JSON.
 	Body []byte
 }
 
-// Progress is what the journal recovered of one prospect.
+// Progress is what Open recovered of one prospect.
 type Progress struct {
 	Pages  int
 	Events int
-	// Next is the cursor to go on with. It is "" when all pages were read,
-	// though the prospect may not have been finished, and when there are none.
+	// Next is the cursor of the next page. It is "" if all pages were read, even if the
+	// prospect is not finished, and if there are no pages.
 	Next     string
 	Finished bool
-	// Outcome is what Finish was told.
+	// Outcome is the argument of Finish.
 	Outcome string
 }
 
-// Recovery says what Open found.
+// Recovery is what Open recovered.
 type Recovery struct {
 	// Finished and Unfinished count prospects.
 	Finished, Unfinished int
 	Pages, Events        int
 	// Bytes is the size of the pages on disk, compressed.
 	Bytes int64
-	// Lost is the number of bytes at the journal's end that were no whole
-	// records, and were cut off.
+	// Lost is the number of bytes at the end of the journal that were not complete
+	// records, and were removed.
 	Lost int64
-	// Discarded says why an older journal was not used, for people, or is "".
+	// Discarded says, for people, why an older journal was not used. It may be "".
 	Discarded string
 }
 
-// Journal is an open journal. Its methods may be called concurrently, those about
-// one prospect by one goroutine at a time.
+// Journal is an open journal. Its methods may be called concurrently, but those about one
+// prospect by one goroutine at a time.
 type Journal struct {
 	dir      string
-	files    *nolink.Dir // which is dir
+	files    *nolink.Dir // dir, opened
 	lock     *os.File
 	header   header // of the next segment
 	now      func() time.Time
@@ -97,23 +95,23 @@ type Journal struct {
 	recovery Recovery
 
 	mu     sync.Mutex
-	out    *os.File // the segment that is written; nil before the first record
+	out    *os.File // the current segment; nil before the first record
 	size   int64    // of out
 	synced time.Time
-	failed error // the first failure of a write, or ErrClosed
+	failed error // the first error of a write, or ErrClosed
 }
 
 const syncInterval = 5 * time.Second
 
-// Open resumes the journal in dir, or begins one. What it has is kept if it was
-// made with the same binding, which names everything that pages depend on, and
-// if it began less than maxAge ago (or, as clocks may be wrong, before now by as
-// much); otherwise it is deleted. A maxAge of 0 always begins anew.
+// Open resumes the journal in dir, or begins a new one. It keeps the records if they have
+// the same binding, which identifies everything that pages depend on, and if the journal
+// began less than maxAge before or after now (clocks may be wrong). Otherwise it deletes
+// them. With a maxAge of 0, it always begins a new journal.
 //
-// The directory is private, and neither it nor what is in it may be a symbolic
-// link. The journal is locked for other processes until Close or Remove. Open gives
-// ErrLocked when another has it, and never an error because of what the journal's
-// files hold.
+// The directory is private, and neither the directory nor its files may be symbolic
+// links. The journal is locked for other processes until Close or Remove. Open returns
+// ErrLocked if another process has the journal. The content of the files never causes
+// an error.
 func Open(dir, binding string, maxAge time.Duration, now func() time.Time) (*Journal, error) {
 	j, err := open(dir, binding, maxAge, now)
 	if err != nil {
@@ -140,7 +138,7 @@ func open(dir, binding string, maxAge time.Duration, now func() time.Time) (_ *J
 		return nil, err
 	}
 	if lock == nil {
-		return nil, fmt.Errorf("%w by another process; wait until it has ended, or stop it", ErrLocked)
+		return nil, fmt.Errorf("%w by another process; wait until that process ends, or stop it", ErrLocked)
 	}
 	defer func() {
 		if err != nil {
@@ -159,10 +157,10 @@ func open(dir, binding string, maxAge time.Duration, now func() time.Time) (_ *J
 	return j, nil
 }
 
-// Recovered says what an earlier run, which did not come to its end, has left.
+// Recovered returns what Open recovered from an interrupted run.
 func (j *Journal) Recovered() Recovery { return j.recovery }
 
-// Append adds a page. It does not keep the body.
+// Append appends a page. It does not retain the body.
 func (j *Journal) Append(p Page) error {
 	switch {
 	case p.Number < 1:
@@ -175,14 +173,14 @@ func (j *Journal) Append(p Page) error {
 	return j.append(record{kind: pageKind, prospect: p.Prospect, page: p})
 }
 
-// Finish says that nothing more is to be asked of the source about the prospect,
-// and why, in the caller's words ("complete", "not_found").
+// Finish records that the prospect needs no more requests. Outcome says why, in the
+// caller's words, such as "complete".
 func (j *Journal) Finish(prospect, outcome string) error {
 	return j.append(record{kind: finishKind, prospect: prospect, outcome: outcome})
 }
 
-// Restart forgets what the journal has of the prospect, so that what is appended
-// afterwards is never taken for its continuation.
+// Restart discards everything that the journal has of the prospect, so that later pages
+// do not continue it.
 func (j *Journal) Restart(prospect string) error {
 	if err := j.append(record{kind: restartKind, prospect: prospect}); err != nil {
 		return err
@@ -193,7 +191,7 @@ func (j *Journal) Restart(prospect string) error {
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxBuffer is the size of the largest buffer that is used again.
+// maxBuffer is the size of the largest buffer that is reused.
 const maxBuffer = 4 << 20
 
 func release(buffer *[]byte) {
@@ -204,7 +202,7 @@ func release(buffer *[]byte) {
 
 func (j *Journal) append(r record) error {
 	if r.prospect == "" {
-		return errors.New("appending to the journal: the prospect has no id")
+		return errors.New("appending to the journal: the prospect has no ID")
 	}
 	buffer := buffers.Get().(*[]byte)
 	defer release(buffer)
@@ -219,16 +217,16 @@ func (j *Journal) append(r record) error {
 	return nil
 }
 
-// write hands a frame to the operating system in one piece. After a failure the
-// segment may end in half a record, behind which nothing would be found again,
-// so that every later write fails too.
+// write passes a frame to the operating system in one piece. After an error, the segment
+// may end in half a record, and records after it could not be recovered. So all later
+// writes fail, too.
 func (j *Journal) write(frame []byte) error {
 	due, err := j.writeFrame(frame)
 	if err != nil || due == nil {
 		return err
 	}
-	// The others go on writing. The segment may be closed meanwhile, but not
-	// before it was synced.
+	// Other goroutines continue to write. The segment may be closed meanwhile, but only
+	// after it was synced.
 	if err := due.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
@@ -237,7 +235,7 @@ func (j *Journal) write(frame []byte) error {
 	return nil
 }
 
-// writeFrame also gives the segment if it is time to sync it.
+// writeFrame also returns the segment if it is time to sync it.
 func (j *Journal) writeFrame(frame []byte) (due *os.File, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -295,15 +293,15 @@ func (j *Journal) closeSegment() error {
 	return err
 }
 
-// fail remembers the first failure.
+// fail remembers the first error.
 func (j *Journal) fail(err error) error {
 	if j.failed == nil {
-		j.failed = fmt.Errorf("%w; the pages before are safe: make room or repair the disk, and run again", err)
+		j.failed = fmt.Errorf("%w; earlier pages are safe: free some space or repair the disk, and run again", err)
 	}
 	return j.failed
 }
 
-// Sync makes everything that was appended survive a power cut.
+// Sync ensures that all appended records survive a power cut.
 func (j *Journal) Sync() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -320,8 +318,8 @@ func (j *Journal) Sync() error {
 	return nil
 }
 
-// Close syncs the journal and leaves it to be resumed. The second call, and one
-// after Remove, does nothing.
+// Close syncs the journal, so that another run can resume it. A second call does nothing,
+// and neither does a call after Remove.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -335,9 +333,9 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// Remove deletes the journal durably and closes it: the run is complete, and its
-// pages are needed no more. The directory stays, with the empty file that is
-// locked: whoever waits for the lock must find the same file.
+// Remove deletes the journal durably and closes it. The run is complete, and no longer
+// needs its pages. The directory and the empty lock file stay: a process that waits for
+// the lock must find the same file.
 func (j *Journal) Remove() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -17,15 +17,15 @@ import (
 //	crc     uint32, little-endian: CRC32C of length and payload
 //	payload kind, then the fields of that kind
 //
-// The checksum covers the length, so that zeros, which a power cut can leave at
-// a file's end, are no record. Fields are uvarints, and texts with a uvarint
-// length before them; a page's body is the rest, an s2 block.
+// The checksum covers the length, so that zeros, which a power cut can leave at the end
+// of a file, are not a record. Fields are uvarints, and texts after a uvarint length. The
+// body of a page is the rest, as an s2 block.
 const frameSize = 8
 
-// MaxBody is the size of the largest body that a page can have, in bytes.
+// MaxBody is the size in bytes of the largest body that a page can have.
 const MaxBody = 64 << 20
 
-// maxFields bounds the fields of a record without the body.
+// maxFields limits the size of a record without the body.
 const maxFields = 1 << 20
 
 var maxPayload = maxFields + s2.MaxEncodedLen(MaxBody)
@@ -38,19 +38,19 @@ const (
 	restartKind kind = 3
 )
 
-// record is one record in memory. It has the fields of all kinds.
+// record is one record in memory, with the fields of all kinds.
 type record struct {
 	kind     kind
 	prospect string
-	page     Page   // of a pageKind; its Body is not set
-	block    []byte // of a pageKind: the compressed body
-	outcome  string // of a finishKind
+	page     Page   // for pageKind, without the Body
+	block    []byte // for pageKind: the compressed body
+	outcome  string // for finishKind
 }
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	// errDamaged: these bytes are not a record.
-	errDamaged = errors.New("no whole record")
+	// errDamaged: the bytes are not a record.
+	errDamaged = errors.New("the record is incomplete")
 )
 
 // appendRecord appends the framed record to b, with the page's body compressed.
@@ -83,13 +83,13 @@ func appendRecord(b []byte, r record) ([]byte, error) {
 	return b, nil
 }
 
-// checksum is the one that a frame should hold.
+// checksum returns the checksum that a frame should have.
 func checksum(frame []byte) uint32 {
 	crc := crc32.Update(0, castagnoli, frame[:4])
 	return crc32.Update(crc, castagnoli, frame[frameSize:])
 }
 
-// parseRecord reads a whole frame. The record's block is a piece of it.
+// parseRecord parses a complete frame. The block of the record is a part of it.
 func parseRecord(frame []byte) (record, error) {
 	if len(frame) <= frameSize || binary.LittleEndian.Uint32(frame) != uint32(len(frame)-frameSize) ||
 		binary.LittleEndian.Uint32(frame[4:]) != checksum(frame) {
@@ -117,7 +117,7 @@ func parseRecord(frame []byte) (record, error) {
 	return r, nil
 }
 
-// body decompresses a page's body into memory of its own.
+// body decompresses the body of a page into new memory.
 func (r record) body() ([]byte, error) {
 	if n, err := s2.DecodedLen(r.block); err != nil || n > MaxBody {
 		return nil, errDamaged
@@ -133,7 +133,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// fields takes one field after the other, and remembers when there was none.
+// fields reads one field after another, and remembers if one is missing.
 type fields struct {
 	rest []byte
 	bad  bool

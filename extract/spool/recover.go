@@ -12,9 +12,9 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// recover indexes the segments that are in the journal's directory, up to the
-// first byte that is not part of a whole record, and deletes what follows. New
-// records never go to a segment of an earlier run.
+// recover indexes the segments in the journal's directory, up to the first byte that is
+// not part of a complete record, and deletes the rest. New records never go to a segment
+// of an earlier run.
 func (j *Journal) recover(maxAge time.Duration) (err error) {
 	numbers, err := segmentsIn(j.files)
 	if err != nil {
@@ -26,7 +26,7 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 			j.index.close()
 		}
 	}()
-	end := int64(-1) // of the last segment, when it is to be cut
+	end := int64(-1) // of the last segment, if it must be truncated
 	for len(numbers) > 0 && end < 0 {
 		var kept bool
 		if kept, end, err = j.recoverSegment(numbers[0], maxAge); err != nil {
@@ -39,8 +39,8 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 	}
 	j.index.summarize(&j.recovery)
 
-	// In this order: once the damage is cut off, nothing would tell that the
-	// later segments do not continue what is left.
+	// The later segments go first: after the truncation, nothing would show that they do
+	// not continue this one.
 	for _, n := range numbers {
 		if info, err := j.files.Lstat(segmentName(n)); err == nil && j.recovery.Discarded == "" {
 			j.recovery.Lost += info.Size
@@ -56,8 +56,8 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 	return last.Sync()
 }
 
-// recoverSegment reports whether it kept any of the segment, and if it did not
-// keep all, where the rest begins; otherwise end is negative.
+// recoverSegment reports whether it kept any part of the segment. If it did not keep all
+// of it, end is where the rest begins; otherwise end is negative.
 func (j *Journal) recoverSegment(number uint32, maxAge time.Duration) (kept bool, end int64, err error) {
 	f, err := j.files.OpenFile(segmentName(number), os.O_RDWR, 0)
 	if err != nil {
@@ -83,7 +83,7 @@ func (j *Journal) recoverSegment(number uint32, maxAge time.Duration) (kept bool
 		return false, -1, err
 	}
 	if number == 1 {
-		if j.recovery.Discarded = j.outlived(h, maxAge); j.recovery.Discarded != "" {
+		if j.recovery.Discarded = j.unusable(h, maxAge); j.recovery.Discarded != "" {
 			return false, -1, nil
 		}
 		j.header.created = h.created
@@ -108,29 +108,29 @@ func (j *Journal) recoverSegment(number uint32, maxAge time.Duration) (kept bool
 	return true, start + good, nil
 }
 
-// outlived says why the journal that begins with h is of no more use, or "".
-func (j *Journal) outlived(h header, maxAge time.Duration) string {
+// unusable returns why the journal that begins with h cannot be used, or "".
+func (j *Journal) unusable(h header, maxAge time.Duration) string {
 	age := j.header.created.Sub(h.created)
 	switch {
 	case h.binding != j.header.binding:
-		return "the configuration of its source has changed since"
+		return "the configuration of its source has changed"
 	case age.Abs() >= maxAge:
 		return fmt.Sprintf("it is %s old, and pages are kept for %s", age.Round(time.Second), maxAge)
 	}
 	return ""
 }
 
-// index knows where the recovered pages are. It takes about 100 bytes for a
-// prospect and 16 for a page (measured: BenchmarkOpen).
+// index has the positions of the recovered pages. It needs about 100 bytes for a prospect
+// and 16 for a page (measured by BenchmarkOpen).
 type index struct {
-	segments []*os.File // number 1 is the first
+	segments []*os.File // segment number 1 is the first
 
 	mu        sync.RWMutex
-	numbers   map[string]uint32 // of a prospect, in entries
+	numbers   map[string]uint32 // index in entries, by prospect
 	entries   []entry
 	places    []place
 	outcomes  []string
-	outcomeOf map[string]uint32 // in outcomes
+	outcomeOf map[string]uint32 // index in outcomes
 }
 
 // entry is one prospect. Its pages are a list through index.places.
@@ -148,22 +148,22 @@ type state uint8
 const (
 	unfinished state = iota
 	finished
-	// forgotten: what is known cannot be put together. Only page 1 helps.
+	// forgotten: the pages do not continue one another. Only a new page 1 helps.
 	forgotten
 )
 
-// place is where a page's record is. Segments are far below 4 GiB.
+// place is the position of a page's record. Segments are far smaller than 4 GiB.
 type place struct {
-	segment  uint32 // in index.segments
+	segment  uint32 // index in index.segments
 	at, size uint32
-	next     uint32 // page, in index.places
+	next     uint32 // index of the next page in index.places
 }
 
 func newIndex() *index {
 	return &index{numbers: make(map[string]uint32), outcomeOf: make(map[string]uint32)}
 }
 
-// add takes the records in the order in which they were appended.
+// add adds a record. Records are added in the order in which they were appended.
 func (x *index) add(at place, r record) {
 	if r.kind == restartKind {
 		delete(x.numbers, r.prospect)
@@ -249,8 +249,8 @@ func (x *index) close() {
 	}
 }
 
-// Progress is what Open recovered of the prospect, if anything. It does not
-// change with what is appended, but Restart ends it.
+// Progress returns what Open recovered of the prospect, if anything. Appending does not
+// change it, but Restart removes it.
 func (j *Journal) Progress(prospect string) (p Progress, ok bool) {
 	e, ok := j.index.get(prospect)
 	if !ok {
@@ -263,13 +263,12 @@ func (j *Journal) Progress(prospect string) (p Progress, ok bool) {
 	return p, true
 }
 
-// Pages yields what Open recovered of the prospect, in order. A page's body is
-// the caller's own. The first error ends it; ErrCorrupt says that Restart and
-// another reading will help.
+// Pages yields the pages that Open recovered of the prospect, in order. The body of a
+// page belongs to the caller. The first error ends the sequence. After ErrCorrupt, call
+// Restart and request the pages again.
 //
-// If admit is not nil, Pages calls it with the number of bytes that it is about to
-// read or to decompress, at least once for each page. An error of admit ends the
-// sequence.
+// If admit is not nil, Pages calls it with the number of bytes that it will read or
+// decompress next, at least once for each page. An error of admit ends the sequence.
 func (j *Journal) Pages(prospect string, admit func(bytes int) error) iter.Seq2[Page, error] {
 	if admit == nil {
 		admit = func(int) error { return nil }

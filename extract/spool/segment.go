@@ -18,19 +18,19 @@ import (
 	"prospector/internal/nolink"
 )
 
-// A segment is a file of records behind a header:
+// A segment is a file with a header, followed by records:
 //
 //	magic   "prospool"
 //	version uint32, little-endian
 //	number  uint32, little-endian: 1, 2, … in the order of writing
-//	after   int64, little-endian: the size of the segment before, 0 for the first
+//	after   int64, little-endian: the size of the previous segment, 0 for the first
 //	created int64, little-endian: when the journal began, in Unix nanoseconds
 //	binding uint32 length, little-endian, and text
 //	crc     uint32, little-endian: CRC32C of all of the above
 //
-// All segments of a journal have the same created and binding, so that those of
-// two journals never mix, even when only some of the older were deleted; and each
-// tells where the one before ended, so that a missing end shows.
+// All segments of a journal have the same created and binding, so that segments of two
+// journals never mix, even if only some of the older ones were deleted. Each header has
+// the size of the previous segment, so that a missing end is detected.
 type header struct {
 	number  uint32
 	after   int64
@@ -45,19 +45,19 @@ const (
 	maxBinding = 4096
 	fixedSize  = len(magic) + 4 + 4 + 8 + 8 + 4
 
-	// segmentSize is where a segment ends: the record that would pass it
-	// begins the next one.
+	// segmentSize is the largest size of a segment. A record that does not fit begins
+	// the next one.
 	segmentSize = 256 << 20
 )
 
 var (
-	// errForeign: the bytes are not a header that was written whole.
+	// errForeign: the bytes are not a complete header.
 	errForeign = errors.New("no header")
-	// errVersion: the header is that of another version of the format.
+	// errVersion: the header has another version of the format.
 	errVersion = errors.New("another version")
 )
 
-// equal reports whether the two are headers of the same segment.
+// equal reports whether both are headers of the same segment.
 func (h header) equal(other header) bool {
 	return h.number == other.number && h.after == other.after && h.binding == other.binding && h.created.Equal(other.created)
 }
@@ -73,7 +73,7 @@ func (h header) encode() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// readHeader gives errForeign or errVersion, or the fault of r.
+// readHeader returns errForeign, errVersion, or the error of r.
 func readHeader(r io.Reader) (h header, size int64, err error) {
 	fixed := make([]byte, fixedSize)
 	if err := readFull(r, fixed); err != nil {
@@ -113,9 +113,9 @@ func readFull(r io.Reader, b []byte) error {
 	return err
 }
 
-// scan calls do for every whole record from r, which is left bytes long, and
-// gives the length of what they are in. Whatever is behind that is no record. It
-// allocates no more than left, whatever the bytes promise.
+// scan calls do for every complete record of r, which has left bytes, and returns the
+// length of these records. The bytes after them are not a record. It never allocates
+// more than left bytes, whatever a length says.
 func scan(r io.Reader, left int64, do func(at int64, size int, rec record)) (good int64, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	var frame []byte
@@ -142,7 +142,7 @@ func scan(r io.Reader, left int64, do func(at int64, size int, rec record)) (goo
 	return good, nil
 }
 
-// ended drops the error of a file that is shorter than it was said to be.
+// ended ignores the error of a file that is shorter than its size said.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
@@ -150,7 +150,7 @@ func ended(err error) error {
 	return err
 }
 
-// segmentPath is the path of a segment, for messages.
+// segmentPath returns the path of a segment, for messages.
 func segmentPath(dir string, number uint32) string {
 	return filepath.Join(dir, segmentName(number))
 }
@@ -159,7 +159,7 @@ func segmentName(number uint32) string { return fmt.Sprintf("%08d.segment", numb
 
 var segmentPattern = regexp.MustCompile(`^([0-9]{8,10})\.segment$`)
 
-// segmentsIn gives the numbers of the segments in dir, ascending.
+// segmentsIn returns the numbers of the segments in dir in ascending order.
 func segmentsIn(dir *nolink.Dir) ([]uint32, error) {
 	entries, err := dir.Names()
 	if err != nil {
