@@ -117,8 +117,8 @@ func TestSecondTable(t *testing.T) {
 	}
 }
 
-// checkPartition writes a partition to a file, and reads, verifies, compares and
-// erases its rows.
+// checkPartition writes a partition to a file, and reads, verifies, merges and erases
+// its rows. Package reconcile has a test that compares them.
 func checkPartition(t *testing.T, table schemas.Table, p stage.Staged, staged records.Rows, rows []rowtest.Row) {
 	t.Helper()
 	ctx, want := context.Background(), rowtest.Only(table.Columns, rows)
@@ -146,15 +146,7 @@ func checkPartition(t *testing.T, table schemas.Table, p stage.Staged, staged re
 		t.Errorf("the prospect has %d rows, %v", n, err)
 	}
 
-	changed, added := prospect(rows[0]["id"].(string), "TOUR", "Fir", 3), prospect("z", "TOUR", "Fir", 5)
-	incoming := rowtest.Stream(nil, rowtest.Batch(table.Columns, []rowtest.Row{changed, added}))
-	diff, err := reconcile.Compare(table, incoming, published(), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if missing := len(rows) - 1; diff.Added != 1 || diff.Changed != 1 || len(diff.Missing) != missing {
-		t.Errorf("of %d rows, %d are added, %d changed and %d missing", len(rows), diff.Added, diff.Changed, len(diff.Missing))
-	}
+	added := prospect("z", "TOUR", "Fir", 5)
 	left := rowtest.MustCollect(t, reconcile.WithoutProspect(table, published(), rows[0]["id"].(string)))
 	if diff := cmp.Diff(want[1:], left, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("after erasing (-want +got):\n%s", diff)
