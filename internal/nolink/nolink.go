@@ -1,15 +1,14 @@
-// Package nolink opens, writes and removes files below a directory without ever
-// following a symbolic link.
+// Package nolink opens, writes and removes files below a directory. It never follows a
+// symbolic link.
 //
-// A Dir is an open directory. Every operation is relative to it and goes through
-// one path element at a time, so that a directory that is replaced by a link
-// between two operations, or during one, leads nowhere: the operation fails with
-// a LinkError. Unlike os.Root, links that stay below the directory are not
-// followed either.
+// A Dir is an open directory. Every operation is relative to it and opens one path
+// element at a time. If a link replaces a directory between two operations or during one,
+// the operation fails with a LinkError. Unlike os.Root, the package does not follow links
+// that stay below the directory either.
 //
-// The rule for callers: a directory that a user names may be a link, or be
-// reached through links, and Open follows them. Whatever prospector creates below
-// such a directory is never a link.
+// The rule for callers: a directory that a user names may be a link, or be reached
+// through links, and Open follows them. Below such a directory, prospector never creates
+// or follows a link.
 package nolink
 
 import (
@@ -27,10 +26,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LinkError reports a symbolic link in the place of a file or directory.
+// LinkError reports a symbolic link in place of a file or directory.
 type LinkError struct {
 	Path   string
-	Target string // as the link says, or ""
+	Target string // the target of the link, or "" if it is unknown
 	More   int    // how many other links were found with it
 }
 
@@ -45,7 +44,7 @@ func (e *LinkError) Error() string {
 	case e.More > 1:
 		text += fmt.Sprintf(", and there are %d more", e.More)
 	}
-	return text + ". prospector does not follow links in directories that it writes to, so nothing was read, written or deleted there; replace the link with the file or directory itself, or move the link away"
+	return text + ". prospector follows no links in directories that it writes to, and has not read, written or deleted anything there; replace the link with the file or directory, or move the link away"
 }
 
 // Dir is an open directory. Its methods may be called concurrently. Their errors
@@ -55,8 +54,7 @@ type Dir struct {
 	f    *os.File
 }
 
-// Open opens the directory at a path that a user names, in which links are
-// followed.
+// Open opens the directory at a path that a user names. It follows links.
 func Open(path string) (*Dir, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -65,8 +63,8 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path, f}, nil
 }
 
-// MakePrivate makes the directory at rel, slash-separated, below the root that a
-// user names, as Dir.Make does with private. It makes a missing root as well.
+// MakePrivate opens the directory at rel, slash-separated, below the root that a user
+// names, as Dir.Make does with private. It also creates a missing root.
 func MakePrivate(root, rel string) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
@@ -79,8 +77,8 @@ func MakePrivate(root, rel string) (*Dir, error) {
 	return d.Make(rel, true)
 }
 
-// Path is the path of the directory, for messages and for code that only a path
-// can be given to.
+// Path returns the path of the directory, for messages and for code that accepts only a
+// path.
 func (d *Dir) Path() string { return d.path }
 
 // Close releases the directory.
@@ -89,14 +87,14 @@ func (d *Dir) Close() error { return d.f.Close() }
 // Open opens the directory at rel, slash-separated, below d.
 func (d *Dir) Open(rel string) (*Dir, error) { return d.walk(rel, (*Dir).open) }
 
-// Make opens the directory at rel and makes every directory on the way that is
-// missing. With private each of them has the mode 0700, whatever the umask, and
-// one that exists with a wider mode is narrowed, if this user owns it.
+// Make opens the directory at rel and creates missing directories on the way. With
+// private, each of them has the mode 0700, whatever the umask. Make also narrows existing
+// directories with a wider mode, if this user owns them.
 func (d *Dir) Make(rel string, private bool) (*Dir, error) {
 	return d.walk(rel, func(d *Dir, name string) (*Dir, error) { return d.make(name, private) })
 }
 
-// walk goes from d to rel, one element at a time.
+// walk opens rel below d, one element at a time.
 func (d *Dir) walk(rel string, step func(*Dir, string) (*Dir, error)) (*Dir, error) {
 	if rel == "" || rel == "." {
 		return d.open(".")
@@ -143,8 +141,7 @@ func (d *Dir) make(name string, private bool) (*Dir, error) {
 	return made, nil
 }
 
-// narrow sets the mode of a file or directory that other users may use. That of
-// another user is left alone.
+// narrow sets the mode of a file or directory, unless another user owns it.
 func narrow(f *os.File, mode fs.FileMode) error {
 	info, err := f.Stat()
 	if err != nil || info.Mode().Perm() == mode {
@@ -156,13 +153,13 @@ func narrow(f *os.File, mode fs.FileMode) error {
 	return nil
 }
 
-// OpenFile opens the file of that name in d, as os.OpenFile does.
+// OpenFile opens the file with that name in d, as os.OpenFile does.
 func (d *Dir) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
 	return d.openFile(name, flag, uint32(mode.Perm()))
 }
 
-// Create makes an empty file that only its owner may read, whatever the umask,
-// and gives fs.ErrExist when there is something of that name.
+// Create creates an empty file that only its owner may read, whatever the umask. It
+// returns fs.ErrExist if the name exists.
 func (d *Dir) Create(name string) (*os.File, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -196,8 +193,8 @@ func (d *Dir) openFile(name string, flag int, mode uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(d.path, name)), nil
 }
 
-// do makes one system call about a name in d. It gives a LinkError where the
-// kernel has refused a link.
+// do makes one system call about a name in d. It returns a LinkError if the kernel
+// refused a link.
 func (d *Dir) do(op, name string, call func(fd int) error) error {
 	err := unix.EINTR
 	for err == unix.EINTR {
@@ -208,8 +205,8 @@ func (d *Dir) do(op, name string, call func(fd int) error) error {
 		return nil
 	}
 	switch err {
-	// A link is not a directory, not even with O_DIRECTORY; and a link that must
-	// not be followed is ELOOP on Linux and macOS, EMLINK on FreeBSD.
+	// With O_DIRECTORY, a link is ENOTDIR. Otherwise it is ELOOP on Linux and macOS,
+	// and EMLINK on FreeBSD.
 	case unix.ELOOP, unix.ENOTDIR, unix.EMLINK:
 		if link := d.linkAt(name); link != nil {
 			return link
@@ -218,7 +215,7 @@ func (d *Dir) do(op, name string, call func(fd int) error) error {
 	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: err}
 }
 
-// linkAt is the LinkError of a name that is a link, or nil.
+// linkAt returns a LinkError if the name is a link, and otherwise nil.
 func (d *Dir) linkAt(name string) error {
 	if info, err := d.Lstat(name); err != nil || info.Mode.Type() != fs.ModeSymlink {
 		return nil
@@ -239,7 +236,7 @@ type Info struct {
 	ModTime time.Time
 }
 
-// Lstat describes what has that name in d: a link as a link.
+// Lstat describes the file with that name in d. It does not follow a link.
 func (d *Dir) Lstat(name string) (Info, error) {
 	var s unix.Stat_t
 	err := d.do("stat", name, func(fd int) error { return unix.Fstatat(fd, name, &s, unix.AT_SYMLINK_NOFOLLOW) })
@@ -274,8 +271,8 @@ func infoOf(s *unix.Stat_t) Info {
 	return Info{Mode: mode, Size: s.Size, Inode: uint64(s.Ino), ModTime: time.Unix(s.Mtim.Unix())}
 }
 
-// Regular describes the file of that name, or gives a LinkError for a link and
-// fs.ErrNotExist for whatever else is not a file.
+// Regular describes the regular file with that name. It returns a LinkError for a link,
+// and fs.ErrNotExist for anything else.
 func (d *Dir) Regular(name string) (Info, error) {
 	info, err := d.Lstat(name)
 	switch {
@@ -289,7 +286,7 @@ func (d *Dir) Regular(name string) (Info, error) {
 	return info, nil
 }
 
-// Names are what d holds, each with its type, in no order. Names is not called
+// Names returns the entries of d with their types, in no order. It must not be called
 // concurrently.
 func (d *Dir) Names() ([]fs.DirEntry, error) {
 	if _, err := d.f.Seek(0, io.SeekStart); err != nil {
@@ -298,14 +295,14 @@ func (d *Dir) Names() ([]fs.DirEntry, error) {
 	return d.f.ReadDir(-1)
 }
 
-// Rename moves a file of d, replacing what has that name in the other directory.
-// A link there is replaced itself, not what it leads to.
+// Rename moves a file of d to another directory, and replaces a file with that name
+// there. It replaces a link and not the link's target.
 func (d *Dir) Rename(name string, to *Dir, newName string) error {
 	defer runtime.KeepAlive(to.f)
 	return d.do("rename", name, func(fd int) error { return unix.Renameat(fd, name, int(to.f.Fd()), newName) })
 }
 
-// Link gives a file of d a second name, which must not exist.
+// Link creates a second name for a file of d. The name must not exist.
 func (d *Dir) Link(name string, to *Dir, newName string) error {
 	defer runtime.KeepAlive(to.f)
 	return d.do("link", name, func(fd int) error { return unix.Linkat(fd, name, int(to.f.Fd()), newName, 0) })
@@ -317,7 +314,7 @@ func (d *Dir) SetModTime(name string, t time.Time) error {
 	return d.do("chtimes", name, func(fd int) error { return unix.UtimesNanoAt(fd, name, both, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
-// Remove removes a file; of a link, the link itself.
+// Remove removes a file. It removes a link and not the link's target.
 func (d *Dir) Remove(name string) error {
 	return d.do("remove", name, func(fd int) error { return unix.Unlinkat(fd, name, 0) })
 }
@@ -327,9 +324,9 @@ func (d *Dir) RemoveDir(name string) error {
 	return d.do("remove", name, func(fd int) error { return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) })
 }
 
-// RemoveAll removes the directory at rel with all that it holds. Links in it are
-// removed themselves; a link in its place, or on the way, is a LinkError. What
-// does not exist is no error.
+// RemoveAll removes the directory at rel with everything in it. It removes links in the
+// directory and not their targets. A link in place of the directory, or on the way to it,
+// is a LinkError. A missing directory is not an error.
 func (d *Dir) RemoveAll(rel string) error {
 	parent, err := d.Open(path.Dir(rel))
 	if err == nil {
@@ -365,8 +362,8 @@ func (d *Dir) removeAll(name string) error {
 	return d.RemoveDir(name)
 }
 
-// Sync makes what was created, renamed or removed in d survive a power cut. Some
-// network file systems cannot, and say so: that is no error.
+// Sync makes files that were created, renamed or removed in d survive a power cut. It is
+// not an error if a network file system does not support that.
 func (d *Dir) Sync() error {
 	err := d.f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {

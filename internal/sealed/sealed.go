@@ -1,12 +1,12 @@
-// Package sealed writes JSON files with a checksum and verifies them, so that a
-// damaged file is refused and not taken for another one.
+// Package sealed writes JSON files with a checksum and verifies them, so that programs
+// reject damaged files.
 //
 // A sealed file is one JSON object with the member "checksum". Its value is the
-// SHA-256 of the file as it is without insignificant white space and with an
-// empty checksum. The checksum therefore depends on the text of the file alone:
-// a program that does not know some of its members can still verify it.
+// SHA-256 of the file without insignificant white space and with an empty checksum. The
+// checksum depends only on the text of the file, so a program that does not know some
+// members can still verify it.
 //
-// It protects against accidents. It does not protect against people, who can
+// The checksum protects against accidents. It does not protect against people, who can
 // compute it as well.
 package sealed
 
@@ -21,7 +21,7 @@ import (
 var (
 	// ErrMissing reports that a file has no checksum.
 	ErrMissing = errors.New("it has no checksum")
-	// ErrMismatch reports that a file is not what was written.
+	// ErrMismatch reports that a file has changed since it was written.
 	ErrMismatch = errors.New("its checksum does not match its content")
 )
 

@@ -1,12 +1,12 @@
 // Package terminal makes text from outside safe to print: names and messages
 // that a server, a file system, a state or an event chose.
 //
-// Safe text moves no cursor, changes no color, hides nothing and begins no line
-// of its own. What is printable stays unchanged, in every script; the rest is
-// written as Go escapes it: \x1b, \n, \u202e.
+// Safe text does not move the cursor, change colors, hide other text or begin a new
+// line. Printable characters of every script stay unchanged. Other characters are
+// escaped as in Go: \x1b, \n, \u202e.
 //
-// The package does not quote: a backslash stays as it is, so that escaping text
-// twice is the same as escaping it once.
+// The package does not quote. A backslash stays unchanged, so escaping a text twice is
+// the same as escaping it once.
 package terminal
 
 import (
@@ -16,8 +16,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is how many bytes of a line are printed. It is the longest path that
-// Linux opens.
+// MaxLine is the largest number of bytes of a line that are printed. It is the length of
+// the longest path that Linux opens.
 const MaxLine = 4096
 
 // Line escapes text that is printed within a line.
@@ -35,12 +35,12 @@ func Lines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Program escapes a text for programs, of any length: it may have lines and
-// tabs, and is not shortened.
+// Program escapes a text for programs. The text may have lines and tabs, and is not
+// shortened.
 func Program(s string) string { return escape(s, "\n\t") }
 
-// JSON escapes a JSON document without changing its values: everything that is
-// not printable is in strings there, apart from white space.
+// JSON escapes a JSON document without changing its values. Apart from white space, a
+// document has characters that are not printable only in strings.
 func JSON(document []byte) []byte {
 	text := string(document)
 	i := strings.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !printable(r) })
@@ -67,7 +67,7 @@ func surrogates(r rune) (high, low rune) {
 	return 0xd800 + r>>10, 0xdc00 + r&0x3ff
 }
 
-// printable reports whether a character shows on a terminal, and is there alone.
+// printable reports whether a character is visible on a terminal and affects no other.
 func printable(r rune) bool {
 	if r < utf8.RuneSelf {
 		return ' ' <= r && r < 0x7f
@@ -75,7 +75,7 @@ func printable(r rune) bool {
 	return (unicode.IsPrint(r) || unicode.Is(unicode.Zs, r)) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// escape escapes what is not printable, apart from the characters in keep.
+// escape escapes characters that are not printable, except those in keep.
 func escape(s, keep string) string {
 	var b strings.Builder
 	start := 0 // of what is not yet in b
@@ -113,7 +113,7 @@ func escape(s, keep string) string {
 	return b.String()
 }
 
-// shortened escapes a line, and cuts one that is too long to be read.
+// shortened escapes a line and shortens it if it is too long.
 func shortened(line, keep string) string {
 	const slack = 64 // more than what is appended, so that a line is cut once
 	text := line
@@ -129,7 +129,7 @@ func shortened(line, keep string) string {
 	return fmt.Sprintf("%s… (%d bytes)", text, len(line))
 }
 
-// boundary is where a character begins, at that byte or before it.
+// boundary returns where a character begins, at that byte or before it.
 func boundary(s string, at int) int {
 	for at > 0 && !utf8.RuneStart(s[at]) {
 		at--

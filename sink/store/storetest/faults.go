@@ -13,7 +13,7 @@ import (
 )
 
 var faultTests = []test{
-	{"bytes that were not announced", func(t *testing.T, s store.Store) {
+	{"bytes that do not match their checksum", func(t *testing.T, s store.Store) {
 		data := noise(1, 300_000)
 		good := store.ContentOf(data, "")
 		for name, content := range map[string]store.Content{
@@ -70,7 +70,7 @@ var faultTests = []test{
 		n := 0
 		for e, err := range s.List(ctx, "") {
 			if n++; n > 1 || err == nil {
-				t.Errorf("List gives %v, %v after it was cancelled", e, err)
+				t.Errorf("List returns %v, %v after it was cancelled", e, err)
 			}
 			wantCancelled(t, "List", err)
 		}
@@ -79,7 +79,7 @@ var faultTests = []test{
 		}
 		wantKeys(t, s, "", "old")
 	}},
-	{"a reader keeps to its object or fails", func(t *testing.T, s store.Store) {
+	{"a reader returns one object or fails", func(t *testing.T, s store.Store) {
 		for name, overwrite := range map[string]func(){
 			"overwritten": func() { put(t, s, "a", noise(2, 5<<20)) },
 			"deleted":     func() { del(t, s, "a") },
@@ -106,8 +106,8 @@ var faultTests = []test{
 	}},
 }
 
-// wantUnchanged puts content, where an object is and where none is, wants both
-// to fail with the error want, and the store to be as it was.
+// wantUnchanged puts content at a key with an object and at one without. Both must fail
+// with the error want, and the store must not change.
 func wantUnchanged(t *testing.T, s store.Store, content store.Content, want error) {
 	t.Helper()
 	data, readErr := io.ReadAll(content.Reader)
@@ -118,7 +118,7 @@ func wantUnchanged(t *testing.T, s store.Store, content store.Content, want erro
 			content.Reader = io.MultiReader(content.Reader, readerFunc(func([]byte) (int, error) { return 0, readErr }))
 		}
 		if _, err := s.Put(t.Context(), key, content, store.Condition{}); !errors.Is(err, want) {
-			t.Errorf("Put gives %v, want %v", err, want)
+			t.Errorf("Put returns %v, want %v", err, want)
 		}
 	}
 	wantObject(t, s, "old", []byte("old"))
@@ -142,7 +142,7 @@ var concurrencyTests = []test{
 			wantOneWinner(t, s, store.IfGeneration(o.Generation))
 		}
 	}},
-	{"of many unconditional puts the last stays, whole", func(t *testing.T, s store.Store) {
+	{"of many unconditional puts one remains", func(t *testing.T, s store.Store) {
 		var contents [8][]byte
 		for i := range contents {
 			contents[i] = noise(uint64(i), 100_000+i)
@@ -162,9 +162,9 @@ var concurrencyTests = []test{
 		}
 		wantObject(t, s, "t/a", contents[i])
 	}},
-	{"puts and deletes side by side", func(t *testing.T, s store.Store) {
-		// A key is alone in its directory, and two routines write it: a
-		// driver that removes empty directories must not hinder a put.
+	{"concurrent puts and deletes", func(t *testing.T, s store.Store) {
+		// Two goroutines write a key, which is the only one in its directory. A
+		// driver that removes empty directories must not make a put fail.
 		var wg sync.WaitGroup
 		for i := range 4 {
 			wg.Go(func() {
@@ -186,10 +186,11 @@ var concurrencyTests = []test{
 	}},
 }
 
-// rounds of a race, since what is wrong may go well once.
+// rounds is the number of repetitions of a race, which a wrong driver may win once.
 const rounds = 10
 
-// wantOneWinner puts several contents at the key t/a at once.
+// wantOneWinner puts several contents at the key t/a concurrently. Exactly one must
+// succeed.
 func wantOneWinner(t *testing.T, s store.Store, cond store.Condition) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -206,7 +207,7 @@ func wantOneWinner(t *testing.T, s store.Store, cond store.Condition) {
 		case err == nil && winner < 0:
 			winner = i
 		case !errors.Is(err, store.ErrCondition):
-			t.Errorf("a Put beside the winner gives %v, want ErrCondition", err)
+			t.Errorf("a Put other than the winner returns %v, want ErrCondition", err)
 		}
 	}
 	if winner < 0 {

@@ -14,7 +14,7 @@ var listTests = []test{
 		wantKeys(t, s, "")
 		wantKeys(t, s, "t/")
 	}},
-	{"the order is that of the keys' bytes", func(t *testing.T, s store.Store) {
+	{"keys are in order of their bytes", func(t *testing.T, s store.Store) {
 		// A walk through directories would give a/x before a-b/x and a.txt.
 		want := []string{"B/x", "a-b/x", "a.txt", "a/a-b", "a/a/x", "a/x", "a/x0", "a0/x", "b", "é"}
 		for _, key := range slices.Backward(want) {
@@ -48,7 +48,7 @@ var listTests = []test{
 			wantKeys(t, s, prefix, want...)
 		}
 	}},
-	{"a listing can be left early", func(t *testing.T, s store.Store) {
+	{"a listing can end early", func(t *testing.T, s store.Store) {
 		put(t, s, "a", []byte("a"))
 		put(t, s, "b", []byte("b"))
 		for range s.List(t.Context(), "") {
@@ -59,24 +59,24 @@ var listTests = []test{
 }
 
 var conditionTests = []test{
-	{"IfAbsent creates only where nothing is", func(t *testing.T, s store.Store) {
+	{"IfAbsent creates only missing objects", func(t *testing.T, s store.Store) {
 		wantPut(t, s, "a", "one", store.IfAbsent(), nil)
 		wantPut(t, s, "a", "two", store.IfAbsent(), store.ErrCondition)
-		// Only a driver's own repetition may pass for the first attempt.
+		// Only a retry by the driver may count as the first attempt.
 		wantPut(t, s, "a", "one", store.IfAbsent(), store.ErrCondition)
 		wantObject(t, s, "a", []byte("one"))
 		del(t, s, "a")
 		wantPut(t, s, "a", "three", store.IfAbsent(), nil)
 		wantObject(t, s, "a", []byte("three"))
 	}},
-	{"IfGeneration replaces only what was seen", func(t *testing.T, s store.Store) {
+	{"IfGeneration replaces only that generation", func(t *testing.T, s store.Store) {
 		first := put(t, s, "a", []byte("one"))
 		second := wantPut(t, s, "a", "two", store.IfGeneration(first.Generation), nil)
 		wantPut(t, s, "a", "three", store.IfGeneration(first.Generation), store.ErrCondition)
 		wantObject(t, s, "a", []byte("two"))
 		listed := list(t, s, "a")[0]
 		if listed.Generation != second.Generation {
-			t.Fatalf("List gives the generation %s, Put gave %s", listed.Generation, second.Generation)
+			t.Fatalf("List returns the generation %s, Put returned %s", listed.Generation, second.Generation)
 		}
 		wantPut(t, s, "a", "four", store.IfGeneration(listed.Generation), nil)
 		wantObject(t, s, "a", []byte("four"))
@@ -90,7 +90,7 @@ var conditionTests = []test{
 		wantPut(t, s, "t/a", "two", store.IfGeneration(o.Generation), store.ErrCondition)
 		wantKeys(t, s, "")
 	}},
-	{"an equal object that was put again is another", func(t *testing.T, s store.Store) {
+	{"an equal object has another generation", func(t *testing.T, s store.Store) {
 		o := put(t, s, "a", []byte("one"))
 		put(t, s, "a", []byte("one"))
 		wantPut(t, s, "a", "two", store.IfGeneration(o.Generation), store.ErrCondition)
@@ -105,7 +105,7 @@ var conditionTests = []test{
 			"absent":                store.IfAbsent(),
 		} {
 			if err := s.Delete(ctx, "a", cond); !errors.Is(err, store.ErrCondition) {
-				t.Errorf("Delete with %s gives %v, want ErrCondition", name, err)
+				t.Errorf("Delete with %s returns %v, want ErrCondition", name, err)
 			}
 		}
 		wantObject(t, s, "a", []byte("two"))
@@ -113,26 +113,26 @@ var conditionTests = []test{
 			t.Error(err)
 		}
 		if err := s.Delete(ctx, "a", store.IfGeneration(second.Generation)); !errors.Is(err, store.ErrNotExist) {
-			t.Errorf("the second Delete gives %v, want ErrNotExist", err)
+			t.Errorf("the second Delete returns %v, want ErrNotExist", err)
 		}
 		wantNothing(t, s, "a")
 	}},
 }
 
-// wantPut puts data and wants the error want, or success for nil.
+// wantPut puts data. The error must be want; nil is success.
 func wantPut(t *testing.T, s store.Store, key, data string, cond store.Condition, want error) store.Object {
 	t.Helper()
 	o, err := s.Put(t.Context(), key, store.ContentOf([]byte(data), ""), cond)
 	if !errors.Is(err, want) {
-		t.Fatalf("Put of %q gives %v, want %v", data, err, want)
+		t.Fatalf("Put of %q returns %v, want %v", data, err, want)
 	}
 	return o
 }
 
-// wantCancelled wants err to be that of a context that was cancelled.
+// wantCancelled checks that err is that of a cancelled context.
 func wantCancelled(t *testing.T, method string, err error) {
 	t.Helper()
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("%s with a cancelled context gives %v, want context.Canceled", method, err)
+		t.Errorf("%s with a cancelled context returns %v, want context.Canceled", method, err)
 	}
 }

@@ -1,11 +1,10 @@
-// Package storetest is the one suite that every driver of package store passes.
-// A driver's test calls Run and adds only what is the driver's own: how it
-// survives a crash, what it does about a network's faults, its errors.
+// Package storetest is the conformance suite that every driver of package store passes.
+// A driver's test calls Run and RunKind, and adds only tests of the driver itself: how it
+// survives a crash, how it handles faults of a network, and its errors.
 //
-// Where the suite is deliberately strict: a second Put with IfAbsent gives
-// store.ErrCondition even when it brings the very bytes that are there. The
-// promise that a repeated Put is a success is about attempts that a driver
-// repeats inside one call, which only the driver's own test can provoke.
+// The suite is deliberately strict in one case: a second Put with IfAbsent must return
+// store.ErrCondition even if its bytes equal those of the object. Only a retry inside one
+// call of Put may count as a success, and only the driver's own test can cause one.
 package storetest
 
 import (
@@ -52,7 +51,7 @@ var objectTests = []test{
 		}
 		wantObject(t, s, "t/a.parquet", []byte("one"))
 	}},
-	{"a second put replaces it whole", func(t *testing.T, s store.Store) {
+	{"a second put replaces the object", func(t *testing.T, s store.Store) {
 		put(t, s, "a", []byte("a long first content"))
 		put(t, s, "a", []byte("short"))
 		wantObject(t, s, "a", []byte("short"))
@@ -67,7 +66,7 @@ var objectTests = []test{
 		put(t, s, "big", data)
 		wantObject(t, s, "big", data)
 	}},
-	{"content that comes in single bytes", func(t *testing.T, s store.Store) {
+	{"content that arrives in single bytes", func(t *testing.T, s store.Store) {
 		data := []byte("slowly")
 		content := store.ContentOf(data, "text/plain")
 		content.Reader = oneByteReader{bytes.NewReader(data)} // and that cannot be rewound
@@ -76,7 +75,7 @@ var objectTests = []test{
 		}
 		wantObject(t, s, "a", data)
 	}},
-	{"nothing is where nothing was put", func(t *testing.T, s store.Store) {
+	{"objects that do not exist", func(t *testing.T, s store.Store) {
 		put(t, s, "t/a", []byte("one"))
 		for _, key := range []string{"t", "t/b", "t/a/b", "u/a"} {
 			wantNothing(t, s, key)
@@ -122,7 +121,7 @@ var objectTests = []test{
 			deleteErr := s.Delete(ctx, key, store.Condition{})
 			for method, err := range map[string]error{"Put": putErr, "Stat": statErr, "Open": openErr, "Delete": deleteErr} {
 				if err == nil || errors.Is(err, store.ErrNotExist) {
-					t.Errorf("%s of the key %q gives %v, want a refusal", method, key, err)
+					t.Errorf("%s of the key %q returns %v, want an error", method, key, err)
 				}
 			}
 		}
@@ -141,12 +140,12 @@ var objectTests = []test{
 			seen[o.Generation] = true
 		}
 	}},
-	{"generations stay without a write", func(t *testing.T, s store.Store) {
+	{"generations do not change without a write", func(t *testing.T, s store.Store) {
 		o := put(t, s, "t/a", []byte("one"))
 		put(t, s, "t/b", []byte("two"))
 		read(t, s, "t/a")
 		if again := stat(t, s, "t/a"); again != o {
-			t.Errorf("Stat gives %+v, Put gave %+v", again, o)
+			t.Errorf("Stat returns %+v, Put returned %+v", again, o)
 		}
 	}},
 	{"URIs", func(t *testing.T, s store.Store) {
@@ -166,7 +165,8 @@ var objectTests = []test{
 	}},
 }
 
-// unusualKeys hold what file systems, URLs and patterns treat specially.
+// unusualKeys contain characters with a special meaning in file systems, URLs and
+// patterns.
 var unusualKeys = []string{
 	".hidden",
 	strings.Repeat("a", 255),
@@ -237,7 +237,7 @@ func list(t *testing.T, s store.Store, prefix string) []store.Entry {
 	return entries
 }
 
-// wantObject holds every way of looking at an object against data.
+// wantObject compares the results of all methods that read an object with data.
 func wantObject(t *testing.T, s store.Store, key string, data []byte) {
 	t.Helper()
 	if got := read(t, s, key); !bytes.Equal(got, data) {
@@ -245,33 +245,33 @@ func wantObject(t *testing.T, s store.Store, key string, data []byte) {
 	}
 	o := stat(t, s, key)
 	if o.Key != key || o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data) || o.Generation == "" {
-		t.Errorf("Stat of %q gives %+v", key, o)
+		t.Errorf("Stat of %q returns %+v", key, o)
 	}
 	for _, e := range list(t, s, key) {
 		if e.Key == key {
 			if e != o.Entry {
-				t.Errorf("List gives %+v, Stat %+v", e, o.Entry)
+				t.Errorf("List returns %+v, Stat %+v", e, o.Entry)
 			}
 			return
 		}
 	}
-	t.Errorf("List does not give %q", key)
+	t.Errorf("List does not return %q", key)
 }
 
 func wantNothing(t *testing.T, s store.Store, key string) {
 	t.Helper()
 	ctx := t.Context()
 	if _, err := s.Stat(ctx, key); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("Stat of %q gives %v, want ErrNotExist", key, err)
+		t.Errorf("Stat of %q returns %v, want ErrNotExist", key, err)
 	}
 	if r, err := s.Open(ctx, key); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("Open of %q gives %v, want ErrNotExist", key, err)
+		t.Errorf("Open of %q returns %v, want ErrNotExist", key, err)
 		if err == nil {
 			r.Close()
 		}
 	}
 	if err := s.Delete(ctx, key, store.Condition{}); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("Delete of %q gives %v, want ErrNotExist", key, err)
+		t.Errorf("Delete of %q returns %v, want ErrNotExist", key, err)
 	}
 }
 
@@ -286,7 +286,7 @@ func wantKeys(t *testing.T, s store.Store, prefix string, want ...string) {
 	}
 }
 
-// noise is n bytes that no other seed gives.
+// noise returns n random bytes. Each seed has other bytes.
 func noise(seed uint64, n int) []byte {
 	var key [32]byte
 	key[0] = byte(seed)
