@@ -12,18 +12,18 @@ import (
 
 // Relocated is a state under the addresses that the configuration declares.
 type Relocated struct {
-	// State is a copy of the state in which moved jobs have their new addresses,
-	// removed ones are gone, and renamed sinks have their new names.
+	// State is a copy of the state with the new addresses of moved jobs and
+	// renamed sinks, and without removed jobs.
 	State     *state.State
 	Moved     []Move   // jobs
-	Forgotten []string // addresses of jobs whose files stay
-	// Renamed are the sinks of a job with another name but the same place, by the
-	// address of the job.
+	Forgotten []string // addresses of removed jobs whose files remain
+	// Renamed are the sinks of a job that have a new name but the same
+	// location, by the address of the job.
 	Renamed map[string][]Move
 }
 
-// Relocate applies the moved and removed blocks of the configuration to a copy of
-// the state, and finds the sinks that have another name now.
+// Relocate applies the moved and removed blocks of the configuration to a copy
+// of the state, and finds renamed sinks.
 func Relocate(s *state.State, config *jobs.Configuration) (Relocated, error) {
 	r := Relocated{State: s.Clone()}
 	for _, m := range config.Moved {
@@ -32,7 +32,7 @@ func Relocate(s *state.State, config *jobs.Configuration) (Relocated, error) {
 		}
 		if r.State.Jobs[m.To] != nil {
 			return r, m.Diagnose("from", "Both addresses of a move are in the state",
-				fmt.Sprintf("%s cannot become %s, which has published files already. Remove the moved block, and then either declare %s again or let a removed block forget it.", m.From, m.To, m.From))
+				fmt.Sprintf("%s cannot become %s, because %[2]s already has published files. Remove the moved block. Then either declare %[1]s again, or remove it from the state with a removed block.", m.From, m.To))
 		}
 		if err := checkTableName(r.State.Jobs[m.From], m, config); err != nil {
 			return r, err
@@ -52,21 +52,22 @@ func Relocate(s *state.State, config *jobs.Configuration) (Relocated, error) {
 	return r, nil
 }
 
-// checkTableName returns an error if a moved job has another table. Its files would
-// have to be copied, since readers know a table by its place.
+// checkTableName returns an error if a moved job has another table name.
+// prospector does not move files, because readers find a table by its location.
 func checkTableName(owned *state.Job, m jobs.Moved, config *jobs.Configuration) error {
 	job, ok := config.Job(m.To)
 	if !ok || owned.TableName == job.TableName {
 		return nil
 	}
 	return job.Diagnose("table", "The table of a moved job has another name",
-		fmt.Sprintf("%s has published the table %q, but %s would publish %q. prospector does not move files, since readers know them by their place. Add this to %s, and the table stays where it is:\n\n    table = %q",
+		fmt.Sprintf("%s has published the table %q, but %s would publish %q. prospector does not move files, because readers find a table by its location. To keep the table where it is, add this to %s:\n\n    table = %q",
 			m.From, owned.TableName, m.To, job.TableName, m.To, owned.TableName))
 }
 
-// renameSinks renames sinks in the state: the state has a job's table under an
-// address that is no longer declared or is at another place now, and the job has a
-// sink where the table is. Two sinks may also have swapped their names.
+// renameSinks renames sinks in the state. A sink of a job was renamed if its
+// address is no longer declared or has another location now, and another sink
+// of the job is at its former location. Two sinks may also have swapped their
+// names.
 func renameSinks(prior *state.State, config *jobs.Configuration) map[string][]Move {
 	renamed := make(map[string][]Move)
 	for _, job := range config.Jobs {
@@ -74,7 +75,7 @@ func renameSinks(prior *state.State, config *jobs.Configuration) map[string][]Mo
 		if owned == nil {
 			continue
 		}
-		at := make(map[string]string) // where each declared sink has the table
+		at := make(map[string]string) // the location of the table in each declared sink
 		for _, sink := range config.Sinks {
 			at[sink.Address] = sink.URI(job.TableName)
 		}
@@ -91,7 +92,7 @@ func renameSinks(prior *state.State, config *jobs.Configuration) map[string][]Mo
 			delete(sinks, m.From)
 		}
 		for _, m := range moves {
-			if sinks[m.To] != nil { // the state would forget what that sink has elsewhere
+			if sinks[m.To] != nil { // the state would lose the files of that sink elsewhere
 				moves = nil
 				break
 			}
@@ -105,8 +106,8 @@ func renameSinks(prior *state.State, config *jobs.Configuration) map[string][]Mo
 	return renamed
 }
 
-// CheckAddresses returns an error if an address names a job that is neither declared
-// nor in the state. A misspelled address would otherwise have no effect.
+// CheckAddresses returns an error if an address refers to a job that is neither
+// declared nor in the state. Otherwise a misspelled address would be ignored.
 func CheckAddresses(prior *state.State, config *jobs.Configuration, named []jobs.Address) error {
 	known := make(map[string]bool)
 	for _, j := range config.Jobs {
@@ -129,15 +130,15 @@ func CheckAddresses(prior *state.State, config *jobs.Configuration, named []jobs
 	return nil
 }
 
-// Orphan is what the state has of a job but the configuration does not: the files
-// of a job that was removed, or those in sinks that the job no longer has.
+// Orphan is a job, or a part of a job, that is in the state but no longer in
+// the configuration: a removed job, or the sinks that a job no longer has.
 type Orphan struct {
 	jobs.Job // with these sinks only
 	Reason   string
 }
 
-// Orphans returns what a plan must delete since the configuration no longer has it.
-// selected limits the result to some jobs.
+// Orphans returns what a plan must delete because it is no longer in the
+// configuration. The function selected limits the result to some jobs.
 func Orphans(prior *state.State, config *jobs.Configuration, selected func(job string) bool) (orphans []Orphan, err error) {
 	for _, address := range prior.Addresses() {
 		if !selected(address) {
@@ -168,21 +169,21 @@ func Orphans(prior *state.State, config *jobs.Configuration, selected func(job s
 	return orphans, nil
 }
 
-// DeclaredSink returns a sink in which a job has files. It is an error if the
-// configuration no longer declares the sink, since it cannot be opened then.
+// DeclaredSink returns a sink with files of a job. It returns an error if the
+// sink is no longer declared, because it cannot be opened then.
 func DeclaredSink(config *jobs.Configuration, job jobs.Block, name string, owned *state.Job) (jobs.Sink, error) {
 	sink, ok := config.Sink(name)
 	if ok {
 		return sink, nil
 	}
 	return sink, job.Diagnose("sinks", "The sink of published files is not declared",
-		fmt.Sprintf("%s has files at %s that should be deleted, but %s is no longer declared. Declare it again, so that they can be deleted. Or keep the files, and let the state forget them:\n\n    prospector state rm %[3]s",
+		fmt.Sprintf("%s has files at %s that must be deleted, but %s is no longer declared. To delete the files, declare it again. To keep them, remove it from the state:\n\n    prospector state rm %[3]s",
 			job.Address, owned.Sinks[name].URI, name))
 }
 
-// CheckRivals returns an error if a job's table is where the state has another
-// table. Most likely, the job or its sink was renamed without a moved block.
-// uri returns where a sink has a table.
+// CheckRivals returns an error if the state has another table at the location
+// of a job's table. Usually the job or its sink was renamed without a moved
+// block. The function uri returns the location of a table in a sink.
 func CheckRivals(prior *state.State, config *jobs.Configuration, uri func(sink, table string) string) error {
 	for _, job := range config.Jobs {
 		for _, sink := range job.Sinks {
@@ -202,10 +203,10 @@ func CheckRivals(prior *state.State, config *jobs.Configuration, uri func(sink, 
 }
 
 func rival(job jobs.Job, sink jobs.Sink, uri, address, of string) error {
-	remedy := fmt.Sprintf("If %s is the new address of that job, add this block:\n\n    moved {\n      from = %s\n      to   = %[1]s\n    }\n\nOtherwise give it another table, or another sink.", job.Address, address)
+	remedy := fmt.Sprintf("If %s is the new address of that job, add this block:\n\n    moved {\n      from = %s\n      to   = %[1]s\n    }\n\nOtherwise, choose another table name or another sink.", job.Address, address)
 	if address == job.Address {
-		remedy = fmt.Sprintf("Undo the renaming. Or let the state forget the old name, and then move or delete the files:\n\n    prospector state rm %s", of)
+		remedy = fmt.Sprintf("Undo the renaming. Or remove the old name from the state, and then move or delete the files:\n\n    prospector state rm %s", of)
 	}
-	return job.Diagnose("sinks", "Another table is there already",
-		fmt.Sprintf("%s in %s would be at %s, where the state has the table of %s in %s. %s", job.Address, sink.Address, uri, address, of, remedy))
+	return job.Diagnose("sinks", "Another table is already there",
+		fmt.Sprintf("%s in %s would be at %s, but the state has the table of %s in %s there. %s", job.Address, sink.Address, uri, address, of, remedy))
 }

@@ -22,7 +22,7 @@ func declaredJob(address, table string, sinks ...jobs.Sink) jobs.Job {
 	return jobs.Job{Block: jobs.Block{Address: address}, TableName: table, Sinks: sinks}
 }
 
-// stateOf is a state in which jobs have published a table in sinks.
+// stateOf returns a state in which the jobs have published their tables.
 func stateOf(all ...jobs.Job) *state.State {
 	s := state.New()
 	for _, j := range all {
@@ -90,7 +90,7 @@ func TestRelocate(t *testing.T) {
 			renamed: map[string][]plan.Move{"job.a": {
 				{From: "sink.local.one", To: "sink.local.two"}, {From: "sink.local.two", To: "sink.local.one"}}},
 		}, {
-			name: "a new name is taken by files elsewhere", state: stateOf(declaredJob("job.a", "a", firstSink, secondSink)),
+			name: "the new name of a sink has files elsewhere", state: stateOf(declaredJob("job.a", "a", firstSink, secondSink)),
 			config: jobs.Configuration{Jobs: []jobs.Job{declaredJob("job.a", "a", localSink("sink.local.two", "/one"))}, Sinks: []jobs.Sink{localSink("sink.local.two", "/one")}},
 			jobs:   map[string][]string{"job.a": {"sink.local.one", "sink.local.two"}},
 		},
@@ -176,7 +176,7 @@ func TestOrphans(t *testing.T) {
 	const lost = "job.less, table less in sink.local.two, protected true: it is no longer among the job's sinks"
 	check("job.gone, table gone in sink.local.one, protected true: it is no longer declared", lost)
 
-	// A removed block overrides what the state says.
+	// A removed block overrides the state.
 	const gone = "job.gone, table gone in sink.local.one, protected false: it is no longer declared"
 	config.Removed = []jobs.Removed{{From: "job.gone", Destroy: true}}
 	check(gone, lost)
@@ -212,6 +212,6 @@ func TestCheckRivals(t *testing.T) {
 	}
 	prior.Jobs["job.a"].Sinks[firstSink.Address].Partitions = nil
 	if err := plan.CheckRivals(prior, &jobs.Configuration{Jobs: []jobs.Job{declaredJob("job.b", "a", firstSink)}}, uri); err != nil {
-		t.Errorf("nothing is published: %v", err)
+		t.Errorf("a vacant sink is a rival: %v", err)
 	}
 }

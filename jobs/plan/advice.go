@@ -11,9 +11,9 @@ import (
 	"prospector/schemas"
 )
 
-// A table has too many small partitions if it has more than 100, and half of them are
-// smaller than 1 MiB. A table below 64 MiB is read quickly, however it is partitioned.
-// Readers prefer files of 16 MiB or more.
+// A table has too many small partitions if it has more than 100, and half of
+// them are smaller than 1 MiB. A table below 64 MiB is fast to read, however it
+// is partitioned. Readers prefer files of 16 MiB or more.
 const (
 	manyPartitions = 100
 	smallPartition = 1 << 20
@@ -21,9 +21,9 @@ const (
 	goodPartition  = 16 << 20
 )
 
-// Advice warns if the plan gives the job's table too many small partitions, and
+// Advice warns if the job's table will have too many small partitions, and
 // suggests a partition_by with fewer. It warns again only when their number has
-// doubled, because the user may have chosen these keys.
+// doubled, because the user may have chosen these keys on purpose.
 func (j *Job) Advice(table schemas.Table) jobs.Diagnostics {
 	before, after := j.sizes()
 	grade := tiny(after)
@@ -40,7 +40,7 @@ func (j *Job) Advice(table schemas.Table) jobs.Diagnostics {
 	}
 	return jobs.Diagnostics{{
 		Severity: jobs.Warning, Address: j.Address, Summary: "The table has many small files",
-		Detail: fmt.Sprintf("The table will have %d partitions with %s in total, and half of them are smaller than %s. Readers such as BigQuery list and open every file, which takes longer than reading its few rows. Files of 16 MiB or more are better. With these keys in the job, the table would have about %d %s of %s on average:\n\n    partition_by = [\"%s\"]\n\nThe next apply would rewrite the table once.",
+		Detail: fmt.Sprintf("The table will have %d partitions with %s in total, and half of them are smaller than %s. Readers such as BigQuery list and open every file, which takes longer than reading its few rows. Files of 16 MiB or more are better. With these keys, the table would have about %d %s of %s on average:\n\n    partition_by = [\"%s\"]\n\nThe next apply would rewrite the table once.",
 			len(after), megabytes(total), megabytes(median(after)), len(groups), noun, megabytes(total/int64(len(groups))), strings.Join(keys, `", "`)),
 	}}
 }
@@ -73,9 +73,9 @@ func tiny(sizes map[string]int64) int {
 	return bits.Len(uint(len(sizes) / manyPartitions))
 }
 
-// coarser finds the keys that make the partitions large enough, and the sizes of
-// the partitions by these keys. If no keys make them large enough, it returns those
-// that make the fewest partitions, or nil if none make fewer.
+// coarser returns keys with which the partitions are large enough, and the
+// sizes of these partitions. If there are none, it returns the keys with the
+// fewest partitions, or nil if no keys have fewer partitions than now.
 func coarser(sizes map[string]int64, roles schemas.Roles) (keys []string, groups map[string]int64) {
 	for _, without := range []string{"", roles.Type} {
 		for _, to := range []string{"", roles.Month(), roles.Year()} {
@@ -91,8 +91,9 @@ func coarser(sizes map[string]int64, roles schemas.Roles) (keys []string, groups
 	return keys, groups
 }
 
-// regroup adds up the sizes of the partitions that become one partition if the key
-// for the time is to, unless that is "", and the key without is left out.
+// regroup returns the keys and the sizes of the partitions if the key to
+// replaces the key for the time, unless it is "", and the key without is
+// removed.
 func regroup(sizes map[string]int64, roles schemas.Roles, to, without string) (keys []string, groups map[string]int64) {
 	groups = make(map[string]int64)
 	for path, size := range sizes {

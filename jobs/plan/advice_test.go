@@ -13,7 +13,7 @@ import (
 
 func TestAdvice(t *testing.T) {
 	const kB, mB = 1000, 1000 * 1000
-	// days are so many partitions of that size, of one or more types.
+	// days returns n partitions of the size for each type.
 	days := func(n int, size int64, types ...string) map[string]int64 {
 		sizes := make(map[string]int64)
 		for i := range n {
@@ -42,7 +42,7 @@ func TestAdvice(t *testing.T) {
 		{"nothing", nil, nil, nil},
 		{"few partitions", nil, days(99, 900*kB), nil},
 		{"many large ones", nil, days(1000, 20*mB), nil},
-		{"many, small as a whole", nil, days(31, 3*kB, "A", "B", "C", "D", "E", "F"), nil},
+		{"many in a small table", nil, days(31, 3*kB, "A", "B", "C", "D", "E", "F"), nil},
 		{"by month is enough", nil, days(730, 600*kB), []string{"730 partitions", "438.0 MB", "smaller than 600.0 kB", "about 24 partitions of 18.2 MB", `partition_by = ["event_month"]`}},
 		{"by month and type is enough", nil, days(730, 700*kB, "A", "B"), []string{"1460 partitions", "about 48 partitions", `partition_by = ["event_type", "event_month"]`}},
 		{"only by year", nil, days(730, 100*kB, "A", "B"), []string{"about 4 partitions of 36.5 MB", `partition_by = ["event_type", "event_year"]`}},
@@ -50,7 +50,7 @@ func TestAdvice(t *testing.T) {
 		{"no time, so nothing helps", nil, ofTypes(200, 500*kB), nil},
 		{"as before", days(730, 600*kB), days(731, 600*kB), nil},
 		{"twice as many as before", days(150, 600*kB), days(731, 600*kB), []string{"731 partitions"}},
-		{"they become small enough to tell", days(90, 600*kB), days(130, 600*kB), []string{"130 partitions", `partition_by = ["event_month"]`}},
+		{"enough small partitions for advice", days(90, 600*kB), days(130, 600*kB), []string{"130 partitions", `partition_by = ["event_month"]`}},
 		{"the table is deleted", days(730, 600*kB), nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,13 +73,13 @@ func TestAdvice(t *testing.T) {
 			}
 			for _, text := range test.want {
 				if !strings.Contains(got[0].Detail, text) {
-					t.Errorf("it does not say %q: %s", text, got[0].Detail)
+					t.Errorf("the advice does not contain %q: %s", text, got[0].Detail)
 				}
 			}
 			if test.want == nil {
 				return
 			}
-			j.Output.Changes = nil // the plan is about something else
+			j.Output.Changes = nil // the plan changes no partition
 			if got := j.Advice(schemas.KnockEvents()); got != nil {
 				t.Errorf("without a change, the advice is %v", got)
 			}

@@ -20,16 +20,18 @@ type Outcome struct {
 	SchemaFingerprint string
 	// SourceSubset is the value for the state.
 	SourceSubset *state.SourceSubset
-	// Staged are the files with those rows, in order, if any sink needs them.
+	// Staged are the files with those rows, in order, or nil if no sink needs
+	// them.
 	Staged []*Staged
-	// Replace rewrites the files even if the sinks have the rows.
+	// Replace rewrites the files even if the sinks already have the rows.
 	Replace bool
 	// Step is the step of the Change.
 	Step int
 }
 
-// Changes compares the outcomes of partitions with what the sinks have, and returns
-// what must be written to each sink. prior has a value for every sink.
+// Changes compares the outcomes of partitions with the content of the sinks,
+// and returns the writes that each sink needs. prior has a value for every
+// sink.
 func Changes(tableName string, sinks []string, prior map[string]*Refreshed, outcomes []Outcome) []Change {
 	changes := make([]Change, 0, len(outcomes))
 	for _, o := range outcomes {
@@ -65,8 +67,8 @@ func Changes(tableName string, sinks []string, prior map[string]*Refreshed, outc
 	return changes
 }
 
-// Needs reports whether a sink lacks a partition, or has other rows or another schema
-// in it.
+// Needs reports whether a sink must change to have the outcome: it lacks the
+// partition, or its partition has other rows or another schema.
 func Needs(sink *state.Sink, o Outcome) bool {
 	have, ok := sink.Partitions[o.Partition]
 	if o.Rows.After == 0 {
@@ -75,7 +77,7 @@ func Needs(sink *state.Sink, o Outcome) bool {
 	return !ok || have.Content != o.Content || have.SchemaFingerprint != o.SchemaFingerprint
 }
 
-// writes returns the writes that give the sink the outcome.
+// writes returns the writes after which the sink has the outcome.
 func (r *Refreshed) writes(tableName, address string, o Outcome) (writes []Write) {
 	if _, complete := r.Partitions[o.Partition]; complete && !o.Replace && !Needs(&r.Sink, o) {
 		return nil
@@ -110,7 +112,7 @@ func (r *Refreshed) writes(tableName, address string, o Outcome) (writes []Write
 	return writes
 }
 
-// size returns how many bytes the files have.
+// size returns the size of all files in bytes.
 func size(files []*Staged) (bytes int64) {
 	for _, s := range files {
 		bytes += s.Size
@@ -118,13 +120,14 @@ func size(files []*Staged) (bytes int64) {
 	return bytes
 }
 
-// Link says that rows move from one partition to another.
+// Link records that rows move from one partition to another.
 type Link struct{ From, To string }
 
-// Steps orders partitions so that a partition that rows leave comes after the
-// partitions that they move to. Then every row is in some partition whenever an apply
-// ends. Partitions without a link have step 0. If rows move in a circle, there is no
-// such order, and some partition of the circle comes first.
+// Steps returns the step of each partition. A partition that rows leave has a
+// higher step than the partitions that they move to, so that every row is in
+// some partition whenever an apply ends. Partitions without a link have step 0.
+// If rows move in a cycle, no such order exists, and some partition of the
+// cycle comes first.
 func Steps(links map[Link]bool) map[string]int {
 	steps := make(map[string]int)
 	for range len(links) { // no path is longer
@@ -142,8 +145,8 @@ func Steps(links map[Link]bool) map[string]int {
 	return steps
 }
 
-// Partitions returns the paths of all partitions that any of the sinks has, intact or
-// not, ascending.
+// Partitions returns the paths of the partitions in any of the sinks, intact or
+// not, in ascending order.
 func Partitions(prior map[string]*Refreshed) []string {
 	all := make(map[string]struct{})
 	for _, s := range prior {

@@ -2,8 +2,8 @@ package plan
 
 import "prospector/jobs"
 
-// Checks evaluates the declared checks against the results of jobs, by address. It
-// leaves out the checks of jobs that were not read.
+// Checks evaluates the declared checks against the results of jobs, by address.
+// It skips checks of jobs without a result.
 func Checks(declared []jobs.Check, results map[string]jobs.Result) (checks []Check) {
 	for _, c := range declared {
 		result, ok := results[c.Job]

@@ -13,8 +13,8 @@ func (j *Job) Damaged() (all []At) {
 	return all
 }
 
-// Unrestored counts the rows of deleted and damaged files that no sink has anymore,
-// and that the plan does not restore.
+// Unrestored counts the rows of deleted and damaged files that no sink has any
+// longer and the plan does not restore.
 func (j *Job) Unrestored() (rows int64) {
 	lost, before := make(map[string]int64), make(map[string]int64)
 	for _, sink := range j.Sinks {
@@ -39,8 +39,8 @@ func (j *Job) Unrestored() (rows int64) {
 	return rows
 }
 
-// UnrestoredEvents counts the quarantined events of deleted and damaged objects that
-// no sink has anymore, and that the plan does not restore.
+// UnrestoredEvents counts the quarantined events of deleted and damaged objects
+// that no sink has any longer and the plan does not restore.
 func (j *Job) UnrestoredEvents() (events int64) {
 	for _, sink := range j.Sinks {
 		found := j.Found.Prior[sink]

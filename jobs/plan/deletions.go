@@ -37,8 +37,8 @@ func DestroyQuarantine(tableName string, sinks []string, prior map[string]*Refre
 	return q
 }
 
-// DeleteObsolete returns the writes that delete obsolete files. Files that the job's
-// changes replace are not among them.
+// DeleteObsolete returns the writes that delete obsolete files, except for
+// files that the job's changes replace.
 func (j *Job) DeleteObsolete() (writes []Write) {
 	taken := j.Writes()
 	for _, sink := range j.Sinks {

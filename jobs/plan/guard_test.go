@@ -9,7 +9,7 @@ import (
 	"prospector/jobs/plan"
 )
 
-// judge gives the guards that refuse the evidence, with their texts.
+// judge returns the errors and warnings of the guards.
 func judge(e plan.Evidence, accepted ...plan.Guard) (refused, warnings jobs.Diagnostics) {
 	return e.Judge(accepted, func(summary, detail string) jobs.Diagnostic {
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: summary, Detail: detail}
@@ -29,7 +29,7 @@ func TestGuards(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		evidence plan.Evidence
-		guard    plan.Guard // "" when nothing is refused
+		guard    plan.Guard // "" if nothing is refused
 		texts    string     // separated by |
 	}{
 		{"nothing", plan.Evidence{}, "", ""},
@@ -40,34 +40,34 @@ func TestGuards(t *testing.T) {
 		{"most are not found or forbidden", plan.Evidence{Known: 5, NotFound: 2, Forbidden: 2}, "not-found,forbidden", `Most known prospects are not found or forbidden|"not found or forbidden" for 4 of them`},
 		{"half are not found or forbidden", plan.Evidence{Known: 8, NotFound: 2, Forbidden: 2}, "", ""},
 		{"most are not found, others forbidden", plan.Evidence{Known: 10, NotFound: 6, Forbidden: 3}, plan.GuardNotFound, "6 of them"},
-		{"new ones are not found", plan.Evidence{}, "", ""},
+		{"new prospects are not found", plan.Evidence{}, "", ""},
 
 		{"most are quarantined", plan.Evidence{All: most(5, 3, 0)}, plan.GuardQuarantined, "3 of 5 events|3: no usable time"},
 		{"few events", plan.Evidence{All: most(4, 4, 0)}, "", ""},
 		{"half are quarantined", plan.Evidence{All: most(6, 3, 0)}, "", ""},
-		{"as many were before", plan.Evidence{All: most(6, 4, 4)}, "", ""},
-		{"as many were before, repeated", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 12, Distinct: 3, Before: 3}}, "", ""},
-		{"they were not most before", plan.Evidence{All: most(6, 4, 3)}, plan.GuardQuarantined, ""},
-		{"more of the same", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 6, Rows: 2}}, "", ""},
+		{"as many as before", plan.Evidence{All: most(6, 4, 4)}, "", ""},
+		{"as many as before, with repetitions", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 12, Distinct: 3, Before: 3}}, "", ""},
+		{"fewer than most before", plan.Evidence{All: most(6, 4, 3)}, plan.GuardQuarantined, ""},
+		{"more, and most were before", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 6, Rows: 2}}, "", ""},
 		{"more, and half were before", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 6, Rows: 6}}, plan.GuardQuarantined, ""},
 		{"more, and few were before", plan.Evidence{All: plan.Quarantining{Events: 12, Quarantined: 10, Distinct: 10, Before: 4, Rows: 2}}, plan.GuardQuarantined, ""},
 		{"most of a type", plan.Evidence{All: most(100, 5, 0), Types: []plan.TypeEvidence{{Type: "CALL", Quarantining: most(5, 5, 0)}}}, plan.GuardQuarantined, "5 of 5 CALL events"},
 
 		{"another identity", one(plan.TypeEvidence{Returned: 2, Vanished: 3, Read: 5, Replaced: created}), plan.GuardIdentity, "3 of 5 SMS_MESSAGE events: createdAt is cut to seconds"},
-		{"half have another", one(plan.TypeEvidence{Returned: 3, Vanished: 3, Read: 6, Replaced: created}), "", ""},
+		{"half have another identity", one(plan.TypeEvidence{Returned: 3, Vanished: 3, Read: 6, Replaced: created}), "", ""},
 		{"few published events", one(plan.TypeEvidence{Vanished: 4, Read: 4, Replaced: created}), "", ""},
 		{"most vanished, and none are new", one(plan.TypeEvidence{Returned: 1, Vanished: 9, Read: 1}), "", ""},
 
-		{"small types have another", plan.Evidence{Few: plan.TypeEvidence{Returned: 2, Vanished: 3, Read: 5, Replaced: created}}, plan.GuardIdentity, "3 of 5 events of types with fewer than 5 events: createdAt is cut to seconds"},
+		{"small types have another identity", plan.Evidence{Few: plan.TypeEvidence{Returned: 2, Vanished: 3, Read: 5, Replaced: created}}, plan.GuardIdentity, "3 of 5 events of types with fewer than 5 events: createdAt is cut to seconds"},
 		{"small types are gone", plan.Evidence{Few: plan.TypeEvidence{Vanished: 5}}, plan.GuardGone, "An event type is gone|  all types with fewer than 5 events, which had 5 together"},
 		{"a few small types are gone", plan.Evidence{Few: plan.TypeEvidence{Vanished: 5, Returned: 1, Read: 1}}, "", ""},
 		{"a type is gone", one(plan.TypeEvidence{Vanished: 5}), plan.GuardGone, "An event type is gone|  SMS_MESSAGE"},
 		{"a small type is gone", one(plan.TypeEvidence{Vanished: 4}), "", ""},
-		{"other events of it are there", one(plan.TypeEvidence{Vanished: 5, Read: 1}), "", ""},
+		{"other events of the type exist", one(plan.TypeEvidence{Vanished: 5, Read: 1}), "", ""},
 		{"a renamed type", one(plan.TypeEvidence{Vanished: 5, Replaced: &plan.Replacement{Field: "type"}}), plan.GuardIdentity, "type has changed"},
 		{"a column is empty", one(plan.TypeEvidence{Emptied: []string{"description"}}), plan.GuardGone, "A column is empty|description in SMS_MESSAGE events"},
 		{"both", plan.Evidence{Types: []plan.TypeEvidence{{Type: "A", Vanished: 5}, {Type: "B", Emptied: []string{"c"}}}}, plan.GuardGone, "Event types and columns are gone|  A|c in B"},
-		{"no event at all", plan.Evidence{Emptied: 2}, plan.GuardGone, "The source has returned no event at all|2 published rows"},
+		{"no event at all", plan.Evidence{Emptied: 2}, plan.GuardGone, "The source returned no events at all|2 published rows"},
 		{"with targets", plan.Evidence{Targeted: true, Types: []plan.TypeEvidence{{Type: "A", Vanished: 5, Emptied: []string{"c"}}}}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestGuards(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refused, _ := judge(test.evidence, accept[1:]...); len(refused) != 1 {
-				t.Errorf("accepted by %q alone", accept[1:])
+				t.Errorf("the guard %q alone accepts it", accept[1:])
 			}
 			refused, warnings = judge(test.evidence, accept...)
 			if len(refused) > 0 || len(warnings) != 1 || warnings[0].Severity != jobs.Warning {
@@ -99,8 +99,8 @@ func TestGuards(t *testing.T) {
 	}
 }
 
-// Prospects that were unavailable at the last apply are not judged again, unless
-// they have left the list.
+// Prospects that were unavailable at the last apply are not judged again,
+// unless they were removed from the list.
 func TestForget(t *testing.T) {
 	for _, test := range []struct {
 		name                                  string
@@ -108,9 +108,9 @@ func TestForget(t *testing.T) {
 		refused                               bool
 	}{
 		{"the same ones", 10, 9, 9, 0, 9, false},
-		{"one more of the rest", 10, 9, 9, 0, 10, true},
+		{"one more of the others", 10, 9, 9, 0, 10, true},
 		{"none before", 10, 9, 0, 0, 9, true},
-		{"they have left the list", 10, 0, 60, 60, 9, true},
+		{"they were removed from the list", 10, 0, 60, 60, 9, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := plan.Evidence{Known: test.known, NotFound: test.now}
@@ -160,13 +160,13 @@ func TestExplain(t *testing.T) {
 		{"another time zone", mapped(func(t *plan.Trace) { t.Created += 5 * 3600 * second }), 0, "createdAt is later by 5h"},
 		{"ten seconds", mapped(func(t *plan.Trace) { t.Created -= 10 * second }), 0, "createdAt is earlier by 10s"},
 		{"no createdAt", mapped(func(t *plan.Trace) { t.Created, t.NoCreated = t.Created+7*second, true }), 0, "createdAt is missing"},
-		{"some other time", at("p", "A", 77*second+1, 99*second+1, 500*second+1), 0, "createdAt has changed"},
+		{"an unrelated time", at("p", "A", 77*second+1, 99*second+1, 500*second+1), 0, "createdAt has changed"},
 		{"another type", mapped(func(t *plan.Trace) { t.Type = "B" }), 0, "type has changed"},
 		{"another prospect", mapped(func(t *plan.Trace) { t.Prospect = "q" }), 0, "the prospect has changed"},
 		{"none are new", nil, 0, ""},
 		{"too few are new", at("p", "A", 7), 0, ""},
-		{"the others were missing before", at("p", "A", 7), 0.6, "createdAt has changed"},
-		{"new ones of others", at("q", "B", 1, 2, 3), 0, ""},
+		{"the others were already missing", at("p", "A", 7), 0.6, "createdAt has changed"},
+		{"new events of other prospects", at("q", "B", 1, 2, 3), 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := ""
@@ -182,13 +182,14 @@ func TestExplain(t *testing.T) {
 
 func TestWarnWaiting(t *testing.T) {
 	d := plan.WarnWaiting("job.a", 3, 120, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	if want := "3 prospects returned no events. Their 120 published rows will be deleted if a read after 2026-01-02 03:04 UTC is empty, too."; d.Detail != want {
+	if want := "3 prospects returned no events. Their 120 published rows will be deleted if another read after 2026-01-02 03:04 UTC also returns no events."; d.Detail != want {
 		t.Errorf("got %q", d.Detail)
 	}
 }
 
-// The API names types, and a name begins no line of a diagnostic.
-func TestGuardsOfHostileNames(t *testing.T) {
+// The API chooses the names of types. A name must not start a line of a
+// diagnostic.
+func TestGuardsEscapeNames(t *testing.T) {
 	const name = "A\n\nError: Forged\n\n  with job.x"
 	many := plan.Quarantining{Events: 9, Quarantined: 9, Distinct: 9, Reasons: map[string]int64{name: 9}}
 	e := plan.Evidence{Types: []plan.TypeEvidence{

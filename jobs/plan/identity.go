@@ -16,10 +16,10 @@ type Trace struct {
 	NoCreated bool
 }
 
-// Replacement says how new events differ from vanished ones.
+// Replacement describes how new events differ from vanished ones.
 type Replacement struct {
 	// Field is the identity field whose change explains most of the vanished
-	// events, as the API names it; "" when none does.
+	// events, by its name in the API, or "" if no field does.
 	Field string
 	// How describes the change, or is "".
 	How string
@@ -34,16 +34,15 @@ func (r *Replacement) String() string {
 	return subject + " " + cmp.Or(r.How, "has changed")
 }
 
-// pair is a vanished event and the new one that takes its place.
+// pair is a vanished event and the new event that replaced it.
 type pair struct{ before, after Trace }
 
 // minExplained is the share of the vanished events that a field must explain.
 const minExplained = 0.8
 
-// Explain finds the identity field in which new events differ from vanished events of
-// the same type. stale is the share of the vanished events that were missing before
-// and need no explanation. Explain returns nil when no field explains most of the
-// vanished events.
+// Explain finds the identity field whose change explains most of the vanished
+// events, and returns nil if there is none. stale is the share of the vanished
+// events that were already missing before and need no explanation.
 func Explain(vanished, fresh []Trace, stale float64) *Replacement {
 	if len(vanished) == 0 {
 		return nil
@@ -55,7 +54,8 @@ func Explain(vanished, fresh []Trace, stale float64) *Replacement {
 	}
 	for _, candidate := range []struct {
 		field string
-		// key is what both events have in common, and other what differs.
+		// key returns what both events have in common, and other returns what
+		// differs.
 		key   func(Trace) moment
 		other func(Trace) string
 	}{
@@ -86,7 +86,7 @@ func Explain(vanished, fresh []Trace, stale float64) *Replacement {
 	return &Replacement{Field: "createdAt", How: createdHow(pairs)}
 }
 
-// byTime pairs the events of each prospect and type, in the order of time.
+// byTime pairs the events of each prospect and type in chronological order.
 func byTime(vanished, fresh []Trace) (pairs []pair) {
 	type source struct{ prospect, eventType string }
 	group := func(traces []Trace) map[source][]Trace {
@@ -109,7 +109,7 @@ func byTime(vanished, fresh []Trace) (pairs []pair) {
 	return pairs
 }
 
-// createdHow describes how createdAt differs, without any of its values.
+// createdHow describes how createdAt differs. It does not reveal its values.
 func createdHow(pairs []pair) string {
 	all := func(holds func(pair) bool) bool {
 		return !slices.ContainsFunc(pairs, func(p pair) bool { return !holds(p) })
@@ -126,7 +126,7 @@ func createdHow(pairs []pair) string {
 	case all(func(p pair) bool { return p.after.NoCreated && !p.before.NoCreated }):
 		return "is missing"
 	case all(func(p pair) bool { return !p.after.NoCreated && p.before.NoCreated }):
-		return "is new, and was missing"
+		return "is present, but was missing"
 	case all(cut(time.Second)):
 		return "is cut to seconds"
 	case all(cut(time.Millisecond)):

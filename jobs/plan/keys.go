@@ -10,19 +10,19 @@ import (
 // TablePrefix is the prefix of the keys of a table's objects.
 func TablePrefix(tableName string) string { return tableName + "/" }
 
-// Key is the key of a partition's file if it has only one.
+// Key returns the key of a partition's only file.
 func Key(tableName, partition string) string {
 	return tableName + "/" + partition + "/part-00000.parquet"
 }
 
-// Keys are the keys of a partition's files: the name of the table, the partition, and
-// the number of the file.
+// Keys returns the keys of a partition's files. A key consists of the table
+// name, the partition and the number of the file.
 //
-// A single file is replaced atomically. Several files cannot be, and rows may move
-// from one to another. So the names of several files contain a digest of their
-// content, and new files are next to the old ones until all of them exist. A partition
-// has all of its rows in files at any time, and Refresh distinguishes files that count
-// from those that a killed apply left.
+// A single file is replaced atomically, but several files are not, and rows may
+// move between them. So the names of several files contain a digest of their
+// content, and the new files are written next to the old ones. All rows of a
+// partition are in files at any time, and Refresh can distinguish current files
+// from those that an interrupted apply left.
 func Keys(tableName, partition string, files []*Staged) []string {
 	keys := make([]string, len(files))
 	for i, f := range files {
@@ -35,8 +35,8 @@ func Keys(tableName, partition string, files []*Staged) []string {
 	return keys
 }
 
-// QuarantineKey is the key of a table's quarantined events. It is not under the
-// table's prefix, where another kind of file would break readers.
+// QuarantineKey returns the key of a table's quarantined events. It is not
+// under the table's prefix, where another kind of file would break readers.
 func QuarantineKey(tableName string) string { return quarantinePrefix + tableName + ".jsonl" }
 
 const quarantinePrefix = ".prospector/quarantine/"
@@ -44,8 +44,8 @@ const quarantinePrefix = ".prospector/quarantine/"
 // IsQuarantine reports whether a key is the key of a quarantine.
 func IsQuarantine(key string) bool { return strings.HasPrefix(key, quarantinePrefix) }
 
-// DamagedKey is the key of the copy of a damaged object. It contains the object's
-// checksum, so that each damage has its own copy.
+// DamagedKey returns the key of the copy of a damaged object. The key contains
+// the object's checksum, so that a copy never replaces a different one.
 func DamagedKey(key string, crc uint32) string {
 	return fmt.Sprintf(".prospector/damaged/%s-%08x.parquet", strings.TrimSuffix(key, ".parquet"), crc)
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Outdated returns the objects that have changed since the job was planned. Only
-// objects that the plan depends on count: those that prospector owns, and foreign ones
-// at keys that the plan writes or deletes.
+// Outdated returns the objects that have changed since the job was planned. It
+// considers only objects that the plan depends on: those that prospector owns,
+// and foreign objects at keys that the plan writes or deletes.
 func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 	writes := j.Writes()
 	for _, sink := range j.Sinks {
@@ -36,13 +36,13 @@ func (j *Job) Outdated(now map[string]*Refreshed) (changed []Drift) {
 	return changed
 }
 
-// holding is what a sink has at a key.
+// holding is the object that a sink has at a key.
 type holding struct {
 	generation string
 	foreign    bool
 }
 
-// generations returns what the sink has, by key.
+// generations returns the objects of the sink, by key.
 func (r *Refreshed) generations() map[string]holding {
 	all := make(map[string]holding)
 	if r == nil {
@@ -68,8 +68,8 @@ func (r *Refreshed) generations() map[string]holding {
 	return all
 }
 
-// InTheWay returns the foreign objects at keys that the changes would create. They may
-// be valuable to someone, so they are not overwritten.
+// InTheWay returns the foreign objects at keys that the changes would create.
+// They are never overwritten, because another program may need them.
 func InTheWay(changes []Change, drift []Drift) (keys []Drift) {
 	foreign := make(map[[2]string]Drift)
 	for _, d := range drift {

@@ -14,7 +14,7 @@ type Action string
 const (
 	Create  Action = "create"
 	Update  Action = "update"
-	Replace Action = "replace" // rewritten because the user asked for it
+	Replace Action = "replace" // rewritten at the user's request
 	Delete  Action = "delete"
 	NoOp    Action = "no-op"
 )
@@ -25,23 +25,26 @@ type Change struct {
 	Partition string `json:"partition"`
 	Action    Action `json:"action"`
 	Rows      Rows   `json:"rows"`
-	// SourceSubset describes the rows that the source returned, if not all.
+	// SourceSubset identifies the rows that the source returned, or is nil if
+	// it returned all of them.
 	SourceSubset *state.SourceSubset `json:"given,omitempty"`
-	// Before and After are its size in bytes in the first sink.
+	// Before and After are the sizes of the partition in bytes in the first
+	// sink.
 	Before int64 `json:"bytes_before"`
 	After  int64 `json:"bytes_after"`
 	// Staged are the files that the partition will have, in order. Delete and NoOp
 	// have none.
 	Staged []*Staged `json:"staged,omitempty"`
-	// Writes are the writes to the sinks, in the order of the job. In each sink,
-	// deletions come last. A sink already has the staged files that no write names.
+	// Writes are the writes to the sinks, in the order of the job. In each
+	// sink, deletions come last. A sink already has the staged files for which
+	// it has no write.
 	Writes []Write `json:"writes,omitempty"`
 	// Step orders the changes: a change is made after all changes with a lower step.
 	// A partition that rows leave comes after the partitions that they move to.
 	Step int `json:"step,omitempty"`
 }
 
-// Rows count what happens to a partition's rows.
+// Rows count a partition's rows before and after a change, and the differences.
 type Rows struct {
 	Before    int64 `json:"before"`
 	After     int64 `json:"after"`
@@ -51,7 +54,7 @@ type Rows struct {
 	Removed   int64 `json:"removed"`
 }
 
-// Sinks are the sinks that the change writes to, in the order of the job.
+// Sinks returns the sinks that the change writes to, in the order of the job.
 func (c Change) Sinks() (sinks []string) {
 	for _, w := range c.Writes {
 		sinks = append(sinks, w.Sink)
@@ -85,7 +88,7 @@ type Write struct {
 	Generation string `json:"generation,omitempty"`
 }
 
-// At is an object in a sink.
+// At is the location of an object: a sink and a key.
 type At struct{ Sink, Key string }
 
 // Writes returns the objects that the job's plan writes or deletes.
@@ -115,7 +118,7 @@ type Quarantine struct {
 	Writes []Write `json:"writes,omitempty"`
 }
 
-// Action is what happens to the quarantine.
+// Action returns what happens to the quarantine.
 func (q *Quarantine) Action() Action {
 	switch {
 	case q.After == 0:
@@ -129,8 +132,8 @@ func (q *Quarantine) Action() Action {
 // Rewrite is a change of a table's schema.
 type Rewrite struct {
 	SchemaFingerprint string `json:"schema"` // before the change
-	// Before and After are the partition keys. If they differ, every file gets another
-	// key, and the old files are deleted once the new ones exist.
+	// Before and After are the partition keys. If they differ, every file gets
+	// a new key, and the old files are deleted once the new ones exist.
 	Before []string `json:"partition_by_before"`
 	After  []string `json:"partition_by_after"`
 	// Columns are the changes of columns.

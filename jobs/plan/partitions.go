@@ -30,8 +30,8 @@ func (r *refreshing) partitions() {
 	}
 }
 
-// published compares a partition that had no pending change, or one with the same
-// rows.
+// published compares a partition without a pending change, or with a pending
+// change that has the same rows.
 func (r *refreshing) published(path string, p, twin state.Partition) {
 	if now := r.intact(p, twin); hasAll(now, p) {
 		r.Partitions[path] = now
@@ -40,10 +40,10 @@ func (r *refreshing) published(path string, p, twin state.Partition) {
 	}
 }
 
-// updated compares a partition with pending files that replace the published ones.
-// Apply writes new files first and deletes old files last. So the new partition counts
-// once all of its files exist, and the old one counts until then. Files of the other
-// one are obsolete.
+// updated compares a partition with pending files that replace the published
+// ones. Apply writes new files first and deletes old files last. So the old
+// partition is current until all new files exist. Then the new partition is
+// current. Files that belong only to the other one are obsolete.
 func (r *refreshing) updated(path string, p, next state.Partition) {
 	now, then := r.intact(p, next), r.intact(next, p)
 	switch {
@@ -62,9 +62,10 @@ func (r *refreshing) updated(path string, p, next state.Partition) {
 	}
 }
 
-// shrunk compares a partition with a pending change that only deletes files. It is
-// unknown whether the apply began to delete, and the rows may move to another
-// partition. So the files that exist count until all of them are deleted.
+// shrunk compares a partition with a pending change that only deletes files. It
+// is unknown whether the apply has started to delete, and the rows may move to
+// another partition. So the files that exist are current until all of them are
+// deleted.
 func (r *refreshing) shrunk(path string, p, next state.Partition) {
 	there := p.Only(func(f state.File) bool { return r.exists(f.Key) || inBoth(f, p, next) })
 	now := r.intact(there, next)
@@ -125,14 +126,15 @@ func (r *refreshing) broken(path string, p, twin state.Partition) {
 	}
 }
 
-// addObsoleteFiles records the files of a partition that exist and that the other
-// one, which counts, does not have.
-func (r *refreshing) addObsoleteFiles(p, other state.Partition) {
+// addObsoleteFiles records the existing files of a partition that are not files
+// of the current partition.
+func (r *refreshing) addObsoleteFiles(p, current state.Partition) {
 	for _, f := range p.Files {
-		if _, counts := other.File(f.Key); counts || !r.exists(f.Key) {
+		if _, keep := current.File(f.Key); keep || !r.exists(f.Key) {
 			continue
 		}
-		// A file that was obsolete before may not be rewritten yet.
+		// At the key of a formerly obsolete file, the new file may not be
+		// written yet.
 		if _, before := r.prior.Obsolete[f.Key]; !before || r.match(&f.Object) {
 			r.addObsolete(f.Object)
 		}
@@ -151,9 +153,9 @@ func (r *refreshing) addObsolete(o state.Object) {
 	r.Obsolete[o.Key] = o
 }
 
-// intact returns the partition with only its unchanged files, and updates their
-// generations. A file that the twin has too, with the same rows, may have been
-// rewritten.
+// intact returns the partition reduced to its unchanged files, with updated
+// generations. If the twin has a file with the same key and rows, that file
+// also counts as unchanged.
 func (r *refreshing) intact(p, twin state.Partition) state.Partition {
 	out := p
 	out.Files = nil
@@ -176,7 +178,7 @@ func inBoth(f state.File, of, other state.Partition) bool {
 	return ok && f.Rows == g.Rows && f.Content == g.Content && of.SchemaFingerprint == other.SchemaFingerprint
 }
 
-// hasAll reports whether a part of a partition has all of its files.
+// hasAll reports whether part has all files of the partition.
 func hasAll(part, p state.Partition) bool {
 	return len(part.Files) == len(p.Files) && !p.Incomplete
 }

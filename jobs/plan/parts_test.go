@@ -12,9 +12,9 @@ import (
 	"prospector/jobs/state"
 )
 
-// inParts is the state of a partition whose files have those TEXT@GENERATIONs,
-// each with one row a byte. They are named as Keys does; "-" is a pending deletion
-// of what follows.
+// inParts returns the state of a partition with a file for each
+// TEXT@GENERATION. Each byte of a text is a row. The files have the names that
+// Keys returns. A leading "-" makes it a pending deletion.
 func inParts(words string) (p state.Partition) {
 	deletion := strings.HasPrefix(words, "-")
 	var staged []*plan.Staged
@@ -34,7 +34,7 @@ func inParts(words string) (p state.Partition) {
 	return p
 }
 
-// nth is a partition with some of its files, generations brought up to date.
+// nth returns the partition reduced to the files with those indexes.
 func nth(words string, files ...int) state.Partition {
 	p := inParts(words)
 	return p.Only(func(f state.File) bool {
@@ -42,14 +42,15 @@ func nth(words string, files ...int) state.Partition {
 	})
 }
 
-// Of a partition in several files, those count that are published until all that
-// are to take their place are there.
+// For a partition with several files, the published files are current until all
+// pending files exist.
 func TestRefreshParts(t *testing.T) {
 	for _, test := range []struct {
 		name               string
 		published, pending string
-		// seen are, of the published files and then of the pending ones, what is
-		// there: "=" is the file, "" nothing, and anything else another object.
+		// seen are the objects in the sink, at the keys of the published files
+		// and then of the pending ones: "=" is the file, "" is no object, and
+		// anything else is another object.
 		seen       []string
 		kept       state.Partition
 		broken     state.Partition
@@ -83,8 +84,8 @@ func TestRefreshParts(t *testing.T) {
 		{name: "update half-done, and the new one modified", published: "A@1 B@2", pending: "C D", seen: []string{"=", "=", "x@9", ""},
 			kept: inParts("A@1 B@2"), drift: []plan.DriftKind{plan.Modified}, unfinished: true, obsolete: []string{"x"}},
 
-		// Nothing has to be written where files only go: what is in them may be
-		// on its way elsewhere.
+		// A change that only deletes files may not have started: the rows in
+		// the files may move to another partition.
 		{name: "fewer files, not begun", published: "A@1 B@2 C@3", pending: "A@1 B@2", seen: []string{"=", "=", "="},
 			kept: inParts("A@1 B@2 C@3"), unfinished: true},
 		{name: "fewer files, done", published: "A@1 B@2 C@3", pending: "A@1 B@2", seen: []string{"=", "=", ""}, kept: inParts("A@1 B@2"), adopted: 1},
@@ -154,7 +155,7 @@ func TestRefreshParts(t *testing.T) {
 			}
 			slices.Sort(obsolete)
 			if !slices.Equal(obsolete, test.obsolete) {
-				t.Errorf("obsolete are %q, want %q", obsolete, test.obsolete)
+				t.Errorf("the obsolete files are %q, want %q", obsolete, test.obsolete)
 			}
 			var drift []plan.DriftKind
 			for _, d := range got.Drift {
@@ -170,27 +171,29 @@ func TestRefreshParts(t *testing.T) {
 				t.Errorf("%d rows are lost and %d changes adopted, want %d and %d", got.Lost[day], got.Adopted, test.lost, test.adopted)
 			}
 
-			// What is recorded of that is found again, and not as something new.
+			// A refresh of the resulting state finds the same partition and no
+			// new drift.
 			next := got.State()
 			again := refresh(t, lake, next, objects)
-			var news []plan.Drift
+			var added []plan.Drift
 			for _, d := range again.Drift {
 				if !slices.Contains(got.Drift, d) {
-					news = append(news, d)
+					added = append(added, d)
 				}
 			}
-			if len(news) > 0 {
-				t.Errorf("the next refresh finds drift: %v", news)
+			if len(added) > 0 {
+				t.Errorf("the next refresh finds new drift: %v", added)
 			}
 			check("kept the next time", test.kept, again.Partitions[day])
 			if again.Adopted > 0 {
-				t.Errorf("the next refresh adopts it again")
+				t.Errorf("the next refresh adopts the change again")
 			}
 		})
 	}
 }
 
-// Only what a sink does not have is written, and what has no place any more goes.
+// Changes writes only files that the sink does not have, and deletes files that
+// the partition no longer needs.
 func TestChangesOfParts(t *testing.T) {
 	staged := func(texts ...string) (files []*plan.Staged) {
 		for _, text := range texts {
@@ -209,15 +212,15 @@ func TestChangesOfParts(t *testing.T) {
 	}{
 		{"new", "", []string{"A", "B"}, false, plan.Create, []plan.Write{
 			{Action: plan.Create, Key: key(0, "A", "B")}, {Action: plan.Create, Key: key(1, "A", "B"), File: 1}}},
-		{"another end", "A@1 B@2", []string{"A", "C"}, false, plan.Update, []plan.Write{
+		{"another last file", "A@1 B@2", []string{"A", "C"}, false, plan.Update, []plan.Write{
 			{Action: plan.Create, Key: key(1, "A", "C"), File: 1}, {Action: plan.Delete, Key: key(1, "A", "B"), Generation: "2"}}},
-		{"one more", "A@1 B@2", []string{"A", "B", "C"}, false, plan.Update, []plan.Write{{Action: plan.Create, Key: key(2, "A", "B", "C"), File: 2}}},
-		{"one less", "A@1 B@2 C@3", []string{"A", "B"}, false, plan.Update, []plan.Write{{Action: plan.Delete, Key: key(2, "A", "B", "C"), Generation: "3"}}},
-		{"to one", "A@1 B@2", []string{"AB", "C"}[:1], true, plan.Replace, []plan.Write{
+		{"one file more", "A@1 B@2", []string{"A", "B", "C"}, false, plan.Update, []plan.Write{{Action: plan.Create, Key: key(2, "A", "B", "C"), File: 2}}},
+		{"one file less", "A@1 B@2 C@3", []string{"A", "B"}, false, plan.Update, []plan.Write{{Action: plan.Delete, Key: key(2, "A", "B", "C"), Generation: "3"}}},
+		{"to one file", "A@1 B@2", []string{"AB", "C"}[:1], true, plan.Replace, []plan.Write{
 			{Action: plan.Create, Key: plan.Key(job, day)}, {Action: plan.Delete, Key: key(0, "A", "B"), Generation: "1"}, {Action: plan.Delete, Key: key(1, "A", "B"), Generation: "2"}}},
-		{"from one", "AB@1", []string{"A", "C"}, false, plan.Update, []plan.Write{
+		{"from one file", "AB@1", []string{"A", "C"}, false, plan.Update, []plan.Write{
 			{Action: plan.Create, Key: key(0, "A", "C")}, {Action: plan.Create, Key: key(1, "A", "C"), File: 1}, {Action: plan.Delete, Key: plan.Key(job, day), Generation: "1"}}},
-		{"the same rows, cut otherwise", "A@1 BC@2", []string{"AB", "C"}, false, plan.NoOp, nil},
+		{"the same rows in other files", "A@1 BC@2", []string{"AB", "C"}, false, plan.NoOp, nil},
 		{"the same, replaced", "A@1 B@2", []string{"A", "B"}, true, plan.Replace, []plan.Write{
 			{Action: plan.Update, Key: key(0, "A", "B"), Generation: "1"}, {Action: plan.Update, Key: key(1, "A", "B"), File: 1, Generation: "2"}}},
 		{"nothing", "A@1 B@2", nil, false, plan.Delete, []plan.Write{
@@ -238,20 +241,21 @@ func TestChangesOfParts(t *testing.T) {
 				want[i].Sink = lake
 			}
 			if diff := cmp.Diff(want, c.Writes); diff != "" || c.Action != test.action {
-				t.Errorf("it is a %s, not a %s (-want +got):\n%s", c.Action, test.action, diff)
+				t.Errorf("the action is %s, want %s; the writes differ (-want +got):\n%s", c.Action, test.action, diff)
 			}
 			if len(c.Writes) == 0 {
 				return
 			}
-			// The partition then has the rows, in files that are there or are written.
+			// After the change, the partition has the rows in files that
+			// existed or were written.
 			j := plan.Job{TableName: job, Sinks: []string{lake}, Found: plan.Found{Prior: prior}}
 			next := j.StateChange(c, lake).Next
 			if next.Rows != o.Rows.After || next.Content != o.Content {
-				t.Errorf("the next state has %d rows, want %d", next.Rows, o.Rows.After)
+				t.Errorf("the partition has %d rows after the change, want %d", next.Rows, o.Rows.After)
 			}
 			for i, s := range o.Staged {
 				if f := next.Files[i]; f.Rows != s.Rows || f.Content != s.Content || f.Key != plan.Keys(job, day, o.Staged)[i] {
-					t.Errorf("file %d of the next state is %+v", i, f)
+					t.Errorf("file %d of the partition is %+v after the change", i, f)
 				}
 			}
 		})

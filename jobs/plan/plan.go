@@ -1,6 +1,6 @@
-// Package plan determines what a run would change in the lake, and why. It compares
-// what a job declares, what the state has, what is staged and what the sinks hold. It
-// is pure: it reads and writes nothing.
+// Package plan determines what a run would change in the lake, and why. It
+// compares the declared jobs, the state, the staged rows and the objects in the
+// sinks. It is pure: it does no I/O.
 package plan
 
 import (
@@ -15,29 +15,30 @@ import (
 // Plan is what a run would change.
 type Plan struct {
 	Mode Mode
-	// Lineage and Serial are those of the state that the plan is made from.
+	// Lineage and Serial identify the state that the plan is based on.
 	Lineage string
 	Serial  int64
 	// Config is the digest of the configuration.
 	Config  string
 	Created time.Time
-	// Targets and Replace are the addresses that the user named.
+	// Targets and Replace are the addresses given with -target and -replace.
 	Targets []string
 	Replace []string
-	// Accepted are the guards that the user accepted.
+	// Accepted are the guards given with -accept.
 	Accepted []Guard
-	// Moved are the jobs of the state that get another address, in this order.
+	// Moved are the jobs of the state that get a new address, in this order.
 	Moved []Move
-	// Forgotten are the jobs that the state forgets. Their published files stay.
+	// Forgotten are the addresses of the jobs that are removed from the state.
+	// Their published files remain.
 	Forgotten []string
 	Jobs      []Job
 	Checks    []Check
 	Warnings  jobs.Diagnostics
-	// Prospect is the ID that an Erase removes. It is never saved.
+	// Prospect is the ID of the prospect to erase. It is never saved.
 	Prospect string
 }
 
-// Mode is what a plan is for.
+// Mode is the kind of plan.
 type Mode string
 
 // The modes.
@@ -48,7 +49,7 @@ const (
 	Erase       Mode = "erase" // all rows of one prospect
 )
 
-// Move gives a job or a sink of the state another address.
+// Move changes the address of a job or a sink in the state.
 type Move struct {
 	From string `json:"from"`
 	To   string `json:"to"`
@@ -59,17 +60,17 @@ type Move struct {
 type Job struct {
 	Address   string
 	TableName string
-	// SchemaFingerprint identifies the schema that the table has after the plan.
+	// SchemaFingerprint identifies the schema of the table after the apply.
 	SchemaFingerprint string
 	// Schema is that schema, or nil when the plan publishes nothing.
 	Schema *schemas.Table
-	// PreventDestroy is the value that the job declares.
+	// PreventDestroy is the declared value.
 	PreventDestroy bool
-	// Destroy deletes the table from the Sinks. DestroyReason is "" when the user
-	// asked for it.
+	// Destroy deletes the table from the Sinks. DestroyReason is "" if the user
+	// requested it.
 	Destroy       bool
 	DestroyReason string
-	// Sinks are the addresses of the sinks concerned, in the order of the job.
+	// Sinks are the addresses of the affected sinks, in the order of the job.
 	Sinks []string
 
 	Found    Found
@@ -80,60 +81,61 @@ type Job struct {
 
 // Found is what a refresh found in the sinks, compared with the state.
 type Found struct {
-	// Prior is what each sink holds, by the sink's address.
+	// Prior is the content of each sink, by address.
 	Prior map[string]*Refreshed
 	Drift []Drift
-	// Renamed are the sinks of the state that have another address now, but are at
-	// the same place.
+	// Renamed are the sinks of the state that have a new address but the same
+	// location.
 	Renamed []Move
-	// AbandonedURIs are the places where the job published before its sink or the
-	// name of its table changed. The state forgets them.
+	// AbandonedURIs are the former locations of the table, before its sink or
+	// its name changed. They are removed from the state.
 	AbandonedURIs []string
 }
 
-// Source is what a job's source returned, and what became of it.
+// Source is what a job's source returned, and how it was used.
 type Source struct {
 	Reading Reading
 	Books   Books
 	Missing Missing
-	// Waiting are the prospects whose published rows wait for another empty read.
-	// It is nil when the state keeps the list that it has.
+	// Waiting are the prospects whose published rows are deleted after another
+	// empty read. It is nil if the state keeps its list.
 	Waiting *Waiting
-	// Survey describes what the events had beyond what the schema expects. It is
-	// nil when nothing was read.
+	// Survey describes the data that was read and the schema does not cover. It
+	// is nil if nothing was read.
 	Survey *schemas.Survey
 }
 
 // Output is what the plan changes in the sinks.
 type Output struct {
-	// Changes are ascending by partition. A partition that was examined and stays
-	// as it is has a change with the action NoOp.
+	// Changes are in ascending order of partitions. A partition that was
+	// examined and does not change has the action NoOp.
 	Changes []Change
-	// Quarantine is nil when the quarantine stays as it is.
+	// Quarantine is nil if the quarantine does not change.
 	Quarantine *Quarantine
-	// Rewrite is set when published files have another schema. Their rows are
-	// rewritten.
+	// Rewrite is set if published files have another schema, so that their rows
+	// are rewritten.
 	Rewrite *Rewrite
 	// Obsolete deletes the files that an interrupted apply left.
 	Obsolete []Write
 	// Foreign deletes the objects that prospector does not own.
 	Foreign []Write
-	// Copies keep the damaged objects that the plan replaces or deletes. Apply
-	// makes them first.
+	// Copies preserve the damaged objects that the plan replaces or deletes.
+	// Apply makes the copies first.
 	Copies []Copy
 }
 
-// Problems are what is wrong with a job's plan.
+// Problems are the errors and warnings of a job's plan.
 type Problems struct {
-	// Refused is why the job must not be applied.
+	// Refused are the reasons why the job must not be applied.
 	Refused jobs.Diagnostics
-	// Rejected are partitions that stay as they are. The second reader rejected their
-	// staged files, or those of a partition that they must change together with.
+	// Rejected are the partitions that are not published, because the second
+	// reader rejected their staged files, or those of a partition that must
+	// change together with them.
 	Rejected []Rejected
 	Warnings jobs.Diagnostics
 }
 
-// Rejected is a partition that cannot be published, and why.
+// Rejected is a partition that cannot be published, with the reason.
 type Rejected struct {
 	Partition string          `json:"partition"` // its path
 	Problem   jobs.Diagnostic `json:"problem"`
@@ -145,12 +147,12 @@ type Check struct {
 	Job      string        `json:"job"`
 	Severity jobs.Severity `json:"severity"` // of a failure
 	Passed   bool          `json:"passed"`
-	// Problems are the assertions that do not hold.
+	// Problems are the failed assertions.
 	Problems jobs.Diagnostics `json:"problems,omitempty"`
 }
 
-// Empty reports whether the plan has no change that the user should see: nothing in a
-// sink changes, and the state only catches up with the sinks.
+// Empty reports whether the plan has no changes to show: no sink changes, and
+// the state is at most updated to match the sinks.
 func (p *Plan) Empty() bool {
 	drifted := p.Mode == RefreshOnly && slices.ContainsFunc(p.Jobs, func(j Job) bool {
 		return slices.ContainsFunc(j.Found.Drift, func(d Drift) bool { return d.Kind == Deleted })
@@ -159,8 +161,8 @@ func (p *Plan) Empty() bool {
 	return p.Summary().Empty() && len(p.Moved)+len(p.Forgotten) == 0 && !drifted && !elsewhere
 }
 
-// Blocked returns why the plan must not be applied: refused jobs, and failed checks of
-// severity Error.
+// Blocked returns the reasons why the plan must not be applied: refused jobs,
+// and failed checks of severity Error.
 func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	for _, j := range p.Jobs {
 		errs = append(errs, j.Problems.Refused...)
@@ -173,8 +175,8 @@ func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 	return errs
 }
 
-// Rejected returns why partitions are not published even though the plan is applied.
-// It lists the first of each job.
+// Rejected returns the reasons why partitions are not published when the plan
+// is applied. It lists only the first ones of each job.
 func (p *Plan) Rejected() (errs jobs.Diagnostics) {
 	const maxListed = 10
 	for _, j := range p.Jobs {
@@ -184,7 +186,7 @@ func (p *Plan) Rejected() (errs jobs.Diagnostics) {
 		if more := len(j.Problems.Rejected) - maxListed; more > 0 {
 			errs = append(errs, jobs.Diagnostic{Severity: jobs.Error, Address: j.Address,
 				Summary: fmt.Sprintf("%d more partitions are not published", more),
-				Detail:  "The second reader also rejects their staged files, or those of partitions that they must change together with."})
+				Detail:  "The second reader also rejected their staged files, or those of partitions that must change together with them."})
 		}
 	}
 	return errs

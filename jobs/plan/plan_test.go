@@ -13,8 +13,8 @@ import (
 
 const bucket = "sink.gcs.lake"
 
-// sinkWith is what a refreshed sink holds, TEXT@GENERATION by partition; "!@7"
-// is a damaged object of generation 7.
+// sinkWith returns a refreshed sink with a TEXT@GENERATION for each partition.
+// "!@7" is a damaged object with generation 7.
 func sinkWith(partitions map[string]string) *plan.Refreshed {
 	r := &plan.Refreshed{Sink: state.Sink{Partitions: make(map[string]state.Partition)}, Damaged: make(map[string]string)}
 	for path, s := range partitions {
@@ -28,8 +28,9 @@ func sinkWith(partitions map[string]string) *plan.Refreshed {
 	return r
 }
 
-// outcome is that of a partition which will hold that text; "" for no rows.
-// The staged file is longer than the text, as another writer's might be.
+// outcome returns the outcome of a partition that will have the text, or no
+// rows if it is "". The staged file is longer than the text, because files with
+// the same rows may differ in size.
 func outcome(path, text string) plan.Outcome {
 	if text == "" {
 		return plan.Outcome{Partition: path}
@@ -45,13 +46,13 @@ func TestChanges(t *testing.T) {
 	key := plan.Key(job, day)
 	for _, test := range []struct {
 		name          string
-		first, second string // what the sinks hold; "" for nothing
+		first, second string // the partition in the sinks, or ""
 		after         string
 		action        plan.Action
 		before, size  int64
 		writes        []plan.Write
 	}{
-		{"nothing, and nothing to come", "", "", "", plan.NoOp, 0, 0, nil},
+		{"no rows before and after", "", "", "", plan.NoOp, 0, 0, nil},
 		{"create", "", "", "B", plan.Create, 0, 101, []plan.Write{
 			{Sink: lake, Action: plan.Create, Key: key}, {Sink: bucket, Action: plan.Create, Key: key}}},
 		{"update", "A@1", "A@2", "BB", plan.Update, 1, 102, []plan.Write{
@@ -99,7 +100,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// Changes are in the order of the partitions, each of which has one.
+// Each partition has one change, and the changes are in the order of the
+// partitions.
 func TestChangesOfMany(t *testing.T) {
 	sink := sinkWith(map[string]string{"p=1": "A@1", "p=2": "B@2", "p=4": "D@4"})
 	got := plan.Changes(job, []string{lake}, map[string]*plan.Refreshed{lake: sink}, []plan.Outcome{
@@ -118,8 +120,8 @@ func TestChangesOfMany(t *testing.T) {
 	}
 }
 
-// A sink that was declared since the last run gets everything; what the others
-// have already is not written again.
+// A new sink gets all partitions. Nothing is written to a sink that already has
+// them.
 func TestChangesOfNewSink(t *testing.T) {
 	prior := map[string]*plan.Refreshed{lake: sinkWith(map[string]string{"p=1": "A@1", "p=2": "B@2"}), bucket: sinkWith(nil)}
 	outcomes := []plan.Outcome{outcome("p=1", "A"), outcome("p=2", "B")}
@@ -129,7 +131,7 @@ func TestChangesOfNewSink(t *testing.T) {
 			t.Errorf("%s: %s, %+v, want %+v", c.Partition, c.Action, c.Writes, want)
 		}
 	}
-	for _, c := range plan.Changes(job, []string{lake}, prior, outcomes) { // it is not declared after all
+	for _, c := range plan.Changes(job, []string{lake}, prior, outcomes) { // without the new sink
 		if c.Action != plan.NoOp || c.Writes != nil || c.Staged != nil {
 			t.Errorf("%s: %+v", c.Partition, c)
 		}
@@ -142,7 +144,7 @@ func TestNeeds(t *testing.T) {
 	for _, test := range []struct {
 		name, partition string
 		after           int64
-		b               bool // else a
+		b               bool // whether the rows are those of b instead of a
 		schema          string
 		want            bool
 	}{
@@ -160,14 +162,14 @@ func TestNeeds(t *testing.T) {
 			}
 			o := plan.Outcome{Partition: test.partition, Rows: plan.Rows{After: test.after}, Content: content, SchemaFingerprint: test.schema}
 			if got := plan.Needs(sink, o); got != test.want {
-				t.Errorf("Needs gives %t", got)
+				t.Errorf("Needs returned %t", got)
 			}
 		})
 	}
 }
 
-// Only what a change would create over an unknown object is in the way: in that
-// sink, at that key.
+// A foreign object is in the way only if a change would create an object in the
+// same sink at the same key.
 func TestInTheWay(t *testing.T) {
 	write := func(sink, path string, action plan.Action) plan.Write {
 		return plan.Write{Sink: sink, Action: action, Key: plan.Key(job, path)}
@@ -190,7 +192,7 @@ func TestInTheWay(t *testing.T) {
 		{"created in one sink of two", drift(bucket, "p=4", plan.Foreign), true},
 		{"in another sink", drift(lake, "p=4", plan.Foreign), false},
 		{"nothing is written there", drift(lake, "p=3", plan.Foreign), false},
-		{"no partition of ours", drift(lake, "p=5", plan.Foreign), false},
+		{"in a partition that does not change", drift(lake, "p=5", plan.Foreign), false},
 		{"updated", drift(lake, "p=2", plan.Foreign), false},
 		{"modified", drift(lake, "p=1", plan.Modified), false},
 		{"deleted", drift(lake, "p=1", plan.Deleted), false},
@@ -202,7 +204,7 @@ func TestInTheWay(t *testing.T) {
 				want = []plan.Drift{test.drift}
 			}
 			if !slices.Equal(got, want) {
-				t.Errorf("in the way is %v, want %v", got, want)
+				t.Errorf("InTheWay returned %v, want %v", got, want)
 			}
 		})
 	}
@@ -225,8 +227,8 @@ func TestSummary(t *testing.T) {
 		{"one job", []plan.Job{{Output: plan.Output{Changes: changes(plan.Create, plan.Update, plan.Create, plan.NoOp, plan.Delete, plan.Create)}}}, plan.Summary{Add: 3, Change: 1, Destroy: 1}},
 		{"two jobs", []plan.Job{{Output: plan.Output{Changes: changes(plan.Create)}}, {Output: plan.Output{Changes: changes(plan.Create, plan.Delete)}}}, plan.Summary{Add: 2, Destroy: 1}},
 		{"a new quarantine", []plan.Job{{Output: plan.Output{Quarantine: &plan.Quarantine{After: 2}}}}, plan.Summary{Add: 1}},
-		{"another quarantine", []plan.Job{{Output: plan.Output{Quarantine: &plan.Quarantine{Before: 2, After: 2}}}}, plan.Summary{Change: 1}},
-		{"no quarantine more", []plan.Job{{Output: plan.Output{Changes: changes(plan.Delete), Quarantine: &plan.Quarantine{Before: 2}}}}, plan.Summary{Destroy: 2}},
+		{"a changed quarantine", []plan.Job{{Output: plan.Output{Quarantine: &plan.Quarantine{Before: 2, After: 2}}}}, plan.Summary{Change: 1}},
+		{"a deleted quarantine", []plan.Job{{Output: plan.Output{Changes: changes(plan.Delete), Quarantine: &plan.Quarantine{Before: 2}}}}, plan.Summary{Destroy: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := (&plan.Plan{Jobs: test.jobs}).Summary()
@@ -241,40 +243,40 @@ func TestBooks(t *testing.T) {
 	balanced := plan.Books{Events: 31, Added: 1, Changed: 2, Unchanged: 4, Duplicates: 8, Quarantined: 16}
 	for name, b := range map[string]plan.Books{"of nothing": {}, "of every kind": balanced} {
 		if err := b.Check(); err != nil {
-			t.Errorf("books %s: %v", name, err)
+			t.Errorf("the books %s do not add up: %v", name, err)
 		}
 	}
 	for name, change := range map[string]func(*plan.Books){
-		"an event more":       func(b *plan.Books) { b.Events++ },
-		"an event less":       func(b *plan.Books) { b.Events-- },
-		"added more":          func(b *plan.Books) { b.Added++ },
-		"added less":          func(b *plan.Books) { b.Added-- },
-		"changed more":        func(b *plan.Books) { b.Changed++ },
-		"changed less":        func(b *plan.Books) { b.Changed-- },
-		"unchanged more":      func(b *plan.Books) { b.Unchanged++ },
-		"unchanged less":      func(b *plan.Books) { b.Unchanged-- },
-		"a duplicate more":    func(b *plan.Books) { b.Duplicates++ },
-		"a duplicate less":    func(b *plan.Books) { b.Duplicates-- },
-		"one quarantined":     func(b *plan.Books) { b.Quarantined++ },
-		"one not quarantined": func(b *plan.Books) { b.Quarantined-- },
+		"one more event":       func(b *plan.Books) { b.Events++ },
+		"one less event":       func(b *plan.Books) { b.Events-- },
+		"one more added":       func(b *plan.Books) { b.Added++ },
+		"one less added":       func(b *plan.Books) { b.Added-- },
+		"one more changed":     func(b *plan.Books) { b.Changed++ },
+		"one less changed":     func(b *plan.Books) { b.Changed-- },
+		"one more unchanged":   func(b *plan.Books) { b.Unchanged++ },
+		"one less unchanged":   func(b *plan.Books) { b.Unchanged-- },
+		"one more duplicate":   func(b *plan.Books) { b.Duplicates++ },
+		"one less duplicate":   func(b *plan.Books) { b.Duplicates-- },
+		"one more quarantined": func(b *plan.Books) { b.Quarantined++ },
+		"one less quarantined": func(b *plan.Books) { b.Quarantined-- },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := balanced
 			change(&b)
 			if err := b.Check(); err == nil || !strings.Contains(err.Error(), "do not add up") {
-				t.Errorf("Check of %+v gives %v", b, err)
+				t.Errorf("Check of %+v returned %v", b, err)
 			}
 		})
 	}
 }
 
-// Where objects are is part of the lake's format.
+// The keys of objects are part of the lake's format.
 func TestKeys(t *testing.T) {
 	if got, want := plan.Key(job, day), "events/event_date=2022-01-13/part-00000.parquet"; got != want {
-		t.Errorf("a partition is at %s, want %s", got, want)
+		t.Errorf("the key of a partition is %s, want %s", got, want)
 	}
 	if got, want := plan.QuarantineKey(job), ".prospector/quarantine/events.jsonl"; got != want {
-		t.Errorf("the quarantine is at %s, want %s", got, want)
+		t.Errorf("the key of the quarantine is %s, want %s", got, want)
 	}
 	if prefix := plan.TablePrefix(job); !strings.HasPrefix(plan.Key(job, day), prefix) || strings.HasPrefix(plan.QuarantineKey(job), prefix) {
 		t.Errorf("the table's prefix is %s", prefix)

@@ -2,10 +2,10 @@ package plan
 
 import "prospector/jobs/state"
 
-// Published returns the published partition with a path, and the sink to read it from:
-// the first sink in which it is intact. If there is none, it is the sink with the most
-// rows in intact files, and the partition has only those files. ok is false if no sink
-// has any of its rows.
+// Published returns a published partition, and the sink to read it from: the
+// first sink in which the partition is intact. If there is none, it is the sink
+// with the most rows in intact files, and the partition has only those files.
+// ok is false if no sink has any rows of the partition.
 func Published(sinks []string, prior map[string]*Refreshed, path string) (sink string, p state.Partition, ok bool) {
 	for _, sink := range sinks {
 		if p, ok := prior[sink].Partitions[path]; ok {

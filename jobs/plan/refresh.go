@@ -8,8 +8,8 @@ import (
 	"prospector/jobs/state"
 )
 
-// NeedChecksum returns the keys of the objects that must be read, since their size
-// and generation do not prove that they are what the state says.
+// NeedChecksum returns the keys of the objects that must be read, because their
+// size and generation do not prove that they match the state.
 func NeedChecksum(sink *state.Sink, seen []Seen) (keys []string) {
 	known := objects(sink)
 	for _, s := range seen {
@@ -20,7 +20,7 @@ func NeedChecksum(sink *state.Sink, seen []Seen) (keys []string) {
 	return keys
 }
 
-// known is what the state has for one key.
+// known are the objects that the state has for one key.
 type known struct {
 	published, pending *state.Object
 }
@@ -61,9 +61,9 @@ func objects(sink *state.Sink) map[string]known {
 	return all
 }
 
-// Refresh compares the state of a sink with its objects: those under the table's
-// prefix, and the quarantine. sums has the checksums of the objects that
-// NeedChecksum returns, as far as they could be read.
+// Refresh compares the state of a sink with its objects: those under the
+// table's prefix, and the quarantine. sums has the checksums of those objects
+// that NeedChecksum returned and that could be read.
 func Refresh(address, table string, prior *state.Sink, seen []Seen, sums map[string]Sum) *Refreshed {
 	r := &refreshing{
 		Refreshed: &Refreshed{
@@ -90,7 +90,7 @@ func Refresh(address, table string, prior *state.Sink, seen []Seen, sums map[str
 	return r.Refreshed
 }
 
-// refreshing is one Refresh.
+// refreshing is the work in progress of a Refresh.
 type refreshing struct {
 	*Refreshed
 	address, table string
@@ -103,8 +103,9 @@ type refreshing struct {
 // exists reports whether the sink has an object with the key.
 func (r *refreshing) exists(key string) bool { _, ok := r.at[key]; return ok }
 
-// match reports whether the object at o's key is o, and updates o's generation. A
-// copy of the same bytes is the same object.
+// match reports whether the sink has the object o at its key, and updates the
+// generation of o. An object with the same bytes and another generation
+// matches.
 func (r *refreshing) match(o *state.Object) bool {
 	s, ok := r.at[o.Key]
 	if !ok {
@@ -133,8 +134,8 @@ func (r *refreshing) addDrift(key string) (damaged bool) {
 	return damaged
 }
 
-// adopt accepts a change that an interrupted apply had finished. A partition without
-// rows is one that it had deleted.
+// adopt records a change that an interrupted apply had completed. A partition
+// without rows was deleted.
 func (r *refreshing) adopt(path string, p state.Partition) {
 	if p.Rows > 0 {
 		r.Partitions[path] = p
@@ -142,8 +143,8 @@ func (r *refreshing) adopt(path string, p state.Partition) {
 	r.Adopted++
 }
 
-// quarantine compares the quarantine. Its key is prospector's, so an object there that
-// the state does not have counts as modified.
+// quarantine compares the quarantine. Its key belongs to prospector, so an
+// unknown object there counts as modified.
 func (r *refreshing) quarantine() {
 	keep := func(q *state.Quarantine) bool {
 		if q == nil || q.Events == 0 {
@@ -176,17 +177,17 @@ func (r *refreshing) quarantine() {
 	}
 }
 
-// obsolete keeps obsolete files, except for those that an interrupted apply has made
-// part of the table again.
+// obsolete keeps the obsolete files, except for those that an interrupted apply
+// has made current again.
 func (r *refreshing) obsolete() {
-	counts := make(map[string]bool)
+	current := make(map[string]bool)
 	for _, p := range r.Partitions {
 		for _, f := range p.Files {
-			counts[f.Key] = true
+			current[f.Key] = true
 		}
 	}
 	for key, o := range r.prior.Obsolete {
-		if _, added := r.Obsolete[key]; !added && !counts[key] && r.exists(key) {
+		if _, added := r.Obsolete[key]; !added && !current[key] && r.exists(key) {
 			r.addObsolete(o)
 		}
 	}

@@ -23,26 +23,26 @@ const (
 	day  = "event_date=2022-01-13"
 )
 
-// same compares what values say: an empty map says no more than none.
+// same treats empty maps and slices as equal to nil.
 var same = cmpopts.EquateEmpty()
 
 func checksum(text string) uint32 {
 	return crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli))
 }
 
-// objectOf is the state of an object with that text and generation.
+// objectOf returns the state of an object with that text and generation.
 func objectOf(key, text, generation string) state.Object {
 	return state.Object{Key: key, Size: int64(len(text)), CRC32C: checksum(text), Generation: generation}
 }
 
-// parse reads TEXT@GENERATION; the generation may be missing.
+// parse splits TEXT@GENERATION. The generation may be missing.
 func parse(s string) (text, generation string) {
 	text, generation, _ = strings.Cut(s, "@")
 	return text, generation
 }
 
-// partitionOf is the state of a partition whose object is that TEXT@GENERATION;
-// "-" is a pending deletion.
+// partitionOf returns the state of a partition with one file, given as
+// TEXT@GENERATION. "-" is a pending deletion.
 func partitionOf(key, s string) state.Partition {
 	text, generation := parse(s)
 	if text == "-" {
@@ -57,7 +57,7 @@ func quarantineOf(key, s string) *state.Quarantine {
 	return &state.Quarantine{Events: p.Rows, Content: p.Content, Object: p.Files[0].Object}
 }
 
-// held are a sink's objects, TEXT@GENERATION by key.
+// held is the content of a sink: TEXT@GENERATION by key.
 type held map[string]string
 
 func (h held) list() (seen []plan.Seen) {
@@ -68,7 +68,7 @@ func (h held) list() (seen []plan.Seen) {
 	return seen
 }
 
-// sums reads the objects with those keys.
+// sums returns the checksums of the objects with the keys.
 func (h held) sums(keys []string) map[string]plan.Sum {
 	out := make(map[string]plan.Sum)
 	for _, key := range keys {
@@ -78,8 +78,8 @@ func (h held) sums(keys []string) map[string]plan.Sum {
 	return out
 }
 
-// An object may be as the state says, as an interrupted apply meant to leave it,
-// or neither; the quarantine's is treated as a partition's is.
+// An object may match the state, the pending change of an interrupted apply, or
+// neither. The quarantine's object is treated like that of a partition.
 func TestRefresh(t *testing.T) {
 	for _, test := range []struct {
 		name                     string
@@ -89,7 +89,7 @@ func TestRefresh(t *testing.T) {
 		adopted                  int
 	}{
 		{name: "intact", published: "A@1", seen: "A@1", kept: "A@1"},
-		{name: "the same bytes anew", published: "A@1", seen: "A@2", kept: "A@2"},
+		{name: "rewritten with the same bytes", published: "A@1", seen: "A@2", kept: "A@2"},
 		{name: "deleted", published: "A@1", drift: plan.Deleted},
 		{name: "modified", published: "A@1", seen: "X@2", drift: plan.Modified},
 		{name: "of another size", published: "A@1", seen: "AA@2", drift: plan.Modified},
@@ -97,14 +97,14 @@ func TestRefresh(t *testing.T) {
 
 		{name: "update finished", published: "A@1", pending: "B", seen: "B@2", kept: "B@2", adopted: 1},
 		{name: "update not begun", published: "A@1", pending: "B", seen: "A@1", kept: "A@1"},
-		{name: "update not begun, and the old bytes anew", published: "A@1", pending: "B", seen: "A@2", kept: "A@2"},
+		{name: "update not begun, and rewritten with the old bytes", published: "A@1", pending: "B", seen: "A@2", kept: "A@2"},
 		{name: "update to the same bytes", published: "A@1", pending: "A", seen: "A@2", kept: "A@2"},
 		{name: "update, then deleted", published: "A@1", pending: "B", drift: plan.Deleted},
 		{name: "update, then modified", published: "A@1", pending: "B", seen: "X@2", drift: plan.Modified},
 
 		{name: "deletion done", published: "A@1", pending: "-", adopted: 1},
 		{name: "deletion not begun", published: "A@1", pending: "-", seen: "A@1", kept: "A@1"},
-		{name: "deletion not begun, and the old bytes anew", published: "A@1", pending: "-", seen: "A@2", kept: "A@2"},
+		{name: "deletion not begun, and rewritten with the old bytes", published: "A@1", pending: "-", seen: "A@2", kept: "A@2"},
 		{name: "deletion, then another object", published: "A@1", pending: "-", seen: "X@2", drift: plan.Modified},
 		{name: "deletion, then an empty object", published: "A@1", pending: "-", seen: "@2", drift: plan.Modified},
 
@@ -112,9 +112,9 @@ func TestRefresh(t *testing.T) {
 		{name: "creation not begun"},
 		{name: "creation, then another object", pending: "B", seen: "X@1", drift: plan.Modified},
 		{name: "creation, then an empty object", pending: "B", seen: "@1", drift: plan.Modified},
-		{name: "deletion of what was modified, done", pending: "-"},
-		{name: "deletion of what was modified, not begun", pending: "-", seen: "X@1", drift: plan.Modified},
-		{name: "deletion of what was emptied, not begun", pending: "-", seen: "@1", drift: plan.Modified},
+		{name: "deletion of a modified object, done", pending: "-"},
+		{name: "deletion of a modified object, not begun", pending: "-", seen: "X@1", drift: plan.Modified},
+		{name: "deletion of an emptied object, not begun", pending: "-", seen: "@1", drift: plan.Modified},
 	} {
 		for _, kind := range []string{"partition", "quarantine"} {
 			t.Run(kind+" "+test.name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestRefresh(t *testing.T) {
 				if test.drift == plan.Modified {
 					_, generation := parse(test.seen)
 					want.Damaged = map[string]string{key: generation}
-					// What was ours stays so, whatever its object is now.
+					// A modified object remains owned.
 					if was := stdcmp.Or(test.published, strings.TrimPrefix(test.pending, "-")); was != "" && kind == "partition" {
 						want.Broken = map[string]state.Partition{day: partitionOf(key, was)}
 					}
@@ -165,7 +165,7 @@ func TestRefresh(t *testing.T) {
 				if kind == "partition" && test.published != "" && test.drift != "" {
 					want.Lost = map[string]int64{day: 1}
 				}
-				// What was to be done, and the old object is still there.
+				// The change is unfinished if the old object still exists.
 				text, _ := parse(test.seen)
 				before, _ := parse(test.published)
 				if kind == "partition" && test.pending != "" && test.pending != before && before != "" && text == before {
@@ -180,8 +180,9 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// refresh does what a run does: list, read what the listing does not prove, and
-// compare. It proves that the state that it is given stays as it is.
+// refresh does what a run does: it lists the objects, reads those that need a
+// checksum, and compares. It checks that Refresh does not change the prior
+// state.
 func refresh(t testing.TB, address string, prior *state.Sink, objects held) *plan.Refreshed {
 	t.Helper()
 	clone := func() *state.Sink {
@@ -197,9 +198,9 @@ func refresh(t testing.TB, address string, prior *state.Sink, objects held) *pla
 		t.Errorf("pending, partitions and damaged are %v, %v, %v", r.Pending, r.Partitions, r.Damaged)
 	}
 	if r.Quarantine != nil {
-		r.Quarantine.Object.Generation += "x" // as if it were brought up to date again
+		r.Quarantine.Object.Generation += "x" // as the next refresh does
 		if diff := cmp.Diff(before, prior); diff != "" {
-			t.Errorf("the refreshed quarantine is the prior state's:\n%s", diff)
+			t.Errorf("the refreshed quarantine shares memory with the prior state:\n%s", diff)
 		}
 		r.Quarantine.Object.Generation = strings.TrimSuffix(r.Quarantine.Object.Generation, "x")
 	}
@@ -214,7 +215,7 @@ func TestRefreshForeign(t *testing.T) {
 		"events/_SUCCESS":                       "@3",
 		"events/" + day + "/part-00001.parquet": "C@4",
 		"events2/x.parquet":                     "another job's@5",
-		plan.QuarantineKey(job) + ".bak":        "nobody reads it@6",
+		plan.QuarantineKey(job) + ".bak":        "not an object of prospector@6",
 	}
 	got := refresh(t, lake, prior, objects)
 	want := []plan.Drift{
@@ -226,17 +227,17 @@ func TestRefreshForeign(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(got.Damaged) > 0 {
-		t.Errorf("what is not ours counts as damaged: %v", got.Damaged)
+		t.Errorf("foreign objects count as damaged: %v", got.Damaged)
 	}
 	if want := map[string]string{
 		"events/_SUCCESS": "3", "events/" + day + "/part-00001.parquet": "4", plan.Key(job, "event_date=2022-01-14"): "2",
 	}; !maps.Equal(want, got.Foreign) {
-		t.Errorf("foreign are %v, want %v", got.Foreign, want)
+		t.Errorf("the foreign objects are %v, want %v", got.Foreign, want)
 	}
 }
 
-// The key of the quarantine is nobody else's. An object there that the state
-// does not know must not keep a quarantine from being published.
+// The key of the quarantine belongs to prospector. An unknown object there must
+// not prevent the publication of a quarantine.
 func TestRefreshUnknownQuarantine(t *testing.T) {
 	key := plan.QuarantineKey(job)
 	got := refresh(t, lake, &state.Sink{}, held{key: "X@1"})
@@ -244,11 +245,12 @@ func TestRefreshUnknownQuarantine(t *testing.T) {
 		t.Errorf("the drift is %v, want %v", got.Drift, want)
 	}
 	if got.Damaged[key] != "1" || got.Quarantine != nil {
-		t.Errorf("damaged are %v, the quarantine is %v", got.Damaged, got.Quarantine)
+		t.Errorf("the damaged objects are %v, the quarantine is %v", got.Damaged, got.Quarantine)
 	}
 }
 
-// A suspect that could not be read has gone, and does not count as intact.
+// An object whose checksum could not be read was deleted in the meantime, and
+// does not count as intact.
 func TestRefreshWithoutSum(t *testing.T) {
 	key := plan.Key(job, day)
 	prior := &state.Sink{Partitions: map[string]state.Partition{day: partitionOf(key, "A@1")}}
@@ -258,14 +260,14 @@ func TestRefreshWithoutSum(t *testing.T) {
 	}
 }
 
-func TestRefreshOfNothing(t *testing.T) {
+func TestRefreshEmptySink(t *testing.T) {
 	got := refresh(t, lake, &state.Sink{URI: "u"}, nil)
 	if diff := cmp.Diff(&plan.Refreshed{Sink: state.Sink{URI: "u"}}, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// Drift is in the order of the keys, whatever order they are seen in.
+// Drift is in the order of the keys, whatever the order of the listing.
 func TestRefreshOrder(t *testing.T) {
 	prior, objects := &state.Sink{Partitions: make(map[string]state.Partition)}, held{}
 	for i := range 30 {
@@ -284,8 +286,8 @@ func TestRefreshOrder(t *testing.T) {
 	}
 }
 
-// Only what size and generation do not prove is read.
-func TestSuspects(t *testing.T) {
+// Only objects that size and generation do not prove are read.
+func TestNeedChecksum(t *testing.T) {
 	key, quarantine := plan.Key(job, day), plan.QuarantineKey(job)
 	published := func(s string) state.Sink {
 		return state.Sink{Partitions: map[string]state.Partition{day: partitionOf(key, s)}}
@@ -306,7 +308,7 @@ func TestSuspects(t *testing.T) {
 		{"another size", published("A@1"), held{key: "AA@1"}, []string{key}},
 		{"deleted", published("A@1"), nil, nil},
 		{"foreign", published("A@1"), held{key: "A@1", key + ".x": "A@1", "events2/x": "A@1"}, nil},
-		{"nothing known", state.Sink{}, held{key: "A@1", quarantine: "Q@1"}, nil},
+		{"empty state", state.Sink{}, held{key: "A@1", quarantine: "Q@1"}, nil},
 		{"update not begun", with(published("A@1"), pending), held{key: "A@1"}, nil},
 		{"update finished", with(published("A@1"), pending), held{key: "B@2"}, []string{key}},
 		{"creation finished", with(state.Sink{}, pending), held{key: "B@1"}, []string{key}},
@@ -317,7 +319,7 @@ func TestSuspects(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := plan.NeedChecksum(&test.sink, test.seen.list()); !slices.Equal(got, test.want) {
-				t.Errorf("suspects are %q, want %q", got, test.want)
+				t.Errorf("NeedChecksum returned %q, want %q", got, test.want)
 			}
 		})
 	}

@@ -19,35 +19,38 @@ type Sum struct {
 	CRC32C uint32
 }
 
-// Refreshed is what a job really has in a sink.
+// Refreshed is the actual content of a job's table in a sink, compared with the
+// state.
 type Refreshed struct {
-	// Sink is the prior state without objects that have drifted, and with what an
-	// interrupted apply had finished. It has no Pending.
+	// Sink is the prior state without drifted objects, and with the changes
+	// that an interrupted apply had completed. It has no Pending.
 	state.Sink
-	// Damaged are modified objects, with their generations. They are replaced.
+	// Damaged are the generations of modified objects, by key. These objects
+	// are replaced.
 	Damaged map[string]string `json:"damaged,omitempty"`
-	// Broken are partitions with deleted or damaged files, each with the files that
-	// still exist. They stay in the state until a change replaces them. Otherwise a
-	// damaged file would look like one that prospector does not own.
+	// Broken are partitions with deleted or damaged files, each with the files
+	// that still exist. They remain in the state until a change replaces them.
+	// Otherwise a damaged file would look like a foreign object.
 	Broken map[string]state.Partition `json:"broken,omitempty"`
-	// Unfinished are the partitions that an interrupted apply did not finish. Rows
-	// that were to leave such a partition may be in another partition already.
+	// Unfinished are the partitions that an interrupted apply did not complete.
+	// Rows that move from such a partition may already be in another partition.
 	Unfinished map[string]state.Partition `json:"unfinished,omitempty"`
 	// Lost counts the rows of files that are deleted or damaged, by partition.
 	Lost map[string]int64 `json:"lost,omitempty"`
-	// BrokenQuarantine is what the state says of a quarantine that is deleted or
-	// damaged. A damaged one stays in the state until it is replaced.
+	// BrokenQuarantine is the state's description of a deleted or damaged
+	// quarantine. A damaged quarantine remains in the state until it is
+	// replaced.
 	BrokenQuarantine *state.Quarantine `json:"broken_quarantine,omitempty"`
-	// Foreign are objects in the table that are not in the state, with their
-	// generations.
+	// Foreign are the generations of objects in the table that are not in the
+	// state, by key.
 	Foreign map[string]string `json:"foreign,omitempty"`
 	Drift   []Drift           `json:"drift,omitempty"`
-	// Adopted counts what an interrupted apply had finished.
+	// Adopted counts the changes that an interrupted apply had completed.
 	Adopted int `json:"adopted,omitempty"`
 }
 
-// Intact returns the part of a partition that is unchanged in the sink: all of it,
-// or the files that were neither deleted nor damaged, which may be none.
+// Intact returns a partition reduced to the files that were neither deleted nor
+// damaged. They may be all of its files, or none.
 func (r *Refreshed) Intact(path string) state.Partition {
 	if p, ok := r.Partitions[path]; ok {
 		return p
@@ -55,8 +58,9 @@ func (r *Refreshed) Intact(path string) state.Partition {
 	return r.Broken[path].Only(func(f state.File) bool { return r.Damaged[f.Key] == "" })
 }
 
-// State returns the state of the sink, updated to match what was found. What an
-// interrupted apply did not finish stays pending until a plan covers it.
+// State returns the state of the sink, updated to match the sink. Changes that
+// an interrupted apply did not complete remain pending until a plan covers
+// them.
 func (r *Refreshed) State() *state.Sink {
 	s := r.Sink
 	s.Partitions = maps.Clone(r.Partitions)
@@ -79,18 +83,19 @@ type Drift struct {
 	Sink string    `json:"sink"`
 	Key  string    `json:"key"`
 	Kind DriftKind `json:"kind"`
-	// Held counts the rows or quarantined events that the object has in the state.
-	// Recovered counts those that can still be read from it. The caller of Refresh
-	// sets both.
+	// Held counts the rows or quarantined events of the object according to the
+	// state. Recovered counts those that can still be read from it. The caller
+	// of Refresh sets both.
 	Held      int64 `json:"held,omitempty"`
 	Recovered int64 `json:"recovered,omitempty"`
-	// Proven reports that the recovered rows are those that were written.
+	// Proven is true if the recovered rows are known to be those that were
+	// written.
 	Proven bool `json:"proven,omitempty"`
 	// KeptAs is the key to which apply copies a damaged object.
 	KeptAs string `json:"kept_as,omitempty"`
 }
 
-// DriftKind is how an object differs.
+// DriftKind is how an object differs from the state.
 type DriftKind string
 
 // The kinds of drift. Deleted and modified objects are repaired. Foreign objects are

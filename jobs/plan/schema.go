@@ -9,10 +9,10 @@ import (
 	"prospector/schemas"
 )
 
-// CheckSchema refuses a job's plan if the meaning of a column changes and the user
-// has not approved that. Approved is the schema in the lock file; for a job that the
-// lock file does not have, it is the published schema. Adding a column needs no
-// approval.
+// CheckSchema refuses a job's plan if the meaning of a column changes without
+// approval. The approved schema is the one in the lock file or, if the lock
+// file does not have the job, the published one. Adding a column does not
+// require approval.
 func (j *Job) CheckSchema(job jobs.Job, prior *state.State, lock schemas.Lock) {
 	approved, ok := prior.Accepted(job.Address, lock)
 	if !ok {
@@ -24,7 +24,7 @@ func (j *Job) CheckSchema(job jobs.Job, prior *state.State, lock schemas.Lock) {
 	_, locked := lock[job.Address]
 	switch {
 	case len(replaced) > 0:
-		effect := "Nothing is published yet that the change would affect."
+		effect := "The change does not affect any published rows."
 		if r := j.Output.Rewrite; r != nil {
 			effect = fmt.Sprintf("The plan rewrites the %d rows in all %d files.", r.Rows, r.Files)
 		}
@@ -33,17 +33,17 @@ func (j *Job) CheckSchema(job jobs.Job, prior *state.State, lock schemas.Lock) {
 			block, attribute = job.Block, "table"
 		}
 		d := block.Diagnose(attribute, "A schema change needs approval", fmt.Sprintf(
-			"Existing queries would give other results:\n\n%s\n\n%s To approve the change, run this command and commit the %s that it writes:\n\n    prospector init -upgrade",
+			"Existing queries would return different results:\n\n%s\n\n%s To approve the change, run this command and commit %s, which it updates:\n\n    prospector init -upgrade",
 			schemas.ListChanges(replaced), effect, schemas.LockFile))
 		d.Address = job.Address
 		j.Problems.Refused = append(j.Problems.Refused, d)
 	case locked && len(changes) > 0:
 		j.warn("The schema lock is out of date",
-			fmt.Sprintf("%s does not have:\n\n%s\n\nTo update it, run prospector init, and commit the file.", schemas.LockFile, schemas.ListChanges(changes)))
+			fmt.Sprintf("%s does not include these changes:\n\n%s\n\nTo update it, run prospector init and commit the file.", schemas.LockFile, schemas.ListChanges(changes)))
 	}
 }
 
-// warnLostValues warns of a rewrite that loses published values.
+// warnLostValues warns about a rewrite that loses published values.
 func (j *Job) warnLostValues() {
 	var lost []string
 	if j.Output.Rewrite != nil {
@@ -55,12 +55,12 @@ func (j *Job) warnLostValues() {
 	}
 	if len(lost) > 0 {
 		j.warn("Published values will be lost",
-			fmt.Sprintf("The published rows lose %s, which cannot be derived from the published values. Rows that the source returns have them as the schema says. In all others they are lost for good.", strings.Join(lost, ", ")))
+			fmt.Sprintf("The rewrite drops %s from the published rows. These values cannot be restored from the lake. Rows that the source returns are exported again with the new schema. In all other rows the values are lost for good.", strings.Join(lost, ", ")))
 	}
 }
 
-// WarnMissing warns of a plan that deletes more than a tenth of the published rows
-// because the source does not return them.
+// WarnMissing warns about a plan that deletes more than a tenth of the
+// published rows because the source does not return them.
 func (j *Job) WarnMissing(published int64) {
 	if deleted := j.Source.Missing.Deleted; deleted*10 > published {
 		j.warn("Much of the table is deleted",

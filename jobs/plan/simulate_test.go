@@ -13,15 +13,15 @@ import (
 	"prospector/jobs/plan"
 )
 
-// attempt is a run that may be cut short anywhere.
-func (w *world) attempt(outsiders bool) error {
+// attempt is a run that may end after any step.
+func (w *world) attempt(interference bool) error {
 	r := w.plan()
 	if len(r.inTheWay()) > 0 {
 		w.did("run: refused, %v is in the way", r.inTheWay())
 		return nil
 	}
-	for outsiders && w.chance(4) {
-		w.meddle() // between plan and apply
+	for interference && w.chance(4) {
+		w.interfere() // between plan and apply
 	}
 	steps, stop := w.rng.IntN(12), w.chance(2)
 	err := w.apply(r, steps, stop)
@@ -29,24 +29,26 @@ func (w *world) attempt(outsiders bool) error {
 	return err
 }
 
-// settle is an undisturbed run. What is in its way, a person moves first.
+// settle is an undisturbed run. Before it, a user moves foreign objects out of
+// the way.
 func (w *world) settle() {
 	r := w.plan()
-	for inTheWay := r.inTheWay(); len(inTheWay) > 0; inTheWay = r.inTheWay() { // of other files each time, perhaps
+	for inTheWay := r.inTheWay(); len(inTheWay) > 0; inTheWay = r.inTheWay() { // the next plan may have other files in its way
 		for _, d := range inTheWay {
 			delete(w.held[d.Sink], d.Key)
-			w.did("person: moves %s of %s out of the way", d.Key, d.Sink)
+			w.did("user: moves %s in %s out of the way", d.Key, d.Sink)
 		}
 		r = w.plan()
 	}
 	if err := w.apply(r, 1<<30, false); err != nil {
-		w.t.Errorf("an undisturbed run fails: %v", err)
+		w.t.Errorf("an undisturbed run failed: %v", err)
 	}
 }
 
-// settled proves that the sinks hold what is desired, and that a plan sees so.
-// What an outsider has left that no run may take away is told as drift.
-func (w *world) settled() {
+// checkSettled checks that the sinks have the desired rows, and that the next
+// plan has no changes. Objects of another program that no run may delete must
+// be reported as drift.
+func (w *world) checkSettled() {
 	r := w.plan()
 	for _, c := range r.Output.Changes {
 		if c.Action != plan.NoOp {
@@ -58,9 +60,9 @@ func (w *world) settled() {
 	}
 	for _, sink := range sinks {
 		if adopted := r.prior[sink].Adopted; adopted > 0 || w.state.Job(address).Sink(sink).Pending != nil {
-			w.t.Errorf("%s: %d changes are adopted, pending is %+v", sink, adopted, w.state.Job(address).Sink(sink).Pending)
+			w.t.Errorf("%s: the next refresh adopts %d changes, and %+v is pending", sink, adopted, w.state.Job(address).Sink(sink).Pending)
 		}
-		// A partition stands at its directory.
+		// Compare partitions by directory.
 		want, got := make(map[string]string), make(map[string]string)
 		for dir, rows := range w.desired {
 			want[job+"/"+dir] = rows
@@ -68,7 +70,7 @@ func (w *world) settled() {
 		if w.quarantine != "" {
 			want[plan.QuarantineKey(job)] = w.quarantine
 		}
-		place := func(key string) string {
+		location := func(key string) string {
 			if strings.HasSuffix(key, ".parquet") {
 				return path.Dir(key)
 			}
@@ -80,42 +82,43 @@ func (w *world) settled() {
 		}
 		for _, key := range slices.Sorted(maps.Keys(w.held[sink])) {
 			if text, _ := parse(w.held[sink][key]); !drifted[key] {
-				got[place(key)] += rowsOf(text)
+				got[location(key)] += rowsOf(text)
 			}
 		}
 		for _, d := range r.Found.Drift {
-			_, wanted := want[place(d.Key)]
+			_, wanted := want[location(d.Key)]
 			wanted = wanted && d.Kind != plan.Foreign
 			unneeded := d.Kind == plan.Foreign || d.Kind == plan.Modified && d.Key == plan.QuarantineKey(job)
 			switch {
 			case d.Sink != sink:
 			case wanted || !unneeded:
-				w.t.Errorf("there is drift after a run: %+v", d)
+				w.t.Errorf("a refresh after a run finds drift: %+v", d)
 			default:
-				if _, generation := parse(w.held[sink][d.Key]); !w.strange[generation] {
-					w.t.Errorf("what a run has written became drift: %+v", d)
+				if _, generation := parse(w.held[sink][d.Key]); !w.foreign[generation] {
+					w.t.Errorf("an object that a run wrote is reported as drift: %+v", d)
 				}
 			}
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
-			w.t.Errorf("%s does not hold what is desired (-want +got):\n%s", sink, diff)
+			w.t.Errorf("the rows in %s differ (-want +got):\n%s", sink, diff)
 		}
 	}
 }
 
 const worlds = 1500
 
-// Whatever outsiders, crashes and the source do, in any order, the next run that
-// is left in peace leaves in every sink exactly what is desired, and the one
-// after it has nothing to do. No run takes away what it has not told of.
+// After any sequence of source changes, crashes and interference by other
+// programs, the next undisturbed run leaves exactly the desired rows in every
+// sink, and the run after it has no changes. No run deletes an object that it
+// did not report.
 func TestEveryWorldSettles(t *testing.T) {
 	var crashes, conflicts, refusals, adopted int
 	for seed := range uint64(worlds) {
 		w := newWorld(t, seed)
 		for range 1 + w.rng.IntN(8) {
-			w.happens()
+			w.changeSource()
 			for w.chance(2) {
-				w.meddle()
+				w.interfere()
 			}
 			if r := w.plan(); len(r.inTheWay()) > 0 {
 				refusals++
@@ -130,33 +133,33 @@ func TestEveryWorldSettles(t *testing.T) {
 			}
 		}
 		w.settle()
-		w.settled()
+		w.checkSettled()
 		w.end()
 	}
 	if crashes < worlds/2 || conflicts < worlds/20 || refusals < worlds/20 || adopted < worlds/4 {
-		t.Errorf("%d crashes, %d conflicts, %d refusals, %d changes adopted: the test hardly tests", crashes, conflicts, refusals, adopted)
+		t.Errorf("%d crashes, %d conflicts, %d refusals, %d changes adopted: the test is ineffective", crashes, conflicts, refusals, adopted)
 	}
 }
 
-// Crashes alone are never taken for what somebody else has done, and a run after
-// them needs nobody's help.
-func TestCrashesAreNoDrift(t *testing.T) {
+// Crashes alone are never reported as drift, and the next run completes without
+// help from the user.
+func TestCrashesAreNotDrift(t *testing.T) {
 	for seed := range uint64(worlds) {
 		w := newWorld(t, seed)
 		for range 1 + w.rng.IntN(8) {
-			w.happens()
+			w.changeSource()
 			if r := w.plan(); len(r.Found.Drift) > 0 {
-				t.Errorf("there is drift, though nobody else was there: %v", r.Found.Drift)
+				t.Errorf("a refresh finds drift, but no other program changed the sinks: %v", r.Found.Drift)
 			}
 			if err := w.attempt(false); errors.Is(err, errConflict) {
 				t.Error(err)
 			}
 		}
 		if r := w.plan(); len(r.Found.Drift) > 0 {
-			t.Errorf("there is drift, though nobody else was there: %v", r.Found.Drift)
+			t.Errorf("a refresh finds drift, but no other program changed the sinks: %v", r.Found.Drift)
 		}
 		w.settle()
-		w.settled()
+		w.checkSettled()
 		w.end()
 	}
 }

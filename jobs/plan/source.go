@@ -7,7 +7,7 @@ import (
 	"prospector/internal/bug"
 )
 
-// Reading is how a job's source was read, and what it cost.
+// Reading describes how a job's source was read, and the cost.
 type Reading struct {
 	Coverage
 	Requests int64   `json:"requests"`
@@ -21,7 +21,7 @@ type Reading struct {
 	List *List `json:"list,omitempty"`
 }
 
-// Coverage counts prospects by how far they were read.
+// Coverage counts prospects by how completely they were read.
 type Coverage struct {
 	Prospects int64 `json:"prospects"` // requested
 	Complete  int64 `json:"complete"`
@@ -41,26 +41,26 @@ type Exception struct {
 	Reason   string `json:"reason"`
 }
 
-// List is a list of prospects, and how it differs from the previous one.
+// List is a list of prospects and its differences from the previous list.
 type List struct {
 	Count  int64  `json:"count"`
 	Digest string `json:"digest"`
 	// Added and Removed count the differences from the list of the last apply.
-	// Known is false when there was none.
+	// Known is false if there was no previous list.
 	Known   bool  `json:"known"`
 	Added   int64 `json:"added"`
 	Removed int64 `json:"removed"`
-	// AddedIDs and RemovedIDs are the first of them.
+	// AddedIDs and RemovedIDs are the first of the added and removed IDs.
 	AddedIDs   []string `json:"added_ids,omitempty"`
 	RemovedIDs []string `json:"removed_ids,omitempty"`
-	// Staged is the list as a file, or nil when it is the previous one.
+	// Staged is the list as a file, or nil if the list has not changed.
 	Staged *Staged `json:"staged,omitempty"`
 }
 
-// maxNamedIDs is how many IDs of a changed list a plan names.
+// maxNamedIDs is how many added and how many removed IDs a plan lists.
 const maxNamedIDs = 20
 
-// Compare sets how the list differs from the previous one. Both are sorted.
+// Compare sets the differences from the previous list. Both lists are sorted.
 func (l *List) Compare(before, after []string) {
 	l.Known = true
 	differ := func(count *int64, named *[]string, id string) {
@@ -82,7 +82,7 @@ func (l *List) Compare(before, after []string) {
 	}
 }
 
-// Books count what became of every event that was read. They must add up.
+// Books count all events that were read, by outcome. They must add up.
 type Books struct {
 	Events      int64 `json:"events"`
 	Added       int64 `json:"added"`
@@ -94,7 +94,8 @@ type Books struct {
 	Rejected int64 `json:"rejected,omitempty"`
 }
 
-// Check returns an error when the books do not add up. Then nothing may be published.
+// Check returns an error if the books do not add up. In that case, nothing may
+// be published.
 func (b Books) Check() error {
 	if sum := b.Added + b.Changed + b.Unchanged + b.Duplicates + b.Quarantined + b.Rejected; sum != b.Events {
 		return fmt.Errorf("the row counts do not add up: %d events were read, but %d added + %d changed + %d unchanged + %d duplicates + %d quarantined + %d rejected = %d; nothing was published: %w",
@@ -106,19 +107,20 @@ func (b Books) Check() error {
 // Missing counts the published rows that the source did not return.
 type Missing struct {
 	Kept int64 `json:"kept"`
-	// Waiting are the Kept rows of prospects that returned no event at all. They are
-	// deleted once a later read is empty, too.
+	// Waiting counts the Kept rows of prospects that have no events now. They
+	// are deleted if a later read is empty as well.
 	Waiting int64 `json:"waiting,omitempty"`
 	Deleted int64 `json:"deleted"` // their prospects were read completely
 }
 
-// Waiting is the list of prospects that have published rows, and returned no event to
-// a complete read.
+// Waiting is the list of prospects that have published rows but no events in a
+// complete read.
 type Waiting struct {
 	Count  int64  `json:"count"`
 	Digest string `json:"digest"`
-	// After is the earliest time at which another empty read deletes rows.
+	// After is the time from which another empty read deletes the rows.
 	After time.Time `json:"after"`
-	// Staged is the list as a file, or nil when the state has it or Count is 0.
+	// Staged is the list as a file, or nil if the state already has it or Count
+	// is 0.
 	Staged *Staged `json:"staged,omitempty"`
 }

@@ -10,8 +10,8 @@ type Summary struct {
 // Empty reports whether nothing changes.
 func (s Summary) Empty() bool { return s == Summary{} }
 
-// Summary counts the changed partitions and the deleted obsolete and foreign objects.
-// A changed quarantine counts as one more. A replaced partition counts as one destroyed
+// Summary counts the changed partitions and quarantines, and the deleted
+// obsolete and foreign objects. A replaced partition counts as one destroyed
 // and one added.
 func (p *Plan) Summary() (s Summary) {
 	for _, j := range p.Jobs {

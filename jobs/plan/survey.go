@@ -11,9 +11,9 @@ import (
 	"prospector/schemas"
 )
 
-// AddSurvey adds to a job's plan what the events had beyond what the schema expects,
-// and warns of what no earlier apply has reported. owned is the survey that the
-// state has, or nil.
+// AddSurvey adds to a job's plan the data that was read and the schema does not
+// cover, and warns about data that no earlier apply has reported. owned is the
+// survey in the state, or nil.
 func (j *Job) AddSurvey(schema schemas.Table, owned *schemas.Survey, seen schemas.Survey) {
 	s := surveying{plan: j, schema: schema, known: schemas.NewSurvey(), seen: seen}
 	if owned != nil {
@@ -39,7 +39,7 @@ func (j *Job) AddSurvey(schema schemas.Table, owned *schemas.Survey, seen schema
 	j.Source.Survey = &s.seen
 }
 
-// surveying compares what the events of a run had with what earlier ones had.
+// surveying compares the survey of a run with that of earlier runs.
 type surveying struct {
 	plan        *Job
 	schema      schemas.Table
@@ -56,42 +56,42 @@ func (s *surveying) warnEventTypes() {
 	var types []string
 	for _, t := range slices.Sorted(maps.Keys(s.seen.EventTypes)) {
 		if _, before := s.known.EventTypes[t]; !before && !s.schema.Knows(t) {
-			types = append(types, terminal.Line(fmt.Sprintf("  %s: %d events", t, s.seen.EventTypes[t])))
+			types = append(types, terminal.Line(fmt.Sprintf("  %s: %s", t, jobs.Count(s.seen.EventTypes[t], "event"))))
 		}
 	}
-	effect := "Their events are exported like all others."
+	effect := "Their events are exported like all other events."
 	if s.schema.UnknownType == schemas.Quarantine {
-		effect = `Their events are quarantined, as the schema has unknown_type = "quarantine".`
+		effect = `Their events are quarantined, because the schema has unknown_type = "quarantine".`
 	}
-	s.warn("There are new event types", types, effect+" To expect them, add them to the schema's event_types.")
+	s.warn("New event types", types, effect+" To avoid this warning, add the types to the schema's event_types.")
 }
 
 func (s *surveying) warnUnmapped() {
-	remedy := "In events that become rows, they are kept in extra_json. After the apply, prospector schema infer proposes columns for them."
+	remedy := "Their values are in extra_json. After the apply, prospector schema infer proposes columns for them."
 	if s.schema.UnknownField == schemas.Discard {
-		remedy = `They are not exported, as the schema has unknown_field = "drop".`
+		remedy = `They are not exported, because the schema has unknown_field = "drop".`
 	}
-	s.warn("There are new fields without a column", newFields(s.seen.Unmapped, s.known.Unmapped, describeKind), remedy)
+	s.warn("New fields without a column", newFields(s.seen.Unmapped, s.known.Unmapped, describeKind), remedy)
 }
 
 func describeKind(f schemas.Field) string { return schemas.DescribeKind(f.Kind) }
 
-// warnBroken warns of texts that are not Unicode.
+// warnBroken warns about text that is not Unicode.
 func (s *surveying) warnBroken(broken map[schemas.Field]int64) {
 	effect := "The column has U+FFFD in place of invalid bytes, and extra_json has the original bytes."
 	if s.schema.Mismatch == schemas.Quarantine {
-		effect = `Their events are quarantined, as the schema has mismatch = "quarantine".`
+		effect = `Their events are quarantined, because the schema has mismatch = "quarantine".`
 	}
-	s.warn("There are texts that are not Unicode", newFields(broken, s.known.Mismatched, describeKind), effect)
+	s.warn("Text that is not Unicode", newFields(broken, s.known.Mismatched, describeKind), effect)
 }
 
-// warnMismatched warns of values that do not have their column's type.
+// warnMismatched warns about values that do not match their column's type.
 func (s *surveying) warnMismatched(mismatched map[schemas.Field]int64) {
 	times := false
 	lines := newFields(mismatched, s.known.Mismatched, func(f schemas.Field) string {
 		text := describeKind(f)
 		if c, ok := s.schema.Taking(f.Path, f.EventType); ok {
-			text += fmt.Sprintf(", and the column %s is %s", c.Name, c.Type)
+			text += fmt.Sprintf(", but the column %s has type %s", c.Name, c.Type)
 			times = times || c.Type == schemas.Timestamp || c.Type == schemas.Date
 			if form := s.seen.Times[f].String(); form != "" && c.Type == schemas.Timestamp {
 				text += fmt.Sprintf("; time = %q would read it", form)
@@ -99,19 +99,18 @@ func (s *surveying) warnMismatched(mismatched map[schemas.Field]int64) {
 		}
 		return text
 	})
-	effect := "The column is NULL in those rows, and the value is kept in extra_json."
+	effect := "The column is NULL in these rows, and the value is in extra_json."
 	if s.schema.Mismatch == schemas.Quarantine {
-		effect = `Their events are quarantined, as the schema has mismatch = "quarantine".`
+		effect = `Their events are quarantined, because the schema has mismatch = "quarantine".`
 	}
-	remedy := " You can give the column a type that holds all of them, such as json."
+	remedy := " A column of type json can hold all of them."
 	if times {
-		remedy = ` A column of times can declare their format: time = "unix_ms", "unix_s", "unix_us" or a layout such as "%d.%m.%Y %H:%M". Columns of other types can have a type that holds all values, such as json.`
+		remedy = ` For a column of times, declare their format: time = "unix_ms", "unix_s", "unix_us" or a layout such as "%d.%m.%Y %H:%M". A column of type json can hold all values.`
 	}
-	s.warn("There are values of another type than their column's", lines, effect+remedy)
+	s.warn("Values that do not match their column's type", lines, effect+remedy)
 }
 
-// keepKnown keeps what is known but was not seen this time, as far as it is still
-// true.
+// keepKnown keeps known entries that did not occur in this run but still apply.
 func (s *surveying) keepKnown() {
 	for _, fields := range []map[schemas.Field]int64{s.known.Unmapped, s.known.Mismatched} {
 		for f := range fields {
@@ -131,19 +130,21 @@ func (s *surveying) keepKnown() {
 	})
 }
 
-// newFields lists the fields that are not known, the most frequent first.
+// newFields lists the fields that are in seen but not in known, most frequent
+// first.
 func newFields(seen, known map[schemas.Field]int64, describe func(schemas.Field) string) (lines []string) {
 	counts := schemas.Counts(seen)
 	slices.SortStableFunc(counts, func(a, b schemas.FieldCount) int { return cmp.Compare(b.Events, a.Events) })
 	for _, c := range counts {
 		if _, before := known[c.Field]; !before {
-			lines = append(lines, terminal.Line(fmt.Sprintf("  %s of %d %s is %s", c.Path, c.Events, c.EventType, describe(c.Field))))
+			lines = append(lines, terminal.Line(fmt.Sprintf("  %s in %s: %s", c.Path, jobs.Count(c.Events, c.EventType+" event"), describe(c.Field))))
 		}
 	}
 	return lines
 }
 
-// keep adds the earlier counts that have no newer one and are still true.
+// keep copies the counts of before to now for keys that now does not have and
+// still accepts.
 func keep[K comparable](now, before map[K]int64, still func(K) bool) {
 	for k, n := range before {
 		if _, ok := now[k]; !ok && still(k) {

@@ -27,8 +27,8 @@ func surveyOf(types map[string]int64, unmapped, mismatched map[schemas.Field]int
 	return s
 }
 
-// The first apply reports event types and values. Later ones report what is new,
-// and remember what they do not see.
+// The first apply reports event types and values. Later applies report only new
+// ones, and keep those that do not occur again.
 func TestAddSurvey(t *testing.T) {
 	schema := schemas.KnockEvents()
 	mood := schemas.Field{EventType: "VOICE", Path: "data.mood", Kind: schemas.KindString}
@@ -36,8 +36,8 @@ func TestAddSurvey(t *testing.T) {
 	broken := schemas.Field{EventType: "VOICE", Path: "data.body", Kind: schemas.KindNotUnicode}
 	types := map[string]int64{"VOICE": 2}
 	const (
-		newTypes, newFields = "There are new event types", "There are new fields without a column"
-		notUnicode, another = "There are texts that are not Unicode", "There are values of another type than their column's"
+		newTypes, newFields = "New event types", "New fields without a column"
+		notUnicode, another = "Text that is not Unicode", "Values that do not match their column's type"
 	)
 	var owned *schemas.Survey
 	for _, night := range []struct {
@@ -47,12 +47,12 @@ func TestAddSurvey(t *testing.T) {
 		detail   string
 	}{
 		{"the first", surveyOf(types, map[schemas.Field]int64{mood: 1}, map[schemas.Field]int64{body: 2}), []string{newTypes, another},
-			"  data.body of 2 VOICE is an array, and the column message_body is string"},
+			"  data.body in 2 VOICE events: an array, but the column message_body has type string"},
 		{"the same", surveyOf(types, map[schemas.Field]int64{mood: 5}, map[schemas.Field]int64{body: 1}), nil, ""},
 		{"nothing", surveyOf(nil, nil, nil), nil, ""},
 		{"the same again", surveyOf(types, map[schemas.Field]int64{mood: 1}, map[schemas.Field]int64{body: 1}), nil, ""},
 		{"others", surveyOf(types, map[schemas.Field]int64{{EventType: "VOICE", Path: "data.b", Kind: schemas.KindBool}: 3}, map[schemas.Field]int64{broken: 1}),
-			[]string{newFields, notUnicode}, "  data.b of 3 VOICE is a bool\n"},
+			[]string{newFields, notUnicode}, "  data.b in 3 VOICE events: a bool\n"},
 	} {
 		p := plan.Job{Address: "job.a"}
 		p.AddSurvey(schema, owned, night.seen)
@@ -70,7 +70,7 @@ func TestAddSurvey(t *testing.T) {
 		owned = p.Source.Survey
 	}
 	if owned.Mismatched[body] == 0 || owned.Unmapped[mood] == 0 {
-		t.Errorf("known fields are forgotten: %+v", owned)
+		t.Errorf("known fields are lost: %+v", owned)
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"prospector/jobs/state"
 )
 
-// A plan's writes, as the transitions of the state that package state describes.
+// This file turns a plan into the state transitions that package state
+// describes.
 
-// StagePending makes the state of a job match what the plan has found in the
-// sinks, and adds everything that the plan changes as pending. The lists are
-// already stored.
+// StagePending updates the state of a job to match the sinks, and adds every
+// change of the plan as pending. The lists must already be stored.
 func (j *Job) StagePending(owned *state.Job, lists state.Lists) {
 	if j.SchemaFingerprint != "" { // the job is declared, and not only destroyed
 		owned.TableName = j.TableName
@@ -57,8 +57,8 @@ func (j *Job) StagePending(owned *state.Job, lists state.Lists) {
 	owned.DropEmpty(j.Sinks)
 }
 
-// StateChange is what a change does in one sink. The objects of the files that
-// are written have no generations yet.
+// StateChange returns the part of a change that affects one sink. The objects
+// of the files to write have no generations yet.
 func (j *Job) StateChange(c Change, sink string) state.Change {
 	out := state.Change{Partition: c.Partition}
 	written := make(map[string]bool)
@@ -96,8 +96,8 @@ func (j *Job) StateChange(c Change, sink string) state.Change {
 	return out
 }
 
-// DropSuperseded makes the partitions of the former table obsolete, once a rewrite
-// has published every row in the declared one.
+// DropSuperseded marks the files of the former table obsolete, after a rewrite
+// has published every row in the declared table.
 func (j *Job) DropSuperseded(owned *state.Job) {
 	deletions := make(map[string][]state.Change)
 	for _, c := range j.Output.Changes {
@@ -111,8 +111,8 @@ func (j *Job) DropSuperseded(owned *state.Job) {
 	owned.DropSuperseded(j.SchemaFingerprint, deletions)
 }
 
-// State is what the state records of the quarantine once it is published as that
-// object. One without events is a deletion.
+// State returns the state's description of the quarantine after it is published
+// as the object. A quarantine without events is a deletion.
 func (q *Quarantine) State(object state.Object) *state.Quarantine {
 	if q.Staged == nil {
 		return &state.Quarantine{Object: object}

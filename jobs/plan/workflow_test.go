@@ -16,8 +16,8 @@ var both = map[string]*plan.Refreshed{
 	bucket: sinkWith(map[string]string{"p=1": "A@4"}),
 }
 
-// A replaced partition is written even where its rows are the same; what is not
-// there yet is created.
+// A replaced partition is written even if its rows are the same, and created in
+// sinks that do not have it.
 func TestReplace(t *testing.T) {
 	replaced := func(path, text string) plan.Outcome {
 		o := outcome(path, text)
@@ -37,8 +37,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// A destruction deletes what any sink has at our keys, damaged or not, and
-// nothing that is not there.
+// A destruction deletes every object of the table in every sink, damaged or
+// not, and plans no deletion of a missing object.
 func TestDestruction(t *testing.T) {
 	changes := plan.Destruction(job, []string{lake, bucket}, both, []string{"p=1", "p=2", "p=3", "p=4"})
 	var got []string
@@ -67,7 +67,7 @@ func TestDestroyQuarantine(t *testing.T) {
 	whole.Quarantine = &state.Quarantine{Events: 3, Object: state.Object{Key: key, Generation: "1"}}
 	damaged.Damaged[key] = "2"
 	if q := plan.DestroyQuarantine(job, []string{lake}, map[string]*plan.Refreshed{lake: none}); q != nil {
-		t.Errorf("of nothing: %+v", q)
+		t.Errorf("without a quarantine: %+v", q)
 	}
 	got := plan.DestroyQuarantine(job, []string{"a", "b", "c"}, map[string]*plan.Refreshed{"a": whole, "b": damaged, "c": none})
 	want := &plan.Quarantine{Before: 3, Writes: []plan.Write{
@@ -78,7 +78,8 @@ func TestDestroyQuarantine(t *testing.T) {
 	}
 }
 
-// What a rewrite has left is deleted, but for what the changes take the place of.
+// The obsolete files of a rewrite are deleted, except for those that the
+// changes replace.
 func TestObsolete(t *testing.T) {
 	old, taken := plan.Key(job, "q=1"), plan.Key(job, "p=1")
 	prior := &state.Sink{
@@ -94,12 +95,12 @@ func TestObsolete(t *testing.T) {
 		t.Errorf("the drift is %v", r.Drift)
 	}
 	if len(r.Foreign) > 0 {
-		t.Errorf("ours are foreign: %v", r.Foreign)
+		t.Errorf("obsolete files count as foreign: %v", r.Foreign)
 	}
 	j := plan.Job{Sinks: []string{lake}, Found: plan.Found{Prior: map[string]*plan.Refreshed{lake: r}}}
 	j.Output.Changes = plan.Changes(job, j.Sinks, j.Found.Prior, []plan.Outcome{outcome("p=1", "Z")})
 	if w := j.Output.Changes[0].Writes; len(w) != 1 || w[0].Generation != "3" {
-		t.Errorf("the file that takes the place: %+v", w)
+		t.Errorf("the write that replaces the obsolete file is %+v", w)
 	}
 	want := []plan.Write{
 		{Sink: lake, Action: plan.Delete, Key: "events/changed", Generation: "9"},
@@ -144,11 +145,11 @@ func TestListCompare(t *testing.T) {
 		ids[i] = strings.Repeat("x", i+1)
 	}
 	if many.Compare(nil, ids); many.Added != 1000 || len(many.AddedIDs) != 20 {
-		t.Errorf("of many, %d are counted and %d named", many.Added, len(many.AddedIDs))
+		t.Errorf("of many IDs, %d are counted and %d listed", many.Added, len(many.AddedIDs))
 	}
 }
 
-// A plan is outdated by what it depends on, and by nothing else.
+// Only changes of objects that it depends on make a plan outdated.
 func TestOutdated(t *testing.T) {
 	prior := &state.Sink{Partitions: map[string]state.Partition{"p=1": partitionOf(plan.Key(job, "p=1"), "A@1"), "p=2": partitionOf(plan.Key(job, "p=2"), "B@2")}}
 	before := held{plan.Key(job, "p=1"): "A@1", plan.Key(job, "p=2"): "B@2", "events/foreign": "F@3"}
@@ -162,10 +163,10 @@ func TestOutdated(t *testing.T) {
 		{"nothing", func(held) {}, ""},
 		{"deleted", func(h held) { delete(h, plan.Key(job, "p=1")) }, plan.Key(job, "p=1")},
 		{"modified", func(h held) { h[plan.Key(job, "p=2")] = "X@7" }, plan.Key(job, "p=2")},
-		{"the same bytes anew", func(h held) { h[plan.Key(job, "p=2")] = "B@7" }, plan.Key(job, "p=2")},
+		{"rewritten with the same bytes", func(h held) { h[plan.Key(job, "p=2")] = "B@7" }, plan.Key(job, "p=2")},
 		{"another foreign object", func(h held) { h["events/more"] = "F@8" }, ""},
 		{"a foreign object changed", func(h held) { h["events/foreign"] = "G@8" }, ""},
-		{"a foreign object where a file is to go", func(h held) { h[plan.Key(job, "p=9")] = "G@8" }, plan.Key(job, "p=9")},
+		{"a foreign object at the key of a new file", func(h held) { h[plan.Key(job, "p=9")] = "G@8" }, plan.Key(job, "p=9")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			now := held{}
@@ -179,7 +180,7 @@ func TestOutdated(t *testing.T) {
 				keys = append(keys, d.Key)
 			}
 			if strings.Join(keys, " ") != test.want {
-				t.Errorf("outdated are %v, want %q", got, test.want)
+				t.Errorf("Outdated returned %v, want %q", got, test.want)
 			}
 		})
 	}

@@ -19,39 +19,40 @@ const address = "job.events"
 
 var sinks = []string{lake, bucket}
 
-// world is two sinks, a state, a source, and everything that can go wrong between
-// them. Its runs change the state with the transitions of package state, as a real
-// apply does.
+// world simulates two sinks, a state and a source, and everything that can go
+// wrong between them. Its runs change the state with the transitions of package
+// state, as a real apply does.
 type world struct {
 	t    *testing.T
 	seed uint64
 	rng  *rand.Rand
 	log  []string
 	held map[string]held
-	// past are all objects that were ever at a key.
+	// past are the texts of all objects that were ever at a key.
 	past map[string][]string
-	// strange are the generations that outsiders have made.
-	strange map[string]bool
+	// foreign are the generations that other programs have written.
+	foreign map[string]bool
 	// writes is the newest generation.
 	writes int
-	// state is what its file holds.
+	// state is the saved state.
 	state *state.State
-	// desired are the rows by partition, and the events of the quarantine.
+	// desired are the rows of the source, by partition. quarantine are its
+	// quarantined events.
 	desired    map[string]string
 	quarantine string
-	// target is how many rows the files have at the most.
+	// target is the maximum number of rows in a file.
 	target int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	return &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), state: state.New(),
-		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), strange: make(map[string]bool),
+		held: map[string]held{lake: {}, bucket: {}}, past: make(map[string][]string), foreign: make(map[string]bool),
 		desired: make(map[string]string), target: []int{1, 2, 4, 4}[seed%4],
 	}
 }
 
-// end stops the test at the first world that has gone wrong, and tells it.
+// end stops the test at the first world that failed, and prints its log.
 func (w *world) end() {
 	if w.t.Failed() {
 		w.t.Fatalf("world %d:\n%s", w.seed, strings.Join(w.log, "\n"))
@@ -60,7 +61,7 @@ func (w *world) end() {
 
 func (w *world) did(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
-// chance is true once in n times.
+// chance returns true once in n calls, on average.
 func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
 func pick[T cmp.Ordered, V any](w *world, from map[T]V) T {
@@ -68,7 +69,7 @@ func pick[T cmp.Ordered, V any](w *world, from map[T]V) T {
 	return keys[w.rng.IntN(len(keys))]
 }
 
-// put makes an object, of a new generation.
+// put writes an object and returns its new generation.
 func (w *world) put(sink, key, text string) string {
 	w.writes++
 	w.past[key] = append(w.past[key], text)
@@ -76,14 +77,14 @@ func (w *world) put(sink, key, text string) string {
 	return fmt.Sprint(w.writes)
 }
 
-// rowsOf are the rows in a file's text. The same rows can stand in several
-// files, as Parquet's footers differ.
+// rowsOf returns the rows in a file's text. Files with the same rows may
+// differ, as Parquet footers do.
 func rowsOf(text string) string {
 	rows, _, _ := strings.Cut(text, "|")
 	return rows
 }
 
-// digest is that of rows, of which each is a byte.
+// digest returns the digest of rows. Each row is a byte.
 func digest(rows string) (sum schemas.Digest) {
 	for i := range len(rows) {
 		sum = sum.Add(schemas.HashValuesOf("").String(rows[i : i+1]))
@@ -91,13 +92,13 @@ func digest(rows string) (sum schemas.Digest) {
 	return sum
 }
 
-// stage makes the file of those rows; its path is its text.
+// stage returns a file with the rows. Its path is its text.
 func (w *world) stage(rows string) *plan.Staged {
 	text := fmt.Sprintf("%s|%d", rows, w.rng.IntN(3))
 	return &plan.Staged{Path: text, Rows: int64(len(rows)), Content: digest(rows), Size: int64(len(text)), CRC32C: checksum(text)}
 }
 
-// stageParts makes the files of a partition, one or more.
+// stageParts returns the files of a partition.
 func (w *world) stageParts(rows string) (files []*plan.Staged) {
 	target := 1 + w.rng.IntN(w.target)
 	for len(rows) > 0 {
@@ -107,8 +108,8 @@ func (w *world) stageParts(rows string) (files []*plan.Staged) {
 	return files
 }
 
-// happens changes what the source says.
-func (w *world) happens() {
+// changeSource changes what the source returns.
+func (w *world) changeSource() {
 	for range w.rng.IntN(3) {
 		path := fmt.Sprintf("p=%d", w.rng.IntN(4))
 		if w.chance(3) {
@@ -125,47 +126,47 @@ func (w *world) happens() {
 	}
 }
 
-// meddle does what an outsider might do to one object.
-func (w *world) meddle() {
+// interfere changes one object as another program might.
+func (w *world) interfere() {
 	sink := pick(w, w.held)
 	objects := w.held[sink]
-	put := func(key, text string) { w.strange[w.put(sink, key, text)] = true }
+	put := func(key, text string) { w.foreign[w.put(sink, key, text)] = true }
 	if len(objects) == 0 || w.chance(5) {
 		key := []string{plan.Key(job, fmt.Sprintf("p=%d", w.rng.IntN(4))), "events/_SUCCESS", plan.QuarantineKey(job)}[w.rng.IntN(3)]
 		if len(w.past) > 0 && w.chance(2) {
 			key = pick(w, w.past)
 		}
-		put(key, "strange")
-		w.did("outsider: puts %s into %s", key, sink)
+		put(key, "foreign")
+		w.did("other program: writes %s to %s", key, sink)
 		return
 	}
 	key := pick(w, objects)
 	switch w.rng.IntN(4) {
 	case 0:
 		delete(objects, key)
-		w.did("outsider: deletes %s of %s", key, sink)
+		w.did("other program: deletes %s in %s", key, sink)
 	case 1:
 		put(key, "garbage")
-		w.did("outsider: damages %s of %s", key, sink)
+		w.did("other program: damages %s in %s", key, sink)
 	case 2:
 		text, _ := parse(objects[key])
 		put(key, text)
-		w.did("outsider: copies %s of %s onto itself", key, sink)
+		w.did("other program: rewrites %s in %s unchanged", key, sink)
 	case 3:
 		text := w.past[key][w.rng.IntN(len(w.past[key]))]
 		put(key, text)
-		w.did("outsider: restores %s of %s to %s", key, sink, text)
+		w.did("other program: restores %s in %s to %s", key, sink, text)
 	}
 }
 
-// run is a plan with what it was made from.
+// run is a plan and the values that it is based on.
 type run struct {
 	plan.Job
 	state *state.State // as the run has it in memory
 	prior map[string]*plan.Refreshed
 }
 
-// plan refreshes, stages and compares, and changes nothing.
+// plan refreshes, stages and compares. It changes nothing.
 func (w *world) plan() *run {
 	r := &run{state: w.state.Clone(), prior: make(map[string]*plan.Refreshed)}
 	owned := w.state.Clone().Job(address)
@@ -231,9 +232,9 @@ var (
 	errStopped  = errors.New("the run was stopped")
 )
 
-// apply carries out the plan with the transitions of a real apply. After the given
-// number of steps, which are writes of objects and of the state, the process is killed.
-// If stop is set, it is interrupted instead, and still saves the state.
+// apply applies the plan with the transitions of a real apply. After the given
+// number of steps, which are writes of objects and of the state, the process is
+// killed. If stop is set, it is interrupted instead, and still saves the state.
 func (w *world) apply(r *run, steps int, stop bool) error {
 	killed := func() bool { steps--; return steps < 0 }
 	owned := r.state.Job(address)
@@ -243,13 +244,13 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 	}
 	w.record(r)
 
-	// do makes one write, unless the run ends before it.
+	// do makes one write, unless the run ends first.
 	do := func(write plan.Write, staged *plan.Staged) (generation string, err error) {
 		if killed() {
 			if !stop {
 				return "", errCrashed
 			}
-			if w.chance(2) { // it takes effect, and the run gets no response
+			if w.chance(2) { // the write takes effect, but the run gets no response
 				_, _ = w.publish(r, write, staged)
 			}
 			return "", errStopped
@@ -266,7 +267,7 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 		}
 		if failed = cmp.Or(failed, err); errors.Is(err, errStopped) {
 			break
-		} // the other tasks continue, as they do when several run at a time
+		} // the other tasks continue, as concurrent tasks do
 	}
 	if failed == nil {
 		r.state.Finalize(address, sinks, false)
@@ -280,8 +281,8 @@ func (w *world) apply(r *run, steps int, stop bool) error {
 
 type writer func(plan.Write, *plan.Staged) (generation string, err error)
 
-// tasks are the parts of a plan that an apply makes in any order. Each makes its
-// writes in order, with the transitions between them.
+// tasks returns the parts of a plan, which an apply makes in any order. Each
+// task makes its writes in order, with the transitions between them.
 func (r *run) tasks(do writer) (all []func(*state.Job) error) {
 	for _, c := range r.Output.Changes {
 		for _, sink := range c.Sinks() {
@@ -344,8 +345,9 @@ func (r *run) publishPartition(owned *state.Sink, c plan.Change, sink string, do
 
 func (w *world) record(r *run) { w.state = r.state.Clone() }
 
-// publish makes one change on its condition, and proves that what it takes away
-// was ours as the refresh has found it, or is in the plan's drift.
+// publish makes one conditional write. It checks that the object that it
+// replaces or deletes was owned and unchanged at the refresh, or is part of the
+// plan's drift.
 func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generation string, err error) {
 	there, exists := w.held[write.Sink][write.Key]
 	text, current := parse(there)
@@ -353,30 +355,30 @@ func (w *world) publish(r *run, write plan.Write, staged *plan.Staged) (generati
 	case write.Action == plan.Delete && !exists:
 		return "", nil
 	case current != write.Generation:
-		w.did("run: %s of %s is not as planned", write.Key, write.Sink)
+		w.did("run: %s in %s has changed since the plan", write.Key, write.Sink)
 		return "", errConflict
 	}
 	if exists && !slices.Contains(r.Found.Drift, plan.Drift{Sink: write.Sink, Key: write.Key, Kind: plan.Modified}) {
-		ours := false
+		owns := false
 		for _, p := range slices.Concat(slices.Collect(maps.Values(r.prior[write.Sink].Partitions)), slices.Collect(maps.Values(r.prior[write.Sink].Broken))) {
 			f, _ := p.File(write.Key)
-			ours = ours || f.Object == objectOf(write.Key, text, current)
+			owns = owns || f.Object == objectOf(write.Key, text, current)
 		}
 		if o, ok := r.prior[write.Sink].Obsolete[write.Key]; ok {
-			ours = ours || o.Generation == current
+			owns = owns || o.Generation == current
 		}
 		if q := r.prior[write.Sink].Quarantine; q != nil {
-			ours = ours || q.Object == objectOf(write.Key, text, current)
+			owns = owns || q.Object == objectOf(write.Key, text, current)
 		}
-		if !ours {
-			w.t.Errorf("%s of %s holds %s, which is neither ours nor drift, and is lost", write.Key, write.Sink, there)
+		if !owns {
+			w.t.Errorf("the run replaces or deletes %s in %s, but %s is neither owned nor drift", write.Key, write.Sink, there)
 		}
 	}
 	if write.Action == plan.Delete {
 		delete(w.held[write.Sink], write.Key)
-		w.did("run: deletes %s of %s", write.Key, write.Sink)
+		w.did("run: deletes %s in %s", write.Key, write.Sink)
 		return "", nil
 	}
-	w.did("run: writes %s of %s: %s", write.Key, write.Sink, staged.Path)
+	w.did("run: writes %s in %s: %s", write.Key, write.Sink, staged.Path)
 	return w.put(write.Sink, write.Key, staged.Path), nil
 }

@@ -99,7 +99,7 @@ func TestBrokenUnicode(t *testing.T) {
 		t.Fatalf("the books are %+v", b)
 	}
 	if !slices.ContainsFunc(p.Jobs[0].Problems.Warnings, func(d jobs.Diagnostic) bool {
-		return d.Summary == "There are texts that are not Unicode" && strings.Contains(d.Detail, "data.body of 2 SMS_\uFFFD is text that is not Unicode")
+		return d.Summary == "Text that is not Unicode" && strings.Contains(d.Detail, "data.body in 2 SMS_\uFFFD events: text that is not Unicode")
 	}) {
 		t.Errorf("the warnings are %+v", p.Jobs[0].Problems.Warnings)
 	}

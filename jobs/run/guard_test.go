@@ -336,7 +336,7 @@ func TestEmptyProspects(t *testing.T) {
 				}
 			}
 		}, "a a2 b b2 c"},
-		{"another is empty, too", func(h *empties) {
+		{"another is empty as well", func(h *empties) {
 			h.at = h.at.Add(20 * time.Hour)
 			h.serve(false, false)
 		}, "a a2 c"},
@@ -356,7 +356,7 @@ func TestEmptyProspects(t *testing.T) {
 			if m := p.Jobs[0].Source.Missing; m != (plan.Missing{Kept: 2, Waiting: 2}) {
 				t.Errorf("missing are %+v", m)
 			}
-			if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || !strings.HasPrefix(w[0].Detail, "1 prospect returned no events. Their 2 published rows will be deleted if a read after 2026-01-01 22:00 UTC") {
+			if w := p.Jobs[0].Problems.Warnings; len(w) != 1 || !strings.HasPrefix(w[0].Detail, "1 prospect returned no events. Their 2 published rows will be deleted if another read after 2026-01-01 22:00 UTC") {
 				t.Errorf("the warnings are %v", w)
 			}
 			if len(h.lists()) != 1 {
@@ -367,7 +367,7 @@ func TestEmptyProspects(t *testing.T) {
 			if got := strings.Join(h.bodies(), " "); got != test.want {
 				t.Errorf("the lake has %q, not %q", got, test.want)
 			}
-			if n := len(h.lists()); n > 1 || test.want == "a a2 c" && test.name != "another is empty, too" && n > 0 {
+			if n := len(h.lists()); n > 1 || test.want == "a a2 c" && test.name != "another is empty as well" && n > 0 {
 				t.Errorf("the lists are %q", h.lists())
 			}
 		})

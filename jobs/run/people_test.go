@@ -116,7 +116,7 @@ func TestNothingReturned(t *testing.T) {
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}, "q": {on(3, "c")}})
 	h.apply()
 	h.people(map[string][]string{"p": {}, "q": {}})
-	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "The source has returned no event at all") {
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "The source returned no events at all") {
 		t.Errorf("the error is %v", err)
 	}
 	if got := h.bodies(); len(got) != 3 {
@@ -177,11 +177,11 @@ func TestNewThingsAreReportedOnce(t *testing.T) {
 		want   []string
 	}{
 		{[]string{on(1, "a"), on(2, "b")}, nil}, // in the first apply, every field is new
-		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"gay"}}`}, []string{"There are new fields without a column: data.mood of 1 SMS_MESSAGE is a string"}},
+		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"gay"}}`}, []string{"New fields without a column: data.mood in 1 SMS_MESSAGE event: a string"}},
 		{[]string{on(1, "a"), `{"type":"SMS_MESSAGE","createdAt":"2022-01-02T10:00:00Z","data":{"mood":"sad"}}`}, nil},
 		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, []string{
-			"There are new event types: VOICE: 1 events",
-			"There are values of another type than their column's: data.body of 1 VOICE is an array, and the column message_body is string",
+			"New event types: VOICE: 1 event",
+			"Values that do not match their column's type: data.body in 1 VOICE event: an array, but the column message_body has type string",
 		}},
 		{[]string{on(1, "a")}, nil},
 		{[]string{on(1, "a"), `{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"to":1,"body":[]}}`}, nil}, // it is still known

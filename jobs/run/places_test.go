@@ -68,7 +68,7 @@ func TestRenamedWithoutMoved(t *testing.T) {
 			before := snapshot(t, h.dir)
 			rename(h)
 			_, err := h.try(t.Context())
-			if err == nil || !strings.Contains(err.Error(), "Another table is there already") {
+			if err == nil || !strings.Contains(err.Error(), "Another table is already there") {
 				t.Errorf("the apply ends with: %v", err)
 			}
 			for path, is := range snapshot(t, h.dir) {
