@@ -11,8 +11,7 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// pick finds the column among those that exist. Columns without a name do not
-// count.
+// pick returns the index of the column. Columns without a name are ignored.
 func pick(column string, columns []string) (index int, err error) {
 	if column == "" {
 		named := slices.IndexFunc(columns, func(c string) bool { return c != "" })
@@ -31,7 +30,7 @@ func pick(column string, columns []string) (index int, err error) {
 	return index, nil
 }
 
-// missing is the error that the column is not among those that exist.
+// missing returns the error that the column does not exist.
 func missing(column string, columns []string) error {
 	if column == "" {
 		return fmt.Errorf("%w: name the one that holds the IDs; %s", ErrColumn, describe(columns))
@@ -39,7 +38,7 @@ func missing(column string, columns []string) error {
 	return fmt.Errorf("%w: there is no column %q%s; %s", ErrColumn, column, suggest(column, columns), describe(columns))
 }
 
-// suggest names the column that was probably meant.
+// suggest returns the name of the column that the user probably meant.
 func suggest(column string, columns []string) string {
 	best, least := "", len(column)/3+1
 	for _, c := range columns {
@@ -59,8 +58,8 @@ const (
 	noHeader = "it does not seem to begin with a header"
 )
 
-// describe lists columns. A file without a header has personal data in its place:
-// then nothing is shown. What does not look like a name is only counted.
+// describe lists columns. If a file has no header, its first line has personal data, and
+// describe shows nothing. It only counts texts that do not look like names.
 func describe(columns []string) string {
 	var names []string
 	unnamed := 0
@@ -88,8 +87,8 @@ func describe(columns []string) string {
 }
 
 // isKey reports whether a text is certainly the name of a column, so that an error may
-// show it: an identifier in lower or camel case, or the name of an ID. A first line
-// without a header can have people's names in its place.
+// show it: an identifier in lower or camel case, or the name of an ID. The first line of
+// a list without a header can have people's names.
 func isKey(name string) bool {
 	return len(name) <= 64 && (identifier.MatchString(name) || namesID.MatchString(name))
 }
@@ -105,7 +104,7 @@ func isName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) })
 }
 
-// looksLikeID reports whether a text is certainly no name of a column: it begins
+// looksLikeID reports whether a text is certainly not the name of a column: it begins
 // with a digit, or is hexadecimal.
 func looksLikeID(s string) bool {
 	return s != "" && '0' <= s[0] && s[0] <= '9' && !strings.ContainsFunc(s, unicode.IsSpace) ||

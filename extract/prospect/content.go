@@ -16,8 +16,8 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// encodings are those that lists are decoded from, except UTF-8. Without a byte
-// order mark, UTF-16 is what Windows writes.
+// encodings are the encodings of lists, except for UTF-8. Without a byte order mark,
+// UTF-16 has the byte order of Windows.
 var encodings = map[string]encoding.Encoding{
 	"utf-16":       unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
 	"utf-16be":     unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
@@ -28,15 +28,16 @@ var encodings = map[string]encoding.Encoding{
 
 const (
 	sniffed = 64 << 10
-	// maxText is how large a list may be after decompression. Ten million IDs with
-	// names, addresses and telephone numbers are a quarter of this.
+	// maxText is the largest size of a list after decompression. Ten million IDs with
+	// names, addresses and telephone numbers need a quarter of it.
 	maxText = 4 << 30
 )
 
-// text removes compression and encoding from a list, and refuses what is not text.
+// text removes compression and encoding from a list. It refuses content that is not
+// text.
 func (c *collector) text(r io.Reader, o Options) (*bufio.Reader, error) {
 	text := bufio.NewReaderSize(r, sniffed)
-	head, _ := text.Peek(sniffed) // a failure comes back when the content is read
+	head, _ := text.Peek(sniffed) // an error occurs again when the content is read
 	if unpack := compression(head); unpack != nil {
 		unpacked, err := unpack(text)
 		if err != nil {
@@ -68,7 +69,7 @@ func (c *collector) text(r io.Reader, o Options) (*bufio.Reader, error) {
 	return text, nil
 }
 
-// compression gives what decompresses a file that begins like this, or nil.
+// compression returns a function that decompresses a file that begins with head, or nil.
 func compression(head []byte) func(io.Reader) (io.Reader, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
@@ -83,7 +84,7 @@ func compression(head []byte) func(io.Reader) (io.Reader, error) {
 
 var errTooLarge = errors.New("it decompresses to more than 4 GiB; divide the list")
 
-// limited fails once more than that many bytes were read.
+// limited returns an error after a number of bytes.
 type limited struct {
 	in   io.Reader
 	left int64
@@ -97,8 +98,8 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// foreign says what a file is that begins like this and is no list, and what to do
-// instead; or "".
+// foreign returns the format of a file that begins with head and cannot be a list, and
+// what to do about it. It returns "" for other files.
 func foreign(head []byte) string {
 	const export = "; export the list as CSV"
 	has := func(part string) bool { return bytes.Contains(head, []byte(part)) }
@@ -135,12 +136,12 @@ func foreign(head []byte) string {
 	return "a zip archive; unpack it"
 }
 
-// isText reports whether a text has no control characters but line ends and tabs.
+// isText reports whether the only control characters are line ends and tabs.
 func isText(head []byte) bool {
 	return !slices.ContainsFunc(head, func(b byte) bool { return b < ' ' && b != '\n' && b != '\r' && b != '\t' })
 }
 
-// markup says what a text is that begins like this, or "".
+// markup returns the markup language of a text that begins with head, or "".
 func markup(head []byte) string {
 	head = bytes.ToLower(bytes.TrimSpace(head))
 	switch {
@@ -152,7 +153,7 @@ func markup(head []byte) string {
 	return ""
 }
 
-// decoded makes UTF-8 of a text that begins like this.
+// decoded converts a text that begins with head to UTF-8.
 func decoded(text *bufio.Reader, head []byte, name string) *bufio.Reader {
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 		text.Discard(3)
@@ -167,8 +168,8 @@ func decoded(text *bufio.Reader, head []byte, name string) *bufio.Reader {
 	return text
 }
 
-// hasBareCR reports whether a text that begins like this ends lines with CR alone,
-// as old programs on the Mac do.
+// hasBareCR reports whether a text that begins with head ends lines only with CR, as old
+// programs on the Mac do.
 func hasBareCR(head []byte) bool {
 	for i, b := range head {
 		if b == '\r' && i+1 < len(head) && head[i+1] != '\n' {
@@ -178,7 +179,7 @@ func hasBareCR(head []byte) bool {
 	return false
 }
 
-// lineFeeds makes an LF of every CR that none follows.
+// lineFeeds replaces every CR that is not followed by LF with LF.
 type lineFeeds struct{ in *bufio.Reader }
 
 func newLineFeeds(in io.Reader) *lineFeeds { return &lineFeeds{bufio.NewReader(in)} }
@@ -200,14 +201,14 @@ func (l *lineFeeds) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isParquet reports whether a file is Parquet, whatever its name.
+// isParquet reports whether a file is Parquet, regardless of its name.
 func isParquet(f *os.File) bool {
 	var magic [4]byte
 	_, err := f.ReadAt(magic[:], 0)
 	return err == nil && string(magic[:]) == "PAR1"
 }
 
-// read reads a text with that extension.
+// read reads a text from a file with an extension.
 func (c *collector) read(extension string, text *bufio.Reader, o Options) error {
 	switch {
 	case extension == ".csv", extension == ".tsv":
@@ -216,7 +217,7 @@ func (c *collector) read(extension string, text *bufio.Reader, o Options) error 
 		return c.jsonLines(text, o.Column)
 	case extension == ".json":
 		return c.json(text, o.Column)
-	case extension == ".parquet": // compressed as a whole: its own end could not be reached
+	case extension == ".parquet": // a compressed file, whose footer cannot be reached
 		return fmt.Errorf("%s: %w: decompress the Parquet file first", c.name, ErrFormat)
 	}
 	switch first := firstByte(text); {
@@ -238,7 +239,7 @@ func firstByte(text *bufio.Reader) byte {
 	return head[0]
 }
 
-// sniff gives the extension that standard input would have.
+// sniff returns the extension that standard input would have as a file.
 func sniff(text *bufio.Reader, o Options) string {
 	head, _ := text.Peek(sniffed)
 	for line := range bytes.Lines(head) {
@@ -253,7 +254,7 @@ func sniff(text *bufio.Reader, o Options) string {
 			return ".csv"
 		case line[0] == '#':
 		case bytes.IndexByte(line, ',') >= 0:
-			return ".csv" // which will ask for the column
+			return ".csv" // reading it reports that the column must be named
 		default:
 			return ".txt"
 		}

@@ -212,9 +212,9 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"a quote that is closed too late", "p.csv", Options{Column: "id"}, "id,name\n1,\"SECRET\n2,\"b\"\n", ErrFormat, "line 2: unreadable list of prospects: it begins a record"},
 		{"an unquoted comma", "p.csv", Options{Column: "id"}, "name,id\nSECRET, Ann,1001\n", ErrFormat, "line 2: unreadable list of prospects: it has more columns"},
 
-		{"a JSON array that is cut off", "p.json", Options{}, "[\"1001\",\n\"SEC", ErrFormat, "line 1: unreadable list of prospects: what follows is not JSON, or is cut off"},
-		{"JSON that is cut off", "p.json", Options{}, "[\"1001\"", ErrFormat, "cut off"},
-		{"two JSON arrays", "p.json", Options{}, "[\"1001\",\"SECRET\"]\n[\"1002\",\"SECRET\"]", ErrFormat, "something follows the array"},
+		{"a JSON array that is cut off", "p.json", Options{}, "[\"1001\",\n\"SEC", ErrFormat, "line 1: unreadable list of prospects: the following text is not JSON, or is incomplete"},
+		{"JSON that is cut off", "p.json", Options{}, "[\"1001\"", ErrFormat, "is incomplete"},
+		{"two JSON arrays", "p.json", Options{}, "[\"1001\",\"SECRET\"]\n[\"1002\",\"SECRET\"]", ErrFormat, "there is more text after the array"},
 		{"arrays in a JSON array", "p.json", Options{}, "[[\"1001\",\"SECRET\"]]", ErrID, "neither a string nor a number"},
 		{"a JSON array of objects, no column", "p.json", Options{}, "[{\"id\":1}]", ErrColumn, `it has "id"`},
 		{"null in a JSON array", "p.json", Options{}, "[1,\n\n null]", ErrID, "line 3: unusable prospect ID: it is null"},

@@ -12,13 +12,13 @@ import (
 // MaxLength is the length of the longest ID that is accepted, in bytes.
 const MaxLength = 256
 
-// check says why a trimmed text cannot be an ID and what to do, or returns "". It
-// quotes damaged numbers and nothing else, since anything else can be personal.
+// check returns why a trimmed text cannot be an ID, and what to do, or "". It quotes only
+// damaged numbers, because any other text can be personal data.
 //
-// The vendor documents one ID, the string "47569637", and no form. So letters of
-// any script, the digits 0 to 9, and signs such as - _ . : / ~ are accepted; an ID
-// becomes one escaped segment of a URL's path. What is refused is what spreadsheets, other
-// programs or a wrong delimiter leave in a list.
+// The vendor documents one example of an ID, the string "47569637", and no format. So
+// check accepts letters of any script, the digits 0 to 9, and signs such as - _ . : / ~.
+// An ID becomes one escaped segment of a URL's path. It refuses the values that
+// spreadsheets, other programs or a wrong delimiter leave in a list.
 func check(id string) string {
 	switch {
 	case id == "":
@@ -28,7 +28,7 @@ func check(id string) string {
 	case !utf8.ValidString(id):
 		return `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`
 	}
-	if digits(id) { // as most are
+	if digits(id) { // the usual case
 		return ""
 	}
 	if scientific.MatchString(id) {
@@ -61,7 +61,7 @@ func check(id string) string {
 	return ""
 }
 
-// digits reports whether a text has nothing but the digits 0 to 9.
+// digits reports whether a text has only the digits 0 to 9.
 func digits(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -80,8 +80,8 @@ var date = regexp.MustCompile(`(?i)^(` +
 	`|\d{1,2}-(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)` +
 	`)$`)
 
-// What programs write of large numbers has a sign in its exponent. A text such as
-// 12e45 can be an ID in hexadecimal digits.
+// A large number that a program writes has a sign in its exponent. A text such as 12e45
+// can be an ID in hexadecimal digits.
 var (
 	scientific = regexp.MustCompile(`^[+-]?(\d+([.,]\d*)?[eE][+-]\d+|\d+[.,]\d*[eE]\d+)$`)
 	fraction   = regexp.MustCompile(`^[+-]?(\d+\.\d*|\.\d+)$`)

@@ -14,11 +14,11 @@ import (
 	"github.com/xitongsys/parquet-go/source"
 )
 
-// batch is how many values of a Parquet column are decoded at once.
+// batch is the number of values of a Parquet column that are decoded at once.
 const batch = 64 << 10
 
-// parquet reads one column. The reader panics on some damaged files, and ends a
-// column early without a word on others.
+// parquet reads one column. The reader panics on some damaged files, and silently ends
+// the column early on others.
 func (c *collector) parquet(f *os.File, column string) (err error) {
 	c.unit = "row"
 	defer func() {
@@ -92,10 +92,10 @@ func (c *collector) addValue(row int, v any) error {
 	}
 }
 
-// parquetColumn gives the reader's name for the column.
+// parquetColumn returns the reader's name of the column.
 func (c *collector) parquetColumn(r *reader.ParquetReader, column string) (path string, err error) {
-	// The reader makes Go names of the file's, and then takes columns whose
-	// Go names are the same for one column.
+	// The reader derives Go names from the names in the file. It confuses columns that
+	// have the same Go name.
 	var names, paths []string
 	var elements []*parquet.SchemaElement
 	same := make(map[string]int)
@@ -151,7 +151,7 @@ func describeType(e *parquet.SchemaElement) string {
 	return text
 }
 
-// parquetFile is a file for the reader, which opens it again for every column.
+// parquetFile is a file for the reader, which opens the file again for every column.
 type parquetFile struct {
 	*io.SectionReader
 	file io.ReaderAt
@@ -161,8 +161,8 @@ func newParquetFile(file io.ReaderAt, size int64) parquetFile {
 	return parquetFile{io.NewSectionReader(file, 0, size), file}
 }
 
-// Open gives the same file; the other names are those of parts that a footer
-// can place in further files.
+// Open returns the same file. Other names are those of parts that a footer can place in
+// other files.
 func (p parquetFile) Open(name string) (source.ParquetFile, error) {
 	if name != "" {
 		return nil, errors.New("the columns are in other files")

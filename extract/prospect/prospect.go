@@ -1,13 +1,12 @@
 // Package prospect reads lists of prospect IDs, from files or from standard input.
 //
-// Its duties: to understand the usual forms of such a list, to return every ID
-// once, as the text that it is ("007" is not "7"), and to refuse a list that it
-// cannot read with certainty, before anything is requested. A spreadsheet can
-// turn IDs into other values, and a misread list would send personal data in URLs,
-// so a value that is probably not an ID is refused.
+// Its duties: it understands the usual forms of such a list. It returns every ID once,
+// as text ("007" is not "7"). It refuses a list that it cannot read with certainty,
+// before anything is requested. A spreadsheet can change IDs into other values, and a
+// misread list would send personal data in URLs. So it refuses a value that is probably
+// not an ID.
 //
-// Not its duties: to know whether a prospect exists, and to sort or to divide the
-// IDs.
+// Not its duties: checking that a prospect exists, and sorting or dividing the IDs.
 package prospect
 
 import (
@@ -21,19 +20,19 @@ import (
 )
 
 var (
-	// ErrEmpty: the list was read without a fault and holds no ID.
+	// ErrEmpty: the list is valid, but has no ID.
 	ErrEmpty = errors.New("there are no prospect IDs")
-	// ErrColumn: the column was not named, does not exist, or cannot hold IDs.
+	// ErrColumn: the column is not named, does not exist, or cannot have IDs.
 	ErrColumn = errors.New("no usable column")
 	// ErrHeader: the first line could be a header or an ID.
 	ErrHeader = errors.New("unclear header")
 	// ErrID: a value cannot be a prospect ID.
 	ErrID = errors.New("unusable prospect ID")
-	// ErrFormat: the content is not of the form that the file's name promises.
+	// ErrFormat: the content does not have the format that the file's name implies.
 	ErrFormat = errors.New("unreadable list of prospects")
 )
 
-// List is a list of prospect IDs. One million IDs of ten bytes stay in 32 MB.
+// List is a list of prospect IDs. One million IDs of ten bytes need 32 MB.
 type List struct {
 	// IDs are distinct, in the order of their first occurrence.
 	IDs []string
@@ -41,11 +40,11 @@ type List struct {
 	Duplicates int
 }
 
-// Options say what a list does not say of itself. The zero value detects all of
-// it where that is certain.
+// Options describe the format of a list. The zero value detects everything that can be
+// detected with certainty.
 type Options struct {
-	// Column names the column, or the member of JSON objects, that holds the IDs.
-	// Where a list has no header, it is the number of the column, from 1.
+	// Column names the column, or the member of JSON objects, that has the IDs. If a
+	// list has no header, it is the number of the column, from 1.
 	Column string
 	// Delimiter separates the columns; 0 detects it.
 	Delimiter rune
@@ -56,7 +55,7 @@ type Options struct {
 	Encoding string
 }
 
-// Load reads a whole list. The extension of the file's name says what it is:
+// Load reads a list. The extension of the file's name determines the format:
 //
 //   - .csv, .tsv, or any other text for which Options has a delimiter or a header:
 //     records with columns. The column need not be named if only one has a name.
@@ -65,35 +64,35 @@ type Options struct {
 //   - .json: an array of such values, or one such value after another.
 //   - .parquet: a top-level column of type STRING, INT64 or INT32, which need not
 //     be named if it is the only one.
-//   - anything else: one ID a line. Blank lines and lines that begin with # are
-//     skipped, and Column has no meaning. A text that begins with { or [ is JSON.
+//   - anything else: one ID on each line. Blank lines and lines that begin with # are
+//     skipped, and Column has no effect. A text that begins with { or [ is JSON.
 //
 // Text is decoded by Options.Encoding or its byte order mark. It may be compressed
 // with gzip or Zstandard; .gz or .zst after the extension is ignored. Blanks around
 // an ID are trimmed. Lines end with LF, CRLF or CR.
 //
-// Records with columns follow RFC 4180, with these additions. The delimiter is the
-// one that Options or a first line such as "sep=;" gives; otherwise it is the one
-// of comma, semicolon, tab and vertical bar by which the first line has the column,
-// or a colon where none of them is there and colons separate the column's name.
-// Comments that begin with # may precede the header. Empty records and empty
-// columns have no meaning. Without Options.Header, the first line is a header if it
-// has the column. If no column is named, it is a header unless it looks like an ID;
-// ErrHeader says that this is unclear.
+// Records with columns follow RFC 4180, with these additions. Options or a first line
+// such as "sep=;" set the delimiter. Otherwise it is the one of comma, semicolon, tab and
+// vertical bar with which the first line has the column. If the line has none of these,
+// it is a colon, provided that colons separate the name of the column. Comments that
+// begin with # may precede the header. Empty records and empty columns are ignored.
+// Without Options.Header, the first line is a header if it has the column. If no column
+// is named, it is a header unless it looks like an ID. ErrHeader says that this is
+// unclear.
 //
-// The file "-" is standard input. Without an extension, its first line decides: it
-// is JSON if that begins with { or [ (or, when no column is named, with a quote).
-// Otherwise, it has columns if one is named or the line has a comma, and else one
-// ID a line.
+// The file "-" is standard input. It has no extension, so its first line determines the
+// format: it is JSON if the line begins with { or [ (or with a quote, if no column is
+// named). Otherwise it has columns if a column is named or the line has a comma. All
+// other input has one ID on each line.
 //
-// Errors wrap ErrEmpty, ErrColumn, ErrHeader, ErrID, ErrFormat or the cause, such
-// as fs.ErrNotExist, and name the file and the line (of Parquet: the row). They
-// quote what is certainly the name of a column, and damaged numbers, but nothing else
-// of the content. The first one ends the reading.
+// Errors wrap ErrEmpty, ErrColumn, ErrHeader, ErrID, ErrFormat or the cause, such as
+// fs.ErrNotExist, and name the file and the line (or the row, for Parquet). They quote
+// only text that is certainly the name of a column, and damaged numbers. The first error
+// ends the reading.
 //
-// While it reads, 10⁶ IDs need some 100 MB: each is held once, as a string that
-// the list and the index of known IDs share. Remembering hashes instead would cost
-// as much and could be wrong.
+// While Load reads, 10⁶ IDs need about 100 MB. Each ID is in memory once, as a string
+// that the list and the index of known IDs share. Hashes would need as much memory, and
+// could collide.
 func Load(file string, o Options, stdin io.Reader) (List, error) {
 	c := newCollector(file)
 	err := c.load(file, o, stdin)
@@ -138,7 +137,7 @@ func (c *collector) load(file string, o Options, stdin io.Reader) error {
 	return c.read(filepath.Ext(name), text, o)
 }
 
-// open opens a regular file. Opening anything else could wait forever.
+// open opens a regular file. Opening another kind of file could block forever.
 func (c *collector) open(file string) (*os.File, error) {
 	info, err := os.Stat(file)
 	switch {
@@ -158,10 +157,10 @@ func (c *collector) open(file string) (*os.File, error) {
 	return f, nil
 }
 
-// collector gathers the IDs of one file.
+// collector collects the IDs of one file.
 type collector struct {
 	name string // of the file, for people
-	unit string // what places in it are counted in
+	unit string // of positions in it: "line" or "row"
 	seen map[string]struct{}
 	list List
 }
@@ -170,7 +169,7 @@ func newCollector(name string) *collector {
 	return &collector{name: name, unit: "line", seen: make(map[string]struct{})}
 }
 
-// add takes the ID at that place, counted from 1.
+// add adds the ID at a position, counted from 1.
 func (c *collector) add(place int, id string) error {
 	id = strings.TrimSpace(id)
 	if _, ok := c.seen[id]; ok {
@@ -180,13 +179,13 @@ func (c *collector) add(place int, id string) error {
 	if fault := check(id); fault != "" {
 		return c.fault(place, ErrID, fault)
 	}
-	id = strings.Clone(id) // it may be a piece of a whole record
+	id = strings.Clone(id) // it may be a part of a large record
 	c.seen[id] = struct{}{}
 	c.list.IDs = append(c.list.IDs, id)
 	return nil
 }
 
-// fault is an error about one place.
+// fault returns an error about one position.
 func (c *collector) fault(place int, kind error, detail string) error {
 	return c.at(place, fmt.Errorf("%w: %s", kind, detail))
 }

@@ -146,8 +146,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"endless line", "p.txt", "", "1\n" + strings.Repeat("SECRET", maxPlainLine), ErrFormat, "line 2: unreadable list of prospects: it is longer"},
 		{"parquet by another name", "-", "id", "PAR1SECRET", ErrFormat, "Parquet"},
 		{"compressed parquet", "p.parquet.gz", "id", gzipped("SECRET"), ErrFormat, "decompress"},
-		{"cut off gzip", "p.txt.gz", "", gzipped("1\n2\n")[:20], io.ErrUnexpectedEOF, "breaks off"},
-		{"cut off gzip of csv", "p.csv.gz", "id", gzipped("id\n1\n2\n")[:22], io.ErrUnexpectedEOF, "breaks off"},
+		{"cut off gzip", "p.txt.gz", "", gzipped("1\n2\n")[:20], io.ErrUnexpectedEOF, "is incomplete"},
+		{"cut off gzip of csv", "p.csv.gz", "id", gzipped("id\n1\n2\n")[:22], io.ErrUnexpectedEOF, "is incomplete"},
 		{"gzip without a header", "p.txt.gz", "", "\x1f\x8bSECRET\x00\x00\x00\x00", ErrFormat, "gzip"},
 	}
 	for _, tt := range tests {

@@ -20,8 +20,8 @@ type records struct {
 	csv     *csv.Reader
 	text    *bounded
 	skipped int // lines before the first record
-	line    int // of the record that was read last
-	width   int // columns that a record may have a value in
+	line    int // of the last record
+	width   int // number of columns that may have values
 	index   int // of the column of the IDs
 }
 
@@ -80,8 +80,8 @@ func eof(err error) error {
 	return err
 }
 
-// skipPreamble skips what may precede the first record: blank lines, comments, and
-// the line by which Excel declares a delimiter. It returns that delimiter, or 0.
+// skipPreamble skips the lines that may precede the first record: blank lines, comments,
+// and the line in which Excel declares a delimiter. It returns that delimiter, or 0.
 func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
 	for {
 		head, _ := text.Peek(sniffed)
@@ -93,7 +93,7 @@ func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
 			return delimiter
 		case isDeclaration && utf8.RuneCount(declares) <= 1 && delimiter == 0:
 			if delimiter, _ = utf8.DecodeRune(declares); len(declares) == 0 {
-				delimiter = '\t' // which was trimmed
+				delimiter = '\t' // it was trimmed
 			}
 		case len(line) > 0 && line[0] != '#':
 			return delimiter
@@ -103,8 +103,8 @@ func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
 	}
 }
 
-// detectDelimiter gives the delimiter by which the first record has the column, or
-// that the record has most of.
+// detectDelimiter returns the delimiter with which the first record has the column, or
+// the delimiter that occurs most often in the record.
 func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 	candidates := []rune{',', ';', '\t', '|'}
 	if extension == ".tsv" {
@@ -123,7 +123,7 @@ func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 			return delimiter
 		}
 		if delimiter == candidates[0] && len(fields) > 1 {
-			most = len(head) // the usual one, unless another one has the column
+			most = len(head) // the usual delimiter, unless the column needs another one
 		}
 		if len(fields)-1 > most {
 			best, most = delimiter, len(fields)-1
@@ -135,8 +135,8 @@ func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 	return best
 }
 
-// hasColons reports whether the first line has the column, or the name of an ID,
-// between colons. Colons alone say nothing, since IDs have them as well.
+// hasColons reports whether the first line has the column, or the name of an ID, between
+// colons. Colons alone are not enough, because IDs can have colons, too.
 func hasColons(head []byte, column string) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	names := strings.Split(string(line), ":")
@@ -179,13 +179,13 @@ func (r *records) parseFault(err error) error {
 	return r.fault(parse.Line+r.skipped, ErrFormat, detail)
 }
 
-// maxRecord bounds a record, in bytes.
+// maxRecord is the largest size of a record in bytes.
 const maxRecord = 1 << 20
 
 var errLongRecord = errors.New("a record is too long")
 
-// bounded reads no more than is left, so that a csv.Reader does not hold a record of
-// any length.
+// bounded reads at most left bytes, so that a csv.Reader does not need memory for a
+// record of any length.
 type bounded struct {
 	in   io.Reader
 	left int
@@ -200,7 +200,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// take takes the ID of a record.
+// take adds the ID of a record.
 func (r *records) take(line int, record []string) error {
 	if r.index >= len(record) {
 		return r.fault(line, ErrFormat, fmt.Sprintf("it has %d columns, and the IDs are in column %d", len(record), r.index+1))
@@ -212,13 +212,12 @@ func (r *records) take(line int, record []string) error {
 	}
 	id := strings.TrimSpace(record[r.index])
 	if strings.HasPrefix(id, "#") {
-		return r.fault(line, ErrID, "it begins with #; comments are allowed before the first record alone")
+		return r.fault(line, ErrID, "it begins with #; comments are allowed only before the first record")
 	}
 	return r.add(line, id)
 }
 
-// columns finds the column of the IDs, and says whether the first record is a
-// header.
+// columns finds the column of the IDs, and reports whether the first record is a header.
 func (r *records) columns(first, second []string, o Options) (header bool, err error) {
 	r.width = len(first)
 	names := make([]string, len(first))
@@ -255,8 +254,8 @@ func (r *records) columns(first, second []string, o Options) (header bool, err e
 	return header, err
 }
 
-// number reads the number of a column, from 1. The first record says how many
-// columns there are.
+// number parses the number of a column, from 1. The first record determines the number
+// of columns.
 func (r *records) number(column string, first []string) (index int, err error) {
 	if column == "" {
 		if index, err = pick("", first); err != nil {
@@ -291,7 +290,7 @@ func detectHeader(first, below string) (bool, error) {
 	return false, fmt.Errorf("%w: it could be the name of the column or an ID; set header = true or header = false", ErrHeader)
 }
 
-// shape is a text with a 9 for digits and an a for letters that follow each other.
+// shape replaces each sequence of digits by 9, and each sequence of letters by a.
 func shape(s string) string {
 	var b strings.Builder
 	last := rune(0)

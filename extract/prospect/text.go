@@ -28,7 +28,7 @@ func (c *collector) plain(text io.Reader) error {
 
 func (c *collector) jsonLines(text io.Reader, column string) error {
 	return c.lines(text, maxJSONLine, func(number int, line []byte) error {
-		// The faults of encoding/json quote the input: they are not repeated.
+		// The errors of encoding/json quote the input, so they are not part of ours.
 		if !utf8.Valid(line) {
 			return c.fault(number, ErrFormat, notUTF8)
 		}
@@ -38,8 +38,8 @@ func (c *collector) jsonLines(text io.Reader, column string) error {
 
 const notUTF8 = `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`
 
-// json reads an array of values, or one value after another. A value's line is
-// that of its end.
+// json reads an array of values, or one value after another. The line of a value is the
+// line on which it ends.
 func (c *collector) json(text *bufio.Reader, column string) error {
 	counted := &lineCounter{in: text}
 	d := json.NewDecoder(counted)
@@ -47,7 +47,7 @@ func (c *collector) json(text *bufio.Reader, column string) error {
 		line := counted.at(d.InputOffset())
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			return c.fault(line, ErrFormat, "what follows is not JSON, or is cut off") // the error quotes the input
+			return c.fault(line, ErrFormat, "the following text is not JSON, or is incomplete") // the error quotes the input
 		}
 		return c.broken(line, err)
 	}
@@ -78,12 +78,12 @@ func (c *collector) json(text *bufio.Reader, column string) error {
 		return broken(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return c.fault(counted.at(d.InputOffset()), ErrFormat, "something follows the array")
+		return c.fault(counted.at(d.InputOffset()), ErrFormat, "there is more text after the array")
 	}
 	return nil
 }
 
-// addJSON takes the ID that a valid JSON value is, or that it has as a member.
+// addJSON adds the ID that a valid JSON value is, or that it has as a member.
 func (c *collector) addJSON(line int, value json.RawMessage, column string) error {
 	if value[0] == '{' {
 		var object map[string]json.RawMessage
@@ -102,14 +102,14 @@ func (c *collector) addJSON(line int, value json.RawMessage, column string) erro
 	return c.add(line, id)
 }
 
-// lineCounter finds the lines of a text that is read ahead. One value of the text
-// is at most maxJSONLine long, more or less.
+// lineCounter finds the line of an offset in a text that is read ahead. A value of the
+// text has at most about maxJSONLine bytes.
 type lineCounter struct {
 	in    io.Reader
 	read  int64
-	ended int64   // where the last value ended
-	ends  []int64 // of lines, after ended
-	line  int     // that ended is on, from 0
+	ended int64   // the end of the last value
+	ends  []int64 // the ends of lines after it
+	line  int     // the line of ended, from 0
 }
 
 func (l *lineCounter) Read(p []byte) (int, error) {
@@ -126,7 +126,7 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at gives the line of an offset that is not before the last one, from 1.
+// at returns the line of an offset, from 1. The offsets must not decrease.
 func (l *lineCounter) at(offset int64) int {
 	l.ended = offset
 	n, _ := slices.BinarySearch(l.ends, offset)
@@ -134,8 +134,8 @@ func (l *lineCounter) at(offset int64) int {
 	return l.line + 1
 }
 
-// jsonID gives a string's text, or the literal of a whole number: a number's
-// value would lose digits, and 1e5 or 1.0 has no one spelling as an ID.
+// jsonID returns the text of a string, or the literal of a whole number. The value of a
+// number could lose digits, and 1e5 or 1.0 has no unique spelling as an ID.
 func jsonID(value []byte) (string, error) {
 	if !json.Valid(value) {
 		return "", fmt.Errorf("%w: it is not one JSON value", ErrFormat)
@@ -147,7 +147,7 @@ func jsonID(value []byte) (string, error) {
 		return id, err
 	case first == '-' || '0' <= first && first <= '9':
 		if bytes.ContainsAny(value, ".eE") {
-			return "", fmt.Errorf("%w: it is a number with a fraction or an exponent, as data frames make of IDs; write IDs as strings", ErrID)
+			return "", fmt.Errorf("%w: it is a number with a fraction or an exponent, which data frames produce from IDs; write IDs as strings", ErrID)
 		}
 		return string(value), nil
 	case first == 'n':
@@ -157,7 +157,8 @@ func jsonID(value []byte) (string, error) {
 	}
 }
 
-// lines calls do for every line that is not blank, trimmed, counted from 1.
+// lines calls do for every line that is not blank. The lines are trimmed, and counted
+// from 1.
 func (c *collector) lines(text io.Reader, longest int, do func(number int, line []byte) error) error {
 	scanner := bufio.NewScanner(text)
 	scanner.Buffer(nil, longest)
@@ -178,10 +179,10 @@ func (c *collector) lines(text io.Reader, longest int, do func(number int, line 
 	return c.broken(number+1, scanner.Err())
 }
 
-// broken is the failure of the reading itself, which may be that of decompression.
+// broken returns an error about the reading itself, such as one of decompression.
 func (c *collector) broken(line int, err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.at(line, fmt.Errorf("it breaks off: %w", err))
+	return c.at(line, fmt.Errorf("it is incomplete: %w", err))
 }
