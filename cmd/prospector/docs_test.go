@@ -20,10 +20,10 @@ import (
 
 const root = "../.."
 
-// rewrite is what a test says when a page is not up to date.
+// rewrite is the advice for a page that is not up to date.
 const rewrite = "rewrite it with: go test ./cmd/prospector -run TestDocs -update"
 
-// TestDocsCommandLine holds docs/cli.md, which is made of the program's help.
+// TestDocsCommandLine compares docs/cli.md with the program's help.
 func TestDocsCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	help := func(args ...string) string { return succeed(t, dir, args...) }
@@ -75,14 +75,14 @@ func page(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(normalizedLines(string(old)), normalizedLines(text)); diff != "" {
-		t.Errorf("%s is not what the program prints (-page +program); %s\n%s", path, rewrite, diff)
+		t.Errorf("%s differs from what the program prints (-page +program); %s\n%s", path, rewrite, diff)
 	}
 }
 
 var bytesOfFiles = regexp.MustCompile(`\d+(\.\d+)? [kM]?B\b`)
 
 // normalizedLines splits a page into lines. The size of a compressed file depends on
-// the processor that the compressor is written for.
+// the processor, because the compressor has machine code for some processors.
 func normalizedLines(text string) []string {
 	if runtime.GOARCH != "amd64" {
 		text = bytesOfFiles.ReplaceAllString(text, "SIZE")
@@ -90,9 +90,9 @@ func normalizedLines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// TestDocsSamples holds the sample outputs in README.md and docs: a code block
-// after <!-- sample: NAME --> is what the demo prints. Lines that are left out are
-// marked by "…".
+// TestDocsSamples compares the sample outputs in README.md and docs with what the demo
+// prints. A sample is the code block after <!-- sample: NAME -->. "…" stands for lines
+// that are left out.
 func TestDocsSamples(t *testing.T) {
 	samples := demo(t)
 	for _, path := range documents(t) {
@@ -118,7 +118,7 @@ func TestDocsSamples(t *testing.T) {
 
 var sample = regexp.MustCompile("(?s)(<!-- sample: ([a-z-]+) -->\n```[a-z]*\n)(.*?)(```\n)")
 
-// documents are the pages of the repository.
+// documents returns the paths of all pages.
 func documents(t *testing.T) (out []string) {
 	for _, pattern := range []string{"*.md", "docs/*.md"} {
 		paths, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
@@ -130,7 +130,7 @@ func documents(t *testing.T) (out []string) {
 	return out
 }
 
-// demo runs jobs/demo as README.md and docs describe it, and returns what it prints.
+// demo runs jobs/demo as README.md and docs describe it, and returns the samples by name.
 func demo(t *testing.T) map[string]string {
 	// The size of a file depends on the length of the commit that it names.
 	t.Setenv(buildVariable, strings.Repeat("0", 40))
@@ -197,7 +197,7 @@ func prompt(command string) string { return "$ prospector " + command + "\n" }
 
 var durations = regexp.MustCompile(`\b\d+(\.\d+)?m?s\b`)
 
-// trimmed keeps the lines that match a pattern, and marks those that are left out.
+// trimmed keeps the lines that match a pattern, and marks gaps with "…".
 func trimmed(output string, keep ...string) string {
 	kept := regexp.MustCompile(strings.Join(keep, "|"))
 	var b strings.Builder
@@ -216,9 +216,9 @@ func trimmed(output string, keep ...string) string {
 	return strings.TrimPrefix(b.String(), "\n")
 }
 
-// TestDocsNameWhatIs holds the links and the paths of files that README.md, docs
-// and the other pages have, and the links to headings.
-func TestDocsNameWhatIs(t *testing.T) {
+// TestDocsLinks checks that the files and headings exist to which pages link, and the
+// files that they name.
+func TestDocsLinks(t *testing.T) {
 	var (
 		link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 		source = regexp.MustCompile("`([a-z_]+/(?:[a-z_.]+/)*[A-Za-z_.-]+\\.(?:go|hcl|json|md|txt|py|sh|yml))`")
@@ -253,9 +253,9 @@ func TestDocsNameWhatIs(t *testing.T) {
 	}
 }
 
-// TestDocsAreCited holds the pages and the headings that comments cite, such as
-// docs/lake-contract.md, "Footers".
-func TestDocsAreCited(t *testing.T) {
+// TestDocsCitations checks that the pages and headings exist that comments cite, such
+// as docs/lake-contract.md, "Footers".
+func TestDocsCitations(t *testing.T) {
 	cited := regexp.MustCompile(`docs/[a-z-]+\.md(?:,\s+(?://\s+)?"([^"]+)")?`)
 	for _, path := range sources(t) {
 		content, err := os.ReadFile(filepath.Join(root, path))
@@ -275,7 +275,7 @@ func TestDocsAreCited(t *testing.T) {
 	}
 }
 
-// headings are the anchors that GitHub makes of a page's headings.
+// headings returns the anchors that GitHub makes of a page's headings.
 func headings(t *testing.T, path string) (out []string) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -288,7 +288,7 @@ func headings(t *testing.T, path string) (out []string) {
 	return out
 }
 
-// TestDocsFacts holds facts of the code that pages repeat.
+// TestDocsFacts checks what pages repeat from the code.
 func TestDocsFacts(t *testing.T) {
 	text := func(elements ...string) string {
 		content, err := os.ReadFile(filepath.Join(append([]string{root}, elements...)...))
@@ -298,10 +298,10 @@ func TestDocsFacts(t *testing.T) {
 		return string(content)
 	}
 	if want := fmt.Sprintf("JSON, version %d,", state.Version); !strings.Contains(text("docs", "formats.md"), want) {
-		t.Errorf("docs/formats.md does not say that the state is %q", want)
+		t.Errorf("docs/formats.md does not have %q", want)
 	}
 	if lines := strings.Count(text("README.md"), "\n"); lines > 150 {
-		t.Errorf("README.md has %d lines, and may have 150", lines)
+		t.Errorf("README.md has %d lines; the limit is 150", lines)
 	}
 	// CI and newcomers run the same command.
 	if test := "\ngo test ./...\n"; !strings.Contains(text("README.md"), test) || !strings.Contains(text(".ci", "run"), test) {
@@ -319,12 +319,12 @@ func TestDocsFacts(t *testing.T) {
 	architecture := text("ARCHITECTURE.md")
 	for dir := range goPackages(t) {
 		if !strings.Contains(architecture, "`"+dir+"`") {
-			t.Errorf("ARCHITECTURE.md does not have the package %s", dir)
+			t.Errorf("ARCHITECTURE.md does not describe the package %s", dir)
 		}
 	}
 }
 
-// goPackages are the directories of the packages, but for those that only tests use.
+// goPackages returns the directories of all packages except those that only tests use.
 func goPackages(t *testing.T) map[string]bool {
 	out := make(map[string]bool)
 	for _, path := range sources(t) {
@@ -336,7 +336,7 @@ func goPackages(t *testing.T) map[string]bool {
 	return out
 }
 
-// sources are the Go files, relative to the root.
+// sources returns the Go files, relative to the root.
 func sources(t *testing.T) (out []string) {
 	err := fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
