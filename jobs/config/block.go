@@ -20,7 +20,7 @@ import (
 // default. If the attribute is wrong, they report it and leave the target unchanged.
 type block struct {
 	jobs.Block
-	l      *graph
+	graph  *graph
 	at     hcl.Range
 	attrs  hcl.Attributes
 	blocks hcl.Blocks
@@ -45,7 +45,7 @@ func (g *graph) unopened(b *hcl.Block, address string, names []string, blocks ..
 	content, diags := b.Body.Content(schema)
 	g.report(address, false, diags)
 	out := &block{
-		l: g, at: b.DefRange, attrs: content.Attributes, blocks: content.Blocks,
+		graph: g, at: b.DefRange, attrs: content.Attributes, blocks: content.Blocks,
 		values: map[string]cty.Value{}, marks: map[string]cty.ValueMarks{}, failed: diags.HasErrors(),
 	}
 	out.Block = jobs.Block{Address: address, Origin: *g.origin(b.DefRange), Attributes: map[string]jobs.Origin{}}
@@ -62,7 +62,7 @@ func (b *block) evaluate(local scope, names ...string) {
 		if attr == nil {
 			continue
 		}
-		v, ok := b.l.evaluate(attr.Expr, b.Address, isSecret(name), local)
+		v, ok := b.graph.evaluate(attr.Expr, b.Address, isSecret(name), local)
 		if !ok {
 			b.failed = true
 			v = cty.DynamicVal
@@ -79,7 +79,7 @@ func (b *block) single() *hcl.Block {
 	first := b.blocks[0]
 	for _, hb := range b.blocks[1:] {
 		b.failed = true
-		b.l.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s already has a %s block, at %s:%d. Merge the two blocks.",
+		b.graph.fail(hb.DefRange, b.Address, "Duplicate declaration", fmt.Sprintf("%s already has a %s block, at %s:%d. Merge the two blocks.",
 			b.Address, first.Type, first.DefRange.Filename, first.DefRange.Start.Line))
 	}
 	return first
@@ -89,7 +89,7 @@ func (b *block) single() *hcl.Block {
 // attribute.
 func (b *block) fail(attribute, summary, detail string) {
 	b.failed = true
-	b.l.diags = append(b.l.diags, b.Diagnose(attribute, summary, detail))
+	b.graph.diags = append(b.graph.diags, b.Diagnose(attribute, summary, detail))
 }
 
 // require reports attributes that are missing or null. why has what each of them is.
@@ -133,8 +133,8 @@ func (b *block) hint(name, suggestion string) string {
 // found describes the value that an attribute has.
 func (b *block) found(name string) string {
 	v := b.values[name]
-	for root := range b.l.blockTypes {
-		if address := b.l.addressOf(v, root); address != "" {
+	for root := range b.graph.blockTypes {
+		if address := b.graph.addressOf(v, root); address != "" {
 			return address
 		}
 	}
@@ -332,7 +332,7 @@ func (b *block) path(name string, into *string) {
 		b.wrong(name, "the path of a file or directory", "")
 		return
 	}
-	*into = b.l.absolute(text)
+	*into = b.graph.absolute(text)
 }
 
 // marked returns a value that is as sensitive as the attributes.

@@ -132,7 +132,7 @@ const badTableName = "Invalid table name"
 // its key, and may be invalid.
 func (b *jobBlock) table(into *string, label string) {
 	if v, set := b.values["table"]; (!set || v.IsNull()) && !jobName.MatchString(*into) {
-		reported := slices.ContainsFunc(b.l.diags, func(d jobs.Diagnostic) bool {
+		reported := slices.ContainsFunc(b.graph.diags, func(d jobs.Diagnostic) bool {
 			return d.Summary == badTableName && d.Origin != nil && *d.Origin == b.Attributes["for_each"]
 		})
 		if b.failed = true; reported {
@@ -171,8 +171,8 @@ func (b *jobBlock) reference(root string) string {
 	if !b.given(root) {
 		return ""
 	}
-	address := b.l.addressOf(b.values[root], root)
-	if !strings.HasPrefix(address, root+".") || b.l.nodes[address] == nil {
+	address := b.graph.addressOf(b.values[root], root)
+	if !strings.HasPrefix(address, root+".") || b.graph.nodes[address] == nil {
 		b.wrong(root, "a reference: "+roots[root].example, "")
 	}
 	return address
@@ -186,7 +186,7 @@ func (l *loader) sinkList(b *jobBlock) []jobs.Sink {
 	const expected = "a list of sinks, such as [sink.local.lake]"
 	v := b.values["sinks"]
 	ty := v.Type()
-	if address := b.l.addressOf(v, "sink"); address != "" {
+	if address := b.graph.addressOf(v, "sink"); address != "" {
 		b.wrong("sinks", expected, didYouMean("["+address+"]"))
 		return nil
 	}

@@ -10,11 +10,10 @@
 //
 // Load reads the files (files.go) and collects the blocks. Every variable, local value
 // and block is a node (reference.go), which is evaluated when it is first referred to.
-// block.go has the tools with which sources.go,
-// sinks.go, schema.go, job.go and foreach.go decode their blocks. rule.go has what
-// validations of variables and checks of results share. Moved and removed jobs
-// (moves.go) and the places of tables (places.go) are checked last, when all jobs are
-// known.
+// block.go has the tools with which sources.go, sinks.go, schema.go, job.go and
+// foreach.go decode their blocks. rule.go has what validations of variables and checks of
+// results share. Moved and removed jobs (moves.go) and the places of tables (places.go)
+// are checked last, when all jobs are known.
 package config
 
 import (

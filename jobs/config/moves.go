@@ -37,7 +37,7 @@ type move struct {
 // moves reads the moved and removed blocks, when all jobs are known. It returns the moves
 // in the order in which they apply, one for each instance of a job with for_each.
 func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Removed) {
-	m := moving{l: l, named: map[jobAddress]*hcl.Block{}, byFrom: map[jobAddress]move{}, arrivals: map[jobAddress]move{}}
+	m := moving{loader: l, named: map[jobAddress]*hcl.Block{}, byFrom: map[jobAddress]move{}, arrivals: map[jobAddress]move{}}
 	m.readMoved(moved)
 	gone := m.readRemoved(removed)
 	m.removeCircles()
@@ -50,8 +50,8 @@ func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Remove
 
 // moving is the moved and removed blocks of one configuration.
 type moving struct {
-	l     *loader
-	moves []move
+	loader *loader
+	moves  []move
 	// named has the block that moves or removes a job.
 	named    map[jobAddress]*hcl.Block
 	byFrom   map[jobAddress]move
@@ -60,7 +60,7 @@ type moving struct {
 
 func (m *moving) readMoved(blocks []*hcl.Block) {
 	for _, hb := range blocks {
-		b := m.l.unopened(hb, "moved", []string{"from", "to"})
+		b := m.loader.unopened(hb, "moved", []string{"from", "to"})
 		needs(b, "from", "to")
 		from, ok := readJobAddress(b, "from")
 		to, also := readJobAddress(b, "to")
@@ -73,12 +73,12 @@ func (m *moving) readMoved(blocks []*hcl.Block) {
 
 func (m *moving) readRemoved(blocks []*hcl.Block) (gone []jobs.Removed) {
 	for _, hb := range blocks {
-		b := m.l.unopened(hb, "removed", []string{"from"}, hcl.BlockHeaderSchema{Type: "lifecycle"})
+		b := m.loader.unopened(hb, "removed", []string{"from"}, hcl.BlockHeaderSchema{Type: "lifecycle"})
 		needs(b, "from")
 		from, ok := readJobAddress(b, "from")
 		r := jobs.Removed{Block: b.Block, From: from.String()}
 		if lifecycle := b.single(); lifecycle != nil {
-			m.l.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
+			m.loader.open(lifecycle, "removed", []string{"destroy"}).bool("destroy", &r.Destroy)
 		}
 		if !ok || !m.isFirst(b, hb, from) {
 			continue
@@ -156,22 +156,22 @@ func readJobAddress(b *block, name string) (jobAddress, bool) {
 
 // declares reports whether a job with the address is declared.
 func (m *moving) declares(a jobAddress) bool {
-	n := m.l.nodes[a.job]
+	n := m.loader.nodes[a.job]
 	if n == nil || n.each != a.keyed {
 		return false
 	}
-	v := m.l.value(a.job)
+	v := m.loader.value(a.job)
 	return !n.each || !v.IsKnown() || v.Type().HasAttribute(a.key)
 }
 
 // declaresMany reports whether the address names a job with for_each.
 func (m *moving) declaresMany(a jobAddress) bool {
-	n := m.l.nodes[a.job]
+	n := m.loader.nodes[a.job]
 	return n != nil && n.each && !a.keyed
 }
 
 func (m *moving) declaredAt(a jobAddress) string {
-	at := m.l.nodes[a.job].declared
+	at := m.loader.nodes[a.job].declared
 	return fmt.Sprintf("%s:%d", at.Filename, at.Start.Line)
 }
 
@@ -216,14 +216,14 @@ func (m *moving) isValid(next move) bool {
 			next.to, hb.DefRange.Filename, hb.DefRange.Start.Line, next.from))
 		return false
 	}
-	n := m.l.nodes[next.to.job]
+	n := m.loader.nodes[next.to.job]
 	switch {
 	case n == nil:
-		next.fail("to", "Unknown reference", m.l.unknown(next.to.job, "job"))
+		next.fail("to", "Unknown reference", m.loader.unknown(next.to.job, "job"))
 	case !n.each:
 		next.fail("to", "Unknown instance", fmt.Sprintf("%s has no for_each, so refer to it without a key.", next.to.job))
 	default:
-		summary, detail := m.l.missingInstance(next.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(next.to.key)}}, m.l.value(next.to.job))
+		summary, detail := m.loader.missingInstance(next.to.job, hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(next.to.key)}}, m.loader.value(next.to.job))
 		next.fail("to", summary, detail)
 	}
 	return false
@@ -278,7 +278,7 @@ func (m *moving) expanded() []jobs.Moved {
 func (m *moving) keys(of move) ([]string, bool) {
 	for !of.from.keyed && !of.to.keyed {
 		if m.declaresMany(of.to) {
-			return sortedKeys(m.l.value(of.to.job).Type().AttributeTypes()), true
+			return sortedKeys(m.loader.value(of.to.job).Type().AttributeTypes()), true
 		}
 		next, ok := m.byFrom[of.to]
 		if !ok {

@@ -74,7 +74,7 @@ var elsewhere = map[string]string{
 
 // prepared is an expression whose references are resolved.
 type prepared struct {
-	l       *graph
+	graph   *graph
 	expr    hcl.Expression
 	address string
 	roots   tree
@@ -85,7 +85,7 @@ type prepared struct {
 // prepare resolves an expression's references. It reports a problem, and then returns
 // false. A secret expression is never quoted.
 func (g *graph) prepare(expr hcl.Expression, address string, secret bool, local scope) (prepared, bool) {
-	p := prepared{l: g, expr: expr, address: address, roots: tree{}, secret: secret || g.callsSensitive(expr), known: true}
+	p := prepared{graph: g, expr: expr, address: address, roots: tree{}, secret: secret || g.callsSensitive(expr), known: true}
 	ok := true
 	for _, t := range expr.Variables() {
 		path, v := g.resolve(t, address, secret, local)
@@ -109,14 +109,14 @@ func (p prepared) value(local scope) (cty.Value, jobs.Diagnostics) {
 			variables[root] = v
 		}
 	}
-	v, diags := p.expr.Value(&hcl.EvalContext{Variables: variables, Functions: p.l.functions})
-	return v, p.l.translate(p.address, p.secret, diags)
+	v, diags := p.expr.Value(&hcl.EvalContext{Variables: variables, Functions: p.graph.functions})
+	return v, p.graph.translate(p.address, p.secret, diags)
 }
 
 // fault returns an error about the expression.
 func (p prepared) fault(summary, detail string) jobs.Diagnostics {
 	return jobs.Diagnostics{{
-		Severity: jobs.Error, Summary: summary, Detail: detail, Address: p.address, Origin: p.l.origin(p.expr.Range()),
+		Severity: jobs.Error, Summary: summary, Detail: detail, Address: p.address, Origin: p.graph.origin(p.expr.Range()),
 	}}
 }
 

@@ -139,7 +139,7 @@ func (b *schemaBlock) declared(t schemas.Table) schemas.Table {
 // column reads a column. It inherits attributes that the block does not set from the
 // column with the same name.
 func (b *schemaBlock) column(hb *hcl.Block, of schemas.Table) (schemas.Column, *schemaBlock) {
-	inner := &schemaBlock{b.l.unopened(hb, b.Address, columnAttributes)}
+	inner := &schemaBlock{b.graph.unopened(hb, b.Address, columnAttributes)}
 	rest := columnAttributes
 	if attr := inner.attrs["type"]; attr != nil {
 		if word := hcl.ExprAsKeyword(attr.Expr); word != "" { // the form of a variable's type

@@ -45,7 +45,7 @@ type Quarantine struct {
 	events *spill.Map
 	// published are the lines of earlier runs, by number.
 	published *spill.Map
-	// prospects are those that have published lines.
+	// prospects are the prospects with published lines.
 	prospects map[string]progress
 	// policies identifies the policies of the table, and protect applies them. Both
 	// are zero where events are kept unchanged.
@@ -55,6 +55,7 @@ type Quarantine struct {
 	// size is how many bytes the lines of events have. An event that was put twice may
 	// count twice, so it is measured when it exceeds checkAt.
 	size, checkAt int64
+	maxSize       int64
 	reason        string // of the last event
 	// result is made by Change.
 	result result
@@ -64,13 +65,14 @@ type Quarantine struct {
 type progress struct{ read, replaced bool }
 
 // New returns a quarantine without published events. It has about limit bytes of
-// events in memory, and the others below dir.
+// events in memory, and the others below dir. The IDs of prospects with published
+// events are in memory, too.
 func New(dir string, limit int64) *Quarantine {
 	return &Quarantine{
 		events:    spill.NewMap(filepath.Join(dir, "events"), limit/2),
 		published: spill.NewMap(filepath.Join(dir, "published"), limit/4),
 		result:    result{sorted: spill.NewMap(filepath.Join(dir, "sorted"), limit/4)},
-		prospects: make(map[string]progress), counts: make(map[string]plan.Quarantining), checkAt: MaxSize,
+		prospects: make(map[string]progress), counts: make(map[string]plan.Quarantining), checkAt: MaxSize, maxSize: MaxSize,
 	}
 }
 
@@ -157,13 +159,13 @@ func (q *Quarantine) measure() error {
 		}
 		q.size += int64(len(parseRecord(e.Value).line))
 	}
-	q.checkAt = max(MaxSize, q.size+MaxSize/8)
+	q.checkAt = max(q.maxSize, q.size+q.maxSize/8)
 	return nil
 }
 
 func (q *Quarantine) checkSize() error {
-	if q.size > MaxSize {
-		return fmt.Errorf("more than %d MiB of events cannot become rows, the last one because it is %s; the source must have changed: nothing was published", MaxSize>>20, q.reason)
+	if q.size > q.maxSize {
+		return fmt.Errorf("more than %d MiB of events cannot become rows, the last one because it is %s; the source must have changed: nothing was published", q.maxSize>>20, q.reason)
 	}
 	return nil
 }

@@ -26,8 +26,8 @@ const (
 	table = "events"
 )
 
-// naive is a quarantine that keeps everything in memory, as the format defines it:
-// the first line of each event counts, those of this run before published ones.
+// naive is a quarantine that keeps everything in memory. Of each event, the first line
+// counts, and those of this run come before published ones.
 type naive struct {
 	lines     map[schemas.Digest]naiveLine
 	published []entry
@@ -266,6 +266,40 @@ func TestRecover(t *testing.T) {
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, text) {
 			t.Errorf("the file is (error %v)\n%s\nwant\n%s", err, got, text)
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A quarantine that is too large is refused, however often an event is read and
+// however little memory there is.
+func TestTooLarge(t *testing.T) {
+	const size = 1 << 20
+	for _, limit := range []int64{0, 64 << 20} {
+		q := New(t.TempDir(), limit)
+		q.maxSize, q.checkAt = size, size
+		event := func(i int) Event {
+			return Event{Prospect: "1", Reason: "odd", Index: i, Raw: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, i, strings.Repeat("x", size/16))}
+		}
+		for i := range 60 { // as much as four times the limit, but only a few events
+			if err := q.Add(event(i % 6)); err != nil {
+				t.Fatalf("limit %d, event %d: %v", limit, i, err)
+			}
+		}
+		if err := q.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		for i := 0; i < 100 && err == nil; i++ {
+			err = q.Add(event(i))
+		}
+		if err == nil || !strings.Contains(err.Error(), "the last one because it is odd") {
+			t.Errorf("limit %d: the error is %v", limit, err)
+		}
+		if err := q.Finish(); err == nil {
+			t.Errorf("limit %d: it is finished", limit)
 		}
 		if err := q.Close(); err != nil {
 			t.Fatal(err)
