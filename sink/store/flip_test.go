@@ -29,7 +29,7 @@ func TestFlippedBytes(t *testing.T) {
 			for step := range 3 {
 				undone, err := io.ReadAll(struct{ io.Reader }{io.NewSectionReader(stepping{r, 1 + 7*step}, 0, int64(size))})
 				if err != nil || !bytes.Equal(undone, original) {
-					t.Fatalf("size %d: undoing %v in steps of %d gives other bytes, %v", size, flipped, 1+7*step, err)
+					t.Fatalf("size %d: undoing %v in steps of %d returns other bytes, %v", size, flipped, 1+7*step, err)
 				}
 			}
 		}
@@ -58,7 +58,7 @@ func TestFlippedBytesOfOtherDamage(t *testing.T) {
 			total++
 			zeros[f.Offset] = f.Mask
 			if got := Checksum(zeros); got != is {
-				t.Errorf("%v gives the checksum %08x, not %08x", f, got, is)
+				t.Errorf("%v has the checksum %08x, not %08x", f, got, is)
 			}
 			zeros[f.Offset] = 0
 		}

@@ -33,7 +33,7 @@ func TestOpenFile(t *testing.T) {
 	}
 	got := make([]byte, 4)
 	if _, err := f.ReadAt(got, 3); err != nil || !bytes.Equal(got, content[3:7]) {
-		t.Errorf("ReadAt gives %q: %v", got, err)
+		t.Errorf("ReadAt returns %q: %v", got, err)
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)

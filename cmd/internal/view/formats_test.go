@@ -119,7 +119,7 @@ func fakeState() *state.State {
 	}}
 }
 
-// calls call every method of a JSON with everything that it can be told.
+// calls returns calls of every method of a JSON with all kinds of values.
 func calls(v *JSON) map[string]func() {
 	p, destroy := fakePlan(), fakePlan()
 	destroy.Mode = plan.Destroy
@@ -215,12 +215,12 @@ func TestStream(t *testing.T) {
 	}
 	_, list, _ := strings.Cut(readFile(t, "../cli/help/json.txt"), "members of its type:")
 	list, _, _ = strings.Cut(list, "show -json")
-	var told []string
+	var types []string
 	for _, name := range regexp.MustCompile(`(?m)^  (\w+)  `).FindAllStringSubmatch(list, -1) {
-		told = append(told, name[1])
+		types = append(types, name[1])
 	}
-	if slices.Sort(told); !slices.Equal(told, want) {
-		t.Errorf("prospector help json has the types %q, the program prints %q", told, want)
+	if slices.Sort(types); !slices.Equal(types, want) {
+		t.Errorf("prospector help json has the types %q, the program prints %q", types, want)
 	}
 	for _, name := range []string{"Version", "no_such_type", ""} {
 		line := decode(t, fakeLines(t)[0]).(map[string]any)

@@ -27,7 +27,7 @@ import (
 )
 
 // hostile are names that a server, a file system or a state could choose to make
-// a terminal show something else. FORGED stands for a message of prospector's.
+// a terminal show something else. FORGED represents a message of prospector.
 var hostile = map[string]string{
 	"line feed":               "x\nFORGED",
 	"carriage return":         "x\rFORGED",
@@ -127,8 +127,8 @@ func poisonValue(v reflect.Value, name string, keep []string) {
 	}
 }
 
-// tell calls every method of a view with what the name was put into.
-func tell(v *Human, name string, keep ...string) {
+// printAll calls every method of a view with values that contain the name.
+func printAll(v *Human, name string, keep ...string) {
 	p := poison(fakePlan(), name, keep...)
 	legible := poison(fakePlan(), name, append(keep, "Action", "Address", "Mode", "Partition")...)
 	destroy := poison(fakePlan(), name, append(keep, "Action", "Mode")...)
@@ -214,7 +214,7 @@ func TestHostileNames(t *testing.T) {
 			} {
 				var out bytes.Buffer
 				test.streams.Out, test.streams.Err = &out, &out
-				tell(NewHuman(test.streams), name, test.keep...)
+				printAll(NewHuman(test.streams), name, test.keep...)
 				text := out.String()
 				if test.streams.Color {
 					text = own.ReplaceAllString(text, "")

@@ -15,19 +15,19 @@ import (
 	"prospector/sink/store"
 )
 
-// front stands between the driver and an emulator and disturbs what passes.
+// front is a proxy between the driver and an emulator that injects faults.
 type front struct {
 	service http.Handler
 
 	mu sync.Mutex
-	// faults are taken one a request that matches; nil lets it pass.
+	// faults has one fault for each request that matches. Nil lets the request pass.
 	match  func(*http.Request) bool
 	faults []fault
 	// seen are the requests that matched.
 	seen []string
 }
 
-// fault answers in the service's stead, or lets it answer and spoils that.
+// fault answers a request instead of the service, or damages the answer of the service.
 type fault func(w http.ResponseWriter, r *http.Request, service http.Handler)
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -47,7 +47,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.service.ServeHTTP(w, r)
 }
 
-// disturb meets the requests that match with faults, and forgets what was seen.
+// disturb applies faults to the requests that match, and resets seen.
 func (f *front) disturb(match func(*http.Request) bool, faults ...fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,38 +90,38 @@ func unavailable(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
-// lost does what is asked, and cuts the connection instead of answering.
+// lost performs the request and then closes the connection without an answer.
 func lost(_ http.ResponseWriter, r *http.Request, service http.Handler) {
 	service.ServeHTTP(httptest.NewRecorder(), r)
 	panic(http.ErrAbortHandler)
 }
 
-// halved cuts the connection in the middle of the answer.
+// halved closes the connection in the middle of the answer.
 func halved(w http.ResponseWriter, r *http.Request, service http.Handler) {
-	whole := httptest.NewRecorder()
-	service.ServeHTTP(whole, r)
-	for name, values := range whole.Header() {
+	full := httptest.NewRecorder()
+	service.ServeHTTP(full, r)
+	for name, values := range full.Header() {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(whole.Code)
-	w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+	w.WriteHeader(full.Code)
+	w.Write(full.Body.Bytes()[:full.Body.Len()/2])
 	w.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
 }
 
-// also does something of a rival's before the fault.
-func also(rival func(), then fault) fault {
+// also lets another writer act before the fault.
+func also(other func(), then fault) fault {
 	return func(w http.ResponseWriter, r *http.Request, service http.Handler) {
-		rival()
+		other()
 		then(w, r, service)
 	}
 }
 
-// after does something of a rival's once the fault's request was carried out.
-func after(rival func()) fault {
+// after lets another writer act after the service has performed the request.
+func after(other func()) fault {
 	return func(_ http.ResponseWriter, r *http.Request, service http.Handler) {
 		service.ServeHTTP(httptest.NewRecorder(), r)
-		rival()
+		other()
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -138,19 +138,19 @@ func put(t *testing.T, s store.Store, key, data string) store.Object {
 func TestPutIsRepeated(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
-	rival := open(t, bucket, "lake")
-	// What a rival does passes the front as well, but only after the faults.
-	write := func(data string) func() { return func() { put(t, rival, "a", data) } }
+	other := open(t, bucket, "lake")
+	// The requests of the other writer pass the front as well, but after the faults.
+	write := func(data string) func() { return func() { put(t, other, "a", data) } }
 
 	conditions := map[string]func() store.Condition{
 		"no condition": func() store.Condition { return store.Condition{} },
 		"IfAbsent": func() store.Condition {
-			if err := rival.Delete(t.Context(), "a", store.Condition{}); err != nil {
+			if err := other.Delete(t.Context(), "a", store.Condition{}); err != nil {
 				t.Fatal(err)
 			}
 			return store.IfAbsent()
 		},
-		"IfGeneration": func() store.Condition { return store.IfGeneration(put(t, rival, "a", "seen").Generation) },
+		"IfGeneration": func() store.Condition { return store.IfGeneration(put(t, other, "a", "seen").Generation) },
 	}
 	for name, condition := range conditions {
 		for _, test := range []struct {
@@ -162,12 +162,12 @@ func TestPutIsRepeated(t *testing.T) {
 			{"undisturbed", nil, nil, 1},
 			{"not carried out", unavailable, nil, 2},
 			{"carried out, answer lost", lost, nil, 2},
-			{"not carried out, and a rival is faster", also(write("theirs"), unavailable), store.ErrCondition, 3},
-			{"carried out, and a rival replaces it", after(write("theirs")), store.ErrCondition, 3},
-			{"a rival is faster with the same", also(write("ours"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
+			{"not performed, and another writer is faster", also(write("theirs"), unavailable), store.ErrCondition, 3},
+			{"performed, and another writer replaces it", after(write("theirs")), store.ErrCondition, 3},
+			{"another writer is faster with the same content", also(write("ours"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
 		} {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
-				put(t, rival, "a", "old")
+				put(t, other, "a", "old")
 				cond := condition()
 				f.disturb(uploads, test.fault)
 				o, err := s.Put(t.Context(), "a", store.ContentOf([]byte("ours"), ""), cond)
@@ -181,12 +181,12 @@ func TestPutIsRepeated(t *testing.T) {
 				f.wantSeen(t, test.requests)
 				f.disturb(nil)
 				if !errors.Is(err, test.want) {
-					t.Fatalf("Put gives %v, want %v", err, test.want)
+					t.Fatalf("Put returns %v, want %v", err, test.want)
 				}
 				if err != nil {
 					return
 				}
-				now, err := rival.Stat(t.Context(), "a")
+				now, err := other.Stat(t.Context(), "a")
 				if err != nil || now != o || now.CRC32C != store.Checksum([]byte("ours")) {
 					t.Errorf("the object is %+v, %v; Put gave %+v", now, err, o)
 				}
@@ -204,7 +204,7 @@ func TestPutCannotStartOver(t *testing.T) {
 	content.Reader = io.MultiReader(content.Reader)
 	_, err := s.Put(t.Context(), "a", content, store.Condition{})
 	if err == nil || errors.Is(err, store.ErrCondition) || !strings.Contains(err.Error(), "cannot be sent again") {
-		t.Errorf("Put gives %v", err)
+		t.Errorf("Put returns %v", err)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestDeleteIsRepeated(t *testing.T) {
 			}
 			f.wantSeen(t, 2)
 			if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {
-				t.Errorf("after Delete Stat gives %v", err)
+				t.Errorf("after Delete Stat returns %v", err)
 			}
 		})
 	}
@@ -243,7 +243,7 @@ func TestEveryChangeHasAPrecondition(t *testing.T) {
 	}
 }
 
-// TestLargeObjects are sent in several requests.
+// TestLargeObjects tests objects that take several requests.
 func TestLargeObjects(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
@@ -251,16 +251,16 @@ func TestLargeObjects(t *testing.T) {
 	f.disturb(uploads, nil, nil, unavailable)
 	o, err := s.Put(t.Context(), "a", store.ContentOf(data, ""), store.IfAbsent())
 	if err != nil || o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data) {
-		t.Fatalf("Put gives %+v, %v", o, err)
+		t.Fatalf("Put returns %+v, %v", o, err)
 	}
 	f.wantSeen(t, 5) // a session, three chunks, one of them twice
 	wrong := store.ContentOf(data, "")
 	wrong.CRC32C++
 	if _, err := s.Put(t.Context(), "b", wrong, store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("Put gives %v, want ErrCorrupt", err)
+		t.Errorf("Put returns %v, want ErrCorrupt", err)
 	}
 	if _, err := s.Stat(t.Context(), "b"); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("after a corrupt Put Stat gives %v", err)
+		t.Errorf("after a corrupt Put Stat returns %v", err)
 	}
 }
 
@@ -276,10 +276,10 @@ func TestCorruptedOnTheWay(t *testing.T) {
 		service.ServeHTTP(w, r)
 	})
 	if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("meant"), ""), store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("Put gives %v, want ErrCorrupt", err)
+		t.Errorf("Put returns %v, want ErrCorrupt", err)
 	}
 	if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {
-		t.Errorf("after a corrupt Put Stat gives %v", err)
+		t.Errorf("after a corrupt Put Stat returns %v", err)
 	}
 }
 
@@ -288,8 +288,8 @@ func TestReadIsResumed(t *testing.T) {
 	s := open(t, bucket, "lake")
 	old := strings.Repeat("old ", 500_000)
 	for name, test := range map[string]struct {
-		meanwhile func()
-		whole     bool
+		action   func()
+		complete bool
 	}{
 		"unchanged":   {func() {}, true},
 		"overwritten": {func() { put(t, s, "a", strings.Repeat("new ", 500_000)) }, false},
@@ -302,9 +302,9 @@ func TestReadIsResumed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			test.meanwhile()
+			test.action()
 			data, err := io.ReadAll(r)
-			if test.whole != (err == nil && string(data) == old) {
+			if test.complete != (err == nil && string(data) == old) {
 				t.Errorf("%d bytes were read, error %v", len(data), err)
 			}
 			if !strings.HasPrefix(old, string(data)) {

@@ -14,13 +14,13 @@ import (
 	"prospector/sink/store/storetest"
 )
 
-// emulator is the variable by which the client library finds one.
+// emulator is the environment variable in which the client library looks for an emulator.
 const emulator = "STORAGE_EMULATOR_HOST"
 
 var stores atomic.Int64
 
-// newBucket makes a bucket in the emulator that the environment names, or in one
-// that lives as long as the test.
+// newBucket creates a bucket in the emulator that the environment names, or in an
+// emulator for this test.
 func newBucket(t *testing.T) string {
 	t.Helper()
 	if os.Getenv(emulator) == "" {

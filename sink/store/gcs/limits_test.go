@@ -26,21 +26,21 @@ func TestEveryCallHasADeadline(t *testing.T) {
 	}
 	defer s.Close()
 	silent := func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		io.Copy(io.Discard, r.Body) // without which the server would not notice that the client leaves
+		io.Copy(io.Discard, r.Body) // otherwise the server would not notice that the client disconnects
 		<-r.Context().Done()
 	}
 	for name, call := range callsOf(s) {
 		t.Run("silent/"+name, func(t *testing.T) {
 			f.disturb(everything, silent)
 			if err := call(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("it gives %v, want a deadline's error", err)
+				t.Errorf("it returns %v, want a deadline's error", err)
 			}
 		})
 	}
 	t.Run("unavailable", func(t *testing.T) {
 		f.disturb(everything, slices.Repeat([]fault{unavailable}, 100)...)
 		if err := callsOf(s)["Stat"](t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("it gives %v, want a deadline's error", err)
+			t.Errorf("it returns %v, want a deadline's error", err)
 		}
 	})
 	t.Run("of each wait, not of the reader", func(t *testing.T) {
@@ -50,14 +50,14 @@ func TestEveryCallHasADeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		time.Sleep(300 * time.Millisecond) // a caller that takes its time
+		time.Sleep(300 * time.Millisecond) // a slow caller
 		if got, err := io.ReadAll(r); string(got) != data {
 			t.Errorf("read are %d bytes, %v", len(got), err)
 		}
 	})
 }
 
-// callsOf are the methods that ask the service, each tried on the object "a".
+// callsOf returns calls of all methods that send requests, for the object "a".
 func callsOf(s store.Store) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Stat": func(ctx context.Context) error {
@@ -138,7 +138,7 @@ func TestOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := gcs.Open(t.Context(), test.bucket, test.prefix, gcs.Options{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("Open gives %v, want an error with %q", err, test.want)
+				t.Errorf("Open returns %v, want an error with %q", err, test.want)
 			}
 		})
 	}
@@ -146,7 +146,7 @@ func TestOpen(t *testing.T) {
 		t.Setenv(emulator, "127.0.0.1:1")
 		_, err := gcs.Open(t.Context(), bucket, "", gcs.Options{Timeout: 50 * time.Millisecond})
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Open gives %v, want a deadline's error", err)
+			t.Errorf("Open returns %v, want a deadline's error", err)
 		}
 	})
 	t.Run("no credentials", func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestOpen(t *testing.T) {
 		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json")
 		_, err := gcs.Open(t.Context(), bucket, "", gcs.Options{})
 		if err == nil || !strings.Contains(err.Error(), "gcloud auth application-default login") {
-			t.Errorf("Open gives %v", err)
+			t.Errorf("Open returns %v", err)
 		}
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"prospector/sink/store"
 )
 
-// BenchmarkPut writes as a publication does: files of one size, 30 to a
-// partition. ns/op is the time of one file. The bare write is what the same
-// bytes cost without any durability.
+// BenchmarkPut writes files like a publication: files of the same size, 30 in each
+// partition. ns/op is the time for one file. The bare write shows the cost of the same
+// bytes without durability.
 func BenchmarkPut(b *testing.B) {
 	small, large := make([]byte, 50_000), make([]byte, 256<<20)
 	key := func(i int64) string { return fmt.Sprintf("t/event_type=A/event_date=%d/%d.parquet", i/30, i) }

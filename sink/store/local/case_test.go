@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The store finds what the file system does with names that differ in case, and
-// leaves nothing behind.
+// FoldsCase detects how the file system handles names that differ in case, and leaves no
+// files behind.
 func TestFoldsCase(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600); err != nil {

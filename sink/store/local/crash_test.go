@@ -17,7 +17,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// crashRoot names the store that this program, started as a child, writes to.
+// crashRoot is the environment variable with the store to which this program writes as a
+// child process.
 const crashRoot = "PROSPECTOR_TEST_CRASH_ROOT"
 
 func TestMain(m *testing.M) {
@@ -25,13 +26,13 @@ func TestMain(m *testing.M) {
 		if err := writeUntilKilled(context.Background(), root); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		os.Exit(1) // only a kill ends it well
+		os.Exit(1) // the expected end is a kill
 	}
 	os.Exit(m.Run())
 }
 
-// writeUntilKilled replaces, creates and deletes objects, each of which names
-// its own checksum, until it is killed or its standard input ends.
+// writeUntilKilled replaces, creates and deletes objects until it is killed or its
+// standard input ends. Each object contains its own checksum.
 func writeUntilKilled(ctx context.Context, root string) error {
 	s, err := local.Open(root)
 	if err != nil {
@@ -49,7 +50,7 @@ func writeUntilKilled(ctx context.Context, root string) error {
 				key := fmt.Sprintf("t/p=%d/a", rand.IntN(8))
 				switch rand.IntN(4) {
 				case 0:
-					s.Delete(ctx, key, store.Condition{}) // of what may not be there
+					s.Delete(ctx, key, store.Condition{}) // the object may not exist
 				case 1:
 					s.Put(ctx, key, store.ContentOf(selfChecked(), ""), store.IfAbsent())
 				default:
@@ -69,7 +70,7 @@ func writeUntilKilled(ctx context.Context, root string) error {
 	}
 }
 
-// selfChecked is a checksum, a line feed, and up to 400 kB that have it.
+// selfChecked returns a checksum, a line feed, and up to 400 kB with that checksum.
 func selfChecked() []byte {
 	body := bytes.Repeat([]byte{byte(rand.Int())}, 1+rand.IntN(400_000))
 	return fmt.Appendf(nil, "%08x\n%s", store.Checksum(body), body)
@@ -102,7 +103,7 @@ func TestKilledWriters(t *testing.T) {
 			}
 			checksum, body, _ := bytes.Cut(data, []byte("\n"))
 			if string(checksum) != fmt.Sprintf("%08x", store.Checksum(body)) {
-				t.Errorf("round %d: %s is not whole: %d bytes that begin with %.20q", round, e.Key, len(data), data)
+				t.Errorf("round %d: %s is incomplete: %d bytes that begin with %.20q", round, e.Key, len(data), data)
 			}
 		}
 		if round == 14 && n == 0 {
@@ -111,8 +112,8 @@ func TestKilledWriters(t *testing.T) {
 	}
 }
 
-// killWriter starts this test's program as a writer and kills it some time
-// after it has begun.
+// killWriter starts this test's program as a writer and kills it a while after it has
+// begun to write.
 func killWriter(t *testing.T, root string, after time.Duration) {
 	t.Helper()
 	program, err := os.Executable()

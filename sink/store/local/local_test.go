@@ -77,7 +77,7 @@ func TestOpen(t *testing.T) {
 		for _, root := range []string{file, filepath.Join(file, "below")} {
 			_, err := local.Open(root)
 			if err == nil || !strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "not a directory") {
-				t.Errorf("Open(%s) gives %v", root, err)
+				t.Errorf("Open(%s) returns %v", root, err)
 			}
 		}
 	})
@@ -92,7 +92,7 @@ func TestOpen(t *testing.T) {
 		for _, root := range []string{root, filepath.Join(root, "below")} {
 			_, err := local.Open(root)
 			if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), root) {
-				t.Errorf("Open(%s) gives %v", root, err)
+				t.Errorf("Open(%s) returns %v", root, err)
 			}
 		}
 	})
@@ -129,12 +129,12 @@ func TestTemporaries(t *testing.T) {
 		".prospector/tmp/youn": nil,
 	} {
 		if got := keys(t, s, prefix); !slices.Equal(got, want) {
-			t.Errorf("List(%q) gives %q, want %q", prefix, got, want)
+			t.Errorf("List(%q) returns %q, want %q", prefix, got, want)
 		}
 	}
 	for _, key := range []string{".prospector/tmp", ".prospector/tmp/young"} {
 		if _, err := s.Stat(t.Context(), key); err == nil || errors.Is(err, store.ErrNotExist) {
-			t.Errorf("Stat of %s gives %v, want a refusal", key, err)
+			t.Errorf("Stat of %s returns %v, want a refusal", key, err)
 		}
 	}
 	if err := s.Sweep(); err != nil {
@@ -163,12 +163,12 @@ func TestForeignFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := keys(t, s, ""), []string{"_SUCCESS"}; !slices.Equal(got, want) {
-		t.Errorf("List gives %q, want %q", got, want)
+		t.Errorf("List returns %q, want %q", got, want)
 	}
 	for _, cond := range []store.Condition{{}, store.IfAbsent()} {
 		_, err := s.Put(t.Context(), "empty", store.ContentOf(nil, ""), cond)
 		if err == nil || errors.Is(err, store.ErrCondition) {
-			t.Errorf("Put over a directory gives %v", err)
+			t.Errorf("Put over a directory returns %v", err)
 		}
 	}
 	if _, err := s.Put(t.Context(), "_SUCCESS/a", store.ContentOf(nil, ""), store.Condition{}); err == nil {
@@ -176,8 +176,8 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// No operation follows a link below the root: to a file or a directory, outside
-// of the root or below it, to itself or to nothing.
+// No operation follows a link below the root, whether it leads to a file or a directory,
+// outside the root or below it, to itself or to nothing.
 func TestLinks(t *testing.T) {
 	outside := t.TempDir()
 	write(t, filepath.Join(outside, "a"), "precious")
@@ -218,7 +218,7 @@ func TestLinks(t *testing.T) {
 				"Delete": s.Delete(t.Context(), link.key, store.Condition{}),
 			} {
 				if e, ok := errors.AsType[*nolink.LinkError](err); !ok || e.Path != path || e.Target != link.target {
-					t.Errorf("%s gives %v, want the link %s", op, err, path)
+					t.Errorf("%s returns %v, want the link %s", op, err, path)
 				}
 			}
 			if target, err := os.Readlink(path); target != link.target {
@@ -247,7 +247,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 		if len(got) != 2 || got[0] != "t/a" || !strings.Contains(got[1], "t/b is a symbolic link to "+outside+", and there are 2 more") {
-			t.Errorf("List gives %q", got)
+			t.Errorf("List returns %q", got)
 		}
 	})
 	t.Run("temporaries", func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestLinks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := local.Open(root); !strings.Contains(fmt.Sprint(err), path+" is a symbolic link") {
-				t.Errorf("Open with a link at %s gives %v", at, err)
+				t.Errorf("Open with a link at %s returns %v", at, err)
 			}
 		}
 	})
@@ -269,12 +269,12 @@ func TestLinks(t *testing.T) {
 		}
 		put(t, open(t, root), "t/a", "one")
 		if got := keys(t, open(t, root), ""); !slices.Equal(got, []string{"t/a"}) {
-			t.Errorf("List gives %q", got)
+			t.Errorf("List returns %q", got)
 		}
 	})
 }
 
-// A directory that becomes a link while it is used leads nowhere.
+// Operations fail if a directory becomes a link while they use it.
 func TestSwappedForLink(t *testing.T) {
 	root, outside := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(outside, "a"), "precious")
@@ -282,7 +282,7 @@ func TestSwappedForLink(t *testing.T) {
 	put(t, s, "t/p=1/a", "one")
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { // what nobody would do so often
+	wg.Go(func() { // more often than in reality
 		at, aside := filepath.Join(root, "t", "p=1"), filepath.Join(root, "aside")
 		for {
 			select {
@@ -341,8 +341,8 @@ func TestDeleteRemovesEmptyDirectories(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Whoever deletes an object may be killed before it comes to its directories,
-	// and then deletes it again.
+	// A process may be killed after it deletes an object and before it removes the
+	// directories. The next run deletes the object again.
 	put(t, s, "t/p=1/q=1/a", "one")
 	put(t, s, "t/b", "two")
 	if err := os.Remove(filepath.Join(root, "t/p=1/q=1/a")); err != nil {
@@ -350,13 +350,13 @@ func TestDeleteRemovesEmptyDirectories(t *testing.T) {
 	}
 	for range 2 {
 		if err := s.Delete(t.Context(), "t/p=1/q=1/a", store.Condition{}); !errors.Is(err, store.ErrNotExist) {
-			t.Errorf("Delete of nothing gives %v", err)
+			t.Errorf("Delete of nothing returns %v", err)
 		}
 		if entries, err := os.ReadDir(filepath.Join(root, "t")); err != nil || len(entries) != 1 || entries[0].Name() != "b" {
 			t.Errorf("Delete of nothing leaves %v, %v", entries, err)
 		}
 	}
-	// A directory that is there no more, whoever removed it, is made again.
+	// A directory that another process has removed is created again.
 	put(t, s, "t/p=1/a", "three")
 	if err := os.RemoveAll(filepath.Join(root, "t")); err != nil {
 		t.Fatal(err)
@@ -364,9 +364,9 @@ func TestDeleteRemovesEmptyDirectories(t *testing.T) {
 	put(t, s, "t/p=1/a", "four")
 }
 
-// Two processes, each with its Store, whose objects share directories: no Put
-// fails because a Delete has just removed what it was about to fill, and once
-// everything is deleted no directory is left.
+// Two processes have a Store each, and their objects share directories. No Put may fail
+// because a Delete has just removed the directory, and no directory may remain when all
+// objects are deleted.
 func TestPutsBesideDeletes(t *testing.T) {
 	root := t.TempDir()
 	var wg sync.WaitGroup
@@ -438,7 +438,7 @@ func TestGeneration(t *testing.T) {
 			t.Errorf("%s keeps the generation %s", name, before)
 		}
 	}
-	// Fast enough that inodes come again within one tick of the kernel's clock.
+	// Writes are so fast that inodes are reused within one tick of the kernel's clock.
 	seen := map[string]bool{}
 	for i := range 200 {
 		o := put(t, s, "b", fmt.Sprintf("%03d", i))
@@ -449,9 +449,9 @@ func TestGeneration(t *testing.T) {
 	}
 }
 
-// Private objects are for their owner alone, whatever the umask, and directories
-// that were wider are narrowed. Those of the lake are as the umask says, and the
-// root stays as its user has made it.
+// Only the owner can read private objects, whatever the umask, and wider directories are
+// narrowed. Objects of the lake have the modes that the umask allows. The mode of the root
+// does not change.
 func TestModes(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o077} {
 		for _, private := range []bool{false, true} {

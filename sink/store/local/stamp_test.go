@@ -8,8 +8,8 @@ import (
 	"prospector/sink/store"
 )
 
-// Two writes within one tick of the clock, or after it was turned back, still
-// have two generations, even if the file system gives both the same inode.
+// Two writes have different generations even if they happen within one tick of the
+// clock, or the clock was set back, and the file system uses the same inode for both.
 func TestEveryWriteHasItsTime(t *testing.T) {
 	s, err := Open(t.TempDir())
 	if err != nil {
