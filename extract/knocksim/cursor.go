@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// A cursor is base64 of the number of events up to it, as the documented MQ==
-// is of "1". Base64 of digits alone never has a plus or a slash, which a client
-// must escape or lose, so two cursors in three are padded to end in one.
+// A cursor is the base64 of the number of events before it, as the documented MQ== is the
+// base64 of "1". The base64 of digits never has a plus or a slash, which a client must
+// escape. So two cursors in three are padded so that they end in one.
 func appendCursor(b []byte, offset int) []byte {
 	var text [24]byte
 	t := strconv.AppendInt(text[:0], int64(offset), 10)
@@ -20,7 +20,7 @@ func appendCursor(b []byte, offset int) []byte {
 	return base64.StdEncoding.AppendEncode(b, t)
 }
 
-// parseCursor reads what appendCursor wrote, and nothing else.
+// parseCursor parses exactly the results of appendCursor.
 func parseCursor(cursor string) (offset int, ok bool) {
 	var text [24]byte
 	if len(cursor) > base64.StdEncoding.EncodedLen(len(text)) {

@@ -2,7 +2,7 @@ package knocksim
 
 import "strconv"
 
-// person is what all events of a prospect have in common.
+// person has the values that all events of a prospect share.
 type person struct {
 	seed        uint64
 	share       uint32
@@ -12,7 +12,7 @@ type person struct {
 	phone       [12]byte
 	source      text
 	property    int
-	agents      [2]string // the usual one and a colleague
+	agents      [2]string // the usual agent and a colleague
 	agent       text
 }
 
@@ -36,7 +36,7 @@ func (w *world) person(index int) person {
 	b = append(b, p.last.address...)
 	b = strconv.AppendInt(b, int64(r.below(10_000)), 10)
 	p.emailLength = len(append(b, "@example.com"...))
-	// 555-0100 to 555-0199 belong to nobody.
+	// 555-0100 to 555-0199 are fictional numbers.
 	b = append(p.phone[:0], "+1"...)
 	b = strconv.AppendInt(b, int64(201+r.below(780)), 10)
 	b = append(b, "55501"...)
@@ -53,7 +53,7 @@ type kind struct {
 	inboundPercent  int
 	agentless       int // percent of outbound messages without an agent
 	maxSentences    int
-	inboundOpening  string // {"type":…,"description":…,"eventTime":" of an inbound one
+	inboundOpening  string // {"type":…,"description":…,"eventTime":" for an inbound message
 	outboundOpening string
 }
 
@@ -72,8 +72,8 @@ const (
 	voice
 )
 
-// messageKinds are a guess: the vendor documents that these five exist, but
-// neither the names of their types nor what is in their data.
+// messageKinds are guessed: the vendor documents that these five exist, but neither the
+// names of their types nor the fields of their data.
 var messageKinds = withOpenings([]kind{
 	sms: {name: "SMS_MESSAGE", percent: 42, inboundPercent: 45, agentless: 10, maxSentences: 2,
 		inbound: "Prospect sent a text message", outbound: "A text message was sent via knock"},
@@ -85,7 +85,7 @@ var messageKinds = withOpenings([]kind{
 		inbound: "Prospect sent a message from the property's website", outbound: "A web message was sent via knock"},
 	facebook: {name: "FACEBOOK_MESSAGE", percent: 5, inboundPercent: 60, agentless: 5, maxSentences: 2,
 		inbound: "Prospect sent a Facebook message", outbound: "A Facebook message was sent via knock"},
-	// A change of the vendor's: in place of some of the SMS, so of none by itself.
+	// A vendor change replaces some SMS by this kind, so its own share is 0.
 	voice: {name: "VOICE_MESSAGE", percent: 0, inboundPercent: 45, agentless: 10, maxSentences: 3,
 		inbound: "Prospect left a voice message", outbound: "A voice message was left via knock"},
 })
@@ -100,7 +100,7 @@ func withOpenings(kinds []kind) []kind {
 	return kinds
 }
 
-// appendNode renders event k of a prospect as it is at asOf.
+// appendNode appends event k of a prospect in its state at asOf.
 func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	created, r := w.created(p.seed, p.share, k)
 	v := w.vendorAt(created, r)
@@ -141,7 +141,7 @@ func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	}
 	b = append(b, opening...)
 	b = appendHead(b, happened, created, p.source[m.spelling], agent)
-	switch number { // not a func in kind: m would move to the heap
+	switch number { // with a func in kind, m would move to the heap
 	case sms:
 		b = appendSMS(b, p, &m, &v)
 		b = v.sentiment(b)
@@ -160,7 +160,7 @@ func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	return append(b, `}}`...)
 }
 
-// appendHead continues after the opening, up to the inside of data.
+// appendHead appends everything between the opening and the members of data.
 func appendHead(b []byte, happened, created int64, source, agent string) []byte {
 	start := len(b)
 	b = appendTime(b, happened)
@@ -211,8 +211,8 @@ func (w *world) appendAppointment(b []byte, p *person, happened, created int64, 
 	return append(b, '"')
 }
 
-// status is an appointment's status at asOf: it is confirmed until someone
-// cancels it, or until its end, or for ever if nobody tells.
+// status returns the status of an appointment at asOf. It is confirmed until it is
+// canceled or completed. Some appointments stay confirmed.
 func (w *world) status(created, start, end int64, r *rng) string {
 	fate, moment := r.below(100), int64(r.below(int(start-created)))
 	switch {
@@ -228,8 +228,8 @@ func (w *world) status(created, start, end int64, r *rng) string {
 	return "confirmed"
 }
 
-// appendTime writes microseconds since 1970 as Python's isoformat does: six
-// fractional digits, or none when they are zero.
+// appendTime appends microseconds since 1970 as Python's isoformat does: with six
+// fractional digits, or none if they are zero.
 func appendTime(b []byte, micros int64) []byte {
 	seconds, fraction := micros/1e6, int(micros%1e6)
 	days, ofDay := seconds/86400, int(seconds%86400)
@@ -255,9 +255,9 @@ func appendTime(b []byte, micros int64) []byte {
 	return append(b, "+00:00"...)
 }
 
-// civil is the date of a day, counted from 1970-01-01, for years that begin in
-// March and so end with the leap day (Howard Hinnant, "chrono-Compatible
-// Low-Level Date Algorithms").
+// civil returns the date of a day, counted from 1970-01-01. It computes with years that
+// begin in March, so that the leap day is the last one (Howard Hinnant,
+// "chrono-Compatible Low-Level Date Algorithms").
 func civil(days int) (year, month, day int) {
 	days += 719468
 	era, ofEra := days/146097, days%146097
@@ -273,7 +273,7 @@ func civil(days int) (year, month, day int) {
 
 func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
-// uuid is a random one (version 4).
+// uuid returns a random UUID (version 4).
 func uuid(r *rng) string {
 	const digits = "0123456789abcdef"
 	hi, lo := r.next()&^0xf000|0x4000, r.next()&^(3<<62)|2<<62

@@ -8,29 +8,28 @@ import (
 	"time"
 )
 
-// Faults are what goes wrong with requests that would have got a page. Shares
-// are of such requests, from 0 to 1; together those that fail are at most 1.
+// Faults are failures of requests that would otherwise return a page. Each share is a
+// share of these requests, from 0 to 1. The shares that fail add up to at most 1.
 //
-// What goes wrong is as deterministic as the world: it depends on the seed, the
-// prospect, the cursor and how many answers in a row have failed.
+// Faults are as deterministic as the world. They depend on the seed, the prospect, the
+// cursor and the number of consecutive failures.
 type Faults struct {
-	// Rate is the share that fails, in equal parts, in each of the five ways
-	// that follow. Their own shares come on top.
+	// Rate is a share that is divided equally among the following five faults. Their
+	// own shares are added to it.
 	Rate            float64
 	TooManyRequests float64 // 429 with Retry-After
 	ServerError     float64 // 500 with a JSON body
 	Unavailable     float64 // 503 with an HTML body, as from a gateway
 	Reset           float64 // the connection is reset in the middle of the body
-	Truncated       float64 // 200 with half of the JSON, and nothing else to tell
-	// RetryAfter is what a 429 asks for, rounded up to seconds. The default
-	// asks for 0, so that faults cost a test no time.
+	Truncated       float64 // 200 with half of the JSON, and no other sign of the fault
+	// RetryAfter is the Retry-After of a 429, rounded up to seconds. The default is 0,
+	// so that faults cost a test no time.
 	RetryAfter time.Duration
-	// MaxInARow is how many answers about one prospect may fail one after the
-	// other before one succeeds, so that a client with one attempt more always
-	// gets through: 2 by default, -1 for no limit. A low one keeps the shares
-	// above from being reached when they are high.
+	// MaxInARow is the number of consecutive responses for one prospect that may fail,
+	// so that a client with one more attempt always succeeds: 2 by default, -1 for no
+	// limit. With a low limit, high shares are not reached.
 	MaxInARow int
-	// Slow is the share that is answered only after Delay, failing or not.
+	// Slow is the share of requests, failing or not, that are answered after Delay.
 	Slow  float64
 	Delay time.Duration
 }
@@ -64,7 +63,7 @@ func (f Faults) shares() [slowAnswer]float64 {
 func (f Faults) validate() error {
 	for _, share := range []float64{f.Rate, f.TooManyRequests, f.ServerError, f.Unavailable, f.Reset, f.Truncated, f.Slow} {
 		if !(0 <= share && share <= 1) {
-			return fmt.Errorf("a share of faults is %v: give 0 to 1", share)
+			return fmt.Errorf("a share of faults is %v: set 0 to 1", share)
 		}
 	}
 	total := 0.0
@@ -72,13 +71,13 @@ func (f Faults) validate() error {
 		total += share
 	}
 	if total > 1+1e-9 {
-		return fmt.Errorf("the shares of faults add up to %v: give at most 1 in total", total)
+		return fmt.Errorf("the shares of faults add up to %v: set at most 1 in total", total)
 	}
 	if f.RetryAfter < 0 || f.Delay < 0 {
-		return errors.New("a duration of faults is negative: give 0 or more")
+		return errors.New("a duration of faults is negative: set 0 or more")
 	}
 	if f.MaxInARow < -1 {
-		return fmt.Errorf("the number of faults in a row is %d: give -1 (no limit) or more", f.MaxInARow)
+		return fmt.Errorf("the number of faults in a row is %d: set -1 (no limit) or more", f.MaxInARow)
 	}
 	return nil
 }
@@ -90,7 +89,7 @@ type faultPlan struct {
 	slow       float64
 	maxInARow  int
 	retryAfter string
-	inARow     []atomic.Int32 // by prospect; nil when nothing ever goes wrong
+	inARow     []atomic.Int32 // by prospect; nil if there are no faults
 }
 
 func newFaultPlan(o Options) faultPlan {
@@ -131,5 +130,5 @@ func (f *faultPlan) draw(index, offset int) (kind faultKind, slow bool) {
 	return noFault, slow
 }
 
-// fraction is a number from 0 up to, but not including, 1.
+// fraction returns a number in [0, 1).
 func (r *rng) fraction() float64 { return float64(r.next()>>11) / (1 << 53) }

@@ -49,7 +49,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if slow {
 		s.stats.faults[slowAnswer].Add(1)
 		if sleep(r.Context(), s.options.Faults.Delay) != nil {
-			panic(http.ErrAbortHandler) // nobody waits for the answer any more
+			panic(http.ErrAbortHandler) // the client no longer waits
 		}
 	}
 	if fault != noFault {
@@ -68,7 +68,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parseQuery reads `first` and `after`. Its errors hold nothing of the request.
+// parseQuery parses `first` and `after`. Its errors contain nothing from the request.
 func (s *Simulator) parseQuery(query string) (first, offset int, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Simulator) parseQuery(query string) (first, offset int, err error) {
 	return first, offset, nil
 }
 
-// servePage answers with the events from offset on, whole or damaged by fault.
+// servePage answers with the events from offset on. The fault may damage the response.
 func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request, index, first, offset int, fault faultKind) {
 	page := s.pages.Get().(*[]byte)
 	defer s.pages.Put(page)
@@ -117,8 +117,8 @@ func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request, index, fir
 		s.answer(w, http.StatusOK, "application/json", body)
 		return
 	}
-	// What comes before the answer is counted before it: whoever has the
-	// answer finds it counted. Taken back if it did not get through.
+	// The page is counted before it is sent, so that a client with the response finds it
+	// in the counts. It is subtracted again if sending fails.
 	mark := s.mark(index, offset, events)
 	s.stats.page(events, mark.repeated, 1)
 	if err := s.answer(w, http.StatusOK, "application/json", body); err != nil {
@@ -128,7 +128,7 @@ func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request, index, fir
 	}
 }
 
-// appendPage renders a page of a prospect's events.
+// appendPage appends a page of a prospect's events.
 func (s *Simulator) appendPage(b []byte, index, first, offset int) (page []byte, events int) {
 	visible := s.world.visible(index)
 	if offset >= visible {
@@ -153,7 +153,7 @@ func (s *Simulator) appendPage(b []byte, index, first, offset int) (page []byte,
 	return append(b, `","hasNextPage":false}}`...), end - offset
 }
 
-// refuse answers with an error in JSON. Its message holds nothing of the request.
+// refuse answers with an error in JSON. Its message contains nothing from the request.
 func (s *Simulator) refuse(w http.ResponseWriter, status int, message string) {
 	s.answer(w, status, "application/json", []byte(`{"message":"`+message+`"}`+"\n"))
 }
@@ -168,7 +168,7 @@ func (s *Simulator) answer(w http.ResponseWriter, status int, contentType string
 	return err
 }
 
-// reset announces the whole body, sends half of it and breaks the connection.
+// reset announces the full body, sends half of it and resets the connection.
 func (s *Simulator) reset(w http.ResponseWriter, body []byte) {
 	s.stats.status[http.StatusOK].Add(1)
 	w.Header()["Content-Type"] = []string{"application/json"}
@@ -177,7 +177,7 @@ func (s *Simulator) reset(w http.ResponseWriter, body []byte) {
 	w.Write(body[:len(body)/2])
 	control.Flush()
 	conn, _, err := control.Hijack()
-	if err != nil { // not HTTP/1.1: the server has its own way of breaking off
+	if err != nil { // not HTTP/1.1: let the server abort the response
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -192,7 +192,7 @@ var compressors = sync.Pool{New: func() any {
 }}
 
 func compress(body []byte) []byte {
-	var b bytes.Buffer // which takes everything
+	var b bytes.Buffer // whose writes never fail
 	z := compressors.Get().(*gzip.Writer)
 	defer compressors.Put(z)
 	z.Reset(&b)

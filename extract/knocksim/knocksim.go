@@ -1,35 +1,34 @@
-// Package knocksim simulates the Knock Get Prospect Events API, so that tests,
-// benchmarks and the demo stand on a real HTTP server instead of canned answers.
+// Package knocksim simulates the Knock Get Prospect Events API, so that tests, benchmarks
+// and the demo use a real HTTP server instead of canned responses.
 //
-// Its duties: to answer as the vendor documents (GET
-// /prospect/{id}/events?first=N&after=CURSOR, see the endpoint's reference), from
-// a world that is a pure function of Options: the same options give the same
-// bytes on every machine, in every order of requests. To know the truth about
-// that world (ProspectIDs, Nodes, EventCount), to fail on demand (Faults), and to
-// count what it served (Stats). To be fast: every event is computed when it is
-// asked for, so memory is a few integers a prospect whatever the number of events.
+// Its duties: it answers as the vendor documents (GET
+// /prospect/{id}/events?first=N&after=CURSOR, see docs/knock-api.md), from a world that is
+// a pure function of Options. The same options give the same bytes on every machine, in
+// every order of requests. It knows the complete world (ProspectIDs, Nodes, EventCount),
+// fails on demand (Faults), and counts its responses (Stats). It is fast: it computes
+// every event when it is requested, so that it needs only a few integers of memory for
+// each prospect, for any number of events.
 //
-// Not its duties: the rest of the vendor's API, rate limits, storing anything,
-// odd answers that no seed would give (a test of those cans them).
+// Not its duties: the rest of the vendor's API, rate limits, storing anything, and unusual
+// responses that no seed produces (tests of those use canned responses).
 //
-// Documented by the vendor are the path, the key, the page and the kind
-// APPOINTMENT_CREATED. A guess are the names of the five message kinds and the
-// fields of their data (see messageKinds), error bodies, the largest page, that
-// events are served in the order of their creation and that a cursor is an
-// offset in that order.
+// The vendor documents the path, the key, the page and the kind APPOINTMENT_CREATED. The
+// following is guessed: the names of the five message kinds and the fields of their data
+// (see messageKinds), error bodies, the largest page, that events are in the order of
+// their creation, and that a cursor is an offset in that order.
 //
-// With Options.VendorChanges the vendor develops the API in the course of the
-// month, as vendors do. What an event looks like is decided by when it was
-// created: one from before a change keeps its shape. The changes, all of them made
-// up, come on these days of January 2022, at midnight UTC:
+// With Options.VendorChanges, the vendor changes the API in the course of the month, as
+// vendors do. The creation time of an event determines its shape: an event from before a
+// change keeps its shape. The changes are fictional. They come on these days of January
+// 2022, at midnight UTC:
 //
 //	05  SMS and e-mail messages have data.sentiment: "positive", "neutral" or "negative"
 //	11  appointments have data.reminders: an integer from 0 to 3
 //	16  some SMS_MESSAGEs are VOICE_MESSAGEs instead, whose data has direction,
 //	    from, to, durationSeconds (an integer) and transcript
-//	20  data.reminders is now and then fractional: 1.5
-//	24  data.segments of outbound SMS is a string, "2" instead of 2, and now and
-//	    then "unknown" or an object: {"count":2}
+//	20  data.reminders is sometimes fractional: 1.5
+//	24  data.segments of outbound SMS is a string, "2" instead of 2, and sometimes
+//	    "unknown" or an object: {"count":2}
 package knocksim
 
 import (
@@ -56,32 +55,32 @@ const (
 	MaxEvents    = 1_000_000_000
 )
 
-// Window is the time in which Options.Events happen, and again as many, and so
-// on: January.
+// Window is the time in which Options.Events happen. As many happen in every following
+// Window. The first one is January.
 const Window = 31 * 24 * time.Hour
 
 var defaultSince = time.Date(2022, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// Options describe a world and how it is served. The zero value of a field is
-// its default where one is named.
+// Options describe a world and how it is served. A zero field has its default, if the
+// comment names one.
 type Options struct {
 	Seed      uint64
 	Prospects int // 1 to MaxProspects
-	// Events is how many are created in the first Window after Since, over all
-	// prospects, and in every Window after it: 0 to MaxEvents.
+	// Events is how many events all prospects together have in each Window after
+	// Since: 0 to MaxEvents.
 	Events int
 	// Since is when the world begins: 2022-01-01T00:00:00Z by default.
 	Since time.Time
-	// AsOf decides what is served: events created before it, in the condition
-	// they had then. The default is one Window after Since. Worlds that differ
-	// in AsOf alone are one world at two moments: what the earlier one shows, the
-	// later one shows too, but for the status of appointments.
+	// AsOf is the time at which the world is served: events created before it, in
+	// their state at that time. The default is one Window after Since. Worlds that
+	// differ only in AsOf are one world at two times: the later one shows everything
+	// that the earlier one shows, except that the status of appointments changes.
 	AsOf time.Time
-	// NewestFirst reverses the order of a prospect's events, so that a new event
-	// moves all others on to later offsets.
+	// NewestFirst reverses the order of a prospect's events, so that a new event moves
+	// all others to later offsets.
 	NewestFirst bool
-	// VendorChanges lets the shape of events change in January 2022, as the
-	// package's comment says. Events are as many and as old as without.
+	// VendorChanges changes the shape of events in January 2022, as the package
+	// comment describes. The number and the times of events stay the same.
 	VendorChanges bool
 	// MaxPageSize is the largest page, and the page of a request without
 	// `first`: 100 by default. A larger `first` is silently lowered to it.
@@ -90,7 +89,7 @@ type Options struct {
 	RejectLargePages bool
 	// Gzip compresses pages for clients that accept it.
 	Gzip bool
-	// APIKey is the one x-api-key that is let in: DefaultAPIKey by default.
+	// APIKey is the only accepted x-api-key: DefaultAPIKey by default.
 	APIKey string
 	Faults Faults
 }
@@ -121,35 +120,35 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	demand(1 <= o.Prospects && o.Prospects <= MaxProspects, "prospects is %d: give 1 to %d", o.Prospects, MaxProspects)
-	demand(0 <= o.Events && o.Events <= MaxEvents, "events is %d: give 0 to %d", o.Events, MaxEvents)
+	demand(1 <= o.Prospects && o.Prospects <= MaxProspects, "prospects is %d: set 1 to %d", o.Prospects, MaxProspects)
+	demand(0 <= o.Events && o.Events <= MaxEvents, "events is %d: set 0 to %d", o.Events, MaxEvents)
 	for _, t := range []struct {
 		name string
 		time.Time
 	}{{"since", o.Since}, {"as-of", o.AsOf}} {
 		year := t.UTC().Year()
-		demand(1970 <= year && year < 3000, "%s is %s: give a time in the years 1970 to 2999", t.name, t.Format(time.RFC3339))
+		demand(1970 <= year && year < 3000, "%s is %s: set a time in the years 1970 to 2999", t.name, t.Format(time.RFC3339))
 	}
-	demand(o.MaxPageSize >= 1, "the largest page is %d: give at least 1", o.MaxPageSize)
+	demand(o.MaxPageSize >= 1, "the largest page is %d: set at least 1", o.MaxPageSize)
 	errs = append(errs, o.Faults.validate())
 	return errors.Join(errs...)
 }
 
-// Simulator is the API over one world: an http.Handler. Its methods may be
-// called concurrently.
+// Simulator is the API of one world, and an http.Handler. Its methods may be called
+// concurrently.
 type Simulator struct {
 	options Options
 	world   world
 	events  int
 	faults  faultPlan
 	stats   counters
-	// served is, for each prospect, the lowest offset at which no page has been
-	// served yet, taking pages to be asked for in order.
+	// served is, for each prospect, the lowest offset at which no page was served yet,
+	// if pages are requested in order.
 	served []atomic.Int64
 	pages  sync.Pool // of *[]byte
 }
 
-// New makes a Simulator, or says which options make no sense.
+// New returns a Simulator, or an error about invalid options.
 func New(options Options) (*Simulator, error) {
 	options = options.withDefaults()
 	if err := options.validate(); err != nil {
@@ -168,8 +167,8 @@ func New(options Options) (*Simulator, error) {
 	return s, nil
 }
 
-// ProspectIDs yields the id of every prospect: Options.Prospects different
-// strings of eight digits, in no order.
+// ProspectIDs yields the ID of every prospect: Options.Prospects different strings of
+// eight digits, in no particular order.
 func (s *Simulator) ProspectIDs() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := range s.options.Prospects {
@@ -180,7 +179,7 @@ func (s *Simulator) ProspectIDs() iter.Seq[string] {
 	}
 }
 
-// WriteIDs writes the ids as CSV, one a line under the header prospect_id.
+// WriteIDs writes the IDs as CSV, one on each line after the header prospect_id.
 func (s *Simulator) WriteIDs(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	b.WriteString("prospect_id\n")
@@ -189,13 +188,13 @@ func (s *Simulator) WriteIDs(w io.Writer) error {
 		b.WriteByte('\n')
 	}
 	if err := b.Flush(); err != nil {
-		return fmt.Errorf("writing the prospect ids: %w", err)
+		return fmt.Errorf("writing the prospect IDs: %w", err)
 	}
 	return nil
 }
 
-// Nodes yields the events of a prospect, each a JSON object of its own memory,
-// as and in the order in which they are served; none for an unknown prospect.
+// Nodes yields the events of a prospect exactly as they are served, and in that order.
+// Each is a JSON object in its own memory. An unknown prospect has none.
 func (s *Simulator) Nodes(prospect string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		i, ok := s.world.index(prospect)
@@ -213,7 +212,7 @@ func (s *Simulator) Nodes(prospect string) iter.Seq[[]byte] {
 	}
 }
 
-// at is the number of the event at an offset in the served order.
+// at returns the number of the event at an offset in the served order.
 func (s *Simulator) at(offset, visible int) int {
 	if s.options.NewestFirst {
 		return visible - 1 - offset
@@ -221,5 +220,5 @@ func (s *Simulator) at(offset, visible int) int {
 	return offset
 }
 
-// EventCount is how many events are served, over all prospects.
+// EventCount returns how many events all prospects together have.
 func (s *Simulator) EventCount() int { return s.events }

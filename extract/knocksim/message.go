@@ -2,8 +2,8 @@ package knocksim
 
 import "strconv"
 
-// message is one event of a message kind while it is rendered. The order of the
-// draws is part of the world: a new one goes last.
+// message is a message event while it is rendered. The order of the random numbers is
+// part of the world: a new one must be last.
 type message struct {
 	rng      *rng
 	kind     *kind
@@ -11,7 +11,7 @@ type message struct {
 	spelling int // raw or ascii
 }
 
-// direction writes direction, from and to; ours is the property's address.
+// direction appends direction, from and to. Ours is the address of the property.
 func (m *message) direction(b []byte, ours string, theirs []byte) []byte {
 	if m.inbound {
 		b = append(b, `"direction":"inbound","from":"`...)
@@ -32,7 +32,7 @@ func appendSMS(b []byte, p *person, m *message, v *vendor) []byte {
 	b = append(b, `,"body":"`...)
 	b = m.sentences(b, p)
 	if m.inbound {
-		return append(b, '"') // and so a row without extra_json
+		return append(b, '"') // so that the row has no extra_json
 	}
 	b = append(b, `","deliveryStatus":"`...)
 	b = append(b, deliveries[m.rng.below(len(deliveries))]...)
@@ -70,7 +70,7 @@ func appendEmail(b []byte, p *person, m *message) []byte {
 	return append(appendHex(b, p.seed, 8), '"')
 }
 
-// A bot's words are in data.text, not in data.body.
+// The words of a bot are in data.text, not in data.body.
 func appendBot(b []byte, p *person, m *message) []byte {
 	b = m.direction(b, "knockbot", p.email[:p.emailLength])
 	b = append(b, `,"text":"`...)
@@ -121,7 +121,7 @@ func (m *message) attachment(b []byte) []byte {
 	return append(b, '}')
 }
 
-// sentences writes the message's words.
+// sentences appends the words of the message.
 func (m *message) sentences(b []byte, p *person) []byte {
 	pool := outbound
 	switch {
@@ -140,7 +140,7 @@ func (m *message) sentences(b []byte, p *person) []byte {
 	return b
 }
 
-// sentence writes one of the pool with its blanks filled in.
+// sentence appends a sentence of the pool, and fills its blanks.
 func (m *message) sentence(b []byte, p *person, pool []sentence) []byte {
 	r := m.rng
 	for _, part := range pool[r.below(len(pool))] {

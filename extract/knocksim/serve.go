@@ -10,43 +10,43 @@ import (
 	"time"
 )
 
-// RegisterFlags adds a flag for every option to fs. What o holds, or the
-// default of what it leaves at zero, is the value of a flag that is not given.
+// RegisterFlags adds a flag for every option to fs. The default of a flag is the value in
+// o, or the default of the option if that is zero.
 func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	shown := o.withDefaults()
-	fs.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that decides everything else")
+	fs.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that determines everything else")
 	fs.IntVar(&o.Prospects, "prospects", o.Prospects, "how many prospects there are")
-	fs.IntVar(&o.Events, "events", o.Events, "how many events happen in 31 days, over all prospects")
+	fs.IntVar(&o.Events, "events", o.Events, "how many events all prospects together have in 31 days")
 	timeVar(fs, &o.Since, "since", "`time` at which the world begins (default "+shown.Since.Format(time.RFC3339)+")")
 	asOf := "31 days after -since"
 	if !o.AsOf.IsZero() {
 		asOf = o.AsOf.Format(time.RFC3339)
 	}
-	timeVar(fs, &o.AsOf, "as-of", "serve what had happened by this `time` (default "+asOf+")")
+	timeVar(fs, &o.AsOf, "as-of", "serve the events before this `time` (default "+asOf+")")
 	fs.Func("order", "`order` of a prospect's events: oldest or newest first (default oldest)", func(value string) error {
 		if value != "oldest" && value != "newest" {
-			return errors.New(`give "oldest" or "newest"`)
+			return errors.New(`use "oldest" or "newest"`)
 		}
 		o.NewestFirst = value == "newest"
 		return nil
 	})
-	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "let the vendor change fields, types and kinds of events in the course of January 2022")
+	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "change fields, types and kinds of events in the course of January 2022, as a vendor does")
 	fs.IntVar(&o.MaxPageSize, "max-page-size", shown.MaxPageSize, "largest page, in events")
-	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "answer 400 to a larger page instead of making it smaller")
+	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "answer 400 to a request for a larger page instead of returning a smaller one")
 	fs.BoolVar(&o.Gzip, "gzip", o.Gzip, "compress pages for clients that accept it")
 	fs.StringVar(&o.APIKey, "api-key", shown.APIKey, "the only accepted x-api-key")
 
 	f := &o.Faults
-	fs.Float64Var(&f.Rate, "fault-rate", f.Rate, "`share` of requests, 0 to 1, that fail in any of the following ways")
+	fs.Float64Var(&f.Rate, "fault-rate", f.Rate, "`share` of requests, 0 to 1, with one of the following faults")
 	fs.Float64Var(&f.TooManyRequests, "fault-429", f.TooManyRequests, "additional `share` that is answered 429 with Retry-After")
 	fs.Float64Var(&f.ServerError, "fault-500", f.ServerError, "additional `share` that is answered 500")
 	fs.Float64Var(&f.Unavailable, "fault-503", f.Unavailable, "additional `share` that is answered 503")
 	fs.Float64Var(&f.Reset, "fault-reset", f.Reset, "additional `share` whose connection is reset mid-body")
 	fs.Float64Var(&f.Truncated, "fault-truncated", f.Truncated, "additional `share` that gets half of the JSON")
-	fs.DurationVar(&f.RetryAfter, "retry-after", f.RetryAfter, "what a 429 asks the client to wait")
-	fs.IntVar(&f.MaxInARow, "faults-in-a-row", shown.Faults.MaxInARow, "how often answers about one prospect may fail in a row; -1: no limit")
+	fs.DurationVar(&f.RetryAfter, "retry-after", f.RetryAfter, "Retry-After of a 429")
+	fs.IntVar(&f.MaxInARow, "faults-in-a-row", shown.Faults.MaxInARow, "how many responses for one prospect may fail in a row; -1: no limit")
 	fs.Float64Var(&f.Slow, "slow-rate", f.Slow, "`share` of requests that are answered late")
-	fs.DurationVar(&f.Delay, "slow-delay", f.Delay, "how late")
+	fs.DurationVar(&f.Delay, "slow-delay", f.Delay, "delay of late responses")
 }
 
 func timeVar(fs *flag.FlagSet, t *time.Time, name, usage string) {
@@ -57,23 +57,23 @@ func timeVar(fs *flag.FlagSet, t *time.Time, name, usage string) {
 				return nil
 			}
 		}
-		return errors.New("give a time such as 2022-02-01T00:00:00Z, or a day such as 2022-02-01")
+		return errors.New("use a time such as 2022-02-01T00:00:00Z, or a day such as 2022-02-01")
 	})
 }
 
-// ErrNotLoopback: the simulator was to listen where others can reach it.
+// ErrNotLoopback: the address can be reached from other machines.
 var ErrNotLoopback = errors.New("not a loopback address")
 
-// Serve serves h on addr (host:port; port 0 takes a free one), which must be of
-// the loopback interface, until ctx ends. It calls started, if any, once it
-// listens. Being ended by ctx is no error.
+// Serve serves h on addr (host:port; port 0 selects a free port) until ctx ends. The
+// address must be on the loopback interface. Serve calls started, if it is not nil, when
+// it listens. The end of ctx is not an error.
 func Serve(ctx context.Context, addr string, h http.Handler, started func(url string)) error {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listening on %q: %w", addr, err)
 	}
 	if !tcp.IP.IsLoopback() {
-		return fmt.Errorf("listening on %q: %w: the simulator serves this machine only; use 127.0.0.1:%d", addr, ErrNotLoopback, tcp.Port)
+		return fmt.Errorf("listening on %q: %w: the simulator serves only this machine; use 127.0.0.1:%d", addr, ErrNotLoopback, tcp.Port)
 	}
 	listener, err := net.ListenTCP("tcp", tcp)
 	if err != nil {
@@ -103,7 +103,7 @@ func Serve(ctx context.Context, addr string, h http.Handler, started func(url st
 	return nil
 }
 
-// Greeting tells a person what is served at url and how to ask for it.
+// Greeting returns a text for people: what is served at url, and how to request it.
 func (s *Simulator) Greeting(url string) string {
 	key := s.options.APIKey
 	if key != DefaultAPIKey {
@@ -113,6 +113,6 @@ func (s *Simulator) Greeting(url string) string {
 	for id = range s.ProspectIDs() {
 		break
 	}
-	return fmt.Sprintf("Serving %d events of %d prospects, as of %s, at\n  %s\nTry\n  curl -H \"x-api-key: %s\" \"%s/prospect/%s/events?first=2\"\n",
+	return fmt.Sprintf("Serving %d events from %d prospects, as of %s, at\n  %s\nTry\n  curl -H \"x-api-key: %s\" \"%s/prospect/%s/events?first=2\"\n",
 		s.events, s.options.Prospects, s.options.AsOf.UTC().Format(time.RFC3339), url, key, url, id)
 }

@@ -21,7 +21,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("%d edges, %v", len(p.Edges), err)
 	}
 	greeting := s.Greeting(base)
-	for _, part := range []string{base, "30 events of 3 prospects", "2022-02-01T00:00:00Z", DefaultAPIKey} {
+	for _, part := range []string{base, "30 events from 3 prospects", "2022-02-01T00:00:00Z", DefaultAPIKey} {
 		if !strings.Contains(greeting, part) {
 			t.Errorf("the greeting does not say %s: %s", part, greeting)
 		}

@@ -7,24 +7,24 @@ import (
 	"sync/atomic"
 )
 
-// Stats is what a Simulator has served so far.
+// Stats count what a Simulator has served so far.
 type Stats struct {
-	Requests int64 // all of them
-	Pages    int64 // whole answers with status 200
+	Requests int64 // in total
+	Pages    int64 // complete responses with status 200
 	Events   int64 // events on Pages
-	// Repeated is how many of Pages began with an event (or an end of events)
-	// that an earlier one had covered: 0 says that no page was read twice.
+	// Repeated is how many of Pages begin with an event (or the end of the events) that
+	// an earlier page covered. If it is 0, no page was read twice.
 	Repeated int64
 	Aborted  int64 // pages that the client did not wait for
-	// Faults are by kind: 429, 500, 503, reset, truncated, slow. Kinds that
-	// did not occur are missing.
+	// Faults are counted by kind: 429, 500, 503, reset, truncated, slow. Kinds that did
+	// not occur are missing.
 	Faults map[string]int64
-	// Status counts answers by their status, which is 200 for those that were
-	// reset or truncated. Others that did not occur are missing.
+	// Status counts responses by status. The status of reset and truncated responses is
+	// 200. Other values that did not occur are missing.
 	Status map[int]int64
 }
 
-// String is a summary of a few lines.
+// String returns a summary of a few lines.
 func (s Stats) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d requests, %d pages with %d events, %d repeated, %d aborted", s.Requests, s.Pages, s.Events, s.Repeated, s.Aborted)
@@ -42,14 +42,14 @@ func (s Stats) String() string {
 	return b.String()
 }
 
-// counters are Stats while they are counted.
+// counters are the live counts for Stats.
 type counters struct {
 	requests, pages, events, repeated, aborted atomic.Int64
 	faults                                     [faultKinds]atomic.Int64
 	status                                     [600]atomic.Int64
 }
 
-// page counts a page, or takes it back when sign is -1.
+// page counts a page, or subtracts it if sign is -1.
 func (c *counters) page(events int, repeated bool, sign int64) {
 	c.pages.Add(sign)
 	c.events.Add(sign * int64(events))
@@ -58,7 +58,8 @@ func (c *counters) page(events int, repeated bool, sign int64) {
 	}
 }
 
-// Stats is a snapshot. An answer that a client has in full is counted in it.
+// Stats returns a snapshot. It includes every response that a client has received
+// completely.
 func (s *Simulator) Stats() Stats {
 	c := &s.stats
 	out := Stats{
@@ -79,16 +80,16 @@ func (s *Simulator) Stats() Stats {
 	return out
 }
 
-// mark is what serving one page has changed in Simulator.served.
+// mark is the change of Simulator.served by one page.
 type mark struct {
 	at            *atomic.Int64
 	before, after int64
 	repeated      bool
 }
 
-// mark notes that a prospect's events from offset on are being served. Pages
-// are asked for in order, since each cursor comes from the page before; so one
-// number a prospect tells those that were served from those that were not.
+// mark records that a prospect's events from offset on are served. Pages are requested in
+// order, because each cursor comes from the previous page. So one number for each
+// prospect separates the served events from the others.
 func (s *Simulator) mark(index, offset, events int) mark {
 	m := mark{at: &s.served[index], after: int64(offset + max(events, 1))}
 	for {
@@ -100,7 +101,7 @@ func (s *Simulator) mark(index, offset, events int) mark {
 	}
 }
 
-// takeBack undoes the mark, unless someone has gone on from it.
+// takeBack undoes the mark, unless a later page depends on it.
 func (m mark) takeBack() {
 	if m.after > m.before {
 		m.at.CompareAndSwap(m.after, m.before)

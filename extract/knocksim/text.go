@@ -5,8 +5,8 @@ import (
 	"unicode/utf16"
 )
 
-// text is the inside of a JSON string in two spellings, both of which are seen in
-// the wild: raw UTF-8, and ASCII with \u escapes and an escaped slash.
+// text is the inside of a JSON string in two common spellings: raw UTF-8, and ASCII with
+// \u escapes and an escaped slash.
 type text [2]string
 
 const (
@@ -55,8 +55,8 @@ func escape(s string, toASCII bool) string {
 	return b.String()
 }
 
-// sentence is a text with blanks, such as {unit}, that are filled in for each
-// event: what stands before each blank, and the blank (0 where there is none).
+// sentence is a text with blanks, such as {unit}, that are filled for each event: the
+// text before each blank, and the blank (0 if there is none).
 type sentence []part
 
 type part struct {
@@ -95,7 +95,7 @@ func newSentences(list ...string) []sentence {
 	return sentences
 }
 
-// name is a person's first or last name, with the form it takes in an address.
+// name is a first or last name, with the form that it has in an e-mail address.
 type name struct {
 	text
 	address string

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// When the vendor's changes come: events created from then on have them. The
-// package's comment tells what they are.
+// The times of the vendor's changes. Events created from then on have them. The package
+// comment describes the changes.
 var (
 	sentimentFrom  = january(5)
 	remindersFrom  = january(11)
@@ -19,11 +19,11 @@ func january(day int) int64 {
 	return time.Date(2022, time.January, day, 0, 0, 0, 0, time.UTC).UnixMicro()
 }
 
-// vendor says what the vendor has changed by the time an event is created.
+// vendor has the changes that the vendor has made when an event is created.
 type vendor struct {
-	at int64 // 0, which is before all changes, in a world without them
-	// Its own series of numbers, so that what has not changed of an event is as
-	// it is in the world without changes.
+	at int64 // 0, which is before all changes, in a world without changes
+	// An independent random sequence, so that the unchanged parts of an event are the
+	// same as in the world without changes.
 	rng rng
 }
 
@@ -34,7 +34,7 @@ func (w *world) vendorAt(created int64, event rng) vendor {
 	return vendor{created, rng(mix(uint64(event)))}
 }
 
-// speaks decides whether an SMS is a voice message instead.
+// speaks reports whether a voice message replaces an SMS.
 func (v *vendor) speaks() bool { return v.at >= voiceFrom && v.rng.chance(20) }
 
 func (v *vendor) sentiment(b []byte) []byte {
@@ -58,7 +58,7 @@ func (v *vendor) reminders(b []byte) []byte {
 	return b
 }
 
-// segments writes how many an outbound SMS has; count is a digit.
+// segments appends the number of segments of an outbound SMS. Count is a digit.
 func (v *vendor) segments(b []byte, count byte) []byte {
 	if v.at < stringSegments {
 		return append(b, count)

@@ -6,19 +6,18 @@ import (
 	"strconv"
 )
 
-// world is the part of a Simulator that says who exists and what happened when.
-// It works in microseconds since 1970-01-01 UTC.
+// world is the part of a Simulator that determines which prospects exist, and when their
+// events happen. Times are microseconds since 1970-01-01 UTC.
 //
-// A prospect's events are numbered in the order of their creation. A Window is
-// cut into as many slots as the prospect has events in it, and event k is created
-// somewhere in slot k. So its time is known without that of any other event, the
-// order holds by construction, and no two events of a prospect are created at
-// the same time.
+// The events of a prospect are numbered in the order of their creation. A Window is
+// divided into as many slots as the prospect has events in it, and event k is created at
+// some time in slot k. So the time of an event does not depend on other events, the order
+// holds by construction, and no two events of a prospect have the same creation time.
 type world struct {
 	seed        uint64
 	since, asOf int64
 	ids         shuffle
-	shares      []uint32 // events a Window, by prospect
+	shares      []uint32 // events in a Window, by prospect
 	agents      []string // "username" values
 
 	vendorChanges bool
@@ -26,7 +25,7 @@ type world struct {
 
 const window = int64(Window / 1000)
 
-// Ids have eight digits, like the documented 47569637.
+// IDs have eight digits, like the documented 47569637.
 const (
 	firstID = 10_000_000
 	idCount = 90_000_000
@@ -63,13 +62,13 @@ func (w *world) index(id string) (int, bool) {
 	return i, i < len(w.shares)
 }
 
-// shares says how many events a Window each prospect has: o.Events in total,
-// in inverse proportion to the prospect's rank, with a share of prospects that
-// have none. A third of all events or more belongs to one prospect in a hundred.
+// shares returns how many events each prospect has in a Window: o.Events in total, in
+// inverse proportion to the rank of the prospect. Some prospects have none. One prospect
+// in a hundred has a third of all events or more.
 func shares(o Options) []uint32 {
 	ranks := newShuffle(o.Prospects, stream(o.Seed, 2))
 	active := o.Prospects - o.Prospects*8/100
-	flat := 1 + uint64(o.Prospects)/2000 // keeps the first ranks from owning everything
+	flat := 1 + uint64(o.Prospects)/2000 // limits the share of the first ranks
 	weight := func(rank int) uint64 {
 		if rank >= active {
 			return 0
@@ -92,8 +91,8 @@ func shares(o Options) []uint32 {
 	return out
 }
 
-// created is when event k of a prospect was logged; r goes on to give the
-// event's other properties.
+// created returns when event k of a prospect was recorded. The random numbers that
+// follow in r determine the other properties of the event.
 func (w *world) created(prospect uint64, share uint32, k int) (at int64, r rng) {
 	r = rng(mix(prospect ^ uint64(k+1)*0xd1342543de82ef95))
 	n := int64(share)
@@ -103,7 +102,7 @@ func (w *world) created(prospect uint64, share uint32, k int) (at int64, r rng) 
 	into, _ := bits.Mul64(draw, uint64(end-start))
 	at = start + int64(into)
 	at += w.since + round*window
-	if draw&31 == 0 { // some clocks know only seconds
+	if draw&31 == 0 { // some clocks have only seconds
 		if whole := at - at%1e6; whole >= w.since+round*window+start {
 			at = whole
 		}
@@ -111,10 +110,10 @@ func (w *world) created(prospect uint64, share uint32, k int) (at int64, r rng) 
 	return at, r
 }
 
-// slot is floor(j × window / n), without overflow.
+// slot returns floor(j × window / n), without overflow.
 func slot(j, n int64) int64 { return j*(window/n) + j*(window%n)/n }
 
-// visible is how many events of a prospect were created before asOf.
+// visible returns how many events of a prospect were created before asOf.
 func (w *world) visible(index int) int {
 	n := uint64(w.shares[index])
 	if n == 0 || w.asOf <= w.since {
@@ -123,7 +122,7 @@ func (w *world) visible(index int) int {
 	elapsed := uint64(w.asOf - w.since)
 	hi, lo := bits.Mul64(elapsed%uint64(window), n)
 	j, _ := bits.Div64(hi, lo, uint64(window))
-	k := int(elapsed/uint64(window)*n + j) // asOf is in slot k, or where the next one begins
+	k := int(elapsed/uint64(window)*n + j) // asOf is in slot k, or at the start of the next one
 	if at, _ := w.created(w.prospectSeed(index), uint32(n), k); at < w.asOf {
 		k++
 	}
@@ -132,9 +131,8 @@ func (w *world) visible(index int) int {
 
 func (w *world) prospectSeed(index int) uint64 { return stream(w.seed, uint64(index)) }
 
-// shuffle is a permutation of 0 to n-1 that needs no table: steps of about the
-// golden ratio of n, so that neighbours land far apart and any run of indices
-// is spread evenly.
+// shuffle is a permutation of 0 to n-1 without a table: its steps are about the golden
+// ratio of n, so that neighbors are far apart and any range of indices is spread evenly.
 type shuffle struct{ n, step, back, offset uint64 }
 
 func newShuffle(n int, offset uint64) shuffle {
@@ -151,7 +149,7 @@ func (s shuffle) at(i int) int { return int((uint64(i)*s.step + s.offset) % s.n)
 
 func (s shuffle) find(x int) int { return int((uint64(x) + s.n - s.offset) % s.n * s.back % s.n) }
 
-// rng is SplitMix64: eight bytes of state, so that every event can have its own.
+// rng is SplitMix64. It has eight bytes of state, so every event can have its own.
 type rng uint64
 
 const golden = 0x9e3779b97f4a7c15
@@ -161,16 +159,16 @@ func (r *rng) next() uint64 {
 	return mix(uint64(*r))
 }
 
-// below is a number from 0 to n-1.
+// below returns a number from 0 to n-1.
 func (r *rng) below(n int) int {
 	hi, _ := bits.Mul64(r.next(), uint64(n))
 	return int(hi)
 }
 
-// chance is true in percent of a hundred cases.
+// chance returns true with a probability in percent.
 func (r *rng) chance(percent int) bool { return r.below(100) < percent }
 
-// stream is where one of several unrelated series of numbers from a seed begins.
+// stream returns the start of one of several independent sequences from one seed.
 func stream(seed, number uint64) uint64 { return mix(seed + (number+1)*golden) }
 
 func mix(z uint64) uint64 {
