@@ -14,8 +14,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// storeKinds lists the kinds of store that a configuration can name. The first one on
-// this machine is the default backend.
+// storeKinds lists the kinds of store that a configuration can name. The first one with
+// a StatePath is the default backend.
 var storeKinds = store.Kinds{local.Kind, gcs.Kind}
 
 func main() {

@@ -45,7 +45,7 @@ func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
 
 // defaultBackend is a file in the working directory.
 func (l *loader) defaultBackend() jobs.Backend {
-	i := slices.IndexFunc(l.storeKinds, func(k *store.Kind) bool { return k.Directory != "" })
+	i := slices.IndexFunc(l.storeKinds, func(k *store.Kind) bool { return k.StatePath != "" })
 	if i < 0 {
 		return jobs.Backend{}
 	}
@@ -66,7 +66,7 @@ func (l *loader) backend(hb *hcl.Block, into *jobs.Backend) {
 	*into = jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}}
 	attributes := into.Settings.Attributes()
 	for i, a := range attributes {
-		if a.Name == kind.Directory {
+		if a.Name == kind.StatePath {
 			attributes[i].Required = "" // see placeState
 		}
 	}
@@ -76,13 +76,12 @@ func (l *loader) backend(hb *hcl.Block, into *jobs.Backend) {
 	placeState(into, l.absolute(stateName))
 }
 
-// placeState sets the key of a backend. On this machine the path of a backend is
-// that of the state's file, and it has a default. Elsewhere the state has a fixed
-// name in the place.
+// placeState sets the key of a backend, which is stateName unless the kind has a
+// StatePath.
 func placeState(b *jobs.Backend, stateFile string) {
 	b.Key = stateName
 	for _, a := range b.Settings.Attributes() {
-		if a.Name == b.Kind.Directory {
+		if a.Name == b.Kind.StatePath {
 			path := a.Value.(*attribute.Path)
 			file := cmp.Or(string(*path), stateFile)
 			*path, b.Key = attribute.Path(filepath.Dir(file)), filepath.Base(file)

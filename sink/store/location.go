@@ -28,12 +28,10 @@ func (l Location) Open(ctx context.Context, access Access) (Store, error) {
 // Directory returns the absolute path of the place's root directory, and whether
 // the place is a directory of this machine.
 func (l Location) Directory() (path string, ok bool) {
-	for _, a := range l.Settings.Attributes() {
-		if p, is := a.Value.(*attribute.Path); is && a.Name == l.Kind.Directory {
-			return string(*p), true
-		}
+	if l.Kind.Directory == nil {
+		return "", false
 	}
-	return "", false
+	return l.Kind.Directory(l.Settings), true
 }
 
 // Access says who may read the objects that a Store writes. It matters only to
@@ -62,10 +60,15 @@ type Kind struct {
 	// on each line.
 	Example string
 
-	// Directory is the name of the attribute that holds the path of the root, for a
-	// kind that keeps its objects as files on this machine. It is empty for other
-	// kinds.
-	Directory string
+	// Directory returns the absolute path of the root, for a kind that keeps its
+	// objects as files on this machine. It is nil for other kinds.
+	Directory func(s attribute.Settings) string
+
+	// StatePath is the name of an attribute of type *attribute.Path that holds, in a
+	// backend, the path of the state's file. The attribute is optional there, and the
+	// default is a file in the directory of the configuration. If StatePath is empty,
+	// the state has a fixed name in the place.
+	StatePath string
 
 	// URI implements Location.URI.
 	URI func(s attribute.Settings, key string) string

@@ -14,7 +14,8 @@ var Kind = &store.Kind{
 	Name:      "local",
 	New:       func() attribute.Settings { return new(Settings) },
 	Example:   `path = "lake"`,
-	Directory: "path",
+	Directory: root,
+	StatePath: "path",
 	URI:       func(s attribute.Settings, key string) string { return uri(root(s), key) },
 	Open: func(_ context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
 		return open(root(s), access)

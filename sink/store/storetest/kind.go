@@ -1,8 +1,9 @@
 package storetest
 
 import (
+	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"prospector/internal/attribute"
@@ -19,6 +20,11 @@ func RunKind(t *testing.T, at store.Location) {
 					t.Errorf("%s: %s", p.Summary, p.Detail)
 				}
 			}
+		}
+	})
+	t.Run("the directory is an absolute path", func(t *testing.T) {
+		if dir, ok := at.Directory(); ok && !filepath.IsAbs(dir) {
+			t.Errorf("the directory is %q", dir)
 		}
 	})
 	for name, access := range map[string]store.Access{"shared": store.Shared, "private": store.Private} {
@@ -47,12 +53,17 @@ func checkKind(t *testing.T, k *store.Kind) {
 		if slices.Contains([]string{"", "id", "type", "name", "uri"}, a.Name) || slices.Index(names, a.Name) != i {
 			t.Errorf("an attribute cannot have the name %q", a.Name)
 		}
-		if a.Required != "" && !strings.Contains(k.Example, a.Name+" = ") {
+		if a.Required != "" && !regexp.MustCompile(`(?m)^`+a.Name+` += `).MatchString(k.Example) {
 			t.Errorf("the example %q has no %s", k.Example, a.Name)
 		}
 	}
-	_, isDirectory := store.Location{Kind: k, Settings: k.New()}.Directory()
-	if isDirectory != (k.Directory != "") {
-		t.Errorf("Directory is %q, which is not the name of a path among %q", k.Directory, names)
+	if k.StatePath != "" {
+		i := slices.Index(names, k.StatePath)
+		if i < 0 {
+			t.Fatalf("StatePath is %q, which is not among the attributes %q", k.StatePath, names)
+		}
+		if _, is := attributes[i].Value.(*attribute.Path); !is {
+			t.Errorf("the attribute %s has the type %T, not *attribute.Path", k.StatePath, attributes[i].Value)
+		}
 	}
 }
