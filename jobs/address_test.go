@@ -136,7 +136,7 @@ func FuzzParseAddress(f *testing.F) {
 	})
 }
 
-// Whatever a key is, its address is read as the same one, and HCL agrees.
+// The address of any key is parsed as the same address, by HCL too.
 func FuzzAddressString(f *testing.F) {
 	f.Add("north", "event_type=SMS_MESSAGE/event_date=2022-01-13")
 	f.Add("\x00\u2028\U0010ffff", "$${%%{$$${")

@@ -107,7 +107,7 @@ func (d digester) source(s Source) {
 
 // settings returns the values of attributes without secrets: those of the named
 // ones, in that order and "" where there is none, and then the others. Saved plans
-// hold digests in which the named ones come first, whatever the kind.
+// contain digests that have the named ones first, for any kind.
 func (d digester) settings(s attribute.Settings, names ...string) (first, rest []any) {
 	for range names {
 		first = append(first, "")

@@ -90,8 +90,8 @@ func everything(dir string) *Configuration {
 }
 
 // uncounted are the fields that do not change what a configuration means. A new
-// field is either in the digest or here, with a reason. (Another Dir alone makes
-// other places of the paths; TestDigestElsewhere changes it as a copy does.)
+// field is either in the digest or here, with a reason. (Dir alone changes the places
+// of paths. TestDigestElsewhere changes it as a copy of the directory does.)
 var uncounted = []struct{ path, why string }{
 	{`^Backend\.`, "where the state is kept"},
 	{`^Jobs\.Source\.Settings\.APIKey$`, "a secret, and the same question with another key"},
@@ -108,7 +108,7 @@ var uncounted = []struct{ path, why string }{
 	{`^Jobs\.Schema\.(Columns|PartitionBy)\.(PII|Description)$`, "not in the table's fingerprint"},
 }
 
-// Every field of every type counts, or is known not to.
+// Every field of every type counts or is in uncounted.
 func TestDigestOfEveryField(t *testing.T) {
 	base := everything("/srv/dir")
 	want := base.Digest()
@@ -117,7 +117,7 @@ func TestDigestOfEveryField(t *testing.T) {
 	}
 	used := map[string]bool{}
 	seen := map[string]bool{}
-	// visit changes what is at v, and puts it back.
+	// visit changes the value of v, and restores it.
 	var visit func(path string, v reflect.Value)
 	try := func(path string, v, other reflect.Value) {
 		before := reflect.New(v.Type()).Elem()
@@ -199,7 +199,7 @@ func TestDigestOfEveryField(t *testing.T) {
 	visit("", reflect.ValueOf(base).Elem())
 	for _, u := range uncounted {
 		if !used[u.path] {
-			t.Errorf("no field is %s any more", u.path)
+			t.Errorf("no field is %s anymore", u.path)
 		}
 	}
 	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Schema.HashKey", "Jobs.Schema.EventTypes", "Jobs.Sinks.Settings.Prefix", "Sinks.Kind", "Sinks.Settings.Region", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
@@ -259,7 +259,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// The same directory elsewhere has the same digest, as far as it is the same.
+// A copy of the directory has the same digest.
 func TestDigestElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		text string // with DIR for the directory

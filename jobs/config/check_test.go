@@ -13,7 +13,7 @@ import (
 	"prospector/jobs"
 )
 
-// result is one that differs in every number.
+// result has a different value in every number.
 var result = jobs.Result{
 	Rows: 40, TableRows: 200, RowsAdded: 3, RowsChanged: 5, RowsRemoved: 7, Quarantined: 11, Prospects: 13, ProspectsFailed: 17,
 	Nulls:  map[string]int64{"message_body": 10, "event_id": 0},
@@ -83,7 +83,7 @@ check "fresh" {
 		})
 	}
 
-	// The condition can meet a result that it was not written for.
+	// A condition can be evaluated with a result that it does not expect.
 	r := result
 	r.Newest = time.Time{}
 	holds, message, problems := fresh.Assertions[0].Evaluate(r)
@@ -96,7 +96,7 @@ check "fresh" {
 	}
 }
 
-// Every attribute of staged, as conditions see it.
+// Conditions can use every attribute of staged.
 func TestStaged(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ expression, none string }{ // none: for a result without a row
@@ -140,7 +140,7 @@ check "it" {
 	}
 }
 
-// A month's table has a column more, and event_type stays a column.
+// A table that is partitioned by month has another column, and event_type stays one.
 func TestStagedColumns(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `
 job "monthly" {
@@ -160,8 +160,8 @@ check "month" {
 	}
 }
 
-// What only a result can show comes with the place of the expression, and shows
-// nothing that is sensitive.
+// An error that only a result can cause has the place of the expression, and shows
+// nothing sensitive.
 func TestAssertionProblems(t *testing.T) {
 	for _, c := range []struct{ name, condition, message, want, code string }{
 		{"null operand", "staged.newest_event_age_hours < 1", `"m"`, "Operation failed", "staged.newest_event_age_hours < 1"},
@@ -213,7 +213,7 @@ check "it" {
 	}
 }
 
-// The jobs of a run are checked at once.
+// Checks may be evaluated concurrently.
 func TestEvaluateInParallel(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `
 check "it" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a digest tells apart, as somebody edits files.
+// An edit of a file changes the digest only if it changes the meaning.
 func TestDigestOfFiles(t *testing.T) {
 	const main = `
 variable "key" {

@@ -137,7 +137,7 @@ output "it" { value = [for j in job.events : j.id] }`, nil, []any{}},
 	}
 }
 
-// A stage that has to say something of an instance points at the job's block.
+// A diagnostic about an instance has the place of the job's block.
 func TestInstanceBlocks(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `job "more" {
   for_each = toset(["x"])
@@ -155,7 +155,7 @@ func TestInstanceBlocks(t *testing.T) {
 	}
 }
 
-// A value that is sensitive stays so in an instance, while its key is shown.
+// A sensitive value stays sensitive in an instance. Its key is shown.
 func TestSensitiveEach(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": `
 source "simulator" "demo" {}
@@ -173,7 +173,7 @@ output "uris" { value = job.events["a"].uris }
 	}
 }
 
-// Even the names of what a sensitive value has may say something.
+// Even the names of the attributes of a sensitive value are hidden.
 func TestSensitiveEachValue(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `
 variable "accounts" {
@@ -192,7 +192,7 @@ job "more" {
 	}
 }
 
-// What is wrong with one instance does not make the others unknown.
+// An error in one instance does not make the others unknown.
 func TestOtherInstances(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal + `
 job "more" {

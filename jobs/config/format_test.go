@@ -11,7 +11,7 @@ import (
 	"prospector/jobs"
 )
 
-// unformatted are texts whose format is not easily right.
+// unformatted are texts that are difficult to format.
 var unformatted = []string{
 	"", "\n", "# only a comment", "a=1", "a=1\r\nbb=2\r\n", "a = <<EOT\n  b\n    c ${ d }\nEOT\n", "a = <<-EOT\n  b\n  EOT\n",
 	"a = \"  ${  b  }  %{ if c }  d%{ endif }\"\n", "b {\nc=[1,\n2,\n]\n/* d */ e=1 // f\n}\n", "a = {b=1, c : 2}\n", "a = b?c:d\n", "a=!b&&-c\n",
@@ -63,7 +63,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// A format that would change more than white space is none.
+// A text is left unformatted if formatting would change more than white space.
 func TestSameTokens(t *testing.T) {
 	const src = "a = [1, \"b \"] # c\n"
 	for other, want := range map[string]bool{
@@ -76,7 +76,7 @@ func TestSameTokens(t *testing.T) {
 	}
 }
 
-// What does not parse is told with its line, and without what that must not show.
+// A parse error shows its line, without secrets in it.
 func TestFormatRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name, file, src string

@@ -13,9 +13,8 @@ import (
 	"prospector/jobs"
 )
 
-// FuzzLoad holds Load to what it promises whatever a file has in it: an end
-// without a panic, a configuration or an error, places that are in the file,
-// and no secret.
+// FuzzLoad checks what Load promises for any file: no panic, a configuration or an
+// error, places that are in the file, and no secret.
 func FuzzLoad(f *testing.F) {
 	files, _ := filepath.Glob("testdata/bad/*.hcl")
 	for _, name := range append(files, "../demo/main.hcl", "../nightly/main.hcl", "../nightly/variables.hcl") {
@@ -96,7 +95,7 @@ column "message_body" { policy = "redact" }`))
 	})
 }
 
-// FuzzFormat holds Format to changing nothing but white space, and that once.
+// FuzzFormat checks that Format changes only white space, and nothing the second time.
 func FuzzFormat(f *testing.F) {
 	files, _ := filepath.Glob("testdata/bad/*.hcl")
 	for _, name := range append(files, "../demo/main.hcl", "../nightly/main.hcl", "../nightly/variables.hcl") {
@@ -139,7 +138,7 @@ func holdFormat(t *testing.T, src []byte) {
 	}
 }
 
-// words is all of a text that is not white space outside of strings.
+// words returns a text without the white space outside of strings.
 func words(src []byte) string {
 	var b strings.Builder
 	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)

@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write the expected diagnostics of testdata")
 
-// secrets are in the sources of testdata, or in the environment of its loading.
-// None may be in a diagnostic.
+// secrets are in the files of testdata, or in the environment. No diagnostic may contain
+// one.
 var secrets = []string{"s3cr3t", "S3CR3T", "sk_live", "hunter2"}
 
 // TestBad loads every testdata/bad/NAME.hcl as a directory's only file and
@@ -67,7 +67,7 @@ func TestBad(t *testing.T) {
 
 func replaced(text, dir string) string { return strings.ReplaceAll(text, dir, "DIR") }
 
-// render shows all that a diagnostic has.
+// render returns everything that a diagnostic has.
 func render(diags jobs.Diagnostics) string {
 	var b strings.Builder
 	for i, d := range diags {
@@ -91,7 +91,7 @@ func render(diags jobs.Diagnostics) string {
 	return b.String()
 }
 
-// write makes a directory with those files.
+// write makes a directory with files.
 func write(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()

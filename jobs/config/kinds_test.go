@@ -16,7 +16,7 @@ var sourceKinds = extract.Kinds{knock.Kind, simulator.Kind}
 // storeKinds are the kinds of store that the tests configure.
 var storeKinds = store.Kinds{local.Kind, gcs.Kind}
 
-// loadDir loads a directory in which those kinds are known.
+// loadDir loads a directory with these kinds.
 func loadDir(dir string, o Options) (*jobs.Configuration, jobs.Diagnostics) {
 	o.Sources, o.Stores = sourceKinds, storeKinds
 	return Load(dir, o)

@@ -20,7 +20,7 @@ import (
 	"prospector/sink/store/local"
 )
 
-// minimal is a configuration with nothing more than it needs.
+// minimal is a configuration with only what it needs.
 const minimal = `
 source "simulator" "demo" {}
 sink "local" "lake" { path = "lake" }
@@ -39,7 +39,7 @@ func load(t *testing.T, dir string, o Options) *jobs.Configuration {
 	return c
 }
 
-// sameValues compares configurations apart from where they are written.
+// sameValues compares configurations without their places in files.
 var sameValues = cmp.Options{
 	cmpopts.IgnoreTypes(jobs.Block{}),
 	cmp.Comparer(func(a, b *store.Kind) bool { return a == b }),
@@ -175,7 +175,7 @@ output "hidden" {
 	}
 }
 
-// A later stage points back at the source, through a directory as it was named.
+// A later stage reports a place in the source. It names the directory as the caller did.
 func TestBlocks(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": minimal})
 	t.Chdir(filepath.Dir(dir))
@@ -257,7 +257,7 @@ prospector {
 	}
 }
 
-// The state of a bucket may stand above tables, beside them, and in other buckets.
+// The state may be above tables, next to them, and in another bucket.
 func TestStateBesideTables(t *testing.T) {
 	for _, backend := range []string{
 		`bucket = "acme-lake"`, `bucket = "acme-lake"
@@ -282,7 +282,7 @@ job "events" {
 	}
 }
 
-// When the last job goes, the state still has what it left.
+// When the last job is removed, the state still has what it published.
 func TestNoJobsLeft(t *testing.T) {
 	for name, main := range map[string]string{
 		"a sink":       `sink "local" "lake" { path = "lake" }`,
@@ -363,7 +363,7 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// What a function refuses, it refuses in words, and without a panic.
+// A function reports wrong arguments, and does not panic.
 func TestFunctionRefusals(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ expression, want string }{
@@ -384,7 +384,7 @@ func TestFunctionRefusals(t *testing.T) {
 	}
 }
 
-// What would exhaust the parser is refused before it.
+// A text that would exhaust the parser is refused before it is parsed.
 func TestTooMuch(t *testing.T) {
 	for name, main := range map[string]string{
 		"Too many open brackets":           "locals {\n  a = " + strings.Repeat("[", 300),

@@ -13,7 +13,7 @@ import (
 	"prospector/schemas"
 )
 
-// withSchema is a configuration whose one job has a schema with that in it.
+// withSchema is a configuration with one job, whose schema has the text as its body.
 func withSchema(body string) string {
 	return strings.Replace(minimal, "source = source", "schema = schema.mine\n  source = source", 1) +
 		"variable \"key\" { sensitive = true }\nschema \"mine\" {\n" + body + "\n}\n"
@@ -151,7 +151,7 @@ check "columns" {
 	}
 }
 
-// A key shows in no form of the configuration.
+// No form of the configuration shows a key.
 func TestHashKeyIsNotShown(t *testing.T) {
 	c := load(t, write(t, map[string]string{"main.hcl": withSchema("hash_key = var.key\ncolumn \"a\" {\n type = string\n from = [\"a\"]\n policy = \"hash\"\n}")}), withKey)
 	if text := fmt.Sprintf("%v %+v %#v", c.Jobs[0], c.Jobs[0], c.Jobs[0].Schema.HashKey); strings.Contains(text, "sixteen") {

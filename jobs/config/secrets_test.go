@@ -9,9 +9,8 @@ import (
 	"prospector/jobs"
 )
 
-// Whatever is done with a sensitive variable, or with what it is set from, its
-// value does not show: in no diagnostic, and in no output that is not declared
-// to be sensitive.
+// The value of a sensitive variable, and what it is set from, never appears in a
+// diagnostic, or in an output that is not declared sensitive.
 func TestSecretEscapes(t *testing.T) {
 	const secret = "Sw0rdf1sh-Sw0rdf1sh"
 	const declared = `
@@ -143,7 +142,7 @@ sink "local" "lake" { path = "lake" }
 	}
 }
 
-// What no sensitive variable is set from is not sensitive.
+// A text that sets no sensitive variable is not sensitive.
 func TestNotSecret(t *testing.T) {
 	dir := write(t, map[string]string{
 		"main.hcl": minimal + `

@@ -11,7 +11,7 @@ import (
 	"prospector/extract/knock"
 )
 
-// Each step of the ladder sets the variable; the last one that does, wins.
+// Of several assignments to a variable, the last one counts.
 func TestPrecedence(t *testing.T) {
 	const main = minimal + `
 variable "v" { default = "default" }
@@ -68,7 +68,7 @@ func TestVariableTypes(t *testing.T) {
 	}
 }
 
-// Problems of variables that a file alone cannot show.
+// Errors in variables that need more than a file.
 func TestBadAssignments(t *testing.T) {
 	const main = minimal + `
 variable "key" {
@@ -145,7 +145,7 @@ variable "names" {
 	}
 }
 
-// A sensitive value reaches its attribute, and nothing else.
+// A sensitive value gets to its attribute, and nowhere else.
 func TestSensitive(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": `
 variable "key" {
