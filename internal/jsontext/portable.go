@@ -38,7 +38,7 @@ func hasLoneSurrogate(text []byte) bool {
 	}
 }
 
-// codeUnit returns the unit that a text begins with, as in \u00e9, or -1.
+// codeUnit returns the code unit that a text begins with, as in \u00e9, or -1.
 func codeUnit(text []byte) rune {
 	if len(text) < len(`\uXXXX`) || text[0] != '\\' || text[1] != 'u' {
 		return -1

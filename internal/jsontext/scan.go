@@ -1,11 +1,11 @@
-// Package jsontext takes JSON texts apart without building anything of them: a
-// page is bounded in bytes, but its values in memory may need fifty times as much.
+// Package jsontext scans, separates and quotes JSON texts without building values. A page
+// has a limited number of bytes, but its values could need fifty times as much memory.
 //
-// Its duties: a Scanner checks the grammar to the letter; Members and Elements
-// separate an object or an array, one level deep, even if a value in it is not
-// valid JSON; IsPortable reports whether every reader of JSON accepts a text.
+// Its duties: a Scanner checks the grammar strictly. Members and Elements separate an
+// object or an array, one level deep, even if a value in it is not valid JSON. IsPortable
+// reports whether every reader of JSON accepts a text.
 //
-// Not its duties: what a page or an event is, and what a value means.
+// Not its duties: pages, events, and the meaning of a value.
 package jsontext
 
 import (
@@ -14,20 +14,19 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep a Scanner lets values be nested; the outermost counts as
-// one. Many readers of JSON stop at about as many.
+// MaxDepth is how deep values may be nested for a Scanner. The outermost value counts as
+// 1. Many readers of JSON have a similar limit.
 const MaxDepth = 300
 
-// Scanner walks over its JSON text and checks the grammar (RFC 8259) to the
-// letter, except that strings may hold invalid UTF-8.
+// Scanner checks that a JSON text follows the grammar (RFC 8259) strictly, except that
+// strings may contain invalid UTF-8.
 //
-// Its methods expect what they are named after at an index of the text, and return
-// the index behind it. If it is not there, they return the index of the first
-// byte that does not fit, and false. A Scanner keeps no index of its own, since
-// every page passes through it byte by byte.
+// Its methods expect what they are named after at an index of the text, and return the
+// index after it. If it is not there, they return the index of the first invalid byte,
+// and false. A Scanner has no index of its own, which would slow it down.
 type Scanner []byte
 
-// peek is the byte at an index, or 0 at the end, which no JSON begins with.
+// peek returns the byte at an index, or 0 at the end. No JSON begins with 0.
 func (s Scanner) peek(i int) byte {
 	if i < len(s) {
 		return s[i]
@@ -45,8 +44,8 @@ func (s Scanner) Space(i int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// Value expects a value that is inside depth others. If it is an array, its length
-// is added to *n, unless n is nil.
+// Value expects a value that is nested in depth other values. If it is an array, Value
+// adds its length to *n, unless n is nil.
 func (s Scanner) Value(i, depth int, n *int) (int, bool) {
 	if depth >= MaxDepth {
 		return i, false
@@ -69,9 +68,9 @@ func (s Scanner) Value(i, depth int, n *int) (int, bool) {
 	return s.Number(i)
 }
 
-// Object expects an object that is inside depth others. It calls member, unless
-// that is nil, with each key and the index of its value; member returns what
-// Value returns.
+// Object expects an object that is nested in depth other values. It calls member, unless
+// that is nil, with each key and the index of its value. The results of member are those
+// of Value.
 func (s Scanner) Object(i, depth int, member func(key string, i int) (int, bool)) (_ int, ok bool) {
 	if s.peek(i) != '{' {
 		return i, false
@@ -109,8 +108,7 @@ func (s Scanner) Object(i, depth int, member func(key string, i int) (int, bool)
 	}
 }
 
-// array expects the rest of an array whose bracket Value has seen. It adds the
-// number of elements to *n, unless n is nil.
+// array expects an array. It adds the number of elements to *n, unless n is nil.
 func (s Scanner) array(i, depth int, n *int) (_ int, ok bool) {
 	if i = s.Space(i + 1); s.peek(i) == ']' {
 		return i + 1, true

@@ -2,15 +2,14 @@ package jsontext
 
 import "iter"
 
-// Members and Elements need valid JSON only at the level that they separate. Below
-// it, they ask for no more than is needed to find the end of a value: a string
-// ends at its first quote that no backslash precedes, brackets match, and all else
-// is passed over. So one value with a NaN, a broken escape, a raw line feed or a
-// million brackets never hides the values next to it.
+// Members and Elements need valid JSON only at the level that they separate. Below that
+// level, they only find the end of each value: a string ends at its first quote that no
+// backslash precedes, and brackets must match. So a value with a NaN, a broken escape, a
+// raw line feed or a million brackets never hides the values next to it.
 //
-// Both check the whole text before they return, in time that is linear in it, with
-// one bit of memory for each level of nesting. A comma before the closing bracket
-// separates nothing, as in JavaScript.
+// Both check the complete text before they return, in linear time, and with one bit of
+// memory for each level of nesting. They ignore a comma before the closing bracket, as
+// JavaScript does.
 
 // Members returns the keys, as they are written, and the values of an object. The
 // keys are valid JSON strings; a value may be any text, even an empty one. ok is
@@ -102,8 +101,8 @@ func trim(text []byte) []byte {
 	return text
 }
 
-// skipPart returns the index of the first comma that is in no bracket and in no
-// string, or the length of the text, whose brackets match.
+// skipPart returns the index of the first comma outside of brackets and strings, or the
+// length of the text. The brackets of the text match.
 func skipPart(text []byte) int {
 	for i := 0; i < len(text); {
 		switch text[i] {
@@ -120,8 +119,8 @@ func skipPart(text []byte) int {
 	return len(text)
 }
 
-// skipBrackets returns the index behind the bracket that matches the one that a
-// text begins with, or -1 if it has no match.
+// skipBrackets returns the index after the bracket that matches the first byte of a text,
+// or -1 if there is none.
 func skipBrackets(text []byte) int {
 	var open brackets
 	for i := 0; i < len(text); {
@@ -147,7 +146,7 @@ func skipBrackets(text []byte) int {
 	return -1
 }
 
-// skipString returns the index behind the string that begins at i, or -1 if it
+// skipString returns the index after the string that begins at i, or -1 if the string
 // does not end.
 func skipString(text []byte, i int) int {
 	for i++; i < len(text); i++ {
@@ -165,8 +164,8 @@ func skipString(text []byte, i int) int {
 	return -1
 }
 
-// brackets is a stack of brackets that are open, one bit each. The innermost 64 are
-// in a word of their own, as hardly any value is nested deeper.
+// brackets is a stack of open brackets, with one bit for each. The innermost 64 are in a
+// separate word, because few values are nested deeper.
 type brackets struct {
 	depth int
 	inner uint64 // 1 is a curly bracket
