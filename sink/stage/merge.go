@@ -12,7 +12,7 @@ import (
 	"prospector/schemas/records"
 )
 
-// Merge makes one stream of several. It holds one batch of each.
+// Merge merges sorted streams into one. It holds one batch of each.
 func Merge(table schemas.Table, streams ...records.Rows) records.Rows {
 	if len(streams) == 1 {
 		return streams[0]
@@ -25,25 +25,24 @@ func Merge(table schemas.Table, streams ...records.Rows) records.Rows {
 	})
 }
 
-// stream is a sequence of rows in their order, of which one is at hand once next
-// was called.
+// stream is a sequence of sorted rows. After a call of next, the other methods
+// return the values of the current row.
 type stream interface {
-	// next goes on to the next row, and reports whether there is one.
+	// next advances to the next row, and reports whether there is one.
 	next() (bool, error)
-	// micros is the time by which the row is ordered first; entity and id
-	// are what it is ordered by then.
+	// Rows are ordered by micros, then by entity and id.
 	micros() int64
 	entity() []byte
 	id() []byte
-	// copyTo appends the row to columns, and gives about how many bytes it takes
+	// copyTo appends the row to columns, and estimates how many bytes it takes
 	// there.
 	copyTo(columns []*records.Builder) (int, error)
-	// stop lets go of what the stream holds.
+	// stop releases the resources of the stream.
 	stop()
 }
 
-// merge makes batches of the rows of streams, which open makes. The first is
-// expected to be of such an extent.
+// merge merges the streams that open returns into batches. first estimates the
+// extent of the first batch.
 func merge(table schemas.Table, first extent, open func() []stream) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		m := merger{columns: table.Columns, schema: records.Schema(table.Columns), extent: first}
@@ -64,7 +63,7 @@ func merge(table schemas.Table, first extent, open func() []stream) records.Rows
 			}
 		}
 		for len(m.heads) > 0 {
-			batch, err := m.chunk()
+			batch, err := m.nextBatch()
 			if !yield(batch, err) || err != nil {
 				return
 			}
@@ -72,29 +71,29 @@ func merge(table schemas.Table, first extent, open func() []stream) records.Rows
 	}
 }
 
-// merger is a heap of the streams' heads, the least row first.
+// merger is a heap of the streams, ordered by their current rows.
 type merger struct {
 	columns []schemas.Column
 	schema  *arrow.Schema
 	heads   []head
-	extent  extent // of the last chunk, as the next one will be about as large
+	extent  extent // of the last batch, which estimates the next one
 }
 
-// extent is the room that rows take: how many they are, and the bytes of their
-// texts by column. The zero value is one that is not known.
+// extent is the size of a batch: the number of rows, and the bytes of texts by
+// column. The zero value is an unknown extent.
 type extent struct {
 	rows  int
 	texts []int
 }
 
-// head is a stream, and the time of its row.
+// head is a stream and the time of its current row.
 type head struct {
 	micros int64
 	stream
 }
 
-// chunk merges the next rows into a batch.
-func (m *merger) chunk() (arrow.Record, error) {
+// nextBatch merges the next rows into a batch.
+func (m *merger) nextBatch() (arrow.Record, error) {
 	if m.extent.texts == nil {
 		m.extent.texts = make([]int, len(m.columns))
 	}
@@ -122,7 +121,7 @@ func (m *merger) chunk() (arrow.Record, error) {
 	}
 	m.extent.rows = out[0].Len()
 	for i, c := range out {
-		m.extent.texts[i] = min(c.TextBytes(), records.MaxBytes) // one text may be far larger
+		m.extent.texts[i] = min(c.TextBytes(), records.MaxBytes) // a single text may be far larger
 	}
 	return records.NewBatch(m.schema, out), nil
 }
@@ -145,7 +144,7 @@ func (m *merger) Pop() any {
 	return last
 }
 
-// batchStream is a stream of the rows of batches.
+// batchStream is a stream of batches, row by row.
 type batchStream struct {
 	columns []schemas.Column
 	order   order
@@ -189,19 +188,19 @@ func (s *batchStream) copyTo(columns []*records.Builder) (int, error) {
 	return size, nil
 }
 
-// packedStream is a stream of packed rows, of which fetch gives one after the
-// other; the end is the zero value.
+// packedStream is a stream of packed rows. fetch returns the next row, or the zero
+// value at the end.
 type packedStream struct {
 	layout *layout
 	fetch  func() (stagedRow, error)
 	at     stagedRow
 }
 
-// stagedRow is a packed row, or the key of one that is read when it is needed.
+// stagedRow is a packed row, or only its key if the row is read when it is copied.
 type stagedRow struct {
 	micros int64
 	row    []byte
-	whole  func() ([]byte, error) // of a key
+	read   func() ([]byte, error) // reads the row if row is its key; else nil
 }
 
 func (s *packedStream) next() (more bool, err error) {
@@ -216,8 +215,8 @@ func (s *packedStream) stop()          {}
 
 func (s *packedStream) copyTo(columns []*records.Builder) (size int, err error) {
 	row := s.at.row
-	if s.at.whole != nil {
-		if row, err = s.at.whole(); err != nil {
+	if s.at.read != nil {
+		if row, err = s.at.read(); err != nil {
 			return 0, err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 func TestMerge(t *testing.T) {
 	table := rowtest.EveryType()
-	// A row is told by its time, then its prospect, then its id.
+	// Rows are ordered by time, then prospect, then ID.
 	at := func(times ...int64) arrow.Record {
 		var rows []rowtest.Row
 		for _, v := range times {
@@ -44,7 +44,7 @@ func TestMerge(t *testing.T) {
 		{"only empty batches", []records.Rows{rowtest.Stream(nil, at(), at()), rowtest.Stream(nil, at())}, at()},
 		{"slices", []records.Rows{rowtest.Stream(nil, at(0, 1, 4, 9).NewSlice(1, 3)), rowtest.Stream(nil, at(0, 2, 3).NewSlice(1, 3))}, at(1, 2, 3, 4)},
 		{"before 1970", []records.Rows{rowtest.Stream(nil, at(-1)), rowtest.Stream(nil, at(-2, 0))}, at(-2, -1, 0)},
-		{"the time of creation stands in", []records.Rows{rowtest.Stream(nil, key(nil, int64(2), "p", "i")), rowtest.Stream(nil, key(int64(1), int64(9), "p", "i"))},
+		{"the time of creation replaces a missing time", []records.Rows{rowtest.Stream(nil, key(nil, int64(2), "p", "i")), rowtest.Stream(nil, key(int64(1), int64(9), "p", "i"))},
 			rowtest.Batch(table.Columns, []rowtest.Row{
 				{"event_id": "i", "prospect_id": "p", "event_time": int64(1), "created_at": int64(9)},
 				{"event_id": "i", "prospect_id": "p", "created_at": int64(2)},
@@ -127,7 +127,7 @@ func TestMergeMakesBatches(t *testing.T) {
 	}
 }
 
-// watched tells whether a stream was begun, and whether it was let go.
+// watched records whether a stream was started and stopped.
 type watched struct{ begun, ended bool }
 
 func (w *watched) watch(rows records.Rows) records.Rows {
@@ -178,14 +178,14 @@ func TestMergePassesErrors(t *testing.T) {
 			}
 			for i, w := range watches {
 				if w.begun && !w.ended {
-					t.Errorf("stream %d is not let go", i)
+					t.Errorf("stream %d is not stopped", i)
 				}
 			}
 		})
 	}
 }
 
-// Nothing of a merge is left when its consumer stops, or never begins.
+// A merge stops its streams when its consumer stops or never starts.
 func TestMergeStopsEarly(t *testing.T) {
 	table := rowtest.EveryType()
 	endless := func(yield func(arrow.Record, error) bool) {
@@ -231,7 +231,7 @@ func TestMergeBoundsBatches(t *testing.T) {
 		}
 	}
 	if s.Spilled() == 0 {
-		t.Error("nothing was spilled: the test does not test")
+		t.Error("nothing was spilled: the test is ineffective")
 	}
 	batches := 0
 	for _, p := range s.Partitions() {

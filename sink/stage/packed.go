@@ -10,37 +10,35 @@ import (
 	"prospector/schemas/records"
 )
 
-// packed holds rows of one partition in memory, until they are sorted. A row
-// stands in one piece, so that to put it there and to fetch it in another order
-// touches one place of memory and not one for each of its columns. What it takes
-// is known to the byte, and nothing is copied when it grows.
+// packed holds rows of one partition in memory. Each row is contiguous, so that
+// adding it and reading it in sorted order access one place in memory instead of
+// one per column. The size is exact, and growing copies no rows.
 type packed struct {
 	blocks [][]byte
 	rows   []packedRow
 	texts  []int // bytes of all texts, by column
-	size   int64 // bytes of all that was allocated
+	size   int64 // allocated bytes
 }
 
-// packedRow says where a row is, and by what it is ordered first.
+// packedRow has the position of a row, and the time by which it is ordered first.
 type packedRow struct {
 	micros    int64
 	block, at uint32
 }
 
-// A row is a bitmap of its columns that are not NULL, and their values: 8 bytes,
-// or the length of a text, as a varint, and its bytes. Its own length stands
-// before it.
+// A row has its length, a bitmap of the columns that are not NULL, and their
+// values: 8 bytes, or a text with its length as a varint.
 
-// lengthBytes is what the length of a row takes.
+// lengthBytes is the size of a row's length.
 const lengthBytes = 4
 
-// Blocks grow with the partition, so that thousands of small ones take little.
+// Blocks grow with the partition, so that thousands of small partitions take little.
 const (
 	minBlock = 2 << 10
 	maxBlock = 256 << 10
 )
 
-// add appends a row of a batch, and returns how many bytes it takes.
+// add appends a row of a batch, and returns its size in bytes.
 func (p *packed) add(micros int64, columns []records.Column, row int) int {
 	bitmap := (len(columns) + 7) / 8
 	most := lengthBytes + bitmap + len(columns)*binary.MaxVarintLen64
@@ -86,8 +84,7 @@ func (p *packed) add(micros int64, columns []records.Column, row int) int {
 	return len(b) - at
 }
 
-// extent is what about so many rows like these take in columns, and no more than
-// a chunk.
+// extent estimates the extent of a batch of that many rows like these.
 func (p *packed) extent(rows int64) (e extent) {
 	n := int64(len(p.rows))
 	if n == 0 {
@@ -105,7 +102,7 @@ func (p *packed) row(r packedRow) []byte {
 	return b[lengthBytes : lengthBytes+binary.LittleEndian.Uint32(b)]
 }
 
-// sort brings the rows into order.
+// sort sorts the rows.
 func (p *packed) sort(l *layout) {
 	slices.SortFunc(p.rows, func(a, b packedRow) int {
 		if a.micros != b.micros {
@@ -115,7 +112,7 @@ func (p *packed) sort(l *layout) {
 	})
 }
 
-// each gives one row after the other, and the zero value at the end.
+// each returns a function that returns the next row, or the zero value at the end.
 func (p *packed) each() func() (stagedRow, error) {
 	left := p.rows
 	return func() (stagedRow, error) {
@@ -128,20 +125,20 @@ func (p *packed) each() func() (stagedRow, error) {
 	}
 }
 
-// layout reads the rows of a table's files back.
+// layout reads the values of packed rows.
 type layout struct {
 	columns []schemas.Column
 	order   order
 }
 
-// compareTies orders rows of one time.
+// compareTies orders rows with the same time.
 func (l *layout) compareTies(a, b []byte) int {
 	return cmp.Or(
 		bytes.Compare(l.text(a, l.order.entity), l.text(b, l.order.entity)),
 		bytes.Compare(l.text(a, l.order.id), l.text(b, l.order.id)))
 }
 
-// text is a row's text in a column, empty of NULL.
+// text returns a row's text in a column, or nil if it is NULL.
 func (l *layout) text(row []byte, column int) []byte {
 	values := row[(len(l.columns)+7)/8:]
 	for i := range column + 1 {
@@ -156,7 +153,7 @@ func (l *layout) text(row []byte, column int) []byte {
 	return nil
 }
 
-// key is a row that has only what orders rows of one time.
+// key returns a row with only the values that order rows with the same time.
 func (l *layout) key(row []byte) []byte {
 	key := make([]byte, (len(l.columns)+7)/8)
 	for i := range l.columns {
@@ -169,7 +166,7 @@ func (l *layout) key(row []byte) []byte {
 	return key
 }
 
-// next cuts a column's value off, which is a text or 8 bytes.
+// next cuts off the value of a column: a text, or 8 bytes.
 func (l *layout) next(values []byte, column int) (value, rest []byte) {
 	if !l.columns[column].Type.IsText() {
 		return values[:8], values[8:]
@@ -179,7 +176,7 @@ func (l *layout) next(values []byte, column int) (value, rest []byte) {
 	return values[:length], values[length:]
 }
 
-// unpack appends a row to the columns, and gives how many bytes its texts have.
+// unpack appends a row to columns, and returns the number of bytes of its texts.
 func (l *layout) unpack(row []byte, to []*records.Builder) (texts int) {
 	values := row[(len(to)+7)/8:]
 	for i, c := range to {

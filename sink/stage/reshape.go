@@ -13,10 +13,10 @@ import (
 	"prospector/sink"
 )
 
-// Reshape gives the rows of a file of one table the columns of another's rows
-// (Table.RowColumns), so that they can be staged there. Both have the same
-// columns, but for where they are: what is not in the file is a key of its
-// partition. They may be the same table.
+// Reshape returns the rows of a file with the columns of another table's rows
+// (Table.RowColumns), so that they can be staged there. Both tables have the same
+// columns, but can have other partition keys. The values of partition keys that the
+// file does not have come from its partition. The tables may be the same.
 func Reshape(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
@@ -30,7 +30,7 @@ func Reshape(rows records.Rows, from schemas.Table, partition sink.Partition, to
 	}
 }
 
-// ReshapeBatch does to one batch what Reshape does to all.
+// ReshapeBatch is Reshape for one batch.
 func ReshapeBatch(batch arrow.Record, from schemas.Table, partition sink.Partition, to schemas.Table) (arrow.Record, error) {
 	columns := to.RowColumns()
 	arrays := make([]arrow.Array, len(columns))
@@ -48,11 +48,11 @@ func ReshapeBatch(batch arrow.Record, from schemas.Table, partition sink.Partiti
 	return array.NewRecord(records.Schema(columns), arrays, batch.NumRows()), nil
 }
 
-// constant is a column of n times the partition's key.
+// constant returns a column that has the value of a partition key n times.
 func constant(p sink.Partition, c schemas.Column, n int) (arrow.Array, error) {
 	i := slices.IndexFunc(p.Keys, func(k sink.PartitionKey) bool { return k.Column.Name == c.Name })
 	if i < 0 {
-		return nil, fmt.Errorf("partition %s has no %s, nor have its files", p.Path, c.Name)
+		return nil, fmt.Errorf("neither partition %s nor its files have the column %s", p.Path, c.Name)
 	}
 	if c.Type == schemas.Date {
 		b := array.NewDate32Builder(memory.DefaultAllocator)

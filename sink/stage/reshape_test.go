@@ -131,6 +131,6 @@ func TestFacts(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if want.Newest.IsZero() || want.Nulls["event_time"] == 0 {
-		t.Error("the test hardly tests")
+		t.Error("the test is ineffective")
 	}
 }

@@ -17,18 +17,17 @@ import (
 	"prospector/schemas/records"
 )
 
-// spillBytes is about how large a batch of a spill is: all runs of a partition are
-// merged at once, each with a batch in memory.
+// spillBytes is the approximate size of a batch in the spill. All runs of a
+// partition are merged at the same time, with one batch of each in memory.
 const spillBytes = 256 << 10
 
-// spill is an Arrow IPC file of runs: sorted rows of one partition, batch after
-// batch. The rows are packed as they are in memory, with the time by which they
-// are ordered first. It is made when the first run comes, and first it is written,
-// then read.
+// spill is an Arrow IPC file of runs. A run has sorted rows of one partition in
+// batches: the packed rows, and the time by which each is ordered first. The file
+// is created with the first run. It is read only after the last run is written.
 //
-// A row that is larger than spillBytes has a batch of its own, which belongs to no
-// run. The run has the row's key and the number of that batch, so that the row is
-// in memory only while it is copied.
+// A row larger than spillBytes has a batch of its own, which belongs to no run. The
+// run has the row's key and the number of that batch, so that the row is in memory
+// only while it is copied.
 type spill struct {
 	path   string
 	layout *layout
@@ -45,11 +44,11 @@ type spill struct {
 var spillSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "micros", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "row", Type: arrow.BinaryTypes.Binary},     // or its key
-	{Name: "apart", Type: arrow.PrimitiveTypes.Int32}, // the batch that has the row, from 1; else 0
+	{Name: "apart", Type: arrow.PrimitiveTypes.Int32}, // the number, from 1, of the batch with the row; 0 if the row is here
 }, nil)
 
-// add writes a run of sorted rows. Runs that are written at once may be
-// interleaved, so its batches are not one behind the other.
+// add writes a run of sorted rows, and returns the indexes of its batches. They are
+// not consecutive if several runs are written at the same time.
 func (s *spill) add(p *packed) (batches []int, err error) {
 	b := rowBuffers.Get().(*rowBuffer)
 	defer rowBuffers.Put(b)
@@ -84,7 +83,7 @@ func (s *spill) writeApart(micros int64, row []byte) (int, error) {
 	return at + 1, err
 }
 
-// rowBuffer is a batch of packed rows that is being made.
+// rowBuffer is a batch of packed rows under construction.
 type rowBuffer struct {
 	micros []int64
 	ends   []int32 // of rows, after a leading 0
@@ -92,7 +91,7 @@ type rowBuffer struct {
 	apart  []int32
 }
 
-// The library is done with a batch when it has written it.
+// The library does not use a batch after it is written.
 var rowBuffers = sync.Pool{New: func() any { return new(rowBuffer) }}
 
 func (b *rowBuffer) batch() arrow.Record {
@@ -142,7 +141,8 @@ func (s *spill) create() (err error) {
 	return err
 }
 
-// rows reads a run back. From the first call of what it gives on, nothing is added.
+// rows returns a function that returns the next row of a run, or the zero value at
+// the end. No run may be added after its first call.
 func (s *spill) rows(run []int) func() (stagedRow, error) {
 	var times []int64
 	var rows *array.Binary
@@ -163,7 +163,7 @@ func (s *spill) rows(run []int) func() (stagedRow, error) {
 		}
 		row := stagedRow{micros: times[at], row: rows.Value(at)}
 		if number := int(apart[at]); number > 0 {
-			row.whole = func() ([]byte, error) { return s.readApart(number) }
+			row.read = func() ([]byte, error) { return s.readApart(number) }
 		}
 		at++
 		return row, nil
@@ -200,7 +200,7 @@ func (s *spill) read(i int) (batch arrow.Record, err error) {
 	return batch, err
 }
 
-// finish makes the file readable.
+// finish completes the file and opens it for reading.
 func (s *spill) finish() (err error) {
 	if err := errors.Join(s.writer.Close(), s.out.buf.Flush()); err != nil {
 		return err
@@ -209,7 +209,7 @@ func (s *spill) finish() (err error) {
 	return err
 }
 
-// size is how many bytes were written.
+// size returns the number of bytes that were written.
 func (s *spill) size() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,7 @@ func (o *spillOutput) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek tells where the library is, which is all that it asks.
+// Seek returns the position of the writer. The library calls it for nothing else.
 func (o *spillOutput) Seek(offset int64, whence int) (int64, error) {
 	if offset != 0 || whence != io.SeekCurrent {
 		return 0, errors.ErrUnsupported

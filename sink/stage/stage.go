@@ -22,20 +22,19 @@ import (
 	"prospector/sink"
 )
 
-// Stage collects the rows of a table as they come, and gives them back by
-// partition, in order. What does not fit in its memory is sorted and spilled to
-// disk, the largest partitions first, so that any number of rows takes the same
-// room.
+// Stage collects the rows of a table in any order, and returns them by partition,
+// sorted. Rows that exceed its memory limit are sorted and spilled to disk, the
+// largest partitions first.
 //
-// Add may be called concurrently; Partitions and Rows, also concurrently, once
-// no more is added.
+// Add may be called concurrently. After the last Add, Partitions and Rows may be
+// called concurrently.
 type Stage struct {
 	table   schemas.Table
 	limit   int64
-	room    atomic.Int64  // what the limit leaves for rows, in bytes
+	room    atomic.Int64  // the part of limit that rows may take, in bytes
 	size    atomic.Int64  // bytes of the rows in memory
-	taken   atomic.Int64  // of these, what is being spilled
-	relieve chan struct{} // has a token of each goroutine that may spill at once
+	taken   atomic.Int64  // bytes of the rows that are being spilled
+	relieve chan struct{} // has a slot for each goroutine that may spill at the same time
 	spill   *spill
 	layout  layout
 	// The columns, of Table.RowColumns, that decide a row's partition. typeAt is
@@ -48,44 +47,44 @@ type Stage struct {
 	facts  Facts
 }
 
-// Facts tell of all rows that a stage was given.
+// Facts describe all rows of a stage.
 type Facts struct {
 	Rows int64
-	// Nulls counts the rows without a value, by column of the files.
+	// Nulls counts the NULLs of each column of the files.
 	Nulls map[string]int64
-	// Newest is the latest time; zero when no row has one.
+	// Newest is the latest time, or zero if no row has a time.
 	Newest time.Time
 }
 
-// rowDay is what decides a row's partition.
+// rowDay has the values that determine the partition of a row.
 type rowDay struct {
 	kind string // the value of the type column
 	day  int32
 }
 
-// partition is what the stage has of one.
+// partition has the rows of one partition.
 type partition struct {
 	mu sync.Mutex
 	Staged
 	packed packed
-	sorted bool    // packed is
-	runs   [][]int // in the spill
+	sorted bool    // packed is sorted
+	runs   [][]int // the batches of each run in the spill
 }
 
-// partitionBytes is about what a partition takes beside its rows.
+// partitionBytes estimates the memory of a partition without its rows.
 const partitionBytes = 512
 
-// Staged is what one partition gets.
+// Staged describes the rows of one partition.
 type Staged struct {
 	Partition sink.Partition
 	Rows      int64
 	Content   schemas.Digest
-	// LargestRow is about how many bytes the largest row takes.
+	// LargestRow estimates the size of the largest row, in bytes.
 	LargestRow int64
 }
 
-// New makes an empty Stage that holds about limit bytes in memory, and
-// spills into dir, which need not exist yet.
+// New returns an empty Stage that holds about limit bytes in memory. It spills to
+// a file in dir, and creates dir when it needs it.
 func New(table schemas.Table, dir string, limit int64) *Stage {
 	s := &Stage{
 		table: table, layout: layout{table.Columns, orderOf(table)}, limit: limit,
@@ -101,8 +100,8 @@ func New(table schemas.Table, dir string, limit int64) *Stage {
 	return s
 }
 
-// Add takes the rows of a batch, in any order, with the columns of
-// Table.RowColumns. It keeps nothing of the batch itself.
+// Add copies the rows of a batch. The batch has the columns of Table.RowColumns,
+// and its rows can be in any order.
 func (s *Stage) Add(batch arrow.Record) error {
 	contents := records.Digests(s.table.Columns, batch)
 	columns := records.ColumnsOf(s.table.Columns, batch)
@@ -120,14 +119,14 @@ func (s *Stage) Add(batch arrow.Record) error {
 	if s.size.Add(grown) < s.room.Load() {
 		return nil
 	}
-	// Who brings more than there is room for makes room, which is what keeps
-	// memory bounded. The others go on meanwhile.
+	// The goroutine that exceeds the limit makes room, so that memory is bounded.
+	// Other goroutines continue in the meantime.
 	s.relieve <- struct{}{}
 	defer func() { <-s.relieve }()
 	return s.makeRoom()
 }
 
-// partitions gives the partition of every row, and notes what there is.
+// partitions returns the partition of each row, and adds the batch to the facts.
 func (s *Stage) partitions(batch arrow.Record) []*partition {
 	days := batch.Column(s.dayAt).(*array.Date32)
 	kind := func(int) string { return "" }
@@ -161,10 +160,10 @@ func (s *Stage) note(batch arrow.Record, times *array.Timestamp) {
 	}
 }
 
-// Full reports whether what is added now is going to be spilled.
+// Full reports whether the next rows are likely to be spilled.
 func (s *Stage) Full() bool { return s.size.Load() >= s.room.Load()*7/8 }
 
-// Facts are those of the rows so far. It is called when no batch is being added.
+// Facts returns the facts about the rows so far. It must not run during an Add.
 func (s *Stage) Facts() Facts { return s.facts }
 
 func (s *Stage) partition(kind string, day int32) *partition {
@@ -177,14 +176,14 @@ func (s *Stage) partition(kind string, day int32) *partition {
 	if !ok {
 		p = &partition{Staged: Staged{Partition: of}}
 		s.byPath[of.Path] = p
-		// Half is for rows in any case: they would be spilled a few at a time.
+		// Rows always have half of the limit. With less, spilled runs would be tiny.
 		s.room.Store(max(s.limit/2, s.limit-int64(len(s.byPath))*partitionBytes))
 	}
 	s.byDay[rowDay{kind, day}] = p
 	return p
 }
 
-// Partitions are all that have rows, ascending by path.
+// Partitions returns the partitions that have rows, ascending by path.
 func (s *Stage) Partitions() []Staged {
 	all := make([]Staged, 0, len(s.byPath))
 	for _, p := range s.byPath {
@@ -194,8 +193,8 @@ func (s *Stage) Partitions() []Staged {
 	return all
 }
 
-// Rows are those of one partition, with the columns of the table's files. There
-// are none when the stage has no such partition.
+// Rows returns the rows of a partition, with the columns of the table's files. The
+// stream is empty if the stage does not have the partition.
 func (s *Stage) Rows(path string) records.Rows {
 	p := s.byPath[path]
 	if p == nil {
@@ -215,13 +214,13 @@ func (s *Stage) Rows(path string) records.Rows {
 	})
 }
 
-// makeRoom spills the largest partitions until an eighth of the room is free.
-// That few keeps the others growing, so that runs are long and few.
+// makeRoom spills the largest partitions until an eighth of the room is free. The
+// other partitions keep growing, so that their runs are long and few.
 func (s *Stage) makeRoom() error {
 	room := s.room.Load()
 	over := s.size.Load() - s.taken.Load() - room
 	if over < 0 {
-		return nil // somebody has, meanwhile
+		return nil // another goroutine made room
 	}
 	for _, p := range s.largest(over + room/8) {
 		p.mu.Lock()
@@ -230,7 +229,7 @@ func (s *Stage) makeRoom() error {
 		s.taken.Add(taken.size)
 		p.mu.Unlock()
 		if len(taken.rows) == 0 {
-			continue // somebody else was faster
+			continue // another goroutine spilled it first
 		}
 		taken.sort(&s.layout)
 		run, err := s.spill.add(&taken)
@@ -246,7 +245,7 @@ func (s *Stage) makeRoom() error {
 	return nil
 }
 
-// largest are the largest partitions that have so many bytes together.
+// largest returns the largest partitions, as many as have that many bytes together.
 func (s *Stage) largest(bytes int64) (largest []*partition) {
 	type sized struct {
 		*partition
@@ -273,10 +272,10 @@ func (s *Stage) largest(bytes int64) (largest []*partition) {
 	return largest
 }
 
-// Spilled is how many bytes were written to disk.
+// Spilled returns the number of bytes that were written to disk.
 func (s *Stage) Spilled() (bytes int64) { return s.spill.size() }
 
-// Close lets go of the rows, and removes the spilled ones.
+// Close releases the rows, and removes the spill file.
 func (s *Stage) Close() error {
 	s.byDay, s.byPath = nil, nil
 	return s.spill.remove()

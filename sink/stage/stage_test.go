@@ -21,7 +21,7 @@ import (
 	"prospector/sink/internal/rowtest"
 )
 
-// byPartition says what a stage must give: computed from the rows one by one,
+// byPartition returns what a stage must return, computed from the rows one by one,
 // with the keys written out.
 func byPartition(table schemas.Table, rows []rowtest.Row) map[string][]rowtest.Row {
 	parts := make(map[string][]rowtest.Row)
@@ -49,7 +49,7 @@ func byPartition(table schemas.Table, rows []rowtest.Row) map[string][]rowtest.R
 	return parts
 }
 
-// checkStage compares all that a stage gives with what it must.
+// checkStage compares everything that a stage returns with what it must return.
 func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]rowtest.Row) {
 	t.Helper()
 	var paths []string
@@ -69,7 +69,7 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 	if sorted := slices.Sorted(maps.Keys(want)); !slices.Equal(paths, sorted) {
 		t.Fatalf("the partitions are %q, not %q", paths, sorted)
 	}
-	// Several at once, as they are built.
+	// Several at the same time, as in a run.
 	var all sync.WaitGroup
 	for _, path := range paths {
 		all.Go(func() {
@@ -84,14 +84,14 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 	}
 	all.Wait()
 	if got := rowtest.MustCollect(t, s.Rows("event_type=NONE/event_date=1900-01-01")); len(got) > 0 {
-		t.Errorf("a partition that is none has %d rows", len(got))
+		t.Errorf("a partition that does not exist has %d rows", len(got))
 	}
 }
 
-// Any batches, in any order, with any memory, give the same.
+// The result does not depend on batches, their order or the memory limit.
 func TestStage(t *testing.T) {
 	for _, keys := range []string{"event_type event_date", "event_month event_type", "event_year", "event_date"} {
-		for _, limit := range []int64{0, 20_000, 100_000, math.MaxInt64} { // to spill always, often, now and then, never
+		for _, limit := range []int64{0, 20_000, 100_000, math.MaxInt64} { // spill always, often, sometimes, never
 			t.Run(fmt.Sprintf("%s/%d", keys, limit), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, uint64(limit)))
 				table := rowtest.Partitioned(t, strings.Fields(keys)...)
@@ -115,7 +115,7 @@ func TestStage(t *testing.T) {
 				}
 				want := byPartition(table, rows)
 				checkStage(t, s, table, want)
-				checkStage(t, s, table, want) // it can be read as often as one likes
+				checkStage(t, s, table, want) // it can be read repeatedly
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
@@ -161,12 +161,12 @@ func TestStageIsFilledConcurrently(t *testing.T) {
 	}
 	all.Wait()
 	if s.Spilled() == 0 {
-		t.Error("nothing was spilled: the test does not test")
+		t.Error("nothing was spilled: the test is ineffective")
 	}
 	checkStage(t, s, table, byPartition(table, rows))
 }
 
-// A consumer that stops leaves the stage as it was.
+// A consumer that stops early does not change the stage.
 func TestStageRowsStopEarly(t *testing.T) {
 	table := rowtest.Partitioned(t, "event_year")
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -235,7 +235,7 @@ func TestStageErrors(t *testing.T) {
 			}
 		}
 		if broken == 0 {
-			t.Error("nobody notices")
+			t.Error("the damage is not detected")
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
