@@ -2,17 +2,18 @@ package parquetfile
 
 import "github.com/apache/arrow/go/v15/arrow/memory"
 
-// Where NULLs and values alternate, v15 makes the buffer of a page's definition
-// levels larger by 64 bytes at a time, copying all of it each time; and it takes
-// those buffers from a pool, where they may be as large as a page. That took two
-// thirds of the time of writing such a column. The pool has no other allocator
-// than the library's default one.
+// The library's default allocator is replaced because the pool of the buffers for
+// definition levels uses no other. Where NULLs and values alternate, version 15
+// grows such a buffer by 64 bytes at a time, and copies all of it each time. With
+// the library's own allocator, an apply of 200,000 events in one partition takes
+// 1.5 times the processor time, and writing 1,000,000 rows allocates 22 GB instead
+// of 0.7 GB.
 func init() { memory.DefaultAllocator = &roomy{} }
 
-// roomy is Go's allocator, but what grows once has room to grow again.
+// roomy is Go's allocator, except that a buffer that grows gets room to grow again.
 type roomy struct{ memory.GoAllocator }
 
-// maxRoom bounds that room: a buffer that holds one huge text does not grow again.
+// maxRoom limits that room. A buffer with one huge text does not grow again.
 const maxRoom = 4 << 20
 
 func (r *roomy) Reallocate(size int, b []byte) []byte {

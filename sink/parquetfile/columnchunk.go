@@ -13,13 +13,13 @@ import (
 	"prospector/schemas/records"
 )
 
-// columnChunk is a column of a row group that is being written. It does what pqarrow
-// does, without its arrays of every value, and knows a dictionary's values: the
-// library's own table of them allocates for each that is looked up.
+// columnChunk writes a column of a row group. It does what pqarrow does, without
+// arrays of every value. It also has its own table of the dictionary's values,
+// because the library's table allocates memory on each lookup.
 type columnChunk struct {
 	file.ColumnChunkWriter
-	pages *pages           // that the library writes to
-	codes map[string]int32 // by the dictionary's value; nil when there is none
+	pages *pages           // receives the pages from the library
+	codes map[string]int32 // by value; nil if the column has no dictionary
 }
 
 func newColumnChunk(to file.ColumnChunkWriter, pages *pages, dictionary bool) *columnChunk {
@@ -30,23 +30,23 @@ func newColumnChunk(to file.ColumnChunkWriter, pages *pages, dictionary bool) *c
 	return c
 }
 
-// scratch is memory that columns are written with, one after the other.
+// scratch is memory that is reused for one column after the other.
 type scratch struct {
-	levels  []int16 // of definition: 0 is NULL
+	levels  []int16 // definition levels: 0 is NULL
 	texts   []parquet.ByteArray
 	words   []int64
 	days    []int32
 	bits    []bool
 	doubles []float64
 	codes   []int32
-	spaced  []int32 // codes, with a place for each NULL
+	spaced  []int32 // codes, with a gap for each NULL
 	valid   []byte  // bitmap of spaced
 }
 
-// write adds a column of a batch.
+// write appends the values of a batch.
 func (c *columnChunk) write(values arrow.Array, with *scratch) error {
 	from := records.ColumnOf(values)
-	// Pages are ended between these.
+	// The library ends pages only between steps.
 	step := int(c.Properties().WriteBatchSize())
 	for start := 0; start < values.Len(); start += step {
 		end := min(start+step, values.Len())
@@ -65,7 +65,7 @@ func (c *columnChunk) write(values arrow.Array, with *scratch) error {
 	return nil
 }
 
-// writeRows adds the rows from start on that with has the levels of.
+// writeRows appends the rows from start on. with.levels has their levels.
 func (c *columnChunk) writeRows(from *records.Column, start int, with *scratch) (err error) {
 	levels := with.levels
 	switch to := c.ColumnChunkWriter.(type) {
@@ -94,12 +94,12 @@ func (c *columnChunk) writeRows(from *records.Column, start int, with *scratch) 
 		with.doubles = pick(with.doubles, levels, func(i int) float64 { return math.Float64frombits(uint64(from.Word(start + i))) })
 		_, err = to.WriteBatch(with.doubles, levels, nil)
 	default:
-		err = fmt.Errorf("column %s has the type %s, which no table has", c.Descr().Name(), c.Type())
+		err = fmt.Errorf("column %s has the unsupported type %s", c.Descr().Name(), c.Type())
 	}
 	return err
 }
 
-// pick gives the values of the rows that are not NULL, in the memory of into.
+// pick returns the values of the rows that are not NULL, in the memory of into.
 func pick[T any](into []T, levels []int16, value func(i int) T) []T {
 	into = into[:0]
 	for i, level := range levels {
@@ -110,8 +110,8 @@ func pick[T any](into []T, levels []int16, value func(i int) T) []T {
 	return into
 }
 
-// waiting gives the least and the most bytes that the values and the dictionary
-// take which are in no page yet. Codes that repeat take next to nothing.
+// waiting returns bounds for the size of the values and the dictionary that are in
+// no page yet. Repeated codes take almost no space.
 func (c *columnChunk) waiting() (least, most int64) {
 	encoder := c.CurrentEncoder()
 	values := encoder.EstimatedDataEncodedSize()
@@ -122,14 +122,13 @@ func (c *columnChunk) waiting() (least, most int64) {
 	return values, values
 }
 
-// maxDictionaryText is the length at which a text does not go into a dictionary.
-// The library stops using a dictionary of that size, but only after it has copied
-// the text twice.
+// maxDictionaryText is the length from which on a text ends the dictionary. The
+// library gives up a dictionary of that size too, but copies the text twice first.
 const maxDictionaryText = int(parquet.DefaultDictionaryPageSizeLimit)
 
-// known looks up the codes of texts, and reports whether all are in the dictionary
-// already. Those that are not have the next codes, as the library will number them
-// when it is given them.
+// known looks up the codes of texts, and reports whether all texts are in the
+// dictionary already. New texts get the next codes, which are those that the
+// library will assign.
 func (c *columnChunk) known(with *scratch) bool {
 	if _, dictionary := c.CurrentEncoder().(interface{ PutIndices(arrow.Array) error }); !dictionary {
 		c.codes = nil // it became too large
@@ -153,9 +152,9 @@ func (c *columnChunk) known(with *scratch) bool {
 	return known
 }
 
-// writeCodes adds rows whose texts are all in the dictionary.
+// writeCodes appends rows whose texts are all in the dictionary.
 func (c *columnChunk) writeCodes(with *scratch) error {
-	if stats := c.PageStatistics(); stats != nil { // they are of what is new otherwise
+	if stats := c.PageStatistics(); stats != nil { // the library counts only new texts
 		stats.IncNulls(int64(len(with.levels) - len(with.codes)))
 		stats.IncNumValues(int64(len(with.codes)))
 	}

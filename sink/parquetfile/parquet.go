@@ -16,10 +16,10 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// parquetWriter writes a Parquet file with the library's encoders and metadata,
-// but puts the pages into the file itself. The library's own page writer makes a
-// ZSTD encoder for every page, which is several times the cost of using it, has
-// the metadata of every column in the file twice, and orders some of it by chance.
+// parquetWriter writes a Parquet file with the library's encoders and metadata, but
+// writes the pages itself. The library's page writer creates a ZSTD encoder for
+// every page, which costs several times as much as using it, writes the metadata of
+// every column twice, and orders part of it randomly.
 type parquetWriter struct {
 	out        *output
 	properties *parquet.WriterProperties
@@ -32,8 +32,8 @@ type parquetWriter struct {
 	group      *rowGroup // the open one, or nil
 }
 
-// rowGroup is one that is being written. Its pages are in memory until it ends,
-// compressed, since a file has them column by column.
+// rowGroup is the open row group. Its compressed pages are in memory until it ends,
+// because a file has them column by column.
 type rowGroup struct {
 	metadata *metadata.RowGroupMetaDataBuilder
 	columns  []*columnChunk
@@ -60,7 +60,7 @@ func newParquetWriter(out *output, columns *arrow.Schema, properties *parquet.Wr
 	return w, err
 }
 
-// write adds the rows of a batch to the open row group.
+// write appends the rows of a batch to the open row group.
 func (w *parquetWriter) write(batch arrow.Record) error {
 	if w.group == nil {
 		w.group = &rowGroup{metadata: w.metadata.AppendRowGroup()}
@@ -80,8 +80,8 @@ func (w *parquetWriter) write(batch arrow.Record) error {
 	return nil
 }
 
-// open gives how many bytes the open row group takes: at least so many before
-// compression, and about so many after it.
+// open returns the size of the open row group, in bytes: a lower bound before
+// compression, and an estimate after compression.
 func (w *parquetWriter) open() (encoded, compressed int64) {
 	if w.group == nil {
 		return 0, 0
@@ -93,7 +93,7 @@ func (w *parquetWriter) open() (encoded, compressed int64) {
 	return encoded, compressed
 }
 
-// endGroup ends the open row group; the next one begins when rows come.
+// endGroup ends the open row group. The next rows start a new one.
 func (w *parquetWriter) endGroup() error {
 	if w.group == nil {
 		return nil
@@ -112,7 +112,7 @@ func (w *parquetWriter) endGroup() error {
 	return errors.Join(group.metadata.Finish(bytes, w.groups-1), w.out.err)
 }
 
-// finish writes the footer, with metadata in that order.
+// finish writes the footer, with the metadata entries in their order.
 func (w *parquetWriter) finish(entries [][2]string) error {
 	if err := w.endGroup(); err != nil {
 		return err
@@ -136,19 +136,19 @@ func (w *parquetWriter) finish(entries [][2]string) error {
 	return err
 }
 
-// correct changes what the library gets wrong in a footer.
+// correct fixes what the library gets wrong in a footer.
 func correct(footer *metadata.FileMetaData) {
-	// The root is no field, so it has no repetition. Readers that look at it take
-	// a repeated root for a list.
+	// The root is not a field, so it has no repetition. Some readers take a repeated
+	// root for a list.
 	footer.FileMetaData.Schema[0].RepetitionType = nil
 	for _, group := range footer.RowGroups {
-		group.TotalByteSize = 0 // before compression, by the format; the library sums what was written
+		group.TotalByteSize = 0 // the size before compression; the library sums compressed sizes
 		for _, c := range group.Columns {
 			group.TotalByteSize += c.MetaData.TotalUncompressedSize
 			if s := c.MetaData.Statistics; s != nil {
-				s.DistinctCount = nil // the library does not count, and writes 0
+				s.DistinctCount = nil // the library writes 0 without counting
 			}
-			// The encodings of pages come out of a map. The dictionary is first.
+			// The library iterates over a map of encodings. The dictionary comes first.
 			stats := c.MetaData.EncodingStats
 			sort.Slice(stats, func(i, j int) bool {
 				if stats[i].PageType != stats[j].PageType {
@@ -160,9 +160,9 @@ func correct(footer *metadata.FileMetaData) {
 	}
 }
 
-// pages are those of one column of a row group: what the library writes them to.
+// pages collects the pages of one column of a row group from the library.
 type pages struct {
-	file.PageWriter // nil: its Reset, which nobody calls, cannot be written outside the library
+	file.PageWriter // nil; only for Reset, which has an unexported parameter type and is never called
 	writer          *parquetWriter
 	metadata        *metadata.ColumnChunkMetaDataBuilder
 	pages           [][]byte               // headers and pages
@@ -170,16 +170,16 @@ type pages struct {
 	info            metadata.ChunkMetaInfo // offsets are in pages
 	dictionaries    map[parquet.Encoding]int32
 	data            map[parquet.Encoding]int32
-	// The bytes of all pages so far, which the library may still keep to itself,
-	// before and after compression.
+	// The bytes of all pages so far, before and after compression. They include
+	// pages that the library still keeps.
 	encoded, compressed int64
 }
 
-// HasCompressor makes the library give every page to Compress.
+// HasCompressor returns true, so that the library passes every page to Compress.
 func (p *pages) HasCompressor() bool { return true }
 
-// Compress compresses a page, if the file is compressed. The result is valid
-// until the next call.
+// Compress compresses a page if the file is compressed. The result is valid until
+// the next call.
 func (p *pages) Compress(_ *bytes.Buffer, page []byte) []byte {
 	p.encoded += int64(len(page))
 	if p.writer.codec != nil {
@@ -197,11 +197,11 @@ func (p *pages) compress(page []byte) []byte {
 	return w.codec.Encode(w.compressed[:cap(w.compressed)], page)
 }
 
-// maxCompressed is the size of the buffer for compressed pages that is used again.
+// maxCompressed is the largest buffer for compressed pages that is reused.
 const maxCompressed = 4 << 20
 
-// keep returns a page in memory that is not used again. A huge page stays where it
-// was compressed, unless most of that memory is empty.
+// keep returns a page in memory that is not reused. A huge page stays in the buffer
+// that it was compressed into, unless most of the buffer is empty.
 func (w *parquetWriter) keep(page []byte) []byte {
 	buffer := w.compressed
 	if cap(buffer) <= maxCompressed {
@@ -214,7 +214,7 @@ func (w *parquetWriter) keep(page []byte) []byte {
 	return bytes.Clone(page)
 }
 
-// WriteDataPage takes a page, which is compressed already.
+// WriteDataPage keeps a page, which is compressed already.
 func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 	if p.data == nil {
 		p.info.DataPageOffset, p.data = p.size, make(map[parquet.Encoding]int32)
@@ -224,7 +224,7 @@ func (p *pages) WriteDataPage(page file.DataPage) (int64, error) {
 	return p.add(dataPage, page, int(page.UncompressedSize()), page.Data())
 }
 
-// WriteDictionaryPage takes the column's dictionary, which is not compressed.
+// WriteDictionaryPage compresses and keeps the column's dictionary.
 func (p *pages) WriteDictionaryPage(page *file.DictionaryPage) (int64, error) {
 	p.info.DictPageOffset = p.size
 	p.dictionaries = map[parquet.Encoding]int32{parquet.Encoding(page.Encoding()): 1}
@@ -261,18 +261,18 @@ func (p *pages) Close(hasDictionary, fellBack bool) error {
 
 type pageKind byte
 
-// As PageType and the fields of PageHeader are numbered in the format's
+// The numbers of PageType and of the fields of PageHeader in the format's
 // parquet.thrift.
 const (
 	dataPage       pageKind = 0
 	dictionaryPage pageKind = 2
 )
 
-// pageHeader is a PageHeader in Thrift's compact protocol. The library keeps its
-// own to itself.
+// pageHeader encodes a PageHeader in Thrift's compact protocol. The library does not
+// export its own.
 func pageHeader(kind pageKind, uncompressed, compressed, values, encoding int) []byte {
 	const (
-		next   = 1 << 4 // the number of a field is told from that of the one before
+		next   = 1 << 4 // the number of a field is relative to the field before
 		i32    = 5
 		object = 12
 		stop   = 0

@@ -17,25 +17,24 @@ import (
 	"prospector/sink"
 )
 
-// part is one file that is being written.
+// part is the file that is being written.
 type part struct {
 	file    *os.File
 	out     *output
 	parquet *parquetWriter
 	table   schemas.Table
 	target  int64 // bytes
-	// The open row group has so many rows, and bytes of values before they are
-	// encoded.
+	// The rows of the open row group, and the bytes of their values before encoding.
 	rows, bytes int64
 
 	summary sink.Summary
-	timed   bool // a time was seen
+	timed   bool // summary has a time
 	// The range of identity days.
 	first, last int32
 }
 
-// room is how many rows of a batch the row group takes before full is asked again:
-// up to the row that may bring the file to its target.
+// room returns how many rows of a batch the row group can take before full must be
+// called again: up to the row that may bring the file to its target size.
 func (p *part) room(batch arrow.Record) int64 {
 	const step = 16 << 10
 	most := rowGroupRows - p.rows
@@ -57,18 +56,19 @@ func (p *part) room(batch arrow.Record) int64 {
 	return int64(n)
 }
 
-// hugeRow reports whether a row is as large as a row group should be. It ends its
-// row group, so that neither the writer nor a reader has two of them in memory.
+// hugeRow reports whether a row is as large as a row group should be. Such a row
+// ends its row group, so that neither the writer nor a reader has two of them in
+// memory.
 func hugeRow(batch arrow.Record, row int) bool {
 	return records.ValueBytes(batch, row, row+1) >= rowGroupEncoded
 }
 
-// full reports whether the open row group ends.
+// full reports whether the open row group must end.
 func (p *part) full() bool {
 	encoded, compressed := p.parquet.open()
 	switch {
 	case p.out.size+compressed >= p.target:
-		return true // and so does the file
+		return true // the file ends too
 	case encoded < rowGroupEncoded:
 		return p.rows >= maxRowGroupRows || p.bytes >= maxRowGroupBytes
 	}
@@ -89,7 +89,7 @@ func (p *part) add(batch arrow.Record) error {
 	return p.parquet.endGroup()
 }
 
-// finish writes the footer, and gives the file.
+// finish writes the footer, and describes the file.
 func (p *part) finish(job string) (sink.File, error) {
 	err := p.parquet.finish([][2]string{ // in the same order in every file
 		{sink.MetadataJob, job},
@@ -108,7 +108,7 @@ func (p *part) finish(job string) (sink.File, error) {
 
 // abort removes the file.
 func (p *part) abort() error {
-	_ = p.file.Close() // it may be closed, and what is in it does not matter
+	_ = p.file.Close() // it may be closed already, and its content does not matter
 	return os.Remove(p.file.Name())
 }
 
@@ -146,8 +146,8 @@ func (p *part) see(micros int64) {
 	p.summary.MaxTime = max(p.summary.MaxTime, micros)
 }
 
-// output is the file below the Parquet writer: it counts, sums, and keeps the
-// first error.
+// output writes to the file. It counts bytes, computes their checksum, and keeps
+// the first error.
 type output struct {
 	buf  *bufio.Writer
 	crc  hash.Hash32
@@ -155,7 +155,7 @@ type output struct {
 	err  error
 }
 
-// outputBuffers are used again, for a file may be much smaller than one.
+// outputBuffers are reused, because a file can be much smaller than a buffer.
 var outputBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 256<<10) }}
 
 func newOutput(f *os.File) *output {
@@ -175,7 +175,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// close writes what is left. Nothing is written to the output afterwards.
+// close flushes the buffer. The output must not be used afterwards.
 func (o *output) close() error {
 	if o.err == nil {
 		o.err = o.buf.Flush()

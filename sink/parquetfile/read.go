@@ -18,23 +18,23 @@ import (
 	"prospector/sink"
 )
 
-// ErrSchema says that a file does not have the table's columns.
+// ErrSchema is the error for a file that does not have the table's columns.
 var ErrSchema = errors.New("the file does not have the columns of the table")
 
-// ErrDamaged says that the rows of a file are not those that were written.
+// ErrDamaged is the error for a file whose rows are not those that were written.
 var ErrDamaged = errors.New("the file is damaged: its rows are not those that were written")
 
-// Read gives the rows of a file that Write has made, in its order. The file must
-// stay open until the stream has ended. What was read is compared at the end with
-// the digest in the file's metadata: rows are to be believed only when the stream
-// ends without an error.
+// Read returns the rows of a file from Write, in the order of the file. The file must
+// stay open until the stream ends. At its end, the stream compares the rows with the
+// digest in the file's metadata, so trust the rows only if the stream ends without
+// an error.
 //
-// The caller has compared the file's checksum. Of most damage this tells by an
-// error; but an index into a dictionary that is too large makes v15 allocate as
-// much memory as it says.
+// The caller must have checked the file's checksum. Read returns an error for most
+// damage, but a damaged index into a dictionary can make version 15 of the library
+// allocate any amount of memory.
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
-		// v15 can panic on a malformed file. A panic of the consumer passes.
+		// Version 15 can panic on a malformed file. Panics of the consumer propagate.
 		consuming := false
 		defer func() {
 			if consuming {
@@ -74,16 +74,16 @@ type reader struct {
 	table   schemas.Table
 	schema  *arrow.Schema
 	columns []*pqarrow.ColumnReader
-	left    int64          // rows to come
-	groups  []groupLeft    // those that have rows to come
+	left    int64          // rows to read
+	groups  []groupLeft    // those with rows to read
 	batch   int64          // rows of the next batch
 	content schemas.Digest // of the rows so far
-	want    string         // what content is at the end
+	want    string         // content after the last row
 }
 
 func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (*reader, error) {
 	properties := *parquet.NewReaderProperties(memory.DefaultAllocator)
-	properties.BufferedStreamEnabled, properties.BufferSize = true, streamBuffer // else a column chunk is in memory twice
+	properties.BufferedStreamEnabled, properties.BufferSize = true, streamBuffer // otherwise a column chunk is in memory twice
 	source, err := file.NewParquetReader(io.NewSectionReader(r, 0, size),
 		file.WithReadProps(&properties))
 	if err != nil {
@@ -104,7 +104,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 		}
 	}
 	if len(got.Fields()) != len(table.Columns) {
-		return nil, fmt.Errorf("%w: there are %d, not %d", ErrSchema, len(got.Fields()), len(table.Columns))
+		return nil, fmt.Errorf("%w: there are %d columns, not %d", ErrSchema, len(got.Fields()), len(table.Columns))
 	}
 	for i, want := range f.schema.Fields() {
 		if got := got.Field(i); got.Name != want.Name || !arrow.TypeEqual(got.Type, want.Type) {
@@ -113,7 +113,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	}
 	content := source.MetaData().KeyValueMetadata().FindValue(sink.MetadataContent)
 	if content == nil {
-		return nil, fmt.Errorf("%w: it does not name their digest", ErrDamaged)
+		return nil, fmt.Errorf("%w: the metadata has no digest of the rows", ErrDamaged)
 	}
 	f.want = *content
 	if f.left > 0 { // a file without rows has no pages
@@ -128,19 +128,19 @@ func open(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	return f, nil
 }
 
-// streamBuffer is how many bytes of a column chunk are read at once.
+// streamBuffer is the number of bytes of a column chunk that are read at a time.
 const streamBuffer = 256 << 10
 
-// groupLeft is what a row group still has to give.
+// groupLeft is the unread rest of a row group.
 type groupLeft struct {
 	rows int64
-	most int64 // rows that have records.MaxBytes, if all are as large as the average
+	most int64 // rows with records.MaxBytes together, if all have the average size
 }
 
-// next reads a batch, or gives nil at the end. Batches grow to records.MaxRows as long
-// as they stay below records.MaxBytes: a dictionary can make little of very much, so
-// what the metadata says of sizes is a bound, but no guide. A batch is of one row
-// group, of which a huge row is the last.
+// next reads a batch, or returns nil at the end. Batches grow up to records.MaxRows
+// as long as they stay below records.MaxBytes. The sizes in the metadata are only a
+// bound, because a dictionary can make large values small. A batch is part of one
+// row group, in which a huge row is always the last row.
 func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		return nil, nil
 	}
 	if len(f.groups) == 0 {
-		return nil, fmt.Errorf("%w: the row groups have %d rows less than the file", ErrDamaged, f.left)
+		return nil, fmt.Errorf("%w: the row groups have %d rows fewer than the file", ErrDamaged, f.left)
 	}
 	group := &f.groups[0]
 	rows := min(f.batch, f.left, group.rows, group.most)

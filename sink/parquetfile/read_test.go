@@ -104,7 +104,7 @@ func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, w
 	t.Helper()
 	got, err := rowtest.Collect(read(data, table))
 	if err == nil && !slices.EqualFunc(want, got, maps.Equal[rowtest.Row, rowtest.Row]) {
-		t.Fatalf("%s: nobody notices that the rows are others (-written +read):\n%s", what, cmp.Diff(want, got))
+		t.Fatalf("%s: the damage is not detected, and the rows differ (-written +read):\n%s", what, cmp.Diff(want, got))
 	}
 	return err != nil
 }
@@ -123,8 +123,8 @@ func TestReadDamaged(t *testing.T) {
 	for _, codec := range []string{"snappy", "zstd", "none"} {
 		t.Run(codec, func(t *testing.T) {
 			table, rows, data := aFile(t, codec)
-			if checkDamaged(t, "whole", data, table, rows) {
-				t.Fatal("the whole file is not read")
+			if checkDamaged(t, "intact", data, table, rows) {
+				t.Fatal("the intact file is not read")
 			}
 			for size := 0; size < len(data); size += 1 + len(data)/100 {
 				if !checkDamaged(t, fmt.Sprintf("cut to %d bytes", size), data[:size], table, rows) {

@@ -23,11 +23,10 @@ import (
 	"prospector/sink"
 )
 
-// A row group ends when it has rowGroupRows rows, or rowGroupBytes of values
-// before they are encoded; but not before it has rowGroupEncoded bytes of encoded
-// columns, which readers want of one read (docs/lake-contract.md). Rows that take next
-// to nothing end it at maxRowGroupRows or maxRowGroupBytes, which bounds what it
-// takes in a reader's memory.
+// A row group ends when it has rowGroupRows rows, or rowGroupBytes of values before
+// encoding, but not before it has rowGroupEncoded bytes of encoded columns, the size
+// that readers prefer (docs/lake-contract.md). If the encoded rows are tiny, it ends
+// at maxRowGroupRows or maxRowGroupBytes, which bounds a reader's memory.
 const (
 	rowGroupRows    = 128 << 10
 	rowGroupBytes   = 64 << 20
@@ -37,27 +36,26 @@ const (
 	maxRowGroupBytes = 4 * rowGroupBytes
 )
 
-// Options say how files are written.
+// Options configure how files are written.
 type Options struct {
 	Job         string
 	Compression string // "snappy", "zstd", "gzip" or "none"
 	// CreatedBy names the writer in the footer: "application version X (build Y)".
-	// Readers work around the faults of old versions by it.
+	// Readers use it to work around faults of old versions.
 	CreatedBy string
-	// TargetSize is the size in bytes at which a file ends and the next one
-	// begins; 0 is none. A file is larger by less than a row group, which ends
-	// where its file should.
+	// TargetSize is the size, in bytes, at which a file ends and the next one
+	// begins; 0 means no limit. A file exceeds it by less than a row group.
 	TargetSize int64
 }
 
-// Write makes the Parquet files of a partition's rows, one or more, with the
-// settings that the readers of the lake need (docs/lake-contract.md). Their paths are
-// the stem with -00000.parquet and so on, and the rows go on from each to the
-// next in their order. An error leaves no file behind.
+// Write writes the rows of a partition to one or more Parquet files, with the
+// settings that the readers of the lake need (docs/lake-contract.md). The paths of
+// the files are stem followed by -00000.parquet and so on, and the rows continue
+// from each file to the next. If Write returns an error, it leaves no file behind.
 func Write(ctx context.Context, stem string, table schemas.Table, o Options, rows records.Rows) (files []sink.File, err error) {
 	codec, ok := codecs[o.Compression]
 	if !ok {
-		return nil, fmt.Errorf("writing %s: there is no compression %q", stem, o.Compression)
+		return nil, fmt.Errorf("writing %s: unknown compression %q", stem, o.Compression)
 	}
 	w := &writer{
 		stem: stem, table: table, job: o.Job, createdBy: o.CreatedBy, target: o.TargetSize,
@@ -69,8 +67,8 @@ func Write(ctx context.Context, stem string, table schemas.Table, o Options, row
 	if err = w.write(ctx, rows); err == nil {
 		return w.files, nil
 	}
-	// The Parquet library drops some errors of the file below it, and what it
-	// then fails of says less than they do.
+	// The Parquet library drops some errors of the file, and later fails with a less
+	// precise error.
 	if w.part != nil && w.part.out.err != nil {
 		err = w.part.out.err
 	}
@@ -91,10 +89,10 @@ var codecs = map[string]compress.Compression{
 	"none":   compress.Codecs.Uncompressed,
 }
 
-// properties steer around the faults of v15: no compression by default. Columns
-// whose values hardly repeat have no dictionary: it would save little, and costs
-// more than all else that is done with a value. Personal data, what is protected
-// and JSON have no statistics, which would put values into the footer.
+// properties returns the settings of a file. Version 15 does not compress by default.
+// Columns whose values rarely repeat have no dictionary, which would save little and
+// costs more than all other work on a value. Columns with personal data, protected
+// values or JSON have no statistics, because statistics put values into the footer.
 func (w *writer) properties(first arrow.Record) *parquet.WriterProperties {
 	p := []parquet.WriterProperty{
 		parquet.WithCreatedBy(w.createdBy),
@@ -117,8 +115,8 @@ func (w *writer) properties(first arrow.Record) *parquet.WriterProperties {
 	return parquet.NewWriterProperties(p...)
 }
 
-// repeats reports whether, of a column's first values, at most half are new, and
-// none is too large for a dictionary. It takes a column of NULLs to repeat.
+// repeats reports whether at most half of a column's first values are distinct, and
+// none is too large for a dictionary. It returns true for a column of NULLs.
 func repeats(values *array.String) bool {
 	const enough = 512
 	seen, distinct := 0, make(map[string]struct{}, min(enough, values.Len()-values.NullN()))
@@ -134,18 +132,18 @@ func repeats(values *array.String) bool {
 	return len(distinct) <= (seen+1)/2
 }
 
-// writer makes the files of one partition.
+// writer writes the files of one partition.
 type writer struct {
 	stem, job, createdBy string
 	table                schemas.Table
 	target               int64
 	codec                compress.Compression
 	schema               *arrow.Schema
-	files                []sink.File // those that are finished
-	part                 *part       // the one that is being written, or nil
+	files                []sink.File // the finished files
+	part                 *part       // the file that is being written, or nil
 }
 
-// path is that of the file that is being written.
+// path returns the path of the file that is being written.
 func (w *writer) path() string { return fmt.Sprintf("%s-%05d.parquet", w.stem, len(w.files)) }
 
 func (w *writer) write(ctx context.Context, rows records.Rows) error {
@@ -154,7 +152,7 @@ func (w *writer) write(ctx context.Context, rows records.Rows) error {
 			err = context.Cause(ctx)
 		}
 		if err == nil && !batch.Schema().Equal(w.schema) {
-			err = fmt.Errorf("the schema of the rows does not match the table's: %s", batch.Schema())
+			err = fmt.Errorf("the rows do not have the schema of the table: %s", batch.Schema())
 		}
 		if err == nil {
 			err = records.CatchPanic(func() error { return w.addAll(batch) })
@@ -164,7 +162,7 @@ func (w *writer) write(ctx context.Context, rows records.Rows) error {
 		}
 	}
 	return records.CatchPanic(func() error {
-		if w.part == nil { // there are no rows
+		if w.part == nil { // no rows
 			if err := w.begin(array.NewRecordBuilder(memory.DefaultAllocator, w.schema).NewRecord()); err != nil {
 				return err
 			}
@@ -173,7 +171,7 @@ func (w *writer) write(ctx context.Context, rows records.Rows) error {
 	})
 }
 
-// addAll writes a batch, to more than one file if need be.
+// addAll writes a batch, to several files if necessary.
 func (w *writer) addAll(batch arrow.Record) (err error) {
 	if w.part == nil {
 		err = w.begin(batch)
@@ -184,8 +182,8 @@ func (w *writer) addAll(batch arrow.Record) (err error) {
 	return err
 }
 
-// add writes as many of a batch's rows as the open row group has room for, and
-// gives the others. The next file begins only when there are rows for it.
+// add writes the rows of a batch that fit in the open row group, and returns the
+// rest. It starts a new file only for rows.
 func (w *writer) add(batch arrow.Record) (left arrow.Record, err error) {
 	if w.part.out.size >= w.target && w.part.summary.Rows > 0 {
 		if err := w.end(); err != nil {
@@ -200,7 +198,7 @@ func (w *writer) add(batch arrow.Record) (left arrow.Record, err error) {
 	return batch.NewSlice(n, batch.NumRows()), err
 }
 
-// begin starts a file, whose first rows are among those of a batch.
+// begin starts a file. The batch has its first rows, which determine its settings.
 func (w *writer) begin(batch arrow.Record) error {
 	f, err := os.OpenFile(w.path(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -185,7 +185,7 @@ func TestRowGroups(t *testing.T) {
 			}
 		}
 	}
-	// wide gives n rows in batches of b, of which rowGroupRows take 17 MiB.
+	// wide gives n rows in batches of b; rowGroupRows of them take 17 MiB.
 	wide := func(n, b int) records.Rows {
 		return func(yield func(arrow.Record, error) bool) {
 			for from := 0; from < n; from += b {
@@ -199,7 +199,7 @@ func TestRowGroups(t *testing.T) {
 			}
 		}
 	}
-	alike := func(n int, id string) records.Rows { // of which a row takes 4 bytes and its id
+	alike := func(n int, id string) records.Rows { // a row takes 4 bytes and its ID
 		const size = 1 << 14
 		batch := rowtest.Batch(table.Columns, slices.Repeat([]rowtest.Row{{"event_id": id}}, size))
 		return func(yield func(arrow.Record, error) bool) {
@@ -265,7 +265,7 @@ func TestTargetSize(t *testing.T) {
 	table := rowtest.EveryType()
 	rows := rowtest.Only(table.Columns, rowtest.SomeRows(rng, 3000))
 	rowtest.Sort(rows)
-	whole, _ := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
+	single, _ := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
 	for _, test := range []struct {
 		name   string
 		target int64
@@ -274,8 +274,8 @@ func TestTargetSize(t *testing.T) {
 	}{
 		{"a file a row", 1, rows[:20], 20},
 		{"many files", 16 << 10, rows, 10},
-		{"a few files", whole.Size / 3, rows, 3},
-		{"more than it is", whole.Size * 2, rows, 1},
+		{"a few files", single.Size / 3, rows, 3},
+		{"more than it is", single.Size * 2, rows, 1},
 		{"no limit", 0, rows, 1},
 		{"no rows", 1, nil, 1},
 	} {
@@ -408,10 +408,10 @@ func TestFileSettings(t *testing.T) {
 
 				// Readers skip a row group by its dictionary alone when the metadata
 				// knows of no other pages.
-				told, found := make(map[parquet.Encoding]bool), make(map[parquet.Encoding]bool)
+				listed, found := make(map[parquet.Encoding]bool), make(map[parquet.Encoding]bool)
 				for _, s := range chunk.EncodingStats() {
 					if s.PageType == 0 { // of data
-						told[s.Encoding] = true
+						listed[s.Encoding] = true
 					}
 				}
 				pages, err := r.RowGroup(0).GetColumnPageReader(i)
@@ -431,7 +431,7 @@ func TestFileSettings(t *testing.T) {
 				if err := pages.Err(); err != nil {
 					t.Error(err)
 				}
-				if diff := cmp.Diff(found, told); diff != "" {
+				if diff := cmp.Diff(found, listed); diff != "" {
 					t.Errorf("the metadata of %s tells of other encodings (-pages +metadata):\n%s", c.Name, diff)
 				}
 			}
