@@ -21,16 +21,16 @@ type File struct {
 	FirstDay, LastDay int32
 }
 
-// Summary is what the writer of a file says it wrote, and what a second reader
-// must find in it.
+// Summary describes the rows of a file: what the writer wrote, and what a second
+// reader must find.
 type Summary struct {
 	Rows int64
 	// Content is the order-independent digest of the rows: schemas.Digest.
 	Content schemas.Digest
-	// Columns are in the order of the file.
+	// Columns are in the order of the columns in the file.
 	Columns []ColumnSummary
 	// MinTime and MaxTime are of the non-NULL times of rows, in microseconds
-	// since 1970-01-01 UTC; both are 0 when there is none.
+	// since 1970-01-01 UTC; both are 0 if there are none.
 	MinTime, MaxTime int64
 }
 

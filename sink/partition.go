@@ -17,14 +17,14 @@ import (
 type Partition struct {
 	// Path is relative to the table: event_type=SMS_MESSAGE/event_date=2022-01-13.
 	Path string
-	// Keys are its key columns, in the order of the path.
+	// Keys are the values of its key columns, in the order of the path.
 	Keys []PartitionKey
 }
 
 // PartitionKey is one key=value of a partition.
 type PartitionKey struct {
 	Column schemas.Column
-	// Text is the value of a STRING key, as it was before it was encoded.
+	// Text is the value of a STRING key, before encoding.
 	Text string
 	// Day is the value of a DATE key, in days since 1970-01-01.
 	Day int32
@@ -54,17 +54,17 @@ func PartitionOf(table schemas.Table, kind string, day int32) Partition {
 	return p
 }
 
-// ParsePartition reads a Partition's Path back.
+// ParsePartition parses the Path of a Partition.
 func ParsePartition(table schemas.Table, path string) (Partition, error) {
 	segments := strings.Split(path, "/")
 	if len(segments) != len(table.PartitionBy) {
-		return Partition{}, fmt.Errorf("partition %q does not have %d keys", path, len(table.PartitionBy))
+		return Partition{}, fmt.Errorf("partition %q must have %d keys", path, len(table.PartitionBy))
 	}
 	p := Partition{Path: path}
 	for i, c := range table.PartitionBy {
 		value, ok := strings.CutPrefix(segments[i], c.Name+"=")
 		if !ok {
-			return Partition{}, fmt.Errorf("partition %q: segment %d is not %s=…", path, i+1, c.Name)
+			return Partition{}, fmt.Errorf("partition %q: segment %d must be %s=…", path, i+1, c.Name)
 		}
 		key := PartitionKey{Column: c}
 		var err error
@@ -100,7 +100,7 @@ const secondsADay = 24 * 60 * 60
 
 func date(day int32) time.Time { return time.Unix(int64(day)*secondsADay, 0).UTC() }
 
-// truncate gives the first day of the day's month or year.
+// truncate returns the first day of the day's month or year.
 func truncate(day int32, to schemas.Derivation) int32 {
 	t := date(day)
 	switch to {
@@ -112,13 +112,13 @@ func truncate(day int32, to schemas.Derivation) int32 {
 	return int32(t.Unix() / secondsADay)
 }
 
-// nullName is what hive readers take for NULL.
+// nullName is the value that Hive readers take for NULL.
 const nullName = "__HIVE_DEFAULT_PARTITION__"
 
-// EncodeValue writes a partition value with [A-Za-z0-9_.-] alone, which no
-// engine encodes or decodes (docs/lake-contract.md, "Hive partition directories").
-// Any other byte becomes _xHH_; so does an underscore that would read as the
-// beginning of one. DecodeValue is the inverse.
+// EncodeValue encodes a partition value with only [A-Za-z0-9_.-], which no engine
+// encodes or decodes (docs/lake-contract.md, "Hive partition directories").
+// Any other byte becomes _xHH_, and so does an underscore that would look like the
+// start of an encoded byte. DecodeValue is the inverse.
 func EncodeValue(value string) string {
 	plain := value != nullName && !strings.Contains(value, "_x")
 	for i := 0; i < len(value) && plain; i++ {
@@ -139,8 +139,8 @@ func EncodeValue(value string) string {
 	return b.String()
 }
 
-// DecodeValue reads what EncodeValue wrote, and nothing else: a value has one
-// directory.
+// DecodeValue decodes the result of EncodeValue. Any other text is an error, so that
+// each value has exactly one directory.
 func DecodeValue(encoded string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(encoded); i++ {
@@ -150,11 +150,11 @@ func DecodeValue(encoded string) (string, error) {
 			continue
 		}
 		if len(encoded) < i+5 || encoded[i+4] != '_' {
-			return "", fmt.Errorf("%q has a broken _xHH_ at byte %d", encoded, i)
+			return "", fmt.Errorf("%q has an invalid _xHH_ at byte %d", encoded, i)
 		}
 		n, err := strconv.ParseUint(encoded[i+2:i+4], 16, 8)
 		if err != nil {
-			return "", fmt.Errorf("%q has a broken _xHH_ at byte %d", encoded, i)
+			return "", fmt.Errorf("%q has an invalid _xHH_ at byte %d", encoded, i)
 		}
 		b.WriteByte(byte(n))
 		i += 4
@@ -162,7 +162,7 @@ func DecodeValue(encoded string) (string, error) {
 	if value := b.String(); EncodeValue(value) == encoded {
 		return value, nil
 	}
-	return "", fmt.Errorf("%q is not how a value is encoded", encoded)
+	return "", fmt.Errorf("%q is not the encoding of any value", encoded)
 }
 
 func safe(c byte) bool {

@@ -146,12 +146,12 @@ func TestPartitionOf(t *testing.T) {
 
 func TestParsePartitionErrors(t *testing.T) {
 	for _, test := range []struct{ keys, path, want string }{
-		{"event_type event_date", "", "does not have 2 keys"},
-		{"event_type event_date", "event_type=T", "does not have 2 keys"},
-		{"event_type event_date", "event_type=T/event_date=2022-01-13/x=1", "does not have 2 keys"},
-		{"event_type event_date", "/event_type=T/event_date=2022-01-13", "does not have 2 keys"},
-		{"event_type event_date", "event_date=2022-01-13/event_type=T", "segment 1 is not event_type="},
-		{"event_type event_date", "event_type=T/2022-01-13", "segment 2 is not event_date="},
+		{"event_type event_date", "", "must have 2 keys"},
+		{"event_type event_date", "event_type=T", "must have 2 keys"},
+		{"event_type event_date", "event_type=T/event_date=2022-01-13/x=1", "must have 2 keys"},
+		{"event_type event_date", "/event_type=T/event_date=2022-01-13", "must have 2 keys"},
+		{"event_type event_date", "event_date=2022-01-13/event_type=T", "segment 1 must be event_type="},
+		{"event_type event_date", "event_type=T/2022-01-13", "segment 2 must be event_date="},
 		{"event_type", "event_type", "segment 1"},
 		{"event_type", "event_type=a b", "event_type: "},
 		{"event_type", "event_type=_x41_", "event_type: "},

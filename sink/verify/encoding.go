@@ -8,8 +8,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/golang/snappy"           // klauspost's takes an extension of it as well
-	"github.com/klauspost/compress/gzip" // the standard library's ignores some damage
+	"github.com/golang/snappy"           // klauspost's accepts an extension of the format
+	"github.com/klauspost/compress/gzip" // the standard library's misses some damage
 	"github.com/klauspost/compress/zstd"
 	"github.com/xitongsys/parquet-go/parquet"
 
@@ -97,25 +97,24 @@ func (h *hybrid) unpack(out []uint32) {
 	}
 }
 
-// ended reports whether nothing is left but what fills a group of eight.
+// ended reports whether nothing is left, except padding of a group of eight.
 func (h *hybrid) ended() bool {
 	return len(h.data) == 0 && (h.left == 0 || h.packed != nil && h.left < 8)
 }
 
-// bounds are what a column chunk's statistics say its values lie between. The
-// zero value excludes nothing.
+// bounds are the minimum and maximum in a column chunk's statistics. The zero value
+// excludes nothing.
 type bounds struct {
-	low, high bool // which of the two there are
+	low, high bool // which bounds exist
 	float     bool
-	// A bound that is missing is the lowest or highest number that there is.
+	// A missing bound is the lowest or the highest number of its type.
 	lowInt, highInt     int64
 	lowFloat, highFloat float64
 	lowText, highText   string
 }
 
-// exclude reports whether an integer, or the float with these bits, is not
-// within the bounds. As for readers, 0 and -0 are the same, and NaN, which has no
-// place in the order of floats, is not out of bounds.
+// exclude reports whether an integer, or the float with these bits, is outside of the
+// bounds. As in readers, 0 equals -0, and NaN is never outside.
 func (b *bounds) exclude(x int64) bool {
 	if b.float {
 		f := math.Float64frombits(uint64(x))
@@ -124,7 +123,7 @@ func (b *bounds) exclude(x int64) bool {
 	return x < b.lowInt || x > b.highInt
 }
 
-// excludeText reports whether a text is not within the bounds.
+// excludeText reports whether a text is outside of the bounds.
 func (b *bounds) excludeText(text string) bool {
 	return text < b.lowText || b.high && text > b.highText
 }
@@ -132,10 +131,9 @@ func (b *bounds) excludeText(text string) bool {
 // any reports whether there is a bound.
 func (b *bounds) any() bool { return b.low || b.high }
 
-// boundsOf reads the statistics, and reports whether they make sense. A writer
-// may leave out either bound, for any reason: a missing bound bounds nothing.
-// Some readers use the older pair of fields; where a bound is in both, they must
-// agree.
+// boundsOf reads the statistics, and reports whether they are valid. A writer may
+// leave out either bound, and a missing bound excludes nothing. Some readers use the
+// older pair of fields, so a bound that is in both must be the same.
 func boundsOf(s *parquet.Statistics, kind schemas.Type) (b bounds, ok bool) {
 	if s == nil {
 		return bounds{}, true
@@ -171,8 +169,8 @@ func (b *bounds) inverted() bool {
 	return b.lowInt > b.highInt && !b.float || b.lowFloat > b.highFloat || b.high && b.lowText > b.highText
 }
 
-// oneBound gives the bound that two fields hold, nil if neither is set, and
-// reports whether they agree.
+// oneBound returns the bound in two fields, or nil if neither is set, and reports
+// whether they agree.
 func oneBound(current, older []byte) (bound []byte, agree bool) {
 	if current == nil {
 		return older, true
@@ -180,8 +178,8 @@ func oneBound(current, older []byte) (bound []byte, agree bool) {
 	return current, older == nil || bytes.Equal(current, older)
 }
 
-// readBound decodes a bound, and reports whether it is a value of that type. The
-// format forbids NaN, which has no place in the order of floats.
+// readBound decodes a bound, and reports whether it is valid for that type. The format
+// forbids NaN.
 func readBound(data []byte, kind schemas.Type) (text string, number int64, ok bool) {
 	switch width := widths[kind]; {
 	case kind.IsText():
@@ -199,8 +197,8 @@ func readBound(data []byte, kind schemas.Type) (text string, number int64, ok bo
 	}
 }
 
-// zstdDecoder is safe for concurrent use, and writes no more than it is given
-// room for.
+// zstdDecoder is safe for concurrent use, and never exceeds the capacity of its
+// destination.
 var zstdDecoder = func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
@@ -209,12 +207,12 @@ var zstdDecoder = func() *zstd.Decoder {
 	return d
 }()
 
-var errLength = errors.New("not as long as its header says")
+var errLength = errors.New("its length differs from its header")
 
-// uncompress gives size bytes, in memory that nothing else uses: either data
-// itself or new. It allocates no more than that, whatever the data says.
+// uncompress returns size bytes: either data itself or new memory. It never allocates
+// more than size bytes, whatever the data is.
 func uncompress(codec parquet.CompressionCodec, data []byte, size int) ([]byte, error) {
-	// None of the codecs makes more than 2¹⁵ bytes from one.
+	// No codec turns one byte into more than 2¹⁵ bytes.
 	if size < 0 || size>>15 > len(data) {
 		return nil, errLength
 	}

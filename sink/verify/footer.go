@@ -18,13 +18,13 @@ type keyValue = *parquet.KeyValue
 
 const magic = "PAR1"
 
-// maxFooter is far above what the lake's files need, some hundred bytes a
-// column and row group.
+// maxFooter is far above the need of the lake's files: some hundred bytes per column
+// and row group.
 const maxFooter = 64 << 20
 
-// readFooter gives the file's footer and the offset at which it begins.
+// readFooter returns the file's footer and its offset.
 func readFooter(ctx context.Context, file io.ReaderAt, size int64) (*parquet.FileMetaData, int64, error) {
-	const tail = 4 + len(magic) // the footer's length stands before the magic
+	const tail = 4 + len(magic) // the footer's length is before the magic
 	if size < int64(len(magic)+tail) {
 		return nil, 0, unreadable("%d bytes are too few", size)
 	}
@@ -59,8 +59,8 @@ func readFooter(ctx context.Context, file io.ReaderAt, size int64) (*parquet.Fil
 	return footer, end, nil
 }
 
-// compact decodes structures of at most limit bytes: no list or text in them is
-// believed to be longer.
+// compact decodes structures of at most limit bytes. It refuses lists and texts with
+// a greater length.
 func compact(t thrift.TTransport, limit int32) thrift.TProtocol {
 	return thrift.NewTCompactProtocolConf(t, &thrift.TConfiguration{MaxMessageSize: limit})
 }
@@ -72,7 +72,7 @@ func readFull(r io.ReaderAt, p []byte, offset int64) error {
 	return nil
 }
 
-// layouts say how each type stands in a file, in the words of layoutOf.
+// layouts has the layout of each type in a file, as layoutOf returns it.
 var layouts = map[schemas.Type]string{
 	schemas.String:    "OPTIONAL BYTE_ARRAY UTF8 STRING",
 	schemas.JSON:      "OPTIONAL BYTE_ARRAY UTF8 STRING",
@@ -83,7 +83,7 @@ var layouts = map[schemas.Type]string{
 	schemas.Date:      "OPTIONAL INT32 DATE DATE",
 }
 
-// layoutOf is a column's repetition, physical, converted and logical type.
+// layoutOf describes a column's repetition, physical, converted and logical type.
 func layoutOf(e *parquet.SchemaElement) string {
 	if e.GetNumChildren() != 0 {
 		return "a group"
@@ -113,7 +113,7 @@ func layoutOf(e *parquet.SchemaElement) string {
 	return layout
 }
 
-// checkSchema lists where a file's columns are not those of the table.
+// checkSchema lists the differences between a file's columns and the table's.
 func checkSchema(elements []*parquet.SchemaElement, table schemas.Table) (wrong []Finding) {
 	if len(elements) == 0 || int(elements[0].GetNumChildren()) != len(elements)-1 {
 		return []Finding{{Expected: "a flat list of columns", Found: "another structure"}}
@@ -168,9 +168,9 @@ func checkFooter(f *parquet.FileMetaData) (wrong []Finding) {
 	return wrong
 }
 
-// openColumns gives a reader of each column, after checking that the footer's
-// parts agree on how many rows there are and lie within the file's data, which
-// ends at end. The schema is that of the table.
+// openColumns returns a reader for each column. It checks that the parts of the footer
+// agree on the number of rows, and that the column chunks are within the file's data,
+// which ends at end. The file's schema must be checked before.
 func openColumns(file io.ReaderAt, footer *parquet.FileMetaData, end int64, table schemas.Table) ([]*column, error) {
 	columns := newColumns(file, footer.NumRows, table)
 	var rows int64
@@ -192,12 +192,12 @@ func openColumns(file io.ReaderAt, footer *parquet.FileMetaData, end int64, tabl
 		}
 	}
 	if rows != footer.NumRows {
-		return nil, unreadable("its row groups have %d rows together, its footer tells of %d", rows, footer.NumRows)
+		return nil, unreadable("its row groups have %d rows together, but its footer has %d", rows, footer.NumRows)
 	}
 	return columns, nil
 }
 
-// newColumns makes readers of the table's columns. They have no chunks yet.
+// newColumns returns readers for the table's columns, without chunks.
 func newColumns(file io.ReaderAt, rows int64, table schemas.Table) []*column {
 	columns := make([]*column, len(table.Columns))
 	rowsAtOnce := min(max(rows, 0), chunkRows)
@@ -208,8 +208,8 @@ func newColumns(file io.ReaderAt, rows int64, table schemas.Table) []*column {
 	return columns
 }
 
-// chunkStart is where a column chunk's first page begins: its dictionary, if it
-// has one.
+// chunkStart returns the offset of a column chunk's first page, which is its
+// dictionary if it has one.
 func chunkStart(meta *parquet.ColumnMetaData) int64 {
 	if meta.DictionaryPageOffset != nil {
 		return *meta.DictionaryPageOffset

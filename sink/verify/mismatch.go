@@ -8,15 +8,14 @@ import (
 	"prospector/sink"
 )
 
-// Mismatch is the error for a file that can be read and is not what it should
-// be.
+// Mismatch is the error for a readable file that is not as expected.
 type Mismatch struct{ Findings []Finding }
 
-// Finding is one thing in which a file is not what it should be. It tells no
-// value of any row.
+// Finding is one difference between a file and what is expected. It contains no value
+// of any row.
 type Finding struct {
-	Column          string // "" when it is about the whole file
-	Where           string // the row group and row, where they are known
+	Column          string // "" if it is about the file
+	Where           string // the row group and row, if they are known
 	Expected, Found string
 }
 
@@ -36,11 +35,11 @@ func (m *Mismatch) Error() string {
 	for i, f := range m.Findings {
 		texts[i] = f.String()
 	}
-	return "a second reader does not find in the Parquet file what belongs there: " + strings.Join(texts, "; ")
+	return "the Parquet file is not as expected: " + strings.Join(texts, "; ")
 }
 
-// compare lists where a file differs from what its writer says. The columns of
-// found are the table's.
+// compare lists the differences between the summary of the writer and that of the
+// second reader. The columns of found are the table's.
 func compare(table schemas.Table, want, found sink.Summary) []Finding {
 	differs := compareRows(want.Rows, want.Content, found)
 	if len(want.Columns) != len(found.Columns) {
@@ -74,8 +73,7 @@ func compare(table schemas.Table, want, found sink.Summary) []Finding {
 	return differs
 }
 
-// compareRows lists where a file's rows, as a whole, are not those that were
-// written.
+// compareRows compares the number of rows and their digest.
 func compareRows(rows int64, content schemas.Digest, found sink.Summary) []Finding {
 	var differs []Finding
 	if rows != found.Rows {
@@ -87,9 +85,8 @@ func compareRows(rows int64, content schemas.Digest, found sink.Summary) []Findi
 	return differs
 }
 
-// checkMetadata holds what the footer says of the rows against the rows. A file
-// that has any of the four keys has all of them. The job's name is for the caller
-// to judge.
+// checkMetadata compares the footer's metadata with the rows. A file that has one of
+// prospector's keys must have all of them. It does not check the job's name.
 func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (map[string]string, []Finding) {
 	metadata := map[string]string{}
 	var wrong []Finding
@@ -114,12 +111,12 @@ func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (m
 		{sink.MetadataRows, fmt.Sprint(found.Rows)},
 		{sink.MetadataContent, found.Content.String()},
 	} {
-		told, ok := metadata[is.key]
+		value, ok := metadata[is.key]
 		switch {
 		case !ok:
 			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata", Found: "none"})
-		case told != is.truth:
-			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata to be " + is.truth, Found: fmt.Sprintf("%q", told)})
+		case value != is.truth:
+			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata to be " + is.truth, Found: fmt.Sprintf("%q", value)})
 		}
 	}
 	return metadata, wrong

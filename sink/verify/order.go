@@ -59,7 +59,7 @@ func newOrder(columns []*column, table schemas.Table, rowsAtOnce int) *order {
 	return o
 }
 
-// check looks at the n rows that were read last.
+// check checks the n rows that were read last.
 func (o *order) check(n int) {
 	day, ofDay := int32(0), int64(0)
 	for i := range n {
@@ -114,7 +114,7 @@ func (k rowKey) less(other rowKey) bool {
 	return k.id < other.id
 }
 
-// dayOf is the UTC day of a time in microseconds: rounded down, before 1970 too.
+// dayOf returns the UTC day of a time in microseconds, rounded down even before 1970.
 func dayOf(micros int64) int32 {
 	const day = 24 * 60 * 60 * 1_000_000
 	d := micros / day

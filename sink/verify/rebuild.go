@@ -9,11 +9,11 @@ import (
 	"prospector/schemas"
 )
 
-// rebuilt derives a file's layout from its pages, for a file whose footer is damaged
-// or missing. It has the row groups up to the first one that is damaged too.
+// rebuilt derives a file's layout from its pages, if the footer is damaged or missing.
+// It finds the row groups before the first damaged one.
 //
-// Pages do not say to which column they belong. But each column has as many values as
-// its row group has rows, and must be readable as the table's column in that place.
+// Pages do not name their column. But each column has as many values as its row group
+// has rows, and must be readable as the table's column at that position.
 func rebuilt(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (layout, error) {
 	pages := findPages(ctx, file, size)
 	codec, ok := codecOf(file, pages)
@@ -36,7 +36,7 @@ func rebuilt(ctx context.Context, file io.ReaderAt, size int64, table schemas.Ta
 		pages = pages[group.pages:]
 	}
 	if l.rows == 0 {
-		return layout{}, unreadable("its first row group is damaged, and its footer too")
+		return layout{}, unreadable("its footer and its first row group are damaged")
 	}
 	return l, nil
 }
@@ -64,7 +64,7 @@ func findPages(ctx context.Context, file io.ReaderAt, size int64) (pages []found
 		if !p.dictionary {
 			p.values = int64(header.DataPageHeader.NumValues)
 		}
-		if p.values > size { // the id of a row alone takes more than a byte
+		if p.values > size { // the ID of a row takes more than a byte
 			break
 		}
 		pages = append(pages, p)
@@ -101,8 +101,8 @@ type foundGroup struct {
 	chunks []*parquet.ColumnMetaData // one for each column
 }
 
-// firstGroup makes a row group of the first pages, such that every column is
-// readable. It has no rows if there is none.
+// firstGroup finds a row group that consists of the first pages and whose columns are
+// all readable. The result has no rows if there is none.
 func firstGroup(ctx context.Context, file io.ReaderAt, table schemas.Table, codec parquet.CompressionCodec, pages []foundPage) foundGroup {
 	rows := int64(0)
 	for i, p := range pages {
@@ -121,8 +121,8 @@ func firstGroup(ctx context.Context, file io.ReaderAt, table schemas.Table, code
 	return foundGroup{}
 }
 
-// groupOf makes a row group of so many rows and columns of the first pages, if their
-// numbers of values allow that.
+// groupOf combines the first pages into a row group with that many rows and columns, if
+// the numbers of their values allow it.
 func groupOf(pages []foundPage, rows int64, columns int, codec parquet.CompressionCodec) (group foundGroup, ok bool) {
 	group.rows = rows
 	for range columns {

@@ -12,15 +12,15 @@ import (
 	"prospector/schemas"
 )
 
-// Salvaged is what can still be read of a damaged file.
+// Salvaged describes the readable rows of a damaged file.
 type Salvaged struct {
-	Rows    int64          // that are readable in all columns
-	Content schemas.Digest // of them
+	Rows    int64          // rows that are readable in all columns
+	Content schemas.Digest // of these rows
 	table   schemas.Table
 	layout  layout
 }
 
-// layout is where a file has its column chunks.
+// layout has the positions of a file's column chunks.
 type layout struct {
 	rows   int64
 	chunks [][]*parquet.ColumnMetaData // of each column
@@ -31,16 +31,16 @@ type finder func(ctx context.Context, file io.ReaderAt, size int64, table schema
 
 var finders = []finder{recorded, rebuilt}
 
-// Salvage finds the readable rows of a damaged file of the table, which had that many
-// rows. A row is readable if each of its values is in a page that can be decoded. If
-// rows are missing by the footer, Salvage also derives the layout of the file from its
-// pages, and gives what is more.
+// Salvage finds the readable rows of a damaged file, which had that many rows. A row is
+// readable if each of its values is in a page that can be decoded. If the footer leads
+// to fewer rows, Salvage also derives the layout of the file from its pages, and
+// returns the better result.
 //
-// A page that can be decoded may still have wrong values. If Rows and Content are
-// what the writer recorded, all rows are right.
+// A decodable page can still have wrong values. If Rows and Content equal what the
+// writer recorded, all rows are correct.
 //
-// A file without readable rows is no error: Salvage fails only with the error of r
-// or ctx. Memory is bounded as in Read.
+// A file without readable rows is not an error: the only errors are those of r and
+// ctx. Memory is bounded as in Read.
 func Salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, rows int64) (best Salvaged, err error) {
 	for _, find := range finders {
 		found, err := salvage(ctx, r, size, table, find)
@@ -63,7 +63,7 @@ func Salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table
 
 func salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, find finder) (found Salvaged, err error) {
 	file := &source{r: r}
-	defer file.settle(&err)
+	defer file.recoverRead(&err)
 
 	l, err := find(ctx, file, size, table)
 	if err != nil {
@@ -85,13 +85,13 @@ func salvage(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table
 	}
 }
 
-// recorded is the layout in the footer.
+// recorded returns the layout in the footer.
 func recorded(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (layout, error) {
 	footer, columns, err := open(ctx, file, size, table)
 	if err != nil {
 		return layout{}, err
 	}
-	if footer.NumRows > size { // the id of a row alone takes more than a byte
+	if footer.NumRows > size { // the ID of a row takes more than a byte
 		return layout{}, unreadable("%d rows do not fit in %d bytes", footer.NumRows, size)
 	}
 	l := layout{rows: footer.NumRows}
@@ -149,9 +149,9 @@ type salvagedRows struct {
 	lost    []bool
 }
 
-// next reads the next rows and gives their number, which is 0 at the end.
+// next reads the next rows and returns their number, which is 0 at the end.
 func (s *salvagedRows) next(ctx context.Context) (n int, err error) {
-	defer s.file.settle(&err)
+	defer s.file.recoverRead(&err)
 	n = int(min(s.left, int64(len(s.digests))))
 	s.left -= int64(n)
 	digests, lost := s.digests[:n], s.lost[:n]
@@ -165,7 +165,7 @@ func (s *salvagedRows) next(ctx context.Context) (n int, err error) {
 	return n, ctx.Err()
 }
 
-// batchBytes is about how much text a batch has at most.
+// batchBytes is the approximate limit of the text in a batch.
 const batchBytes = 4 << 20
 
 // batch copies the values of readable rows, from the row at that index on, and

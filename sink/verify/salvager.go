@@ -12,13 +12,13 @@ import (
 	"prospector/schemas"
 )
 
-// salvager reads one column of a damaged file. Of each chunk it reads the pages
-// before the first unreadable one, whose rows are counted from the chunk's first row,
-// and the pages after the last unreadable one, whose rows are counted from its last
-// row. The position of the pages between depends on a damaged page, so they are lost.
+// salvager reads one column of a damaged file. In each chunk it reads the pages before
+// the first unreadable page, and those after the last unreadable page. It counts rows
+// from the chunk's first row and from its last row. The pages in between are lost,
+// because their position depends on a damaged page.
 type salvager struct {
 	*column
-	// The rows of the chunk that are still to come, in this order.
+	// The rows of the chunk that are still to be read, in this order.
 	head, gap, tail int64
 	tailAt          int64 // the offset of the tail's first page
 }
@@ -60,7 +60,7 @@ func (s *salvager) read(ctx context.Context, rows []schemas.Digest, lost []bool)
 
 // beginChunk begins the next chunk, and finds its readable pages.
 func (s *salvager) beginChunk(ctx context.Context) error {
-	s.chunk = nil // nextChunk does not check the end of the last one
+	s.chunk = nil // so that nextChunk does not check the end of the last chunk
 	if err := s.nextChunk(); err != nil {
 		return err
 	}
@@ -87,16 +87,16 @@ func (s *salvager) beginChunk(ctx context.Context) error {
 	return nil
 }
 
-// survey is what the pages of a chunk show.
+// survey is the result of decoding the pages of a chunk.
 type survey struct {
 	head, tail     int64 // values, as in salvager
 	headAt, tailAt int64 // offsets
-	damaged        bool  // some page is not readable
-	torn           bool  // some header is not either
+	damaged        bool  // a page is unreadable
+	torn           bool  // a header is unreadable
 	values         int64 // by all headers
 }
 
-// surveyPage looks at the next page, and goes on to the one after it.
+// surveyPage decodes the next page, and advances to the page after it.
 func (s *salvager) surveyPage(ctx context.Context, found *survey) {
 	at := s.offset()
 	header, err := s.readHeader(ctx)
@@ -133,7 +133,7 @@ func (s *salvager) surveyPage(ctx context.Context, found *survey) {
 	s.seek(next)
 }
 
-// decodes reports whether a page is readable, whose header was just read.
+// decodes reports whether the page after a header is readable.
 func (s *salvager) decodes(header *parquet.PageHeader) bool {
 	data, err := s.readBody(header)
 	if err != nil {
@@ -160,11 +160,11 @@ func (s *salvager) decodes(header *parquet.PageHeader) bool {
 	return header.DataPageHeader == nil || s.endPage() == nil
 }
 
-// dataPage is how the header of a data page begins: its type, then a number.
+// dataPage is the start of the header of a data page: its type, then a number.
 var dataPage = []byte{0x15, 0x00, 0x15}
 
-// resume gives the next offset from which pages follow one another to the end of the
-// chunk, or that end.
+// resume returns the next offset from which consecutive pages reach the end of the
+// chunk, or the end of the chunk if there is none.
 func (s *salvager) resume(ctx context.Context, from int64) int64 {
 	window := make([]byte, 4<<10)
 	for from < s.end() && ctx.Err() == nil {
@@ -196,16 +196,16 @@ func (s *salvager) reachesEnd(ctx context.Context, at int64) bool {
 
 func (s *salvager) end() int64 { return chunkStart(s.chunk) + s.chunk.TotalCompressedSize }
 
-// seek makes offset the one of the next page.
+// seek sets the offset of the next page.
 func (s *salvager) seek(offset int64) {
 	_, _ = s.section.Seek(offset-chunkStart(s.chunk), io.SeekStart) // never fails
 	s.pages.Reset(s.section)
 }
 
-// maxHeader is far above what the header of a page takes, even with statistics.
+// maxHeader is far above the size of a page header, even with statistics.
 const maxHeader = 4 << 10
 
-// headerAt reads the header of a page at an offset, and gives its size.
+// headerAt reads the header of the page at an offset, and returns its size.
 func headerAt(ctx context.Context, file io.ReaderAt, offset int64) (header *parquet.PageHeader, size int64, ok bool) {
 	raw := make([]byte, maxHeader)
 	n, _ := file.ReadAt(raw, offset)
@@ -218,7 +218,7 @@ func headerAt(ctx context.Context, file io.ReaderAt, offset int64) (header *parq
 	return header, int64(n - buffer.Len()), true
 }
 
-// plausible reports whether a page of the lake's files can have such a header.
+// plausible reports whether a page in a file of the lake can have this header.
 func plausible(header *parquet.PageHeader) bool {
 	if header.CompressedPageSize < 0 || header.UncompressedPageSize < 0 {
 		return false

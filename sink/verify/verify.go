@@ -1,20 +1,18 @@
-// Package verify is the second opinion on a Parquet file that was just written:
-// it re-reads the file and says what is in it, for comparison with what the
-// writer says.
+// Package verify is a second reader of Parquet files. It re-reads a file and compares
+// its content with the writer's summary.
 //
-// It shares no code with the writer, so that a fault of one is not hidden by the
-// other. Footers and page headers are read by github.com/xitongsys/parquet-go.
-// Pages are decoded here, by the format's specification, for what the lake's
-// files have (docs/lake-contract.md): flat optional columns, v1 pages, PLAIN and
-// dictionary encoding. The library's own page decoder boxes every value, and
-// allocates whatever a damaged length asks for, which no recover survives; the
-// tests hold this one against it.
+// It shares no code with the writer, so that neither hides a fault of the other. The
+// library github.com/xitongsys/parquet-go reads footers and page headers. This
+// package decodes pages itself, following the format's specification, and supports
+// what the lake's files use (docs/lake-contract.md): flat optional columns, v1 pages,
+// PLAIN and dictionary encoding. The library's own page decoder boxes every value,
+// and a damaged length can make it allocate any amount of memory. Tests compare the
+// two decoders.
 //
-// It also finds the rows of a damaged file that can still be read.
+// The package also finds the rows of a damaged file that are still readable.
 //
-// Its duties end with the answer: it neither opens nor writes objects, and does
-// not decide what becomes of a file that is wrong. It is no defence against a
-// file that somebody made up to deceive it.
+// It does not open or write objects, and does not decide what happens to a damaged
+// file. It is no protection against a file that was forged to deceive it.
 package verify
 
 import (
@@ -31,31 +29,29 @@ import (
 	"prospector/sink"
 )
 
-// ErrUnreadable says that the bytes are not a Parquet file, that they are
-// damaged, or that the file uses features that the lake's readers may not have.
+// ErrUnreadable is the error for bytes that are not a Parquet file, for a damaged
+// file, and for a file with features that some readers of the lake lack.
 var ErrUnreadable = errors.New("not a Parquet file that every reader of the lake can read")
 
-// Contents is what a second reader finds in a file.
+// Contents describes what Read finds in a file.
 type Contents struct {
 	sink.Summary
-	// Days counts the rows of each UTC day, in days since 1970-01-01: the day
-	// of event_time, else of created_at.
+	// Days counts the rows of each UTC day, in days since 1970-01-01: the day of
+	// the row's time, or of its creation if the time is NULL.
 	Days map[int32]int64
 	// Metadata is the footer's key-value metadata.
 	Metadata map[string]string
-	// Faults are what no file of the table has, whatever rows it is meant to
-	// hold.
+	// Faults are findings that are wrong in any file of the table, whatever its rows.
 	Faults []Finding
 }
 
-// chunkRows is how many rows of all columns are combined at a time.
+// chunkRows is the number of rows that are read at a time.
 const chunkRows = 8 << 10
 
-// Read gives what is in a file of size bytes, whose columns are the table's.
-// It fails with ErrUnreadable when the file cannot be read, with a *Mismatch
-// when its columns are not the table's, and with the error of r or ctx when
-// that is what stopped it. Memory is bounded by a page and a dictionary per
-// column, not by the size of the file.
+// Read reads a file of size bytes whose columns must be the table's. The error is
+// ErrUnreadable if the file is not readable, a *Mismatch if its columns are not the
+// table's, or the error of r or ctx. Memory is bounded by a page and a dictionary
+// per column, whatever the size of the file.
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (found Contents, err error) {
 	file := &source{r: r}
 	defer func() {
@@ -63,7 +59,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 			found = Contents{}
 		}
 	}()
-	defer file.settle(&err)
+	defer file.recoverRead(&err)
 
 	footer, columns, err := open(ctx, file, size, table)
 	if err != nil {
@@ -73,7 +69,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	order := newOrder(columns, table, len(digests))
 	for left := footer.NumRows; left > 0; {
 		if err := ctx.Err(); err != nil {
-			return found, fmt.Errorf("reading a Parquet file back: %w", err)
+			return found, fmt.Errorf("re-reading a Parquet file: %w", err)
 		}
 		rows := digests[:min(left, int64(len(digests)))]
 		clear(rows)
@@ -107,16 +103,16 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 	return found, nil
 }
 
-// Count gives the number of rows of a file that have that text in that column,
-// which is a string or json column of the table's files. It reads that column
-// alone, so it does not notice what is wrong in others. It fails as Read does.
+// Count returns the number of rows of a file that have the text value in a column,
+// which must be a string or json column of the table's files. It reads only that
+// column, and does not detect faults in other columns. Its errors are those of Read.
 func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, column, value string) (rows int64, err error) {
 	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column && c.Type.IsText() })
 	if at < 0 {
 		return 0, fmt.Errorf("counting rows by %s: the files have no text column of that name", column)
 	}
 	file := &source{r: r}
-	defer file.settle(&err)
+	defer file.recoverRead(&err)
 
 	footer, columns, err := open(ctx, file, size, table)
 	if err != nil {
@@ -125,11 +121,12 @@ func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, 
 	return columns[at].count(ctx, footer.NumRows, func(text string) bool { return text == value })
 }
 
-// Search gives the number of rows of a file whose text matches, by string or json
-// column; columns without such rows are left out. It fails as Read does.
+// Search returns, for each string or json column, the number of rows of a file whose
+// text matches. It leaves out columns without such rows. Its errors are those of
+// Read.
 func Search(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, match func(text string) bool) (rows map[string]int64, err error) {
 	file := &source{r: r}
-	defer file.settle(&err)
+	defer file.recoverRead(&err)
 
 	footer, columns, err := open(ctx, file, size, table)
 	if err != nil {
@@ -151,13 +148,13 @@ func Search(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table,
 	return rows, nil
 }
 
-// count reads the text column to its end, and counts the rows that match.
+// count reads a text column to its end, and counts the rows that match.
 func (c *column) count(ctx context.Context, of int64, match func(string) bool) (rows int64, err error) {
 	c.keep()
 	digests := make([]schemas.Digest, len(c.kept.valid))
 	for left := of; left > 0; {
 		if err := ctx.Err(); err != nil {
-			return 0, fmt.Errorf("reading a Parquet file back: %w", err)
+			return 0, fmt.Errorf("re-reading a Parquet file: %w", err)
 		}
 		n := min(left, int64(len(digests)))
 		if err := c.read(ctx, digests[:n]); err != nil {
@@ -176,8 +173,8 @@ func (c *column) count(ctx context.Context, of int64, match func(string) bool) (
 	return rows, nil
 }
 
-// open reads a file's footer, and makes a reader of each column if they are the
-// table's.
+// open reads a file's footer, checks that the columns are the table's, and returns a
+// reader for each column.
 func open(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table) (*parquet.FileMetaData, []*column, error) {
 	footer, end, err := readFooter(ctx, file, size)
 	if err != nil {
@@ -190,38 +187,36 @@ func open(ctx context.Context, file io.ReaderAt, size int64, table schemas.Table
 	return footer, columns, err
 }
 
-// Check reads the file and holds it against what its writer says it wrote. It
-// gives nil when the file is a faultless file of the table, holds exactly that,
-// and every row belongs to the partition; a *Mismatch that lists what differs;
-// or an error of Read.
+// Check reads a file and compares it with the summary of its writer. It returns nil if
+// the file has no faults, its rows are those of the summary, and every row belongs to
+// the partition; a *Mismatch that lists the differences; or an error of Read.
 func Check(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, want sink.Summary) error {
 	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compare(table, want, found) })
 }
 
-// Published is Check for a file whose writer is long gone: what is left to hold
-// it against are the number of rows and the content digest that the state has
-// kept. The digest covers every value, so little is lost; but of other rows it
-// cannot tell the column.
+// Published is Check for a published file, of which only the number of rows and the
+// content digest are known. The digest covers every value, but does not show which
+// column differs.
 func Published(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, rows int64, content schemas.Digest) error {
 	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compareRows(rows, content, found) })
 }
 
-// judge reads the file and lists what no file of that partition has, and what
-// differs.
+// judge reads a file, and returns a *Mismatch with its faults, the findings of
+// compare, and the rows that do not belong to the partition.
 func judge(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, compare func(sink.Summary) []Finding) error {
 	found, err := Read(ctx, r, size, table)
 	if err != nil {
 		return err
 	}
 	wrong := append(found.Faults, compare(found.Summary)...)
-	var strangers int64
+	var others int64
 	for day, rows := range found.Days {
 		if !partition.HoldsDay(day) {
-			strangers += rows
+			others += rows
 		}
 	}
-	if strangers > 0 {
-		wrong = append(wrong, Finding{Expected: "only rows of " + partition.Path, Found: count(strangers, "row") + " of other days"})
+	if others > 0 {
+		wrong = append(wrong, Finding{Expected: "only rows of " + partition.Path, Found: count(others, "row") + " of other days"})
 	}
 	if len(wrong) > 0 {
 		return &Mismatch{wrong}
@@ -233,8 +228,7 @@ func unreadable(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnreadable, fmt.Sprintf(format, args...))
 }
 
-// source remembers that the file could not be read, which says nothing about
-// what is in it.
+// source remembers an error of reading the file, which is not a fault of the file.
 type source struct {
 	r   io.ReaderAt
 	err error
@@ -248,9 +242,10 @@ func (s *source) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// settle is deferred by whoever reads the file: a panic says that the file is
-// damaged, and an error of the file itself is the cause of any other.
-func (s *source) settle(err *error) {
+// recoverRead is deferred by the functions that read the file. It turns a panic into
+// ErrUnreadable, because the file is damaged. An error of the source replaces any
+// other error.
+func (s *source) recoverRead(err *error) {
 	if p := recover(); p != nil {
 		*err = unreadable("its structure makes no sense")
 		if cause, ok := p.(runtime.Error); ok {
@@ -258,6 +253,6 @@ func (s *source) settle(err *error) {
 		}
 	}
 	if s.err != nil {
-		*err = fmt.Errorf("reading a Parquet file back: %w", s.err)
+		*err = fmt.Errorf("re-reading a Parquet file: %w", s.err)
 	}
 }
