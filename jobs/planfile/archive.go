@@ -1,9 +1,9 @@
 // Package planfile saves plans to files, and loads them again.
 //
-// A saved plan is self-contained and is applied once. Loading it to apply refuses it
-// when anything that it was made from has changed, when it would change what its
-// jobs do not own, and when a staged file is not what was planned. Applying a plan
-// is left to others.
+// A saved plan is self-contained and can be applied once. Loading a plan for an
+// apply fails if anything that the plan is based on has changed, if the plan
+// would change objects that its jobs do not own, or if a staged file differs
+// from what was planned. The package does not apply plans.
 package planfile
 
 import (
@@ -23,14 +23,15 @@ import (
 // ErrNotPlan reports that a file is not a saved plan, or is damaged.
 var ErrNotPlan = errors.New("not a saved plan")
 
-// A saved plan is a zip archive: the plan as JSON, and every staged file as it will
-// be published. It holds events, so it is as secret as the lake.
+// A saved plan is a zip archive: the plan as JSON, and every staged file in the
+// form in which it will be published. It contains events, so it is as
+// confidential as the lake.
 const (
 	planEntry   = "plan.json"
 	stagedEntry = "staged/%05d"
-	// maxPlan is the size in bytes of the largest plan that is read. A plan has
-	// about 500 bytes for each partition and sink. maxRatio limits how many times
-	// larger it is than its compressed form: ten times is usual.
+	// maxPlan is the maximum size in bytes of the JSON. A partition takes about
+	// 500 bytes for each sink. maxRatio is the maximum compression ratio of the
+	// JSON. A ratio of ten is typical.
 	maxPlan  = 1 << 30
 	maxRatio = 200
 )
@@ -60,8 +61,8 @@ func staged(p *plan.Plan) (files []*plan.Staged) {
 	return files
 }
 
-// encode writes a plan with its staged files, which open opens by their paths. If it
-// fails, what was written is not a plan.
+// encode writes a plan with its staged files. The function open opens a staged
+// file by its path. After an error, the output is not a valid plan.
 func encode(w io.Writer, p *plan.Plan, open func(path string) (io.ReadCloser, error)) error {
 	saved, err := clone(p)
 	if err != nil {
@@ -92,7 +93,7 @@ func addStaged(archive *zip.Writer, name string, s *plan.Staged, modified time.T
 		return err
 	}
 	defer from.Close()
-	// Stored: Parquet is compressed already.
+	// The entry is not compressed, because Parquet files already are.
 	entry, err := archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: modified})
 	if err != nil {
 		return err
@@ -118,13 +119,13 @@ func clone(p *plan.Plan) (*plan.Plan, error) {
 
 // file is an open saved plan.
 type file struct {
-	// plan names its staged files by their entries.
+	// plan has the entries of its staged files as their paths.
 	plan    *plan.Plan
 	entries map[string]*zip.File
 }
 
-// decode reads a saved plan, but not yet its staged files. It returns ErrNotPlan
-// for any other file, and for a damaged one.
+// decode reads a saved plan without its staged files. It returns ErrNotPlan if
+// the file is not a plan or is damaged.
 func decode(r io.ReaderAt, size int64) (*file, error) {
 	archive, err := zip.NewReader(r, size)
 	if err != nil {
@@ -151,8 +152,8 @@ func decode(r io.ReaderAt, size int64) (*file, error) {
 	return out, nil
 }
 
-// readPlan reads the JSON of the plan. It inflates at most what the archive
-// declares, and only if a plan may have that size.
+// readPlan reads the JSON of the plan. It decompresses no more bytes than the
+// archive declares, and only if that size is plausible.
 func readPlan(archive *zip.Reader) ([]byte, error) {
 	i := slices.IndexFunc(archive.File, func(f *zip.File) bool { return f.Name == planEntry })
 	if i < 0 {
@@ -161,7 +162,7 @@ func readPlan(archive *zip.Reader) ([]byte, error) {
 	file := archive.File[i]
 	declared := file.UncompressedSize64
 	if declared > maxPlan || declared/maxRatio > file.CompressedSize64 {
-		return nil, fmt.Errorf("%w: its %s declares %d bytes, compressed to %d, which no plan has", ErrNotPlan, planEntry, declared, file.CompressedSize64)
+		return nil, fmt.Errorf("%w: its %s declares %d bytes, compressed to %d, which is not plausible", ErrNotPlan, planEntry, declared, file.CompressedSize64)
 	}
 	entry, err := file.Open()
 	if err != nil {
@@ -175,7 +176,8 @@ func readPlan(archive *zip.Reader) ([]byte, error) {
 	return text, nil
 }
 
-// decodePlan decodes the JSON of a plan that this version of prospector saved.
+// decodePlan decodes the JSON of a plan. It accepts only plans that this
+// version of prospector saved.
 func decodePlan(text []byte) (*plan.Plan, error) {
 	var sniff struct {
 		Version    int    `json:"version"`
@@ -185,7 +187,7 @@ func decodePlan(text []byte) (*plan.Plan, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotPlan, err)
 	}
 	if sniff.Version != FileVersion || sniff.Prospector != jobs.Version {
-		return nil, fmt.Errorf("prospector %.20q saved the plan (format %d), and this is prospector %s (format %d): apply it with that version, or plan again",
+		return nil, fmt.Errorf("prospector %.20q saved the plan (format %d), but this is prospector %s (format %d); apply the plan with that version, or create a new one",
 			sniff.Prospector, sniff.Version, jobs.Version, FileVersion)
 	}
 	var f fileV2
@@ -197,8 +199,8 @@ func decodePlan(text []byte) (*plan.Plan, error) {
 	return f.Plan.plan(), nil
 }
 
-// checkSizes compares the staged files with what the plan says about them. They are
-// not compressed, so together they are no larger than the archive.
+// checkSizes compares the sizes of the staged files with the plan. The files
+// are not compressed, so in total they are no larger than the archive.
 func (f *file) checkSizes(archive int64) error {
 	left := archive
 	for _, s := range staged(f.plan) {
@@ -212,14 +214,14 @@ func (f *file) checkSizes(archive int64) error {
 			return fmt.Errorf("its %s has %d bytes, not %d", s.Path, entry.UncompressedSize64, s.Size)
 		}
 		if left -= s.Size; left < 0 {
-			return fmt.Errorf("its files have more than the %d bytes of the archive", archive)
+			return fmt.Errorf("its files are larger than the archive, which has %d bytes", archive)
 		}
 	}
 	return nil
 }
 
 // extract copies every staged file to the writer that create returns for its
-// number. The plan then names it by the path that create returns.
+// number, and sets its path in the plan to the path that create returns.
 func (f *file) extract(create func(number int) (w io.WriteCloser, path string, err error)) error {
 	for i, s := range staged(f.plan) {
 		if err := f.extractOne(i, s, create); err != nil {

@@ -28,7 +28,7 @@ const (
 	bucket  = "sink.gcs.lake"
 )
 
-// found is what the sinks of savedPlan hold.
+// found returns the refreshed sinks of savedPlan.
 func found() map[string]*plan.Refreshed {
 	holding := func(generation string) *plan.Refreshed {
 		o := state.Object{Key: plan.Key(job, "p=1"), Size: 1, CRC32C: 2, Generation: generation}
@@ -40,10 +40,10 @@ func found() map[string]*plan.Refreshed {
 	return map[string]*plan.Refreshed{lake: holding("1"), bucket: holding("4")}
 }
 
-// same compares what values say: an empty map says no more than nil.
+// same treats empty maps and slices as equal to nil.
 var same = cmpopts.EquateEmpty()
 
-// savedPlan is a plan that has everything, with the files that it has staged.
+// savedPlan returns a plan with every kind of content, and its staged files.
 func savedPlan() (*plan.Plan, map[string]string) {
 	files := map[string]string{"/tmp/a": "AAAA", "/tmp/q": "quarantined", "/tmp/l": "\"1\"\n"}
 	staged := func(path string) *plan.Staged {
@@ -64,7 +64,7 @@ func savedPlan() (*plan.Plan, map[string]string) {
 				Foreign:    []plan.Write{{Sink: lake, Action: plan.Delete, Key: "events/x", Generation: "9"}},
 			},
 			Source:   plan.Source{Reading: plan.Reading{List: &plan.List{Count: 1, Digest: "digest", Staged: staged("/tmp/l")}}},
-			Problems: plan.Problems{Warnings: jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Odd", Detail: "It is odd."}}},
+			Problems: plan.Problems{Warnings: jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Unusual", Detail: "It is unusual."}}},
 		}},
 		Checks: []plan.Check{{Address: "check.x", Job: address, Severity: jobs.Error, Passed: true}},
 	}, files
@@ -84,8 +84,8 @@ type closer struct{ *bytes.Buffer }
 
 func (closer) Close() error { return nil }
 
-// What is saved is what is loaded, staged files included, and saving changes
-// nothing of the plan.
+// Loading returns the saved plan and its staged files, and saving does not
+// modify the plan.
 func TestSave(t *testing.T) {
 	p, files := savedPlan()
 	text := save(t, p, files)
@@ -107,19 +107,19 @@ func TestSave(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(p, f.plan, same); diff != "" {
-		t.Errorf("another plan is loaded (-saved +loaded):\n%s", diff)
+		t.Errorf("the loaded plan differs (-saved +loaded):\n%s", diff)
 	}
 	for path, want := range files {
 		if got[path].String() != want {
-			t.Errorf("%s is %q", path, got[path])
+			t.Errorf("the content of %s is %q", path, got[path])
 		}
 	}
 	if !bytes.Equal(text, save(t, p, files)) {
-		t.Error("the same plan is saved in other bytes")
+		t.Error("saving the same plan again writes other bytes")
 	}
 }
 
-// A staged file that is not what the plan says is not saved.
+// A staged file that differs from the plan is not saved.
 func TestSaveChangedFile(t *testing.T) {
 	p, files := savedPlan()
 	files["/tmp/a"] += "A"
@@ -129,13 +129,13 @@ func TestSaveChangedFile(t *testing.T) {
 	}
 }
 
-// A plan that could not be carried out is refused when it is loaded.
+// Loading refuses a plan that could not be applied.
 func TestLoadInconsistent(t *testing.T) {
 	for name, spoil := range map[string]func(*plan.Job){
-		"no prior state":       func(j *plan.Job) { j.Sinks = append(j.Sinks, "sink.local.other") },
-		"no file":              func(j *plan.Job) { j.Output.Changes[0].Staged = nil },
-		"no quarantine's file": func(j *plan.Job) { j.Output.Quarantine.Staged = nil },
-		"a strange sink":       func(j *plan.Job) { j.Output.Foreign[0].Sink = "sink.local.other" },
+		"no prior state":             func(j *plan.Job) { j.Sinks = append(j.Sinks, "sink.local.other") },
+		"no file":                    func(j *plan.Job) { j.Output.Changes[0].Staged = nil },
+		"no file for the quarantine": func(j *plan.Job) { j.Output.Quarantine.Staged = nil },
+		"an unknown sink":            func(j *plan.Job) { j.Output.Foreign[0].Sink = "sink.local.other" },
 	} {
 		p, files := savedPlan()
 		spoil(&p.Jobs[0])
@@ -146,7 +146,7 @@ func TestLoadInconsistent(t *testing.T) {
 	}
 }
 
-// rezip copies an archive, whose entries edit may change.
+// rezip copies an archive. The function edit may change its entries.
 func rezip(t *testing.T, text []byte, edit func(header *zip.FileHeader, content []byte) []byte) []byte {
 	t.Helper()
 	from, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
@@ -180,11 +180,12 @@ func rezip(t *testing.T, text []byte, edit func(header *zip.FileHeader, content 
 	return out.Bytes()
 }
 
-// An archive is not inflated beyond what it declares, nor beyond what a plan has.
+// An archive is not decompressed beyond the declared size, or if that size is
+// not plausible.
 func TestLoadBombs(t *testing.T) {
 	p, files := savedPlan()
 	whole := save(t, p, files)
-	declare := func(text []byte, size uint32) []byte { // of the plan, which is the last entry
+	declare := func(text []byte, size uint32) []byte { // declares a size of the plan, which is the last entry
 		text = bytes.Clone(text)
 		at := bytes.LastIndex(text, []byte("PK\x01\x02"))
 		binary.LittleEndian.PutUint32(text[at+24:], size)
@@ -201,10 +202,10 @@ func TestLoadBombs(t *testing.T) {
 				content = append(content, large...)
 			}
 			return content
-		}), "which no plan has"},
+		}), "is not plausible"},
 		{"a plan that declares less than it has", declare(whole, 10), "cannot be read"},
 		{"a plan that declares more than it has", declare(whole, 2000), "cannot be read"},
-		{"a plan that declares more than any has", declare(whole, 2<<30), "which no plan has"},
+		{"a plan that declares too much", declare(whole, 2<<30), "is not plausible"},
 		{"a compressed file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "staged/00000" {
 				h.Method, content = zip.Deflate, large
@@ -217,7 +218,7 @@ func TestLoadBombs(t *testing.T) {
 			}
 			return content
 		}), "has 5 bytes, not 4"},
-		{"a file that is null", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"a staged file that is null", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "plan.json" {
 				content = bytes.Replace(content, []byte(`"staged":[{`), []byte(`"staged":[null,{`), 1)
 			}
@@ -239,7 +240,7 @@ func TestLoadBombs(t *testing.T) {
 				content = bytes.Replace(content, one, bytes.Join([][]byte{big, big, big}, []byte(",")), 1)
 			}
 			return content
-		}), "have more than the"},
+		}), "are larger than the archive"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -256,29 +257,29 @@ func TestLoadBombs(t *testing.T) {
 	}
 }
 
-// Every object of a plan is where the plan's own objects are.
+// A plan may only change objects of its own tables.
 func TestCheckKeys(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		spoil func(*plan.Job)
-		want  string // "" when it is right
+		want  string // "" if the key is allowed
 	}{
 		{"nothing", func(*plan.Job) {}, ""},
 		{"another table", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = "other/p=1/part-00000.parquet" }, "is not a file of partition"},
 		{"another partition", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = plan.Key(job, "p=2") }, "is not a file of partition"},
 		{"another name", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = job + "/p=1/x" }, "is not a file of partition"},
 		{"the state", func(j *plan.Job) { j.Output.Changes[0].Writes[0].Key = "prospector.state.json" }, "is not a file of partition"},
-		{"a partition out of the table", func(j *plan.Job) {
+		{"a partition outside of the table", func(j *plan.Job) {
 			j.Output.Changes[0].Partition = "../other"
 			j.Output.Changes[0].Writes[0].Key = plan.Key(job, "../other")
 		}, `has the segment ".."`},
 		{"a deletion of another table", func(j *plan.Job) { j.Output.Changes[1].Writes[0].Key = "other/p=2/part-00000.parquet" }, "is not part of its table"},
 		{"a deletion of another partition", func(j *plan.Job) { j.Output.Changes[1].Writes[0].Key = plan.Key(job, "p=1") }, "is not part of its table"},
-		{"a table whose name begins alike", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "2/x" }, "is not part of its table"},
+		{"a table whose name has the same prefix", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "2/x" }, "is not part of its table"},
 		{"a foreign object elsewhere", func(j *plan.Job) { j.Output.Foreign[0].Key = "x" }, "is not part of its table"},
-		{"a foreign object that no store can hold", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "/../x" }, `has the segment ".."`},
+		{"a foreign object with an invalid key", func(j *plan.Job) { j.Output.Foreign[0].Key = job + "/../x" }, `has the segment ".."`},
 		{"an absolute key", func(j *plan.Job) { j.Output.Foreign[0].Key = "/etc/passwd" }, "segment"},
-		{"the quarantine is not foreign", func(j *plan.Job) { j.Output.Foreign[0].Key = plan.QuarantineKey(job) }, "is not part of its table"},
+		{"the quarantine as a foreign object", func(j *plan.Job) { j.Output.Foreign[0].Key = plan.QuarantineKey(job) }, "is not part of its table"},
 		{"an obsolete object elsewhere", func(j *plan.Job) {
 			j.Output.Obsolete = []plan.Write{{Sink: lake, Action: plan.Delete, Key: "other/x"}}
 		}, "is not part of its table"},

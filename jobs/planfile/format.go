@@ -8,13 +8,13 @@ import (
 	"prospector/schemas"
 )
 
-// FileVersion is the version of the format of saved plans. The version of
-// prospector that made a plan applies it, so no other version of the format is
-// read.
+// FileVersion is the version of the format of saved plans. A plan can only be
+// applied by the version of prospector that saved it, so other versions of the
+// format are not supported.
 const FileVersion = 2
 
-// fileV2 is the JSON in a saved plan. planV2 and jobV2 are its objects; what they
-// hold are values of package plan. Field order is the order in the file.
+// fileV2 is the JSON in a saved plan. planV2 and jobV2 are its objects, and
+// their fields are values of package plan. Fields are in the order of the file.
 type fileV2 struct {
 	Version    int     `json:"version"`
 	Prospector string  `json:"prospector_version"`
@@ -66,7 +66,7 @@ type jobV2 struct {
 	Warnings          jobs.Diagnostics           `json:"warnings,omitempty"`
 }
 
-// newFileV2 returns the file of a plan. They share what they hold.
+// newFileV2 returns the file of a plan. The file and the plan share memory.
 func newFileV2(p *plan.Plan) fileV2 {
 	out := &planV2{
 		Mode: p.Mode, Lineage: p.Lineage, Serial: p.Serial, Config: p.Config, Created: p.Created,
@@ -94,7 +94,7 @@ func newJobV2(j plan.Job) jobV2 {
 	}
 }
 
-// plan returns the plan of a file. They share what they hold.
+// plan returns the plan of a file. The plan and the file share memory.
 func (f *planV2) plan() *plan.Plan {
 	out := &plan.Plan{
 		Mode: f.Mode, Lineage: f.Lineage, Serial: f.Serial, Config: f.Config, Created: f.Created,

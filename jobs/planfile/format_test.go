@@ -12,8 +12,8 @@ import (
 	"prospector/jobs"
 )
 
-// testdata/plan_v2.json is the plan.json of a saved plan in which every member has
-// a value. It was written by the first version of prospector that writes format 2.
+// testdata/plan_v2.json is the plan.json of a saved plan in which every member
+// has a value. The first version of prospector with format 2 wrote it.
 const goldenPlan = "testdata/plan_v2.json"
 
 // goldenText is the content of every staged file in the golden plan.
@@ -48,9 +48,8 @@ func savedGolden(t *testing.T) (text, archive []byte) {
 	return text, out.Bytes()
 }
 
-// A plan that was saved in format 2 is loaded, and saving it again writes the same
-// bytes.
-func TestFormatStays(t *testing.T) {
+// A plan of format 2 can be loaded, and saving it again writes the same bytes.
+func TestFormatIsStable(t *testing.T) {
 	text, archive := savedGolden(t)
 	f, err := decode(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
@@ -75,7 +74,7 @@ func TestFormatStays(t *testing.T) {
 	}
 }
 
-// Every field of a loaded plan has the value of its own member.
+// Every field of a loaded plan has the value of its JSON member.
 func TestFormatFields(t *testing.T) {
 	_, archive := savedGolden(t)
 	f, err := decode(bytes.NewReader(archive), int64(len(archive)))
@@ -107,11 +106,11 @@ func TestFormatFields(t *testing.T) {
 	if j.Output.Obsolete[0].Generation != "Generation" || j.Output.Foreign[0].Generation != "Foreign" || j.Output.Quarantine.Before == j.Output.Quarantine.After {
 		t.Errorf("the writes are %v, %v and %v", j.Output.Obsolete, j.Output.Foreign, j.Output.Quarantine)
 	}
-	p.Prospect = "1" // is in no file
+	p.Prospect = "1" // this field is never saved
 	allSet(t, reflect.ValueOf(p), "plan")
 }
 
-// allSet reports every field that is zero.
+// allSet reports an error for every field that is zero.
 func allSet(t *testing.T, v reflect.Value, path string) {
 	t.Helper()
 	if v.IsZero() {

@@ -14,18 +14,18 @@ import (
 	"prospector/sink/verify"
 )
 
-// Loader loads saved plans to apply them.
+// Loader loads saved plans for an apply.
 type Loader struct {
 	Current Current
-	// MakeDir makes the directory for the staged files.
+	// MakeDir creates the directory for the staged files and returns its path.
 	MakeDir func() (string, error)
-	// Limit is how many staged files are read at a time.
+	// Limit is the maximum number of staged files that are verified at a time.
 	Limit int
 }
 
-// Load reads a saved plan and its staged files. It refuses a plan that is stale, that
-// would change what is not its own, or whose staged files are not those that were
-// planned.
+// Load reads a saved plan and its staged files. It returns an error if the plan
+// is stale, if it would change objects that its jobs do not own, or if a staged
+// file differs from what was planned.
 func (l Loader) Load(ctx context.Context, path string) (*plan.Plan, error) {
 	return open(path, func(f *file) error {
 		if err := l.Current.check(ctx, f.plan); err != nil {
@@ -50,8 +50,8 @@ func (l Loader) Load(ctx context.Context, path string) (*plan.Plan, error) {
 	})
 }
 
-// verify re-reads the staged partitions with the second reader. Their files were
-// outside of prospector's control since it staged them.
+// verify re-reads the staged partitions with the second reader, because their
+// files may have changed since they were staged.
 func (l Loader) verify(ctx context.Context, p *plan.Plan) error {
 	type part struct {
 		schema    schemas.Table
@@ -85,14 +85,14 @@ func (l Loader) verify(ctx context.Context, p *plan.Plan) error {
 		defer f.Close()
 		err = verify.Published(ctx, f, part.Size, part.schema, part.partition, part.Rows, part.Content)
 		if err != nil {
-			return fmt.Errorf("its file of partition %s is not what was planned, and nothing was published: %w", part.partition.Path, err)
+			return fmt.Errorf("its file of partition %s differs from what was planned; nothing was published: %w", part.partition.Path, err)
 		}
 		return nil
 	})
 }
 
-// schemaOf returns the schema of a staged file: the declared one, or that of
-// published files if a plan only removes rows from them.
+// schemaOf returns the schema of a staged file: the declared schema, or the
+// schema of published files if the plan only removes rows from them.
 func (c Current) schemaOf(p *plan.Plan, j plan.Job, fingerprint string) (schemas.Table, error) {
 	if declared, ok := c.Config.Job(j.Address); ok && declared.Schema.Fingerprint() == fingerprint {
 		return declared.Schema, nil
@@ -102,5 +102,5 @@ func (c Current) schemaOf(p *plan.Plan, j plan.Job, fingerprint string) (schemas
 			return schema, nil
 		}
 	}
-	return schemas.Table{}, fmt.Errorf("%w: %s has files of the schema %.40q, which is not known", ErrNotPlan, j.Address, fingerprint)
+	return schemas.Table{}, fmt.Errorf("%w: %s has files with the unknown schema %.40q", ErrNotPlan, j.Address, fingerprint)
 }

@@ -13,8 +13,8 @@ import (
 	"prospector/sink/store"
 )
 
-// checkReferences refuses a plan whose parts do not fit together. No saved plan is
-// like that, and code that carries out a plan relies on it.
+// checkReferences returns an error if the parts of a plan are inconsistent.
+// Code that applies a plan relies on their consistency.
 func checkReferences(p *plan.Plan) error {
 	for i := range p.Jobs {
 		if err := checkJob(&p.Jobs[i]); err != nil {
@@ -46,18 +46,18 @@ func checkJob(j *plan.Job) error {
 	}
 	for _, w := range writes {
 		if j.Found.Prior[w.Sink] == nil {
-			return fmt.Errorf("%s writes to %s, which is not among its sinks", j.Address, w.Sink)
+			return fmt.Errorf("%s writes to %s, which is not one of its sinks", j.Address, w.Sink)
 		}
 	}
 	return nil
 }
 
-// CheckPlaces refuses a plan that would change objects, or use sinks, that are not
-// those of its jobs. It needs the configuration and the state alone.
+// CheckPlaces returns an error if a plan would change objects or use sinks that
+// do not belong to its jobs. It needs only the configuration and the state.
 func (c Current) CheckPlaces(p *plan.Plan) error {
 	refuse := func(format string, args ...any) error {
-		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan would change what is not its own",
-			Detail: fmt.Sprintf(format, args...) + ".\n\nNothing was published. The file was altered after it was saved: plan again. Otherwise this is a bug in prospector; please report it."}
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan would change objects that its jobs do not own",
+			Detail: fmt.Sprintf(format, args...) + ".\n\nNothing was published. The file may have been altered after it was saved. Create a new plan. If the error remains, this is a bug in prospector; please report it."}
 	}
 	if err := checkKeys(p); err != nil {
 		return refuse("%s", err)
@@ -81,8 +81,8 @@ func (c Current) CheckPlaces(p *plan.Plan) error {
 
 var digestText = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// placesOf returns the tables and sinks that a job declares, or that the state has
-// for it, perhaps under its former address.
+// placesOf returns the tables and sinks that a job declares, and those that the
+// state has for the job, even under its former address.
 func (c Current) placesOf(p *plan.Plan, address string) (tables, sinks map[string]bool) {
 	tables, sinks = make(map[string]bool), make(map[string]bool)
 	if declared, ok := c.Config.Job(address); ok {
@@ -100,8 +100,8 @@ func (c Current) placesOf(p *plan.Plan, address string) (tables, sinks map[strin
 	return tables, sinks
 }
 
-// owned returns what the state has of a job of a plan, or nil. The state may have it
-// under another address until the plan is applied.
+// owned returns the job of a plan in the state, or nil. The state may have the
+// job under its former address until the plan is applied.
 func (c Current) owned(p *plan.Plan, address string) *state.Job {
 	for _, m := range slices.Backward(p.Moved) {
 		if m.To == address && c.State.Jobs[m.From] != nil {
@@ -111,9 +111,10 @@ func (c Current) owned(p *plan.Plan, address string) *state.Job {
 	return c.State.Jobs[address]
 }
 
-// checkKeys refuses a plan that would write or delete an object at a place that is
-// not its job's. The files of a partition are in its directory, and all others are
-// under the table's prefix or at the key of its quarantine.
+// checkKeys returns an error if a plan would write or delete an object that
+// does not belong to its job. The files of a partition belong in its directory.
+// All other objects belong under the table's prefix or at the key of its
+// quarantine.
 func checkKeys(p *plan.Plan) error {
 	for _, j := range p.Jobs {
 		under := func(dir string) func(string) bool {
@@ -145,7 +146,8 @@ func checkKeys(p *plan.Plan) error {
 	return nil
 }
 
-// checkWrites refuses keys that are not valid, or do not belong to the job.
+// checkWrites returns an error if a key is invalid or does not belong to the
+// job.
 func checkWrites(j plan.Job, writes []plan.Write, belongs func(key string) bool) error {
 	for _, w := range writes {
 		if err := store.CheckKey(w.Key); err != nil {

@@ -12,12 +12,14 @@ import (
 	"prospector/schemas"
 )
 
-// Current is what a plan is compared with: what it would be made from now.
+// Current has the current values that a saved plan is compared with.
 type Current struct {
 	Config *jobs.Configuration
-	// State is the state. A plan that is to begin it gives it its lineage.
+	// State is the current state. If it is new, it gets the lineage of the
+	// plan.
 	State *state.State
-	// ReadTombstones reads the tombstones of erased prospects, before any list is read.
+	// ReadTombstones reads the tombstones of erased prospects. It is called
+	// before ListDigest.
 	ReadTombstones func(context.Context) error
 	// ListDigest returns the digest of a job's list of prospects. It is not called for
 	// standard input, which can be read only once.
@@ -26,13 +28,13 @@ type Current struct {
 	URI        refresh.URI
 }
 
-// stale is the error for a plan that is not applied.
+// stale returns the error for a stale plan.
 func stale(format string, args ...any) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "Saved plan is stale",
-		Detail: "The plan can no longer be applied: " + fmt.Sprintf(format, args...) + "\n\nNothing was published. Plan again."}
+		Detail: "The plan can no longer be applied: " + fmt.Sprintf(format, args...) + "\n\nNothing was published. Create a new plan."}
 }
 
-// check refuses a plan if anything that it was made from has changed.
+// check returns an error if anything that the plan is based on has changed.
 func (c Current) check(ctx context.Context, p *plan.Plan) error {
 	if err := c.checkState(p); err != nil {
 		return err
@@ -64,19 +66,19 @@ func (c Current) checkState(p *plan.Plan) error {
 		c.State.Lineage = p.Lineage
 		return nil
 	case p.Serial == 0:
-		return stale("it was made before there was a state, and now there is one. The plan was applied already, or another run finished first.")
+		return stale("it was created before there was a state, and now there is one. The plan was already applied, or another run finished first.")
 	case c.State.Serial == 0:
-		return stale("the state that it was made from no longer exists. Is this the right directory and the right backend?")
+		return stale("the state that it is based on no longer exists. Check that the directory and the backend are correct.")
 	case p.Lineage != c.State.Lineage:
 		return stale("the state has another lineage, so it is the state of another lake. The lineage is %s in the plan and %s in the state.", p.Lineage, c.State.Lineage)
 	case p.Serial != c.State.Serial:
-		return stale("the state has changed. It has the serial %d, and the plan was made from %d. The plan was applied already, or another run finished first.", c.State.Serial, p.Serial)
+		return stale("the state has changed. It has serial %d, but the plan is based on serial %d. The plan was already applied, or another run finished first.", c.State.Serial, p.Serial)
 	}
 	return nil
 }
 
-// checkConfiguration compares what the plan and the directory declare. A changed
-// schema has its own message, since it matters most.
+// checkConfiguration compares the configuration with that of the plan. A
+// changed schema has its own message, because it matters most.
 func (c Current) checkConfiguration(p *plan.Plan) error {
 	for _, j := range p.Jobs {
 		declared, ok := c.Config.Job(j.Address)
@@ -108,8 +110,9 @@ func (c Current) checkProspects(j plan.Job) error {
 	return nil
 }
 
-// checkSinks compares the sinks with what the plan found. It gives the sinks of the
-// plan their present URIs: another machine may have another name for the same place.
+// checkSinks compares the sinks with the refresh of the plan. It updates the
+// URIs of the sinks in the plan, because another machine may have another path
+// for the same location.
 func (c Current) checkSinks(ctx context.Context, prior *state.State, j plan.Job) error {
 	var sinks []jobs.Sink
 	for _, sink := range c.Config.Sinks {
@@ -122,7 +125,7 @@ func (c Current) checkSinks(ctx context.Context, prior *state.State, j plan.Job)
 		return err
 	}
 	if changed := j.Outdated(found); len(changed) > 0 {
-		return stale("objects in the sinks have changed since it was made:\n\n%s", refresh.DriftList(changed, c.URI))
+		return stale("objects in the sinks have changed since it was created:\n\n%s", refresh.DriftList(changed, c.URI))
 	}
 	for _, sink := range j.Sinks {
 		j.Found.Prior[sink].URI = found[sink].URI

@@ -15,8 +15,8 @@ import (
 	"prospector/jobs/plan"
 )
 
-// Write saves a plan and its staged files as the file path. A file that exists is
-// replaced when the new one is complete. Only its owner may read it.
+// Write saves a plan and its staged files to the file path. It replaces an
+// existing file once the new one is complete. Only the owner can read the file.
 func Write(p *plan.Plan, path string) (err error) {
 	defer func() {
 		if err != nil {
@@ -48,7 +48,7 @@ func Write(p *plan.Plan, path string) (err error) {
 	return dir.Rename(temporary, dir, name)
 }
 
-// CheckWritable returns the error that Write would return for the path.
+// CheckWritable returns an error if Write cannot create a file at the path.
 func CheckWritable(path string) error {
 	if strings.HasSuffix(path, string(filepath.Separator)) {
 		return errors.New("it is the name of a directory")
@@ -66,7 +66,8 @@ func CheckWritable(path string) error {
 	return errors.Join(f.Close(), dir.Remove(probe))
 }
 
-// openDir opens the directory of a path. A symbolic link at the path is refused.
+// openDir opens the directory of a path. It returns an error if the path is a
+// symbolic link.
 func openDir(path string) (dir *nolink.Dir, name string, err error) {
 	if dir, err = nolink.Open(filepath.Dir(path)); err != nil {
 		return nil, "", err
@@ -79,7 +80,7 @@ func openDir(path string) (dir *nolink.Dir, name string, err error) {
 	return dir, name, nil
 }
 
-// Read reads a saved plan to show it. The staged files stay in the file.
+// Read reads a saved plan without its staged files, to show it.
 func Read(path string) (*plan.Plan, error) {
 	return open(path, func(*file) error { return nil })
 }
@@ -109,7 +110,7 @@ func open(path string, use func(*file) error) (*plan.Plan, error) {
 		return nil, d
 	case err != nil:
 		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The plan cannot be used",
-			Detail: fmt.Sprintf("Reading %s: %s. Plan again, with prospector plan -out=FILE.", path, err)}
+			Detail: fmt.Sprintf("Reading %s: %s. To create a new plan, run prospector plan -out=FILE.", path, err)}
 	}
 	return saved.plan, nil
 }

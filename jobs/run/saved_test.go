@@ -98,15 +98,15 @@ func TestAlteredPlans(t *testing.T) {
 		{"another count of rows", func(p *plan.Plan, files map[string][]byte) { first(p).Staged[0].Rows++ }, "expected 2 rows, found 1 row"},
 		{"another schema", func(p *plan.Plan, files map[string][]byte) {
 			first(p).Staged[0].SchemaFingerprint = strings.Repeat("0", 32)
-		}, "is not known"},
+		}, "unknown schema"},
 		{"another table", func(p *plan.Plan, files map[string][]byte) {
 			p.Jobs[0].Schema.Columns = p.Jobs[0].Schema.Columns[1:]
 		}, "does not have the schema"},
 		{"no table", func(p *plan.Plan, files map[string][]byte) { p.Jobs[0].Schema = nil }, "does not have the schema"},
-		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change what is not its own"},
+		{"a key of another table", func(p *plan.Plan, files map[string][]byte) { first(p).Writes[0].Key = "other/part-00000.parquet" }, "would change objects that its jobs do not own"},
 		{"a key out of the lake", func(p *plan.Plan, files map[string][]byte) {
 			p.Jobs[0].Output.Foreign = []plan.Write{{Sink: "sink.local.lake", Action: plan.Delete, Key: "prospect_events/../../prospector.state.json"}}
-		}, "would change what is not its own"},
+		}, "would change objects that its jobs do not own"},
 		{"another table's name", func(p *plan.Plan, files map[string][]byte) {
 			j := &p.Jobs[0]
 			for i := range j.Output.Changes {
