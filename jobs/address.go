@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Address names a job, or one partition of its table, in the state and on the
-// command line:
+// Address identifies a job, or one partition of its table, in the state and on
+// the command line:
 //
 //	job.prospect_events
 //	job.events["north"]
@@ -25,13 +25,13 @@ type Address struct {
 	Partition string
 }
 
-// IsPartition reports whether the address names a partition.
+// IsPartition reports whether the address identifies a partition.
 func (a Address) IsPartition() bool { return a.Partition != "" }
 
-// Job is the address of the job that the partition belongs to.
+// Job returns the address of the job, without a partition.
 func (a Address) Job() Address { return Address{Name: a.Name, Key: a.Key} }
 
-// WithPartition is the address of a partition of the job.
+// WithPartition returns the address of a partition of the job.
 func (a Address) WithPartition(path string) Address {
 	a.Partition = path
 	return a
@@ -68,8 +68,8 @@ func (a Address) String() string {
 	return b.String()
 }
 
-// quote writes an index as HCL does, so that the address is valid in a configuration,
-// where ${ and %{ begin a template.
+// quote writes an index in HCL syntax, so that the address is valid in a
+// configuration. ${ and %{ are escaped, because they begin a template there.
 func quote(b *strings.Builder, s string) {
 	b.WriteString(`["`)
 	for i, r := range s {
@@ -134,12 +134,12 @@ func parseAddress(text string) (a Address, err error) {
 		}
 	}
 	if rest != "" {
-		return a, fmt.Errorf("%q at its end is unexpected", rest)
+		return a, fmt.Errorf("unexpected %q at its end", rest)
 	}
 	return a, nil
 }
 
-// index parses ["…"] at the beginning of text.
+// index parses an index such as ["north"] at the beginning of text.
 func index(text string) (value, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, `["`)
 	if !ok {

@@ -29,10 +29,10 @@ func TestAddress(t *testing.T) {
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			if got, err := ParseAddress(test.text); err != nil || got != test.address {
-				t.Errorf("it is read as %+v (%v), want %+v", got, err, test.address)
+				t.Errorf("ParseAddress returned %+v (%v), want %+v", got, err, test.address)
 			}
 			if got := test.address.String(); got != test.text {
-				t.Errorf("%+v is written as %s", test.address, got)
+				t.Errorf("String of %+v returned %s", test.address, got)
 			}
 		})
 	}
@@ -69,12 +69,12 @@ func TestParseAddressRefuses(t *testing.T) {
 	} {
 		a, err := ParseAddress(test.text)
 		if err == nil {
-			t.Errorf("%s is read as %+v", test.text, a)
+			t.Errorf("ParseAddress(%s) returned %+v, want an error", test.text, a)
 			continue
 		}
 		for _, says := range []string{test.says, "job.prospect_events"} {
 			if !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: the error does not say %q: %v", test.text, says, err)
+				t.Errorf("%s: the error does not contain %q: %v", test.text, says, err)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func TestParseAddressRefuses(t *testing.T) {
 func TestAddressContains(t *testing.T) {
 	addresses := []string{`job.a`, `job.a.partition["p"]`, `job.a["k"]`, `job.a["k"].partition["p"]`, `job.a["l"]`, `job.ab`}
 	if !slices.IsSortedFunc(addresses, func(a, b string) int { return address(t, a).Compare(address(t, b)) }) {
-		t.Error("they are not ascending")
+		t.Error("Compare does not order the addresses")
 	}
 	for _, test := range []struct {
 		of   string
@@ -108,7 +108,7 @@ func TestAddressContains(t *testing.T) {
 	}
 	a := address(t, addresses[3])
 	if !a.IsPartition() || a.Job().IsPartition() || a.Job().WithPartition("p") != a {
-		t.Errorf("%s is not taken apart and put together", a)
+		t.Errorf("%s differs after Job and WithPartition", a)
 	}
 }
 
@@ -131,12 +131,13 @@ func FuzzParseAddress(f *testing.F) {
 			return
 		}
 		if again, err := ParseAddress(a.String()); err != nil || again != a {
-			t.Errorf("%q is read as %+v, and written as %s, which is %+v (%v)", text, a, a, again, err)
+			t.Errorf("%q parses as %+v, but its string %s parses as %+v (%v)", text, a, a, again, err)
 		}
 	})
 }
 
-// The address of any key is parsed as the same address, by HCL too.
+// An address with any key or partition survives a round trip, and HCL parses it
+// to the same values.
 func FuzzAddressString(f *testing.F) {
 	f.Add("north", "event_type=SMS_MESSAGE/event_date=2022-01-13")
 	f.Add("\x00\u2028\U0010ffff", "$${%%{$$${")
@@ -147,18 +148,19 @@ func FuzzAddressString(f *testing.F) {
 		}
 		a := Address{Name: "a", Key: key, Partition: partition}
 		if got, err := ParseAddress(a.String()); err != nil || got != a {
-			t.Errorf("%+v is written as %s and read as %+v (%v)", a, a, got, err)
+			t.Errorf("the string of %+v is %s, which parses as %+v (%v)", a, a, got, err)
 		}
 		if key == "" || partition == "" {
 			return
 		}
 		traversal, diags := hclsyntax.ParseTraversalAbs([]byte(a.String()), "", hcl.InitialPos)
 		if diags.HasErrors() || len(traversal) != 5 {
-			t.Fatalf("HCL does not read %s: %v", a, diags)
+			t.Fatalf("HCL cannot parse %s: %v", a, diags)
 		}
-		// HCL normalises strings, which keys that come from it have behind them.
+		// HCL normalizes strings, so keys from a configuration are already
+		// normalized.
 		if got := traversal[2].(hcl.TraverseIndex).Key; got.AsString() != cty.StringVal(key).AsString() {
-			t.Errorf("HCL reads the key of %s as %q", a, got.AsString())
+			t.Errorf("HCL parses the key of %s as %q", a, got.AsString())
 		}
 	})
 }

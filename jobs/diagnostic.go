@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Severity of a Diagnostic.
+// Severity is the severity of a Diagnostic.
 type Severity string
 
 // The severities. An error stops the command; a warning does not.
@@ -15,16 +15,18 @@ const (
 	Warning Severity = "warning"
 )
 
-// Diagnostic is a problem that the user sees: what, where, why, and what to do.
+// Diagnostic is a problem shown to the user: what failed, where, why, and what
+// to do.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
 	// Summary is one short line without a period.
 	Summary string `json:"summary"`
 	// Detail is one or more sentences: why, and what to do next.
 	Detail string `json:"detail,omitempty"`
-	// Address is the address of what it concerns, such as job.prospect_events, or "".
+	// Address is the address of the affected block or object, such as
+	// job.prospect_events, or "".
 	Address string `json:"address,omitempty"`
-	// Origin is the place in the configuration that it concerns, or nil.
+	// Origin is the source range in the configuration, or nil.
 	Origin *Origin `json:"origin,omitempty"`
 }
 
@@ -40,21 +42,21 @@ func (d Diagnostic) Error() string {
 	return b.String()
 }
 
-// Origin is a place in a configuration file, with its text.
+// Origin is a range of a configuration file, with its text.
 type Origin struct {
-	Filename string `json:"filename"` // as the user would name it
+	Filename string `json:"filename"` // as shown to the user
 	Line     int    `json:"line"`     // 1-based
 	Column   int    `json:"column"`   // 1-based, in characters
-	// Context is the block around it, such as `source "knock" "production"`.
+	// Context is the surrounding block, such as `source "knock" "production"`.
 	Context string `json:"context,omitempty"`
-	// Code is the line, without its line feed. The problem is between the byte offsets
-	// HighlightStart and HighlightEnd.
+	// Code is the line without its newline. HighlightStart and HighlightEnd are
+	// the byte offsets of the range in Code.
 	Code           string `json:"code,omitempty"`
 	HighlightStart int    `json:"highlight_start"`
 	HighlightEnd   int    `json:"highlight_end"`
 }
 
-// Diagnostics are the problems of one step. They are an error if one of them is.
+// Diagnostics are the problems of one step. Use Err to treat them as an error.
 type Diagnostics []Diagnostic
 
 // HasErrors reports whether one of the diagnostics is an error.
@@ -83,8 +85,8 @@ func (ds Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Diagnose returns the diagnostics that an error wraps. For any other error, it returns
-// one with the given summary and the text of the error.
+// Diagnose returns the diagnostics that an error wraps. For any other error, it
+// returns a diagnostic with the given summary and the text of the error.
 func Diagnose(err error, summary string) Diagnostics {
 	if err == nil {
 		return nil
@@ -103,8 +105,8 @@ func Diagnose(err error, summary string) Diagnostics {
 // maxListed is how many items of a kind a diagnostic lists.
 const maxListed = 10
 
-// List joins the first lines of a list for a diagnostic, and adds how many more
-// there are.
+// List joins the lines of a list for a diagnostic. It shortens a long list, and
+// adds the number of omitted lines.
 func List(lines []string) string {
 	if more := len(lines) - maxListed; more > 0 {
 		lines = append(lines[:maxListed:maxListed], fmt.Sprintf("  … and %d more", more))
@@ -112,7 +114,7 @@ func List(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Count returns a number of things in words, such as "1 row" or "2 rows".
+// Count returns a number with its noun, such as "1 row" or "2 rows".
 func Count(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing

@@ -19,15 +19,16 @@ import (
 	"prospector/schemas"
 )
 
-// Digest identifies what the configuration means, in 32 hexadecimal digits. Two
-// configurations with the same digest declare the same lake, read in the same way. A
-// plan that was made for another digest is stale.
+// Digest identifies the meaning of the configuration, in 32 hexadecimal digits.
+// Two configurations with the same digest declare the same lake, read in the
+// same way. A plan with another digest is stale.
 //
-// The digest does not depend on files, the order of blocks and comments. It does not
-// depend on API keys, hash keys (only on their IDs) and sensitive outputs, because a
-// digest would help to guess them. It does not depend on the backend, the accepted
-// schemas and the memory limit. Paths in the working directory are relative, so that a
-// copy of the directory has the same digest. Other paths are absolute.
+// The digest does not depend on file names, the order of blocks, or comments.
+// It does not depend on API keys, hash keys (only on their IDs) or sensitive
+// outputs, because a digest would help to guess them. It does not depend on the
+// backend, the accepted schemas or the memory limit. Paths in the working
+// directory are relative, so that a copy of the directory has the same digest.
+// Other paths are absolute.
 func (c *Configuration) Digest() string {
 	d := digester{Hash: sha256.New(), dir: c.Dir}
 	for _, j := range c.Jobs {
@@ -55,8 +56,8 @@ func (c *Configuration) Digest() string {
 	return hex.EncodeToString(d.Sum(nil)[:16])
 }
 
-// digester adds values to a hash, one line for each item, so that different values are
-// different texts.
+// digester adds values to a hash, one line for each item, so that different
+// values have different texts.
 type digester struct {
 	hash.Hash
 	dir string
@@ -76,7 +77,7 @@ func (d digester) job(j Job) {
 	if j.ExportErased {
 		d.line("export erased")
 	}
-	t := j.Schema // what its fingerprint leaves out, because published rows do not depend on it
+	t := j.Schema // the lines below have what its fingerprint omits, because published rows do not depend on it
 	d.line("unexpected", handling(t.UnknownField), handling(t.UnknownType), handling(t.Mismatch))
 	d.line("expected", t.EventTypes)
 	d.source(j.Source)
@@ -90,13 +91,13 @@ func (d digester) job(j Job) {
 			d.line("written", p.Delimiter, header, p.Encoding)
 		}
 	}
-	for _, sink := range j.Sinks { // the first is the one that rows are merged with
+	for _, sink := range j.Sinks { // in order, because rows are merged with those of the first sink
 		d.sink(sink)
 	}
 }
 
-// source adds a source without its secrets. An endpoint comes first, whatever the
-// kind of source. A kind without attributes besides it adds no line of its own.
+// source adds a source without its secrets. The endpoint comes first for every
+// kind of source. A kind adds a line only if it has other attributes.
 func (d digester) source(s Source) {
 	first, rest := d.settings(s.Settings, "endpoint")
 	d.line("source", append(first, s.PageSize, s.Concurrency, s.RequestsPerSecond, int64(s.Timeout), s.MaxAttempts)...)
@@ -105,9 +106,10 @@ func (d digester) source(s Source) {
 	}
 }
 
-// settings returns the values of attributes without secrets: those of the named
-// ones, in that order and "" where there is none, and then the others. Saved plans
-// contain digests that have the named ones first, for any kind.
+// settings returns the values of the attributes that are not secret. first has
+// the values of the named attributes, in that order, with "" for missing ones.
+// rest has the others. The named ones come first because saved plans have
+// digests in that order.
 func (d digester) settings(s attribute.Settings, names ...string) (first, rest []any) {
 	for range names {
 		first = append(first, "")
@@ -179,8 +181,8 @@ func (d digester) value(v any) {
 	}
 }
 
-// relative replaces the working directory in a path, or in a text with paths or URIs,
-// by a byte that no path has.
+// relative replaces the working directory in a path, or in a text with paths or
+// URIs, with a byte that no path contains.
 func (d digester) relative(text string) string {
 	dir := filepath.ToSlash(d.dir)
 	if strings.Trim(dir, "/") == "" {
@@ -196,7 +198,7 @@ func (d digester) relative(text string) string {
 			}
 			rest := text[i+len(root):]
 			out.WriteString(text[:i])
-			if endsInPath(out.String()) || goesOn(rest) {
+			if endsInPath(out.String()) || continuesPath(rest) {
 				out.WriteString(root)
 			} else {
 				out.WriteByte(0)
@@ -210,12 +212,13 @@ func (d digester) relative(text string) string {
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-~%"
 
-// endsInPath reports whether a path after the text is the end of a longer path.
+// endsInPath reports whether the text ends in a path, so that a path after it
+// would be part of a longer one.
 func endsInPath(text string) bool {
 	return text != "" && strings.IndexByte(nameBytes+"/", text[len(text)-1]) >= 0
 }
 
-// goesOn reports whether a path before the text continues in it.
-func goesOn(text string) bool {
+// continuesPath reports whether a path before the text continues in it.
+func continuesPath(text string) bool {
 	return text != "" && strings.IndexByte(nameBytes, text[0]) >= 0
 }

@@ -36,7 +36,7 @@ func (s *settings) Attributes() []attribute.Attribute {
 	}
 }
 
-// place has the attributes of all kinds of store and one that none has.
+// place has the attributes of all kinds of store, and an additional one.
 type place struct {
 	Path                   attribute.Path
 	Bucket, Prefix, Region string
@@ -48,7 +48,7 @@ func (p *place) Attributes() []attribute.Attribute {
 
 var everywhere = &store.Kind{Name: "everywhere"}
 
-// everything is a configuration in which every field has a value.
+// everything returns a configuration in which every field has a value.
 func everything(dir string) *Configuration {
 	block := func(address string) Block {
 		return Block{Address: address, Origin: Origin{Filename: "main.hcl", Line: 1, Column: 1, Context: "c", Code: "code", HighlightStart: 1, HighlightEnd: 2},
@@ -89,26 +89,27 @@ func everything(dir string) *Configuration {
 	}
 }
 
-// uncounted are the fields that do not change what a configuration means. A new
-// field is either in the digest or here, with a reason. (Dir alone changes the places
-// of paths. TestDigestElsewhere changes it as a copy of the directory does.)
+// uncounted are the fields that the digest does not depend on. A new field is
+// either in the digest or here, with a reason. (Changing Dir alone would change
+// the meaning of the paths. TestDigestElsewhere changes Dir together with the
+// paths.)
 var uncounted = []struct{ path, why string }{
-	{`^Backend\.`, "where the state is kept"},
-	{`^Jobs\.Source\.Settings\.APIKey$`, "a secret, and the same question with another key"},
-	{`\.Origin\.`, "where it is written"},
-	{`\.Attributes`, "where it is written"},
-	{`^Jobs\.Schema\.HashKey$`, "a secret, of which the ID counts"},
-	{`^MemoryLimit$`, "how much room a run has changes nothing that it makes"},
-	{`^Lock$`, "what was accepted, and not what is asked for"},
-	{`^Jobs\.(Source|Prospects|SchemaBlock)\.Address$`, "only a name for what counts by its values"},
+	{`^Backend\.`, "the location of the state"},
+	{`^Jobs\.Source\.Settings\.APIKey$`, "a secret, and another key sends the same requests"},
+	{`\.Origin\.`, "the position in the configuration"},
+	{`\.Attributes`, "the position in the configuration"},
+	{`^Jobs\.Schema\.HashKey$`, "a secret; its ID counts"},
+	{`^MemoryLimit$`, "it does not affect the result of a run"},
+	{`^Lock$`, "it records what was accepted, not what is declared"},
+	{`^Jobs\.(Source|Prospects|SchemaBlock)\.Address$`, "only a name; the values of the block count"},
 	{`^(Moved|Removed)\.Address$`, "the kind of block"},
-	{`^Checks\.Address$`, "the name, which counts"},
-	{`^Checks\.Assertions\.Evaluate$`, "its source counts"},
+	{`^Checks\.Address$`, "the same as the name, which counts"},
+	{`^Checks\.Assertions\.Evaluate$`, "the source of the assertion counts"},
 	{`^Jobs\.Schema\.(Name|Description)$`, "not in the table's fingerprint"},
 	{`^Jobs\.Schema\.(Columns|PartitionBy)\.(PII|Description)$`, "not in the table's fingerprint"},
 }
 
-// Every field of every type counts or is in uncounted.
+// The digest depends on every field of every type that is not in uncounted.
 func TestDigestOfEveryField(t *testing.T) {
 	base := everything("/srv/dir")
 	want := base.Digest()
@@ -117,7 +118,7 @@ func TestDigestOfEveryField(t *testing.T) {
 	}
 	used := map[string]bool{}
 	seen := map[string]bool{}
-	// visit changes the value of v, and restores it.
+	// visit changes the value at v, and restores it.
 	var visit func(path string, v reflect.Value)
 	try := func(path string, v, other reflect.Value) {
 		before := reflect.New(v.Type()).Elem()
@@ -132,7 +133,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			}
 		}
 		if changed != counts {
-			t.Errorf("another %s changes the digest: %v, and it should: %v", path, changed, counts)
+			t.Errorf("changing %s changes the digest: %v, want %v", path, changed, counts)
 		}
 		seen[path] = true
 	}
@@ -166,7 +167,7 @@ func TestDigestOfEveryField(t *testing.T) {
 			try(path, v, reflect.Zero(v.Type()))
 			visit(path, v.Elem())
 		case reflect.Slice:
-			if v.Len() == 0 { // of columns, only some have these
+			if v.Len() == 0 { // only some columns have these
 				try(path, v, reflect.MakeSlice(v.Type(), 1, 1))
 				return
 			}
@@ -199,16 +200,16 @@ func TestDigestOfEveryField(t *testing.T) {
 	visit("", reflect.ValueOf(base).Elem())
 	for _, u := range uncounted {
 		if !used[u.path] {
-			t.Errorf("no field is %s anymore", u.path)
+			t.Errorf("no field matches %s", u.path)
 		}
 	}
 	for _, path := range []string{"Jobs.Source.Timeout", "Jobs.Source.Settings.AsOf", "Jobs.Schema.HashKey", "Jobs.Schema.EventTypes", "Jobs.Sinks.Settings.Prefix", "Sinks.Kind", "Sinks.Settings.Region", "Sinks.Address", "Removed.Destroy", "Outputs.Sensitive"} {
 		if !seen[path] {
-			t.Errorf("%s was not tried", path)
+			t.Errorf("the test did not change %s", path)
 		}
 	}
 	if base.Digest() != want {
-		t.Error("the test does not put back what it changes")
+		t.Error("the test does not restore what it changes")
 	}
 }
 
@@ -223,7 +224,7 @@ func TestDigest(t *testing.T) {
 	}{
 		{"the order of sinks in a job", func(*Configuration) {}, func(c *Configuration) { slices.Reverse(c.Jobs[0].Sinks) }, false},
 		{"the order of assertions", func(*Configuration) {}, func(c *Configuration) { slices.Reverse(c.Checks[0].Assertions) }, true},
-		{"an assertion more", func(*Configuration) {}, func(c *Configuration) {
+		{"an additional assertion", func(*Configuration) {}, func(c *Configuration) {
 			c.Checks[0].Assertions = append(c.Checks[0].Assertions, Assertion{Source: "c"})
 		}, false},
 		{"a sensitive output", func(*Configuration) {}, func(c *Configuration) {
@@ -237,15 +238,15 @@ func TestDigest(t *testing.T) {
 		{"other partition keys", func(*Configuration) {}, func(c *Configuration) {
 			c.Jobs[0].Schema, _ = c.Jobs[0].Schema.PartitionedBy("event_type")
 		}, false},
-		{"a default of a table, spelt out", func(c *Configuration) { c.Jobs[0].Schema.Mismatch = "" }, func(c *Configuration) { c.Jobs[0].Schema.Mismatch = schemas.Keep }, true},
-		{"where a list of event types ends", func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A B"} }, func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A", "B"} }, false},
+		{"an explicit default of a table", func(c *Configuration) { c.Jobs[0].Schema.Mismatch = "" }, func(c *Configuration) { c.Jobs[0].Schema.Mismatch = schemas.Keep }, true},
+		{"the boundaries in a list of event types", func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A B"} }, func(c *Configuration) { c.Jobs[0].Schema.EventTypes = []string{"A", "B"} }, false},
 		{"a text and a number", output("1"), output(1.), false},
 		{"a text and null", output("<nil>"), output(nil), false},
 		{"a text and a bool", output("true"), output(true), false},
-		{"where a list ends", output([]any{[]any{"a"}, "b"}), output([]any{[]any{"a", "b"}}), false},
+		{"the boundaries of a nested list", output([]any{[]any{"a"}, "b"}), output([]any{[]any{"a", "b"}}), false},
 		{"a list and a map", output([]any{}), output(map[string]any{}), false},
 		{"keys and values", output(map[string]any{"a": "b"}), output(map[string]any{"b": "a"}), false},
-		{"a line in a text", output("a\noutput \"z\""), output("a"), false},
+		{"a newline in a text", output("a\noutput \"z\""), output("a"), false},
 		{"the same map", output(map[string]any{"a": 1., "b": 2.}), output(map[string]any{"b": 2., "a": 1.}), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -253,13 +254,14 @@ func TestDigest(t *testing.T) {
 			c.a(a)
 			c.b(b)
 			if same := a.Digest() == b.Digest(); same != c.same {
-				t.Errorf("the same digest: %v", same)
+				t.Errorf("the digests are equal: %v", same)
 			}
 		})
 	}
 }
 
-// A copy of the directory has the same digest.
+// A copy of the directory has the same digest, if its paths are the same
+// relative to the directory.
 func TestDigestElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		text string // with DIR for the directory
@@ -289,7 +291,7 @@ func TestDigestElsewhere(t *testing.T) {
 			}
 			for i := range 5 {
 				if same := digests[i] == digests[i+5]; same != c.same {
-					t.Errorf("field %d: the same: %v, want %v", i, same, c.same)
+					t.Errorf("field %d: the digests are equal: %v, want %v", i, same, c.same)
 				}
 			}
 		})
@@ -297,9 +299,9 @@ func TestDigestElsewhere(t *testing.T) {
 	root := everything("")
 	root.Dir = "/"
 	if root.Digest() == everything("/d").Digest() {
-		t.Error("at the root, every path is absolute")
+		t.Error("a path is relative to the root directory")
 	}
 	if fmt.Sprint(digester{dir: "/a"}.relative("/b")) != "/b" {
-		t.Error("a path outside is changed")
+		t.Error("a path outside of the directory has changed")
 	}
 }

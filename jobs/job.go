@@ -1,6 +1,6 @@
-// Package jobs defines what a declared job is: the source of events, the prospects, the
-// schema of the table and the sinks. Its values are validated and independent of the
-// configuration language. Package jobs/config makes them.
+// Package jobs defines the configuration as values: jobs with their source,
+// prospects, table schema and sinks. The values are validated and independent
+// of the configuration language. Package jobs/config creates them.
 //
 // The package also defines Diagnostic, the form in which every package reports a
 // problem to the user.
@@ -16,26 +16,27 @@ import (
 	"prospector/sink/store"
 )
 
-// Configuration is everything that one working directory declares.
+// Configuration is the configuration of one working directory.
 type Configuration struct {
-	// Dir is the working directory. Relative paths in the other fields are resolved.
+	// Dir is the working directory. The paths in the other fields are absolute.
 	Dir     string
 	Backend Backend
-	// MemoryLimit is the limit of a run's memory in bytes, as far as Go manages it.
-	// 0 is DefaultMemoryLimit. A row of megabytes takes a few times its size on top.
+	// MemoryLimit is the limit in bytes of the memory that Go manages in a run.
+	// 0 selects DefaultMemoryLimit. A row of several megabytes takes a few
+	// times its size in addition.
 	MemoryLimit int64
 	Jobs        []Job     // ascending by address
-	Sinks       []Sink    // all that are declared, used by a job or not; ascending by address
+	Sinks       []Sink    // including those that no job uses; ascending by address
 	Outputs     []Output  // ascending by name
 	Checks      []Check   // ascending by name
 	Moved       []Moved   // in the order in which they apply
 	Removed     []Removed // ascending by address
-	// Lock has the accepted schemas, by the present addresses of jobs. It is nil when
-	// there is no lock file.
+	// Lock has the accepted schemas, by the current addresses of jobs. It is
+	// nil if there is no lock file.
 	Lock schemas.Lock
 }
 
-// Job returns the declared job with that address.
+// Job returns the declared job with the address.
 func (c *Configuration) Job(address string) (Job, bool) {
 	i := slices.IndexFunc(c.Jobs, func(j Job) bool { return j.Address == address })
 	if i < 0 {
@@ -44,7 +45,7 @@ func (c *Configuration) Job(address string) (Job, bool) {
 	return c.Jobs[i], true
 }
 
-// Sink returns the declared sink with that address.
+// Sink returns the declared sink with the address.
 func (c *Configuration) Sink(address string) (Sink, bool) {
 	i := slices.IndexFunc(c.Sinks, func(s Sink) bool { return s.Address == address })
 	if i < 0 {
@@ -53,15 +54,16 @@ func (c *Configuration) Sink(address string) (Sink, bool) {
 	return c.Sinks[i], true
 }
 
-// DefaultMemoryLimit keeps the process below 512 MiB with ordinary rows.
+// DefaultMemoryLimit keeps the process below 512 MiB with rows of ordinary
+// size.
 const DefaultMemoryLimit = 384 << 20
 
-// Backend is where the state is kept: an object in a place, next to which
-// prospector keeps other objects whose keys begin with the state's.
+// Backend is the location of the state: an object in a store. prospector keeps
+// other objects next to it, whose keys begin with the key of the state.
 type Backend struct {
 	Block
 	store.Location
-	// Key is the state's object in the place.
+	// Key is the key of the state in the store.
 	Key string
 }
 
@@ -70,8 +72,8 @@ func (b Backend) Unusable(summary string, err error) Diagnostic {
 	return unusable(b.Block, b.Location, summary, err)
 }
 
-// Moved gives a job in the state another address. A job that was moved several times
-// has several of them, in the order of the list. A job with for_each has one for each
+// Moved changes the address of a job in the state. A job that moved several
+// times has several values, in order. A job with for_each has one for each
 // instance.
 type Moved struct {
 	Block
@@ -82,7 +84,8 @@ type Moved struct {
 type Removed struct {
 	Block
 	From string // its address; see Covers
-	// Destroy deletes what the job published. Otherwise the state only forgets it.
+	// Destroy deletes the published files of the job. Otherwise the job is only
+	// removed from the state.
 	Destroy bool
 }
 
@@ -92,9 +95,9 @@ func (r Removed) Covers(address string) bool {
 	return address == r.From || strings.HasPrefix(address, r.From+"[")
 }
 
-// Block is the part of the configuration that a value came from.
+// Block is the block of the configuration that declares a value.
 type Block struct {
-	// Address is how the user refers to it, such as source.knock.production.
+	// Address identifies the block, such as source.knock.production.
 	Address string
 	Origin  Origin
 	// Attributes are the origins of the block's attributes, by name.
@@ -122,8 +125,8 @@ type Job struct {
 	TableName string
 	// Source is where events come from.
 	Source Source
-	// Prospects is the list of prospects whose events are exported. It is nil for a
-	// simulated source, which has a list of its own.
+	// Prospects is the list of prospects whose events are exported. It is nil
+	// for a simulated source, which has its own list.
 	Prospects *Prospects
 	Sinks     []Sink // at least one, no two with the same URI
 	// Schema is the schema of the table, with the partition keys of the job.
@@ -132,11 +135,11 @@ type Job struct {
 	// built-in schema.
 	SchemaBlock Block
 	Compression Compression
-	// TargetFileSize is the size in bytes at which the next file of a partition begins.
-	// 0 is no limit.
+	// TargetFileSize is the size in bytes after which a partition continues in
+	// another file. 0 means no limit.
 	TargetFileSize int64
-	// DeleteMissing deletes published rows that the source did not return for a
-	// prospect that was read completely. Otherwise they stay.
+	// DeleteMissing deletes published rows that the source did not return, if
+	// their prospect was read completely. Otherwise the rows are kept.
 	DeleteMissing bool
 	// PreventDestroy refuses every plan that would delete a published partition.
 	PreventDestroy bool
@@ -167,7 +170,7 @@ type Source struct {
 	Block
 	Kind              string // such as "knock"
 	PageSize          int
-	Concurrency       int           // prospects that are read at once
+	Concurrency       int           // prospects that are read at the same time
 	RequestsPerSecond float64       // 0: no limit
 	Timeout           time.Duration // of one request
 	MaxAttempts       int           // for one page
@@ -179,20 +182,21 @@ type Source struct {
 type Prospects struct {
 	Block
 	File   string // absolute path, or "-" for standard input
-	Column string // of a file with columns; "" if it is not named
-	// The format of the file. Zero values are detected.
+	Column string // the name of the column with the IDs, or ""
+	// Delimiter, Header and Encoding describe the file. Zero values are
+	// detected.
 	Delimiter string // one character
 	Header    *bool
 	Encoding  string // one of Encodings, or ""
 }
 
-// Encodings returns the encodings that a list of prospects can have.
+// Encodings returns the supported encodings of a list of prospects.
 func Encodings() []string {
 	return []string{"utf-8", "utf-16", "utf-16be", "windows-1252", "latin1", "macintosh"}
 }
 
-// Sink is a place for tables. A job's table is the objects whose keys begin with
-// the table's name and a slash.
+// Sink is a location of tables. A table consists of the objects whose keys
+// begin with the table's name and a slash.
 type Sink struct {
 	Block
 	store.Location
@@ -219,9 +223,9 @@ type Output struct {
 type Check struct {
 	Block
 	Name string
-	Job  string // address of the job whose result is judged
-	// Severity is Error for a check that blocks the apply when it fails, and
-	// Warning for one that is only reported.
+	Job  string // address of the job whose result is checked
+	// Severity is Error if a failed check blocks the apply, and Warning if it
+	// is only reported.
 	Severity   Severity
 	Assertions []Assertion // at least one
 }
@@ -232,24 +236,24 @@ type Assertion struct {
 	// Source is the text of its expressions, without comments, white space and
 	// secrets. Different conditions have different sources.
 	Source string
-	// Evaluate evaluates the condition for a result. message is the user's text for a
-	// condition that does not hold. problems are errors in the expressions; with one,
-	// the check has failed.
+	// Evaluate evaluates the condition for a result. message is the user's
+	// error message for a failed condition. problems are errors in the
+	// expressions; they also fail the check.
 	Evaluate func(Result) (holds bool, message string, problems Diagnostics)
 }
 
-// Result is what a run has staged for a job. Checks are evaluated on it.
+// Result is the staged result of a job, which checks evaluate.
 type Result struct {
-	// Rows counts the rows that the source returned, without duplicates. TableRows
-	// counts the rows of the table after the apply.
+	// Rows counts the rows that the source returned, without duplicates.
+	// TableRows counts the rows that the table will have after the apply.
 	Rows, TableRows                     int64
 	RowsAdded, RowsChanged, RowsRemoved int64
 	Quarantined                         int64
 	Prospects, ProspectsFailed          int64
-	// Nulls counts the rows among Rows without a value, by column.
+	// Nulls counts the NULL values in Rows, by column.
 	Nulls map[string]int64
-	// Newest is the latest event_time among Rows, or zero when no row has one.
+	// Newest is the latest event_time in Rows, or zero if no row has one.
 	Newest time.Time
-	// Now is when the result was staged.
+	// Now is the time at which the result was staged.
 	Now time.Time
 }

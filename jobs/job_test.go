@@ -13,7 +13,7 @@ func TestRemovedCovers(t *testing.T) {
 		{`job.old["a"]`, `job.old["a"]`, true}, {`job.old["a"]`, "job.old", false}, {`job.old["a"]`, `job.old["b"]`, false},
 	} {
 		if got := (Removed{From: c.from}).Covers(c.address); got != c.want {
-			t.Errorf("%s covers %s: %v", c.from, c.address, got)
+			t.Errorf("Covers of %s with %s returned %v", c.from, c.address, got)
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Version is the version of prospector, MAJOR.MINOR.PATCH. The required_version of a
-// configuration is compared with it.
+// Version is the version of prospector, MAJOR.MINOR.PATCH. It is compared with
+// the required_version of a configuration.
 const Version = "0.1.0"
 
 // Build identifies the source code of this program: the commit, followed by "-modified"
@@ -32,6 +32,6 @@ func build(info *debug.BuildInfo) string {
 	return commit + modified
 }
 
-// CreatedBy is the name of the writer in Parquet files, in the form that the format
-// recommends. All files that one build writes have the same.
+// CreatedBy returns the value of created_by in Parquet files, in the form that
+// the Parquet format recommends. It is the same for all files of a build.
 func CreatedBy() string { return "prospector version " + Version + " (build " + Build() + ")" }

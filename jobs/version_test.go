@@ -31,6 +31,6 @@ func TestBuild(t *testing.T) {
 		})
 	}
 	if !regexp.MustCompile(`^prospector version \d+\.\d+\.\d+ \(build [0-9a-z-]+\)$`).MatchString(CreatedBy()) {
-		t.Errorf("a writer is named as %q", CreatedBy())
+		t.Errorf("CreatedBy returned %q", CreatedBy())
 	}
 }
