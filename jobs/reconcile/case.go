@@ -10,8 +10,8 @@ import (
 
 // CheckCase returns an error if two partitions differ only in the case of letters
 // and a sink does not distinguish them: each would replace the files of the other.
-// Paths are ASCII, so no other letters are equal (sink.EncodeValue). Names of tables
-// have no capital letters. The partitions are ascending.
+// The partitions are ascending. Their paths are ASCII (sink.EncodeValue), so other
+// alphabets do not matter. Table names have no capital letters.
 func CheckCase(job jobs.Job, stores map[string]store.Store, partitions []string) error {
 	a, b := findCaseTwins(partitions)
 	if a == "" {
@@ -24,7 +24,7 @@ func CheckCase(job jobs.Job, stores map[string]store.Store, partitions []string)
 		}
 		if folds {
 			return job.Diagnose("partition_by", "Two partitions differ only in the case of letters", fmt.Sprintf(
-				"%s would have these two partitions, and the file system of %s takes both names for one directory:\n\n  %s\n  %s\n\nNothing was published. Put the lake on a case-sensitive file system or into a bucket, or partition by the date alone, so that event_type is a column.",
+				"%s would have these two partitions, but the file system of %s treats both names as the same directory:\n\n  %s\n  %s\n\nNothing was published. Move the lake to a case-sensitive file system or a bucket, or partition by the date alone, so that event_type is a column.",
 				job.Address, to.Address, a, b))
 		}
 	}

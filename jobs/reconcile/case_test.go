@@ -9,7 +9,7 @@ import (
 	"prospector/sink/store/memory"
 )
 
-// foldingStore is a store whose keys may be equal to others that differ only in case.
+// foldingStore is a store that ignores the case of keys.
 type foldingStore struct{ store.Store }
 
 func (foldingStore) FoldsCase() (bool, error) { return true, nil }

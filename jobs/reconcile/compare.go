@@ -13,9 +13,12 @@ import (
 )
 
 // comparePartitions compares the new rows of every partition with its published
-// ones. A partition without new rows, or with the same ones as the last time, is
-// compared only if an event that is new in another partition may have left it, if
-// its rows may leave the table, or after an interrupted apply.
+// ones. A partition that has no new rows, or the same ones as last time, is idle. It
+// is compared only in these cases:
+//
+//   - one of its events may have moved to another partition
+//   - its rows may leave the table
+//   - an apply was interrupted
 func (r *reconciler) comparePartitions(ctx context.Context) error {
 	var fresh, idle []*partitionDiff
 	for _, p := range r.partitions {
@@ -68,8 +71,8 @@ func (r *reconciler) addedDays(partitions []*partitionDiff) ([]int32, error) {
 	return slices.Sorted(maps.Keys(added)), nil
 }
 
-// mayHoldDay reports whether a range holds any of the days, which are ascending. An
-// unknown range may hold every day.
+// mayHoldDay reports whether a range contains any of the days, which are ascending.
+// An unknown range may contain any day.
 func mayHoldDay(r *state.Days, days []int32) bool {
 	if r == nil {
 		return len(days) > 0
@@ -96,7 +99,7 @@ func (r *reconciler) compare(ctx context.Context, p *partitionDiff) error {
 		missing: func(ids []id, leaves []bool) error { return r.moved.missing.add(p.number, ids, leaves) },
 	}
 	// A partition without new rows is rarely rewritten, and the rows of a former
-	// schema are in a stage already.
+	// schema are already in a stage.
 	if p.staged.Rows > 0 && p.from == nil {
 		p.allKept = true
 		c.keep = func(rows arrow.Record) error { return r.keep(p, rows) }
@@ -122,13 +125,13 @@ func (r *reconciler) keep(p *partitionDiff, rows arrow.Record) error {
 	return r.Stages.Kept.Add(rows)
 }
 
-// absence describes a prospect that has a published row without a new one.
+// absence describes the prospect of a missing row.
 func (r *reconciler) absence(prospect string) absence {
 	complete := r.Read.Prospects.ReadCompletely(prospect)
 	return absence{complete: complete, leaves: complete && r.Table.DeleteMissing && r.Read.Prospects.RowLeaves(prospect)}
 }
 
-// newRows are the new rows of a partition, and publishedRows its published ones.
+// newRows returns the new rows of a partition, and publishedRows its published ones.
 func (r *reconciler) newRows(p *partitionDiff) records.Rows { return r.Stages.New.Rows(p.path) }
 
 func (r *reconciler) publishedRows(ctx context.Context, p *partitionDiff) records.Rows {

@@ -14,20 +14,20 @@ import (
 	"prospector/schemas/records"
 )
 
-// diff counts what new rows change in a partition.
+// diff counts what the new rows of a partition change.
 type diff struct {
 	added     int64 // new rows whose ID is not published in the partition
 	changed   int64 // new rows that replace a published row with other content
 	unchanged int64 // new rows that are published already
-	// addedDays are the identity days (records.IdentityDays) of the added rows. If
-	// one of them has come from another partition, its row there has the same day.
+	// addedDays are the identity days (records.IdentityDays) of the added rows. An
+	// event that moves to another partition keeps its identity day.
 	addedDays daySet
 	// types counts by event type. Its only key is "" if the path of the partition
 	// names the type.
 	types map[string]*typeDiff
 }
 
-// absence describes a prospect that has a published row without a new one.
+// absence describes the prospect of a missing row.
 type absence struct {
 	complete bool // the prospect was read completely
 	leaves   bool // the row leaves the table
@@ -57,19 +57,19 @@ type comparison struct {
 	ids   *idMemory
 	// absence describes the prospect of a missing row. It may be nil.
 	absence func(prospect string) absence
-	// missing gets the IDs of missing rows, and whether they leave the table.
+	// missing receives the IDs of missing rows, and whether each leaves the table.
 	missing func(ids []id, leaves []bool) error
-	// keep gets the missing rows, in their order. It may be nil.
+	// keep receives the missing rows, in their order. It may be nil.
 	keep func(arrow.Record) error
 
 	types  *typeTally
 	result diff
 }
 
-// freshBytes is about how much memory the ID and the digest of a new row take.
+// freshBytes is the approximate memory that the ID and the digest of a new row take.
 const freshBytes = 80
 
-// run compares rows. There are count new ones.
+// run compares count new rows with the published rows.
 func (c *comparison) run(ctx context.Context, count int64, incoming, published records.Rows) (diff, error) {
 	c.types = newTypeTally(c.table)
 	c.result = diff{addedDays: make(daySet), types: c.types.byType}
@@ -95,7 +95,7 @@ type freshRow struct {
 
 var errDuplicateID = fmt.Errorf("two new rows have the same event_id: %w", bug.ErrInternal)
 
-// compareInMemory compares rows if the IDs of the new ones fit in memory.
+// compareInMemory compares rows when the IDs of the new ones fit in memory.
 func (c *comparison) compareInMemory(incoming, published records.Rows) error {
 	fresh := make(map[id]freshRow)
 	err := c.eachFresh(incoming, func(i id, row freshRow) error {
@@ -135,8 +135,9 @@ func (c *comparison) compareInMemory(incoming, published records.Rows) error {
 	return nil
 }
 
-// compareOnDisk compares rows if the IDs do not fit in memory: it sorts them on disk.
-// It reads the published rows twice, the first time to find the missing ones.
+// compareOnDisk compares rows when the IDs do not fit in memory. It sorts the IDs on
+// disk, and reads the published rows twice: first to find the missing ones, then to
+// report them.
 func (c *comparison) compareOnDisk(incoming, published records.Rows) (err error) {
 	fresh, shown := c.ids.newMap(), c.ids.newMap()
 	defer closeMaps(&err, fresh, shown)
@@ -249,7 +250,7 @@ func (c *comparison) countAdded(day int32) {
 	c.result.addedDays[day] = struct{}{}
 }
 
-// report passes on the missing rows of a batch, and counts the values of the others.
+// report reports the missing rows of a batch, and counts the values of the others.
 func (c *comparison) report(batch arrow.Record, ids []id, missing []bool) error {
 	for returned := range slicesWithout(batch, func(row int) bool { return missing[row] }) {
 		c.types.fill(returned, returnedOf)

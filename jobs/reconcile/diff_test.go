@@ -48,7 +48,7 @@ func batchOf(versions []string) arrow.Record {
 			switch {
 			case c.Name == "event_id":
 				b.Field(i).(*array.StringBuilder).Append(v[:1])
-			case c.Name == "prospect_id": // a to e are of one prospect, the others of another
+			case c.Name == "prospect_id": // a to e belong to one prospect, the others to another
 				b.Field(i).(*array.StringBuilder).Append(prospectOf(v))
 			case c.Name == "description" && len(v) > 1:
 				b.Field(i).(*array.StringBuilder).Append(v[1:])
@@ -92,7 +92,7 @@ func textsOf(batch arrow.Record, name string) (texts []string) {
 	return texts
 }
 
-// limits are limits of memory: the IDs of these tests fit, or they do not.
+// limits are memory limits: the IDs of these tests fit in one, but not in the other.
 var limits = map[string]int64{"in memory": 1 << 20, "on disk": 1}
 
 // compared is what a comparison found.
@@ -102,7 +102,7 @@ type compared struct {
 	kept             string
 }
 
-// compareRows compares rows with so much memory for IDs.
+// compareRows compares rows with that much memory for IDs.
 func compareRows(t *testing.T, limit int64, table schemas.Table, incoming, published records.Rows, of func(prospect string) absence) (found compared, err error) {
 	t.Helper()
 	names := make(map[id]string)
@@ -218,7 +218,7 @@ func TestCompareErrors(t *testing.T) {
 	}
 }
 
-// A comparison counts by event type what was published, and the values of each side.
+// A comparison counts, by event type, the published rows and the values of each side.
 func TestCompareCountsTypes(t *testing.T) {
 	byDay, err := schemas.KnockEvents().PartitionedBy("event_date")
 	if err != nil {
@@ -263,8 +263,8 @@ func TestCompareCountsTypes(t *testing.T) {
 	}
 }
 
-// ofType returns rows of the built-in table with the columns of another one. Every row
-// has this type.
+// ofType returns rows of the built-in table with the columns of another table. Every
+// row has the given type.
 func ofType(eventType string, table schemas.Table, rows records.Rows) records.Rows {
 	from := schemas.KnockEvents().Columns
 	return func(yield func(arrow.Record, error) bool) {

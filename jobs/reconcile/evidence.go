@@ -21,8 +21,8 @@ type evidenceCollector struct {
 	few   plan.TypeEvidence
 }
 
-// collectEvidence collects the evidence, once every partition is compared and the
-// moved rows are known.
+// collectEvidence collects the evidence, after the partitions were compared and the
+// moved rows were found.
 func collectEvidence(ctx context.Context, r *reconciler) (plan.Evidence, error) {
 	e := &evidenceCollector{reconciler: r, types: make(map[string]*plan.TypeEvidence)}
 	e.countPartitions()
@@ -50,7 +50,7 @@ func (e *evidenceCollector) ofType(eventType string) *plan.TypeEvidence {
 	return e.types[eventType]
 }
 
-// countPartitions adds to the counts by type what is known without comparing rows.
+// countPartitions adds what is known without comparing rows to the counts by type.
 func (e *evidenceCollector) countPartitions() {
 	counts := e.counts
 	for _, p := range e.partitions {
@@ -70,8 +70,7 @@ func (e *evidenceCollector) countPartitions() {
 	}
 }
 
-// compareTypes compares the published events of each type with the events that were
-// read.
+// compareTypes compares the published events of each type with those that were read.
 func (e *evidenceCollector) compareTypes(ctx context.Context) error {
 	counts := e.counts
 	suspicious := make(map[string]bool)
@@ -142,7 +141,7 @@ func (e *evidenceCollector) isSuspicious(c *typeCount, vanished int64) bool {
 	return len(e.emptiedColumns(c)) > 0 || c.absent > 0 && vanished > c.returned
 }
 
-// describe puts the counts of some types into their evidence.
+// describe adds the counts of some types to their evidence.
 func (e *evidenceCollector) describe(of *plan.TypeEvidence, c *typeCount, vanished int64, types ...string) {
 	of.Returned, of.Vanished, of.Read = c.returned, vanished, c.staged
 	for _, t := range types {
@@ -176,7 +175,7 @@ func (e *evidenceCollector) changes(column schemas.Column) bool {
 }
 
 // countNewRows completes the counts of suspicious types with the new rows of
-// partitions that were not compared. These rows are on this machine.
+// partitions that were not compared. It reads only staged rows.
 func (e *evidenceCollector) countNewRows(suspicious map[string]bool) error {
 	for _, p := range e.partitions {
 		if p.staged.Rows == 0 || e.counts.keyed && !suspicious[p.eventType] {
@@ -194,8 +193,8 @@ func (e *evidenceCollector) countNewRows(suspicious map[string]bool) error {
 	return nil
 }
 
-// countValuesOf counts the values of a partition's new rows. If rows are published,
-// they are the same.
+// countValuesOf counts the values of the new rows of a partition. Its published rows,
+// if any, are the same.
 func (e *evidenceCollector) countValuesOf(p *partitionDiff) error {
 	counts := e.counts
 	types, err := countValues(e.Table.Schema, e.newRows(p))
@@ -234,9 +233,9 @@ func (e *evidenceCollector) countComplete(p *partitionDiff) error {
 	return nil
 }
 
-// countQuarantined adds the events that became no row to the evidence of their
-// types, and returns the counts of all types. Events of types that the schema wants
-// quarantined do not count.
+// countQuarantined adds the events that could not become rows to the evidence of
+// their types, and returns the counts of all types. Events that the schema
+// quarantines because of their type do not count.
 func (e *evidenceCollector) countQuarantined() plan.Quarantining {
 	counts, table := e.counts, e.Table.Schema
 	all := plan.Quarantining{Events: e.Read.Events, Rows: counts.allLast(), Reasons: make(map[string]int64)}

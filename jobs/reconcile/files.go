@@ -13,17 +13,16 @@ import (
 	"prospector/sink/parquetfile"
 )
 
-// FileBuilder builds the files of partitions, and has the second reader check each
-// of them.
+// FileBuilder builds the files of partitions, and checks each with the second reader.
 type FileBuilder struct {
-	// Verify reads a file with a reader that shares no code with the writer, and
-	// returns an error if it does not find what was written: see verify.Check.
+	// Verify re-reads a file with a reader that shares no code with the writer. It
+	// returns an error if the file does not have what was written: see verify.Check.
 	Verify func(context.Context, io.ReaderAt, int64, schemas.Table, sink.Partition, sink.Summary) error
 	// Rejected keeps the files that Verify rejects.
 	Rejected *RejectedFiles
 }
 
-// Files are the files of a partition that were built.
+// Files are the files that were built for a partition.
 type Files struct {
 	files   []sink.File
 	Rows    int64

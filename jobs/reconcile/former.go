@@ -17,14 +17,13 @@ import (
 
 // Readers see one schema: every file has the declared columns. So the files of a
 // table whose schema has changed are rewritten. Their rows are read into a stage that
-// has the new schema, and from there on they are what published rows always are: new
-// rows replace them or are added to them.
+// has the new schema. From there on they are handled like all published rows.
 //
-// A file with the new schema takes the place of the old one, and the state records
-// the schema of each partition. If the partition keys change, the new file has
-// another place. Then all new files are published before any old one is deleted, so
-// that an apply that is killed in between has lost nothing. Until then, the state
-// calls the table the old one.
+// A file with the new schema replaces the old one, and the state records the schema
+// of each partition. If the partition keys change, the new file has another key.
+// Then all new files are published before any old one is deleted, so that an
+// interrupted apply loses nothing. Until the old files are deleted, the state names
+// the old schema.
 
 // Former describes a table whose schema has changed.
 type Former struct {
@@ -70,15 +69,15 @@ type formerReader struct {
 	Former
 	stage *stage.Stage
 	// interrupted says that an interrupted apply may have left a row in two
-	// partitions, and was about to remove it from one of them. Such partitions come
-	// last, and only their rows that no earlier partition has are staged.
+	// partitions. The partitions that it was about to remove rows from come last, and
+	// only those of their rows are staged that no earlier partition has.
 	interrupted bool
 }
 
-// listPaths lists the partitions in the order of reading. The partitions that an
-// interrupted apply was about to change come last. The partitions with other keys,
-// which an interrupted rewrite has made, come after them: the former partitions have
-// most of their rows, too.
+// listPaths lists the partitions in the order in which they are read. Partitions that
+// an interrupted apply was about to change come after the others. Partitions with
+// other keys, which an interrupted rewrite has published, come last, since most of
+// their rows are also in former partitions.
 func (r *formerReader) listPaths() []string {
 	var finished, unfinished, rewritten []string
 	for _, path := range plan.Partitions(r.Published.Prior) {
@@ -117,11 +116,10 @@ func (r *formerReader) readAll(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// findDuplicates finds the rows of each partition that an earlier partition has, by
-// their numbers in it.
+// findDuplicates returns, for each partition, the numbers of the rows that an earlier
+// partition also has.
 func (r *formerReader) findDuplicates(ctx context.Context, paths []string) (duplicates []bitmap, err error) {
-	// A key has the number of the partition in its upper half, that of the row in
-	// its lower half.
+	// The upper half of a key's number is the partition, the lower half is the row.
 	const half = 32
 	all := spill.NewMap(filepath.Join(r.Dir, "ids"), r.Memory.partitionIDs())
 	defer closeMaps(&err, all)
@@ -187,7 +185,7 @@ func (r *formerReader) read(ctx context.Context, path string, duplicates bitmap)
 	return nil
 }
 
-// conform gives the rows of a published file the columns of another schema.
+// conform converts the rows of a published file to another schema.
 func conform(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
 	if len(schemas.Diff(from, to)) == 0 {
 		return stage.Reshape(rows, from, partition, to)

@@ -13,11 +13,11 @@ import (
 type idList struct {
 	count int64
 	ids   []id
-	file  *os.File // that has the IDs instead, or nil
+	file  *os.File // holds the IDs instead, unless it is nil
 	out   *bufio.Writer
 }
 
-// spillTo makes a file in dir for the IDs of an empty list.
+// spillTo creates a file in dir for the IDs of the list, which must be empty.
 func (l *idList) spillTo(dir string) (err error) {
 	l.file, err = os.OpenFile(filepath.Join(dir, "moves"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *idList) add(i id) (err error) {
 	return err
 }
 
-// flush completes the list. Nothing is added afterwards.
+// flush completes the list. No ID is added afterwards.
 func (l *idList) flush() error {
 	if l.file == nil {
 		return nil
@@ -45,7 +45,7 @@ func (l *idList) flush() error {
 	return l.out.Flush()
 }
 
-// slice returns the IDs from an index on.
+// slice returns count IDs, beginning at the index from.
 func (l *idList) slice(from, count int64) idSource {
 	return idSource{count, func(yield func(id, error) bool) {
 		if l.file == nil {

@@ -14,11 +14,11 @@ import (
 	"prospector/schemas/records"
 )
 
-// idBytes is about how much memory an ID takes in a set.
+// idBytes is the approximate memory that an ID takes in a set.
 const idBytes = 48
 
-// idMemory limits the memory that sets of IDs take. A set that does not fit goes to
-// disk, sorted. Such sets are joined by merging them.
+// idMemory limits the memory that sets of IDs take. A set that does not fit is sorted
+// on disk. Such sets are joined by merging them.
 type idMemory struct {
 	limit int64
 	room  *semaphore.Weighted
@@ -31,8 +31,9 @@ func newIDMemory(limit int64, dir string) *idMemory {
 	return &idMemory{limit: limit, room: semaphore.NewWeighted(limit), dir: dir}
 }
 
-// reserve waits until so many bytes of memory are free, and reserves them until
-// release is called. If they never fit, it reserves all memory for two maps.
+// reserve waits until that many bytes of memory are free, and reserves them until
+// release is called. If there can never be as many, fits is false, and all memory is
+// reserved for two maps from newMap.
 func (m *idMemory) reserve(ctx context.Context, bytes int64) (fits bool, release func(), err error) {
 	fits = bytes <= m.limit
 	if !fits {
@@ -44,15 +45,15 @@ func (m *idMemory) reserve(ctx context.Context, bytes int64) (fits bool, release
 	return fits, func() { m.room.Release(bytes) }, nil
 }
 
-// newMap returns one of the two maps that have all memory.
+// newMap returns a map that may take half of the memory.
 func (m *idMemory) newMap() *spill.Map { return m.newLimitedMap(m.limit / 2) }
 
 func (m *idMemory) newLimitedMap(limit int64) *spill.Map {
 	return spill.NewMap(filepath.Join(m.dir, fmt.Sprint(m.made.Add(1))), limit)
 }
 
-// without leaves out the rows whose IDs are in any of the sources. The caller
-// releases the memory when it has read the rows.
+// without returns the rows whose IDs are in none of the sources. The caller releases
+// the memory when it has read the rows.
 func (m *idMemory) without(ctx context.Context, table schemas.Table, rows records.Rows, sources ...idSource) (rest records.Rows, release func(), err error) {
 	count := int64(0)
 	for _, s := range sources {
@@ -77,8 +78,7 @@ func (m *idMemory) without(ctx context.Context, table schemas.Table, rows record
 	return withoutNumbered(rows, found), func() {}, err
 }
 
-// withoutSet leaves out the rows whose IDs are in any of the sources, with a set in
-// memory.
+// withoutSet is without for IDs that fit in memory.
 func withoutSet(table schemas.Table, rows records.Rows, sources []idSource) (records.Rows, error) {
 	set := make(map[id]struct{})
 	for _, s := range sources {
@@ -95,8 +95,8 @@ func withoutSet(table schemas.Table, rows records.Rows, sources []idSource) (rec
 	}), nil
 }
 
-// findRows finds the rows whose IDs are in any of the sources, by their numbers in
-// the stream.
+// findRows returns the numbers, in the stream, of the rows whose IDs are in any of
+// the sources.
 func (m *idMemory) findRows(table schemas.Table, rows records.Rows, sources []idSource) (found bitmap, err error) {
 	wanted, numbered := m.newMap(), m.newMap()
 	defer closeMaps(&err, wanted, numbered)
@@ -131,7 +131,7 @@ func (m *idMemory) findRows(table schemas.Table, rows records.Rows, sources []id
 	return found, err
 }
 
-// withoutNumbered leaves out the rows with these numbers in the stream.
+// withoutNumbered drops the rows with these numbers in the stream.
 func withoutNumbered(rows records.Rows, numbers bitmap) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		next := 0
@@ -143,8 +143,8 @@ func withoutNumbered(rows records.Rows, numbers bitmap) records.Rows {
 	}
 }
 
-// bitmap is a set of numbers from 0. It takes a bit for each number up to the
-// largest.
+// bitmap is a set of small non-negative numbers. It takes a bit for each number up to
+// the largest.
 type bitmap []uint64
 
 func (b *bitmap) set(n int) {

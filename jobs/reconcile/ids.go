@@ -12,13 +12,13 @@ import (
 	"prospector/schemas/records"
 )
 
-// id stands for an event_id. This 128-bit hash takes less memory than the text.
+// id is the hash of an event_id. Its 128 bits take less memory than the text.
 type id schemas.Digest
 
 // idLen is the length of an ID in the key of a spill.Map.
 const idLen = 16
 
-// key returns the key of the ID. Keys have the order of their IDs.
+// key returns the key of the ID. Keys sort like their IDs.
 func (i id) key() string { return string(i.appendKey(nil)) }
 
 func (i id) appendKey(b []byte) []byte {
@@ -31,7 +31,7 @@ func parseID(key string) id {
 }
 
 // numberedKey returns the key of an ID with a number, such as that of a row or of a
-// partition. The keys of one ID have the order of their numbers.
+// partition. The keys of one ID sort by number.
 func (i id) numberedKey(number int) string {
 	return string(binary.BigEndian.AppendUint64(i.appendKey(make([]byte, 0, idLen+8)), uint64(number)))
 }
@@ -52,7 +52,7 @@ func rowIDs(table schemas.Table, batch arrow.Record) []id {
 
 // idSource is a sequence of IDs.
 type idSource struct {
-	count int64 // at most
+	count int64 // upper bound
 	all   iter.Seq2[id, error]
 }
 
@@ -76,7 +76,7 @@ func idsOf(table schemas.Table, rows records.Rows, count int64) idSource {
 // idSet is a set of IDs in bounded memory.
 type idSet struct {
 	ids   *spill.Map
-	count int64 // at least as many as there are
+	count int64 // upper bound
 }
 
 func (s *idSet) add(i id) error {

@@ -18,10 +18,10 @@ import (
 	"prospector/schemas/records"
 )
 
-// peakHeap returns the most bytes of objects that f has in use at once, as the
-// garbage collector finds them, beyond those that are in use before.
+// peakHeap returns the peak number of bytes that f has in use, as reported by the
+// garbage collector, in addition to those in use before.
 func peakHeap(f func()) int64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(10)) // so that it looks often
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // so that it runs often
 	live := func() int64 {
 		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(sample)
@@ -71,8 +71,8 @@ func manyRows(table schemas.Table, first, end int) records.Rows {
 	}
 }
 
-// However many rows a partition has, and however many of them are missing, their IDs
-// take little memory.
+// The IDs of a partition's rows, and of its missing rows, take little memory, however
+// many there are.
 func TestComparisonTakesLittleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compares 400,000 rows")
@@ -99,7 +99,7 @@ func TestComparisonTakesLittleMemory(t *testing.T) {
 	}
 }
 
-// However many events have moved, their IDs take little memory.
+// The IDs of moved events take little memory, however many there are.
 func TestMovedEventsTakeLittleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it finds 300,000 moves")

@@ -54,7 +54,8 @@ func (g *entryGroups) advance() {
 	g.more = g.more && g.err == nil
 }
 
-// take returns the entries of an ID, if it is that of the head.
+// take returns the entries whose ID is key, beginning with the head. There are none
+// if the head has another ID.
 func (g *entryGroups) take(key string) (entries []spill.Entry) {
 	for g.more && strings.HasPrefix(g.head.Key, key) {
 		entries = append(entries, g.head)
@@ -88,11 +89,11 @@ func closeMaps(err *error, maps ...*spill.Map) {
 // idFilter is a Bloom filter: it recognizes most IDs that are not in a set.
 type idFilter []uint64
 
-// newIDFilter makes an empty filter. With two bytes for each ID, one in 70 of the
-// other IDs passes.
+// newIDFilter returns an empty filter. With two bytes for each ID in the set, about
+// one in 70 of the other IDs passes.
 func newIDFilter(bytes int64) idFilter { return make(idFilter, max(1, bytes/8)) }
 
-// bits are two bits for an ID, which is a hash already.
+// bits returns the two bits of an ID, which is already a hash.
 func (f idFilter) bits(i id) [2]uint64 {
 	n := uint64(len(f)) * 64
 	return [2]uint64{i.Hi % n, i.Lo % n}

@@ -11,7 +11,7 @@ import (
 	"prospector/sink/stage"
 )
 
-// A partition with large rows, staged or published, is worked on alone; others are
+// A partition with large rows, staged or published, is processed alone; others are
 // not.
 func TestLargeRowsAreBuiltAlone(t *testing.T) {
 	const width = 3
@@ -49,6 +49,6 @@ func TestLargeRowsAreBuiltAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if together.Load() < 2 {
-		t.Error("ordinary partitions are worked on one by one")
+		t.Error("ordinary partitions are processed one at a time")
 	}
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // missingRows collects the published rows that no new row of their partition
-// replaces. They stay, unless their event is in another partition now, or they leave
-// the table.
+// replaces. Such a row stays, unless its event has moved to another partition or it
+// leaves the table.
 type missingRows struct {
 	mu sync.Mutex
 	// rows are keyed by ID and partition. The value is rowLeaves if the row leaves
@@ -66,16 +66,16 @@ type moveFinder struct {
 	dir        string
 	missing    *missingRows
 	// moves are the IDs of the moved rows, by partition and kind. links are the pairs
-	// of partitions that events have moved from and to.
+	// of partitions between which events have moved.
 	moves idList
 	links map[plan.Link]bool
 }
 
-// find looks for the missing rows in all partitions, once these are compared.
+// find looks for the missing rows in all partitions, after these were compared.
 //
-// After an interrupted apply, an event may be in two partitions. The one that it
-// was about to leave is unfinished. Then every partition has been compared, so a
-// published row that no new row replaces is missing somewhere.
+// After an interrupted apply, an event may be published in two partitions. The one
+// that it was about to leave is marked unfinished. All partitions were compared in
+// this case, so both rows are among the missing ones unless a new row replaces them.
 func (f *moveFinder) find() (err error) {
 	if f.missing.count == 0 {
 		return nil
@@ -129,9 +129,9 @@ func (f *moveFinder) join(places, moves *spill.Map, interrupted bool) error {
 	return f.listMoves(moves)
 }
 
-// placeDuplicate decides where an event stays that is in several partitions, and
-// that the source returns in none: in the first one whose apply was finished, rather
-// than in one that it was about to leave.
+// placeDuplicate returns the partition that keeps an event that several partitions
+// have and the source did not return. It prefers a partition whose apply finished to
+// one that the event was about to leave.
 func (f *moveFinder) placeDuplicate(missing []spill.Entry) int {
 	for _, m := range missing {
 		if number := keyNumber(m.Key); !f.partitions[number].unfinished {
@@ -149,8 +149,9 @@ const (
 	moveKinds
 )
 
-// move notes what becomes of the missing rows of an event that is in the partition
-// to now, or in none if to is negative. moves are keyed by partition, kind and ID.
+// move adds the moves of an event's missing rows to moves, which is keyed by
+// partition, kind and ID. The event is now in the partition to, or in none if to is
+// negative.
 func (f *moveFinder) move(moves *spill.Map, to int, missing []spill.Entry) (err error) {
 	put := func(partition, kind int, i id) {
 		if err == nil {
@@ -171,8 +172,8 @@ func (f *moveFinder) move(moves *spill.Map, to int, missing []spill.Entry) (err 
 	return err
 }
 
-// moveKey returns a key for a move. The keys of a partition and kind follow one
-// another.
+// moveKey returns the key of a move. The keys of one partition and kind are
+// consecutive.
 func moveKey(partition, kind int, i id) string {
 	group := uint64(partition*moveKinds + kind)
 	return string(i.appendKey(binary.BigEndian.AppendUint64(make([]byte, 0, 8+idLen), group)))
@@ -190,7 +191,7 @@ type partitionMoves struct {
 	out, away, in int64 // how many there are
 }
 
-// listMoves makes the list of all moves.
+// listMoves lists all moves by partition and kind.
 func (f *moveFinder) listMoves(moves *spill.Map) (err error) {
 	if moves.Spilled() {
 		if err := f.moves.spillTo(f.dir); err != nil {
@@ -221,18 +222,18 @@ func (f *moveFinder) listMoves(moves *spill.Map) (err error) {
 	return f.moves.flush()
 }
 
-// leavingIDs are the IDs of a partition's rows that leave it.
+// leavingIDs returns the IDs of the rows that leave a partition.
 func (f *moveFinder) leavingIDs(p *partitionDiff) idSource {
 	return f.moves.slice(p.moves.first, p.moves.out+p.deleted)
 }
 
-// movedIDs are the IDs of rows that have moved to a partition or from it.
+// movedIDs returns the IDs of the rows that have moved to a partition or from it.
 func (f *moveFinder) movedIDs(p *partitionDiff) []idSource {
 	m := p.moves
 	return []idSource{f.moves.slice(m.first, m.out), f.moves.slice(m.first+m.out+m.away, m.in)}
 }
 
-// close removes what is on disk.
+// close removes the files on disk.
 func (f *moveFinder) close() error { return errors.Join(f.missing.rows.Close(), f.moves.close()) }
 
 // addLinkedTargets adds the partitions that events have moved to or from to the
@@ -261,6 +262,6 @@ func (r *reconciler) addLinkedTargets() {
 		slices.Sort(added)
 		r.result.Warnings = append(r.result.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: r.Table.Job,
 			Summary: fmt.Sprintf("%d partitions were added to the targets", len(added)),
-			Detail:  "Events have moved between them and the targets, since their time or type has changed:\n\n  " + strings.Join(added, "\n  ")})
+			Detail:  "Events have moved between these partitions and the targets, because their time or type has changed:\n\n  " + strings.Join(added, "\n  ")})
 	}
 }

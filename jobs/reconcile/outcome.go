@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 
+	"prospector/internal/bug"
 	"prospector/jobs/plan"
 	"prospector/schemas/records"
 	"prospector/sink/stage"
 )
 
 // buildOutcomes builds the outcomes of partitions, in their order. A rejected file
-// concerns its partition alone, unless the schema has changed: then all partitions
+// affects its partition alone, unless the schema has changed: then all partitions
 // change together.
 func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionDiff) error {
 	steps := plan.Steps(r.moved.links)
@@ -34,7 +35,7 @@ func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionD
 		case !errors.As(err, &p.rejection):
 			return err
 		case r.Stages.Former != nil:
-			return p.rejection.Diagnose(r.Table.Job, p.path, "Nothing was published, since a table is rewritten as a whole.")
+			return p.rejection.Diagnose(r.Table.Job, p.path, "Nothing was published, because a change of the schema rewrites all partitions together.")
 		}
 		return nil
 	})
@@ -55,7 +56,7 @@ func (r *reconciler) buildFiles(ctx context.Context, p *partitionDiff, o *plan.O
 	stem := filepath.Join(r.Dir, fmt.Sprintf("%05d", number))
 	built, err := r.Files.Build(ctx, stem, p.path, r.Table.Schema, r.Table.Files, rows)
 	if err == nil && (built.Rows != o.Rows.After || unchanged && built.Content != p.prior.Content) {
-		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published, and this is a bug in prospector: please report it", o.Rows.After, built.Rows)
+		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published: %w", o.Rows.After, built.Rows, bug.ErrInternal)
 	}
 	if err != nil {
 		return fmt.Errorf("%s, partition %s: %w", r.Table.Job, p.path, err)
@@ -68,7 +69,7 @@ func (r *reconciler) anySinkNeeds(o plan.Outcome) bool {
 	return slices.ContainsFunc(r.Published.Sinks, func(sink string) bool { return plan.Needs(&r.Published.Prior[sink].Sink, o) })
 }
 
-// mergedRows are the rows that a partition will have: the new ones, and the
+// mergedRows returns the rows that a partition will have: the new ones, and the
 // published ones that stay. The caller releases their memory.
 func (r *reconciler) mergedRows(ctx context.Context, p *partitionDiff) (rows records.Rows, release func(), err error) {
 	rows = r.newRows(p)
@@ -79,7 +80,7 @@ func (r *reconciler) mergedRows(ctx context.Context, p *partitionDiff) (rows rec
 	return stage.Merge(r.Table.Schema, rows, kept), release, err
 }
 
-// keptRows are the published rows of a partition that stay.
+// keptRows returns the published rows of a partition that stay.
 func (r *reconciler) keptRows(ctx context.Context, p *partitionDiff) (rows records.Rows, release func(), err error) {
 	if p.allKept {
 		return r.ids.without(ctx, r.Table.Schema, r.Stages.Kept.Rows(p.path), r.moved.leavingIDs(p))

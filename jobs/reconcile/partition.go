@@ -12,7 +12,7 @@ import (
 	"prospector/sink/stage"
 )
 
-// partitionDiff is a partition on its way to an outcome.
+// partitionDiff is what a Run finds about one partition, step by step.
 type partitionDiff struct {
 	number int // among all partitions, ascending by path
 	path   string
@@ -22,32 +22,33 @@ type partitionDiff struct {
 	published
 	diff     diff
 	compared bool // the new and the published rows were compared one by one
-	// allKept says that all published rows without a new one are in Stages.Kept.
+	// allKept says that all missing rows are in Stages.Kept.
 	allKept bool
-	absent  int64 // published rows without a new one, of completely read prospects
+	absent  int64 // missing rows of completely read prospects
 	moves   partitionMoves
 	deleted int64 // rows that leave the table, if the partition is a target
-	// rejection is set if the second reader rejected a file of the partition, and
-	// withheld if the partition stays as it is because of this or another one.
+	// rejection is set if the second reader rejected a file of the partition.
+	// withheld says that the partition does not change because of a rejection, its
+	// own or that of a linked partition.
 	rejection *Rejection
 	withheld  bool
 }
 
 // published describes the published rows of a partition.
 type published struct {
-	sink    string          // that the rows are read from, "" if there are none
-	from    *stage.Stage    // that has the rows instead, or nil
-	largest int64           // bytes of the largest row of from
+	sink    string          // where to read the rows, or "" if there are none
+	from    *stage.Stage    // where to read the rows instead, or nil
+	largest int64           // bytes of the largest row in from
 	prior   state.Partition // its zero value if there are no rows
 	// otherKeys says that the table had other partition keys when the partition was
-	// published. It is not read, and its rows are in other partitions now.
+	// published. The partition is not read: its rows are in other partitions now.
 	otherKeys bool
 	// unfinished says that an interrupted apply was about to remove rows from the
 	// partition. They may be published elsewhere already.
 	unfinished bool
 }
 
-// inStage stands for the sink of published rows that are in a stage.
+// inStage is the value of published.sink for rows that are read from a stage.
 const inStage = "(stage)"
 
 // listPartitions lists the partitions that have new rows or published ones,
@@ -83,8 +84,8 @@ func (r *reconciler) listPartitions() []*partitionDiff {
 	return partitions
 }
 
-// findPublished finds what the sinks have of a partition. If the schema has
-// changed, a stage has the rows instead.
+// findPublished finds the published rows of a partition in the sinks. If the schema
+// has changed, a stage has the rows instead.
 func (r *reconciler) findPublished(path string) (p published) {
 	_, err := sink.ParsePartition(r.Table.Schema, path)
 	switch p.otherKeys = err != nil; {

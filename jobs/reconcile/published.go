@@ -26,8 +26,8 @@ type Published struct {
 	Dir string
 }
 
-// Find returns the published partition with that path, and the sink to read it from.
-// See plan.Published.
+// Find returns the published partition with a path, and the sink to read it from: see
+// plan.Published.
 func (p Published) Find(path string) (sink string, found state.Partition, ok bool) {
 	return plan.Published(p.Sinks, p.Prior, path)
 }
@@ -69,7 +69,7 @@ func PublishedSchema(block jobs.Block, owned *state.Job, fingerprint string) (sc
 	if t, ok := owned.Schemas[fingerprint]; ok {
 		return t, nil
 	}
-	return schemas.Table{}, block.Diagnose("table", "The columns of the published table are not known",
-		fmt.Sprintf("The state names the schema %s of the table, but does not describe it, so its files cannot be read. Let the job write a table of another name, or start over:\n\n    prospector destroy -target=%s",
+	return schemas.Table{}, block.Diagnose("table", "The columns of the published table are unknown",
+		fmt.Sprintf("The state names the schema %s of the table, but does not describe it, so its files cannot be read. Set another table name in the job, or start over:\n\n    prospector destroy -target=%s",
 			fingerprint, block.Address))
 }

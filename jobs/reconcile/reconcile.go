@@ -1,16 +1,16 @@
 // Package reconcile compares the rows that a run has staged with the rows that a
 // table has published, and builds the files of every partition that changes.
 //
-// A new row replaces the published row with the same event_id, in whatever
-// partition that row is. Nothing else leaves the table, unless the job deletes
-// missing rows: then a published row leaves when its prospect was read completely
-// without it. A prospect that was not read completely keeps all of its published
+// A new row replaces the published row with the same event_id, in any partition. A
+// published row that no new row replaces is missing. Missing rows stay, unless the
+// job deletes them: then a missing row leaves the table if its prospect was read
+// completely. A prospect that was not read completely keeps all of its published
 // rows.
 //
 // The package reads published files and writes staged files. It does not change a
 // sink, request anything from the source, or read or write the state. A second reader
-// reads back every file that the package builds. A file that this reader rejects is
-// not part of the result.
+// re-reads every file that the package builds. The result excludes the files that it
+// rejects.
 package reconcile
 
 import (
@@ -33,8 +33,8 @@ type Input struct {
 	Published Published
 	Stages    Stages
 	Read      Read
-	// Rewrite describes the change of the table's schema, or is nil. Then the
-	// published rows are in Stages.Former.
+	// Rewrite describes the change of the table's schema. It is nil if the schema is
+	// unchanged; otherwise Stages.Former has the published rows.
 	Rewrite *plan.Rewrite
 	// FormerTypes are the event types that earlier runs have seen.
 	FormerTypes map[string]int64
@@ -55,18 +55,16 @@ type Table struct {
 	Job    string // its address
 	Schema schemas.Table
 	Files  parquetfile.Options
-	// DeleteMissing says that published rows may leave the table because the
-	// source did not return them.
+	// DeleteMissing says that missing rows may leave the table.
 	DeleteMissing bool
 }
 
-// Stages hold the rows that are compared. Those of Former and Recovered take the
-// place of published files; each is nil if there are none.
+// Stages hold the rows to compare. Former and Recovered are read instead of published
+// files; each is nil if it has no rows.
 type Stages struct {
 	New *stage.Stage
-	// Kept receives the published rows that no new row replaces, so that a published
-	// file is read once. Rows that do not fit in its memory are read again. It is
-	// empty at first.
+	// Kept receives the missing rows, so that each published file is read once. Rows
+	// that do not fit in its memory are re-read. It is empty before Run.
 	Kept *stage.Stage
 	// Former has all published rows if the schema of the table has changed.
 	Former *stage.Stage
@@ -77,11 +75,11 @@ type Stages struct {
 // Read describes what the run read from the source.
 type Read struct {
 	Coverage plan.Coverage
-	Events   int64 // rows or not
+	Events   int64 // including those that could not become rows
 	// EventTypes counts the new rows by event type.
 	EventTypes map[string]int64
-	// Quarantined counts the events that became no row by event type; "" stands for
-	// an unknown type.
+	// Quarantined counts, by event type, the events that could not become rows; ""
+	// stands for an unknown type.
 	Quarantined map[string]plan.Quarantining
 	Prospects   Prospects
 }
@@ -91,9 +89,8 @@ type Read struct {
 type Prospects interface {
 	// ReadCompletely reports whether all events of the prospect were read.
 	ReadCompletely(prospect string) bool
-	// RowLeaves reports whether a published row without a new one leaves the table.
-	// It is called once for each such row of the prospect, after the source was
-	// read.
+	// RowLeaves reports whether a missing row of the prospect leaves the table. It is
+	// called once for each missing row, after the source was read.
 	RowLeaves(prospect string) bool
 }
 
@@ -133,9 +130,9 @@ type Result struct {
 	Warnings   jobs.Diagnostics
 }
 
-// Run compares the staged rows with the published ones, and builds the files that
-// any sink needs. It reads a published partition only if its digest differs from
-// that of the new rows.
+// Run compares the new rows with the published ones, and builds the files that any
+// sink needs. It reads a published partition only if its digest differs from that of
+// the new rows.
 func Run(ctx context.Context, in Input) (_ Result, err error) {
 	r := newReconciler(in)
 	defer func() { err = errors.Join(err, r.moved.close()) }()
@@ -163,7 +160,7 @@ func Run(ctx context.Context, in Input) (_ Result, err error) {
 	return r.result, nil
 }
 
-// reconciler is one Run.
+// reconciler is a Run in progress.
 type reconciler struct {
 	Input
 	fingerprint string // of the table's schema
@@ -189,8 +186,7 @@ func newReconciler(in Input) *reconciler {
 	return r
 }
 
-// countRows adds up the rows of all partitions. Withheld partitions stay as they
-// are.
+// countRows adds up the rows of all partitions. Withheld partitions do not change.
 func (r *reconciler) countRows() {
 	total := &r.result.Rows
 	for _, p := range r.partitions {

@@ -33,8 +33,8 @@ import (
 	"prospector/sink/verify"
 )
 
-// event is an event of these tests. It was created on the first day and happens on
-// another one, which decides its partition.
+// event is an event of these tests. It was created on the first day. The day on which
+// it happens determines its partition.
 type event struct {
 	id, prospect string
 	day          int32
@@ -70,7 +70,7 @@ func (l *lake) published(dir string) Published {
 	}
 }
 
-// described describes the table to this package.
+// described returns the description of the table that the package takes.
 func (l *lake) described() Table {
 	return Table{Job: "job.prospect_events", Schema: l.table, Files: parquetfile.Options{
 		Job: "prospect_events", CreatedBy: jobs.CreatedBy(), Compression: "none",
@@ -210,11 +210,11 @@ func (l *lake) events() map[string]event {
 	return all
 }
 
-// memories are so little memory that no ID fits, and enough for all.
+// memories are two limits: no ID fits in the first, and all fit in the second.
 var memories = map[string]Memory{"little memory": 8, "much memory": 1 << 28}
 
-// runAll runs a night with each of memories, and checks that the results are equal.
-// Steps are not, if events move in a circle.
+// runAll runs a night with each of memories, and checks that the results are equal,
+// except for the steps if events move in a circle.
 func (l *lake) runAll(n night) Result {
 	l.Helper()
 	var results []Result
@@ -232,9 +232,8 @@ func (l *lake) runAll(n night) Result {
 	return results[0]
 }
 
-// The rule of merging, on a lake that is a map by ID: a new row replaces the
-// published one, in whatever partition that is, and nothing else leaves unless the
-// job deletes missing rows.
+// The lake behaves like a map by ID: a new row replaces the published one, in any
+// partition, and no other row leaves unless the job deletes missing rows.
 func TestRunReplacesByID(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -278,8 +277,8 @@ func TestRunReplacesByID(t *testing.T) {
 	}
 }
 
-// An apply is interrupted after some steps. The next run, whatever its source
-// returns, leaves every event in one partition.
+// After an apply was interrupted between its steps, the next run leaves every event in
+// one partition, whatever the source returns.
 func TestRunAfterInterruptedApply(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -327,8 +326,8 @@ func TestRunAfterInterruptedApply(t *testing.T) {
 	}
 }
 
-// An event that an interrupted apply has left in two partitions, and that the source
-// does not return, stays where the apply was finished.
+// If an interrupted apply has left an event in two partitions, and the source does not
+// return the event, it stays in the partition whose apply finished.
 func TestDuplicateStaysWhereApplyFinished(t *testing.T) {
 	l := newLake(t)
 	before := event{id: "e", prospect: "p", day: 19000}
@@ -347,8 +346,8 @@ func TestDuplicateStaysWhereApplyFinished(t *testing.T) {
 	}
 }
 
-// A partition with a rejected file stays as it is, together with the partitions that
-// events have moved to or from.
+// A partition with a rejected file does not change, nor do the partitions that events
+// have moved to or from.
 func TestRejectedFileWithholdsLinkedPartitions(t *testing.T) {
 	l := newLake(t)
 	l.publish(l.runAll(night{events: []event{{"a", "p", 19000, ""}, {"b", "p", 19001, ""}, {"c", "p", 19002, ""}}}).Outcomes)
@@ -370,15 +369,15 @@ func TestRejectedFileWithholdsLinkedPartitions(t *testing.T) {
 	if result.Withheld != 2 || result.Rows.Changed != 1 || len(result.Rejected) != 2 {
 		t.Errorf("the result is %+v", result)
 	}
-	// A table whose schema has changed is published as a whole.
+	// After a change of the schema, all partitions are published together.
 	n.former, n.rewrite = stage.New(l.table, t.TempDir(), 1<<20), new(plan.Rewrite)
 	if _, err := l.run(n); err == nil || !strings.Contains(err.Error(), "Nothing was published") {
 		t.Errorf("the error is %v", err)
 	}
 }
 
-// The rows of a former schema are read once each, also if an interrupted rewrite has
-// left them in partitions with other keys.
+// Each row of a former schema is staged once, even if an interrupted rewrite has left
+// it in partitions with other keys as well.
 func TestFormer(t *testing.T) {
 	byMonth, err := schemas.KnockEvents().PartitionedBy("event_month")
 	if err != nil {
@@ -398,7 +397,7 @@ func TestFormer(t *testing.T) {
 			monthly.publish(monthly.runAll(night{events: events[:5]}).Outcomes)
 			maps.Copy(l.found.Partitions, monthly.found.Partitions)
 			if !IsOutdated(l.found, byMonth.Fingerprint()) || IsOutdated(monthly.found, byMonth.Fingerprint()) {
-				t.Error("it is not found which table is outdated")
+				t.Error("IsOutdated reports the wrong table")
 			}
 			table := monthly.described()
 			rows, files, count, err := Former{

@@ -28,16 +28,16 @@ type Damaged struct {
 	Dir       string
 }
 
-// Recovered describes what could be read of a damaged file.
+// Recovered describes the rows that could be read from a damaged file.
 type Recovered struct {
 	Sink, Key string
 	Rows      int64
-	Proven    bool // the rows are those that were written
+	Proven    bool // the rows are exactly those that were written
 }
 
-// Recover stages what can be read of the partitions with damaged files that no sink
-// has intact: the rows of intact files, and the coherent rows of damaged ones. The
-// stage is nil if there are no such partitions.
+// Recover stages the readable rows of every partition that has damaged files and is
+// intact in no sink: the rows of its intact files, and the coherent rows of damaged
+// ones. The stage is nil if there is no such partition.
 func (d Damaged) Recover(ctx context.Context) (rows *stage.Stage, files []Recovered, err error) {
 	r := recovery{Damaged: d, fingerprint: d.Table.Schema.Fingerprint(), ids: newIDMemory(d.Memory.partitionIDs(), filepath.Join(d.Dir, "ids"))}
 	for _, path := range plan.Partitions(d.Published.Prior) {
@@ -71,7 +71,7 @@ type damagedFile struct {
 	sink string
 	state.File
 	rows    verify.Salvaged
-	proven  bool               // rows are those that were written
+	proven  bool               // rows are exactly those that were written
 	flipped *store.FlippedByte // what to undo before reading them, or nil
 }
 
@@ -92,9 +92,8 @@ func (r *recovery) damagedFiles(path string) (files []damagedFile) {
 	return files
 }
 
-// recoverPartition stages each readable row of a partition once: from an intact file
-// if there is one that has it, else from a file whose rows are proven, else from
-// another one.
+// recoverPartition stages each readable row of a partition once. It prefers intact
+// files, then files whose rows are proven.
 func (r *recovery) recoverPartition(ctx context.Context, partition sink.Partition, files []damagedFile) (err error) {
 	seen := &idSet{ids: r.ids.newLimitedMap(r.Memory.missingIDs())}
 	defer closeMaps(&err, seen.ids)
@@ -126,8 +125,8 @@ func (r *recovery) recoverPartition(ctx context.Context, partition sink.Partitio
 	return nil
 }
 
-// check finds the readable rows of a file. If they are not those that were written,
-// it looks for a change of one byte that explains the checksum of the file.
+// check finds the readable rows of a file. If these differ from what was written, it
+// looks for a change of one byte that explains the file's checksum.
 func (r *recovery) check(ctx context.Context, f *damagedFile) error {
 	return r.withFile(ctx, *f, func(file io.ReaderAt, now store.Object) (err error) {
 		salvage := func(file io.ReaderAt) (rows verify.Salvaged, proven bool, err error) {
@@ -152,8 +151,8 @@ func (r *recovery) check(ctx context.Context, f *damagedFile) error {
 	})
 }
 
-// recoverFile stages the readable rows of a file: all if they are proven, else the
-// coherent ones.
+// recoverFile stages the readable rows of a file: all of them if they are proven,
+// otherwise the coherent ones.
 func (r *recovery) recoverFile(ctx context.Context, partition sink.Partition, f damagedFile, seen *idSet) error {
 	var rows int64
 	err := r.withFile(ctx, f, func(file io.ReaderAt, _ store.Object) (err error) {
@@ -193,9 +192,9 @@ func (r *recovery) withFile(ctx context.Context, f damagedFile, use func(io.Read
 	return nil
 }
 
-// add stages the rows of a partition whose IDs are not in seen, and adds their IDs.
-// It leaves out incoherent rows unless all are proven. It returns the number of rows,
-// including those in seen.
+// add stages the rows of a partition whose IDs are not in seen, and adds their IDs to
+// it. It drops incoherent rows unless all are proven. The count that it returns
+// includes the rows in seen.
 func (r *recovery) add(ctx context.Context, partition sink.Partition, rows records.Rows, proven bool, seen *idSet) (count int64, err error) {
 	table := r.Table.Schema
 	rows = stage.Reshape(rows, table, partition, table)
@@ -226,7 +225,7 @@ func (r *recovery) add(ctx context.Context, partition sink.Partition, rows recor
 	return count, nil
 }
 
-// countRows sets count to the number of rows, whenever they are read to the end.
+// countRows sets count to the number of rows each time they are read to the end.
 func countRows(rows records.Rows, count *int64) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		*count = 0

@@ -11,8 +11,8 @@ import (
 	"prospector/sink/store"
 )
 
-// Rows of a damaged file are recovered: all of them if one byte has changed. Rows
-// that an intact file has, too, are staged once.
+// The rows of a damaged file are recovered, all of them if one byte has changed. Rows
+// that are also in an intact file are staged once.
 func TestRecover(t *testing.T) {
 	for name, memory := range memories {
 		t.Run(name, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestRecover(t *testing.T) {
 			partition := events[0].path(l.table)
 			published := l.found.Partitions[partition]
 			file := published.Files[0]
-			copied := file // of which the partition has a second, intact file
+			copied := file // a second, intact file of the partition with the same rows
 			copied.Key = path.Join(path.Dir(file.Key), "part-copy.parquet")
 
 			r, err := l.files.Open(t.Context(), file.Key)

@@ -16,8 +16,8 @@ import (
 	"prospector/sink/verify"
 )
 
-// Rejection is the error of a staged file that the second reader rejects: it does not
-// find what was written.
+// Rejection is the error for a staged file that the second reader rejects: the file
+// does not have what was written.
 type Rejection struct {
 	file  sink.File
 	kept  string // path of the file now, "" if it was not kept
@@ -25,7 +25,7 @@ type Rejection struct {
 }
 
 func (r *Rejection) Error() string {
-	return "the second reader rejects the staged file, so it was not published: " + r.cause.Error()
+	return "the second reader rejected the staged file, so it was not published: " + r.cause.Error()
 }
 
 func (r *Rejection) Unwrap() error { return r.cause }
@@ -51,8 +51,8 @@ func NewRejectedFiles(data *nolink.Dir, dataDir, staged, name string) *RejectedF
 // maxKept is how many rejected files of a run are kept.
 const maxKept = 10
 
-// reject keeps a file and returns a Rejection. An error that says nothing about the
-// file is returned unchanged.
+// reject keeps a file and returns a Rejection. It returns causes other than the
+// content of the file unchanged.
 func (r *RejectedFiles) reject(file sink.File, cause error) error {
 	var mismatch *verify.Mismatch
 	if !errors.As(cause, &mismatch) && !errors.Is(cause, verify.ErrUnreadable) {
@@ -61,7 +61,7 @@ func (r *RejectedFiles) reject(file sink.File, cause error) error {
 	rejection := &Rejection{file: file, cause: cause}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.count == 0 { // those of earlier runs
+	if r.count == 0 { // remove the files of earlier runs
 		if err := r.data.RemoveAll(r.name); err != nil {
 			return errors.Join(rejection, err)
 		}
@@ -77,8 +77,8 @@ func (r *RejectedFiles) reject(file sink.File, cause error) error {
 }
 
 // keep moves a file out of the directory of staged files, and returns its new path.
-// Its path in that directory names the job and the number of the partition, and so
-// does its new name.
+// The new name is the old path below that directory, which names the job and the
+// number of the partition.
 func (r *RejectedFiles) keep(file sink.File) (string, error) {
 	rel, err := filepath.Rel(r.dataDir, file.Path)
 	if err != nil {
@@ -102,11 +102,12 @@ func (r *RejectedFiles) keep(file sink.File) (string, error) {
 	return filepath.Join(r.dataDir, r.name, name), nil
 }
 
-// Diagnose reports a rejected file of a partition, and its consequence.
+// Diagnose returns a diagnostic about a rejected file of a partition and its
+// consequence.
 func (r *Rejection) Diagnose(job, partition, consequence string) jobs.Diagnostic {
 	kept := r.kept
 	if kept == "" {
-		kept = fmt.Sprintf("not kept; only the first %d rejected files are", maxKept)
+		kept = fmt.Sprintf("not kept (only the first %d rejected files are)", maxKept)
 	}
 	var findings []string
 	var mismatch *verify.Mismatch
@@ -119,7 +120,7 @@ func (r *Rejection) Diagnose(job, partition, consequence string) jobs.Diagnostic
 	}
 	return jobs.Diagnostic{
 		Severity: jobs.Error, Address: partitionAddress(job, partition), Summary: "The second reader rejects a staged file",
-		Detail: fmt.Sprintf(`A second reader, which shares no code with the writer, reads every file before it is published. It does not find in this file what was written:
+		Detail: fmt.Sprintf(`A second reader, which shares no code with the writer, re-reads every file before it is published. This file does not have what was written:
 
 %s
 
@@ -129,7 +130,7 @@ func (r *Rejection) Diagnose(job, partition, consequence string) jobs.Diagnostic
 
 %s
 
-This is a bug in prospector, or the memory or the disk of this machine is damaged. Report it with the text above. Do not send the file: it holds events.`,
+This is a bug in prospector, or this machine has faulty memory or a faulty disk. Please report it with the text above. Do not send the file: it contains events.`,
 			strings.Join(findings, "\n"), kept, r.file.Size, r.file.CRC32C, r.file.Summary.Rows, jobs.CreatedBy(), consequence),
 	}
 }
@@ -142,16 +143,16 @@ func partitionAddress(job, partition string) string {
 	return a.WithPartition(partition).String()
 }
 
-// withhold removes the partitions with a rejected file from the result, and the
-// partitions that events have moved to or from. They change together, so that no
-// event is lost or duplicated. All of them stay as they are.
+// withhold removes the partitions with a rejected file from the outcomes, and with
+// them all linked partitions: these must change together, so that no event is lost or
+// duplicated.
 func (r *reconciler) withhold(partitions []*partitionDiff) {
 	withheld := make(map[string]bool)
 	for _, p := range partitions {
 		if p.rejection != nil {
 			withheld[p.path] = true
 			r.result.Rejected = append(r.result.Rejected, plan.Rejected{Partition: p.path, Problem: p.rejection.Diagnose(r.Table.Job, p.path,
-				"The partition stays as it is. The other partitions are not affected, and the next run tries this one again.")})
+				"The partition does not change. Other partitions are not affected. The next run tries this partition again.")})
 		}
 	}
 	for added := len(withheld) > 0; added; {
@@ -166,7 +167,7 @@ func (r *reconciler) withhold(partitions []*partitionDiff) {
 		if p.withheld = withheld[p.path]; p.withheld && p.rejection == nil {
 			r.result.Rejected = append(r.result.Rejected, plan.Rejected{Partition: p.path, Problem: jobs.Diagnostic{
 				Severity: jobs.Error, Address: partitionAddress(r.Table.Job, p.path), Summary: "A partition depends on a rejected file",
-				Detail: "Events have moved between this partition and one whose file the second reader rejects. Both stay as they are, so that no event is lost or duplicated.",
+				Detail: "Events have moved between this partition and one with a file that the second reader rejects. Neither changes, so that no event is lost or duplicated.",
 			}})
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"prospector/schemas/records"
 )
 
-// prospects is a table that shares no column with the table of events but
-// extra_json. Its rows have no time of creation, and are their own entities.
+// prospects is a table that shares only extra_json with the table of events. Its rows
+// have no creation time, and each row is its own entity.
 const prospects = `schema "prospects" {
   column "id" {
     type  = string
@@ -75,7 +75,7 @@ func TestCompareSecondTable(t *testing.T) {
 	}
 }
 
-// prospectRows is a stream of one batch. A row is an ID and a property.
+// prospectRows returns a stream of one batch. Each row has an ID and a property.
 func prospectRows(table schemas.Table, rows ...[2]string) records.Rows {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, records.Schema(table.Columns))
 	for _, row := range rows {

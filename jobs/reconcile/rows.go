@@ -10,7 +10,7 @@ import (
 	"prospector/schemas/records"
 )
 
-// WithoutProspect leaves out the rows of a prospect.
+// WithoutProspect drops the rows of a prospect.
 func WithoutProspect(table schemas.Table, rows records.Rows, prospect string) records.Rows {
 	at := schemas.IndexOf(table.Columns, table.Roles().Entity)
 	return dropRows(rows, func(batch arrow.Record) func(row int) bool {
@@ -19,8 +19,8 @@ func WithoutProspect(table schemas.Table, rows records.Rows, prospect string) re
 	})
 }
 
-// dropRows leaves out the rows that drop reports. It calls drop once for each
-// batch.
+// dropRows drops the rows for which drop's function returns true. It calls drop once
+// for each batch.
 func dropRows(rows records.Rows, drop func(arrow.Record) func(row int) bool) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
@@ -37,7 +37,8 @@ func dropRows(rows records.Rows, drop func(arrow.Record) func(row int) bool) rec
 	}
 }
 
-// slicesWithout returns the slices of a batch between the rows that drop reports.
+// slicesWithout returns the slices of a batch between the rows for which drop returns
+// true.
 func slicesWithout(batch arrow.Record, drop func(row int) bool) iter.Seq[arrow.Record] {
 	return func(yield func(arrow.Record) bool) {
 		for from, n := 0, int(batch.NumRows()); from < n; {

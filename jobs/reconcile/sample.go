@@ -13,8 +13,8 @@ import (
 	"prospector/schemas/records"
 )
 
-// sample has some events that vanished, and new events that may have replaced them:
-// those of the same prospects, or of the same moments.
+// sample holds some events that vanished, and new events that may have replaced them
+// because they have the same prospect or the same moment.
 type sample struct {
 	*reconciler
 	sampled map[string]bool // event types
@@ -31,7 +31,7 @@ type moment struct {
 	created   int64
 }
 
-// A sample has at most so many prospects and vanished events of a type.
+// Limits of a sample for each event type: prospects and vanished events.
 const (
 	sampledProspects = 100
 	sampledEvents    = 20_000
@@ -59,8 +59,8 @@ func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sam
 	return s, nil
 }
 
-// eachRow visits the rows of a partition that are in one place but not in another,
-// and that have not moved.
+// eachRow visits the rows of a partition that are in one set of rows but not in
+// another, and that have not moved.
 func (s *sample) eachRow(ctx context.Context, p *partitionDiff, in records.Rows, notIn idSource, visit func(plan.Trace)) error {
 	if p.otherKeys {
 		return nil
@@ -119,8 +119,8 @@ func (s *sample) explain(e *plan.TypeEvidence, c *typeCount, types ...string) {
 	e.Replaced = plan.Explain(vanished, s.fresh, 1-float64(e.Vanished)/float64(c.absent))
 }
 
-// traces returns what the identity of each row of a batch is made from. eventType is
-// the type of the rows if they have no column of it. The texts point into the batch.
+// traces returns the values that identify each row of a batch. eventType is the type
+// of rows that have no type column. The strings point into the batch.
 func traces(table schemas.Table, eventType string, batch arrow.Record) iter.Seq[plan.Trace] {
 	roles := table.Roles()
 	at := func(name string) int { return schemas.IndexOf(table.Columns, name) }

@@ -7,17 +7,17 @@ import (
 	"prospector/jobs/state"
 )
 
-// A few partitions show whether an event type has vanished, so no run reads many
-// files to find that out.
+// A few partitions show whether an event type has vanished, so a run need not read
+// many files.
 const (
 	suspectsOfType = 10
 	maxSuspects    = 100
 )
 
 // findSuspects returns unread partitions that may show that an event type has
-// vanished: before the last apply, the source returned their rows, and these may be
-// most rows of the type. A partition whose rows the source did not return at that
-// time is no suspect, so an unchanged run has no suspects.
+// vanished: before the last apply, the source returned their rows, which may be most
+// rows of the type. Partitions whose rows were already missing then are not suspects,
+// so an unchanged source causes none.
 func (r *reconciler) findSuspects(unread []*partitionDiff) (suspects []*partitionDiff) {
 	if c := r.Read.Coverage; 2*c.Incomplete() > c.Prospects {
 		return nil // incomplete prospects explain it

@@ -13,19 +13,19 @@ import (
 // typeCounts counts, by event type, what the comparison found.
 type typeCounts struct {
 	table schemas.Table
-	// keyed says that each partition has one event type. Else some counts are known
-	// only for all types together; these have the type "".
+	// keyed says that each partition has one event type. Otherwise some counts are
+	// only known for all types together; these have the type "".
 	keyed bool
 
 	mu     sync.Mutex
 	byType map[string]*typeCount
 }
 
-// typeCount is what the comparison found of one event type, or of several ones.
+// typeCount is what the comparison found about one or more event types.
 type typeCount struct {
 	returned int64 // published rows that the source returned
 	absent   int64 // published rows of completely read prospects that it did not return
-	rejected int64 // new quarantined events, which may be the absent ones
+	rejected int64 // newly quarantined events, which may be the absent ones
 	moved    int64 // published rows that are in another partition now
 	last     int64 // published rows that the source returned before the last apply
 	staged   int64 // new rows
@@ -75,8 +75,8 @@ func (c *typeCounts) add(p *partitionDiff) {
 }
 
 // vanished counts the published events of completely read prospects that the source
-// returned before the last apply and does not return now. Events that were missing
-// before do not count, nor do as many as went to the quarantine since.
+// returned before the last apply and does not return now. It subtracts the events that
+// were already missing then, and those that were quarantined since.
 func (c *typeCounts) vanished(of *typeCount) int64 {
 	moved, last, returned := of.moved, of.last, of.returned
 	if !c.keyed { // these are not known by type
@@ -90,7 +90,7 @@ func (c *typeCounts) vanished(of *typeCount) int64 {
 	return max(0, min(absent, since))
 }
 
-// fewCount is what the comparison found of several event types.
+// fewCount is what the comparison found about the event types with few events.
 type fewCount struct {
 	types []string
 	typeCount

@@ -12,8 +12,8 @@ import (
 
 // typeDiff is the part of a diff that concerns one event type.
 type typeDiff struct {
-	absent   int64      // published rows without a new row, of completely read prospects
-	returned valueCount // published rows that have a new row
+	absent   int64      // missing rows of completely read prospects
+	returned valueCount // published rows that a new row replaces
 	incoming valueCount // new rows
 }
 
@@ -26,7 +26,7 @@ type valueCount struct {
 	values []int64
 }
 
-// add adds other counts to these. Either may have no columns yet.
+// add adds o to the counts. Either may have no columns yet.
 func (c *valueCount) add(o valueCount) {
 	if len(c.values) == 0 {
 		c.values = make([]int64, len(o.values))
@@ -54,7 +54,7 @@ func countValues(table schemas.Table, rows records.Rows) (map[string]valueCount,
 	return out, nil
 }
 
-// maxTypes is how many event types of a partition are counted.
+// maxTypes is how many event types are counted in a partition.
 const maxTypes = 1000
 
 // typeTally counts by event type. It ignores the types beyond the first maxTypes.
@@ -86,7 +86,7 @@ func (t *typeTally) get(eventType string) *typeDiff {
 		return &t.ignored
 	}
 	added := t.empty()
-	t.byType[strings.Clone(eventType)] = &added // the text points into a batch
+	t.byType[strings.Clone(eventType)] = &added // eventType points into a batch
 	return &added
 }
 

@@ -188,7 +188,7 @@ func TestRejectedFileOfRewrite(t *testing.T) {
 	h.job().Schema = table
 	h.rejects(february)
 	_, err = h.try(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "rewritten as a whole") || !strings.Contains(err.Error(), "rejected") {
+	if err == nil || !strings.Contains(err.Error(), "rewrites all partitions together") || !strings.Contains(err.Error(), "rejected") {
 		t.Fatalf("the apply ended with %v", err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
