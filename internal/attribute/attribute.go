@@ -1,10 +1,10 @@
-// Package attribute describes the attributes of a block of the configuration
-// without the language that the block is written in.
+// Package attribute describes the attributes of a configuration block
+// independently of the configuration language.
 //
-// A kind of source, for example, declares its settings as a struct, and lists one
-// Attribute for each field. The configuration decodes a block into the fields, and
-// the digest of the configuration reads them. So a new kind is described in its own
-// package only.
+// For example, a kind of source declares its settings as a struct, with one
+// Attribute for each field. The configuration decodes a block into the fields,
+// and the digest of the configuration reads them. So only the package of a kind
+// describes its attributes.
 package attribute
 
 import (
@@ -14,29 +14,30 @@ import (
 
 // Settings are the attributes of one block, with their values.
 type Settings interface {
-	// Attributes lists the attributes in the order in which they are decoded. Each is
-	// bound to a field of the settings, so that decoding sets the field.
+	// Attributes returns the attributes in decoding order. Each points to a
+	// field of the settings, so that decoding sets the field.
 	Attributes() []Attribute
 }
 
 // Attribute is one attribute of a block.
 type Attribute struct {
 	Name string
-	// Value points to the variable that holds the value. The variable holds the
-	// default until the attribute is decoded. The type is *string, *Path, *Secret,
+	// Value points to the variable for the value. The variable has the default
+	// until the attribute is decoded. The type is *string, *Path, *Secret,
 	// *int, *uint64, *float64, *bool, *time.Duration or *time.Time.
 	Value any
-	// Required says what to write, such as `a directory such as "lake"`. It is "" for
-	// an optional attribute.
+	// Required describes what to write, such as `a directory such as "lake"`.
+	// It is "" for an optional attribute.
 	Required string
-	// Min and Max limit an *int.
+	// Min and Max are the limits of an *int.
 	Min, Max int
-	// Expected describes the values of a *float64 for which Valid returns true.
+	// Valid reports whether a *float64 is valid, and Expected describes the
+	// valid values.
 	Expected string
 	Valid    func(float64) bool
-	// Check returns what is wrong with a decoded string, or nil. It may normalize the
-	// variable. Shown is the value as a message may quote it: a sensitive value is not
-	// visible in it.
+	// Check returns the problem of a decoded string, or nil. It may normalize
+	// the variable. Messages must quote the value as shown, which hides a
+	// sensitive value.
 	Check func(shown string) *Problem
 }
 
@@ -54,12 +55,12 @@ type Path string
 
 // Problem is an error that the user can fix in the block.
 type Problem struct {
-	// Attribute is the name of the attribute, or "" for the block as a whole.
+	// Attribute is the name of the attribute, or "" for the block itself.
 	Attribute       string
 	Summary, Detail string
 }
 
-// NewProblem returns a problem whose detail is formatted.
+// NewProblem returns a problem with a formatted detail.
 func NewProblem(attribute, summary, format string, args ...any) *Problem {
 	return &Problem{attribute, summary, fmt.Sprintf(format, args...)}
 }
@@ -84,5 +85,5 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 // MarshalText hides the secret from every encoder.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// Reveal returns the secret itself, for the one place that sends it.
+// Reveal returns the secret in plain text, for the code that sends it.
 func (s Secret) Reveal() string { return string(s) }

@@ -20,10 +20,10 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 		fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%s %q", s.APIKey, s.APIKey), string(encoded), log.String(),
 	} {
 		if strings.Contains(text, "hunter2") {
-			t.Errorf("the key shows: %s", text)
+			t.Errorf("the output contains the key: %s", text)
 		}
 	}
 	if s.APIKey.Reveal() != "hunter2" {
-		t.Error("the key is lost")
+		t.Error("Reveal does not return the key")
 	}
 }
