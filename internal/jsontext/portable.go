@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// IsPortable reports whether every reader of JSON accepts a text: it is valid,
-// nested at most MaxDepth deep, and IsUnicode.
+// IsPortable reports whether every JSON reader accepts a text: the text is
+// valid, nested at most MaxDepth deep, and Unicode.
 func IsPortable(text []byte) bool {
 	return IsValid(text) && IsUnicode(text)
 }
 
-// IsUnicode reports whether all strings in a valid text are Unicode: in UTF-8, and
-// without an escape that is half of a surrogate pair.
+// IsUnicode reports whether all strings in a valid text are Unicode: valid
+// UTF-8 without an escaped lone surrogate.
 func IsUnicode(text []byte) bool { return utf8.Valid(text) && !hasLoneSurrogate(text) }
 
-// hasLoneSurrogate reports whether an escape of a valid text is half of a pair.
+// hasLoneSurrogate reports whether a valid text has an escaped lone surrogate.
 func hasLoneSurrogate(text []byte) bool {
 	for {
 		n := bytes.IndexByte(text, '\\')

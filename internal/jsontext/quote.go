@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Unquote returns the text of a valid JSON string. Without escapes, its bytes stay
-// as they are, valid UTF-8 or not. With escapes, what is not Unicode becomes U+FFFD.
+// Unquote returns the text of a valid JSON string. If the string has no
+// escapes, its bytes are unchanged, even if they are not valid UTF-8. If it has
+// escapes, everything that is not Unicode becomes U+FFFD.
 func Unquote(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1])
@@ -18,9 +19,9 @@ func Unquote(raw []byte) string {
 	return text
 }
 
-// AppendUnquoted appends the text of a valid JSON string, and loses nothing: invalid
-// UTF-8 stays, and half of a surrogate pair has the three bytes that UTF-8 would have
-// for it (WTF-8).
+// AppendUnquoted appends the text of a valid JSON string without loss: invalid
+// UTF-8 is unchanged, and a lone surrogate becomes three bytes as if UTF-8
+// could encode it (WTF-8).
 func AppendUnquoted(dst, raw []byte) []byte {
 	for s := raw[1 : len(raw)-1]; ; {
 		n := bytes.IndexByte(s, '\\')
@@ -51,8 +52,8 @@ func AppendUnquoted(dst, raw []byte) []byte {
 	}
 }
 
-// appendUnit appends the character whose one or two units a text begins with, and
-// returns their size.
+// appendUnit appends the character of the one or two \u escapes at the start of
+// s, and returns the size of the escapes.
 func appendUnit(dst, s []byte) (_ []byte, size int) {
 	const one = len(`\uXXXX`)
 	unit := codeUnit(s)
@@ -65,8 +66,8 @@ func appendUnit(dst, s []byte) (_ []byte, size int) {
 	return append(dst, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0x3F, 0x80|byte(unit)&0x3F), one
 }
 
-// AppendQuoted appends a JSON string with that text. It escapes what RFC 8259
-// demands, and nothing else. Invalid UTF-8 stays.
+// AppendQuoted appends a JSON string with the text. It escapes only what RFC
+// 8259 requires. Invalid UTF-8 is unchanged.
 func AppendQuoted(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

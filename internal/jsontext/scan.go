@@ -1,11 +1,11 @@
 // Package jsontext scans, separates and quotes JSON texts without building values. A page
 // has a limited number of bytes, but its values could need fifty times as much memory.
 //
-// Its duties: a Scanner checks the grammar strictly. Members and Elements separate an
-// object or an array, one level deep, even if a value in it is not valid JSON. IsPortable
-// reports whether every reader of JSON accepts a text.
+// A Scanner checks the grammar strictly. Members and Elements separate an
+// object or an array, one level deep, even if a value in it is not valid JSON.
+// IsPortable reports whether every JSON reader accepts a text.
 //
-// Not its duties: pages, events, and the meaning of a value.
+// The package does not know pages, events, or the meaning of a value.
 package jsontext
 
 import (
@@ -34,7 +34,8 @@ func (s Scanner) peek(i int) byte {
 	return 0
 }
 
-// Space returns the index of the first byte, from i on, that is not white space.
+// Space returns the index of the first byte at or after i that is not white
+// space.
 func (s Scanner) Space(i int) int {
 	for i < len(s) && s[i] <= ' ' && isSpace(s[i]) {
 		i++
@@ -132,7 +133,7 @@ func (s Scanner) array(i, depth int, n *int) (_ int, ok bool) {
 	}
 }
 
-// Form says how a string is written. Most strings have neither flag.
+// Form describes how a string is written. Most strings have neither flag.
 type Form uint8
 
 // The flags of a Form.
@@ -141,12 +142,13 @@ const (
 	NotASCII                  // it may have a byte above 0x7f
 )
 
-// IsUnicode reports whether a valid string of this form is Unicode: see IsUnicode.
+// IsUnicode reports whether a valid string of this form is Unicode, like the
+// function IsUnicode.
 func (f Form) IsUnicode(raw []byte) bool {
 	return (f&NotASCII == 0 || utf8.Valid(raw)) && (f&Escaped == 0 || !hasLoneSurrogate(raw))
 }
 
-// String expects a string, and returns its form as well.
+// String expects a string, and also returns its form.
 func (s Scanner) String(i int) (_ int, form Form, ok bool) {
 	if i >= len(s) || s[i] != '"' {
 		return i, 0, false
@@ -162,7 +164,7 @@ func (s Scanner) String(i int) (_ int, form Form, ok bool) {
 	return s.restOfString(i, form)
 }
 
-// restOfString expects the rest of a string, from its first backslash on.
+// restOfString expects the rest of a string, from its first backslash.
 func (s Scanner) restOfString(i int, form Form) (_ int, _ Form, ok bool) {
 	for {
 		switch s.peek(i) {
@@ -176,24 +178,26 @@ func (s Scanner) restOfString(i int, form Form) (_ int, _ Form, ok bool) {
 			if i, form = i+n, form|Escaped; !isASCII {
 				form |= NotASCII
 			}
-		default: // the end of the text included
+		default: // also at the end of the text
 			return i, form, false
 		}
 	}
 }
 
-// plain counts the bytes before a quote, a backslash or a control character: those
-// that stand for themselves in a string. If isASCII is false, they may still be
-// ASCII. It reads eight bytes at a time, as long as there are eight.
+// plain counts the bytes before the first quote, backslash or control
+// character. In a string, these bytes have no special meaning. If isASCII is
+// false, they may still be ASCII. plain reads eight bytes at a time where
+// possible.
 func plain(s []byte) (n int, isASCII bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i, all := 0, uint64(0)
-	for ; i <= len(s)-8; i += 8 { // in this form, no bounds are checked
+	for ; i <= len(s)-8; i += 8 { // the compiler omits bounds checks for this form
 		w := binary.LittleEndian.Uint64(s[i : i+8])
 		all |= w
-		// With bit 1 flipped, a quote is a space, and what is below a space stays
-		// there. The lowest bit that is left is the top of the first byte that is
-		// one of them or a backslash: borrows reach only higher ones.
+		// With bit 1 flipped, a quote becomes a space, and bytes below a space
+		// remain below it. The lowest remaining bit is the top bit of the first
+		// byte that is one of these or a backslash, because borrows affect only
+		// higher bytes.
 		low, escape := w^ones*2, w^ones*'\\'
 		if stop := ((low - ones*'!') | (escape - ones)) &^ w & tops; stop != 0 {
 			return i + bits.TrailingZeros64(stop)/8, all&tops == 0
@@ -205,7 +209,7 @@ func plain(s []byte) (n int, isASCII bool) {
 	return i, all&tops == 0
 }
 
-// escape expects what follows a backslash.
+// escape expects the part of an escape sequence after the backslash.
 func (s Scanner) escape(i int) (int, bool) {
 	switch s.peek(i) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestStrings tries every byte at every place in a string, short and long.
+// TestStrings tests every byte at every index of short and long strings.
 func TestStrings(t *testing.T) {
 	for _, length := range []int{1, 7, 8, 9, 30} {
 		for at := range length {
@@ -15,7 +15,7 @@ func TestStrings(t *testing.T) {
 				text[1+at] = byte(c)
 				end, _, ok := Scanner(text).String(0)
 				if got, want := ok && end == len(text), json.Valid(text); got != want {
-					t.Errorf("%q is valid: %v, want %v", text, got, want)
+					t.Errorf("IsValid(%q) is %v, want %v", text, got, want)
 				}
 			}
 		}
@@ -31,19 +31,19 @@ func TestIsPortable(t *testing.T) {
 		{"an object", ` {"a":[1,"\n\\é",null]} `, true},
 		{"a pair", `"\ud83d\uDE00"`, true},
 		{"two pairs", `"\ud83d\ude00\ud83d\ude00"`, true},
-		{"half of a pair", `"\ud83d"`, false},
-		{"the other half", `"\ude00"`, false},
-		{"halves in the wrong order", `"\ude00\ud83d"`, false},
-		{"a half, and another escape", `"\ud83d\n"`, false},
-		{"a half, and another character", `"\ud83d\u0041"`, false},
-		{"a half behind a pair", `"\ud83d\ude00\ud83d"`, false},
-		{"half of a pair in a key", `{"\ud83d":1}`, false},
+		{"a high surrogate", `"\ud83d"`, false},
+		{"a low surrogate", `"\ude00"`, false},
+		{"surrogates in the wrong order", `"\ude00\ud83d"`, false},
+		{"a surrogate before another escape", `"\ud83d\n"`, false},
+		{"a surrogate before another character", `"\ud83d\u0041"`, false},
+		{"a surrogate after a pair", `"\ud83d\ude00\ud83d"`, false},
+		{"a surrogate in a key", `{"\ud83d":1}`, false},
 		{"an escaped backslash", `"\\ud83d"`, true},
-		{"an escaped backslash before a half", `"\\\ud83d"`, false},
+		{"an escaped backslash before a surrogate", `"\\\ud83d"`, false},
 		{"invalid UTF-8", "\"\xff\"", false},
 		{"a surrogate in UTF-8", "\"\xed\xa0\xbd\"", false},
-		{"as deep as may be", nested(MaxDepth), true},
-		{"one deeper", nested(MaxDepth + 1), false},
+		{"at the maximum depth", nested(MaxDepth), true},
+		{"too deep", nested(MaxDepth + 1), false},
 		{"not JSON", `{"a":NaN}`, false},
 		{"nothing", ``, false},
 		{"two values", `1 2`, false},

@@ -11,9 +11,9 @@ import "iter"
 // memory for each level of nesting. They ignore a comma before the closing bracket, as
 // JavaScript does.
 
-// Members returns the keys, as they are written, and the values of an object. The
-// keys are valid JSON strings; a value may be any text, even an empty one. ok is
-// false if the text is not an object, or if its members cannot be separated.
+// Members returns the raw keys and values of an object. The keys are valid JSON
+// strings. A value may be any text, even an empty one. ok is false if the text
+// is not an object, or if its members cannot be separated.
 func Members(text []byte) (members iter.Seq2[[]byte, []byte], ok bool) {
 	parts, ok := separate(text, '{')
 	if !ok {
@@ -44,8 +44,8 @@ func member(part []byte) (key, value []byte, ok bool) {
 	return part[:end], part[s.Space(colon+1):], true
 }
 
-// Member returns the last value of a key of an object, and how often the object has
-// the key. ok is as for Members.
+// Member returns the last value of a key in an object, and how often the key
+// occurs. ok has the same meaning as for Members.
 func Member(object []byte, key string) (value []byte, times int, ok bool) {
 	members, ok := Members(object)
 	if !ok {
@@ -60,13 +60,13 @@ func Member(object []byte, key string) (value []byte, times int, ok bool) {
 	return value, times, true
 }
 
-// Elements returns the elements of an array, each of which may be any text, even an
-// empty one. ok is false if the text is not an array, or if its elements cannot be
-// separated.
+// Elements returns the raw elements of an array. An element may be any text,
+// even an empty one. ok is false if the text is not an array, or if its
+// elements cannot be separated.
 func Elements(text []byte) (elements iter.Seq[[]byte], ok bool) { return separate(text, '[') }
 
-// separate returns the texts between the commas of an object or array, without the
-// white space around them.
+// separate returns the texts between the commas of an object or array, without
+// surrounding white space.
 func separate(text []byte, open byte) (iter.Seq[[]byte], bool) {
 	text = trim(text)
 	if len(text) == 0 || text[0] != open || skipBrackets(text) != len(text) {
@@ -90,7 +90,7 @@ func separate(text []byte, open byte) (iter.Seq[[]byte], bool) {
 	}, true
 }
 
-// trim returns a text without the white space around it.
+// trim returns a text without surrounding white space.
 func trim(text []byte) []byte {
 	for len(text) > 0 && isSpace(text[0]) {
 		text = text[1:]
@@ -168,7 +168,7 @@ func skipString(text []byte, i int) int {
 // separate word, because few values are nested deeper.
 type brackets struct {
 	depth int
-	inner uint64 // 1 is a curly bracket
+	inner uint64 // a set bit is a curly bracket
 	outer []uint64
 }
 

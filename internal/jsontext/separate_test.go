@@ -40,7 +40,7 @@ func members(text string) ([]string, bool) {
 func TestElements(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
-		want       []string // nil: cannot be separated
+		want       []string // nil if the text cannot be separated
 	}{
 		{"none", ` [ ] `, []string{}},
 		{"values", "[1, \"a\" ,\n[2,[3]],{\"b\":{},\"c\":4} ,null]", []string{`1`, `"a"`, `[2,[3]]`, `{"b":{},"c":4}`, `null`}},
@@ -49,18 +49,18 @@ func TestElements(t *testing.T) {
 		{"broken escapes", `["\x","\u12","\\",2]`, []string{`"\x"`, `"\u12"`, `"\\"`, `2`}},
 		{"raw control characters", "[\"a\nb\",\"\x00\",2]", []string{"\"a\nb\"", "\"\x00\"", `2`}},
 		{"invalid UTF-8", "[\"\xff\",\xfe,2]", []string{"\"\xff\"", "\xfe", `2`}},
-		{"a comma behind the last one", `[1,2, ]`, []string{`1`, `2`}},
+		{"a trailing comma", `[1,2, ]`, []string{`1`, `2`}},
 		{"a missing element", `[1,,2]`, []string{`1`, ``, `2`}},
 		{"only a comma", `[,]`, []string{``}},
 		{"a missing comma", `[{} {},2]`, []string{`{} {}`, `2`}},
 		{"a colon", `["a":1,2]`, []string{`"a":1`, `2`}},
-		{"a comma behind an inner value", `[{"a":1,},[2,],3]`, []string{`{"a":1,}`, `[2,]`, `3`}},
+		{"trailing commas in inner values", `[{"a":1,},[2,],3]`, []string{`{"a":1,}`, `[2,]`, `3`}},
 		{"nothing", ``, nil},
 		{"an object", `{}`, nil},
 		{"a word", `nan`, nil},
 		{"not closed", `[1`, nil},
 		{"not opened", `1]`, nil},
-		{"more behind it", `[1] 2`, nil},
+		{"trailing text", `[1] 2`, nil},
 		{"two arrays", `[1][2]`, nil},
 		{"brackets that do not match", `[{]}]`, nil},
 		{"one bracket too many", `[1]]`, nil},
@@ -70,7 +70,7 @@ func TestElements(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got, ok := elements(test.text); ok != (test.want != nil) || !slices.Equal(got, test.want) {
-				t.Errorf("the elements are %q (%v), not %q", got, ok, test.want)
+				t.Errorf("the elements are %q (%v), want %q", got, ok, test.want)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestElements(t *testing.T) {
 func TestMembers(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
-		want       []string // nil: cannot be separated
+		want       []string // nil if the text cannot be separated
 	}{
 		{"none", ` { } `, []string{}},
 		{"values", "{\"a\":1,\n\"b\" : [2,{\"c\":3}] , \"\":\"}\"}", []string{`"a": 1`, `"b": [2,{"c":3}]`, `"": "}"`}},
@@ -87,36 +87,36 @@ func TestMembers(t *testing.T) {
 		{"a bad value", `{"a":NaN,"b":"\x"}`, []string{`"a": NaN`, `"b": "\x"`}},
 		{"a missing value", `{"a":,"b":1}`, []string{`"a": `, `"b": 1`}},
 		{"two values", `{"a":1 2,"b":3}`, []string{`"a": 1 2`, `"b": 3`}},
-		{"a comma behind the last one", `{"a":1,}`, []string{`"a": 1`}},
+		{"a trailing comma", `{"a":1,}`, []string{`"a": 1`}},
 		{"the same key twice", `{"a":1,"a":2}`, []string{`"a": 1`, `"a": 2`}},
 		{"an array", `[]`, nil},
 		{"a broken key", `{"\x":1}`, nil},
-		{"a line feed in a key", "{\"a\n\":1}", nil},
+		{"a newline in a key", "{\"a\n\":1}", nil},
 		{"a key without quotes", `{a:1}`, nil},
 		{"a key in single quotes", `{'a':1}`, nil},
 		{"no key", `{"a":1,:2}`, nil},
 		{"no colon", `{"a" 1}`, nil},
 		{"no value and no colon", `{"a"}`, nil},
 		{"a missing member", `{"a":1,,"b":2}`, nil},
-		{"more behind it", `{} {}`, nil},
+		{"trailing text", `{} {}`, nil},
 		{"not closed", `{"a":1`, nil},
 		{"closed by another bracket", `{"a":1]`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got, ok := members(test.text); ok != (test.want != nil) || !slices.Equal(got, test.want) {
-				t.Errorf("the members are %q (%v), not %q", got, ok, test.want)
+				t.Errorf("the members are %q (%v), want %q", got, ok, test.want)
 			}
 		})
 	}
 }
 
-// Whatever a text holds, separating it takes time and memory in proportion to it:
-// what is quadratic in these would take hours.
+// Separating any text takes linear time and memory. With these texts, a
+// quadratic algorithm would take hours.
 func TestSeparateHostile(t *testing.T) {
 	const mega = 1 << 20
 	for _, test := range []struct {
 		name, text string
-		want       int // elements; -1: cannot be separated
+		want       int // the number of elements, or -1 if the text cannot be separated
 	}{
 		{"opened and not closed", strings.Repeat("[", 64*mega), -1},
 		{"opened and closed", strings.Repeat("[", 8*mega) + strings.Repeat("]", 8*mega), 1},
@@ -140,7 +140,7 @@ func TestSeparateHostile(t *testing.T) {
 			}
 			runtime.ReadMemStats(&after)
 			if n != test.want {
-				t.Errorf("there are %d elements, not %d", n, test.want)
+				t.Errorf("there are %d elements, want %d", n, test.want)
 			}
 			if took := int(after.TotalAlloc - before.TotalAlloc); took > 2*len(test.text)+mega { // the text is copied once
 				t.Errorf("a text of %d bytes took %d bytes of memory", len(test.text), took)
@@ -152,8 +152,8 @@ func TestSeparateHostile(t *testing.T) {
 	}
 }
 
-// FuzzSeparate holds what is separated against a parser that shares no code with
-// it: a valid text separates as it parses.
+// FuzzSeparate compares the result for valid texts with a parser that shares no
+// code with the package.
 func FuzzSeparate(f *testing.F) {
 	for _, text := range []string{
 		`[]`, `{}`, ` [ 1 , "a,]" , {"b":[ ]} ] `, `{"a":[1,2],"b":{"c":"}"},"\u0061":"\\"}`, `[[[]]]`, `[1,]`, `{"a":1,}`, `[,]`,
@@ -180,15 +180,15 @@ func FuzzSeparate(f *testing.F) {
 		switch v.Type() {
 		case fastjson.TypeArray:
 			if want := v.GetArray(); !isArray || len(array) != len(want) {
-				t.Errorf("%q has %d elements, not %d", text, len(array), len(want))
+				t.Errorf("%q has %d elements, want %d", text, len(array), len(want))
 			}
 		case fastjson.TypeObject:
 			if !isObject || len(object) != v.GetObject().Len() {
-				t.Errorf("%q has %d members, not %d", text, len(object), v.GetObject().Len())
+				t.Errorf("%q has %d members, want %d", text, len(object), v.GetObject().Len())
 			}
 		default:
 			if isArray || isObject {
-				t.Errorf("%q is separated", text)
+				t.Errorf("%q is separated, want an error", text)
 			}
 		}
 		for _, e := range array {
