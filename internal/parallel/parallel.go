@@ -1,4 +1,4 @@
-// Package parallel runs a function for many items, for several at a time.
+// Package parallel calls a function for many items concurrently.
 package parallel
 
 import (
@@ -9,7 +9,7 @@ import (
 
 // Each calls f for every item, for at most limit items at a time. It waits for
 // all calls and returns the first error. After an error, or when ctx ends, it
-// starts no more calls and cancels the context of those that run.
+// cancels the context of the calls in progress and does not start others.
 func Each[T any](ctx context.Context, limit int, items []T, f func(context.Context, T) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(limit)
