@@ -30,9 +30,9 @@ const (
 	prefix = "sha256:"
 )
 
-// Marshal returns the indented JSON of a value with its checksum filled in.
-// The value is a struct. Its field for the member "checksum" is empty and precedes
-// every other member of that name.
+// Marshal returns the indented JSON of a value with its checksum. The value
+// must be a struct with an empty field for the member "checksum". No other
+// member of that name may precede it.
 func Marshal(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -52,8 +52,9 @@ func Marshal(v any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Verify reports whether a file is as Marshal wrote it, white space aside. It
-// returns ErrMissing, ErrMismatch, or why the file is not a JSON object.
+// Verify checks that a file is unchanged since Marshal wrote it, except for
+// white space. It returns ErrMissing, ErrMismatch, or the error of a file that
+// is not a JSON object.
 func Verify(text []byte) error {
 	var file struct {
 		Checksum *string `json:"checksum"`
@@ -75,8 +76,8 @@ func Verify(text []byte) error {
 	return nil
 }
 
-// digest is the checksum of a file that has these bytes before and after its
-// checksum.
+// digest returns the checksum of a file that has the given bytes before and
+// after its checksum.
 func digest(before, after []byte) string {
 	h := sha256.New()
 	h.Write(before)

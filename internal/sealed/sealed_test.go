@@ -38,7 +38,7 @@ func TestVerify(t *testing.T) {
 		{"with other white space", strings.ReplaceAll(text, "\n", "\r\n\t"), nil},
 		{"with another value", strings.Replace(text, "a\\u003cb", "a\\u003cc", 1), ErrMismatch},
 		{"with another escape of the same value", strings.Replace(text, "a\\u003cb", "a<b", 1), ErrMismatch},
-		{"with one member more", strings.Replace(text, `"version": 1`, `"version": 1, "new": 1`, 1), ErrMismatch},
+		{"with an additional member", strings.Replace(text, `"version": 1`, `"version": 1, "new": 1`, 1), ErrMismatch},
 		{"with a second checksum", strings.Replace(text, `"version": 1`, `"version": 1, "checksum": "x"`, 1), ErrMismatch},
 		{"with an empty checksum", `{"checksum":""}`, ErrMismatch},
 		{"with a checksum that is a quotation mark", `{"checksum":"\""}`, ErrMismatch},
@@ -48,19 +48,19 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := Verify([]byte(test.text)); !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
-				t.Errorf("Verify returns %v, want %v", err, test.want)
+				t.Errorf("Verify returned %v, want %v", err, test.want)
 			}
 		})
 	}
 	if err := Verify([]byte(text[:len(text)/2])); err == nil {
-		t.Error("half a file is accepted")
+		t.Error("Verify accepted half a file")
 	}
 	if _, err := Marshal(struct{}{}); err == nil {
-		t.Error("a type without a checksum is sealed")
+		t.Error("Marshal accepted a type without a checksum")
 	}
 }
 
-// No byte of a file can change without notice, unless it is white space.
+// Verify detects the change of any byte that is not white space.
 func TestEveryByte(t *testing.T) {
 	text := seal(t, example())
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -75,12 +75,12 @@ func TestEveryByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Checksum = ""; !reflect.DeepEqual(got, example()) {
-			t.Errorf("with another byte %d it is accepted as %+v", i, got)
+			t.Errorf("with byte %d changed, Verify accepted %+v", i, got)
 		}
 	}
 	for n := range text[:len(text)-1] {
 		if Verify(text[:n]) == nil {
-			t.Errorf("its first %d bytes are accepted", n)
+			t.Errorf("Verify accepted the first %d bytes", n)
 		}
 	}
 }
