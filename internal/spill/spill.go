@@ -1,5 +1,6 @@
-// Package spill sorts keys and values in bounded memory. Entries that do not fit
-// are written to disk as sorted runs, which are merged when the entries are read.
+// Package spill sorts keys and values in bounded memory. It writes entries that
+// do not fit to disk as sorted runs, and merges the runs when the entries are
+// read.
 package spill
 
 import (
@@ -27,29 +28,31 @@ type Entry struct {
 type Map struct {
 	dir   string
 	limit int64
-	size  int64             // of values, in bytes
+	size  int64             // of the entries in memory, in bytes
 	value map[string][]byte // the newest entries
 	runs  []string          // paths, the oldest first
-	made  int               // runs so far
+	made  int               // the number of runs that were written
 }
 
 const (
-	// overhead is how much memory an entry takes besides its key and value.
+	// overhead is the memory in bytes that an entry takes in addition to its
+	// key and value.
 	overhead = 96
-	// maxRuns is how many runs are merged at once. Each has a buffer in memory.
+	// maxRuns is the maximum number of runs that are merged at a time. Each has
+	// a buffer in memory.
 	maxRuns   = 64
 	runBuffer = 32 << 10
 )
 
-// NewMap returns an empty Map that holds about limit bytes of entries in memory.
-// It makes the directory when it needs it.
+// NewMap returns an empty Map that keeps about limit bytes of entries in
+// memory. It creates the directory when it first spills.
 func NewMap(dir string, limit int64) *Map {
 	return &Map{dir: dir, limit: limit, value: make(map[string][]byte)}
 }
 
-// Put keeps the value, unless the key has one already. It reports whether the key
-// is new, as far as the entries in memory show: a key that was spilled may seem to
-// be new. The Map owns the value afterwards.
+// Put adds the value, unless the key already has one. It reports whether the
+// entries in memory do not have the key: isNew may also be true for a key that
+// was spilled. The Map owns the value afterwards.
 func (m *Map) Put(key string, value []byte) (isNew bool, err error) {
 	if _, known := m.value[key]; known {
 		return false, nil
@@ -64,11 +67,11 @@ func (m *Map) Put(key string, value []byte) (isNew bool, err error) {
 // Spilled reports whether any entry is on disk.
 func (m *Map) Spilled() bool { return len(m.runs) > 0 }
 
-// All returns the entries, ascending by key. An error ends it. Put must not be
-// called meanwhile.
+// All returns the entries in ascending order of keys. It ends at the first
+// error. Put must not be called during the iteration.
 func (m *Map) All() iter.Seq2[Entry, error] { return m.merge(m.runs, true) }
 
-// Close removes the runs. The Map is empty afterwards.
+// Close deletes the runs. Afterwards the Map is empty.
 func (m *Map) Close() error {
 	var errs []error
 	for _, path := range m.runs {
@@ -78,8 +81,8 @@ func (m *Map) Close() error {
 	return errors.Join(errs...)
 }
 
-// spill writes the entries in memory to a run. When there are many runs, it
-// replaces them with one.
+// spill writes the entries in memory to a run. If there are maxRuns runs, it
+// merges them into one.
 func (m *Map) spill() error {
 	path, err := m.write(m.merge(nil, true))
 	if err != nil {
@@ -102,7 +105,7 @@ func (m *Map) spill() error {
 	return nil
 }
 
-// write makes a run.
+// write writes entries to a new run.
 func (m *Map) write(entries iter.Seq2[Entry, error]) (path string, err error) {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return "", err
@@ -129,11 +132,11 @@ func (m *Map) write(entries iter.Seq2[Entry, error]) (path string, err error) {
 		out.Write(binary.AppendUvarint(length[:0], uint64(len(e.Value))))
 		out.Write(e.Value)
 	}
-	return path, out.Flush() // which returns the first error of the writer
+	return path, out.Flush() // Flush returns the first error of the writer
 }
 
-// merge merges runs, and with memory the entries in memory. It has one value in
-// memory at a time.
+// merge merges runs and, if memory is set, the entries in memory. It reads one
+// value of the runs at a time.
 func (m *Map) merge(runs []string, memory bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var h cursors
@@ -190,7 +193,7 @@ func (m *Map) open(h *cursors, runs []string, memory bool) error {
 	return nil
 }
 
-// source is entries in order.
+// source returns entries in order.
 type source interface {
 	// next returns the key of the next entry, and false at the end.
 	next() (key string, ok bool, err error)
@@ -201,7 +204,7 @@ type source interface {
 
 type inMemory struct {
 	values  map[string][]byte
-	keys    []string // that follow
+	keys    []string // the remaining keys
 	current string
 }
 
@@ -269,7 +272,7 @@ func (r *run) damaged(err error) error {
 
 func (r *run) close() { r.file.Close() }
 
-// cursor is the next entry of a source. Of equal keys, that of the oldest source
+// cursor is the next entry of a source. Among equal keys, the oldest source
 // comes first.
 type cursor struct {
 	source source
@@ -279,7 +282,7 @@ type cursor struct {
 
 type cursors []*cursor
 
-// advance moves the first cursor on, or removes it at its end.
+// advance moves the first cursor to its next entry, or removes it at the end.
 func (h *cursors) advance() error {
 	c := (*h)[0]
 	key, ok, err := c.source.next()

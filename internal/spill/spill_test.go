@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A Map gives the same entries at any limit: those of a map that keeps first values.
+// At any limit, a Map returns the same entries as a map that keeps the first
+// values.
 func TestMap(t *testing.T) {
 	for _, limit := range []int64{0, 100, 1000, 10_000, 1 << 20} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
@@ -44,7 +45,7 @@ func TestMap(t *testing.T) {
 				}
 				_, known := want[key]
 				if isNew == known && !m.Spilled() {
-					t.Errorf("put %q: it is new: %v", key, isNew)
+					t.Errorf("Put(%q) returned isNew %v", key, isNew)
 				}
 				if !known {
 					want[key] = value
@@ -55,7 +56,7 @@ func TestMap(t *testing.T) {
 			}
 			check()
 			if m.Spilled() != (limit < 1<<20) {
-				t.Errorf("spilled: %v", m.Spilled())
+				t.Errorf("Spilled returned %v", m.Spilled())
 			}
 			for e, err := range m.All() { // a reader may stop early
 				if err != nil {
@@ -67,18 +68,18 @@ func TestMap(t *testing.T) {
 				t.Fatal(err)
 			}
 			if left, _ := os.ReadDir(dir); len(left) > 0 {
-				t.Errorf("left are %v", left)
+				t.Errorf("Close left %v", left)
 			}
 		})
 	}
 }
 
-// A run that was cut or is gone is an error.
+// A truncated or deleted run is an error.
 func TestDamagedRun(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
-		"cut in a value": func(path string) error { return os.Truncate(path, 10) },
-		"cut in a key":   func(path string) error { return os.Truncate(path, 2) },
-		"gone":           os.Remove,
+		"truncated in a value": func(path string) error { return os.Truncate(path, 10) },
+		"truncated in a key":   func(path string) error { return os.Truncate(path, 2) },
+		"deleted":              os.Remove,
 	} {
 		m := NewMap(t.TempDir(), 0)
 		if _, err := m.Put("abcdef", []byte("ghijkl")); err != nil {
