@@ -1,12 +1,12 @@
-// Package terminal makes text from outside safe to print: names and messages
-// that a server, a file system, a state or an event chose.
+// Package terminal escapes untrusted text so that it is safe to print: names
+// and messages from a server, a file system, a state or an event.
 //
-// Safe text does not move the cursor, change colors, hide other text or begin a new
-// line. Printable characters of every script stay unchanged. Other characters are
-// escaped as in Go: \x1b, \n, \u202e.
+// Safe text does not move the cursor, change colors, hide other text or begin a
+// new line. Printable characters of every script are unchanged. Other
+// characters are escaped as in Go: \x1b, \n, \u202e.
 //
-// The package does not quote. A backslash stays unchanged, so escaping a text twice is
-// the same as escaping it once.
+// The package does not escape backslashes, so escaping a text twice is the same
+// as escaping it once.
 package terminal
 
 import (
@@ -16,14 +16,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is the largest number of bytes of a line that are printed. It is the length of
-// the longest path that Linux opens.
+// MaxLine is the maximum number of bytes of a line that are printed. It is the
+// maximum length of a path on Linux.
 const MaxLine = 4096
 
 // Line escapes text that is printed within a line.
 func Line(s string) string { return shortened(s, "") }
 
-// Lines escapes text that may have several lines, and tabs.
+// Lines escapes text that may have several lines. It does not escape tabs.
 func Lines(s string) string {
 	if !strings.Contains(s, "\n") {
 		return shortened(s, "\t")
@@ -35,12 +35,13 @@ func Lines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Program escapes a text for programs. The text may have lines and tabs, and is not
-// shortened.
+// Program escapes text for programs. It does not escape newlines and tabs, and
+// does not shorten the text.
 func Program(s string) string { return escape(s, "\n\t") }
 
-// JSON escapes a JSON document without changing its values. Apart from white space, a
-// document has characters that are not printable only in strings.
+// JSON escapes a JSON document without changing its values. Apart from white
+// space, only the strings of a document can have characters that are not
+// printable.
 func JSON(document []byte) []byte {
 	text := string(document)
 	i := strings.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !printable(r) })
@@ -67,7 +68,8 @@ func surrogates(r rune) (high, low rune) {
 	return 0xd800 + r>>10, 0xdc00 + r&0x3ff
 }
 
-// printable reports whether a character is visible on a terminal and affects no other.
+// printable reports whether a character is visible on a terminal and does not
+// affect others.
 func printable(r rune) bool {
 	if r < utf8.RuneSelf {
 		return ' ' <= r && r < 0x7f
@@ -78,7 +80,7 @@ func printable(r rune) bool {
 // escape escapes characters that are not printable, except those in keep.
 func escape(s, keep string) string {
 	var b strings.Builder
-	start := 0 // of what is not yet in b
+	start := 0 // of the text that is not yet in b
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		invalid := r == utf8.RuneError && n == 1
@@ -115,7 +117,7 @@ func escape(s, keep string) string {
 
 // shortened escapes a line and shortens it if it is too long.
 func shortened(line, keep string) string {
-	const slack = 64 // more than what is appended, so that a line is cut once
+	const slack = 64 // more than the suffix that is appended, so that a line is shortened only once
 	text := line
 	if len(line) > MaxLine+slack {
 		text = line[:boundary(line, MaxLine)]
@@ -129,7 +131,8 @@ func shortened(line, keep string) string {
 	return fmt.Sprintf("%s… (%d bytes)", text, len(line))
 }
 
-// boundary returns where a character begins, at that byte or before it.
+// boundary returns the index of the last character that begins at or before the
+// given byte.
 func boundary(s string, at int) int {
 	for at > 0 && !utf8.RuneStart(s[at]) {
 		at--

@@ -26,15 +26,15 @@ func TestLine(t *testing.T) {
 		{"NUL and DEL", "\x00\x7f", `\x00\x7f`},
 		{"a right-to-left override", "a\u202etxt.exe", `a\u202etxt.exe`},
 		{"isolates", "\u2066a\u2069", `\u2066a\u2069`},
-		{"marks of direction", "\u200e\u200f\u061c", `\u200e\u200f\u061c`},
+		{"directional marks", "\u200e\u200f\u061c", `\u200e\u200f\u061c`},
 		{"line and paragraph separators", "a\u2028b\u2029c", `a\u2028b\u2029c`},
 		{"a next line", "a\u0085b", `a\u0085b`},
-		{"nothing wide", "a\u200bb\u200cc\u200dd\ufeff\u2060", `a\u200bb\u200cc\u200dd\ufeff\u2060`},
+		{"zero-width characters", "a\u200bb\u200cc\u200dd\ufeff\u2060", `a\u200bb\u200cc\u200dd\ufeff\u2060`},
 		{"a soft hyphen", "a\u00adb", `a\u00adb`},
 		{"tags", "a\U000e0041", `a\U000e0041`},
 		{"a filler", "a\u3164b", `a\u3164b`},
-		{"half a character", "a\xe6\x97b", `a\xe6\x97b`},
-		{"half an emoji, as CESU-8", "\xed\xa0\xbd", `\xed\xa0\xbd`},
+		{"a truncated character", "a\xe6\x97b", `a\xe6\x97b`},
+		{"a surrogate in CESU-8", "\xed\xa0\xbd", `\xed\xa0\xbd`},
 		{"a replacement character", "a\ufffdb", "a\ufffdb"},
 		{"a long value", strings.Repeat("ä", MaxLine), strings.Repeat("ä", MaxLine/2) + "… (8192 bytes)"},
 	} {
@@ -52,7 +52,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// No control character is left, and escaping again changes nothing.
+// The result has no control characters, and escaping it again changes nothing.
 func FuzzLine(f *testing.F) {
 	f.Add("a\x1b[0m\nb\u2028\xff\u202e")
 	f.Add(strings.Repeat("\x1b", 2000))
@@ -72,7 +72,7 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// JSON stays the same value, and has only printable characters and line feeds.
+// JSON keeps the value, and returns only printable characters and newlines.
 func FuzzJSON(f *testing.F) {
 	f.Add("a\x1b[0m\nb\u2028\u009b\x7f\u202e\U000e0041日本")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -89,10 +89,10 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%s: %v", got, err)
 		}
 		if !reflect.DeepEqual(before, after) {
-			t.Errorf("%s has become %s", document, got)
+			t.Errorf("JSON changed %s to %s", document, got)
 		}
 		if i := strings.IndexFunc(string(got), func(r rune) bool { return r != '\n' && !printable(r) }); i >= 0 {
-			t.Errorf("not safe at byte %d: %q", i, got)
+			t.Errorf("byte %d is not safe: %q", i, got)
 		}
 	})
 }
