@@ -1,14 +1,14 @@
 // Package nolink opens, writes and removes files below a directory. It never follows a
 // symbolic link.
 //
-// A Dir is an open directory. Every operation is relative to it and opens one path
-// element at a time. If a link replaces a directory between two operations or during one,
-// the operation fails with a LinkError. Unlike os.Root, the package does not follow links
-// that stay below the directory either.
+// A Dir is an open directory. Every operation is relative to it and opens one
+// path element at a time. If a link replaces a directory between two operations
+// or during one, the operation fails with a LinkError. Unlike os.Root, the
+// package does not even follow links to targets below the directory.
 //
-// The rule for callers: a directory that a user names may be a link, or be reached
-// through links, and Open follows them. Below such a directory, prospector never creates
-// or follows a link.
+// A path that the user specifies may contain links, and Open follows them.
+// Below the directory at such a path, prospector never creates or follows a
+// link.
 package nolink
 
 import (
@@ -44,17 +44,17 @@ func (e *LinkError) Error() string {
 	case e.More > 1:
 		text += fmt.Sprintf(", and there are %d more", e.More)
 	}
-	return text + ". prospector follows no links in directories that it writes to, and has not read, written or deleted anything there; replace the link with the file or directory, or move the link away"
+	return text + ". prospector does not follow links in directories that it writes to, and has not read, written or deleted anything there; replace the link with the file or directory, or move the link away"
 }
 
-// Dir is an open directory. Its methods may be called concurrently. Their errors
-// wrap those of package fs where one fits.
+// Dir is an open directory. Its methods may be called concurrently. Their
+// errors wrap the errors of package fs if possible.
 type Dir struct {
 	path string
 	f    *os.File
 }
 
-// Open opens the directory at a path that a user names. It follows links.
+// Open opens the directory at a path that the user specifies. It follows links.
 func Open(path string) (*Dir, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -63,8 +63,9 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path, f}, nil
 }
 
-// MakePrivate opens the directory at rel, slash-separated, below the root that a user
-// names, as Dir.Make does with private. It also creates a missing root.
+// MakePrivate opens the root, which the user specifies, and returns the
+// directory at the slash-separated path rel below it, as Dir.Make does with
+// private. It creates the root if it is missing.
 func MakePrivate(root, rel string) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
@@ -84,12 +85,12 @@ func (d *Dir) Path() string { return d.path }
 // Close releases the directory.
 func (d *Dir) Close() error { return d.f.Close() }
 
-// Open opens the directory at rel, slash-separated, below d.
+// Open opens the directory at the slash-separated path rel below d.
 func (d *Dir) Open(rel string) (*Dir, error) { return d.walk(rel, (*Dir).open) }
 
-// Make opens the directory at rel and creates missing directories on the way. With
-// private, each of them has the mode 0700, whatever the umask. Make also narrows existing
-// directories with a wider mode, if this user owns them.
+// Make opens the directory at rel and creates missing directories on the way.
+// With private, each directory that it creates has mode 0700, independent of
+// the umask, and so does each existing directory that this user owns.
 func (d *Dir) Make(rel string, private bool) (*Dir, error) {
 	return d.walk(rel, func(d *Dir, name string) (*Dir, error) { return d.make(name, private) })
 }
@@ -153,13 +154,13 @@ func narrow(f *os.File, mode fs.FileMode) error {
 	return nil
 }
 
-// OpenFile opens the file with that name in d, as os.OpenFile does.
+// OpenFile opens the file with the name in d, like os.OpenFile.
 func (d *Dir) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
 	return d.openFile(name, flag, uint32(mode.Perm()))
 }
 
-// Create creates an empty file that only its owner may read, whatever the umask. It
-// returns fs.ErrExist if the name exists.
+// Create creates an empty file that only its owner can read, independent of the
+// umask. It returns fs.ErrExist if the name exists.
 func (d *Dir) Create(name string) (*os.File, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -168,7 +169,8 @@ func (d *Dir) Create(name string) (*os.File, error) {
 	return f, nil
 }
 
-// WriteFile replaces a file that only its owner may read.
+// WriteFile writes a file that only its owner can read. It overwrites an
+// existing file.
 func (d *Dir) WriteFile(name string, data []byte) error {
 	f, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -193,8 +195,8 @@ func (d *Dir) openFile(name string, flag int, mode uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(d.path, name)), nil
 }
 
-// do makes one system call about a name in d. It returns a LinkError if the kernel
-// refused a link.
+// do makes one system call for a name in d. It returns a LinkError if the
+// kernel refused to follow a link.
 func (d *Dir) do(op, name string, call func(fd int) error) error {
 	err := unix.EINTR
 	for err == unix.EINTR {
@@ -205,8 +207,8 @@ func (d *Dir) do(op, name string, call func(fd int) error) error {
 		return nil
 	}
 	switch err {
-	// With O_DIRECTORY, a link is ENOTDIR. Otherwise it is ELOOP on Linux and macOS,
-	// and EMLINK on FreeBSD.
+	// With O_DIRECTORY, the error for a link is ENOTDIR. Otherwise it is ELOOP
+	// on Linux and macOS, and EMLINK on FreeBSD.
 	case unix.ELOOP, unix.ENOTDIR, unix.EMLINK:
 		if link := d.linkAt(name); link != nil {
 			return link
@@ -228,7 +230,7 @@ func (d *Dir) linkAt(name string) error {
 	return &LinkError{Path: filepath.Join(d.path, name), Target: string(buf[:n])}
 }
 
-// Info describes a file without following it.
+// Info describes a file, directory or link.
 type Info struct {
 	Mode    fs.FileMode
 	Size    int64
@@ -236,7 +238,7 @@ type Info struct {
 	ModTime time.Time
 }
 
-// Lstat describes the file with that name in d. It does not follow a link.
+// Lstat describes the file with the name in d. It does not follow a link.
 func (d *Dir) Lstat(name string) (Info, error) {
 	var s unix.Stat_t
 	err := d.do("stat", name, func(fd int) error { return unix.Fstatat(fd, name, &s, unix.AT_SYMLINK_NOFOLLOW) })
@@ -271,8 +273,8 @@ func infoOf(s *unix.Stat_t) Info {
 	return Info{Mode: mode, Size: s.Size, Inode: uint64(s.Ino), ModTime: time.Unix(s.Mtim.Unix())}
 }
 
-// Regular describes the regular file with that name. It returns a LinkError for a link,
-// and fs.ErrNotExist for anything else.
+// Regular describes the regular file with the name. It returns a LinkError for
+// a link, and fs.ErrNotExist for anything else that is not a regular file.
 func (d *Dir) Regular(name string) (Info, error) {
 	info, err := d.Lstat(name)
 	switch {
@@ -286,8 +288,8 @@ func (d *Dir) Regular(name string) (Info, error) {
 	return info, nil
 }
 
-// Names returns the entries of d with their types, in no order. It must not be called
-// concurrently.
+// Names returns the entries of d with their types, in no particular order. It
+// must not be called concurrently.
 func (d *Dir) Names() ([]fs.DirEntry, error) {
 	if _, err := d.f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -295,8 +297,8 @@ func (d *Dir) Names() ([]fs.DirEntry, error) {
 	return d.f.ReadDir(-1)
 }
 
-// Rename moves a file of d to another directory, and replaces a file with that name
-// there. It replaces a link and not the link's target.
+// Rename moves a file of d to another directory, and replaces a file with the
+// new name there. It replaces a link, not the link's target.
 func (d *Dir) Rename(name string, to *Dir, newName string) error {
 	defer runtime.KeepAlive(to.f)
 	return d.do("rename", name, func(fd int) error { return unix.Renameat(fd, name, int(to.f.Fd()), newName) })
@@ -308,13 +310,13 @@ func (d *Dir) Link(name string, to *Dir, newName string) error {
 	return d.do("link", name, func(fd int) error { return unix.Linkat(fd, name, int(to.f.Fd()), newName, 0) })
 }
 
-// SetModTime sets the times of a file.
+// SetModTime sets the access and modification times of a file.
 func (d *Dir) SetModTime(name string, t time.Time) error {
 	both := []unix.Timespec{unix.NsecToTimespec(t.UnixNano()), unix.NsecToTimespec(t.UnixNano())}
 	return d.do("chtimes", name, func(fd int) error { return unix.UtimesNanoAt(fd, name, both, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
-// Remove removes a file. It removes a link and not the link's target.
+// Remove removes a file. It removes a link, not the link's target.
 func (d *Dir) Remove(name string) error {
 	return d.do("remove", name, func(fd int) error { return unix.Unlinkat(fd, name, 0) })
 }
@@ -324,9 +326,9 @@ func (d *Dir) RemoveDir(name string) error {
 	return d.do("remove", name, func(fd int) error { return unix.Unlinkat(fd, name, unix.AT_REMOVEDIR) })
 }
 
-// RemoveAll removes the directory at rel with everything in it. It removes links in the
-// directory and not their targets. A link in place of the directory, or on the way to it,
-// is a LinkError. A missing directory is not an error.
+// RemoveAll removes the directory at rel with everything in it. It removes
+// links in the directory, not their targets. It returns a LinkError if rel is
+// or contains a link. A missing directory is not an error.
 func (d *Dir) RemoveAll(rel string) error {
 	parent, err := d.Open(path.Dir(rel))
 	if err == nil {
@@ -362,8 +364,9 @@ func (d *Dir) removeAll(name string) error {
 	return d.RemoveDir(name)
 }
 
-// Sync makes files that were created, renamed or removed in d survive a power cut. It is
-// not an error if a network file system does not support that.
+// Sync ensures that the creation, renaming and removal of files in d survives a
+// power failure. It is not an error if a network file system does not support
+// that.
 func (d *Dir) Sync() error {
 	err := d.f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {
@@ -372,9 +375,9 @@ func (d *Dir) Sync() error {
 	return err
 }
 
-// TryLock takes the operating system's lock on the file of that name, which it
-// makes. It gives nil when another process has the lock. Closing the file, and the
-// end of the process, release it.
+// TryLock takes the operating system's lock on the file with the name, and
+// creates the file if it is missing. It returns nil if another process holds
+// the lock. The lock ends when the file is closed or the process ends.
 func (d *Dir) TryLock(name string) (*os.File, error) {
 	f, err := d.OpenFile(name, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {

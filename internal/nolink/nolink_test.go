@@ -49,25 +49,25 @@ func TestLinks(t *testing.T) {
 		} {
 			link, ok := errors.AsType[*nolink.LinkError](err)
 			if !ok || link.Path != filepath.Join(root, name) || !strings.HasPrefix(link.Target, outside) {
-				t.Errorf("%s of %s gives %v", op, name, err)
+				t.Errorf("%s of %s returned %v", op, name, err)
 			}
 		}
 		if _, err := d.Create(name); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("Create of %s gives %v", name, err)
+			t.Errorf("Create of %s returned %v", name, err)
 		}
 		if err := d.Remove(name); err != nil {
-			t.Errorf("Remove of %s gives %v", name, err)
+			t.Errorf("Remove of %s returned %v", name, err)
 		}
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
-		t.Errorf("outside are %v, %v", entries, err)
+		t.Errorf("the directory outside has the entries %v: %v", entries, err)
 	}
 	if info, err := os.Stat(precious); err != nil || info.Size() != 8 || info.Mode().Perm() != 0o644 {
 		t.Errorf("the file outside is %v, %v", info, err)
 	}
 }
 
-// RemoveAll removes the links in a tree, and not what they lead to.
+// RemoveAll removes the links in a tree, not their targets.
 func TestRemoveAll(t *testing.T) {
 	root, outside := t.TempDir(), t.TempDir()
 	if err := errors.Join(
@@ -85,13 +85,13 @@ func TestRemoveAll(t *testing.T) {
 		}
 	}
 	if entries, err := os.ReadDir(filepath.Join(root, "a")); err != nil || len(entries) != 0 {
-		t.Errorf("left are %v, %v", entries, err)
+		t.Errorf("RemoveAll left %v: %v", entries, err)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "precious")); err != nil {
 		t.Error(err)
 	}
 	if err := d.RemoveAll("x/y"); err != nil {
-		t.Errorf("RemoveAll of nothing gives %v", err)
+		t.Errorf("RemoveAll of a missing directory returned %v", err)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestTryLock(t *testing.T) {
 		t.Fatal(first, err)
 	}
 	if second, err := d.TryLock("lock"); err != nil || second != nil {
-		t.Errorf("a second lock is %v, %v", second, err)
+		t.Errorf("a second TryLock returned %v, %v", second, err)
 	}
 	first.Close()
 	third, err := d.TryLock("lock")
