@@ -132,7 +132,7 @@ func TestNoContent(t *testing.T) {
 			t.Fatalf("%s: %d pages, %v", prospect, len(got), err)
 		}
 		for i, p := range got {
-			if p.Events != events[i] || Silent(p.Body) != (p.Events == 0) {
+			if p.Events != events[i] || new(Client).Silent(p.Body) != (p.Events == 0) {
 				t.Errorf("%s: page %d has %d events and the body %s", prospect, i+1, p.Events, p.Body)
 			}
 			if _, err := parsePage(p.Body); err != nil {

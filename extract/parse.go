@@ -245,11 +245,11 @@ func (f *field) cursor() (string, bool) {
 	return "", false
 }
 
-// Silent reports whether the body of a page without events does not say clearly that
-// there are none: edges is null, the page stands for a 204, or it has other content
+// Silent implements Source. The body of a page does not say clearly that there are no
+// events in these cases: edges is null, the page stands for a 204, or it has other content
 // that only the API can explain, such as a message. Such a page is no evidence that
 // earlier events are gone.
-func Silent(body []byte) bool {
+func (c *Client) Silent(body []byte) bool {
 	e, _, _ := openEnvelope(body)
 	info, ok := openInfo(e.info.raw)
 	return e.edges.kind() != '[' || e.others.notBlank || !ok || info.others.notBlank

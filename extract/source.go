@@ -24,6 +24,9 @@ type Source interface {
 	Stats() Stats
 	// Envelope says where the events are in the body of a page.
 	Envelope() Envelope
+	// Silent reports whether the body of a page without events does not say clearly
+	// that there are none. Such a page is no evidence that earlier events are gone.
+	Silent(body []byte) bool
 	// Binding identifies everything that a page depends on besides the prospect and
 	// the position. It may contain a secret, so callers keep only a digest of it.
 	Binding() string

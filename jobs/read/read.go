@@ -78,7 +78,7 @@ type Result struct {
 	Books  transform.Books
 	Survey schemas.Survey
 	// Complete has the prospects that were read completely: to the end, without a
-	// silent page (see extract.Silent). The source no longer has other events of
+	// silent page (see extract.Source). The source no longer has other events of
 	// them, except for those that could not become rows.
 	Complete map[string]Content
 }

@@ -32,7 +32,7 @@ type Visit struct {
 	Pages    int
 	Events   int64
 	// Silent says that some page has no events without saying plainly that there are
-	// none: see extract.Silent. Published events of the prospect may still exist.
+	// none: see extract.Source. Published events of the prospect may still exist.
 	Silent bool
 
 	hasRejected bool // an event could not become a row
@@ -128,7 +128,7 @@ func (r *reader) content(v Visit) Content {
 func (r *reader) take(w *transform.Flattener, v *Visit, body []byte, cursor string, events int) error {
 	v.Pages++
 	v.Events += int64(events)
-	v.Silent = v.Silent || events == 0 && extract.Silent(body)
+	v.Silent = v.Silent || events == 0 && r.Source.Silent(body)
 	r.events.Add(int64(events))
 	return w.Page(body, cursor)
 }
