@@ -9,34 +9,34 @@ import (
 	"strings"
 )
 
-// ChangeKind is what a Change is.
+// ChangeKind is the kind of a Change.
 type ChangeKind string
 
 // The kinds of change.
 const (
 	Added     ChangeKind = "added"
-	Moved     ChangeKind = "moved"     // to another place among the columns
+	Moved     ChangeKind = "moved"     // to another position
 	Widened   ChangeKind = "widened"   // to a type that holds every value of the old one
 	Retyped   ChangeKind = "retyped"   // to another type
 	Resourced ChangeKind = "resourced" // other paths or event types
 	Protected ChangeKind = "protected" // another policy or key
 	Removed   ChangeKind = "removed"
-	Fields    ChangeKind = "fields" // what is done with fields that have no column
+	Fields    ChangeKind = "fields" // another handling of fields without a column
 )
 
-// Change is one way in which a table differs from what it was.
+// Change is one difference between two versions of a table.
 type Change struct {
 	Column string     `json:"column,omitempty"` // "" for the table
 	Kind   ChangeKind `json:"kind"`
-	Before string     `json:"before,omitempty"` // in words of the schema language
+	Before string     `json:"before,omitempty"` // in the schema language
 	After  string     `json:"after,omitempty"`
 }
 
-// Safe reports whether a query that was right before the change is right after
-// it. Any other change is a replacement, and asks for consent.
+// Safe reports whether every query that is correct before the change is correct after
+// it. Any other change is a replacement, which requires approval.
 func (c Change) Safe() bool { return c.Kind == Added || c.Kind == Moved }
 
-// Replaces are those of the changes that are not safe.
+// Replaces returns the changes that are not safe.
 func Replaces(changes []Change) (all []Change) {
 	for _, c := range changes {
 		if !c.Safe() {
@@ -46,20 +46,20 @@ func Replaces(changes []Change) (all []Change) {
 	return all
 }
 
-// Diff lists how a table differs from what it was, in the order of its columns,
-// those that are gone last. How it is partitioned does not count. There is none
-// if, and only if, the fingerprints of both, unpartitioned, are the same.
+// Diff lists the changes from one version of a table to another, in the order of the
+// new columns, removed columns last. It ignores partition keys. The list is empty if,
+// and only if, the fingerprints of the unpartitioned versions are the same.
 func Diff(before, after Table) (changes []Change) {
 	before, after = before.Unpartitioned(), after.Unpartitioned()
 	at := func(t Table, name string) int {
 		return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
 	}
-	last := -1 // where the column before stood
+	last := -1 // the position of the preceding column
 	for _, c := range after.Columns {
 		i := at(before, c.Name)
 		if i < 0 {
 			changes = append(changes, Change{c.Name, Added, "", c.declaration()})
-			if c.Policy != "" { // what extra_json has of it is protected from now on
+			if c.Policy != "" { // its values in extra_json become protected
 				changes = append(changes, Change{c.Name, Protected, unprotected, after.protection(c)})
 			}
 			continue
@@ -94,8 +94,8 @@ func Diff(before, after Table) (changes []Change) {
 	return changes
 }
 
-// holds reports whether the type has a value for every value of a narrower one.
-// Of int64, float64 has all but the largest; those are kept in extra_json.
+// holds reports whether the type can represent the values of a narrower type. A
+// float64 cannot represent the largest int64 values; those stay in extra_json.
 func (t Type) holds(narrower Type) bool {
 	switch t {
 	case Float64:
@@ -106,8 +106,8 @@ func (t Type) holds(narrower Type) bool {
 	return false
 }
 
-// Provenance says in a few words where a column's values come from: paths, event
-// types and the form of times, or what they are derived from.
+// Provenance describes the source of a column's values: paths, event types and the
+// format of times, or the derivation.
 func (c Column) Provenance() string {
 	if c.Value != "" {
 		return string(c.Value)
@@ -124,8 +124,7 @@ func (c Column) Provenance() string {
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_.$*-]+$`)
 
-// listed joins words by commas, and quotes those that could be taken for more
-// than one.
+// listed joins words with commas, and quotes ambiguous words.
 func listed(words []string) string {
 	shown := make([]string, len(words))
 	for i, w := range words {
@@ -139,7 +138,7 @@ func listed(words []string) string {
 
 func (c Column) declaration() string { return fmt.Sprintf("%s from %s", c.Type, c.Provenance()) }
 
-// unprotected is how a column without a policy reads.
+// unprotected describes a column without a policy.
 const unprotected = "none"
 
 func (t Table) protection(c Column) string {
@@ -159,7 +158,7 @@ func (t Table) fields() Handling {
 	return Keep
 }
 
-// String is the change in a few words, the column's name aside.
+// String describes the change briefly, without the column's name.
 func (c Change) String() string {
 	switch c.Kind {
 	case Added:
@@ -176,19 +175,19 @@ func (c Change) String() string {
 	return c.Before + " -> " + c.After
 }
 
-// Loses says what is lost of published rows by the change, for good where the
-// source does not return their events any more; or "".
+// Loses describes what published rows lose by the change, or returns "". The loss is
+// permanent for events that the source no longer returns.
 func (c Change) Loses() string {
 	switch {
 	case c.Kind == Fields && c.After == string(Discard):
 		return "the fields that have no column"
 	case c.Kind == Protected && c.Before != unprotected && c.After != string(Redact) && c.After != string(Drop):
-		return c.Column // what it was before it was protected is not known
+		return c.Column // its unprotected values are unknown
 	}
 	return ""
 }
 
-// ListChanges writes changes for a diagnostic, an indented line each.
+// ListChanges lists changes for a diagnostic, one per indented line.
 func ListChanges(changes []Change) string {
 	lines := make([]string, len(changes))
 	for i, c := range changes {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// DeclarationError is what is wrong with a declared column or table.
+// DeclarationError is the error for an invalid column or table declaration.
 type DeclarationError struct {
 	Column    string // its name; "" for the table
 	Attribute string // of the column or the table; "" for all of it
@@ -22,8 +22,8 @@ func (e *DeclarationError) Error() string {
 	return fmt.Sprintf("column %q: %s", e.Column, e.Problem)
 }
 
-// Declare gives the table with columns added to it, or replaced where it has one
-// of that name. The error is a *DeclarationError.
+// Declare returns the table with more columns, which replace columns with the same
+// name. The error is a *DeclarationError.
 func (t Table) Declare(columns ...Column) (Table, error) {
 	out := t
 	out.Columns = slices.Clone(t.Columns)
@@ -66,8 +66,8 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	return out, nil
 }
 
-// differsInTime reports whether a column is one of the table's times but for the
-// form in which they are written.
+// differsInTime reports whether a column equals one of the table's timestamp columns,
+// except for the format of times.
 func (t Table) differsInTime(c Column) bool {
 	was, ok := t.Column(c.Name)
 	was.Time = c.Time
@@ -82,7 +82,7 @@ func (r Roles) times() string {
 	return r.Time + " and " + r.Created
 }
 
-// What BigQuery takes as a column's name: docs/lake-contract.md, "BigQuery external
+// The names of columns that BigQuery accepts: docs/lake-contract.md, "BigQuery external
 // tables over Parquet on Cloud Storage".
 var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,299}$`)
 
@@ -178,11 +178,11 @@ func (c Column) checkPolicy() error {
 	return nil
 }
 
-// checkPatterns says which of the patterns stands for no event type, or gives "".
+// checkPatterns describes the first invalid pattern for event types, or returns "".
 func checkPatterns(patterns []string) string {
 	for _, pattern := range patterns {
 		if prefix := strings.TrimSuffix(pattern, "*"); pattern == "" || strings.Contains(prefix, "*") {
-			return fmt.Sprintf("%q is no event type; only a * at the end stands for any ending", pattern)
+			return fmt.Sprintf("%q is not an event type; only a * at the end matches any ending", pattern)
 		}
 	}
 	return ""
@@ -196,9 +196,9 @@ func list[T ~string](words []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// checkPaths refuses those of the columns that would take the same value of an
-// event as another of the table, or a value inside of another's. Of two of them,
-// it is the later one that is wrong.
+// checkPaths refuses a column that would take the same value of an event as another
+// column of the table, or a value inside of another column's value. Of two such
+// columns, it refuses the later one.
 func (t Table) checkPaths(columns []Column) error {
 	for _, c := range slices.Backward(columns) {
 		for _, o := range t.Columns {
@@ -210,9 +210,9 @@ func (t Table) checkPaths(columns []Column) error {
 					switch {
 					case path == other && overlap(c.When, o.When):
 						return &DeclarationError{c.Name, "from", fmt.Sprintf("the column %s takes the value of %s already", o.Name, path)}
-					case whole(c) && strings.HasPrefix(other, path+"."):
+					case takesObjects(c) && strings.HasPrefix(other, path+"."):
 						return &DeclarationError{c.Name, "from", fmt.Sprintf("it would take all of %s, but the column %s takes %s, which is inside", path, o.Name, other)}
-					case whole(o) && strings.HasPrefix(path, other+"."):
+					case takesObjects(o) && strings.HasPrefix(path, other+"."):
 						return &DeclarationError{c.Name, "from", fmt.Sprintf("%s is inside of %s, all of which the column %s takes", path, other, o.Name)}
 					case path == other && c.Policy != o.Policy:
 						return &DeclarationError{c.Name, "policy", fmt.Sprintf("the column %s takes the value of %s, too, for other event types, so both need the same policy", o.Name, path)}
@@ -224,10 +224,10 @@ func (t Table) checkPaths(columns []Column) error {
 	return nil
 }
 
-// checkSpellings refuses columns that would take a protected value under a path
-// that differs from the protected one only in case. Policies match regardless of
-// case, so the column would not get what it asks for. Only Declare checks this:
-// lock files of older versions may have such columns.
+// checkSpellings refuses a column whose path differs from the path of a protected
+// value only in case. Policies ignore case, so the column would get protected values.
+// Only Declare checks this, because lock files of older versions may have such
+// columns.
 func (t Table) checkSpellings(columns []Column) error {
 	for _, c := range slices.Backward(columns) {
 		for _, o := range t.Columns {
@@ -246,8 +246,8 @@ func (t Table) checkSpellings(columns []Column) error {
 	return nil
 }
 
-// spelling says why a column cannot have a path because of another column's, or
-// gives "".
+// spelling says why a column cannot have a path because of the path of another column,
+// or returns "".
 func spelling(c Column, path string, o Column, other string) string {
 	const policies = "and policies match regardless of case"
 	switch {
@@ -261,14 +261,14 @@ func spelling(c Column, path string, o Column, other string) string {
 	return ""
 }
 
-// inside reports whether a path leads into what is at another one, in whatever case.
+// inside reports whether a path leads into the value at another path, ignoring case.
 func inside(path, of string) bool {
 	keys, outer := strings.Split(path, "."), strings.Split(of, ".")
 	return len(keys) > len(outer) && sameName(strings.Join(keys[:len(outer)], "."), of)
 }
 
-// whole reports whether a column takes, or protects, objects as a whole.
-func whole(c Column) bool { return c.Type == JSON || c.Policy != "" }
+// takesObjects reports whether a column takes or protects objects with all their fields.
+func takesObjects(c Column) bool { return c.Type == JSON || c.Policy != "" }
 
 // overlap reports whether an event type can match both lists of patterns.
 func overlap(a, b []string) bool {
@@ -285,5 +285,5 @@ func overlap(a, b []string) bool {
 	return false
 }
 
-// sameName reports whether readers take two columns' names for the same.
+// sameName reports whether two columns have the same name for readers.
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }

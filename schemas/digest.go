@@ -10,12 +10,12 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Digest is a 128-bit fingerprint of values, rows or sets of rows. Digests of a
-// set are sums, so that they do not depend on order; they tell honest content
-// apart, and are no defence against somebody who constructs a collision.
+// Digest is a 128-bit fingerprint of values, rows or sets of rows. The digest of a set
+// is a sum, so it does not depend on order. Digests detect accidental differences.
+// They do not protect against constructed collisions.
 //
-// The definition is part of the lake's format (it stands in every Parquet
-// footer and in the state):
+// The definition is part of the lake's format. Digests are in every Parquet footer
+// and in the state:
 //
 //	value   xxh3-128 of the value's bytes, seeded with xxh3-64 of the column's
 //	        name; an integer, timestamp (µs), date (days), IEEE 754 double or
@@ -27,15 +27,15 @@ import (
 // All sums are modulo 2¹²⁸.
 type Digest struct{ Hi, Lo uint64 }
 
-// Add is the sum of two digests.
+// Add returns the sum of two digests.
 func (d Digest) Add(e Digest) Digest {
 	lo, carry := bits.Add64(d.Lo, e.Lo, 0)
 	hi, _ := bits.Add64(d.Hi, e.Hi, carry)
 	return Digest{hi, lo}
 }
 
-// Seal makes the digest of a row from the sum of its values' digests. It mixes,
-// so that two rows which swap a value do not have the same sum as before.
+// Seal returns the digest of a row, given the sum of its values' digests. It mixes the
+// bits, so that the sum of two rows changes if they swap a value.
 func (d Digest) Seal() Digest {
 	a := mix(d.Lo ^ 0x9e3779b97f4a7c15)
 	b := mix(d.Hi + a)
@@ -52,7 +52,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// String is 32 hexadecimal digits.
+// String returns 32 hexadecimal digits.
 func (d Digest) String() string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], d.Hi)
@@ -60,10 +60,10 @@ func (d Digest) String() string {
 	return hex.EncodeToString(b[:])
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText parses the result of MarshalText.
 func (d *Digest) UnmarshalText(text []byte) error {
 	b, err := hex.DecodeString(string(text))
 	if err != nil || len(b) != 16 {
@@ -73,19 +73,19 @@ func (d *Digest) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ValueHasher makes the digests of one column's values.
+// ValueHasher computes the digests of one column's values.
 type ValueHasher struct{ seed uint64 }
 
-// HashValuesOf gives the hasher of the column with that name.
+// HashValuesOf returns the hasher of the column with that name.
 func HashValuesOf(column string) ValueHasher { return ValueHasher{xxh3.HashString(column)} }
 
-// String is the digest of a STRING value.
+// String returns the digest of a text.
 func (h ValueHasher) String(s string) Digest {
 	u := xxh3.HashString128Seed(s, h.seed)
 	return Digest{u.Hi, u.Lo}
 }
 
-// Int64 is the digest of an integer, a timestamp in microseconds or a date in
+// Int64 returns the digest of an integer, a timestamp in microseconds or a date in
 // days, both since 1970-01-01 UTC.
 func (h ValueHasher) Int64(v int64) Digest {
 	var b [8]byte
@@ -94,10 +94,10 @@ func (h ValueHasher) Int64(v int64) Digest {
 	return Digest{u.Hi, u.Lo}
 }
 
-// Float64 is the digest of a float, by its bits: 0 and -0 are two values.
+// Float64 returns the digest of a float by its bits: 0 and -0 differ.
 func (h ValueHasher) Float64(v float64) Digest { return h.Int64(int64(math.Float64bits(v))) }
 
-// Bool is the digest of a bool.
+// Bool returns the digest of a bool.
 func (h ValueHasher) Bool(v bool) Digest {
 	if v {
 		return h.Int64(1)

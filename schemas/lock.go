@@ -12,15 +12,15 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// LockFile is the name of the file that a Lock is kept in, beside the
-// configuration. It is committed with it.
+// LockFile is the name of the file with the Lock, next to the configuration. Commit it
+// with the configuration.
 const LockFile = ".prospector.lock.hcl"
 
-// Lock is what tables their user has accepted: unpartitioned, by the address of
-// their job. A run does not replace a locked column; init -upgrade accepts that.
+// Lock has the tables that the user has accepted: unpartitioned, by the address of
+// their job. A run does not replace a locked column unless init -upgrade accepts it.
 type Lock map[string]Table
 
-// Addresses are those of the locked jobs, ascending.
+// Addresses returns the addresses of the locked jobs, ascending.
 func (l Lock) Addresses() []string { return slices.Sorted(maps.Keys(l)) }
 
 const lockHeader = `# The schemas of the tables that have been accepted. "prospector init" maintains
@@ -28,7 +28,7 @@ const lockHeader = `# The schemas of the tables that have been accepted. "prospe
 
 `
 
-// ParseLock reads what Encode wrote.
+// ParseLock parses the result of Encode.
 func ParseLock(filename string, src []byte) (Lock, error) {
 	all, err := blocks(filename, src)
 	if err != nil {
@@ -51,7 +51,7 @@ func ParseLock(filename string, src []byte) (Lock, error) {
 	return lock, nil
 }
 
-// Encode writes the lock in the schema language, the same for the same tables.
+// Encode writes the lock in the schema language. Equal locks have equal encodings.
 func (l Lock) Encode() []byte {
 	f := hclwrite.NewEmptyFile()
 	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Bytes: []byte(lockHeader)}})
@@ -76,8 +76,8 @@ func (l Lock) Encode() []byte {
 	return hclwrite.Format(f.Bytes())
 }
 
-// write appends the column's block to a body. Words for readers are left out
-// unless they are asked for.
+// write appends the column's block to a body. described includes the description and
+// the attribute pii.
 func (c Column) write(to *hclwrite.Body, role string, described bool) {
 	b := to.AppendNewBlock("column", []string{c.Name}).Body()
 	b.SetAttributeRaw("type", hclwrite.TokensForIdentifier(string(c.Type)))
@@ -106,10 +106,9 @@ func (c Column) write(to *hclwrite.Body, role string, described bool) {
 	}
 }
 
-// Source is the table in the schema language, as a configuration would declare
-// it: without extends if it has the core columns of the table of events, which are
-// left out. The key of hashed
-// columns is not shown; var.hash_key stands for it.
+// Source returns the table in the schema language, as a configuration would declare
+// it. It leaves out core columns, and extends if they are those of the table of
+// events. It shows var.hash_key instead of the key of hashed columns.
 func (t Table) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	b := f.Body().AppendNewBlock("schema", []string{t.Name}).Body()
@@ -138,7 +137,7 @@ func (t Table) Source() []byte {
 		case !t.Roles().IsCore(c.Name):
 			b.AppendNewline()
 			c.write(b, "", true)
-		case c.Time != "": // all that can be declared of it
+		case c.Time != "": // the only attribute that can be declared
 			b.AppendNewline()
 			b.AppendNewBlock("column", []string{c.Name}).Body().SetAttributeValue("time", cty.StringVal(c.Time))
 		}
@@ -146,12 +145,12 @@ func (t Table) Source() []byte {
 	return hclwrite.Format(f.Bytes())
 }
 
-// Quote writes a text as the configuration language does.
+// Quote writes a text as a literal of the configuration language.
 func Quote(text string) string {
 	return string(hclwrite.TokensForValue(cty.StringVal(strings.ToValidUTF8(text, "\ufffd"))).Bytes())
 }
 
-// setTexts gives an attribute a list, unless it is empty.
+// setTexts sets an attribute to a list of texts, unless the list is empty.
 func setTexts(b *hclwrite.Body, name string, values []string) {
 	if len(values) == 0 {
 		return

@@ -9,25 +9,24 @@ import (
 	"log/slog"
 )
 
-// Policy says how a column's values are protected: in the column, and at the
-// column's paths inside extra_json, whatever the event's type and in whatever case
-// the keys are written.
+// Policy is the protection of a column's values: in the column, and at the column's
+// paths in extra_json, for every event type and ignoring the case of keys.
 type Policy string
 
 // The policies.
 const (
 	Drop   Policy = "drop"   // the column is NULL
 	Hash   Policy = "hash"   // HMAC-SHA-256 under the table's key, 64 hexadecimal digits
-	Mask   Policy = "mask"   // what tells people apart is replaced by asterisks
-	Redact Policy = "redact" // "[redacted]" stands for every value
+	Mask   Policy = "mask"   // asterisks replace the identifying part
+	Redact Policy = "redact" // "[redacted]" replaces every value
 )
 
-// Policies are all of them.
+// Policies returns all policies.
 func Policies() []Policy { return []Policy{Drop, Hash, Mask, Redact} }
 
-// Protection identifies how the table protects values: 16 hexadecimal digits, or
-// "" when it does not. It includes how paths match, so that events that were
-// protected by exact paths alone do not count as protected.
+// Protection identifies how the table protects values: 16 hexadecimal digits, or "" if
+// it protects none. It includes the rule by which paths match, so that events that an
+// older version protected only by exact paths do not count as protected.
 func (t Table) Protection() string {
 	if !t.Protects() {
 		return ""
@@ -43,29 +42,29 @@ func (t Table) Protection() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// MinKeyLength is how long a Key must be, in bytes: a shorter one could be found
-// by trying, given the hash of a known telephone number.
+// MinKeyLength is the minimum length of a Key, in bytes. Trying all keys can find a
+// shorter one, given the hash of a known telephone number.
 const MinKeyLength = 16
 
-// Key is the secret that values are hashed with. It is never printed.
+// Key is the secret key of hashes. It is never printed.
 type Key struct{ secret string }
 
-// NewKey makes a Key of a secret text.
+// NewKey returns the Key with a secret text.
 func NewKey(secret string) Key { return Key{secret} }
 
 // IsZero reports whether there is no key.
 func (k Key) IsZero() bool { return k.secret == "" }
 
-// Hash is the HMAC-SHA-256 of a value under the key, as 64 hexadecimal digits:
-// what any other program with the key computes of the same text.
+// Hash returns the HMAC-SHA-256 of a value under the key, as 64 hexadecimal digits. Any
+// program with the key computes the same hash.
 func (k Key) Hash(value []byte) string {
 	h := hmac.New(sha256.New, []byte(k.secret))
 	h.Write(value)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// ID tells keys apart without telling the key: 16 hexadecimal digits, "" for no
-// key. It is a hash under the key of a text that no value has.
+// ID identifies the key without revealing it: 16 hexadecimal digits, or "" for no key.
+// It is a hash under the key of a text that no value has.
 func (k Key) ID() string {
 	if k.IsZero() {
 		return ""

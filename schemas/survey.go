@@ -14,13 +14,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Field is a place in events of one type, and what kind of JSON stands there.
+// Field is a path in events of one type, and the kind of JSON value there.
 type Field struct {
 	EventType string `json:"event_type"`
 	Path      string `json:"path"` // as in Column.From
-	// Kind is string, number, bool, object or array; a null is of none. A number
-	// is an integer when it is written so and fits in 64 bits. Of Survey.Mismatched,
-	// it is not_unicode if the column has all but bytes that are not Unicode.
+	// Kind is one of the kinds below; a null has no kind. A number is an integer if
+	// it is written as one and fits in 64 bits. In Survey.Mismatched, not_unicode
+	// means that the column has the text without the bytes that are not Unicode.
 	Kind string `json:"kind"`
 }
 
@@ -47,29 +47,29 @@ func DescribeKind(kind string) string {
 	return "a " + kind
 }
 
-// Survey counts what the events of a run were beyond what their table expects.
+// Survey counts the events of a run that differ from what their table expects.
 type Survey struct {
 	// EventTypes counts events by type.
 	EventTypes map[string]int64
-	// Unmapped counts the events that have a field that no column takes.
+	// Unmapped counts the events with a field that no column takes.
 	Unmapped map[Field]int64
-	// Mismatched counts the events whose value, at a path of a column, is not
-	// of the column's type.
+	// Mismatched counts the events whose value at a path of a column does not have
+	// the column's type.
 	Mismatched map[Field]int64
-	// Times says how the values of those fields are times: all of them, of each
-	// field. Others are absent.
+	// Times has the formats that all values of a field share. Fields without such a
+	// format are absent.
 	Times map[Field]TimeForms
-	// Further counts fields that are not among Unmapped, since there are too
-	// many or their names are no names.
+	// Further counts the fields that Unmapped leaves out, because there are too many
+	// or because their keys are data rather than names.
 	Further int64
 }
 
-// NewSurvey is an empty one.
+// NewSurvey returns an empty Survey.
 func NewSurvey() Survey {
 	return Survey{make(map[string]int64), make(map[Field]int64), make(map[Field]int64), make(map[Field]TimeForms), 0}
 }
 
-// Add adds another survey's counts.
+// Add adds the counts of another survey.
 func (s *Survey) Add(o Survey) {
 	s.addTimes(o)
 	for k, n := range o.EventTypes {
@@ -84,8 +84,8 @@ func (s *Survey) Add(o Survey) {
 	s.Further += o.Further
 }
 
-// addTimes keeps of each field the forms that its values have in both surveys. It
-// is called before the counts are added.
+// addTimes keeps the formats that the values of a field have in both surveys. Call it
+// before adding the counts.
 func (s *Survey) addTimes(o Survey) {
 	for _, fields := range []map[Field]int64{o.Unmapped, o.Mismatched} {
 		for f := range fields {
@@ -104,13 +104,13 @@ func (s *Survey) addTimes(o Survey) {
 type FieldCount struct {
 	Field
 	Events int64 `json:"events"`
-	// Time is the one way in which all of the values are times, or "":
-	// TimeForms.String.
+	// Time is the only time format of all values, as TimeForms.String returns it, or
+	// "".
 	Time string `json:"time,omitempty"`
 }
 
-// Counts lists the fields of a survey, which are its Unmapped or its Mismatched,
-// as the function Counts does, with their times.
+// Counts lists the Unmapped or the Mismatched fields of the survey, with their times,
+// in the order of the function Counts.
 func (s Survey) Counts(fields map[Field]int64) []FieldCount {
 	counts := Counts(fields)
 	for i := range counts {
@@ -131,7 +131,7 @@ func Counts(fields map[Field]int64) []FieldCount {
 	return all
 }
 
-// surveyJSON is the form of a Survey in JSON.
+// surveyJSON is the JSON format of a Survey.
 type surveyJSON struct {
 	EventTypes map[string]int64 `json:"event_types"`
 	Unmapped   []FieldCount     `json:"unmapped,omitempty"`
@@ -144,7 +144,7 @@ func (s Survey) MarshalJSON() ([]byte, error) {
 	return json.Marshal(surveyJSON{s.EventTypes, s.Counts(s.Unmapped), s.Counts(s.Mismatched), s.Further})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the result of MarshalJSON.
 func (s *Survey) UnmarshalJSON(text []byte) error {
 	var form surveyJSON
 	if err := json.Unmarshal(text, &form); err != nil {
@@ -167,14 +167,14 @@ func (s *Survey) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Bounds of what is remembered of what a table does not expect.
+// The limits of a survey.
 const (
-	maxKeys   = 50    // of one object; one with more has data for keys
+	maxKeys   = 50    // of one object; the keys of an object with more are data
 	maxFields = 2_000 // of all event types, and event types
 )
 
-// Bound folds objects that have too many keys to be names into one field each,
-// and drops the rarest of too many fields and event types.
+// Bound replaces the fields of an object with too many keys by one field, and drops
+// the rarest fields and event types if there are too many.
 func (s *Survey) Bound() {
 	keys := make(map[Field]map[string]bool) // of each object
 	for f := range s.Unmapped {
@@ -210,8 +210,8 @@ func (s *Survey) Bound() {
 	}
 }
 
-// above gives the objects that the field is in, outermost first, and its key or
-// that of the next object in each.
+// above returns the objects that contain the field, outermost first, with the key in
+// each that leads to the field.
 func (f Field) above() iter.Seq2[Field, string] {
 	return func(yield func(Field, string) bool) {
 		for i, c := range f.Path {
@@ -226,19 +226,19 @@ func (f Field) above() iter.Seq2[Field, string] {
 	}
 }
 
-// FieldName is what a key of an object must be to be told of by its name: others
-// may be data rather than names, such as addresses.
+// FieldName matches the keys that are shown by name. Other keys may be data, such as
+// addresses.
 var FieldName = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$-]{0,63}$`)
 
-// Proposal is a column that fields could have.
+// Proposal is a column that could take fields.
 type Proposal struct {
 	Column Column
-	Events int64 // that it would fill
+	Events int64 // events with a value for the column
 }
 
-// Infer proposes columns for the fields that a survey has found and that have none
-// in the table, most filled first. The table can be declared with all of them: what could not is left out,
-// such as fields that a column has begun to take since they were counted.
+// Infer proposes columns for the unmapped fields of a survey, in descending order of
+// events. The table can be declared with all of them. Infer leaves out fields for
+// which that is impossible, such as those that a column has taken since the survey.
 func Infer(t Table, found Survey) []Proposal {
 	type place struct {
 		kinds, types map[string]bool
@@ -248,7 +248,7 @@ func Infer(t Table, found Survey) []Proposal {
 	fields := found.Unmapped
 	places := make(map[string]*place)
 	for f, n := range fields {
-		if f.EventType == "" || strings.Contains(f.EventType, "*") { // which a column cannot name
+		if f.EventType == "" || strings.Contains(f.EventType, "*") { // a column cannot name this type
 			continue
 		}
 		p := places[f.Path]
@@ -262,7 +262,7 @@ func Infer(t Table, found Survey) []Proposal {
 	}
 	paths := slices.Sorted(maps.Keys(places))
 	for _, path := range paths {
-		// What is inside of an object has columns of its own, and no value is in two.
+		// The fields of an object get columns of their own, and no value gets two columns.
 		for outer := range places {
 			if strings.HasPrefix(path, outer+".") {
 				delete(places[outer].kinds, KindObject)
@@ -286,7 +286,7 @@ func Infer(t Table, found Survey) []Proposal {
 	return all
 }
 
-// typeFor is the narrowest type that holds values of all those kinds.
+// typeFor returns the narrowest type for values of all these kinds.
 func typeFor(kinds map[string]bool) Type {
 	only := func(allowed ...string) bool {
 		for k := range kinds {
@@ -314,12 +314,11 @@ var (
 	notInNames        = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
-// longestProposed leaves room, of the 300 characters that a name may have, for
-// what tells it from others.
+// longestProposed leaves room for a suffix within the 300 characters of a name.
 const longestProposed = 200
 
-// columnNameFor makes a name that the table has not of a path: data.page.pathName
-// becomes page_path_name.
+// columnNameFor derives an unused name from a path: data.page.pathName becomes
+// page_path_name.
 func (t Table) columnNameFor(path string) string {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(t.All(), func(c Column) bool { return sameName(c.Name, name) }) ||
@@ -337,16 +336,16 @@ func (t Table) columnNameFor(path string) string {
 	return name
 }
 
-// Source is the proposal in the schema language, with a comment that says how
-// many events it would fill.
+// Source returns the proposal in the schema language, with the number of events in a
+// comment.
 func (p Proposal) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	p.Column.write(f.Body(), "", true)
 	return append(fmt.Appendf(nil, "# events: %d\n", p.Events), hclwrite.Format(f.Bytes())...)
 }
 
-// InferTime proposes how the times of a field are written that its column does not
-// read as times. It returns the column's block, or nil where it is not certain.
+// InferTime proposes a time format for a field whose values its column cannot parse. It
+// returns the column's block, or nil if the format is not certain.
 func (t Table) InferTime(of FieldCount) []byte {
 	c, ok := t.Taking(of.Path, of.EventType)
 	kind, format, isTime := parseTimeForms(of.Time).column()

@@ -1,15 +1,14 @@
-// Package schemas says what a table is: its columns, their types, and where in
-// an event each value comes from. The built-in table of Knock events is declared
-// in knock_events.hcl, beside this file; a configuration can declare its own.
+// Package schemas defines tables: their columns, the columns' types and roles, and
+// where in an event each value comes from. Each built-in table is declared in an
+// embedded HCL file, and a configuration can declare tables that extend one.
 //
-// It also defines when two tables or two sets of rows are the same (Fingerprint
-// and Digest), what may become of a table that is not the same any more (Diff),
-// how the accepted tables are locked (Lock), and which columns the fields that
-// have none could have (Infer).
+// The package also defines when two tables or two sets of rows are the same
+// (Fingerprint and Digest), how tables differ (Diff), the file that locks accepted
+// tables (Lock), and which columns could take fields without a column (Infer).
 //
-// It neither reads events nor writes files, and knows nothing of Parquet or SQL:
-// the stages translate a Table into their own terms. Of Arrow it knows the schema
-// of record batches, at which the stages meet, and the digests of their values.
+// It does not read events or write files, and does not depend on Arrow, Parquet or
+// SQL. The stages translate a Table into their own terms; package records has its
+// rows in memory.
 package schemas
 
 import (
@@ -20,10 +19,10 @@ import (
 	"strings"
 )
 
-// Type is a column's type, in the words of the schema language.
+// Type is a column's type, as the schema language names it.
 type Type string
 
-// The types, with what they are in Parquet and in BigQuery.
+// The types, with their types in Parquet and in BigQuery.
 const (
 	String    Type = "string"    // UTF-8 byte array; STRING
 	Int64     Type = "int64"     // INT64; INT64
@@ -31,55 +30,55 @@ const (
 	Bool      Type = "bool"      // BOOLEAN; BOOL
 	Timestamp Type = "timestamp" // INT64, microseconds since 1970-01-01, adjusted to UTC; TIMESTAMP
 	Date      Type = "date"      // INT32, days since 1970-01-01; DATE
-	JSON      Type = "json"      // UTF-8 byte array with canonical JSON; STRING, as BigQuery takes no JSON from Parquet
+	JSON      Type = "json"      // UTF-8 byte array with canonical JSON; STRING, because BigQuery reads no JSON from Parquet
 )
 
-// Types are all of them.
+// Types returns all types.
 func Types() []Type { return []Type{String, Int64, Float64, Bool, Timestamp, Date, JSON} }
 
-// IsText reports whether values of the type are text in Arrow and in files.
+// IsText reports whether values of the type are texts in Arrow and in files.
 func (t Type) IsText() bool { return t == String || t == JSON }
 
-// Derivation names a column's value that is not a field of the event.
+// Derivation is a source of values other than the fields of the event.
 type Derivation string
 
-// What a column can be derived from.
+// The derivations.
 const (
 	Identity Derivation = "identity" // the event's deterministic id
-	Prospect Derivation = "prospect" // the prospect that was asked for
+	Prospect Derivation = "prospect" // the prospect that was requested
 	Day      Derivation = "date"     // the UTC day of the event
 	Month    Derivation = "month"    // the first day of that month
 	Year     Derivation = "year"     // the first day of that year
-	Extra    Derivation = "extra"    // what no column took
+	Extra    Derivation = "extra"    // the fields without a column
 )
 
-// Handling says what becomes of what a table does not expect.
+// Handling says what to do with anything that a table does not expect.
 type Handling string
 
-// The ways to handle it. Not everything can be handled in every way.
+// The ways to handle it. Not all of them apply to everything.
 const (
-	Keep       Handling = "keep"       // in extra_json
+	Keep       Handling = "keep"       // it goes into extra_json
 	Fail       Handling = "fail"       // the run ends, and nothing is published
-	Discard    Handling = "drop"       // it is in no column
-	Quarantine Handling = "quarantine" // the event becomes no row
+	Discard    Handling = "drop"       // it is dropped
+	Quarantine Handling = "quarantine" // the event goes to the quarantine
 )
 
 // Column is one column of a table. All columns are optional.
 type Column struct {
 	Name string `json:"name"`
 	Type Type   `json:"type"`
-	// From lists the paths, relative to the event and dot-separated, of which
-	// the first that is present gives the value. Empty when Value is set.
+	// From lists dot-separated paths in the event. The first path that is present
+	// has the value. From is empty if Value is set.
 	From []string `json:"from,omitempty"`
-	// Value says what the column is derived from, or is "".
+	// Value is the derivation of the value, or "".
 	Value Derivation `json:"value,omitempty"`
-	// When lists the event types whose fields the column takes; a trailing "*"
-	// stands for any ending. Empty means every type.
+	// When lists the event types whose fields the column takes. A trailing "*"
+	// matches any ending. An empty list means every type.
 	When []string `json:"when,omitempty"`
-	// Time says how the source writes the times of a timestamp or date column, as
-	// ParseTimeFormat reads it; "" is ISO 8601 alone.
+	// Time is the format of the source's times in a timestamp or date column, for
+	// ParseTimeFormat; "" means ISO 8601.
 	Time string `json:"time,omitempty"`
-	// Policy says how values are protected, or is "".
+	// Policy is the protection of the values, or "".
 	Policy Policy `json:"policy,omitempty"`
 	// PII marks columns that hold personal data.
 	PII bool `json:"pii,omitempty"`
@@ -92,7 +91,7 @@ func (c Column) Applies(eventType string) bool {
 	return len(c.When) == 0 || matches(c.When, eventType)
 }
 
-// matches reports whether any of the patterns stands for the event type.
+// matches reports whether any of the patterns matches the event type.
 func matches(patterns []string, eventType string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		prefix, wild := strings.CutSuffix(pattern, "*")
@@ -100,8 +99,8 @@ func matches(patterns []string, eventType string) bool {
 	})
 }
 
-// Table is what one lake table holds. Its Columns stand in the order of the
-// files; those that partition the table are in PartitionBy and in no file.
+// Table is the schema of a table in the lake. Columns are the columns of the files, in
+// their order. The partition keys are in PartitionBy, and not in the files.
 type Table struct {
 	Name        string   `json:"name,omitempty"`
 	Description string   `json:"description,omitempty"`
@@ -111,8 +110,8 @@ type Table struct {
 	// of events and tables that extend it; use Roles, which returns those too.
 	OwnRoles Roles `json:"roles,omitzero"`
 
-	// EventTypes are the types that are expected; a trailing "*" stands for any
-	// ending. Any other is new.
+	// EventTypes are the expected types. A trailing "*" matches any ending. Other
+	// types are new.
 	EventTypes []string `json:"event_types,omitempty"`
 	// UnknownField is Keep, Fail or Discard; UnknownType and Mismatch are Keep,
 	// Fail or Quarantine. "" is Keep.
@@ -120,19 +119,19 @@ type Table struct {
 	UnknownType  Handling `json:"unknown_type,omitempty"`
 	Mismatch     Handling `json:"mismatch,omitempty"`
 
-	// HashKey is what values with the policy Hash are hashed with; a table that
-	// was read from a file has only the key's ID.
+	// HashKey is the key for values with the policy Hash. A table that was read
+	// from a file has only the ID of the key.
 	HashKey   Key    `json:"-"`
 	HashKeyID string `json:"hash_key_id,omitempty"`
 }
 
-// Knows reports whether events of that type are expected.
+// Knows reports whether the table expects events of that type.
 func (t Table) Knows(eventType string) bool { return matches(t.EventTypes, eventType) }
 
-// All is every column that a reader of the lake sees, partition keys last.
+// All returns every column that readers of the lake see, partition keys last.
 func (t Table) All() []Column { return slices.Concat(t.Columns, t.PartitionBy) }
 
-// Column gives the column with that name, from the files or the partition keys.
+// Column returns the column or partition key with that name.
 func (t Table) Column(name string) (Column, bool) {
 	all := t.All()
 	i := slices.IndexFunc(all, func(c Column) bool { return c.Name == name })
@@ -210,8 +209,8 @@ func (t Table) Fingerprint() string {
 	for _, c := range t.PartitionBy {
 		fmt.Fprintf(h, "partition %s\n", c.signature())
 	}
-	// What a table mostly does not have is left out, so that the tables of
-	// older lakes keep their fingerprints.
+	// Properties that most tables lack are left out, so that the tables of older
+	// lakes keep their fingerprints.
 	if t.UnknownField == Discard {
 		fmt.Fprintf(h, "unknown_field %q\n", t.UnknownField)
 	}
@@ -246,7 +245,7 @@ func (t Table) Protects() bool {
 	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Policy != "" })
 }
 
-// Taking gives the column that takes the value at a path in events of that type.
+// Taking returns the column that takes the value at a path in events of that type.
 func (t Table) Taking(path, eventType string) (Column, bool) {
 	for _, c := range t.Columns {
 		if slices.Contains(c.From, path) && c.Applies(eventType) {
@@ -256,9 +255,9 @@ func (t Table) Taking(path, eventType string) (Column, bool) {
 	return Column{}, false
 }
 
-// RowColumns are the columns of a row on its way to the lake: those of the
-// files, then the partition keys from which a row's partition follows
-// (the type and the day are always among them).
+// RowColumns returns the columns of staged rows: those of the files, then the
+// partition keys that determine the partition of a row. They always include the
+// columns of the type and the day.
 func (t Table) RowColumns() []Column {
 	columns := append([]Column(nil), t.Columns...)
 	for _, c := range t.PartitionBy {

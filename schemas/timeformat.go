@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// The units in which a column's times can be counted since 1970-01-01 UTC.
+// The units for times as numbers since 1970-01-01 UTC.
 const (
 	UnixSeconds = "unix_s"
 	UnixMillis  = "unix_ms"
 	UnixMicros  = "unix_us"
 )
 
-// TimeFormat is how a source writes times: as numbers of a unit, or as texts of a
-// layout. It is what Column.Time means.
+// TimeFormat is a parsed Column.Time: the source writes times as numbers of a unit, or
+// as texts with a layout.
 type TimeFormat struct {
-	// Micros is how many microseconds a unit has; 0 of a layout.
+	// Micros is the length of the unit in microseconds; 0 for a layout.
 	Micros        int64
-	parse, format string // the layout, in the terms of package time
+	parse, format string // the layout for package time
 }
 
-// directives are those of a layout, as in BigQuery's PARSE_TIMESTAMP, in Python and
-// in C's strptime, with what they are in package time. Go parses a fraction of a
-// second wherever seconds are, so %f has no part in parsing.
+// directives maps the directives of a layout to package time. They are those of
+// BigQuery's PARSE_TIMESTAMP, Python, and C's strptime. Go parses a fraction of a second
+// after any seconds, so %f is not needed for parsing.
 var directives = map[string]string{
 	"%Y": "2006", "%y": "06", "%m": "01", "%b": "Jan", "%B": "January", "%d": "02", "%e": "_2", "%j": "002", "%a": "Mon", "%A": "Monday",
 	"%H": "15", "%I": "03", "%p": "PM", "%M": "04", "%S": "05", "%z": "-0700", "%Ez": "-07:00",
 	"%F": "2006-01-02", "%D": "01/02/06", "%T": "15:04:05", "%R": "15:04",
 }
 
-// ParseTimeFormat reads a Column.Time that is not empty. The error is a clause.
+// ParseTimeFormat parses a non-empty Column.Time. The error is a clause.
 func ParseTimeFormat(text string) (TimeFormat, error) {
 	switch text {
 	case UnixSeconds:
@@ -101,8 +101,8 @@ func sortedDirectives() (all []string) {
 	return all
 }
 
-// ParseText reads a text of the layout, as microseconds since 1970-01-01 UTC.
-// Further digits are cut. exact says that AppendText writes the same text again.
+// ParseText parses a text with the layout into microseconds since 1970-01-01 UTC. It
+// cuts off further digits. exact reports whether AppendText would write the same text.
 func (f TimeFormat) ParseText(text []byte) (micros int64, exact, ok bool) {
 	t, err := time.Parse(f.parse, string(text))
 	if err != nil {
@@ -115,12 +115,12 @@ func (f TimeFormat) ParseText(text []byte) (micros int64, exact, ok bool) {
 	return micros, bytes.Equal(f.AppendText(nil, micros), text), true
 }
 
-// AppendText writes a time by the layout, in UTC.
+// AppendText appends a time in UTC with the layout.
 func (f TimeFormat) AppendText(dst []byte, micros int64) []byte {
 	return time.UnixMicro(micros).UTC().AppendFormat(dst, f.format)
 }
 
-// AppendNumber writes a time as a number of the unit, in the shortest way.
+// AppendNumber appends a time as the shortest number of the unit.
 func (f TimeFormat) AppendNumber(dst []byte, micros int64) []byte {
 	if micros < 0 {
 		dst, micros = append(dst, '-'), -micros

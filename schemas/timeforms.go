@@ -1,9 +1,9 @@
 package schemas
 
-// TimeForms is a set of the ways in which all values of a field can be times.
+// TimeForms is the set of time formats that all values of a field have.
 type TimeForms uint8
 
-// The ways.
+// The formats.
 const (
 	ISOTime   TimeForms = 1 << iota // texts such as "2022-01-13T19:27:37Z"
 	ISODate                         // texts such as "2022-01-13"
@@ -12,15 +12,15 @@ const (
 	InMicros
 )
 
-// AnyTime is the set of no values.
+// AnyTime is the set of all formats, which a field without values has.
 const AnyTime = ISOTime | ISODate | InSeconds | InMillis | InMicros
 
 var formNames = map[TimeForms]string{ISOTime: "timestamp", ISODate: "date", InSeconds: UnixSeconds, InMillis: UnixMillis, InMicros: UnixMicros}
 
-// String names the one way in a set, or is "".
+// String names the format of a set with one format, or returns "".
 func (f TimeForms) String() string { return formNames[f] }
 
-// parseTimeForms reads what String gives.
+// parseTimeForms parses the result of String.
 func parseTimeForms(text string) TimeForms {
 	for f, name := range formNames {
 		if name == text {
@@ -30,7 +30,7 @@ func parseTimeForms(text string) TimeForms {
 	return 0
 }
 
-// column gives the type and the Time of a column for values of that one form.
+// column returns the type and the Time of a column for values with that one format.
 func (f TimeForms) column() (t Type, format string, ok bool) {
 	switch f {
 	case ISOTime:
