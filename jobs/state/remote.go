@@ -127,7 +127,7 @@ func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver
 		holder, generation, err = r.holder(ctx)
 		switch {
 		case errors.Is(err, store.ErrNotExist):
-			continue // it was released meanwhile
+			continue // it was released in the meantime
 		case err != nil:
 			return nil, false, err
 		case !r.isDead(holder, generation, asked, r.now()):

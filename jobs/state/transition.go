@@ -22,7 +22,7 @@ import (
 //     former table obsolete. The state is saved.
 //  4. The files of partitions without rows are deleted, and DropPartition removes
 //     each such partition from the state.
-//  5. Finalize drops what is no longer needed. The state is saved.
+//  5. Finalize removes entries that are no longer needed. The state is saved.
 //
 // In the state, a partition of a sink is one of:
 //
@@ -129,7 +129,7 @@ func (s *Sink) KeepPartition(path string, subset *SourceSubset) {
 }
 
 // StagePendingQuarantine records the quarantine that the apply is about to
-// write. A quarantine without events is about to be deleted.
+// write. A quarantine without events will be deleted.
 func (s *Sink) StagePendingQuarantine(q *Quarantine) { s.pending().Quarantine = q }
 
 func (s *Sink) pending() *Pending {
@@ -194,9 +194,9 @@ func (s *Sink) PublishQuarantine(q *Quarantine) {
 }
 
 // DropSuperseded records that files with the schema of that fingerprint contain
-// every row of the table. Afterwards it is the job's schema. The deletions, by
-// sink address, are those of the former table's partitions. Afterwards these
-// partitions are absent, and their objects are obsolete.
+// every row of the table. That schema becomes the job's schema. The deletions,
+// by sink address, are the changes that delete the former table's partitions.
+// These partitions become absent, and their objects obsolete.
 func (j *Job) DropSuperseded(fingerprint string, deletions map[string][]Change) {
 	j.SchemaFingerprint = fingerprint
 	for address, changes := range deletions {
