@@ -62,14 +62,13 @@ func (j *job) deleteAll(ctx context.Context) error {
 	return j.removeObjects(ctx, j.plan.Output.Obsolete, "obsolete")
 }
 
-// each makes the changes for which the function which returns true, and the
-// change of the quarantine unless it is nil. It makes several changes at a
-// time.
-func (j *job) each(ctx context.Context, which func(plan.Change) bool, q *plan.Quarantine) error {
+// each makes the selected changes, and the change of the quarantine unless it
+// is nil. It makes several changes at a time.
+func (j *job) each(ctx context.Context, selected func(plan.Change) bool, q *plan.Quarantine) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(j.Parallelism)
 	for _, c := range j.plan.Output.Changes {
-		if len(c.Writes) > 0 && which(c) {
+		if len(c.Writes) > 0 && selected(c) {
 			group.Go(func() error { return j.partition(groupCtx, c) })
 		}
 	}
@@ -79,7 +78,7 @@ func (j *job) each(ctx context.Context, which func(plan.Change) bool, q *plan.Qu
 	return group.Wait()
 }
 
-// removeObjects deletes objects that are in no partition.
+// removeObjects deletes objects that do not belong to a partition.
 func (j *job) removeObjects(ctx context.Context, writes []plan.Write, kind string) error {
 	for _, w := range writes {
 		if err := context.Cause(ctx); err != nil {
