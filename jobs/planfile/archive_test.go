@@ -184,7 +184,7 @@ func rezip(t *testing.T, text []byte, edit func(header *zip.FileHeader, content 
 // not plausible.
 func TestLoadBombs(t *testing.T) {
 	p, files := savedPlan()
-	whole := save(t, p, files)
+	saved := save(t, p, files)
 	declare := func(text []byte, size uint32) []byte { // declares a size of the plan, which is the last entry
 		text = bytes.Clone(text)
 		at := bytes.LastIndex(text, []byte("PK\x01\x02"))
@@ -197,40 +197,40 @@ func TestLoadBombs(t *testing.T) {
 		text []byte
 		want string
 	}{
-		{"spaces after the plan", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"spaces after the plan", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "plan.json" {
 				content = append(content, large...)
 			}
 			return content
 		}), "is not plausible"},
-		{"a plan that declares less than it has", declare(whole, 10), "cannot be read"},
-		{"a plan that declares more than it has", declare(whole, 2000), "cannot be read"},
-		{"a plan that declares too much", declare(whole, 2<<30), "is not plausible"},
-		{"a compressed file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"a plan that declares less than it has", declare(saved, 10), "cannot be read"},
+		{"a plan that declares more than it has", declare(saved, 2000), "cannot be read"},
+		{"a plan that declares too much", declare(saved, 2<<30), "is not plausible"},
+		{"a compressed file", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "staged/00000" {
 				h.Method, content = zip.Deflate, large
 			}
 			return content
 		}), "is compressed"},
-		{"a larger file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"a larger file", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "staged/00000" {
 				content = append(content, 'A')
 			}
 			return content
 		}), "has 5 bytes, not 4"},
-		{"a staged file that is null", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"a staged file that is null", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "plan.json" {
 				content = bytes.Replace(content, []byte(`"staged":[{`), []byte(`"staged":[null,{`), 1)
 			}
 			return content
 		}), "has no file for partition"},
-		{"a missing file", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"a missing file", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			if h.Name == "staged/00000" {
 				h.Name = "staged/99999"
 			}
 			return content
 		}), "it has no"},
-		{"one file many times", rezip(t, whole, func(h *zip.FileHeader, content []byte) []byte {
+		{"one file many times", rezip(t, saved, func(h *zip.FileHeader, content []byte) []byte {
 			switch h.Name {
 			case "staged/00000":
 				content = bytes.Repeat([]byte("A"), 1<<20)
