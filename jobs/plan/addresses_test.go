@@ -118,7 +118,7 @@ func TestRelocate(t *testing.T) {
 				slices.Sort(got[address])
 			}
 			if diff := cmp.Diff(test.jobs, got); diff != "" {
-				t.Errorf("jobs (-want +got):\n%s", diff)
+				t.Errorf("the jobs of the state differ (-want +got):\n%s", diff)
 			}
 			if test.renamed == nil {
 				test.renamed = map[string][]plan.Move{}
@@ -126,7 +126,7 @@ func TestRelocate(t *testing.T) {
 			want := plan.Relocated{Moved: test.moved, Forgotten: test.forgets, Renamed: test.renamed}
 			r.State = nil
 			if diff := cmp.Diff(want, r); diff != "" {
-				t.Errorf("relocated (-want +got):\n%s", diff)
+				t.Errorf("the relocation differs (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestOrphans(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("orphans (-want +got):\n%s", diff)
+			t.Errorf("the orphans differ (-want +got):\n%s", diff)
 		}
 	}
 	const lost = "job.less, table less in sink.local.two, protected true: it is no longer among the job's sinks"

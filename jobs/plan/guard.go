@@ -12,10 +12,10 @@ import (
 	"prospector/jobs"
 )
 
-// The guards judge a run in total. Every row of a run can be correct and the
-// run still be wrong: a gateway may respond "not found" for every prospect, or
-// the API may change the format of createdAt. A guard refuses the plan until
-// the user accepts the change by the name of the guard.
+// The guards judge a run, not single rows. Every row can be correct while the
+// run is wrong: a gateway may respond "not found" for every prospect, or the
+// API may change the format of createdAt. A guard refuses the plan until the
+// user accepts the change by the name of the guard.
 
 // Guard is the name of a guard.
 type Guard string
@@ -102,7 +102,8 @@ type TypeEvidence struct {
 // apply.
 type Quarantining struct {
 	Events, Quarantined, Distinct, Before int64
-	// Rows is an upper bound of the events that became rows at the last apply.
+	// Rows is an upper bound of the number of events that became rows at the
+	// last apply.
 	Rows int64
 	// Reasons counts the quarantined events by reason.
 	Reasons map[string]int64
@@ -130,7 +131,7 @@ func (t TypeEvidence) reidentified() bool {
 	return t.MostVanished() && t.Replaced != nil && t.Replaced.Field != ""
 }
 
-// gone reports whether the source no longer has any event of the type.
+// gone reports whether the source no longer returns any events of the type.
 func (t TypeEvidence) gone() bool {
 	return t.MostVanished() && t.Vanished >= FewEvents && t.Returned == 0 && t.Read == 0 && !t.reidentified()
 }

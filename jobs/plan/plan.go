@@ -55,14 +55,13 @@ type Move struct {
 	To   string `json:"to"`
 }
 
-// Job is the part of a plan that concerns one job of the configuration or of the
-// state.
+// Job is the part of a plan for one job in the configuration or the state.
 type Job struct {
 	Address   string
 	TableName string
 	// SchemaFingerprint identifies the schema of the table after the apply.
 	SchemaFingerprint string
-	// Schema is that schema, or nil when the plan publishes nothing.
+	// Schema is that schema, or nil if the plan publishes nothing.
 	Schema *schemas.Table
 	// PreventDestroy is the declared value.
 	PreventDestroy bool
@@ -115,9 +114,9 @@ type Output struct {
 	// Rewrite is set if published files have another schema, so that their rows
 	// are rewritten.
 	Rewrite *Rewrite
-	// Obsolete deletes the files that an interrupted apply left.
+	// Obsolete are the deletions of files that an interrupted apply left.
 	Obsolete []Write
-	// Foreign deletes the objects that prospector does not own.
+	// Foreign are the deletions of objects that prospector does not own.
 	Foreign []Write
 	// Copies preserve the damaged objects that the plan replaces or deletes.
 	// Apply makes the copies first.
@@ -178,12 +177,12 @@ func (p *Plan) Blocked() (errs jobs.Diagnostics) {
 // Rejected returns the reasons why partitions are not published when the plan
 // is applied. It lists only the first ones of each job.
 func (p *Plan) Rejected() (errs jobs.Diagnostics) {
-	const maxListed = 10
+	const maxRejected = 10
 	for _, j := range p.Jobs {
-		for _, r := range j.Problems.Rejected[:min(maxListed, len(j.Problems.Rejected))] {
+		for _, r := range j.Problems.Rejected[:min(maxRejected, len(j.Problems.Rejected))] {
 			errs = append(errs, r.Problem)
 		}
-		if more := len(j.Problems.Rejected) - maxListed; more > 0 {
+		if more := len(j.Problems.Rejected) - maxRejected; more > 0 {
 			errs = append(errs, jobs.Diagnostic{Severity: jobs.Error, Address: j.Address,
 				Summary: fmt.Sprintf("%d more partitions are not published", more),
 				Detail:  "The second reader also rejected their staged files, or those of partitions that must change together with them."})

@@ -94,7 +94,7 @@ func TestChanges(t *testing.T) {
 			}
 			got := plan.Changes(job, []string{lake, bucket}, prior, []plan.Outcome{o})
 			if diff := cmp.Diff([]plan.Change{want}, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
+				t.Errorf("the change differs (-want +got):\n%s", diff)
 			}
 		})
 	}

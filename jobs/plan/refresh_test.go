@@ -173,7 +173,7 @@ func TestRefresh(t *testing.T) {
 				}
 				got := refresh(t, lake, prior, objects)
 				if diff := cmp.Diff(want, got, same); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
+					t.Errorf("the refreshed sink differs (-want +got):\n%s", diff)
 				}
 			})
 		}
@@ -224,7 +224,7 @@ func TestRefreshForeign(t *testing.T) {
 		{Sink: lake, Key: plan.Key(job, "event_date=2022-01-14"), Kind: plan.Foreign},
 	}
 	if diff := cmp.Diff(want, got.Drift); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the refreshed sink differs (-want +got):\n%s", diff)
 	}
 	if len(got.Damaged) > 0 {
 		t.Errorf("foreign objects count as damaged: %v", got.Damaged)
@@ -263,7 +263,7 @@ func TestRefreshWithoutSum(t *testing.T) {
 func TestRefreshEmptySink(t *testing.T) {
 	got := refresh(t, lake, &state.Sink{URI: "u"}, nil)
 	if diff := cmp.Diff(&plan.Refreshed{Sink: state.Sink{URI: "u"}}, got, same); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the refreshed sink differs (-want +got):\n%s", diff)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"prospector/jobs/state"
 )
 
-// Seen is an object as a sink lists it.
+// Seen is an object in the listing of a sink.
 type Seen struct {
 	Key        string
 	Size       int64

@@ -29,9 +29,9 @@ func (w *world) attempt(interference bool) error {
 	return err
 }
 
-// settle is an undisturbed run. Before it, a user moves foreign objects out of
+// converge is an undisturbed run. Before it, a user moves foreign objects out of
 // the way.
-func (w *world) settle() {
+func (w *world) converge() {
 	r := w.plan()
 	for inTheWay := r.inTheWay(); len(inTheWay) > 0; inTheWay = r.inTheWay() { // the next plan may have other files in its way
 		for _, d := range inTheWay {
@@ -45,10 +45,10 @@ func (w *world) settle() {
 	}
 }
 
-// checkSettled checks that the sinks have the desired rows, and that the next
+// checkConverged checks that the sinks have the desired rows, and that the next
 // plan has no changes. Objects of another program that no run may delete must
 // be reported as drift.
-func (w *world) checkSettled() {
+func (w *world) checkConverged() {
 	r := w.plan()
 	for _, c := range r.Output.Changes {
 		if c.Action != plan.NoOp {
@@ -111,7 +111,7 @@ const worlds = 1500
 // programs, the next undisturbed run leaves exactly the desired rows in every
 // sink, and the run after it has no changes. No run deletes an object that it
 // did not report.
-func TestEveryWorldSettles(t *testing.T) {
+func TestEveryWorldConverges(t *testing.T) {
 	var crashes, conflicts, refusals, adopted int
 	for seed := range uint64(worlds) {
 		w := newWorld(t, seed)
@@ -132,8 +132,8 @@ func TestEveryWorldSettles(t *testing.T) {
 				crashes++
 			}
 		}
-		w.settle()
-		w.checkSettled()
+		w.converge()
+		w.checkConverged()
 		w.end()
 	}
 	if crashes < worlds/2 || conflicts < worlds/20 || refusals < worlds/20 || adopted < worlds/4 {
@@ -158,8 +158,8 @@ func TestCrashesAreNotDrift(t *testing.T) {
 		if r := w.plan(); len(r.Found.Drift) > 0 {
 			t.Errorf("a refresh finds drift, but no other program changed the sinks: %v", r.Found.Drift)
 		}
-		w.settle()
-		w.checkSettled()
+		w.converge()
+		w.checkConverged()
 		w.end()
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"prospector/internal/bug"
 )
 
-// Reading describes how a job's source was read, and the cost.
+// Reading describes how completely a job's source was read, and the cost.
 type Reading struct {
 	Coverage
 	Requests int64   `json:"requests"`
@@ -17,7 +17,7 @@ type Reading struct {
 	Rate float64 `json:"rate,omitempty"`
 	// Exceptions are the first incomplete prospects.
 	Exceptions []Exception `json:"exceptions,omitempty"`
-	// List is the list of prospects, or nil when nothing was read.
+	// List is the list of prospects, or nil if nothing was read.
 	List *List `json:"list,omitempty"`
 }
 
@@ -31,7 +31,7 @@ type Coverage struct {
 	Failed    int64 `json:"failed"` // no page
 }
 
-// Incomplete counts the prospects that were not read to the end.
+// Incomplete counts the prospects that were not read completely.
 func (c Coverage) Incomplete() int64 { return c.Partial + c.NotFound + c.Forbidden + c.Failed }
 
 // Exception is an incomplete prospect.

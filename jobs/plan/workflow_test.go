@@ -54,7 +54,7 @@ func TestDestruction(t *testing.T) {
 		"delete delete " + lake + " " + plan.Key(job, "p=3") + " 3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the writes differ (-want +got):\n%s", diff)
 	}
 	if c := changes[3]; c.Action != plan.NoOp {
 		t.Errorf("p=4: %+v", c)
@@ -63,18 +63,18 @@ func TestDestruction(t *testing.T) {
 
 func TestDestroyQuarantine(t *testing.T) {
 	key := plan.QuarantineKey(job)
-	whole, damaged, none := sinkWith(nil), sinkWith(nil), sinkWith(nil)
-	whole.Quarantine = &state.Quarantine{Events: 3, Object: state.Object{Key: key, Generation: "1"}}
+	intact, damaged, none := sinkWith(nil), sinkWith(nil), sinkWith(nil)
+	intact.Quarantine = &state.Quarantine{Events: 3, Object: state.Object{Key: key, Generation: "1"}}
 	damaged.Damaged[key] = "2"
 	if q := plan.DestroyQuarantine(job, []string{lake}, map[string]*plan.Refreshed{lake: none}); q != nil {
 		t.Errorf("without a quarantine: %+v", q)
 	}
-	got := plan.DestroyQuarantine(job, []string{"a", "b", "c"}, map[string]*plan.Refreshed{"a": whole, "b": damaged, "c": none})
+	got := plan.DestroyQuarantine(job, []string{"a", "b", "c"}, map[string]*plan.Refreshed{"a": intact, "b": damaged, "c": none})
 	want := &plan.Quarantine{Before: 3, Writes: []plan.Write{
 		{Sink: "a", Action: plan.Delete, Key: key, Generation: "1"}, {Sink: "b", Action: plan.Delete, Key: key, Generation: "2"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the writes differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestObsolete(t *testing.T) {
 		{Sink: lake, Action: plan.Delete, Key: old, Generation: "1"},
 	}
 	if diff := cmp.Diff(want, j.DeleteObsolete()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the writes differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestDeleteForeign(t *testing.T) {
 		{Sink: lake, Action: plan.Delete, Key: "events/b", Generation: "2"},
 	}
 	if diff := cmp.Diff(want, plan.DeleteForeign([]string{lake}, map[string]*plan.Refreshed{lake: r})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the writes differ (-want +got):\n%s", diff)
 	}
 }
 
