@@ -98,7 +98,7 @@ func Batches(columns []schemas.Column, values iter.Seq2[[]schemas.Values, error]
 }
 
 // SumValues adds to each row's sum the digest of its value in that column, and
-// gives the sum over the column and its number of NULLs.
+// returns the sum over the column and its number of NULLs.
 func SumValues(column string, values arrow.Array, rows []schemas.Digest) (sum schemas.Digest, nulls int64) {
 	if nulls = int64(values.NullN()); int(nulls) == values.Len() { // as columns of other kinds of events are
 		return sum, nulls
@@ -143,7 +143,7 @@ func Digests(columns []schemas.Column, batch arrow.Record) []schemas.Digest {
 	return rows
 }
 
-// microsPerDay is what a Timestamp has of them.
+// microsPerDay is the length of a day in microseconds.
 const microsPerDay = 24 * 60 * 60 * 1e6
 
 // IdentityDays returns the UTC day, since 1970-01-01, of each row's identity: of

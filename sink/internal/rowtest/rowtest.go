@@ -117,6 +117,7 @@ func Collect(rows records.Rows) (all []Row, err error) {
 	return all, nil
 }
 
+// MustCollect is Collect for streams without an error.
 func MustCollect(t testing.TB, rows records.Rows) []Row {
 	t.Helper()
 	all, err := Collect(rows)
@@ -126,7 +127,7 @@ func MustCollect(t testing.TB, rows records.Rows) []Row {
 	return all
 }
 
-// Stream gives batches, and then the error if there is one.
+// Stream returns a stream of batches, followed by err unless it is nil.
 func Stream(err error, batches ...arrow.Record) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, b := range batches {
@@ -140,6 +141,7 @@ func Stream(err error, batches ...arrow.Record) records.Rows {
 	}
 }
 
+// ErrStream is the error of a broken stream.
 var ErrStream = errors.New("the stream broke")
 
 // texts are worth writing: empty, Unicode, NUL, long, and much repeated.
@@ -202,7 +204,7 @@ func SomeRows(rng *rand.Rand, n int) []Row {
 	return rows
 }
 
-// only gives the rows what those columns have of them.
+// Only returns the rows with only these columns.
 func Only(columns []schemas.Column, rows []Row) []Row {
 	out := make([]Row, len(rows))
 	for i, r := range rows {
@@ -243,6 +245,7 @@ func Digest(columns []schemas.Column, rows []Row) (content schemas.Digest) {
 	return content
 }
 
+// DigestValue computes the digest of one value; NULL is nil.
 func DigestValue(column string, v any) schemas.Digest {
 	switch h := schemas.HashValuesOf(column); v := v.(type) {
 	case string:
@@ -279,6 +282,7 @@ func Cut(rng *rand.Rand, columns []schemas.Column, rows []Row) (batches []arrow.
 	return batches
 }
 
+// Partitioned returns EveryType with other partition keys.
 func Partitioned(t testing.TB, keys ...string) schemas.Table {
 	t.Helper()
 	table, err := EveryType().PartitionedBy(keys...)
@@ -288,6 +292,7 @@ func Partitioned(t testing.TB, keys ...string) schemas.Table {
 	return table
 }
 
+// EventCount is the number of rows of Events.
 const EventCount = 1_000_000
 
 // Events makes a million rows as the flattener does: batches of prospects,
