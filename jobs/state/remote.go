@@ -26,7 +26,7 @@ const (
 	// context of the run.
 	unlockTimeout = 30 * time.Second
 
-	// maxAttempts limits how often an operation is tried, if another program
+	// maxAttempts limits how often an operation is tried while another program
 	// keeps writing the object first.
 	maxAttempts = 10
 )
@@ -298,8 +298,11 @@ func (r *Remote) Write(ctx context.Context, s *State) error {
 	return r.whileLocked(ctx, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
 }
 
-// Push replaces the state with s, as storage.Push does. It also returns the
-// errors of Write.
+// Push replaces the state with s, which keeps its lineage and serial. It
+// returns the errors of Write and, unless force is set, those of CheckPush.
+// With force, it also replaces a damaged state, but does not back it up, so
+// that the intact backup remains. Push adds the tombstones of the replaced
+// state to s.
 func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
 	return r.whileLocked(ctx, func(ctx context.Context) error {
 		b, generation, err := r.load(ctx)

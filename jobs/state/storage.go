@@ -155,7 +155,7 @@ func (o *storage) Write(ctx context.Context, s *State) error {
 	return nil
 }
 
-// Push replaces the state with s, and keeps the lineage and serial of s: a
+// Push replaces the state with s, which keeps its lineage and serial. s is a
 // state that was pulled, or one that an apply could not write. Unless force is
 // set, Push returns the errors of CheckPush. With force, it also replaces a
 // damaged state, but does not back it up, so that the intact backup remains.
@@ -189,8 +189,8 @@ func (o *storage) push(ctx context.Context, s *State, force bool, current []byte
 	return o.replace(ctx, s, !damaged)
 }
 
-// replace replaces the state that was seen last with s, and keeps the serial of
-// s.
+// replace writes s, which keeps its serial, in place of the state that was seen
+// last.
 func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	b, err := Encode(s)
 	if err != nil {

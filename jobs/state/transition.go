@@ -42,8 +42,8 @@ import (
 // its checksum. So the next refresh can determine for each partition whether
 // the change was made, and does not report the objects of an interrupted apply
 // as drift. No row is ever missing: former files are deleted only after all new
-// ones exist. If rows move between partitions, the plan writes the new
-// partition before it removes them from the former one.
+// ones exist. If rows move between partitions, the apply writes the new
+// partition before it changes the former one.
 //
 // The transitions change values in memory and do no I/O. Their callers serialize
 // access to a job.
