@@ -143,8 +143,8 @@ func newFields(seen, known map[schemas.Field]int64, describe func(schemas.Field)
 	return lines
 }
 
-// keep copies the counts of before to now for keys that now does not have and
-// still accepts.
+// keep copies counts from before to now, for the keys that are not in now and
+// for which still returns true.
 func keep[K comparable](now, before map[K]int64, still func(K) bool) {
 	for k, n := range before {
 		if _, ok := now[k]; !ok && still(k) {
