@@ -10,8 +10,8 @@ import (
 	"prospector/sink/store"
 )
 
-// PlanCopies plans the copies that apply makes of damaged files, and notes their
-// keys in the drift.
+// PlanCopies plans the copies that an apply makes of damaged files before it replaces
+// them, and adds their keys to the drift.
 func PlanCopies(ctx context.Context, stores map[string]store.Store, p *plan.Job) error {
 	for _, at := range p.Damaged() {
 		from := stores[at.Sink]

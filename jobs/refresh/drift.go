@@ -20,14 +20,14 @@ func InTheWay(job jobs.Block, p plan.Job, uri URI) error {
 	}
 	return jobs.Diagnostic{
 		Severity: jobs.Error, Address: job.Address,
-		Summary: "Objects are in the way that the state does not know",
-		Detail: fmt.Sprintf("%s\n\nThe plan would overwrite them, and they may not be prospector's. If the state is lost or old, restore it or its backup:\n\n    prospector state push -force FILE\n\nIf that does not help, move the objects away, or let the job write to another sink. Nothing was published.",
+		Summary: "The plan would overwrite objects that are not in the state",
+		Detail: fmt.Sprintf("%s\n\nThese objects may belong to another program. If the state is lost or outdated, restore it or its backup:\n\n    prospector state push -force FILE\n\nOtherwise, move the objects away, or set another sink in the job. Nothing was published.",
 			DriftList(inTheWay, uri)),
 		Origin: &job.Origin,
 	}
 }
 
-// Warnings report what has changed outside of prospector, and what the plan does
+// Warnings reports what has changed outside of prospector, and what the plan does
 // about it.
 func Warnings(job jobs.Block, p plan.Job, uri URI) (warnings jobs.Diagnostics) {
 	var foreign, changed []plan.Drift
@@ -53,12 +53,12 @@ func Warnings(job jobs.Block, p plan.Job, uri URI) (warnings jobs.Diagnostics) {
 	if len(foreign) > 0 {
 		effect := "Move them away. prospector does not touch them unless the job has on_foreign_file = \"delete\"."
 		if len(p.Output.Foreign) == len(foreign) {
-			effect = "This plan deletes them, as the job says."
+			effect = "This plan deletes them, because the job has on_foreign_file = \"delete\"."
 		}
 		warnings = append(warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: job.Address,
 			Summary: "Foreign objects under the table's prefix",
-			Detail:  DriftList(foreign, uri) + "\n\nReaders of the lake take them for part of the table. BigQuery fails on any object that is not Parquet. " + effect,
+			Detail:  DriftList(foreign, uri) + "\n\nReaders of the lake treat them as part of the table. BigQuery fails on any object that is not Parquet. " + effect,
 		})
 	}
 	return warnings
@@ -72,12 +72,12 @@ func remedy(p plan.Job, repaired, changed int) string {
 	effect := "This plan repairs them."
 	switch {
 	case p.Destroy:
-		effect = "This plan deletes what is there."
+		effect = "This plan deletes those that still exist."
 	case repaired < changed:
-		effect = fmt.Sprintf("This plan repairs %d of the %d. The others are outside of its targets, or it has no rows for them.", repaired, changed)
+		effect = fmt.Sprintf("This plan repairs %d of %d. The others are not among its targets, or it has no rows for them.", repaired, changed)
 	}
 	if lost := p.Unrestored(); lost > 0 && !p.Destroy {
-		effect += fmt.Sprintf(" %d of their rows cannot be restored, since the source no longer returns them.", lost)
+		effect += fmt.Sprintf(" %d of their rows cannot be restored, because the source no longer returns them.", lost)
 	}
 	if lost := p.UnrestoredEvents(); lost > 0 && !p.Destroy {
 		effect += fmt.Sprintf(" %s cannot be restored.", jobs.Count(lost, "quarantined event"))
@@ -85,7 +85,7 @@ func remedy(p plan.Job, repaired, changed int) string {
 	return effect
 }
 
-// DriftList lists drifted objects, one a line.
+// DriftList lists drifted objects, one per line.
 func DriftList(drift []plan.Drift, uri URI) string {
 	var lines []string
 	for _, d := range drift {
@@ -94,12 +94,12 @@ func DriftList(drift []plan.Drift, uri URI) string {
 	return jobs.List(lines)
 }
 
-// describe describes how an object has changed, where a damaged one is kept and, if
-// it is the quarantine, how many events it had.
+// describe describes how an object has drifted, what of it can still be read, and
+// where its copy is kept.
 func describe(d plan.Drift, uri URI) string {
 	kind := string(d.Kind)
 	if d.Kind == plan.Foreign {
-		kind = "unknown"
+		kind = "not in the state"
 	}
 	thing := "row"
 	if plan.IsQuarantine(d.Key) {

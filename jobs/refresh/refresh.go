@@ -1,8 +1,8 @@
-// Package refresh compares what the state says of a job with the contents of its
-// sinks. It lists the sinks, reads checksums where sizes and generations do not
-// prove that an object is unchanged, and describes the differences to the user.
+// Package refresh compares what the state records about a job with the contents of
+// its sinks. It lists the sinks, reads checksums where sizes and generations do not
+// prove that an object is unchanged, and describes the drift to the user.
 //
-// Package plan holds the comparison itself. Nothing is written.
+// The comparison itself is in package plan. Package refresh writes nothing.
 package refresh
 
 import (
@@ -25,9 +25,9 @@ import (
 type OpenSink func(context.Context, jobs.Sink) (store.Store, error)
 
 // Into compares the state with the sinks of a planned job, and adds the result and
-// its drift to the plan. If a sink has another place than in the state, what the
-// job has published there is abandoned: a warning says so. A plan that only
-// refreshes leaves out such sinks instead.
+// its drift to the plan. If the table in a sink has another URI than in the state, the
+// files at the old URI are abandoned, with a warning. A plan that only refreshes
+// leaves out such sinks instead.
 func Into(ctx context.Context, open OpenSink, prior *state.State, mode plan.Mode, into *plan.Job, sinks []jobs.Sink) (err error) {
 	var abandoned map[string]string
 	into.Found.Prior, abandoned, err = Job(ctx, open, prior, into.Address, into.TableName, sinks)
@@ -46,14 +46,15 @@ func Into(ctx context.Context, open OpenSink, prior *state.State, mode plan.Mode
 	if len(abandoned) > 0 {
 		into.Problems.Warnings = append(into.Problems.Warnings, jobs.Diagnostic{
 			Severity: jobs.Warning, Address: into.Address, Summary: "The location of a table has changed",
-			Detail: "The sink or the name of the table has changed since the table was published. The published files stay where they are, and prospector no longer manages them:\n\n  " +
-				strings.Join(into.Found.AbandonedURIs, "\n  ") + "\n\nDelete them when no reader uses them, or undo the change.",
+			Detail: "The location of the sink or the name of the table has changed since the table was published. prospector no longer manages the files at the old location, and does not delete them:\n\n  " +
+				strings.Join(into.Found.AbandonedURIs, "\n  ") + "\n\nDelete them when readers no longer use them, or undo the change.",
 		})
 	}
 	return nil
 }
 
-// setHeld adds to the drift how many rows or events the state says each object had.
+// setHeld adds to each drifted object how many rows or events it had, according to the
+// state.
 func setHeld(drift []plan.Drift, owned *state.Job) {
 	if owned == nil || len(drift) == 0 {
 		return
@@ -74,9 +75,8 @@ func setHeld(drift []plan.Drift, owned *state.Job) {
 	}
 }
 
-// Job compares the state with the contents of a job's sinks, by sink address.
-// abandoned are the URIs that the state has for sinks whose table is at another
-// URI now.
+// Job compares the state with the contents of a job's sinks. Both results are by sink
+// address. abandoned has the former URI of each table that is now at another URI.
 func Job(ctx context.Context, open OpenSink, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, abandoned map[string]string, err error) {
 	found, abandoned = make(map[string]*plan.Refreshed), make(map[string]string)
 	owned := prior.Clone().Job(address)
@@ -113,7 +113,7 @@ func Unusable(sink jobs.Sink, summary string, err error) error {
 	return sink.Unusable(summary, err)
 }
 
-// List returns the objects under a table's prefix, and its quarantine.
+// List lists the objects under a table's prefix, and its quarantine.
 func List(ctx context.Context, from store.Store, table string) (seen []plan.Seen, err error) {
 	for _, prefix := range []string{plan.TablePrefix(table), plan.QuarantineKey(table)} {
 		for entry, err := range from.List(ctx, prefix) {
@@ -129,8 +129,8 @@ func List(ctx context.Context, from store.Store, table string) (seen []plan.Seen
 // parallelism is how many objects are read at once, to hide a store's latency.
 const parallelism = 16
 
-// checksums reads the checksums of objects. An object that is gone has none: it
-// counts as deleted.
+// checksums reads the checksums of objects. It leaves out objects that no longer
+// exist, which then count as deleted.
 func checksums(ctx context.Context, from store.Store, keys []string) (map[string]plan.Sum, error) {
 	var mu sync.Mutex
 	sums := make(map[string]plan.Sum)

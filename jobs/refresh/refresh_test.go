@@ -97,7 +97,7 @@ func TestDrift(t *testing.T) {
 		w.store.URI(plan.QuarantineKey(table)) + ": deleted; it had 2 events\n",
 		": modified; 1 of its 3 rows can still be read, but they may differ from what was written; a copy is kept at " + w.store.URI("kept"),
 		"Foreign objects under the table's prefix: ",
-		"_SUCCESS: unknown",
+		"_SUCCESS: not in the state",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the warnings do not contain %q:\n%s", want, text)
@@ -105,8 +105,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// If the table has another URI, the objects in the sink are foreign, and those of
-// the state are abandoned, unless the plan only refreshes.
+// If the table has another URI than in the state, the files at the old URI are
+// abandoned. A plan that only refreshes leaves out the sink.
 func TestAbandoned(t *testing.T) {
 	w := newWorld(t)
 	w.prior.Job(address).Sink(lake).URI = "file:///elsewhere/events"
@@ -128,13 +128,13 @@ func TestInTheWay(t *testing.T) {
 	w.put(key, "foreign")
 	into := w.refresh(plan.Normal)
 	if err := InTheWay(jobs.Block{}, *into, w.uri); err != nil {
-		t.Errorf("nothing is in the way: %v", err)
+		t.Errorf("without a change of the object: %v", err)
 	}
 	into.Output.Changes = []plan.Change{{Action: plan.Create, Writes: []plan.Write{{Sink: lake, Key: key, Action: plan.Create}}}}
 	err := InTheWay(jobs.Block{}, *into, w.uri)
 	var d jobs.Diagnostic
-	if !errors.As(err, &d) || !strings.Contains(d.Detail, w.store.URI(key)+": unknown") {
-		t.Errorf("a foreign object is in the way: %v", err)
+	if !errors.As(err, &d) || !strings.Contains(d.Detail, w.store.URI(key)+": not in the state") {
+		t.Errorf("with a change that would overwrite it: %v", err)
 	}
 }
 
@@ -155,6 +155,6 @@ func TestPlanCopies(t *testing.T) {
 	}
 	w.put(key, "other")
 	if err := PlanCopies(t.Context(), stores, into); err == nil || !strings.Contains(err.Error(), "run again") {
-		t.Errorf("a file that has changed since: %v", err)
+		t.Errorf("after another change of the file, the error is %v", err)
 	}
 }

@@ -491,7 +491,7 @@ func TestLostState(t *testing.T) {
 	if err := os.Remove(filepath.Join(h.dir, "prospector.state.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "in the way") {
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "would overwrite objects") {
 		t.Errorf("the apply ended with %v", err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, h.root())); diff != "" {
