@@ -1,8 +1,8 @@
 // Package audit re-reads every published file with the second reader and compares
-// it with the state. It lists the sinks as well, to find objects that the state
-// does not know.
+// it with the state. It also lists the sinks, to find objects that are not in the
+// state.
 //
-// It changes nothing. Command verify prints what it finds.
+// It changes nothing. The command verify prints its findings.
 package audit
 
 import (
@@ -32,8 +32,7 @@ type Result struct {
 	Findings           []Finding // by job, sink and URI
 }
 
-// Finding is a published object that differs from the state, or one that the state
-// does not know.
+// Finding is a published object that differs from the state or is not in it.
 type Finding struct {
 	Job     string `json:"job"`
 	Sink    string `json:"sink"`
@@ -44,8 +43,8 @@ type Finding struct {
 // Audit holds what an audit needs.
 type Audit struct {
 	State *state.State
-	// Jobs are those of the configuration. One that the state does not have may
-	// have lost its state, so its sinks are listed too.
+	// Jobs are the declared jobs. The state of a declared job may have been lost, so
+	// the sinks of jobs that are not in the state are listed as well.
 	Jobs []jobs.Job
 	// Open opens the sink with an address, or returns its store if it is open.
 	Open func(ctx context.Context, address string) (store.Store, error)
@@ -118,7 +117,7 @@ type published struct {
 	state.File
 }
 
-// tableRows is how many rows of the table the file has.
+// tableRows is the number of table rows in the file, which is 0 for a quarantine.
 func (p published) tableRows() int64 {
 	if p.path == "" {
 		return 0
@@ -130,7 +129,7 @@ func (r *running) add(job, sink, key, problem string) {
 	r.result.Findings = append(r.result.Findings, Finding{job, sink, r.stores[sink].URI(key), problem})
 }
 
-// collect lists a job's files, and reports the objects that the state does not know.
+// collect lists a job's files, and reports the objects that are not in the state.
 func (r *running) collect(ctx context.Context, job string, owned *state.Job) error {
 	for _, address := range slices.Sorted(maps.Keys(owned.Sinks)) {
 		opened, err := r.Open(ctx, address)
@@ -154,7 +153,7 @@ func (r *running) collect(ctx context.Context, job string, owned *state.Job) err
 		}
 		for _, o := range seen {
 			if !known[o.Key] {
-				r.add(job, address, o.Key, "The state does not know this object. Readers take it for part of the table.")
+				r.add(job, address, o.Key, "This object is not in the state. Readers treat it as part of the table.")
 			}
 		}
 	}
@@ -184,24 +183,24 @@ func (r *running) collectKnown(job, address string, owned *state.Job) map[string
 	}
 	for key := range of.Obsolete {
 		known[key] = true
-		r.add(job, address, key, "An interrupted apply left this file. Its rows are in other files as well. The next apply deletes it.")
+		r.add(job, address, key, "An interrupted apply left this file. Its rows are also in other files. The next apply deletes it.")
 	}
 	return known
 }
 
-// check reads a file and returns what is wrong with it, or "".
+// check reads a file and returns the problem that it finds, or "".
 func (r *running) check(ctx context.Context, f published) (problem string, err error) {
 	from := r.stores[f.sink]
 	object, err := from.Stat(ctx, f.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist) && f.path == "":
-		return fmt.Sprintf("It is gone, with %s.", jobs.Count(f.Rows, "quarantined event")), nil
+		return fmt.Sprintf("It was deleted. It had %s.", jobs.Count(f.Rows, "quarantined event")), nil
 	case errors.Is(err, store.ErrNotExist):
-		return "It is gone.", nil
+		return "It was deleted.", nil
 	case err != nil:
 		return "", err
 	case object.Size != f.Size || object.CRC32C != f.CRC32C:
-		problem = fmt.Sprintf("It was changed: it has %d bytes with the CRC32C %08x, but the state has %d with %08x.",
+		problem = fmt.Sprintf("It was changed: it has %d bytes with CRC32C %08x, but the state has %d bytes with %08x.",
 			object.Size, object.CRC32C, f.Size, f.CRC32C)
 		if f.path == "" {
 			var left int64
@@ -224,15 +223,14 @@ func (r *running) countReadable(ctx context.Context, from store.Store, key strin
 	return quarantine.CountReadable(ctx, from, key, dir, r.Memory)
 }
 
-// checkRows reads the rows of an object whose size and checksum are those of the
-// state.
+// checkRows reads the rows of an object whose size and checksum match the state.
 func (r *running) checkRows(ctx context.Context, from store.Store, f published) (problem string, err error) {
 	if len(f.table.Columns) == 0 {
-		return "It is unchanged, but the state does not have its columns. Its rows were not read.", nil
+		return "It is unchanged, but its rows were not read: the state does not have its schema.", nil
 	}
 	partition, err := sink.ParsePartition(f.table, f.path)
 	if err != nil {
-		return "Its partition is not one of its table: " + err.Error() + ".", nil
+		return "Its partition does not match the schema of the table: " + err.Error() + ".", nil
 	}
 	file, err := store.OpenFile(ctx, from, f.Stored(), r.Dir)
 	if err != nil {

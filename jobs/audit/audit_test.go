@@ -55,7 +55,7 @@ func TestFindings(t *testing.T) {
 	}
 	result, err := a.Run(t.Context(), func(done, of int) {
 		if calls++; done != calls-1 || of != 5 {
-			t.Errorf("progress is %d of %d after %d calls", done, of, calls)
+			t.Errorf("progress is %d of %d in call %d", done, of, calls)
 		}
 	})
 	if err != nil {
@@ -64,20 +64,20 @@ func TestFindings(t *testing.T) {
 	got := make(map[string]string)
 	for _, f := range result.Findings {
 		if f.Job != address || f.Sink != lake {
-			t.Errorf("finding of %s in %s", f.Job, f.Sink)
+			t.Errorf("a finding is of %s in %s", f.Job, f.Sink)
 		}
 		first, _, _ := strings.Cut(f.Problem, ".")
 		got[strings.TrimPrefix(f.URI, files.URI("")+"/")] += first + "."
 	}
 	want := map[string]string{
-		"events/p=changed/part-00000.parquet":    "It was changed: it has 6 bytes with the CRC32C 36c58b5b, but the state has 6 with ed9684a2.",
-		"events/p=gone/part-00000.parquet":       "It is gone.",
+		"events/p=changed/part-00000.parquet":    "It was changed: it has 6 bytes with CRC32C 36c58b5b, but the state has 6 bytes with ed9684a2.",
+		"events/p=gone/part-00000.parquet":       "It was deleted.",
 		"events/p=incomplete":                    "Files of this partition were deleted or damaged.",
-		"events/p=incomplete/part-00000.parquet": "It is unchanged, but the state does not have its columns.",
-		"events/p=unchanged/part-00000.parquet":  "It is unchanged, but the state does not have its columns.",
+		"events/p=incomplete/part-00000.parquet": "It is unchanged, but its rows were not read: the state does not have its schema.",
+		"events/p=unchanged/part-00000.parquet":  "It is unchanged, but its rows were not read: the state does not have its schema.",
 		"events/old":                             "An interrupted apply left this file.",
-		"events/unknown":                         "The state does not know this object.",
-		plan.QuarantineKey("events"):             "It was changed: it has 6 bytes with the CRC32C 36c58b5b, but the state has 6 with ed9684a2.",
+		"events/unknown":                         "This object is not in the state.",
+		plan.QuarantineKey("events"):             "It was changed: it has 6 bytes with CRC32C 36c58b5b, but the state has 6 bytes with ed9684a2.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
@@ -87,8 +87,9 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// After an interrupted run, what is in the sink is not judged: another apply, or
-// the same erase, completes it. A declared job without state may have lost it.
+// After an interrupted run, objects in the sink are not findings: another apply, or
+// the same erase, completes the run. The sinks of a job that is not in the state are
+// checked, too.
 func TestInterruptedAndLost(t *testing.T) {
 	files := memory.New()
 	if _, err := files.Put(t.Context(), "events/x", store.ContentOf(nil, ""), store.Condition{}); err != nil {
@@ -104,7 +105,7 @@ func TestInterruptedAndLost(t *testing.T) {
 			t.Errorf("findings without %q: %+v, %v", want, result.Findings, err)
 		}
 	}
-	check("does not know")
+	check("not in the state")
 	s.Job(address).TableName = "events"
 	s.Job(address).Sink(lake).Pending = &state.Pending{}
 	check("An apply was interrupted")
