@@ -34,7 +34,7 @@ func planner(t *testing.T) (p Planner, lake store.Store) {
 	of.Quarantine = &state.Quarantine{Events: 2, Object: state.Object{Key: object.Key, Size: object.Size, CRC32C: object.CRC32C, Generation: object.Generation}}
 
 	dir := t.TempDir()
-	l := lists.Beside(beside, prefix)
+	l := lists.New(beside, prefix)
 	list, err := lists.StageProspects([]string{"bob", id}, dir+"/list")
 	if err != nil {
 		t.Fatal(err)

@@ -17,30 +17,31 @@ import (
 	"prospector/sink/store"
 )
 
-// An API that fails can look like a prospect without events. So the published rows
-// of a prospect that returns no event at all are not deleted at once: two applied
-// reads must find it empty, secondReadAfter apart. When the list with the time of the
-// first read is lost or damaged, the next empty read counts as the first.
+// A failing API can look like a prospect without events. So the published rows of a
+// prospect that returns no events are not deleted at once: two applied reads, at least
+// secondReadAfter apart, must find it empty. If the list with the time of the first
+// read is lost or damaged, the next empty read counts as the first.
 
-// secondReadAfter is how long after the first empty read a second one deletes rows.
+// secondReadAfter is the least time between the two empty reads.
 const secondReadAfter = 20 * time.Hour
 
-// maxWaiting limits the list. Further prospects wait until there is room.
+// maxWaiting limits the length of the list. Other prospects are added when there is
+// room.
 const maxWaiting = 100_000
 
-// Waiting holds the prospects that have published rows and returned no event, with
-// the time of the first such read.
+// Waiting holds the prospects that have published rows but returned no events, with
+// the time of the first empty read.
 type Waiting struct {
-	// began and ended are the times of this read. Reading takes hours, so the time
-	// between two reads of a prospect is at least that from the end of the first to
-	// the beginning of the second.
+	// began and ended are the times of this read, which may take hours. The time
+	// between two reads of a prospect is at least the time from the end of the first
+	// read to the beginning of the second.
 	began, ended time.Time
 
 	mu     sync.Mutex // guards the fields below
 	since  map[string]time.Time
-	listed map[string]bool // the prospects of the list that this run has tried to read
-	// published are the prospects of the list that have published rows without a
-	// new one, as far as RowLeaves has seen them. kept counts those rows that stay.
+	listed map[string]bool // prospects in the list that this run has tried to read
+	// published are the prospects in the list for which RowLeaves was called. kept
+	// counts the rows that stay.
 	published map[string]bool
 	kept      int64
 }
@@ -59,8 +60,8 @@ func NewWaiting(now time.Time) *Waiting {
 	}
 }
 
-// Visited records that the run has tried to read a prospect, which returned that many
-// events. A prospect that returned events leaves the list.
+// Visited records that the run has tried to read a prospect, and how many events it
+// returned. A prospect that returned events is removed from the list.
 func (w *Waiting) Visited(prospect string, events int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,8 +77,8 @@ func (w *Waiting) Visited(prospect string, events int64) {
 func (w *Waiting) ReadEnded(now time.Time) { w.ended = now }
 
 // RowLeaves reports whether a published row of an empty prospect leaves the table,
-// and adds the prospect to the list. With emptyNow, this run has found the prospect
-// empty. Otherwise an earlier run has, at an unknown time, and the row stays.
+// and adds the prospect to the list. emptyNow says that this run found the prospect
+// empty. If an earlier run did, at an unknown time, the row stays.
 func (w *Waiting) RowLeaves(prospect string, emptyNow bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,9 +101,9 @@ func (w *Waiting) RowLeaves(prospect string, emptyNow bool) bool {
 func (w *Waiting) isDue(since time.Time) bool { return w.began.Sub(since) >= secondReadAfter }
 
 // Finish removes the prospects that no longer have published rows, and those that
-// the job no longer reads. It is called when RowLeaves has seen every row. The
-// function complete reports whether a prospect was read completely, and whether this
-// run has found it empty. With deletes, the plan deletes the rows that are due.
+// the job no longer reads. It is called after RowLeaves was called for every row.
+// complete reports whether a prospect was read completely, and whether this run found
+// it empty. deletes says that the plan deletes the rows that are due.
 func (w *Waiting) Finish(complete func(prospect string) (read, emptyNow bool), deletes bool) {
 	maps.DeleteFunc(w.since, func(prospect string, since time.Time) bool {
 		read, emptyNow := complete(prospect)
@@ -110,8 +111,8 @@ func (w *Waiting) Finish(complete func(prospect string) (read, emptyNow bool), d
 	})
 }
 
-// Kept counts the published rows that stay for now, and their prospects. After is
-// the time after which another empty read deletes all of them.
+// Kept counts the published rows that stay for now, and their prospects. Another empty
+// read later than after deletes all of them.
 func (w *Waiting) Kept() (rows, prospects int64, after time.Time) {
 	for prospect := range w.published {
 		since, ok := w.since[prospect]
@@ -126,8 +127,8 @@ func (w *Waiting) Kept() (rows, prospects int64, after time.Time) {
 	return w.kept, prospects, after
 }
 
-// Stage writes the list to path, unless the state names the same list in before. It
-// returns nil if there is no list, and there was none.
+// Stage writes the list to path, unless it equals the list before, which the state
+// names. It returns nil if the list is empty and there was none before.
 func (w *Waiting) Stage(before *state.ProspectList, path string) (*plan.Waiting, error) {
 	out := &plan.Waiting{Count: int64(len(w.since))}
 	_, _, out.After = w.Kept()
@@ -153,8 +154,8 @@ func (w *Waiting) Stage(before *state.ProspectList, path string) (*plan.Waiting,
 	return out, err
 }
 
-// ReadWaiting reads the list that the state names, for a read that begins now. With
-// an error, the list is empty.
+// ReadWaiting reads the list that the state names, for a read that begins now. If it
+// returns an error, the list is empty.
 func (l Lists) ReadWaiting(ctx context.Context, named state.ProspectList, now time.Time) (*Waiting, error) {
 	w := NewWaiting(now)
 	since, err := l.waitingSince(ctx, named)
@@ -164,8 +165,7 @@ func (l Lists) ReadWaiting(ctx context.Context, named state.ProspectList, now ti
 	return w, err
 }
 
-// maxLine is the number of bytes that a line of the list may have. An ID is far
-// shorter.
+// maxLine is the most bytes in a line of the list. IDs are far shorter.
 const maxLine = 4 << 10
 
 func (l Lists) waitingSince(ctx context.Context, named state.ProspectList) (map[string]time.Time, error) {
@@ -192,7 +192,7 @@ func (l Lists) waitingSince(ctx context.Context, named state.ProspectList) (map[
 	return since, nil
 }
 
-// Remove removes a prospect, and reports whether the list had it.
+// Remove removes a prospect, and reports whether it was in the list.
 func (w *Waiting) Remove(prospect string) bool {
 	_, had := w.since[prospect]
 	delete(w.since, prospect)

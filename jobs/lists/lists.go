@@ -1,10 +1,11 @@
 // Package lists keeps lists of prospects next to the state: those that a job read
 // last, and those that returned no event.
 //
-// A list is one object, a JSON value a line. The state names the object and its
-// digest. A new list is written to a new object before the state names it, and the
-// old object is deleted afterwards. No run depends on a list: one that is lost or
-// damaged only costs what it would have shown, or the time that published rows wait.
+// A list is one object with one JSON value per line. The state names the object and
+// its digest. A new list is written to a new object before the state names it, and
+// the old object is deleted afterwards. Losing a list is harmless: without the first,
+// a plan does not show which prospects are new, and without the second, the rows of
+// empty prospects stay longer.
 package lists
 
 import (
@@ -27,10 +28,9 @@ type Lists struct {
 	prefix string
 }
 
-// Beside returns the lists that are kept in files, under keys that begin with
-// prefix. The arguments are what the state's backend returns for objects next to
-// the state.
-func Beside(files store.Store, prefix string) Lists { return Lists{files, prefix} }
+// New returns the lists in the store files, whose keys begin with prefix. The state's
+// backend returns both for objects next to the state.
+func New(files store.Store, prefix string) Lists { return Lists{files, prefix} }
 
 // The folders of the lists.
 const (
@@ -39,7 +39,7 @@ const (
 )
 
 // Publish writes the staged lists of a job's plan, before the state names them. It
-// returns how the state names the lists that change.
+// returns the entries for the state of the lists that change.
 func (l Lists) Publish(ctx context.Context, p *plan.Job) (published state.Lists, err error) {
 	if list := p.Source.Reading.List; list != nil && list.Staged != nil {
 		published.Prospects, err = l.put(ctx, prospectsFolder, p.Address, list.Digest, list.Staged)
@@ -71,9 +71,8 @@ func (l Lists) put(ctx context.Context, folder, job, digest string, staged *plan
 	return &state.ProspectList{Count: staged.Rows, Digest: digest, Key: key}, nil
 }
 
-// Drop deletes a list that the state no longer names. It does nothing if after, which
-// the state names now, is the same list. Callers may ignore the error: a list that
-// stays is only untidy.
+// Drop deletes the list before, unless it is the same as the list after, which the
+// state names now. Callers may ignore the error: an unused list does no harm.
 func (l Lists) Drop(ctx context.Context, before, after *state.ProspectList) error {
 	if before == nil || after != nil && after.Key == before.Key {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"prospector/sink/store/memory"
 )
 
-// apply publishes the lists of a plan, as an apply does.
+// apply publishes the lists of a plan like an apply.
 func apply(t *testing.T, l lists.Lists, named *state.Lists, list *plan.List, waiting *plan.Waiting) {
 	t.Helper()
 	var p plan.Job
@@ -35,7 +35,7 @@ func apply(t *testing.T, l lists.Lists, named *state.Lists, list *plan.List, wai
 
 func TestCompare(t *testing.T) {
 	files := memory.New()
-	l, dir := lists.Beside(files, "state.d/"), t.TempDir()
+	l, dir := lists.New(files, "state.d/"), t.TempDir()
 	var named state.Lists
 	for _, step := range []struct {
 		ids            []string
@@ -85,7 +85,7 @@ func count(t *testing.T, files store.Store) (n int) {
 
 // The rows of a prospect leave when two reads, 20 hours apart, find it empty.
 func TestWaiting(t *testing.T) {
-	l, dir := lists.Beside(memory.New(), "state.d/"), t.TempDir()
+	l, dir := lists.New(memory.New(), "state.d/"), t.TempDir()
 	start := time.Date(2022, 1, 1, 2, 0, 0, 0, time.UTC)
 	var named state.Lists
 	for _, step := range []struct {

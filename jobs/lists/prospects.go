@@ -16,12 +16,11 @@ import (
 	"prospector/jobs/state"
 )
 
-// Compare compares the prospects that a job reads now with those of the last apply,
-// which the state names in before. It stages the list at path if it has changed.
+// Compare compares the prospects that a job reads now with the list of the last apply,
+// before, which is nil if there is none. It stages the new list at path if it differs.
 //
-// The function inBoth reports whether a prospect of ids is also in the list of the
-// last apply. It returns false if there is no such list, or if it cannot be read;
-// then the problem is set as well.
+// inBoth reports whether one of the ids is also in the list before. If that list
+// cannot be read, problem says why, and inBoth returns false.
 func (l Lists) Compare(ctx context.Context, before *state.ProspectList, ids []string, path string) (list *plan.List, inBoth func(id string) bool, problem, err error) {
 	ids = slices.Sorted(slices.Values(ids))
 	list = &plan.List{Count: int64(len(ids)), Digest: ProspectsDigest(ids)}
@@ -45,8 +44,8 @@ func (l Lists) Compare(ctx context.Context, before *state.ProspectList, ids []st
 	return list, inBoth, problem, nil
 }
 
-// listedBefore reports which of the ids were in the list before. Both lists are
-// sorted. It holds only the added ids.
+// listedBefore returns a function that reports whether one of the ids was in the list
+// before. Both lists are sorted. The function holds only the added IDs in memory.
 func listedBefore(before, ids []string) func(id string) bool {
 	added := make(map[string]bool)
 	for _, id := range ids {
@@ -57,7 +56,7 @@ func listedBefore(before, ids []string) func(id string) bool {
 	return func(id string) bool { return !added[id] }
 }
 
-// StageProspects writes a sorted list of prospects to path, one JSON string a line.
+// StageProspects writes a sorted list of prospects to path, one JSON string per line.
 func StageProspects(ids []string, path string) (*plan.List, error) {
 	var text bytes.Buffer
 	for _, id := range ids {
@@ -83,7 +82,7 @@ func ProspectsDigest(ids []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// maxID is the number of bytes that a line of the list may have. IDs are far shorter.
+// maxID is the most bytes in a line of the list. IDs are far shorter.
 const maxID = 64 << 10
 
 // Prospects reads a list of prospects that the state names.

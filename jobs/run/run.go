@@ -164,4 +164,4 @@ func (s *Session) memory() reconcile.Memory {
 }
 
 // lists are the lists of prospects next to the state.
-func (s *Session) lists() lists.Lists { return lists.Beside(s.options.Backend.Beside()) }
+func (s *Session) lists() lists.Lists { return lists.New(s.options.Backend.Beside()) }
