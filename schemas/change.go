@@ -94,18 +94,6 @@ func Diff(before, after Table) (changes []Change) {
 	return changes
 }
 
-// holds reports whether the type can represent the values of a narrower type. A
-// float64 cannot represent the largest int64 values; those stay in extra_json.
-func (t Type) holds(narrower Type) bool {
-	switch t {
-	case Float64:
-		return narrower == Int64
-	case String:
-		return narrower == Int64 || narrower == Float64
-	}
-	return false
-}
-
 // Provenance describes the source of a column's values: paths, event types and the
 // format of times, or the derivation.
 func (c Column) Provenance() string {

@@ -2,11 +2,14 @@ package transform
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"prospector/internal/jsontext"
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // outcome is the result of coercing a value at a path of a column.
@@ -160,4 +163,30 @@ func parseDate(s []byte) (day int32, ok bool) {
 	midnight := make([]byte, 0, len(time.RFC3339))
 	micros, _, _, ok := parseTime(append(append(midnight, s...), "T00:00:00Z"...))
 	return dayOf(micros), ok
+}
+
+// appendExact appends the JSON for which a value, which is not NULL, is exact. It is the
+// inverse of coerce, and of coerceTime if f is not nil.
+func appendExact(dst []byte, of schemas.Type, f *schemas.TimeFormat, values *records.Column, row int) []byte {
+	switch of {
+	case schemas.JSON:
+		return append(dst, values.Text(row)...)
+	case schemas.String:
+		return jsontext.AppendQuoted(dst, values.Text(row))
+	case schemas.Int64:
+		return strconv.AppendInt(dst, values.Word(row), 10)
+	case schemas.Float64:
+		return appendFloat(dst, values.Word(row))
+	case schemas.Bool:
+		return strconv.AppendBool(dst, values.Word(row) != 0)
+	case schemas.Timestamp:
+		return appendExactTime(dst, f, values.Word(row))
+	case schemas.Date:
+		micros := values.Word(row) * microsADay
+		if f != nil {
+			return appendExactTime(dst, f, micros)
+		}
+		return append(time.UnixMicro(micros).UTC().AppendFormat(append(dst, '"'), time.DateOnly), '"')
+	}
+	panic(fmt.Sprintf("type %q passed its check and has no JSON", of))
 }

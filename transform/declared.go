@@ -69,6 +69,19 @@ func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 	return kept
 }
 
+// appendExactTime appends the JSON for which a time is exact in a column that declares
+// f, or no form if f is nil.
+func appendExactTime(dst []byte, f *schemas.TimeFormat, micros int64) []byte {
+	switch {
+	case f == nil:
+		return append(appendTime(append(dst, '"'), micros), '"')
+	case f.Micros > 0:
+		return f.AppendNumber(dst, micros)
+	default:
+		return append(f.AppendText(append(dst, '"'), micros), '"')
+	}
+}
+
 // Seconds from September 2001 to May 2033. Milliseconds and microseconds of that time
 // are a thousand and a million times larger, so the number shows its unit. No North
 // American telephone number is among them.

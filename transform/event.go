@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
-	"prospector/internal/jsontext"
 	"prospector/schemas"
+	"prospector/schemas/records"
 )
 
 // Event returns the event of a row as canonical JSON: sorted keys, no blanks, and
@@ -109,47 +107,12 @@ func (r *rebuilder) part(text []byte) (part, error) {
 
 // value returns the JSON for which the value of a column is exact.
 func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error) {
-	b := r.text[:0]
-	switch values := values.(type) {
-	case *array.String:
-		if r.columns[column].Type == schemas.JSON {
-			b = append(b, values.Value(row)...)
-		} else {
-			b = jsontext.AppendQuoted(b, []byte(values.Value(row)))
-		}
-	case *array.Int64:
-		b = strconv.AppendInt(b, values.Value(row), 10)
-	case *array.Float64:
-		b = appendFloat(b, int64(math.Float64bits(values.Value(row))))
-	case *array.Boolean:
-		b = strconv.AppendBool(b, values.Value(row))
-	case *array.Timestamp:
-		b = r.appendTime(b, column, int64(values.Value(row)))
-	case *array.Date32:
-		if r.times[column] != nil {
-			b = r.appendTime(b, column, int64(values.Value(row))*microsADay)
-			break
-		}
-		b = append(values.Value(row).ToTime().AppendFormat(append(b, '"'), time.DateOnly), '"')
-	default:
-		panic(fmt.Sprintf("column %s: no JSON for Arrow type %s", r.columns[column].Name, values.DataType()))
-	}
+	c := records.ColumnOf(values)
+	b := appendExact(r.text[:0], r.columns[column].Type, r.times[column], &c, row)
 	r.text = b
 	p, err := r.part(b)
 	if err != nil {
 		return part{}, fmt.Errorf("the column %s is not as prospector writes it", r.columns[column].Name)
 	}
 	return p, nil
-}
-
-// appendTime appends a time in the form for which its column is exact.
-func (r *rebuilder) appendTime(dst []byte, column int, micros int64) []byte {
-	switch f := r.times[column]; {
-	case f == nil:
-		return append(appendTime(append(dst, '"'), micros), '"')
-	case f.Micros > 0:
-		return f.AppendNumber(dst, micros)
-	default:
-		return append(f.AppendText(append(dst, '"'), micros), '"')
-	}
 }

@@ -44,35 +44,40 @@ func arrowType(of schemas.Type) arrow.DataType {
 	panic(fmt.Sprintf("type %q passed its check and has no Arrow type", of))
 }
 
+// bitWidth returns the size of a value in Arrow, in bits: 1, 32 or 64. The values of
+// texts have no fixed size.
+func bitWidth(of arrow.DataType) int { return of.(arrow.FixedWidthDataType).BitWidth() }
+
 // NewArray makes an Arrow array of a column's values. The array takes over their
-// memory, except that of dates and bools.
+// memory if they are texts or have 64 bits.
 func NewArray(of schemas.Type, v schemas.Values) arrow.Array {
 	buffers := []*memory.Buffer{memory.NewBufferBytes(v.Valid)}
 	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
-	switch of {
-	case schemas.String, schemas.JSON:
+	to := arrowType(of)
+	switch {
+	case of.IsText():
 		add(arrow.Int32Traits.CastToBytes(v.Ends))
 		add(v.Texts)
-	case schemas.Date:
-		days := make([]int32, len(v.Words))
-		for i, day := range v.Words {
-			days[i] = int32(day)
+	case bitWidth(to) == 64:
+		add(arrow.Int64Traits.CastToBytes(v.Words))
+	case bitWidth(to) == 32:
+		words := make([]int32, len(v.Words))
+		for i, word := range v.Words {
+			words[i] = int32(word)
 		}
-		add(arrow.Int32Traits.CastToBytes(days))
-	case schemas.Bool:
+		add(arrow.Int32Traits.CastToBytes(words))
+	default:
 		bits := make([]byte, len(v.Valid))
 		for i, bit := range v.Words {
 			bits[i>>3] |= byte(bit) << (i & 7)
 		}
 		add(bits)
-	default: // 64 bits
-		add(arrow.Int64Traits.CastToBytes(v.Words))
 	}
 	nulls := v.Nulls
 	if nulls == schemas.UnknownNulls {
 		nulls = array.UnknownNullCount
 	}
-	data := array.NewData(arrowType(of), v.Rows, buffers, nil, nulls, 0)
+	data := array.NewData(to, v.Rows, buffers, nil, nulls, 0)
 	defer data.Release()
 	return array.MakeFromData(data)
 }
@@ -104,22 +109,10 @@ func SumValues(column string, values arrow.Array, rows []schemas.Digest) (sum sc
 		return sum, nulls
 	}
 	h := schemas.HashValuesOf(column)
-	var digest func(i int) schemas.Digest
-	switch values := values.(type) {
-	case *array.String:
-		digest = func(i int) schemas.Digest { return h.String(values.Value(i)) }
-	case *array.Int64:
-		digest = func(i int) schemas.Digest { return h.Int64(values.Value(i)) }
-	case *array.Float64:
-		digest = func(i int) schemas.Digest { return h.Float64(values.Value(i)) }
-	case *array.Boolean:
-		digest = func(i int) schemas.Digest { return h.Bool(values.Value(i)) }
-	case *array.Timestamp:
-		digest = func(i int) schemas.Digest { return h.Int64(int64(values.Value(i))) }
-	case *array.Date32:
-		digest = func(i int) schemas.Digest { return h.Int64(int64(values.Value(i))) }
-	default:
-		panic(fmt.Sprintf("column %s: no digest for Arrow type %s", column, values.DataType()))
+	c := ColumnOf(values)
+	digest := func(i int) schemas.Digest { return h.Int64(c.Word(i)) }
+	if texts, ok := values.(*array.String); ok {
+		digest = func(i int) schemas.Digest { return h.String(texts.Value(i)) }
 	}
 	for i := range rows {
 		if nulls == 0 || values.IsValid(i) {

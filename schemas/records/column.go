@@ -13,11 +13,11 @@ type Column struct {
 	valid  []byte // bitmap; nil if no value is NULL
 	offset int    // of the first row in the bitmaps
 	// One of these has the values.
-	words []int64
-	days  []int32
-	bits  []byte
-	ends  []int32 // of texts; the first entry is the start of the first text
-	texts []byte
+	words   []int64
+	words32 []int32
+	bits    []byte
+	ends    []int32 // of texts; the first entry is the start of the first text
+	texts   []byte
 }
 
 // ColumnOf returns the values of an array, which must stay unreleased.
@@ -27,25 +27,25 @@ func ColumnOf(values arrow.Array) Column {
 	if values.NullN() > 0 {
 		c.valid = values.NullBitmapBytes()
 	}
-	switch values := values.(type) {
-	case *array.String:
-		c.ends = values.ValueOffsets()
+	if texts, ok := values.(*array.String); ok {
+		c.ends = texts.ValueOffsets()
 		// An empty text is not nil: the Parquet library takes nil for a missing value.
 		if c.texts = []byte{}; data.Buffers()[2] != nil && data.Buffers()[2].Len() > 0 {
 			c.texts = data.Buffers()[2].Bytes()
 		}
-	case *array.Int64:
-		c.words = values.Int64Values()
-	case *array.Timestamp:
-		c.words = arrow.Int64Traits.CastFromBytes(arrow.TimestampTraits.CastToBytes(values.TimestampValues()))
-	case *array.Float64:
-		c.words = arrow.Int64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(values.Float64Values()))
-	case *array.Date32:
-		c.days = arrow.Int32Traits.CastFromBytes(arrow.Date32Traits.CastToBytes(values.Date32Values()))
-	case *array.Boolean:
-		if data.Buffers()[1] != nil {
-			c.bits = data.Buffers()[1].Bytes()
-		}
+		return c
+	}
+	if data.Buffers()[1] == nil {
+		return c
+	}
+	from, to := data.Offset(), data.Offset()+data.Len()
+	switch buffer := data.Buffers()[1].Bytes(); bitWidth(data.DataType()) {
+	case 64:
+		c.words = arrow.Int64Traits.CastFromBytes(buffer)[from:to]
+	case 32:
+		c.words32 = arrow.Int32Traits.CastFromBytes(buffer)[from:to]
+	default:
+		c.bits = buffer
 	}
 	return c
 }
@@ -80,8 +80,8 @@ func (c *Column) Word(row int) int64 {
 	switch {
 	case c.words != nil:
 		return c.words[row]
-	case c.days != nil:
-		return int64(c.days[row])
+	case c.words32 != nil:
+		return int64(c.words32[row])
 	}
 	row += c.offset
 	return int64(c.bits[row>>3] >> (row & 7) & 1)

@@ -83,6 +83,9 @@ var layouts = map[schemas.Type]string{
 	schemas.Date:      "OPTIONAL INT32 DATE DATE",
 }
 
+// widths are the sizes, in bytes, of values of the types that have a fixed size.
+var widths = map[schemas.Type]int{schemas.Int64: 8, schemas.Float64: 8, schemas.Timestamp: 8, schemas.Date: 4}
+
 // layoutOf describes a column's repetition, physical, converted and logical type.
 func layoutOf(e *parquet.SchemaElement) string {
 	if e.GetNumChildren() != 0 {

@@ -77,9 +77,6 @@ func (c *column) decodePlain(v *values, data []byte, n int) ([]byte, error) {
 	return data[n*width:], nil
 }
 
-// widths are the sizes, in bytes, of values of the types that have a fixed size.
-var widths = map[schemas.Type]int{schemas.Int64: 8, schemas.Float64: 8, schemas.Timestamp: 8, schemas.Date: 4}
-
 // readInt reads an integer, or the bits of a float.
 func readInt(data []byte, width int) int64 {
 	if width == 4 {
