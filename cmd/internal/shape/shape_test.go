@@ -24,15 +24,10 @@ const (
 	maxRunLines      = 2499
 )
 
-// exceptions are what exceeds a limit today. The value is the reason, or "" while
-// someone is expected to split it.
+// exceptions are what exceeds a limit, with the reason.
 var exceptions = map[string]string{
 	"jobs/planfile.jobV2 fields": "the members of one object in a file",
 }
-
-// reportStale makes the test fail for exceptions that nothing needs. It is off
-// while several people work on them.
-const reportStale = false
 
 func TestShape(t *testing.T) {
 	var found []finding
@@ -113,7 +108,7 @@ func judge(t *testing.T, found []finding) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(exceptions)) {
-		if reportStale && !needed[key] {
+		if !needed[key] {
 			t.Errorf("%s is within its limit now: remove it from the exceptions in cmd/internal/shape", key)
 		}
 	}
