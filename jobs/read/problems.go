@@ -12,11 +12,11 @@ import (
 	"prospector/transform"
 )
 
-// resume says how to continue after the source has ended a run.
-const resume = "Nothing was published. Once the cause is removed, run the same command again: it requests only what is missing. " +
-	"Pages that were fetched with the same key and settings are kept for 12 hours; refusals are not."
+// resume explains how to continue after the source has ended a run.
+const resume = "Nothing was published. After fixing the cause, run the same command again. It requests only the missing pages: " +
+	"those that were fetched with the same key and settings are kept for 12 hours, refusals are not."
 
-// noneRead is the error of a run in which no prospect could be read.
+// noneRead returns the error for a run that could not read any prospect.
 func noneRead(job jobs.Job, r plan.Reading) error {
 	var counts []string
 	for _, c := range []struct {
@@ -32,27 +32,28 @@ func noneRead(job jobs.Job, r plan.Reading) error {
 		strings.Join(counts, ", "), exceptionList(r), resume))
 }
 
-// diagnose explains the error that ended the reading of a job.
+// diagnose turns the error that ended the reading of a job into a diagnostic, if the
+// user can fix it.
 func diagnose(job jobs.Job, err error) error {
 	var u *transform.Unexpected
 	switch {
 	case errors.As(err, &u):
 		d := job.SchemaBlock.Diagnose(u.What, "An event does not match the schema", fmt.Sprintf(
-			"An event of the type %s: %v. The schema says %s = \"fail\". Nothing was published. The pages that were fetched are kept for the next run. "+
-				"Declare what the event has, or set %s = \"keep\". With \"keep\", plan -out=FILE and schema infer FILE list everything that the schema does not declare.",
+			"An event of type %s: %v. The schema has %s = \"fail\". Nothing was published. The fetched pages are kept for the next run. "+
+				"Change the schema, or set %s = \"keep\". With \"keep\", plan -out=FILE and schema infer FILE list everything that the schema does not declare.",
 			terminal.Line(u.EventType), terminal.Line(u.Error()), u.What, u.What))
 		d.Address = job.Address
 		return d
 	case errors.Is(err, extract.ErrUnauthorized):
 		return job.Source.Diagnose("api_key", "The API key is not accepted", err.Error()+".\n\n"+resume)
 	case errors.Is(err, errDown):
-		summary := "The API does not answer"
+		summary := "The API does not respond"
 		if !errors.Is(err, extract.ErrExhausted) || errors.Is(err, extract.ErrBadPage) {
-			summary = "The API does not answer with events"
+			summary = "The API does not return events"
 		}
 		return job.Source.Diagnose("endpoint", summary, err.Error()+".\n\n"+resume)
 	case errors.Is(err, extract.ErrThrottled):
-		return job.Source.Diagnose("requests_per_second", "The API asks to come back later", err.Error()+".\n\n"+resume)
+		return job.Source.Diagnose("requests_per_second", "The API asks for a long delay", err.Error()+".\n\n"+resume)
 	}
 	return err
 }
@@ -71,9 +72,8 @@ func exceptionList(r plan.Reading) string {
 	return strings.Join(lines, "\n")
 }
 
-// Warnings returns what a user should know about a reading. Repeated counts the
-// repeated IDs in the list of prospects, and reasons lists why events could not
-// become rows.
+// Warnings returns warnings about a reading. repeated counts the repeated IDs in the
+// list of prospects, and reasons lists why events could not become rows.
 func (r *Result) Warnings(job string, repeated int, reasons string) (warnings jobs.Diagnostics) {
 	warn := func(summary, detail string) {
 		warnings = append(warnings, jobs.Diagnostic{Severity: jobs.Warning, Address: job, Summary: summary, Detail: detail})
@@ -84,11 +84,11 @@ func (r *Result) Warnings(job string, repeated int, reasons string) (warnings jo
 	}
 	if n := r.Books.Quarantined; n > 0 {
 		warn(fmt.Sprintf("Events that cannot become rows: %d", n), reasons+
-			"\n\nThey are in the quarantine next to the table, each with its reason.")
+			"\n\nThe quarantine next to the table has each of them, with its reason.")
 	}
 	if n := r.Books.Tied; n > 0 {
-		warn(fmt.Sprintf("%d events share their prospect, type and creation time with another", n),
-			"They differ otherwise, so each of them is a row. Their IDs depend on their time and content.")
+		warn(fmt.Sprintf("%d events have the same prospect, type and creation time as another event", n),
+			"They differ in other fields, so each of them is a row. Their IDs depend on their time and content.")
 	}
 	if n := r.Books.NaiveTimes; n > 0 {
 		warn(fmt.Sprintf("%d times have no offset", n), "They are read as UTC.")

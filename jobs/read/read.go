@@ -1,13 +1,13 @@
-// Package read reads the events of a job's prospects from a source into rows.
+// Package read reads the events of a job's prospects from a source, and flattens them
+// into rows.
 //
-// Its duties: it reads every prospect once, to its end if the source allows it. It
-// takes the pages of an interrupted run from a journal instead of requesting them
-// again. It counts what became of each prospect and of each event, and ends the run
-// when the source is down. A page that it has taken is in the journal first.
+// It reads every prospect once, to the last page if the source allows it. It takes
+// the pages of an interrupted run from a journal instead of requesting them again, and
+// appends each new page to the journal before it flattens the page. It counts the
+// outcomes of prospects and events, and ends the run when the source is down.
 //
-// Not its duties: what the rows are compared with, what happens to rejected events,
-// and what happens to published rows of prospects that it could not read. Callers
-// decide that by what Visited and Result report.
+// It does not compare rows, store rejected events, or decide about published rows of
+// prospects that it could not read. Callers do, based on Visited and Result.
 package read
 
 import (
@@ -35,15 +35,15 @@ type Input struct {
 	Job       jobs.Job
 	Source    extract.Source
 	Prospects []string
-	// Journal has the pages of an interrupted run of the same binding, and receives
-	// every page that is requested.
+	// Journal has the pages of an interrupted run with the same Binding, and receives
+	// every new page.
 	Journal *spool.Journal
 	// Rows receives batches of rows with the columns of the table's RowColumns, and
 	// Rejected each event that cannot become a row. Both are called concurrently.
 	Rows     func(arrow.Record) error
 	Rejected func(transform.Rejected) error
-	// Visited receives each prospect that was read, or could not be. It is called for
-	// one prospect at a time.
+	// Visited receives each prospect, after it was read or could not be read. It is
+	// called for one prospect at a time.
 	Visited  func(Visit)
 	Observer Observer
 	Now      func() time.Time
@@ -52,17 +52,18 @@ type Input struct {
 }
 
 // Observer receives the progress of reading. Its methods may be called concurrently,
-// and return at once.
+// and must return quickly.
 type Observer interface {
 	// JobStarted reports that the reading of a job begins.
 	JobStarted(job string, prospects int)
-	// Resumed reports that pages of an interrupted run replace requests.
+	// Resumed reports that the journal has pages of an interrupted run, which are not
+	// requested again.
 	Resumed(job string, prospects, pages int)
-	// Progress reports how far the reading is, a few times a second at most.
+	// Progress is called a few times per second.
 	Progress(Progress)
 }
 
-// Progress is how far the reading of a job is.
+// Progress describes how much of a job was read.
 type Progress struct {
 	Job              string
 	Prospects, Of    int64 // visited, and in total
@@ -77,9 +78,9 @@ type Result struct {
 	plan.Reading
 	Books  transform.Books
 	Survey schemas.Survey
-	// Complete has the prospects that were read completely: to the end, without a
-	// silent page (see extract.Source). The source no longer has other events of
-	// them, except for those that could not become rows.
+	// Complete has the prospects that were read completely: to the last page, without
+	// a silent page (see extract.Source). The source has no other events of these
+	// prospects, except for those that could not become rows.
 	Complete map[string]Content
 }
 
@@ -89,23 +90,23 @@ type Content byte
 // The contents.
 const (
 	HasEvents   Content = iota
-	HasRejected         // some events could not become rows, so no published row is known to be gone
-	WasEmpty            // an interrupted run has read it, at an earlier time
-	EmptyNow            // this run has read it
+	HasRejected         // some events could not become rows; a missing row may be one of them
+	WasEmpty            // an interrupted run found no events, at an earlier time
+	EmptyNow            // this run found no events
 )
 
-// maxExceptions is how many incomplete prospects a Result names. A warning names
+// maxExceptions is how many incomplete prospects a Result lists. A warning lists
 // fewer.
 const maxExceptions = 1000
 
-// MaxFailures is how many prospects in a row may fail because of the endpoint. Then
-// the endpoint is considered down or misconfigured: to continue could cost minutes
-// for each prospect, all night.
+// MaxFailures is how many prospects in a row must fail because of the endpoint before
+// the run ends. The endpoint is then down or misconfigured, and retrying could take
+// minutes for each prospect.
 const MaxFailures = 50
 
 var errDown = fmt.Errorf("%d prospects in a row failed", MaxFailures)
 
-// reader is one Run.
+// reader is a Run in progress.
 type reader struct {
 	Input
 	workers []*transform.Flattener
@@ -117,9 +118,9 @@ type reader struct {
 	result   Result
 }
 
-// Run reads all prospects. Prospects that cannot be read are part of the result. An
-// error is one that concerns the job as a whole, as a diagnostic where the user can
-// fix it; the journal then keeps the pages for the next run.
+// Run reads all prospects. The result includes prospects that could not be read. An
+// error concerns the job as a whole; it is a diagnostic if the user can fix it. The
+// journal then keeps the pages for the next run.
 func Run(ctx context.Context, in Input) (*Result, error) {
 	r := &reader{Input: in, started: in.Now(), result: Result{Survey: schemas.NewSurvey(), Complete: make(map[string]Content)}}
 	r.result.Prospects, r.result.Rate = int64(len(in.Prospects)), in.Job.Source.RequestsPerSecond
@@ -155,7 +156,7 @@ func all(ids []string) iter.Seq2[string, error] {
 	}
 }
 
-// finish collects the counts when every prospect was visited.
+// finish collects the counts after every prospect was visited.
 func (r *reader) finish() error {
 	for _, w := range r.workers {
 		if err := w.Flush(); err != nil {
@@ -173,7 +174,7 @@ func (r *reader) finish() error {
 	return nil
 }
 
-// tick calls f a few times a second until stop is called.
+// tick calls f a few times per second until stop is called.
 func tick(f func()) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -16,7 +16,7 @@ import (
 	"prospector/jobs"
 )
 
-// Open opens a source of one of the kinds. It requests nothing.
+// Open opens a source of one of the kinds. It makes no requests.
 func Open(ctx context.Context, kinds extract.Kinds, from jobs.Source, userAgent string, logger *slog.Logger) (extract.Source, error) {
 	kind := kinds.Find(from.Kind)
 	if kind == nil {
@@ -33,13 +33,13 @@ func Open(ctx context.Context, kinds extract.Kinds, from jobs.Source, userAgent 
 	return source, err
 }
 
-// JournalAge is how old the journal of an interrupted run may be. The pages of an
-// older one would put the events of yesterday into the lake of today.
+// JournalAge is how old the journal of an interrupted run may be. The events in an
+// older one are outdated.
 const JournalAge = 12 * time.Hour
 
 // Binding identifies everything that a page of a job depends on besides the prospect
-// and the cursor. It is a digest because it is on disk, and a source may depend on a
-// secret.
+// and the cursor. It is stored on disk. It is a digest because a source may depend on
+// a secret.
 func Binding(job string, source extract.Source) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %s", job, source.Binding())
@@ -50,7 +50,7 @@ func Binding(job string, source extract.Source) string {
 // list may be standard input.
 func LoadProspects(from jobs.Prospects, stdin io.Reader) (ids []string, repeated int, err error) {
 	options := prospect.Options{Column: from.Column, Header: from.Header, Encoding: from.Encoding}
-	for _, r := range from.Delimiter { // one at most
+	for _, r := range from.Delimiter { // at most one
 		options.Delimiter = r
 	}
 	list, err := prospect.Load(from.File, options, stdin)

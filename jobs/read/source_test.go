@@ -9,8 +9,8 @@ import (
 	"prospector/extract/simulator"
 )
 
-// A journal is resumed only with the binding that it was made with, so the binding
-// must be the same in every version.
+// A journal is only resumed with its own binding, so the binding must be the same in
+// every version.
 func TestBindingIsStable(t *testing.T) {
 	requests := extract.Requests{PageSize: 50}
 	api, err := knock.Open(&knock.Settings{Endpoint: "https://example.com/api", APIKey: "hunter2"}, requests)

@@ -12,11 +12,12 @@ import (
 	"prospector/transform"
 )
 
-// Outcome is what became of a prospect. The values are part of plans and journals.
+// Outcome is the result of reading a prospect. The values are part of plans and
+// journals.
 type Outcome string
 
-// The outcomes. The journal keeps only Complete: a refusal that it replayed would
-// remain after its cause, such as a wrong key or a misconfigured gateway, is gone.
+// The outcomes. The journal keeps only Complete. Replaying a refusal would keep it
+// alive after its cause, such as a wrong key or a misconfigured gateway, is fixed.
 const (
 	Complete  Outcome = "complete" // all pages were read
 	NotFound  Outcome = "not_found"
@@ -25,24 +26,24 @@ const (
 	Failed    Outcome = "failed"  // no page
 )
 
-// Visit is what was read of one prospect.
+// Visit describes what was read of one prospect.
 type Visit struct {
 	Prospect string
 	Outcome  Outcome
 	Pages    int
 	Events   int64
-	// Silent says that some page has no events without saying plainly that there are
-	// none: see extract.Source. Published events of the prospect may still exist.
+	// Silent says that a page has no events, but does not prove that there are none:
+	// see extract.Source. Published events of the prospect may still exist.
 	Silent bool
 
 	hasRejected bool // an event could not become a row
 }
 
-// ReadCompletely reports whether the prospect has no other events than those that
-// were read.
+// ReadCompletely reports whether all events of the prospect were read.
 func (v Visit) ReadCompletely() bool { return v.Outcome == Complete && !v.Silent }
 
-// visit reads one prospect. An error that concerns only this prospect is counted.
+// visit reads one prospect. It counts an error that concerns only this prospect, and
+// returns any other.
 func (r *reader) visit(ctx context.Context, worker int, prospect string) error {
 	w := r.workers[worker]
 	w.Begin(prospect)
@@ -81,8 +82,8 @@ func outcome(v Visit, err error) Outcome {
 	return Failed
 }
 
-// count adds a prospect to the result, and reports whether the endpoint is down. Err
-// is why the prospect is incomplete.
+// count adds a prospect to the result, and reports whether the endpoint is down. err
+// is nil, or why the prospect is incomplete.
 func (r *reader) count(v Visit, err error) (down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,8 +134,8 @@ func (r *reader) take(w *transform.Flattener, v *Visit, body []byte, cursor stri
 	return w.Page(body, cursor)
 }
 
-// readPages flattens the pages of a prospect: those in the journal, then those that
-// have to be requested.
+// readPages flattens the pages of a prospect: first those in the journal, then the
+// pages that it requests.
 func (r *reader) readPages(ctx context.Context, w *transform.Flattener, v *Visit) error {
 	kept, err := r.kept(v.Prospect)
 	if err != nil {
@@ -153,8 +154,8 @@ func (r *reader) readPages(ctx context.Context, w *transform.Flattener, v *Visit
 	switch {
 	case kept.Pages == 0:
 	case errors.Is(err, extract.ErrRefused), errors.Is(err, extract.ErrExpired):
-		// The old cursor is no longer valid, so the pages before it are not joined
-		// with the pages that come now.
+		// The old cursor is no longer valid, so the prospect is read again from its
+		// first page.
 		if err := r.Journal.Restart(v.Prospect); err != nil {
 			return err
 		}
@@ -168,7 +169,7 @@ func (r *reader) readPages(ctx context.Context, w *transform.Flattener, v *Visit
 	}
 	for ; more; page, err, more = next() {
 		if err != nil {
-			if page.Body != nil { // read, but not known to be the last: see extract.Client.Pages
+			if page.Body != nil { // the page arrived, but has no way to the next: see extract.Client.Pages
 				err = errors.Join(err, r.take(w, v, page.Body, page.Cursor, page.Events))
 			}
 			return err
@@ -186,8 +187,8 @@ func (r *reader) readPages(ctx context.Context, w *transform.Flattener, v *Visit
 	return nil
 }
 
-// replay flattens the pages of a prospect that are in the journal. A large page waits
-// for its turn before it is read, unless the caller has the turn.
+// replay flattens the pages of a prospect that are in the journal. It waits for the
+// turn to read large pages, unless the caller has the turn.
 func (r *reader) replay(ctx context.Context, w *transform.Flattener, v *Visit, hasTurn bool) error {
 	var done func() // ends the turn of the current page, if it has one
 	end := func() {
@@ -215,8 +216,8 @@ func (r *reader) replay(ctx context.Context, w *transform.Flattener, v *Visit, h
 	return nil
 }
 
-// kept returns what the journal has of a prospect. If the journal has an outcome
-// other than Complete, as earlier versions wrote, the prospect starts again.
+// kept returns the progress of a prospect in the journal. Earlier versions also wrote
+// outcomes other than Complete; these prospects start again.
 func (r *reader) kept(prospect string) (spool.Progress, error) {
 	kept, _ := r.Journal.Progress(prospect)
 	if !kept.Finished || kept.Outcome == string(Complete) {

@@ -358,12 +358,12 @@ func TestEndpointDown(t *testing.T) {
 		summary string
 		most    int // requests
 	}{
-		{"HTML", 200, "<html>Please log in</html>", "The API does not answer with events", read.MaxFailures},
-		{"errors", 200, `{"errors":["internal"]}`, "The API does not answer with events", read.MaxFailures},
-		{"no page", 200, `{"edges":{},"pageInfo":{}}`, "The API does not answer with events", read.MaxFailures},
-		{"redirect", 302, "", "The API does not answer with events", read.MaxFailures},
-		{"payment required", 402, "", "The API does not answer with events", read.MaxFailures},
-		{"unavailable", 503, "", "The API does not answer", read.MaxFailures},
+		{"HTML", 200, "<html>Please log in</html>", "The API does not return events", read.MaxFailures},
+		{"errors", 200, `{"errors":["internal"]}`, "The API does not return events", read.MaxFailures},
+		{"no page", 200, `{"edges":{},"pageInfo":{}}`, "The API does not return events", read.MaxFailures},
+		{"redirect", 302, "", "The API does not return events", read.MaxFailures},
+		{"payment required", 402, "", "The API does not return events", read.MaxFailures},
+		{"unavailable", 503, "", "The API does not respond", read.MaxFailures},
 		{"not found", 404, "", "No prospect could be read", len(ids)},
 		{"forbidden", 403, "", "No prospect could be read", len(ids)},
 	} {

@@ -309,7 +309,7 @@ func TestSilence(t *testing.T) {
 	h.api().Endpoint = down.URL
 	_, err := h.try(t.Context())
 	var d jobs.Diagnostic
-	if !errors.As(err, &d) || d.Summary != "The API does not answer" {
+	if !errors.As(err, &d) || d.Summary != "The API does not respond" {
 		t.Fatalf("the run ended with %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(h.root(), "prospect_events")); !errors.Is(err, fs.ErrNotExist) {
