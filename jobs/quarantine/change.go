@@ -23,8 +23,8 @@ type result struct {
 	content schemas.Digest
 }
 
-// Change returns the change that gives every sink the new quarantine, or nil when
-// all of them have it. It stages the new object as the file path.
+// Change returns the change that gives every sink the new quarantine, or nil if all of
+// them have it already. It stages the new object at path.
 func (q *Quarantine) Change(tableName string, sinks []string, prior map[string]*plan.Refreshed, path string) (*plan.Quarantine, error) {
 	if err := q.sort(); err != nil {
 		return nil, err
@@ -81,7 +81,8 @@ func (q *Quarantine) sort() error {
 	return errors.Join(q.checkSize(), q.published.Close(), q.events.Close())
 }
 
-// write returns what gives a sink the quarantine, unless the sink has it.
+// write returns the write that gives a sink the new quarantine, unless the sink has it
+// already.
 func (q *Quarantine) write(tableName, address string, found *plan.Refreshed) (w plan.Write, needed bool) {
 	have, none := found.Quarantine, q.result.count == 0
 	w = plan.Write{Sink: address, Action: plan.Update, Key: plan.QuarantineKey(tableName)}

@@ -17,9 +17,9 @@ type Event struct {
 	Cursor   string // of its page; "" for the first page
 	Index    int    // of its edge on that page
 	Reason   string // without any of its content
-	// Raw is the event as it may be kept. It need not be valid JSON or UTF-8. It is
-	// nil when the table's policies cannot be applied to it; then Withheld is how
-	// many bytes it has.
+	// Raw is the event after the table's policies were applied. It may be invalid JSON
+	// or UTF-8. It is nil if the policies cannot be applied; then Withheld is the
+	// number of bytes that the event has.
 	Raw      []byte
 	Withheld int
 }
@@ -80,15 +80,15 @@ func (e *entry) text() []byte {
 	return e.Event
 }
 
-// digest identifies the event, wherever it was found.
+// digest identifies the event, regardless of its page.
 func (e *entry) digest() schemas.Digest {
 	var compact bytes.Buffer
 	if e.Event != nil {
-		_ = json.Compact(&compact, e.Event) // it is valid, or was never made
+		_ = json.Compact(&compact, e.Event) // Event is always valid JSON
 	}
 	h := schemas.HashValuesOf
 	place := ""
-	if e.Withheld > 0 { // nothing else distinguishes it
+	if e.Withheld > 0 { // no content distinguishes it
 		place = fmt.Sprint(e.Withheld, e.Index, e.Cursor)
 	}
 	return h("prospect_id").String(e.Prospect).
@@ -99,7 +99,7 @@ func (e *entry) digest() schemas.Digest {
 		Add(h("withheld").String(place)).Seal()
 }
 
-// eventType returns the type of an event that need not be valid JSON, or "".
+// eventType returns the type of an event, or "". The event may be invalid JSON.
 func eventType(event []byte) (name string) {
 	members, ok := jsontext.Members(event)
 	if !ok {

@@ -16,10 +16,10 @@ import (
 	"prospector/sink/store"
 )
 
-// Open returns a quarantine with the published events of a job. They come from the
-// first sink in which the quarantine is intact. If there is none, Open takes what it
-// can read of damaged ones, and notes in the job's drift how many events that is.
-// dir and limit are as New has them.
+// Open returns a quarantine with the published events of a job. It reads them from the
+// first sink whose quarantine is intact. If there is none, it recovers the readable
+// events of damaged ones, and adds their numbers to the job's drift. For dir and limit,
+// see New.
 func Open(ctx context.Context, stores map[string]store.Store, p *plan.Job, dir string, limit int64) (*Quarantine, error) {
 	q := New(dir, limit)
 	for _, address := range p.Sinks {
@@ -45,7 +45,7 @@ func (q *Quarantine) read(ctx context.Context, from store.Store, published *stat
 	return nil
 }
 
-// Count counts the events that a published quarantine has of a prospect.
+// Count counts the events of a prospect in a published quarantine.
 func Count(ctx context.Context, from store.Store, published *state.Quarantine, prospect string) (events int, err error) {
 	for e, err := range entries(ctx, from, published) {
 		if err != nil {
@@ -97,8 +97,8 @@ func (q *Quarantine) keep(number string, e entry) error {
 	return err
 }
 
-// recover reads the damaged quarantines of a job. An event may be in several of
-// them.
+// recover adds the readable events of the job's damaged quarantines. It adds an event
+// once, even if several of them have it.
 func (q *Quarantine) recover(ctx context.Context, stores map[string]store.Store, p *plan.Job, dir string, limit int64) (err error) {
 	key := plan.QuarantineKey(p.TableName)
 	distinct := spill.NewMap(filepath.Join(dir, "recovered"), limit/2)
@@ -139,8 +139,8 @@ func (q *Quarantine) recover(ctx context.Context, stores map[string]store.Store,
 	return nil
 }
 
-// CountReadable counts the events that can be read from a damaged quarantine, each
-// once. It has about limit bytes of them in memory, and the others below dir.
+// CountReadable counts the distinct events that can be read from a damaged quarantine.
+// It keeps about limit bytes of them in memory, and the others below dir.
 func CountReadable(ctx context.Context, from store.Store, key, dir string, limit int64) (events int64, err error) {
 	found, err := readable(ctx, from, key, 0, dir, limit)
 	if err != nil {
@@ -157,9 +157,9 @@ func CountReadable(ctx context.Context, from store.Store, key, dir string, limit
 }
 
 // readable returns the events that can be read from a damaged quarantine, by digest,
-// each as its number and line. Events that cannot be read, and an object that is
-// gone, are no errors. The result is not proven: a byte may have changed within a
-// value.
+// each as its number and line. It ignores events that cannot be read, and an object
+// that no longer exists. An event may differ from what was written, since a byte may
+// have changed within a value.
 func readable(ctx context.Context, from store.Store, key string, sink int, dir string, limit int64) (*spill.Map, error) {
 	found := spill.NewMap(filepath.Join(dir, "readable"), limit)
 	r, err := from.Open(ctx, key)

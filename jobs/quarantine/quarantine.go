@@ -1,9 +1,9 @@
 // Package quarantine keeps the events of a job that cannot become rows. They are
 // one object next to the table: JSON lines, each with an event and the reason.
 //
-// Each run rewrites the object: the events of the prospects that it read, and the
-// published events of all others. What does not fit in memory goes to disk.
-// Reading events from the source and publishing the object are left to others.
+// A run rewrites the object. It then has the events of the prospects that the run
+// read, and the published events of all others. Events that do not fit in memory are
+// spilled to disk. The package does not read the source or publish the object.
 package quarantine
 
 import (
@@ -23,50 +23,49 @@ import (
 	"prospector/jobs/plan"
 )
 
-// MaxSize is how many bytes a quarantine may have. A larger one means that the
-// source has changed beyond recognition. A person must look at it before anything
-// is published.
+// MaxSize is how many bytes a quarantine may have. If it were larger, the source would
+// have changed so much that the run must not publish anything.
 const MaxSize = 256 << 20
 
-// Limits of what is counted separately, and of what a message lists.
+// Limits of what is counted separately and of what a message lists.
 const (
 	maxTypes   = 1000
 	maxReasons = 20
 	maxListed  = 10 // reasons
 )
 
-// Quarantine collects the quarantined events of one job in one run. Add,
-// CountBefore and Replace may be called concurrently, and then, once, Finish and
-// Change.
+// Quarantine collects the quarantined events of one job in one run. Add, CountBefore
+// and Replace may be called concurrently. Finish and then Change are called once,
+// afterwards.
 type Quarantine struct {
 	mu sync.Mutex
-	// events are those of this run, by digest. An event that was read twice, or from
-	// another page than last time, is in it once.
+	// events has the events of this run, by digest. It has an event once, even if the
+	// event was read twice, or from another page than last time.
 	events *spill.Map
-	// published are the lines of earlier runs, by number.
+	// published has the lines of earlier runs, by number.
 	published *spill.Map
-	// prospects are the prospects with published lines.
+	// prospects has the prospects with published lines.
 	prospects map[string]progress
 	// policies identifies the policies of the table, and protect applies them. Both
-	// are zero where events are kept unchanged.
+	// are zero if events are kept unchanged.
 	policies string
 	protect  func(event []byte) ([]byte, bool)
 	counts   map[string]plan.Quarantining
-	// size is how many bytes the lines of events have. An event that was put twice may
-	// count twice, so it is measured when it exceeds checkAt.
+	// size is how many bytes the lines of events have, at most: events that were added
+	// twice may count twice. It is measured exactly when it exceeds checkAt.
 	size, checkAt int64
 	maxSize       int64
 	reason        string // of the last event
-	// result is made by Change.
-	result result
+	result        result // set by Change
 }
 
-// progress is how far a prospect was read in this run.
+// progress says whether this run has read a page of a prospect, and whether it
+// replaces the prospect's published lines.
 type progress struct{ read, replaced bool }
 
-// New returns a quarantine without published events. It has about limit bytes of
-// events in memory, and the others below dir. The IDs of prospects with published
-// events are in memory, too.
+// New returns a quarantine without published events. It keeps about limit bytes of
+// events in memory, and the others below dir. It also keeps the IDs of prospects with
+// published events in memory.
 func New(dir string, limit int64) *Quarantine {
 	return &Quarantine{
 		events:    spill.NewMap(filepath.Join(dir, "events"), limit/2),
@@ -76,7 +75,7 @@ func New(dir string, limit int64) *Quarantine {
 	}
 }
 
-// Close removes what is on disk.
+// Close removes the files on disk.
 func (q *Quarantine) Close() error {
 	return errors.Join(q.events.Close(), q.published.Close(), q.result.sorted.Close())
 }
@@ -88,7 +87,7 @@ func (q *Quarantine) Protect(policies string, protect func(event []byte) ([]byte
 	q.policies, q.protect = policies, protect
 }
 
-// Add adds an event of this run. The policies of the table were applied to it.
+// Add adds an event of this run, to which the policies of the table were applied.
 func (q *Quarantine) Add(event Event) error {
 	e := newEntry(event, q.policies)
 	name := eventType(event.Raw)
@@ -103,8 +102,8 @@ func (q *Quarantine) Add(event Event) error {
 	return q.put(e, name)
 }
 
-// CountBefore counts the published events of a prospect of which at least one page
-// was read.
+// CountBefore makes Counts include the published events of a prospect. It is called if
+// at least one page of the prospect was read.
 func (q *Quarantine) CountBefore(prospect string) {
 	q.note(prospect, func(p *progress) { p.read = true })
 }
@@ -165,13 +164,13 @@ func (q *Quarantine) measure() error {
 
 func (q *Quarantine) checkSize() error {
 	if q.size > q.maxSize {
-		return fmt.Errorf("more than %d MiB of events cannot become rows, the last one because it is %s; the source must have changed: nothing was published", q.maxSize>>20, q.reason)
+		return fmt.Errorf("more than %d MiB of events cannot become rows, the last one because it is %s; the source has probably changed; nothing was published", q.maxSize>>20, q.reason)
 	}
 	return nil
 }
 
-// obey brings a published event under the policies of the table. What other
-// policies made of an event is withheld, since it cannot be converted.
+// obey applies the policies of the table to a published event. It withholds an event
+// to which other policies were applied, since it cannot be converted.
 func (q *Quarantine) obey(e entry) entry {
 	if q.policies == "" || e.Policies == q.policies {
 		return e
@@ -188,7 +187,7 @@ func (q *Quarantine) obey(e entry) entry {
 	return e
 }
 
-// Finish completes the Counts once all prospects are read.
+// Finish completes the Counts after all prospects were read.
 func (q *Quarantine) Finish() error {
 	for e, err := range q.publishedEntries() {
 		if err != nil {
@@ -225,8 +224,9 @@ func (q *Quarantine) publishedEntries() iter.Seq2[entry, error] {
 	}
 }
 
-// Counts returns the events of this run, and the published events of the prospects
-// of which it read at least one page, by event type. "" is for unknown types.
+// Counts returns counts by event type of the events of this run, and of the published
+// events of the prospects that it has read at least one page of. "" stands for unknown
+// types.
 func (q *Quarantine) Counts() map[string]plan.Quarantining { return q.counts }
 
 func (q *Quarantine) count(name string, change func(*plan.Quarantining)) {

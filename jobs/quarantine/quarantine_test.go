@@ -26,8 +26,8 @@ const (
 	table = "events"
 )
 
-// naive is a quarantine that keeps everything in memory. Of each event, the first line
-// counts, and those of this run come before published ones.
+// naive is a quarantine that keeps everything in memory. It keeps the first line of
+// each event. Lines of this run come before published ones.
 type naive struct {
 	lines     map[schemas.Digest]naiveLine
 	published []entry
@@ -101,8 +101,8 @@ func (n *naive) file(obey func(entry) entry) (text []byte, content schemas.Diges
 	return text, content
 }
 
-// events makes events of some prospects, some of them twice, from another page, or
-// with long texts that begin alike.
+// events returns random events of some prospects. Some events are repeated, on the same
+// page or another one, and some have long texts that begin alike.
 func events(rng *rand.Rand, count int) (all []Event) {
 	prospects := []string{"1", "10", "a", "A&B", "é", "a\x00b", "a b"}
 	for range count {
@@ -127,7 +127,7 @@ func events(rng *rand.Rand, count int) (all []Event) {
 	return all
 }
 
-// publish puts a quarantine into a store, and returns what a refresh finds of it.
+// publish puts a quarantine into a store, and returns it as a refresh finds it.
 func publish(t *testing.T, s store.Store, text []byte, content schemas.Digest, events int64) *state.Quarantine {
 	t.Helper()
 	key := plan.QuarantineKey(table)
@@ -149,7 +149,7 @@ func parse(t *testing.T, text []byte) (all []entry) {
 	return all
 }
 
-// However little memory there is, the file has the same bytes.
+// The file has the same bytes, however little memory there is.
 func TestSpilled(t *testing.T) {
 	for seed := range uint64(6) {
 		for _, limit := range []int64{0, 5_000, 100_000, 64 << 20} {
@@ -181,7 +181,7 @@ func TestSpilled(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for i, prospect := range []string{"1", "a", "é", "nobody"} {
+				for i, prospect := range []string{"1", "a", "é", "unlisted"} {
 					q.CountBefore(prospect)
 					want.read[prospect] = true
 					if i%2 == 0 {
@@ -217,14 +217,14 @@ func TestSpilled(t *testing.T) {
 					t.Fatal(err)
 				}
 				if runs, _ := filepath.Glob(filepath.Join(dir, "q", "*", "*")); len(runs) > 0 {
-					t.Errorf("left are %v", runs)
+					t.Errorf("Close leaves %v", runs)
 				}
 			})
 		}
 	}
 }
 
-// What can be read of damaged quarantines is kept, each event once.
+// The readable events of damaged quarantines are kept, each of them once.
 func TestRecover(t *testing.T) {
 	for _, limit := range []int64{0, 64 << 20} {
 		rng := rand.New(rand.NewPCG(1, 1))
@@ -253,7 +253,7 @@ func TestRecover(t *testing.T) {
 		}
 		for i, want := range []int{len(lines) / 2, len(lines) - 1} {
 			if got := job.Found.Drift[i].Recovered; got != int64(want) {
-				t.Errorf("of sink %d, %d events are recovered, want %d", i, got, want)
+				t.Errorf("%d events are recovered from sink %d, want %d", got, i, want)
 			}
 			n, err := CountReadable(t.Context(), stores[job.Sinks[i]], key, filepath.Join(dir, "count"), limit)
 			if err != nil || n != int64(want) {
@@ -273,17 +273,17 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// A quarantine that is too large is refused, however often an event is read and
-// however little memory there is.
+// A quarantine that is too large is refused, however little memory there is. Events
+// that are read repeatedly count once.
 func TestTooLarge(t *testing.T) {
 	const size = 1 << 20
 	for _, limit := range []int64{0, 64 << 20} {
 		q := New(t.TempDir(), limit)
 		q.maxSize, q.checkAt = size, size
 		event := func(i int) Event {
-			return Event{Prospect: "1", Reason: "odd", Index: i, Raw: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, i, strings.Repeat("x", size/16))}
+			return Event{Prospect: "1", Reason: "unusual", Index: i, Raw: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, i, strings.Repeat("x", size/16))}
 		}
-		for i := range 60 { // as much as four times the limit, but only a few events
+		for i := range 60 { // four times the limit, but few distinct events
 			if err := q.Add(event(i % 6)); err != nil {
 				t.Fatalf("limit %d, event %d: %v", limit, i, err)
 			}
@@ -295,11 +295,11 @@ func TestTooLarge(t *testing.T) {
 		for i := 0; i < 100 && err == nil; i++ {
 			err = q.Add(event(i))
 		}
-		if err == nil || !strings.Contains(err.Error(), "the last one because it is odd") {
+		if err == nil || !strings.Contains(err.Error(), "the last one because it is unusual") {
 			t.Errorf("limit %d: the error is %v", limit, err)
 		}
 		if err := q.Finish(); err == nil {
-			t.Errorf("limit %d: it is finished", limit)
+			t.Errorf("limit %d: Finish returns no error", limit)
 		}
 		if err := q.Close(); err != nil {
 			t.Fatal(err)

@@ -52,16 +52,17 @@ func numberKey(object, line int) string {
 	return string(binary.BigEndian.AppendUint32(b, uint32(line)))
 }
 
-// sortedText is how much of a line is in its sortKey. Longer lines of a prospect
-// that begin with the same text have the same place.
+// sortedText is how many bytes of a line are in its sortKey. Longer lines of a
+// prospect that begin alike have the same place.
 const sortedText = 4 << 10
 
 // sortKey orders lines by prospect and then by text. It ends with the digest, which
-// makes it unique. No line begins with another one, so the digest decides nothing.
+// makes it unique. No line is a prefix of another line, so the digest does not affect
+// the order.
 func sortKey(prospect string, line []byte, digest string) string {
 	prospect = strings.ReplaceAll(prospect, "\x00", "\x00\xff") + "\x00\x01" // a prospect sorts before a longer one
 	return prospect + string(line[:min(len(line), sortedText)]) + digest
 }
 
-// place is a sortKey without the digest.
+// place returns a sortKey without the digest.
 func place(sortKey string) string { return sortKey[:len(sortKey)-digestSize] }
