@@ -23,7 +23,7 @@ const (
 	prefix = "state.json.d/"
 )
 
-// world is the places of a run without published files. Its stores are in memory.
+// world has the places of a run without published files. Its stores are in memory.
 type world struct {
 	*testing.T
 	proof                 Proof
@@ -42,14 +42,14 @@ func newWorld(t *testing.T) *world {
 	w.proof = Proof{
 		Prospect: id, State: state.New(), Discard: []string{"journal"}, Limit: 1,
 		Places: Places{
-			Beside: w.beside, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
+			StateStore: w.beside, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
 			Data: data, DataDir: filepath.Join(dir, "data"), StageDir: filepath.Join(dir, "data", "stage", "own"),
 		},
 	}
 	return w
 }
 
-// named is a store with URIs of its own, as the stores of a run have.
+// named is a store whose URIs begin with a name, so that the stores of a test differ.
 type named struct {
 	store.Store
 	name string
@@ -87,14 +87,14 @@ func keys(t *testing.T, of store.Store) (keys []string) {
 	return keys
 }
 
-// Whatever names the prospect goes. So does what cannot be searched. The rest stays.
+// A proof removes objects that name the prospect or cannot be searched, and no others.
 func TestProofRemovesTraces(t *testing.T) {
 	const binary = "PAR1\x00"
 	w := newWorld(t)
 	put(t, w.beside, "state.json", "{}")
 	put(t, w.beside, prefix+"lists/a.jsonl", `"`+id+`"`+"\n")
 	put(t, w.beside, prefix+"lists/b.jsonl", `"bob"`+"\n")
-	put(t, w.beside, "other", id) // which is not prospector's
+	put(t, w.beside, "other", id) // not an object of prospector
 	put(t, w.lake, ".prospector/damaged/x", binary)
 	put(t, w.lake, ".prospector/later", "page of "+id)
 	put(t, w.lake, "table/part", id) // a published file
@@ -136,10 +136,10 @@ func TestProofFails(t *testing.T) {
 	w.proof.State.Job("job.t").Sink("sink.local.lake").Quarantine = &state.Quarantine{Object: state.Object{Key: plan.QuarantineKey("t"), Size: int64(len(entries))}}
 	result, err := w.proof.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lake:.prospector/quarantine/t.jsonl: 2 events of the prospect") {
-		t.Errorf("the proof gives %v", err)
+		t.Errorf("the error of the proof is %v", err)
 	}
 	want := []Mention{
-		{"lake:.prospector/quarantine/t.jsonl", "events that other prospects have in quarantine", 3},
+		{"lake:.prospector/quarantine/t.jsonl", "quarantined events of other prospects", 3},
 		{w.beside.URI("state.json"), "a text that equals the ID", 1},
 	}
 	if diff := cmp.Diff(want, result.Mentions); diff != "" {
@@ -168,7 +168,7 @@ func TestTombstonesOfAllSinks(t *testing.T) {
 		}
 	}
 	put(t, b, tombstone.Key, `{"version":2}`)
-	if _, _, err := ReadTombstones(t.Context(), nil, stores); err == nil || !strings.Contains(err.Error(), "could export a prospect who was erased") {
+	if _, _, err := ReadTombstones(t.Context(), nil, stores); err == nil || !strings.Contains(err.Error(), "could export an erased prospect") {
 		t.Errorf("tombstones of a newer version: %v", err)
 	}
 }

@@ -22,46 +22,46 @@ import (
 	"prospector/sink/store"
 )
 
-// Places are where prospector keeps objects besides the published files:
+// Places are the places where prospector keeps objects other than published files:
 //
 //	in the state's store        the state, and every object whose key begins with the
 //	                            state's: backup, lock, lists of prospects, records
-//	in the working directory    a state that could not be written to its place
+//	in the working directory    a state that the backend could not write
 //	in each sink                everything under .prospector/: the quarantine,
 //	                            tombstones, copies of damaged files
 //	in the data directory       journals of pages and staged files
 //
-// If a later version keeps another object in one of these places, the inventory
-// has it as well.
+// The inventory also has objects that later versions keep in these places.
 type Places struct {
-	// Beside is the store that the state is in. Prefix begins the keys of what is
-	// kept next to the state.
-	Beside  store.Store
-	Prefix  string
-	WorkDir store.Store
-	Stores  map[string]store.Store // the open sinks by address
-	// Data is the data directory, whose path is DataDir. StageDir is the directory
-	// in it that belongs to this run; the inventory leaves it out.
+	// StateStore is the store that has the state. The keys of objects next to the
+	// state begin with Prefix.
+	StateStore store.Store
+	Prefix     string
+	WorkDir    store.Store
+	Stores     map[string]store.Store // the open sinks by address
+	// Data is the data directory, and DataDir its path. StageDir is the directory of
+	// this run's staged files in it, which the inventory leaves out.
 	Data     *nolink.Dir
 	DataDir  string
 	StageDir string
 }
 
-// role says what erase does with an object.
+// role determines what an erase does with an object.
 type role int
 
 const (
-	// disposable: nothing depends on the object. Erase removes it if it names the
-	// prospect, or if it cannot be searched.
+	// disposable: nothing depends on the object. A Proof removes it if it names the
+	// prospect or cannot be searched.
 	disposable role = iota
-	// fixed: the object has no place for a prospect's ID, or erase has removed the ID
-	// from that place. Text that still equals the ID means something else.
+	// fixed: the object has no field for a prospect's ID, or the ID was removed from
+	// that field. Text that still equals the ID has another meaning.
 	fixed
-	// holding: the object has events. Erase has rewritten those that the state owns.
+	// holding: the object holds events. The apply has rewritten those that the state
+	// owns.
 	holding
 )
 
-// object is something that prospector keeps.
+// object is an object that prospector keeps.
 type object struct {
 	uri    string
 	role   role
@@ -75,7 +75,7 @@ const sinkPrefix = ".prospector/"
 // ascending by URI.
 func (p Places) inventory(ctx context.Context) ([]object, error) {
 	found := make(map[string]object)
-	err := collect(ctx, found, p.Beside, strings.TrimSuffix(p.Prefix, ".d/"), func(key string) role {
+	err := collect(ctx, found, p.StateStore, strings.TrimSuffix(p.Prefix, ".d/"), func(key string) role {
 		if !strings.HasPrefix(key, p.Prefix) || ledger.IsRecord(p.Prefix, key) {
 			return fixed
 		}
@@ -129,8 +129,8 @@ func collect(ctx context.Context, into map[string]object, files store.Store, pre
 	return nil
 }
 
-// collectData adds the files of the data directory, except for those that this run
-// has staged. It follows no symbolic link.
+// collectData adds the files in the data directory, except for this run's staged
+// files. It does not follow symbolic links.
 func (p Places) collectData(into map[string]object) error {
 	own := fileURI(p.StageDir)
 	maps.DeleteFunc(into, func(uri string, _ object) bool { return strings.HasPrefix(uri, own+"/") })
@@ -192,9 +192,10 @@ func fileURI(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-// sweepTemporaries removes what killed processes left in any store.
+// sweepTemporaries removes the temporary files that killed processes left in any
+// store.
 func (p Places) sweepTemporaries() error {
-	for _, files := range slices.AppendSeq([]store.Store{p.Beside, p.WorkDir}, maps.Values(p.Stores)) {
+	for _, files := range slices.AppendSeq([]store.Store{p.StateStore, p.WorkDir}, maps.Values(p.Stores)) {
 		if of, ok := files.(store.Sweeper); ok {
 			if err := of.Sweep(); err != nil {
 				return err

@@ -30,8 +30,7 @@ import (
 type Planner struct {
 	Prospect string
 	Config   *jobs.Configuration
-	// State is the state under the addresses of the configuration: see
-	// plan.Relocate.
+	// State is the state after the moves in the configuration: see plan.Relocate.
 	State *state.State
 	// Open opens a sink, and Stores are the sinks that it has opened, by address.
 	Open   refresh.OpenSink
@@ -44,8 +43,8 @@ type Planner struct {
 	Now      time.Time
 }
 
-// Plan plans to remove the prospect from every job that the state has, whether the
-// job is declared or not. With an error, it returns the jobs that it has planned.
+// Plan plans to remove the prospect from every job in the state, declared or not. If
+// it returns an error, it also returns the jobs that it has planned.
 func (p Planner) Plan(ctx context.Context) (planned []plan.Job, err error) {
 	for _, address := range p.State.Addresses() {
 		w := planning{Planner: p, block: jobs.Block{Address: address}, owned: p.State.Jobs[address]}
@@ -67,7 +66,7 @@ func (p Planner) Plan(ctx context.Context) (planned []plan.Job, err error) {
 	return planned, nil
 }
 
-// planning plans to remove the prospect from one job.
+// planning is the planning of one job in progress.
 type planning struct {
 	Planner
 	block   jobs.Block
@@ -77,11 +76,11 @@ type planning struct {
 	dir     string // of staged files
 }
 
-// uri is the URI of an object in a sink.
+// uri returns the URI of an object in a sink.
 func (w *planning) uri(sink, key string) string { return w.Stores[sink].URI(key) }
 
-// refresh compares the state with the job's sinks. Unless it is known where all rows
-// are, the prospect cannot be erased.
+// refresh compares the state with the job's sinks. It returns an error if they differ
+// such that the prospect's rows may be in unknown files.
 func (w *planning) refresh(ctx context.Context) (err error) {
 	var sinks []jobs.Sink
 	for _, name := range slices.Sorted(maps.Keys(w.owned.Sinks)) {
@@ -97,17 +96,17 @@ func (w *planning) refresh(ctx context.Context) (err error) {
 	}
 	if why := unknownRows(&w.plan); why != "" {
 		return w.block.Diagnose("sinks", "The sinks differ from the state",
-			why+" So it is not known which files have rows of the prospect. Run prospector apply first, and then erase.")
+			why+" So the files with rows of the prospect are not known. Run prospector apply, and then erase the prospect.")
 	}
 	w.plan.Problems.Warnings = append(w.plan.Problems.Warnings, refresh.Warnings(w.block, w.plan, w.uri)...)
 	w.dir, err = w.StageDir(w.plan.Address)
 	return err
 }
 
-// unknownRows returns why the rows of a job's partitions are not known, or "".
+// unknownRows returns why the rows of a job are not known, or "".
 func unknownRows(p *plan.Job) string {
 	if len(p.Found.AbandonedURIs) > 0 {
-		return "prospector no longer manages what was published at " + strings.Join(p.Found.AbandonedURIs, " and ") + "."
+		return "prospector no longer manages the files at " + strings.Join(p.Found.AbandonedURIs, " and ") + "."
 	}
 	contents := make(map[string]schemas.Digest)
 	for _, address := range p.Sinks {
@@ -125,7 +124,7 @@ func unknownRows(p *plan.Job) string {
 	return ""
 }
 
-// rewrite builds the partitions that have rows of the prospect without these rows.
+// rewrite rebuilds the partitions that have rows of the prospect, without these rows.
 func (w *planning) rewrite(ctx context.Context) error {
 	paths := plan.Partitions(w.plan.Found.Prior)
 	outcomes := make([]plan.Outcome, len(paths))
@@ -148,8 +147,8 @@ func (w *planning) rewrite(ctx context.Context) error {
 	return nil
 }
 
-// rewritePartition builds a partition without the prospect's rows. If there are
-// none, the outcome removes no row.
+// rewritePartition rebuilds a partition without the prospect's rows. If it has none,
+// the outcome removes no rows.
 func (w *planning) rewritePartition(ctx context.Context, path string, number int) (o plan.Outcome, err error) {
 	from := reconcile.Published{Sinks: w.plan.Sinks, Prior: w.plan.Found.Prior, Stores: w.Stores, Dir: w.dir}
 	in, published, _ := from.Find(path)
@@ -158,7 +157,7 @@ func (w *planning) rewritePartition(ctx context.Context, path string, number int
 		return o, err
 	}
 	if _, err := sink.ParsePartition(table, path); err != nil {
-		return o, w.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply first, which completes it, and then erase.")
+		return o, w.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply to complete it, and then erase the prospect.")
 	}
 	rows, err := w.count(ctx, in, published, table)
 	if err != nil || rows == 0 {
@@ -215,9 +214,9 @@ func (w *planning) changeQuarantine(ctx context.Context) (err error) {
 	return err
 }
 
-// changeLists stages the job's lists of prospects that name the prospect, without
-// it. The list of all prospects stays if it cannot be read: then a Proof removes it,
-// like any object that cannot be searched. The list of empty prospects is dropped.
+// changeLists removes the prospect from the job's lists of prospects. If a list cannot
+// be read, a Proof removes the list of all prospects, like any object that it cannot
+// search, and the list of empty prospects becomes empty.
 func (w *planning) changeLists(ctx context.Context) error {
 	if w.owned.Prospects != nil {
 		ids, err := w.Lists.Prospects(ctx, *w.owned.Prospects)

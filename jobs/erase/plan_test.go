@@ -63,17 +63,17 @@ func TestPlan(t *testing.T) {
 		t.Errorf("the list: %+v", l)
 	}
 	if len(out.Output.Changes) > 0 || out.Source.Waiting != nil {
-		t.Errorf("more is planned: %+v", out)
+		t.Errorf("the plan has other changes: %+v", out)
 	}
 
-	// Without a trace of the prospect, everything stays.
+	// Without a trace of the prospect, no entry or list changes.
 	p.Prospect = "carol"
 	if planned, err = p.Plan(t.Context()); err != nil || planned[0].Output.Quarantine.After != 2 || planned[0].Source.Reading.List != nil {
 		t.Errorf("planned is %+v: %v", planned, err)
 	}
 }
 
-// Unless it is known where all rows are, nothing is planned.
+// A job cannot be planned unless the files with its rows are known.
 func TestPlanRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name, want string
@@ -85,7 +85,7 @@ func TestPlanRefuses(t *testing.T) {
 			p.State.Jobs["job.a"].Sinks["sink.local.lake"].Partitions = map[string]state.Partition{
 				"p=1": {Rows: 1, Files: []state.File{{Rows: 1, Object: state.Object{Key: "a/p=1/part-00000.parquet"}}}}}
 		}},
-		{"another place", "no longer manages what was published at", func(p *Planner, _ store.Store) {
+		{"another location", "no longer manages the files at", func(p *Planner, _ store.Store) {
 			p.State.Jobs["job.a"].Sinks["sink.local.lake"].URI = "file:///elsewhere"
 		}},
 	} {

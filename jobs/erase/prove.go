@@ -23,14 +23,14 @@ import (
 	"prospector/sink/verify"
 )
 
-// Result is what was done and found after a plan to erase a prospect was applied.
+// Result describes what a Proof has removed and found.
 type Result struct {
 	Files   int64 // published files that the second reader has read
 	Records int64 // records of runs that named the prospect or could not be read
-	Removed int64 // other objects that named the prospect or could not be searched
+	Removed int64 // other objects that were removed, as they named the prospect or could not be searched
 	Objects int64 // other objects that were searched
-	// Mentions are occurrences of the ID that are not the prospect's own rows and
-	// entries: in events of other prospects, or as a word that means something else.
+	// Mentions are occurrences of the ID outside of the prospect's own rows and
+	// entries: in events of other prospects, or as a word with another meaning.
 	Mentions []Mention
 }
 
@@ -46,15 +46,15 @@ type Proof struct {
 	Prospect string
 	State    *state.State
 	Places   Places
-	// Discard are directories in the data directory that are removed unread.
+	// Discard are directories in the data directory that are removed without a search.
 	Discard []string
 	// Limit is how many partitions are searched at a time.
 	Limit int
 }
 
-// Run removes the prospect from everything in the inventory, after a plan to erase
-// it was applied. Then it searches all that is left, published files included, and
-// fails if anything of the prospect is still there.
+// Run removes the prospect from everything in the inventory, after a plan to erase it
+// was applied. Then it searches everything that is left, including published files, and
+// returns an error if it finds the prospect.
 func (p Proof) Run(ctx context.Context) (Result, error) {
 	r := &proving{Proof: p}
 	for _, step := range []func(context.Context) error{r.removeTraces, r.searchFiles, r.searchObjects} {
@@ -68,7 +68,7 @@ func (p Proof) Run(ctx context.Context) (Result, error) {
 	if len(r.left) > 0 {
 		slices.Sort(r.left)
 		return r.result, jobs.Diagnostic{Severity: jobs.Error, Summary: "The prospect is not erased",
-			Detail: fmt.Sprintf("The ID is still found in:\n\n  %s\n\nAnother process may have written there. Erase the prospect again. If the ID is still found, this is a bug in prospector; please report it.", strings.Join(r.left, "\n  "))}
+			Detail: fmt.Sprintf("The ID is still in:\n\n  %s\n\nAnother process may have written it. Erase the prospect again. If the ID is still there, this is a bug in prospector; please report it.", strings.Join(r.left, "\n  "))}
 	}
 	return r.result, nil
 }
@@ -97,7 +97,7 @@ func (r *proving) addMention(uri, place string, count int64) {
 	r.result.Mentions = append(r.result.Mentions, Mention{uri, place, count})
 }
 
-// removeTraces removes every disposable object that may name the prospect. The plan
+// removeTraces removes every disposable object that may name the prospect. The apply
 // has rewritten the published files and the quarantines.
 func (r *proving) removeTraces(ctx context.Context) error {
 	for _, dir := range r.Discard {
@@ -105,7 +105,7 @@ func (r *proving) removeTraces(ctx context.Context) error {
 			return fmt.Errorf("removing the directory %s of the data directory: %w", dir, err)
 		}
 	}
-	records, err := ledger.Erase(ctx, r.Places.Beside, r.Places.Prefix, r.Prospect)
+	records, err := ledger.Erase(ctx, r.Places.StateStore, r.Places.Prefix, r.Prospect)
 	if err != nil {
 		return err
 	}
@@ -140,12 +140,13 @@ func isGone(err error) bool {
 	return errors.Is(err, store.ErrNotExist) || errors.Is(err, fs.ErrNotExist)
 }
 
-// maxSearched is how many bytes an object has at most that is searched. Quarantines
-// and lists have no more.
+// maxSearched is the size in bytes of the largest object that can be searched.
+// Quarantines and lists are not larger.
 const maxSearched = 256 << 20
 
-// search counts how often an object names the prospect, and reports whether it is
-// text. Only text can be searched. An object that is gone is an empty text.
+// search counts how often an object names the prospect. text is false if the object
+// cannot be searched: it is not text, or too large. An object that no longer exists
+// counts as empty text.
 func (r *proving) search(ctx context.Context, o object) (text bool, count int64, err error) {
 	in, err := o.open(ctx)
 	if isGone(err) {
@@ -165,7 +166,7 @@ func (r *proving) search(ctx context.Context, o object) (text bool, count int64,
 	if count, err = countWord(bytes.NewReader(b), int64(len(b)), r.Prospect); err != nil || count == 0 {
 		return true, 0, err
 	}
-	if o.role != holding { // events quote IDs within longer strings
+	if o.role != holding { // events have IDs within longer strings
 		if strings, ok := countStrings(bytes.NewReader(b), r.Prospect); ok {
 			return true, strings, nil
 		}
@@ -189,7 +190,7 @@ func (r *proving) searchObjects(ctx context.Context) error {
 		case o.role == disposable && (!text || count > 0):
 			r.addLeft(o.uri, "an object that names the prospect or cannot be searched")
 		case o.role == holding:
-			r.addMention(o.uri, "events that other prospects have in quarantine", count)
+			r.addMention(o.uri, "quarantined events of other prospects", count)
 		default:
 			r.addMention(o.uri, "a text that equals the ID", count)
 		}
@@ -222,8 +223,8 @@ func (r *proving) searchFiles(ctx context.Context) error {
 	return nil
 }
 
-// rawIDs is how many bytes an ID has at least whose occurrences in the undecoded
-// bytes of Parquet files count. Shorter IDs occur in compressed bytes by chance.
+// rawIDs is the length in bytes from which an ID is also searched for in the undecoded
+// bytes of Parquet files. Shorter IDs occur in compressed bytes by chance.
 const rawIDs = 8
 
 func (r *proving) searchFile(ctx context.Context, job, in, schema string, f state.File) error {
@@ -258,7 +259,7 @@ func (r *proving) searchFile(ctx context.Context, job, in, schema string, f stat
 	case own > 0:
 		r.addLeft(uri, fmt.Sprintf("%d rows of the prospect", own))
 	case raw > 0 && len(columns) == 0:
-		r.addLeft(uri, "bytes of the file that are in no row")
+		r.addLeft(uri, "bytes of the file outside of its rows")
 	}
 	for _, name := range slices.Sorted(maps.Keys(columns)) {
 		if own == 0 || name != table.Roles().Entity {

@@ -14,12 +14,12 @@ import (
 	"prospector/sink/store"
 )
 
-// An erased prospect leaves a tombstone in the state and in every sink. The state
-// and each sink may be lost, or restored from a backup. So a plan respects the
-// tombstones of all of them, and the next apply copies all to each.
+// The state and every sink have a tombstone of each erased prospect, since each of
+// them may be lost or restored from a backup. A plan respects the tombstones in all of
+// them, and the next apply copies all tombstones to each.
 
-// ReadTombstones adds the tombstones in the sinks to those of the state. Damaged
-// tombstones of a sink are a warning.
+// ReadTombstones adds the tombstones in the sinks to all. It warns of sinks whose
+// tombstones are damaged.
 func ReadTombstones(ctx context.Context, all tombstone.Set, stores map[string]store.Store) (_ tombstone.Set, warnings jobs.Diagnostics, err error) {
 	for _, address := range slices.Sorted(maps.Keys(stores)) {
 		found, err := tombstone.Read(ctx, stores[address])
@@ -29,7 +29,7 @@ func ReadTombstones(ctx context.Context, all tombstone.Set, stores map[string]st
 				Detail: fmt.Sprintf("%s.\n\nThe tombstones in the state and in the other sinks are intact, and the plan respects them. The next apply copies them to this sink.", err)})
 		case errors.Is(err, tombstone.ErrNewer):
 			return nil, nil, jobs.Diagnostic{Severity: jobs.Error, Address: address, Summary: "The tombstones of a sink cannot be read",
-				Detail: err.Error() + ".\n\nWithout them, prospector could export a prospect who was erased."}
+				Detail: err.Error() + ".\n\nWithout them, prospector could export an erased prospect."}
 		case err != nil:
 			return nil, nil, err
 		}
@@ -38,18 +38,17 @@ func ReadTombstones(ctx context.Context, all tombstone.Set, stores map[string]st
 	return all, warnings, nil
 }
 
-// WriteTombstones makes every sink have all tombstones.
+// WriteTombstones writes all tombstones to every sink.
 func WriteTombstones(ctx context.Context, all tombstone.Set, stores map[string]store.Store) error {
 	for _, address := range slices.Sorted(maps.Keys(stores)) {
 		if err := tombstone.Write(ctx, stores[address], all); err != nil {
-			return fmt.Errorf("%s: keeping the tombstones of erased prospects: %w", address, err)
+			return fmt.Errorf("%s: writing the tombstones of erased prospects: %w", address, err)
 		}
 	}
 	return nil
 }
 
-// Requested returns the prospects of a list that the job requests, and those that
-// were erased.
+// Requested returns the IDs that the job requests, and those of erased prospects.
 func Requested(job jobs.Job, ids []string, tombstones tombstone.Set) (requested, erased []string) {
 	if tombstones.Len() == 0 {
 		return ids, nil
@@ -66,7 +65,7 @@ func Requested(job jobs.Job, ids []string, tombstones tombstone.Set) (requested,
 	return requested, erased
 }
 
-// WarnListed returns a warning if a job's list has prospects who were erased.
+// WarnListed returns a warning if a job's list has erased prospects.
 func WarnListed(job jobs.Job, erased []string) (warnings jobs.Diagnostics) {
 	if len(erased) == 0 {
 		return nil
@@ -77,7 +76,7 @@ func WarnListed(job jobs.Job, erased []string) (warnings jobs.Diagnostics) {
 	}
 	d := jobs.Diagnostic{Severity: jobs.Warning, Address: job.Address,
 		Summary: fmt.Sprintf("Erased prospects in the list, skipped: %d", len(erased)),
-		Detail: "These prospects were erased with prospector erase, so they are not requested and not exported:\n\n" + jobs.List(lines) +
+		Detail: "These prospects were erased with prospector erase, so the job does not export them:\n\n" + jobs.List(lines) +
 			"\n\nRemove them from the list. To export them again, set on_erased = \"export\" in the job."}
 	if job.ExportErased {
 		d.Summary = fmt.Sprintf("Erased prospects in the list, exported: %d", len(erased))
@@ -86,16 +85,17 @@ func WarnListed(job jobs.Job, erased []string) (warnings jobs.Diagnostics) {
 	return jobs.Diagnostics{d}
 }
 
-// WarnInterrupted returns a warning if an erase did not end.
+// WarnInterrupted returns a warning if an erase was interrupted.
 func WarnInterrupted(s *state.State) (warnings jobs.Diagnostics) {
 	if !s.Erasing {
 		return nil
 	}
 	return jobs.Diagnostics{{Severity: jobs.Warning, Summary: "An erase was interrupted",
-		Detail: "It may have erased its prospect from some files and not from others, and no other command completes it. Erase the same prospect again:\n\n    prospector erase -prospect=ID"}}
+		Detail: "Some files may still have the prospect, and no other command completes the erase. Erase the same prospect again:\n\n    prospector erase -prospect=ID"}}
 }
 
-// WarnStillListed warns of lists that still name the prospect. load reads a list.
+// WarnStillListed returns warnings about lists that still name the prospect. load
+// reads a list.
 func WarnStillListed(declared []jobs.Job, prospect string, load func(jobs.Prospects) ([]string, int, error)) (warnings jobs.Diagnostics, err error) {
 	for _, job := range declared {
 		if job.Prospects == nil || job.Prospects.File == "-" {

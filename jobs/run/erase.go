@@ -36,7 +36,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 	result, err := erase.Proof{
 		Prospect: prospect, State: s.state, Discard: []string{journalsDir, rejectedDir}, Limit: s.memory().Width(),
 		Places: erase.Places{
-			Beside: beside, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
+			StateStore: beside, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
 			Data: s.workspace.dir, DataDir: s.workspace.path, StageDir: dir,
 		},
 	}.Run(ctx)

@@ -456,7 +456,7 @@ func TestProof(t *testing.T) {
 		places = append(places, fmt.Sprint(m.Place, " ", m.Count))
 	}
 	slices.Sort(places)
-	want := []string{"events that other prospects have in quarantine 1", "rows of other prospects, column message_body 1", "rows of other prospects, column prospect_id 1", "rows of other prospects, column prospect_id 1"}
+	want := []string{"quarantined events of other prospects 1", "rows of other prospects, column message_body 1", "rows of other prospects, column prospect_id 1", "rows of other prospects, column prospect_id 1"}
 	if diff := cmp.Diff(want, places); diff != "" {
 		t.Errorf("other mentions are found (-want +got):\n%s", diff)
 	}
