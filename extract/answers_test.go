@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// serve answers with that body and those headers: name, value, ….
+// serve returns a handler that sends a response. header alternates names and values.
 func serve(status int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(header); i += 2 {
@@ -53,7 +53,7 @@ func zstandard(s string) string {
 	return string(w.EncodeAll([]byte(s), nil))
 }
 
-// wide is a text in UTF-16, after a byte-order mark if there is to be one.
+// wide returns a text in UTF-16, with a byte-order mark if mark is set.
 func wide(s string, order binary.AppendByteOrder, mark bool) string {
 	var b []byte
 	if mark {
@@ -65,7 +65,7 @@ func wide(s string, order binary.AppendByteOrder, mark bool) string {
 	return string(b)
 }
 
-// TestRead: a page is read, whatever the headers say about it.
+// TestRead: a page is read, whatever its headers say.
 func TestRead(t *testing.T) {
 	body := string(somePage(5, ""))
 	const mark = "\ufeff"
@@ -78,7 +78,7 @@ func TestRead(t *testing.T) {
 		{"JSON as HTML", serve(200, body, "Content-Type", "text/html; charset=utf-8")},
 		{"JSON as Latin-1", serve(200, body, "Content-Type", "application/json; charset=iso-8859-1")},
 		{"no content type", serve(200, body, "Content-Type", "")},
-		{"a content type that is none", serve(200, body, "Content-Type", "secret; ;;=")},
+		{"an invalid content type", serve(200, body, "Content-Type", "secret; ;;=")},
 		{"byte-order mark", serve(200, mark+body)},
 		{"two byte-order marks", serve(200, mark+mark+body)},
 		{"a byte-order mark after a line", serve(200, "\r\n"+mark+body)},
@@ -97,11 +97,11 @@ func TestRead(t *testing.T) {
 		{"zstd", serve(200, zstandard(body), "Content-Encoding", "zstd")},
 		{"zstd in gzip", serve(200, string(gzipped(zstandard(body))), "Content-Encoding", "zstd, gzip")},
 		{"identity", serve(200, body, "Content-Encoding", "identity")},
-		{"a content encoding that is none", serve(200, body, "Content-Encoding", "utf-8")},
+		{"an unknown content encoding", serve(200, body, "Content-Encoding", "utf-8")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, _ := newClient(t, Options{}, c.serve)
-			for range 2 { // buffers are used again
+			for range 2 { // buffers are reused
 				got, err := read(t.Context(), client, "47", Position{})
 				if err != nil {
 					t.Fatal(err)
@@ -142,8 +142,8 @@ func TestNoContent(t *testing.T) {
 	}
 }
 
-// TestNotPages: what another attempt would not change is asked for once, and the
-// error describes the answer without quoting it.
+// TestNotPages: a response that another attempt would not change is requested once, and
+// the error describes the response without quoting it.
 func TestNotPages(t *testing.T) {
 	body := page(1, `"hasNextPage":false`)
 	html := `<!DOCTYPE html><html><body>secret: please log in</body></html>`
@@ -152,24 +152,24 @@ func TestNotPages(t *testing.T) {
 		serve http.HandlerFunc
 		why   string
 	}{
-		{"HTML", serve(200, html, "Content-Type", "text/html"), "the endpoint answers HTML (status 200, text/html, 62 bytes); check endpoint: a login page"},
-		{"HTML after white space", serve(200, "\n\n <HTML>secret", "Content-Type", "text/html;charset=utf-8"), "answers HTML (status 200, text/html, 15 bytes)"},
-		{"HTML as JSON", serve(200, html, "Content-Type", "application/json"), "answers HTML (status 200, application/json, 62 bytes)"},
-		{"HTML in gzip", serve(200, string(gzipped(html)), "Content-Type", "text/html", "Content-Encoding", "gzip"), "answers HTML (status 200, text/html, encoding gzip, "},
-		{"HTML with a byte-order mark", serve(200, "\ufeff"+html), "answers HTML"},
+		{"HTML", serve(200, html, "Content-Type", "text/html"), "the endpoint returns HTML (status 200, text/html, 62 bytes); check endpoint: the response may come from a login page"},
+		{"HTML after white space", serve(200, "\n\n <HTML>secret", "Content-Type", "text/html;charset=utf-8"), "returns HTML (status 200, text/html, 15 bytes)"},
+		{"HTML as JSON", serve(200, html, "Content-Type", "application/json"), "returns HTML (status 200, application/json, 62 bytes)"},
+		{"HTML in gzip", serve(200, string(gzipped(html)), "Content-Type", "text/html", "Content-Encoding", "gzip"), "returns HTML (status 200, text/html, encoding gzip, "},
+		{"HTML with a byte-order mark", serve(200, "\ufeff"+html), "returns HTML"},
 		{"a large HTML page", serve(200, html+strings.Repeat(" ", 2000), "Content-Type", "text/html"), "2,062 bytes"},
-		{"XML", serve(200, `<?xml version="1.0"?><Error>secret</Error>`, "Content-Type", "application/xml"), "answers XML or HTML (status 200, application/xml, "},
-		{"text", serve(200, "secret: OK", "Content-Type", "text/plain"), "answers plain text (status 200, text/plain, 10 bytes)"},
-		{"a script", serve(200, "callback("+body+")", "Content-Type", "text/javascript"), "answers plain text"},
+		{"XML", serve(200, `<?xml version="1.0"?><Error>secret</Error>`, "Content-Type", "application/xml"), "returns XML or HTML (status 200, application/xml, "},
+		{"text", serve(200, "secret: OK", "Content-Type", "text/plain"), "returns plain text (status 200, text/plain, 10 bytes)"},
+		{"a script", serve(200, "callback("+body+")", "Content-Type", "text/javascript"), "returns plain text"},
 		{"no content type", serve(200, "secret", "Content-Type", ""), "status 200, no content type"},
 		{"a hostile content type", serve(200, "secret", "Content-Type", "secret@example.com"), "no content type"},
-		{"UTF-16, little-endian", serve(200, wide(body, binary.LittleEndian, true)), "answers UTF-16 or UTF-32 text"},
-		{"UTF-16, big-endian", serve(200, wide(body, binary.BigEndian, true)), "answers UTF-16 or UTF-32 text"},
-		{"UTF-16 without a mark", serve(200, wide(body, binary.BigEndian, false)), "answers UTF-16 or UTF-32 text"},
-		{"UTF-32", serve(200, "\x00\x00\xfe\xff\x00\x00\x00{"), "answers UTF-16 or UTF-32 text"},
-		{"brotli", serve(200, "\x8b\x02\x80secret\x03", "Content-Type", "application/json", "Content-Encoding", "br"), "answers binary data (status 200, application/json, encoding br, 10 bytes); check endpoint, and any proxy"},
+		{"UTF-16, little-endian", serve(200, wide(body, binary.LittleEndian, true)), "returns UTF-16 or UTF-32 text"},
+		{"UTF-16, big-endian", serve(200, wide(body, binary.BigEndian, true)), "returns UTF-16 or UTF-32 text"},
+		{"UTF-16 without a mark", serve(200, wide(body, binary.BigEndian, false)), "returns UTF-16 or UTF-32 text"},
+		{"UTF-32", serve(200, "\x00\x00\xfe\xff\x00\x00\x00{"), "returns UTF-16 or UTF-32 text"},
+		{"brotli", serve(200, "\x8b\x02\x80secret\x03", "Content-Type", "application/json", "Content-Encoding", "br"), "returns binary data (status 200, application/json, encoding br, 10 bytes); check endpoint, and any proxy"},
 		{"deflate without its header", serve(200, rawDeflated(body), "Content-Encoding", "deflate"), "binary data (status 200, no content type, encoding deflate, "},
-		{"gzip four times", serve(200, string(gzipped(string(gzipped(string(gzipped(string(gzipped(body)))))))), "Content-Encoding", "gzip"), "answers binary data"},
+		{"gzip four times", serve(200, string(gzipped(string(gzipped(string(gzipped(string(gzipped(body)))))))), "Content-Encoding", "gzip"), "returns binary data"},
 		{"edges an object", serve(200, `{"edges":{"secret":1},"pageInfo":{"hasNextPage":false}}`), "edges is not an array"},
 		{"edges twice", serve(200, `{"edges":[],"edges":[1],"pageInfo":{"hasNextPage":false}}`), "twice"},
 		{"no pageInfo", serve(200, `{"edges":[]}`, "Content-Type", "application/json"), "no pageInfo object (status 200, application/json, 12 bytes)"},
@@ -188,14 +188,14 @@ func TestNotPages(t *testing.T) {
 				t.Errorf("the error is %v", err)
 			}
 			if strings.Contains(log.String(), "secret") {
-				t.Errorf("the log shows the body:\n%s", log)
+				t.Errorf("the log contains the body:\n%s", log)
 			}
 		})
 	}
 }
 
-// TestErrorPages: an answer that reports an error is repeated, and then is a failed
-// page, never an empty one.
+// TestErrorPages: a response that reports an error is retried. It never counts as an
+// empty page.
 func TestErrorPages(t *testing.T) {
 	for _, body := range []string{
 		`{"errors":[{"message":"secret"}],"edges":null,"pageInfo":{"hasNextPage":false,"endCursor":null}}`,
@@ -206,12 +206,12 @@ func TestErrorPages(t *testing.T) {
 		got, err := read(t.Context(), client, "47", Position{})
 		checkError(t, err, ErrBadPage, "3 attempts")
 		if len(got) > 0 || !errors.Is(err, ErrExhausted) || strings.Contains(err.Error(), "raise max_attempts") {
-			t.Errorf("%s gives %d pages, %v", body, len(got), err)
+			t.Errorf("%s: %d pages, %v", body, len(got), err)
 		}
 	}
 }
 
-// TestLaterPages: the API knew the prospect when it sent the page before.
+// TestLaterPages: 404 for a later page does not mean that the prospect does not exist.
 func TestLaterPages(t *testing.T) {
 	for status, kind := range map[int]error{404: ErrExpired, 410: ErrExpired, 400: ErrRefused, 403: ErrForbidden} {
 		client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -222,14 +222,14 @@ func TestLaterPages(t *testing.T) {
 			io.WriteString(w, page(2, `"endCursor":"A","hasNextPage":true`))
 		})
 		got, err := read(t.Context(), client, "47", Position{})
-		checkError(t, err, kind, fmt.Sprintf("page 2: %v: the API answered %d", kind, status))
+		checkError(t, err, kind, fmt.Sprintf("page 2: %v: the API returned %d", kind, status))
 		if len(got) != 1 || errors.Is(err, ErrNotFound) {
 			t.Errorf("%d: %d pages, %v", status, len(got), err)
 		}
 	}
 }
 
-// TestGateway: a refusal that is HTML is probably not the API's own.
+// TestGateway: a refusal in HTML probably does not come from the API.
 func TestGateway(t *testing.T) {
 	for status, kind := range map[int]error{403: ErrForbidden, 404: ErrNotFound, 503: ErrExhausted} {
 		client, _ := newClient(t, Options{MaxAttempts: 1}, serve(status, "<html>secret</html>", "Content-Type", "text/html; charset=utf-8"))
@@ -238,8 +238,8 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// TestInsecure: a certificate that is not trusted, and a server without TLS, are
-// asked once.
+// TestInsecure: there is one attempt if the certificate is not trusted, or if the server
+// does not support TLS.
 func TestInsecure(t *testing.T) {
 	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request arrived") })
 	untrusted, plain := httptest.NewUnstartedServer(handler), httptest.NewServer(handler)
@@ -264,8 +264,7 @@ func TestInsecure(t *testing.T) {
 	}
 }
 
-// FuzzUnpack: whatever a body claims to be, it is bounded, and what cannot be
-// unpacked is worth another attempt.
+// FuzzUnpack: the size of the result is limited, and other errors are transient.
 func FuzzUnpack(f *testing.F) {
 	body := page(2, `"hasNextPage":false`)
 	gzip := string(gzipped(body))
@@ -278,7 +277,7 @@ func FuzzUnpack(f *testing.F) {
 		passing := new(transient)
 		switch {
 		case err == nil && len(got) > max(limit, len(body)):
-			t.Errorf("%d bytes become %d", len(body), len(got))
+			t.Errorf("%d bytes are unpacked to %d", len(body), len(got))
 		case err != nil && !errors.Is(err, ErrTooLarge) && !errors.As(err, passing):
 			t.Errorf("the error is %v", err)
 		}

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// BenchmarkPages reads from a server on loopback that costs next to nothing: one
-// operation is one request. "long" is ten pages of 100 events a prospect,
-// "unchanged" is the one empty page of a prospect with nothing new.
+// BenchmarkPages reads from a loopback server that takes almost no time. One operation is
+// one request. "long" reads ten pages of 100 events for each prospect, and "unchanged"
+// reads one empty page, as for a prospect without new events.
 func BenchmarkPages(b *testing.B) {
 	for _, c := range []struct {
 		name          string

@@ -13,13 +13,13 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// transient is a problem with a page that another attempt may not have.
+// transient is a problem with a page that another attempt may solve.
 type transient struct{ error }
 
 func (t transient) Unwrap() error { return t.error }
 
-// notAnObject explains why a body is not one JSON object. The body is invalid from byte
-// end on. The error quotes nothing from it.
+// notAnObject explains why a body is not one JSON object. end is the index of the first
+// invalid byte. The error quotes nothing from the body.
 func notAnObject(body []byte, end int) error {
 	s := jsontext.Scanner(body)
 	start := s.Space(0)
@@ -45,7 +45,7 @@ const (
 	binaryData = "binary data"
 )
 
-func (n notJSON) Error() string { return "the endpoint answers " + n.format }
+func (n notJSON) Error() string { return "the endpoint returns " + n.format }
 
 func (n notJSON) advice() string {
 	switch n.format {
@@ -54,7 +54,7 @@ func (n notJSON) advice() string {
 	case binaryData:
 		return "check endpoint, and any proxy in between: compression other than gzip, deflate and zstd is not supported"
 	}
-	return "check endpoint: a login page, a proxy or another service may answer in place of the API"
+	return "check endpoint: the response may come from a login page, a proxy or another service"
 }
 
 // cutShort reports whether the text, which is invalid from i on, may be the beginning
@@ -126,8 +126,8 @@ func text(value []byte) string {
 	return strings.ToLower(string(bytes.Trim(value, `"`)))
 }
 
-// fault returns why the members do not belong to a page, or nil. Its text has keys, but
-// no values.
+// fault returns why an object with these members is not a page, or nil. The text of the
+// error has keys, but no values.
 func (m *members) fault(hasEdges bool) error {
 	switch {
 	case m.report != "":
@@ -159,16 +159,16 @@ func blank(value []byte) bool {
 	return false
 }
 
-// isWord reports whether a key looks like the name of a field, so that an error may
-// show it. Other keys may be data.
+// isWord reports whether a key looks like the name of a field. Only then may an error
+// show it, because other keys may be data.
 func isWord(key string) bool {
 	return key != "" && len(key) <= 30 && !strings.ContainsFunc(key, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_')
 	})
 }
 
-// described adds facts about a response to an error. They help to find out which
-// service sent the response.
+// described adds facts about a response to an error, which help to identify the service
+// that sent the response.
 func described(err error, r *http.Response, size int) error {
 	facts := fmt.Sprintf("status %d, %s", r.StatusCode, contentType(r.Header))
 	if encoding := token(r.Header.Get("Content-Encoding")); encoding != "" {

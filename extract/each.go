@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Each calls visit for every prospect, for at most concurrency prospects at once. A
-// worker is one goroutine that passes its own number, from 0, so that it can own
-// state.
+// Each calls visit for every prospect, for at most concurrency prospects at once. Each
+// worker is one goroutine. It passes its number, from 0, so that visit can keep state for
+// each worker without locks.
 //
 // visit returns nil for problems that concern only its prospect. The first error, of a
 // visit or of the sequence, cancels the context of the other visits, and Each returns

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ids is "0", "1", … of that length.
+// ids yields n IDs: "0", "1", ….
 func ids(n int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for i := range n {
@@ -25,7 +25,7 @@ func ids(n int) iter.Seq2[string, error] {
 func TestEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, prospects = 4, 1000
-		seen := make([]map[string]bool, workers) // each only its worker's
+		seen := make([]map[string]bool, workers) // by worker
 		for i := range seen {
 			seen[i] = map[string]bool{}
 		}
@@ -40,7 +40,7 @@ func TestEach(t *testing.T) {
 		total := 0
 		for worker, s := range seen {
 			if len(s) == 0 {
-				t.Errorf("worker %d was given nothing", worker)
+				t.Errorf("worker %d got no prospect", worker)
 			}
 			total += len(s)
 		}
@@ -50,7 +50,7 @@ func TestEach(t *testing.T) {
 	})
 }
 
-// TestEachPulls: what no worker is free for stays in the sequence, but for one.
+// TestEachPulls: while all workers are busy, at most one prospect is taken in advance.
 func TestEachPulls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers = 4
@@ -69,7 +69,7 @@ func TestEachPulls(t *testing.T) {
 		}()
 		synctest.Wait()
 		if pulled != workers+1 {
-			t.Errorf("%d prospects were pulled for %d workers", pulled, workers)
+			t.Errorf("%d prospects were taken for %d workers", pulled, workers)
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -119,11 +119,11 @@ func TestEachFails(t *testing.T) {
 	})
 }
 
-// TestEachInterrupted: what is under way when the context ends may go well, but
-// nothing else begins, and the error of the context is told.
+// TestEachInterrupted: a visit in progress may succeed after the end of the context, but
+// no other visit begins, and Each returns the error of the context.
 func TestEachInterrupted(t *testing.T) {
-	for _, prospects := range []int{1, 1000} { // the one under way is the last one, or not
-		for range 50 { // a select that may go either way
+	for _, prospects := range []int{1, 1000} { // the visit in progress is the last one, or not
+		for range 50 { // select chooses at random
 			ctx, cancel := context.WithCancel(t.Context())
 			visits := 0
 			err := Each(ctx, 1, ids(prospects), func(context.Context, int, string) error {
@@ -132,7 +132,7 @@ func TestEachInterrupted(t *testing.T) {
 				return nil
 			})
 			if !errors.Is(err, context.Canceled) || visits != 1 {
-				t.Fatalf("of %d prospects %d were visited: %v", prospects, visits, err)
+				t.Fatalf("%d of %d prospects were visited: %v", visits, prospects, err)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The kinds of an Error, for errors.Is. Except for those that WholeRun names, they
+// The kinds of an Error, for errors.Is. Except for those that WholeRun lists, they
 // concern one prospect, and the next prospect may succeed.
 var (
 	// ErrUnauthorized: 401. The key is wrong, for every prospect.
@@ -20,14 +20,14 @@ var (
 	// ErrForbidden: 403. The prospect belongs to another account. A gateway may also
 	// report a wrong key in this way, for every prospect.
 	ErrForbidden = errors.New("the API key may not read this")
-	// ErrNotFound: 404 or 410 for the first page. There is no such prospect, or no
-	// longer. A gateway that does not know the API may also answer so.
+	// ErrNotFound: 404 or 410 for the first page. The prospect does not exist, or no
+	// longer exists. A gateway that does not know the API may also return this status.
 	ErrNotFound = errors.New("there is no such prospect")
 	// ErrExpired: 404 or 410 for a later page. The API knew the prospect when it sent
 	// the previous page, so the cursor is gone.
 	ErrExpired = errors.New("the cursor of the page is no longer valid")
 	// ErrRefused: any other response that another attempt would not change, such as a
-	// redirect; or an ID that no URL can hold.
+	// redirect, or an ID that a URL cannot contain.
 	ErrRefused = errors.New("the request is refused")
 	// ErrInsecure: the endpoint has no valid certificate for its name, or does not
 	// support TLS.
@@ -35,25 +35,25 @@ var (
 	// ErrBadPage: a 200 that is not a page of events. If another attempt may succeed,
 	// because the response ends early, reports an error or has no edges, an
 	// ErrExhausted wraps it. Otherwise there was one attempt.
-	ErrBadPage = errors.New("the answer is not a page of events")
+	ErrBadPage = errors.New("the response is not a page of events")
 	// ErrTooLarge: a response larger than Options.MaxPageBytes.
-	ErrTooLarge = errors.New("the answer is too large")
+	ErrTooLarge = errors.New("the response is too large")
 	// ErrLoop: the pages do not end, or cannot be followed to the end.
-	ErrLoop = errors.New("the pages do not come to an end")
+	ErrLoop = errors.New("the pages do not end")
 	// ErrThrottled: a Retry-After longer than MaxRetryAfter.
-	ErrThrottled = errors.New("the API asks to come back later")
+	ErrThrottled = errors.New("the API asks for a long delay")
 	// ErrExhausted: no attempt succeeded. It wraps the cause of the last one.
 	ErrExhausted = errors.New("no attempt succeeded")
 )
 
-// advice returns what to do next, in the words of the configuration.
+// advice returns what to do next, with the names of the configuration's attributes.
 func (e *Error) advice() string {
 	var foreign notJSON
 	switch {
 	case errors.As(e.Err, &foreign):
 		return foreign.advice()
 	case e.Kind == ErrExhausted && errors.Is(e.Err, ErrBadPage):
-		return "run again later; if it remains, ask the operator of the API"
+		return "run again later; if the error persists, ask the operator of the API"
 	}
 	return advice[e.Kind]
 }
@@ -62,24 +62,24 @@ var advice = map[error]string{
 	ErrUnauthorized: "check api_key and endpoint",
 	ErrForbidden:    "check that the prospect belongs to the account of api_key",
 	ErrNotFound:     "check the ID, or remove it from the list of prospects",
-	ErrExpired:      "run again, which reads the prospect from its first page",
+	ErrExpired:      "run again to read the prospect from its first page",
 	ErrRefused:      "check endpoint and page_size",
 	ErrInsecure:     "check endpoint, the certificates of this machine, and any proxy in between",
 	ErrBadPage:      "check endpoint; if it is right, report this to the operator of the API",
 	ErrTooLarge:     "ask for smaller pages with page_size",
-	ErrLoop:         "report it to the operator of the API; the pages before are intact",
+	ErrLoop:         "report this to the operator of the API; the earlier pages are intact",
 	ErrThrottled:    "run again later, or lower requests_per_second",
 	ErrExhausted:    "run again later, or raise max_attempts or timeout",
 }
 
-// WholeRun reports whether err concerns every prospect, so that a run should end:
+// WholeRun reports whether err affects every prospect, so that the run should end:
 // ErrUnauthorized and ErrThrottled.
 func WholeRun(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrThrottled)
 }
 
 // OfEndpoint reports whether the cause of err is more likely the endpoint than the
-// prospect: the API is down, or another service answers in its place. After many such
+// prospect: the API is down, or another service responds in its place. After many such
 // errors in a row, a run should end. ErrForbidden and ErrNotFound are not among them:
 // they cost one request each, and a list can have many such prospects in a row.
 func OfEndpoint(err error) bool {
@@ -122,47 +122,48 @@ func (e *Error) Error() string {
 // Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// statusError is the cause when the status is not 200. It names a content type that
-// the API does not use: then a gateway or a proxy may have answered.
+// statusError is the cause when the status is neither 200 nor 204. It includes the
+// content type if the API does not use it, because a gateway or a proxy may have sent
+// the response.
 func statusError(r *http.Response) error {
 	status := strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode)))
 	if format := contentType(r.Header); format == "text/html" || strings.Contains(format, "xml") {
-		return fmt.Errorf("the endpoint answered %s with %s", status, format)
+		return fmt.Errorf("the endpoint returned %s with %s", status, format)
 	}
-	return fmt.Errorf("the API answered %s", status)
+	return fmt.Errorf("the API returned %s", status)
 }
 
 // insecure reports whether a request failed because TLS cannot be used with the
 // endpoint. Another attempt would not change that.
 func insecure(err error) bool {
 	var (
-		unproven *tls.CertificateVerificationError
-		noTLS    tls.RecordHeaderError
+		untrusted *tls.CertificateVerificationError
+		noTLS     tls.RecordHeaderError
 	)
-	return errors.As(err, &unproven) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
+	return errors.As(err, &untrusted) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// networkError describes an error of the network or of net/http in words that are safe
-// to show: net/http quotes a response that it cannot parse. ctx is the context of the
-// request. The result wraps no context error, which would look like the end of the
-// caller's context.
+// networkError describes an error of the network or of net/http. The description is safe
+// to show, unlike the error of net/http, which quotes a response that it cannot parse.
+// ctx is the context of the request. The result does not wrap a context error, which
+// would look like the end of the caller's context.
 func networkError(ctx context.Context, err error, timeout time.Duration) error {
 	var (
 		operation *net.OpError
 		lookup    *net.DNSError
-		unproven  *tls.CertificateVerificationError
+		untrusted *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return fmt.Errorf("no complete answer within %s", timeout)
+		return fmt.Errorf("no complete response within %s", timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the connection ended before the answer did")
+		return errors.New("the connection ended before the response was complete")
 	case errors.As(err, &lookup):
 		return lookup
-	case errors.As(err, &unproven):
-		return unproven
+	case errors.As(err, &untrusted):
+		return untrusted
 	case insecure(err):
-		return errors.New("it does not support TLS, which https needs")
+		return errors.New("the endpoint does not support TLS, which https requires")
 	case errors.As(err, &operation):
 		return operation
 	}

@@ -9,7 +9,7 @@ import (
 	"prospector/extract/knocksim"
 )
 
-// Read all events of one prospect. The simulator stands in for the API.
+// Read all events of one prospect. The simulator replaces the API.
 func Example() {
 	api, err := knocksim.New(knocksim.Options{Seed: 1, Prospects: 1, Events: 5})
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package extract reads pages of raw events from the Knock HTTP API.
 //
 // Its duties: it follows the cursors of one prospect as the API documents them
-// (docs/knock-api.md), and is robust to what the API leaves open. It repeats failed
-// requests with a backoff, obeys Retry-After, and keeps to a rate that all users of a
-// Client share. It limits the size and the time of a response, and the number of
+// (docs/knock-api.md), and tolerates what the API leaves undefined. It retries failed
+// requests with a backoff, obeys Retry-After, and does not exceed a rate that all users
+// of a Client share. It limits the size and the time of a response, and the number of
 // pages. It runs a pool of workers over prospects. Every Page that it returns is
 // complete, and its events can be separated, even if one of them is not valid JSON. A
 // failure that concerns one prospect is an *Error about that prospect.
@@ -30,53 +30,54 @@ import (
 )
 
 // MaxRetryAfter is the longest Retry-After that a Client obeys. A longer one fails the
-// request with ErrThrottled, and a run should end then.
+// request with ErrThrottled, and the run should end.
 const MaxRetryAfter = 5 * time.Minute
 
-// Options say where to send requests, and how. A number that is 0 has the default that
-// its comment names.
+// Options say where to send requests, and how. A field that is zero has the default that
+// its comment states.
 type Options struct {
 	// Endpoint is an absolute URL; it may have a path, but no query.
 	Endpoint string
 	// APIKey is sent with every request, and only to https or to a loopback
 	// address. It is in no error and no log.
 	APIKey string
-	// PageSize is how many events to request at once; 100.
+	// PageSize is the number of events to request at once. Default: 100.
 	PageSize int
-	// Timeout limits one request, including the body; 30 seconds.
+	// Timeout limits one request, including the body. Default: 30 seconds.
 	Timeout time.Duration
-	// Grace is how long a request in progress may still take once the context is
-	// done: the API has already done the work for it. 5 seconds; Timeout applies as
-	// well.
+	// Grace is how long a request in progress may continue after the context has
+	// ended, because the API may already have done the work. Timeout still applies.
+	// Default: 5 seconds.
 	Grace time.Duration
-	// MaxAttempts is how often one page is requested; 6.
+	// MaxAttempts limits the requests for one page. Default: 6.
 	MaxAttempts int
-	// MaxPageBytes limits the size of a decompressed response; 64 MiB.
+	// MaxPageBytes limits the size of a decompressed response. Default: 64 MiB.
 	MaxPageBytes int64
-	// MaxPages limits the pages of one prospect; 100,000.
+	// MaxPages limits the pages of one prospect. Default: 100,000.
 	MaxPages int
-	// MaxEmptyPages limits the consecutive empty pages that have a next page; 100.
+	// MaxEmptyPages limits the consecutive empty pages that have a next page.
+	// Default: 100.
 	MaxEmptyPages int
-	// Limiter delays every attempt; nil is no limit. See NewLimiter.
+	// Limiter delays every attempt. nil means no limit. See NewLimiter.
 	Limiter *rate.Limiter
-	// UserAgent is "prospector".
+	// UserAgent is sent with every request. Default: "prospector".
 	UserAgent string
 	// Logger receives retries at level Debug, and waits that delay every worker at
-	// level Info; nil discards them.
+	// level Info. nil discards them.
 	Logger *slog.Logger
 
 	// Sleep waits for the duration, or returns the error of ctx when ctx is done.
-	// nil is a timer.
+	// Default: a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Rand returns a number in [0, 1) for the jitter. It is called concurrently. nil
-	// is math/rand.
+	// Rand returns a number in [0, 1) for the jitter. It is called concurrently.
+	// Default: math/rand.
 	Rand func() float64
-	// Transport sends the requests. With nil, the Client has its own.
+	// Transport sends the requests. Default: a transport of the Client's own.
 	Transport http.RoundTripper
 }
 
-// Client reads from one endpoint with one key. Its methods may be called concurrently
-// and share connections, the rate and Retry-After.
+// Client reads from one endpoint with one key. Its methods may be called concurrently.
+// All calls share the connections, the rate and the waits for Retry-After.
 type Client struct {
 	options  Options
 	endpoint string // without a slash at its end
@@ -111,7 +112,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// check returns the endpoint, or an error about options that cannot be used.
+// check returns the endpoint, or an error about invalid options.
 func (o *Options) check() (*url.URL, error) {
 	endpoint, err := url.Parse(o.Endpoint)
 	if err != nil {
@@ -158,10 +159,10 @@ func (o *Options) setDefaults() {
 	}
 }
 
-func setDefault[T comparable](value *T, byDefault T) {
+func setDefault[T comparable](value *T, fallback T) {
 	var zero T
 	if *value == zero {
-		*value = byDefault
+		*value = fallback
 	}
 }
 
@@ -184,9 +185,8 @@ func IsLoopback(host string) bool {
 // NewLimiter returns a limiter for Options, or nil for 0, which is no limit. Clients
 // that share a limiter share its rate.
 //
-// The burst is the number of requests in 10 ms. That is too small to matter to a
-// server that counts by the second, and large enough for a high rate in spite of a
-// coarse timer.
+// The burst is the number of requests in 10 ms. That is too few to matter to a server
+// that counts by the second, and enough to reach a high rate with a coarse timer.
 func NewLimiter(requestsPerSecond float64) *rate.Limiter {
 	if requestsPerSecond <= 0 {
 		return nil
@@ -208,8 +208,7 @@ type Stats struct {
 
 type counters struct{ requests, retries, pages, events, bytes atomic.Int64 }
 
-// Stats may be called at any time. Each number is correct, but they may differ in time
-// slightly.
+// Stats returns the counts so far. The counts may be from slightly different moments.
 func (c *Client) Stats() Stats {
 	return Stats{
 		Requests: c.stats.requests.Load(),

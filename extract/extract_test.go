@@ -12,7 +12,7 @@ func TestNew(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    Options
-		err  string // part of it; "" is none
+		err  string // part of the error; "" if there is none
 	}{
 		{"https", Options{Endpoint: "https://knock.example", APIKey: "k"}, ""},
 		{"https with a path", Options{Endpoint: "HTTPS://knock.example/v1/", APIKey: "k"}, ""},
@@ -45,7 +45,7 @@ func TestNew(t *testing.T) {
 			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
 				t.Fatalf("error %v, want one with %q", err, c.err)
 			case err != nil && strings.Contains(err.Error(), "secret"):
-				t.Errorf("the error tells a secret: %v", err)
+				t.Errorf("the error contains a secret: %v", err)
 			case err == nil && (client.options.PageSize != 100 || client.options.Timeout != 30*time.Second || client.options.Grace != 5*time.Second || client.options.MaxAttempts != 6 || client.options.MaxPageBytes != 64<<20):
 				t.Errorf("defaults: %+v", client.options)
 			}
@@ -55,7 +55,7 @@ func TestNew(t *testing.T) {
 
 func TestNewLimiter(t *testing.T) {
 	if NewLimiter(0) != nil {
-		t.Error("0 is a limit")
+		t.Error("NewLimiter(0) returns a limit")
 	}
 	for perSecond, burst := range map[float64]int{0.1: 1, 10: 1, 50: 1, 100: 1, 1000: 10} {
 		if l := NewLimiter(perSecond); float64(l.Limit()) != perSecond || l.Burst() != burst {

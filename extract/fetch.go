@@ -31,12 +31,12 @@ type failure struct {
 	kind   error // why no other attempt can succeed; nil if another one may
 	cause  error
 	status int
-	after  time.Duration // how long the API asks to wait
+	after  time.Duration // how long the API asks the client to wait
 }
 
 // fetch reads one page, in as many attempts as necessary. The error is an *Error, or
-// wraps the error of ctx. When ctx ends, the waits end at once, and there is no other
-// attempt. The attempt in progress may still return the page.
+// wraps the error of ctx. When ctx ends, waits end at once, and no other attempt begins.
+// The attempt in progress may still return the page.
 func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page, error) {
 	e := &Error{Prospect: prospect, Path: path(prospect), Page: at.Number}
 	switch prospect {
@@ -79,11 +79,11 @@ func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page,
 			return Page{}, e
 		}
 		wait := backoff(e.Attempts, c.options.Rand())
-		c.options.Logger.LogAttrs(ctx, slog.LevelDebug, "a request failed and is repeated",
+		c.options.Logger.LogAttrs(ctx, slog.LevelDebug, "request failed, retrying",
 			slog.String("prospect", prospect), slog.Int("page", at.Number+1), slog.Int("attempt", e.Attempts),
 			slog.Int("status", f.status), slog.String("why", f.cause.Error()), slog.Duration("backoff", wait))
 		if f.after > 0 {
-			c.options.Logger.LogAttrs(ctx, slog.LevelInfo, "the API asks to wait",
+			c.options.Logger.LogAttrs(ctx, slog.LevelInfo, "waiting for the API (Retry-After)",
 				slog.Int("status", f.status), slog.Duration("retry_after", f.after))
 			c.pace.hold(f.after)
 		}
@@ -133,8 +133,8 @@ func (c *Client) attempt(ctx context.Context, prospect string, at Position) (Pag
 }
 
 // page reads the body of a response. Only the body decides whether it is a page.
-// Proxies and frameworks often set wrong headers, so these are only part of the error.
-// A large page takes its turn.
+// Proxies and frameworks often set wrong headers, so headers only appear in the error.
+// A large page waits for its turn.
 func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) (Page, *failure) {
 	scratch, spare := scratches.Get().(*[]byte), scratches.Get().(*[]byte)
 	defer release(scratch)
@@ -167,7 +167,7 @@ func (c *Client) page(ctx context.Context, response *http.Response, turn *turn) 
 	return page, nil
 }
 
-// unusable describes a response whose status is 200, but that is no page.
+// unusable describes a response that has status 200 but is not a page.
 func (c *Client) unusable(err error, r *http.Response, size int) *failure {
 	f := &failure{status: r.StatusCode, kind: ErrBadPage, cause: described(err, r, size)}
 	var passing transient
@@ -180,8 +180,8 @@ func (c *Client) unusable(err error, r *http.Response, size int) *failure {
 	return f
 }
 
-// outlasting returns the context of one request. It ends after Timeout, or Grace after
-// ctx has ended, whichever comes first.
+// outlasting returns the context of one request. It ends after Timeout, or when Grace has
+// passed since the end of ctx, whichever comes first.
 func (c *Client) outlasting(ctx context.Context) (context.Context, *clock, context.CancelFunc) {
 	request, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	timer := time.AfterFunc(c.options.Timeout, func() { cancel(context.DeadlineExceeded) })

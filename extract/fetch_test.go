@@ -89,7 +89,7 @@ func TestStatus(t *testing.T) {
 				t.Errorf("WholeRun is %v", !c.run)
 			}
 			if strings.Contains(log.String(), testKey) || strings.Contains(log.String(), "secret") {
-				t.Errorf("the log tells a secret:\n%s", log)
+				t.Errorf("the log contains a secret:\n%s", log)
 			}
 		})
 	}
@@ -113,11 +113,10 @@ func TestRedirect(t *testing.T) {
 	checkError(t, err, ErrRefused, fmt.Sprintf("redirect to the host %q", strings.TrimPrefix(elsewhere.URL, "http://")))
 }
 
-// TestRepeated: what fails now and then changes nothing but the number of
-// requests.
-func TestRepeated(t *testing.T) {
+// TestRetries: a temporary failure changes only the number of requests.
+func TestRetries(t *testing.T) {
 	body := string(somePage(300, ""))
-	whole := func(w http.ResponseWriter) { io.WriteString(w, body) }
+	succeed := func(w http.ResponseWriter) { io.WriteString(w, body) }
 	status := func(code int, header ...string) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
 			for i := 0; i < len(header); i += 2 {
@@ -156,7 +155,7 @@ func TestRepeated(t *testing.T) {
 		{"503", status(503)},
 		{"503 with zero", status(503, "Retry-After", "0")},
 		{"500", status(500)},
-		{"closed before the answer", reset(-1)},
+		{"closed before the response", reset(-1)},
 		{"closed in the body", reset(1000)},
 		{"truncated JSON", func(w http.ResponseWriter) { io.WriteString(w, body[:len(body)/2]) }},
 		{"empty body", func(http.ResponseWriter) {}},
@@ -164,7 +163,7 @@ func TestRepeated(t *testing.T) {
 		{"error envelope", func(w http.ResponseWriter) { io.WriteString(w, `{"message":"secret"}`) }},
 		{"JSON null", func(w http.ResponseWriter) { io.WriteString(w, "null") }},
 		{"a JSON string", func(w http.ResponseWriter) { io.WriteString(w, `"secret"`) }},
-		{"errors beside events", func(w http.ResponseWriter) { io.WriteString(w, `{"errors":[{"message":"secret"}],`+body[1:]) }},
+		{"errors next to events", func(w http.ResponseWriter) { io.WriteString(w, `{"errors":[{"message":"secret"}],`+body[1:]) }},
 		{"202", status(202)},
 		{"truncated gzip", sendGzip(packed[:len(packed)/2])},
 		{"damaged gzip", sendGzip(damaged)},
@@ -180,7 +179,7 @@ func TestRepeated(t *testing.T) {
 				if served++; served <= 2 {
 					c.fault(w)
 				} else {
-					whole(w)
+					succeed(w)
 				}
 			})
 			got, err := read(t.Context(), client, "47", Position{})
@@ -201,7 +200,7 @@ func TestRepeated(t *testing.T) {
 			_, err = read(t.Context(), client, "47", Position{})
 			checkError(t, err, ErrExhausted, "2 attempts")
 			if all := log.String() + more.String(); strings.Contains(all, "secret") || strings.Contains(all, testKey) {
-				t.Errorf("the log tells a secret:\n%s", all)
+				t.Errorf("the log contains a secret:\n%s", all)
 			}
 		})
 	}
@@ -216,7 +215,7 @@ func gzipped(s string) []byte {
 }
 
 func TestBounds(t *testing.T) {
-	body := string(somePage(100, "")) // some 40 kB
+	body := string(somePage(100, "")) // about 40 kB
 	fits := int64(len(body))
 	bomb := gzipped(`{"edges":[` + strings.Repeat("0,", 8<<20) + `0],"pageInfo":{}}`)
 	for _, c := range []struct {
@@ -243,12 +242,12 @@ func TestBounds(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Write(bomb)
 		}, ErrTooLarge},
-		{"a false promise", fits, func(w http.ResponseWriter, _ *http.Request) {
+		{"a false Content-Length", fits, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1099511627776")
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}, ErrTooLarge},
-		{"a false promise within bounds", 1 << 40, func(w http.ResponseWriter, _ *http.Request) {
+		{"a false Content-Length within the limit", 1 << 40, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1099511627776")
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// largePage is the size in bytes above which a page waits for its turn. A Client has
-// at most one larger page at a time, from before it is read until the next page is
-// requested. The rows of a page take several times its size, so this limits memory to a
+// largePage is the size in bytes above which a page waits for its turn. A Client holds
+// one larger page at a time, from before it is read until the next page is requested.
+// The rows of a page take several times its size. So turns limit the memory to that of a
 // few pages, however many requests are in progress. Nearly all pages are far smaller,
 // and do not wait.
 const largePage = 4 << 20
 
-// IsLarge reports whether a page of that many bytes has a turn.
+// IsLarge reports whether a page of that many bytes waits for a turn.
 func IsLarge(bytes int) bool { return bytes > largePage }
 
 // Turn waits for the turn of a large page that does not come from Pages. The caller
@@ -31,8 +31,8 @@ type turn struct {
 	of    chan struct{} // has room for one
 	taken bool
 	ended sync.Once
-	// clock is the timeout of the request. It stops while the page waits: the response
-	// has arrived, and only the memory for it is missing.
+	// clock is the timeout of the request. It stops while the page waits, because the
+	// API is not the cause of the delay.
 	clock *clock
 }
 

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Of large pages, one at a time is in memory, however many workers there are and
-// whether or not its size was announced; small ones pass meanwhile. Waiting is not
-// part of a request's time.
+// One large page at a time is in memory, however many workers there are, and whether or
+// not its size is announced. Small pages do not wait. The timeout of a request does not
+// include the wait.
 func TestLargePages(t *testing.T) {
 	large := page(1, `"hasNextPage":false,"x":"`+strings.Repeat("x", largePage)+`"`)
 	var packed bytes.Buffer
@@ -68,7 +68,7 @@ func TestLargePages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sawSmall.Load() < 3 { // when the last large page was done
+	if sawSmall.Load() < 3 { // before the end of the last large page
 		t.Error("small pages wait for large ones")
 	}
 	if most.Load() != 1 {
@@ -84,13 +84,13 @@ func TestLargePages(t *testing.T) {
 	}
 }
 
-// A page that fails lets the next one have its turn, and so does an interrupt.
+// The turn passes on when a page fails. Waiting for it ends with the context.
 func TestLargePageFails(t *testing.T) {
 	client, _ := newClient(t, Options{MaxAttempts: 1}, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"edges":[`+strings.Repeat(" ", 2*largePage))
 	})
 	if _, err := read(t.Context(), client, "1", Position{}); err == nil {
-		t.Fatal("it is a page")
+		t.Fatal("an incomplete page was read")
 	}
 	done, err := client.Turn(t.Context())
 	if err != nil {
@@ -99,12 +99,12 @@ func TestLargePageFails(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := client.Turn(ctx); err == nil {
-		t.Error("two have the turn")
+		t.Error("two pages have the turn")
 	}
 	done()
 }
 
-// A page reports whether it has the turn. One that is not large can have it.
+// A page reports whether it has the turn. A page that is not large can have it.
 func TestPageHasTurn(t *testing.T) {
 	client, _ := newClient(t, Options{MaxAttempts: 1}, func(w http.ResponseWriter, r *http.Request) {
 		mib, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[2])

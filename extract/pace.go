@@ -19,13 +19,13 @@ type pace struct {
 	waited  atomic.Int64 // nanoseconds
 
 	mu    sync.Mutex
-	until time.Time // no request is sent before
+	until time.Time // no request is sent before this time
 }
 
 // admit waits until a request may be sent. It fails only if ctx ends.
 //
-// The limiter comes after the hold, so that the workers do not all send at once when a
-// hold ends. If another hold begins meanwhile, admit waits for that one, too.
+// It waits for the limiter after the hold, so that the workers do not all send at once
+// when a hold ends. If another hold begins meanwhile, admit waits for that one, too.
 func (p *pace) admit(ctx context.Context) error {
 	for {
 		until := p.held()
@@ -96,9 +96,9 @@ func backoff(attempt int, random float64) time.Duration {
 	return time.Duration(random * float64(bound))
 }
 
-// retryAfter returns how long a response asks to wait, in seconds or until an HTTP date
-// (RFC 9110, 10.2.3). It is 0 if the response does not say, if the form is unknown, or
-// if the time has passed.
+// retryAfter returns how long a response asks the client to wait, in seconds or until an
+// HTTP date (RFC 9110, 10.2.3). It returns 0 if there is no such header, if its form is
+// unknown, or if the time has passed.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if digits(value) {

@@ -15,10 +15,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The tests here run in bubbles of synctest, where time passes only when all
-// wait: every duration is exact.
+// These tests run in synctest bubbles, where time passes only while all goroutines wait.
+// So every duration is exact.
 
-// inMemory is a transport without a network, which a bubble could not hold.
+// inMemory is a transport without a network, because network I/O does not work in a
+// bubble.
 type inMemory http.HandlerFunc
 
 func (h inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -30,7 +31,7 @@ func (h inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), r.Context().Err()
 }
 
-// bubbleClient waits for real, with the longest backoff there can be.
+// bubbleClient returns a client that really waits, always for the longest backoff.
 func bubbleClient(t *testing.T, o Options, h http.HandlerFunc) *Client {
 	o.Endpoint, o.Transport = "https://knock.example", inMemory(h)
 	o.Rand = func() float64 { return 1 }
@@ -47,10 +48,10 @@ func TestBackoff(t *testing.T) {
 		7: 30 * time.Second, 8: 30 * time.Second, 100: 30 * time.Second, math.MaxInt: 30 * time.Second,
 	} {
 		if got := backoff(attempt, 1); got != want {
-			t.Errorf("at most %s after attempt %d, want %s", got, attempt, want)
+			t.Errorf("the longest wait after attempt %d is %s, want %s", attempt, got, want)
 		}
 		if got := backoff(attempt, 0); got != 0 {
-			t.Errorf("at least %s after attempt %d", got, attempt)
+			t.Errorf("the shortest wait after attempt %d is %s, want 0", attempt, got)
 		}
 	}
 }
@@ -74,12 +75,12 @@ func TestRetryAfter(t *testing.T) {
 		"Wed, 21 Oct 2015 07:28:00 GMT":    0,
 	} {
 		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
-			t.Errorf("%q is %s, want %s", value, got, want)
+			t.Errorf("Retry-After %q: %s, want %s", value, got, want)
 		}
 	}
 }
 
-// TestWaits: what one page costs in time.
+// TestWaits tests the time that one page takes.
 func TestWaits(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -100,7 +101,7 @@ func TestWaits(t *testing.T) {
 		{"the longest", 429, func() string { return "300" }, 1, 5 * time.Minute, nil},
 		{"beyond the longest", 429, func() string { return "301" }, 1, 0, ErrThrottled},
 		{"beyond everything", 503, func() string { return "99999999999" }, 1, 0, ErrThrottled},
-		{"not to be repeated", 404, func() string { return "7" }, 1, 0, ErrNotFound},
+		{"not retried", 404, func() string { return "7" }, 1, 0, ErrNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -129,15 +130,14 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// TestHold: what the API asks of one worker holds back all, and no request is
-// sent before its time.
+// TestHold: when the API asks one worker to wait, all workers wait until then.
 func TestHold(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		limiter *rate.Limiter
 		refused int // at most
 	}{
-		// What was sent before the 429 arrived was not to know.
+		// Requests that were sent before the 429 arrived may be refused, too.
 		{"without a limit", nil, 7},
 		{"with a limit", NewLimiter(50), 0},
 	} {
@@ -185,8 +185,8 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestRate: the limit is used up and never exceeded, whatever the number of
-// workers, with failures too, and the requests keep their distance.
+// TestRate: requests reach the limit and never exceed it, for any number of workers,
+// with and without failures, and they are evenly spaced.
 func TestRate(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -241,8 +241,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestCancel: every wait ends with the context, at once; an answer has the grace,
-// within its timeout.
+// TestCancel: every wait ends with the context. A request in progress may continue for
+// the grace period, within its timeout.
 func TestCancel(t *testing.T) {
 	refuse := func(header string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -261,10 +261,10 @@ func TestCancel(t *testing.T) {
 	}{
 		{"in the backoff", Options{}, refuse(""), after},
 		{"in Retry-After", Options{}, refuse("299"), after},
-		{"for the rate", Options{Limiter: busy}, nil, after},
-		{"in the answer", Options{Timeout: time.Hour}, silent, after + 5*time.Second},
-		{"in the answer, of another grace", Options{Timeout: time.Hour, Grace: time.Minute}, silent, after + time.Minute},
-		{"in the answer, about to time out", Options{Timeout: time.Second}, silent, time.Second},
+		{"in the limiter", Options{Limiter: busy}, nil, after},
+		{"in a request", Options{Timeout: time.Hour}, silent, after + 5*time.Second},
+		{"in a request, with another grace period", Options{Timeout: time.Hour, Grace: time.Minute}, silent, after + time.Minute},
+		{"in a request that times out", Options{Timeout: time.Second}, silent, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -288,8 +288,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestTimeout: an answer that does not come is another attempt's business, and
-// never looks like the end of the caller's context.
+// TestTimeout: a request that times out is retried, and its error does not look like the
+// end of the caller's context.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := bubbleClient(t, Options{Timeout: 10 * time.Second, MaxAttempts: 2}, func(w http.ResponseWriter, r *http.Request) {
@@ -297,7 +297,7 @@ func TestTimeout(t *testing.T) {
 		})
 		start := time.Now()
 		_, err := read(t.Context(), client, "47", Position{})
-		checkError(t, err, ErrExhausted, "no complete answer within 10s")
+		checkError(t, err, ErrExhausted, "no complete response within 10s")
 		if errors.Is(err, context.DeadlineExceeded) {
 			t.Error("the error looks like the end of a context")
 		}
@@ -307,7 +307,7 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// TestSlowBody: the timeout counts the body too, over a real connection.
+// TestSlowBody: the timeout includes the body, over a real connection.
 func TestSlowBody(t *testing.T) {
 	end := make(chan struct{})
 	client, _ := newClient(t, Options{Timeout: 50 * time.Millisecond, MaxAttempts: 2}, func(w http.ResponseWriter, r *http.Request) {
@@ -317,5 +317,5 @@ func TestSlowBody(t *testing.T) {
 	})
 	_, err := read(t.Context(), client, "47", Position{})
 	close(end)
-	checkError(t, err, ErrExhausted, "no complete answer within 50ms")
+	checkError(t, err, ErrExhausted, "no complete response within 50ms")
 }

@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// Page is one page of a prospect's events, as the API sent it, without compression and
-// without a byte-order mark.
+// Page is one page of a prospect's events. Its body is as the API sent it, except that
+// compression and a byte-order mark are removed.
 type Page struct {
 	Number int    // 0-based within the prospect
 	Cursor string // of the request; "" for the first page
@@ -16,17 +16,17 @@ type Page struct {
 	// Body is an object whose members jsontext.Members separates: pageInfo, an object
 	// that is valid JSON, and edges, which is null (see Silent) or an array that
 	// jsontext.Elements separates. Neither occurs twice. An edge may be any text:
-	// invalid JSON, invalid UTF-8, or nested as deep as the size allows. Body belongs
-	// to the receiver.
+	// invalid JSON, invalid UTF-8, or nested as deep as the size allows. The receiver
+	// owns Body.
 	Body []byte
 
 	more bool  // the page says that there is a next one
-	turn *turn // nil if the page waited for none
+	turn *turn // nil if the page did not wait for a turn
 }
 
-// HasTurn reports whether the page has the turn of large pages. Then its receiver must
-// not wait for Turn. A page of less than 4 MiB can have the turn, because a page takes
-// it when its memory may grow beyond that size.
+// HasTurn reports whether the page has the turn of large pages. If it does, the receiver
+// must not wait for Turn. A page of less than 4 MiB can have the turn, because a page
+// takes it before its buffer grows beyond that size.
 func (p Page) HasTurn() bool { return p.turn != nil && p.turn.taken }
 
 // Position is where the reading of a prospect begins. The zero value is the start. A
@@ -57,8 +57,8 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 // the sequence asks for another page, or ends. Until then, the loop must not wait for
 // Turn.
 //
-// Pages does not know the cursors before the position. So it detects a loop one round
-// later. MaxPages counts from the start of the prospect in any case.
+// Pages does not know the cursors before the position. So it detects a loop through them
+// one round later. MaxPages always counts from the start of the prospect.
 func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		requested := map[string]bool{} // by cursor

@@ -18,11 +18,11 @@ import (
 
 const testKey = "syndication-prospect-TEST-KEY"
 
-// noSleep makes every wait end at once, unless ctx has.
+// noSleep ends every wait at once.
 func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// newClient gives a client of a server on loopback, and its log. Both end with
-// the test.
+// newClient returns a client of a loopback server, and its log. Client and server are
+// closed at the end of the test.
 func newClient(t testing.TB, o Options, h http.HandlerFunc) (*Client, *bytes.Buffer) {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -44,7 +44,7 @@ func newClient(t testing.TB, o Options, h http.HandlerFunc) (*Client, *bytes.Buf
 	return c, &log
 }
 
-// answers gives each cursor its answer, and 400 to others.
+// answers returns a handler that serves pages by cursor, and 400 for any other cursor.
 func answers(pages map[string]string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if body, ok := pages[r.URL.Query().Get("after")]; ok {
@@ -59,7 +59,7 @@ func page(events int, pageInfo string) string {
 	return fmt.Sprintf(`{"edges":[%s],"pageInfo":{%s}}`, strings.TrimSuffix(strings.Repeat(`{"node":{}},`, events), ","), pageInfo)
 }
 
-// read collects the pages up to the error.
+// read returns the pages before the first error.
 func read(ctx context.Context, c *Client, prospect string, from Position) (pages []Page, err error) {
 	for p, e := range c.Pages(ctx, prospect, from) {
 		if err != nil {
@@ -89,10 +89,10 @@ func TestRequest(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.URL.EscapedPath() != c.path || got.URL.RawQuery != c.query {
-				t.Errorf("asked for %s?%s, want %s?%s", got.URL.EscapedPath(), got.URL.RawQuery, c.path, c.query)
+				t.Errorf("requested %s?%s, want %s?%s", got.URL.EscapedPath(), got.URL.RawQuery, c.path, c.query)
 			}
 			if want := c.cursor; got.URL.Query().Get("after") != want {
-				t.Errorf("the cursor arrives as %q, not as %q", got.URL.Query().Get("after"), want)
+				t.Errorf("the server received the cursor %q, want %q", got.URL.Query().Get("after"), want)
 			}
 			for header, want := range map[string]string{"X-Api-Key": testKey, "Content-Type": "application/json",
 				"Accept": "application/json", "User-Agent": "prospector", "Accept-Encoding": "gzip"} {
@@ -120,14 +120,14 @@ func TestPages(t *testing.T) {
 		{name: "edges null", answers: map[string]string{"": `{"edges":null,"pageInfo":{"hasNextPage":false}}`}, events: []int{0}},
 		{name: "an empty page between", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"B","hasNextPage":true`), "B": last}, events: []int{2, 0, 1}},
 		{name: "an empty page at the end", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"A","hasNextPage":false`)}, events: []int{2, 0}},
-		{name: "hasNextPage never said", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(1, `"endCursor":"B"`), "B": page(0, `"endCursor":"B"`)}, events: []int{2, 1, 0}},
+		{name: "no hasNextPage", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(1, `"endCursor":"B"`), "B": page(0, `"endCursor":"B"`)}, events: []int{2, 1, 0}},
 		{name: "cursors are numbers", answers: map[string]string{"": page(2, `"endCursor":2,"hasNextPage":true`), "2": last}, events: []int{2, 1}},
 		{name: "resumed", answers: map[string]string{"": "no", "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": last}, from: Position{7, "A"}, events: []int{2, 1}},
 
 		{name: "cursor repeats at once", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "requested before"},
 		{name: "cursor repeats later", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2, 2}, kind: ErrLoop, why: "requested before"},
 		{name: "cursor repeats the resumed one", answers: map[string]string{"A": page(2, `"endCursor":"A","hasNextPage":true`)}, from: Position{7, "A"}, events: []int{2}, kind: ErrLoop, why: "page 8"},
-		{name: "hasNextPage never said, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
+		{name: "no hasNextPage, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
 		{name: "more, no cursor", answers: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "no endCursor"},
 		{name: "empty, more, no cursor", answers: map[string]string{"": page(0, `"hasNextPage":true`)}, events: []int{0}, kind: ErrLoop, why: "no endCursor"},
 		{name: "not a page", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no edges, but message"},
@@ -149,14 +149,14 @@ func TestPages(t *testing.T) {
 				cursor = p.Next
 			}
 			if err == nil && cursor != "" {
-				t.Errorf("the last page names %q as its successor", cursor)
+				t.Errorf("the last page has the next cursor %q", cursor)
 			}
 		})
 	}
 }
 
-// checkError demands an *Error of that kind, or no error, and that it tells no
-// secret.
+// checkError checks that err is an *Error of that kind whose text contains why and no
+// secret, or that err is nil if kind is nil.
 func checkError(t *testing.T, err, kind error, why string) {
 	t.Helper()
 	if kind == nil {
@@ -171,17 +171,17 @@ func checkError(t *testing.T, err, kind error, why string) {
 	}
 	for _, secret := range []string{testKey, "secret"} {
 		if strings.Contains(err.Error(), secret) {
-			t.Errorf("the error tells %q: %v", secret, err)
+			t.Errorf("the error contains %q: %v", secret, err)
 		}
 	}
 }
 
-// TestEndless: pages that go on for ever, with cursors that are always new.
+// TestEndless: pages that never end, each with a new cursor.
 func TestEndless(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		events func(page int) int
-		pages  int // that are handed out
+		pages  int // that Pages yields
 		why    string
 	}{
 		{"full", func(int) int { return 1 }, 50, "there were 50 pages"},
@@ -198,13 +198,13 @@ func TestEndless(t *testing.T) {
 			got, err := read(t.Context(), client, "47", Position{})
 			checkError(t, err, ErrLoop, c.why)
 			if len(got) != c.pages || served != c.pages {
-				t.Errorf("%d pages handed out and %d served, want %d", len(got), served, c.pages)
+				t.Errorf("%d pages yielded and %d served, want %d", len(got), served, c.pages)
 			}
 		})
 	}
 }
 
-// TestBodiesAreOwned: what was handed out stays, whatever is read next.
+// TestBodiesAreOwned: reading further pages does not change the body of an earlier page.
 func TestBodiesAreOwned(t *testing.T) {
 	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
 		var n int
@@ -217,12 +217,12 @@ func TestBodiesAreOwned(t *testing.T) {
 	}
 	for n, p := range got {
 		if want := page(n%3, fmt.Sprintf(`"endCursor":"%d","hasNextPage":%t`, n+1, n < 50)); string(p.Body) != want {
-			t.Fatalf("page %d has become %s", n, p.Body)
+			t.Fatalf("page %d has changed to %s", n, p.Body)
 		}
 	}
 }
 
-// TestBreak: what is not wanted is not asked for.
+// TestBreak: no page is requested after the loop ends.
 func TestBreak(t *testing.T) {
 	served := 0
 	client, _ := newClient(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -243,8 +243,8 @@ func TestBreak(t *testing.T) {
 	}
 }
 
-// TestInterrupt: the page whose request is under way when the context ends is
-// handed out, and nothing else is asked for.
+// TestInterrupt: the page that is being requested when the context ends is yielded, and
+// no other page is requested.
 func TestInterrupt(t *testing.T) {
 	more, last := `"endCursor":"B","hasNextPage":true`, `"hasNextPage":false`
 	for _, c := range []struct {
@@ -253,11 +253,11 @@ func TestInterrupt(t *testing.T) {
 		pages  int
 		err    error
 	}{
-		{"before the answer", func(w http.ResponseWriter, interrupt func()) {
+		{"before the response", func(w http.ResponseWriter, interrupt func()) {
 			interrupt()
 			io.WriteString(w, page(2, more))
 		}, 2, context.Canceled},
-		{"amid the answer", func(w http.ResponseWriter, interrupt func()) {
+		{"during the response", func(w http.ResponseWriter, interrupt func()) {
 			body := page(2, more)
 			io.WriteString(w, body[:20])
 			w.(http.Flusher).Flush()
@@ -289,15 +289,15 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("error %v, want %v", err, c.err)
 			}
 			if len(got) != c.pages || served.Load() != 2 {
-				t.Errorf("%d pages handed out of %d requests, want %d of 2", len(got), served.Load(), c.pages)
+				t.Errorf("%d pages yielded after %d requests, want %d after 2", len(got), served.Load(), c.pages)
 			}
 		})
 	}
-	t.Run("no answer", func(t *testing.T) {
+	t.Run("no response", func(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		client, _ := newClient(t, Options{Timeout: time.Hour, Grace: time.Nanosecond}, func(_ http.ResponseWriter, r *http.Request) {
 			interrupt()
-			<-r.Context().Done() // when the client has hung up
+			<-r.Context().Done() // until the client disconnects
 		})
 		if got, err := read(ctx, client, "47", Position{}); !errors.Is(err, context.Canceled) || len(got) != 0 {
 			t.Errorf("%d pages, %v", len(got), err)
@@ -305,7 +305,7 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// TestConnections: they are used again, whatever the answers are.
+// TestConnections: connections are reused, whatever the responses are.
 func TestConnections(t *testing.T) {
 	const workers, prospects = 8, 400
 	var mu sync.Mutex
@@ -333,8 +333,8 @@ func TestConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A few more than workers: a connection becomes idle just after its answer
-	// has been read, and the next request may be quicker than that.
+	// Slightly more connections than workers are fine: the next request may begin just
+	// before the previous connection becomes idle.
 	if len(remotes) > 3*workers {
 		t.Errorf("%d connections for %d workers", len(remotes), workers)
 	}

@@ -18,7 +18,7 @@ const (
 // Envelope implements Source.
 func (c *Client) Envelope() Envelope { return Envelope{Events: edgesKey, Event: nodeKey} }
 
-// noContent is the body of the page that a 204 stands for.
+// noContent is the body of the page for a 204.
 const noContent = `{"` + edgesKey + `":null,"` + pageInfoKey + `":{"hasNextPage":false}}`
 
 // pageInfo is what the cursor loop needs from a page.
@@ -246,9 +246,8 @@ func (f *field) cursor() (string, bool) {
 }
 
 // Silent implements Source. The body of a page does not say clearly that there are no
-// events in these cases: edges is null, the page stands for a 204, or it has other content
-// that only the API can explain, such as a message. Such a page is no evidence that
-// earlier events are gone.
+// events in these cases: edges is null, the page is for a 204, or it has other content
+// that only the API can explain, such as a message.
 func (c *Client) Silent(body []byte) bool {
 	e, _, _ := openEnvelope(body)
 	info, ok := openInfo(e.info.raw)

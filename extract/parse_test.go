@@ -35,7 +35,7 @@ const documented = `{
   "pageInfo": { "endCursor": "MQ==", "hasNextPage": true }
 }`
 
-// separable is a page with that node between two others.
+// separable returns a page with the node between two others.
 func separable(node string) string {
 	return `{"edges":[{"node":{"text":"],{\""}},{"node":` + node + `},{}],"pageInfo":{"endCursor":"C","hasNextPage":true}}`
 }
@@ -43,7 +43,7 @@ func separable(node string) string {
 var pages = []struct {
 	name, body string
 	want       pageInfo
-	err        string // part of the error; "" is none
+	err        string // part of the error; "" if there is none
 }{
 	{"documented", documented, pageInfo{1, true, "MQ=="}, ""},
 	{"last page", `{"edges":[{},{}],"pageInfo":{"endCursor":"Mg==","hasNextPage":false}}`, pageInfo{2, false, "Mg=="}, ""},
@@ -51,7 +51,7 @@ var pages = []struct {
 	{"white space", " \t\r\n{ \"edges\" : [ ] , \"pageInfo\" : { \"hasNextPage\" : false } } \n", pageInfo{}, ""},
 	{"edges of other types", `{"edges":[null,1,"x",[]],"pageInfo":{"hasNextPage":false}}`, pageInfo{4, false, ""}, ""},
 
-	// Every empty page that docs/knock-api.md can think of.
+	// Every empty page that docs/knock-api.md considers.
 	{"empty, cursor null", `{"edges":[],"pageInfo":{"endCursor":null,"hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty, cursor empty", `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":false}}`, pageInfo{}, ""},
 	{"empty, cursor missing", `{"edges":[],"pageInfo":{"hasNextPage":false}}`, pageInfo{}, ""},
@@ -60,7 +60,7 @@ var pages = []struct {
 	{"edges null with more", `{"edges":null,"pageInfo":{"endCursor":"C","hasNextPage":true}}`, pageInfo{0, true, "C"}, ""},
 	{"empty pageInfo", `{"edges":[],"pageInfo":{}}`, pageInfo{}, ""},
 
-	// More pages without a cursor: the caller's error, not an end.
+	// More pages without a cursor: Pages reports this as an error.
 	{"more, cursor null", `{"edges":[1],"pageInfo":{"endCursor":null,"hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
 	{"more, cursor empty", `{"edges":[1],"pageInfo":{"endCursor":"","hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
 	{"more, cursor missing", `{"edges":[1],"pageInfo":{"hasNextPage":true}}`, pageInfo{1, true, ""}, ""},
@@ -104,7 +104,7 @@ var pages = []struct {
 
 	{"nothing", ``, pageInfo{}, "is empty"},
 	{"white space only", " \r\n", pageInfo{}, "is empty"},
-	{"HTML", `<html>secret</html>`, pageInfo{}, "answers HTML"},
+	{"HTML", `<html>secret</html>`, pageInfo{}, "returns HTML"},
 	{"an array", `[]`, pageInfo{}, "not an object"},
 	{"null", `null`, pageInfo{}, "not an object"},
 	{"two objects", `{"pageInfo":{}}{"pageInfo":{}}`, pageInfo{}, "byte 15 of 30"},
@@ -140,12 +140,12 @@ var pages = []struct {
 	{"single quotes", separable(`{'a':'1'}`), pageInfo{3, true, "C"}, ""},
 	{"a bad key next to the node", `{"edges":[{"node":{},cursor:1},{}],"pageInfo":{}}`, pageInfo{2, false, ""}, ""},
 	{"a bad value next to edges", `{"took":NaN,"edges":[{}],"pageInfo":{}}`, pageInfo{1, false, ""}, ""},
-	{"a comma behind the last edge", `{"edges":[{},{},],"pageInfo":{}}`, pageInfo{2, false, ""}, ""},
-	{"an edge that is missing", `{"edges":[{},,{}],"pageInfo":{}}`, pageInfo{3, false, ""}, ""},
-	{"a comma behind the last member", `{"edges":[{}],"pageInfo":{},}`, pageInfo{1, false, ""}, ""},
+	{"a comma after the last edge", `{"edges":[{},{},],"pageInfo":{}}`, pageInfo{2, false, ""}, ""},
+	{"a missing edge", `{"edges":[{},,{}],"pageInfo":{}}`, pageInfo{3, false, ""}, ""},
+	{"a comma after the last member", `{"edges":[{}],"pageInfo":{},}`, pageInfo{1, false, ""}, ""},
 
-	// And those whose edges cannot be.
-	{"edges is a word", `{"edges":nan,"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
+	// Pages whose edges cannot be separated.
+	{"edges is an unknown word", `{"edges":nan,"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
 	{"edges and more", `{"edges":[] [],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
 	{"a bad key next to edges", `{edges:[],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
 	{"a broken key next to edges", `{"\x":1,"edges":[],"pageInfo":{}}`, pageInfo{}, "cannot be separated"},
@@ -178,19 +178,18 @@ func TestParsePage(t *testing.T) {
 	}
 }
 
-// TestTruncated: no beginning of a page is a page, and each is worth another
-// attempt.
+// TestTruncated: no prefix of a page is a page, and the error for each is transient.
 func TestTruncated(t *testing.T) {
 	for n := range documented {
 		got, err := parsePage([]byte(documented[:n]))
 		if passing := new(transient); !errors.As(err, passing) {
-			t.Errorf("the first %d bytes give %+v, %v", n, got, err)
+			t.Errorf("the first %d bytes: %+v, %v", n, got, err)
 		}
 	}
 }
 
 // TestReportedErrors: a body that reports an error is not a page, whatever else it
-// has; a key for errors without one does not matter.
+// contains. A key for errors with an empty value has no effect.
 func TestReportedErrors(t *testing.T) {
 	for _, key := range []string{"errors", "error", "errorMessage", "error_message", "errorMessages", "Errors", "ERROR", "exception", "fault", `err\u006fr`} {
 		for _, value := range []string{`[{"message":"secret"}]`, `{"message":"secret"}`, `"secret"`, `true`, `500`, `-1`, `[null]`, `" "`} {
@@ -200,20 +199,20 @@ func TestReportedErrors(t *testing.T) {
 				body = fmt.Sprintf(body, key, value)
 				_, err := parsePage([]byte(body))
 				if passing := new(transient); !errors.As(err, passing) || !strings.Contains(err.Error(), "reports an error") || strings.Contains(err.Error(), "secret") {
-					t.Errorf("%s gives %v", body, err)
+					t.Errorf("%s: %v", body, err)
 				}
 			}
 		}
 		for _, value := range []string{`NaN`, ``, `"\x"`} { // not valid JSON
 			body := fmt.Sprintf(`{"edges":[1],"%s":%s,"pageInfo":{"hasNextPage":false}}`, key, value)
 			if _, err := parsePage([]byte(body)); err == nil || !strings.Contains(err.Error(), "reports an error") {
-				t.Errorf("%s gives %v", body, err)
+				t.Errorf("%s: %v", body, err)
 			}
 		}
 		for _, value := range []string{`null`, `[]`, `[ ]`, `{}`, "{\n}", `""`, `false`, `0`, `-0`, `0.0`, `0e5`} {
 			body := fmt.Sprintf(`{"edges":[1],"%s":%s,"pageInfo":{"hasNextPage":false}}`, key, value)
 			if got, err := parsePage([]byte(body)); err != nil || got.events != 1 {
-				t.Errorf("%s gives %+v, %v", body, got, err)
+				t.Errorf("%s: %+v, %v", body, got, err)
 			}
 		}
 	}
@@ -223,13 +222,13 @@ func TestReportedErrors(t *testing.T) {
 		`{"edges":[1],"pageInfo":{},"success":true,"ok":1,"status":"ok","code":200,"statusCode":"399"}`,
 	} {
 		if _, err := parsePage([]byte(body)); err != nil {
-			t.Errorf("%s gives %v", body, err)
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }
 
-// TestReports: APIs report errors under many keys, beside edges and in pageInfo.
-func TestReports(t *testing.T) {
+// TestErrorKeys: APIs report errors under many keys, next to edges and in pageInfo.
+func TestErrorKeys(t *testing.T) {
 	for _, member := range []string{
 		`"errorCode":"E1"`, `"error_code":7`, `"errorDetails":{"a":1}`, `"Error_Type":"x"`, `"err":"secret"`, `"exception":{"a":1}`, `"failed":true`, `"hasErrors":true`,
 		`"success":false`, `"Success":"false"`, `"ok":0`, `"status":"error"`, `"status":"FAILED"`, `"status":500`, `"statusCode":400`, `"status_code":"503"`, `"code":429`,
@@ -241,9 +240,9 @@ func TestReports(t *testing.T) {
 			body = fmt.Sprintf(body, member)
 			_, err := parsePage([]byte(body))
 			if passing := new(transient); !errors.As(err, passing) || !strings.Contains(err.Error(), "reports an error") || strings.Contains(err.Error(), "secret") {
-				t.Errorf("%s gives %v", body, err)
+				t.Errorf("%s: %v", body, err)
 			}
-			if !new(Client).Silent([]byte(body)) { // in a journal of an earlier version
+			if !new(Client).Silent([]byte(body)) { // the journal of an earlier version may have such a page
 				t.Errorf("%s is not Silent", body)
 			}
 		}
@@ -274,7 +273,7 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// FuzzParsePage holds the scanner against two parsers that share no code with it.
+// FuzzParsePage compares the scanner with two parsers that share no code with it.
 func FuzzParsePage(f *testing.F) {
 	for _, c := range pages {
 		if len(c.body) < 1000 {
@@ -290,9 +289,9 @@ func FuzzParsePage(f *testing.F) {
 		page, err := parsePage(body)
 		scanned := jsontext.IsValid(body)
 		if valid := json.Valid(body); scanned && !valid {
-			t.Fatalf("%q is taken for JSON", body)
+			t.Fatalf("%q is not JSON, and was accepted", body)
 		} else if valid && !scanned && strings.Count(string(body), "[")+strings.Count(string(body), "{") < jsontext.MaxDepth {
-			t.Fatalf("%q is not taken for JSON", body)
+			t.Fatalf("%q is JSON, and was refused", body)
 		}
 		if err != nil {
 			return
@@ -304,17 +303,17 @@ func FuzzParsePage(f *testing.F) {
 		if !scanned {
 			return
 		}
-		// What is a page here must be one further on, with as many events.
+		// The transformation must find the same number of events on the page.
 		v, err := parser.ParseBytes(body)
 		if err != nil {
 			t.Fatalf("fastjson refuses the page %q", body)
 		}
 		if n := len(v.GetArray("edges")); n != page.events {
-			t.Errorf("%d events, fastjson sees %d in %q", page.events, n, body)
+			t.Errorf("%d events, fastjson finds %d in %q", page.events, n, body)
 		}
 		info := v.GetObject("pageInfo")
 		if info == nil {
-			t.Fatalf("fastjson sees no pageInfo in %q", body)
+			t.Fatalf("fastjson finds no pageInfo in %q", body)
 		}
 		if has := info.Get("hasNextPage"); has != nil && has.Type() != fastjson.TypeNull && page.more != (has.Type() == fastjson.TypeTrue) {
 			t.Errorf("more is %v in %q", page.more, body)
@@ -322,7 +321,7 @@ func FuzzParsePage(f *testing.F) {
 	})
 }
 
-// somePage has that many events, each about 440 bytes as in life.
+// somePage returns a page with events of about 440 bytes, which is a typical size.
 func somePage(events int, cursor string) []byte {
 	event := `{"node":{"type":"SMS_MESSAGE","description":"An SMS was sent by the prospect to the property","eventTime":"2022-01-13T19:27:37.866831+00:00","createdAt":"2022-01-13T19:27:37.866831+00:00","source":{"title":"Property Website"},"agent":{"username":"e5e42ae3-a3fa-48ae-a5c5-92ca704d38ad"},"data":{"direction":"inbound","from":"+12065550100","to":"+12065550199","body":"Hi! Is the two-bedroom still \"available\"?\nWe would love to see it."}}}`
 	edges := strings.TrimSuffix(strings.Repeat(event+",", events), ",")

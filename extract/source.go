@@ -17,15 +17,15 @@ type Source interface {
 	// contract, and the errors of every source are of the kinds that this package
 	// defines.
 	Pages(ctx context.Context, prospect string, from Position) iter.Seq2[Page, error]
-	// Turn waits until a large page that does not come from Pages may be in memory.
-	// The caller calls done when it no longer needs the page.
+	// Turn waits until the caller may load a large page that does not come from
+	// Pages. The caller calls done when it no longer needs the page.
 	Turn(ctx context.Context) (done func(), err error)
 	// Stats returns what the source has done so far.
 	Stats() Stats
 	// Envelope says where the events are in the body of a page.
 	Envelope() Envelope
-	// Silent reports whether the body of a page without events does not say clearly
-	// that there are none. Such a page is no evidence that earlier events are gone.
+	// Silent reports whether a page without events does not clearly state that there
+	// are none. Such a page is no evidence that earlier events are gone.
 	Silent(body []byte) bool
 	// Binding identifies everything that a page depends on besides the prospect and
 	// the position. It may contain a secret, so callers keep only a digest of it.

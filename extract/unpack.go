@@ -16,10 +16,10 @@ import (
 // that the API has already compressed.
 const maxPackings = 3
 
-// unpack decompresses a body. The first bytes of the body say how, because no JSON
-// begins like them. The headers, which may be wrong, do not matter. A body that is not
-// compressed is returned unchanged. The error is ErrTooLarge if the result is longer
-// than limit, or transient.
+// unpack decompresses a body. The first bytes of the body identify the compression,
+// because no JSON begins like them. unpack ignores the headers, which may be wrong. A
+// body that is not compressed is returned unchanged. The error is ErrTooLarge if the
+// result is longer than limit, and otherwise transient.
 //
 // large is as in readAll. spare is memory to use. The results use the memory of body and
 // spare, or larger memory.

@@ -32,7 +32,7 @@ type Settings struct {
 func (s *Settings) Attributes() []attribute.Attribute {
 	return []attribute.Attribute{
 		{Name: "api_key", Value: &s.APIKey, Check: s.checkKey,
-			Required: "the key that the vendor gave you, best from a variable that is sensitive"},
+			Required: "the key from the vendor, preferably from a sensitive variable"},
 		{Name: "endpoint", Value: &s.Endpoint, Check: s.checkEndpoint,
 			Required: `the address of the API, such as "https://syndication.knockrentals.com"`},
 	}
@@ -41,15 +41,15 @@ func (s *Settings) Attributes() []attribute.Attribute {
 func (s *Settings) checkKey(string) *attribute.Problem {
 	switch key := s.APIKey.Reveal(); {
 	case key == "":
-		return attribute.NewProblem("api_key", "Empty API key", "The value of api_key is an empty string: where it comes from, it is not set.")
+		return attribute.NewProblem("api_key", "Empty API key", "The value of api_key is an empty string. Check that the variable or file that it comes from is not empty.")
 	case strings.ContainsFunc(key, func(r rune) bool { return r < 0x21 || r > 0x7e }):
-		return attribute.NewProblem("api_key", "Invalid API key", "The value of api_key has a space, a line break or another character that no HTTP header can carry. If it comes from a file, use trimspace(file(…)).")
+		return attribute.NewProblem("api_key", "Invalid API key", "The value of api_key has a space, a line break or another character that an HTTP header cannot contain. If it comes from a file, use trimspace(file(…)).")
 	}
 	return nil
 }
 
-// checkEndpoint also removes trailing slashes. It lets a key travel only to where
-// nobody else can read it.
+// checkEndpoint also removes trailing slashes. It refuses an endpoint to which the key
+// would be sent unencrypted.
 func (s *Settings) checkEndpoint(shown string) *attribute.Problem {
 	text := s.Endpoint
 	s.Endpoint = strings.TrimRight(text, "/")
@@ -60,7 +60,7 @@ func (s *Settings) checkEndpoint(shown string) *attribute.Problem {
 	switch {
 	case err == nil && u.User != nil || strings.Contains(text, "@"):
 		shown = "(hidden)" // the text before the @ is often a password
-		return wrong("holds a user or a password: the API takes its key from api_key")
+		return wrong("contains a user or a password: set the key in api_key instead")
 	case err != nil:
 		return wrong("is not a URL")
 	case u.Scheme == "":
@@ -68,12 +68,12 @@ func (s *Settings) checkEndpoint(shown string) *attribute.Problem {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return wrong("is neither https nor http")
 	case u.Hostname() == "":
-		return wrong("names no host")
+		return wrong("has no host")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
-		return wrong("has a query or a fragment, which the requests could not keep")
+		return wrong("has a query or a fragment, which is not supported")
 	case u.Scheme == "http" && !extract.IsLoopback(u.Hostname()) && s.APIKey != "":
 		return attribute.NewProblem("endpoint", "API key over plain HTTP",
-			"The endpoint %s is neither https nor on this machine, so anybody on the way could read the API key. Use https.", shown)
+			"The endpoint %s is neither https nor on this machine, so the API key would be sent unencrypted. Use https.", shown)
 	}
 	return nil
 }
@@ -92,13 +92,13 @@ func Open(s *Settings, r extract.Requests) (*Source, error) {
 		Limiter: extract.NewLimiter(r.RequestsPerSecond), UserAgent: r.UserAgent, Logger: r.Logger,
 	})
 	if err != nil {
-		return nil, attribute.NewProblem("endpoint", "Source cannot be used", "%s.", err)
+		return nil, attribute.NewProblem("endpoint", "Invalid source", "%s.", err)
 	}
 	return &Source{client, fmt.Sprintf("%q %d %q\n", s.Endpoint, r.PageSize, s.APIKey.Reveal())}, nil
 }
 
-// Binding implements extract.Source. It depends on the API key, which decides what
-// the API returns.
+// Binding implements extract.Source. It includes the API key, because the key determines
+// what the API returns.
 func (s *Source) Binding() string { return s.binding }
 
 // Close closes the idle connections.

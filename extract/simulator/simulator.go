@@ -1,5 +1,5 @@
-// Package simulator describes the kind of source "simulator": package knocksim,
-// served on a loopback port while the source is open.
+// Package simulator describes the kind of source "simulator". It serves package knocksim
+// on a loopback port while the source is open.
 package simulator
 
 import (
@@ -26,14 +26,14 @@ var Kind = &extract.Kind{
 	},
 }
 
-// Settings describe the world that the simulator serves.
+// Settings describe the simulated world.
 type Settings struct {
 	Seed      uint64
 	Prospects int
 	Events    int       // in the simulated January of 2022
 	AsOf      time.Time // the simulator serves what happened before this time
 	FaultRate float64   // share of requests that fail, in [0, 1)
-	// VendorChanges lets the shape of events change in the course of the month.
+	// VendorChanges changes the shape of events in the course of the month.
 	VendorChanges bool
 }
 
@@ -65,7 +65,7 @@ func Open(ctx context.Context, s *Settings, r extract.Requests) (*Source, error)
 		Faults: knocksim.Faults{Rate: s.FaultRate}, VendorChanges: s.VendorChanges,
 	})
 	if err != nil {
-		return nil, attribute.NewProblem("", "Impossible simulation", "%s.", err)
+		return nil, attribute.NewProblem("", "Invalid simulation", "%s.", err)
 	}
 	url, stop, err := serve(ctx, sim)
 	if err != nil {
