@@ -255,18 +255,18 @@ func planAndApply(ctx context.Context, e *env, s *run.Session, p *planning, v vi
 }
 
 // questions ask the user for approval, by mode.
-var questions = map[plan.Mode]string{
+var questions = map[plan.Mode]view.Text{
 	plan.Normal: "Do you want to perform these actions?\n  Only 'yes' will be accepted to approve.",
 	plan.Destroy: "Do you really want to destroy what is shown above?\n  Prospector will delete these files. There is no undo.\n" +
 		"  Only 'yes' will be accepted to confirm.",
 	plan.Erase: "Do you really want to erase the prospect?\n  Prospector will rewrite the partitions shown without it. There is no undo.\n" +
 		"  Only 'yes' will be accepted to confirm.",
-	plan.RefreshOnly: "Would you like to update the state to reflect what was found?\n  Nothing in a sink changes. The next run plans again for the files that are forgotten.\n" +
+	plan.RefreshOnly: "Would you like to update the state to match the sinks?\n  No file in a sink changes. The next plan recreates the files that the state forgets.\n" +
 		"  Only 'yes' will be accepted to confirm.",
 }
 
 // ask asks a question. It returns errDeclined for every answer except "yes".
-func (e *env) ask(ctx context.Context, question string) error {
+func (e *env) ask(ctx context.Context, question view.Text) error {
 	e.view.Printf("\n%s\n\n  Enter a value: ", question)
 	if e.out.failure() != nil {
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "Nothing was changed",

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 
+	"prospector/cmd/internal/view"
 	"prospector/extract/knocksim"
 	"prospector/jobs"
 )
@@ -34,11 +35,11 @@ address, until it is interrupted. The same options always give the same world.`,
 			}
 			ctx, cancel := e.interruptible()
 			defer cancel()
-			err = knocksim.Serve(ctx, addr, sim, func(url string) { e.view.Printf("%s", sim.Greeting(url)) })
+			err = knocksim.Serve(ctx, addr, sim, func(url string) { e.view.Printf("%s", view.Program(sim.Greeting(url))) })
 			if err != nil {
 				return e.failed(jobs.Diagnostic{Severity: jobs.Error, Summary: "The simulator cannot start", Detail: err.Error() + "."})
 			}
-			e.view.Printf("%s\n", sim.Stats())
+			e.view.Printf("%s\n", view.Program(sim.Stats().String()))
 			return 0
 		},
 	}
