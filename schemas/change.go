@@ -32,8 +32,8 @@ type Change struct {
 	After  string     `json:"after,omitempty"`
 }
 
-// Safe reports whether every query that is correct before the change is correct after
-// it. Any other change is a replacement, which requires approval.
+// Safe reports whether every correct query stays correct after the change. Any other
+// change is a replacement, which requires approval.
 func (c Change) Safe() bool { return c.Kind == Added || c.Kind == Moved }
 
 // Replaces returns the changes that are not safe.
@@ -51,12 +51,10 @@ func Replaces(changes []Change) (all []Change) {
 // and only if, the fingerprints of the unpartitioned versions are the same.
 func Diff(before, after Table) (changes []Change) {
 	before, after = before.Unpartitioned(), after.Unpartitioned()
-	at := func(t Table, name string) int {
-		return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
-	}
+
 	last := -1 // the position of the preceding column
 	for _, c := range after.Columns {
-		i := at(before, c.Name)
+		i := IndexOf(before.Columns, c.Name)
 		if i < 0 {
 			changes = append(changes, Change{c.Name, Added, "", c.declaration()})
 			if c.Policy != "" { // its values in extra_json become protected
@@ -84,7 +82,7 @@ func Diff(before, after Table) (changes []Change) {
 		last = max(last, i)
 	}
 	for _, c := range before.Columns {
-		if at(after, c.Name) < 0 {
+		if IndexOf(after.Columns, c.Name) < 0 {
 			changes = append(changes, Change{c.Name, Removed, c.declaration(), ""})
 		}
 	}

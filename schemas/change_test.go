@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hashed is a table with two columns of its own, one of them protected.
+// hashed returns a table with two declared columns, one of them protected.
 func hashed(t testing.TB, key string, change ...func(*Table)) Table {
 	t.Helper()
 	table := KnockEvents().Core()
@@ -42,10 +42,10 @@ func TestDiff(t *testing.T) {
 		want  []Change
 		safe  bool
 	}{
-		{"nothing", hashed(t, firstKey), nil, true},
-		{"words for people", hashed(t, firstKey, score(func(c *Column) { c.Description, c.PII = "It.", true })), nil, true},
+		{"no change", hashed(t, firstKey), nil, true},
+		{"description and pii", hashed(t, firstKey, score(func(c *Column) { c.Description, c.PII = "It.", true })), nil, true},
 		{"other partition keys", hashed(t, firstKey, func(t *Table) { *t, _ = t.PartitionedBy("event_month") }), nil, true},
-		{"what runs do, and files do not show", hashed(t, firstKey, func(t *Table) { t.UnknownType, t.UnknownField, t.Mismatch = Fail, Fail, Fail }), nil, true},
+		{"handling that does not affect files", hashed(t, firstKey, func(t *Table) { t.UnknownType, t.UnknownField, t.Mismatch = Fail, Fail, Fail }), nil, true},
 		{"added", hashed(t, firstKey, func(t *Table) { *t, _ = t.Declare(Column{Name: "mood", Type: String, From: []string{"data.mood"}}) }),
 			[]Change{{"mood", Added, "", "string from data.mood"}}, true},
 		{"added, and protected", hashed(t, firstKey, func(t *Table) {
@@ -67,27 +67,28 @@ func TestDiff(t *testing.T) {
 			t.Columns = slices.DeleteFunc(t.Columns, func(c Column) bool { return c.Name == "score" })
 		}), []Change{{"score", Removed, "int64 from data.score of SMS_*", ""}}, false},
 		{"fields are dropped", hashed(t, firstKey, func(t *Table) { t.UnknownField = Discard }), []Change{{"", Fields, "keep", "drop"}}, false},
-		{"several of one column", hashed(t, firstKey, score(func(c *Column) { c.Type, c.From, c.When = JSON, []string{"a, b", "c"}, nil })),
+		{"several changes to one column", hashed(t, firstKey, score(func(c *Column) { c.Type, c.From, c.When = JSON, []string{"a, b", "c"}, nil })),
 			[]Change{{"score", Retyped, "int64", "json"}, {"score", Resourced, "data.score of SMS_*", `"a, b", c`}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := Diff(hashed(t, firstKey), test.after)
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("the changes are others (-want +got):\n%s", diff)
+				t.Errorf("the changes differ (-want +got):\n%s", diff)
 			}
 			if safe := len(Replaces(got)) == 0; safe != test.safe {
-				t.Errorf("it is safe: %t", safe)
+				t.Errorf("safe = %t", safe)
 			}
 			for _, c := range got {
 				if c.String() == "" {
-					t.Errorf("%v has no words", c)
+					t.Errorf("%#v has an empty description", c)
 				}
 			}
 		})
 	}
 }
 
-// A column that holds every value of the old type is wider; any other is not.
+// A change to a type that holds every value of the old type is Widened. A change to any
+// other type is Retyped.
 func TestWidening(t *testing.T) {
 	wider := map[[2]Type]bool{{Int64, Float64}: true, {Int64, String}: true, {Float64, String}: true}
 	for _, before := range Types() {
@@ -107,7 +108,7 @@ func TestWidening(t *testing.T) {
 	}
 }
 
-// randomTable makes tables that are often the same, or nearly so.
+// randomTable returns a random table. Two of them are often equal or almost equal.
 func randomTable(rng *rand.Rand) Table {
 	pick := func(n int) bool { return rng.IntN(n) == 0 }
 	t := KnockEvents().Core()
@@ -153,7 +154,7 @@ func randomTable(rng *rand.Rand) Table {
 	return t
 }
 
-// No difference and the same fingerprint are one and the same.
+// Diff is empty if, and only if, the fingerprints are equal.
 func TestDiffAgreesWithFingerprint(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	count := map[bool]int{}
@@ -166,6 +167,6 @@ func TestDiffAgreesWithFingerprint(t *testing.T) {
 		}
 	}
 	if count[true] < 100 || count[false] < 100 {
-		t.Errorf("the pairs do not tell: %v", count)
+		t.Errorf("there are too few equal or too few different pairs: %v", count)
 	}
 }

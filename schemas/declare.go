@@ -10,8 +10,8 @@ import (
 
 // DeclarationError is the error for an invalid column or table declaration.
 type DeclarationError struct {
-	Column    string // its name; "" for the table
-	Attribute string // of the column or the table; "" for all of it
+	Column    string // the column's name; "" if the table is invalid
+	Attribute string // of the column or the table; "" if it is no single attribute
 	Problem   string // a clause
 }
 
@@ -29,20 +29,20 @@ func (t Table) Declare(columns ...Column) (Table, error) {
 	out.Columns = slices.Clone(t.Columns)
 	for i, c := range columns {
 		if (c.Value != "" || t.Roles().IsCore(c.Name)) && !t.differsInTime(c) {
-			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it, so nothing but time can be declared, of " + t.Roles().times()}
+			return Table{}, &DeclarationError{c.Name, "", "every table has this column, and identity and merging depend on it; a declaration can only set the attribute time of " + t.Roles().times()}
 		}
 		if err := t.Roles().checkColumn(c); err != nil {
 			return Table{}, err
 		}
 		if slices.ContainsFunc(columns[:i], func(o Column) bool { return sameName(o.Name, c.Name) }) {
-			return Table{}, &DeclarationError{c.Name, "", "it is declared twice; readers take names for the same regardless of case"}
+			return Table{}, &DeclarationError{c.Name, "", "it is declared twice; readers ignore the case of names"}
 		}
 		same := func(o Column) bool { return sameName(o.Name, c.Name) }
 		switch at := slices.IndexFunc(out.Columns, same); {
 		case at < 0:
 			out.Columns = slices.Insert(out.Columns, len(out.Columns)-1, c)
 		case out.Columns[at].Name != c.Name:
-			return Table{}, &DeclarationError{c.Name, "", fmt.Sprintf("the table has a column %s already, and readers take names for the same regardless of case", out.Columns[at].Name)}
+			return Table{}, &DeclarationError{c.Name, "", fmt.Sprintf("the table already has a column %s, and readers ignore the case of names", out.Columns[at].Name)}
 		default:
 			out.Columns[at] = c
 		}
@@ -74,7 +74,7 @@ func (t Table) differsInTime(c Column) bool {
 	return ok && c.Type == Timestamp && reflect.DeepEqual(was, c)
 }
 
-// times lists the columns with a role whose form of times can be declared.
+// times lists the columns with a role whose time format can be declared.
 func (r Roles) times() string {
 	if r.Created == "" {
 		return r.Time
@@ -108,7 +108,8 @@ func (c Column) check() error {
 	return nil
 }
 
-// wrong returns an error about an attribute of the column, or "" for all of it.
+// wrong returns an error about an attribute of the column. The attribute is "" if the
+// error is not about a single one.
 func (c Column) wrong(attribute, format string, args ...any) error {
 	return &DeclarationError{c.Name, attribute, fmt.Sprintf(format, args...)}
 }
@@ -125,10 +126,10 @@ func (c Column) checkName() error {
 	return nil
 }
 
-// checkSource checks the column's type, and what its values come from.
+// checkSource checks the column's type and the source of its values.
 func (c Column) checkSource() error {
 	if !slices.Contains(Types(), c.Type) {
-		return c.wrong("type", "there is no type %q; there are %s", c.Type, list(Types()))
+		return c.wrong("type", "there is no type %q; the types are %s", c.Type, list(Types()))
 	}
 	if !slices.Contains([]Derivation{"", Identity, Prospect, Day, Month, Year, Extra}, c.Value) {
 		return c.wrong("value", "there is no derived value %q", c.Value)
@@ -138,10 +139,10 @@ func (c Column) checkSource() error {
 	}
 	for i, path := range c.From {
 		if slices.Contains(strings.Split(path, "."), "") {
-			return c.wrong("from", "%q is not a path: its keys are joined by dots, and none is empty", path)
+			return c.wrong("from", "%q is not a path: a path is keys joined by dots, and no key is empty", path)
 		}
 		if strings.HasPrefix(path, "$.") || strings.ContainsAny(path, "[]") {
-			return c.wrong("from", "%q is not a path: a path begins with a key of the event and uses only dots, and it does not lead into arrays", path)
+			return c.wrong("from", "%q is not a path: a path begins with a key of the event, joins keys with dots, and does not lead into arrays", path)
 		}
 		if slices.Contains(c.From[:i], path) {
 			return c.wrong("from", "the path %s is listed twice", path)
@@ -171,9 +172,9 @@ func (c Column) checkPolicy() error {
 	case c.Policy == "":
 		return nil
 	case !slices.Contains(Policies(), c.Policy):
-		return c.wrong("policy", "there is no policy %q; there are %s", c.Policy, list(Policies()))
+		return c.wrong("policy", "there is no policy %q; the policies are %s", c.Policy, list(Policies()))
 	case c.Policy != Drop && c.Type != String:
-		return c.wrong("policy", "the policy %s makes text of values, so the column's type must be string", c.Policy)
+		return c.wrong("policy", "the policy %s turns values into text, so the column's type must be string", c.Policy)
 	}
 	return nil
 }
@@ -182,7 +183,7 @@ func (c Column) checkPolicy() error {
 func checkPatterns(patterns []string) string {
 	for _, pattern := range patterns {
 		if prefix := strings.TrimSuffix(pattern, "*"); pattern == "" || strings.Contains(prefix, "*") {
-			return fmt.Sprintf("%q is not an event type; only a * at the end matches any ending", pattern)
+			return fmt.Sprintf("%q is not an event type; a * is allowed only at the end, where it matches any ending", pattern)
 		}
 	}
 	return ""
@@ -197,7 +198,7 @@ func list[T ~string](words []T) string {
 }
 
 // checkPaths refuses a column that would take the same value of an event as another
-// column of the table, or a value inside of another column's value. Of two such
+// column of the table, or a value inside another column's value. Of two such
 // columns, it refuses the later one.
 func (t Table) checkPaths(columns []Column) error {
 	for _, c := range slices.Backward(columns) {
@@ -209,13 +210,13 @@ func (t Table) checkPaths(columns []Column) error {
 				for _, other := range o.From {
 					switch {
 					case path == other && overlap(c.When, o.When):
-						return &DeclarationError{c.Name, "from", fmt.Sprintf("the column %s takes the value of %s already", o.Name, path)}
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("the column %s already takes the value of %s", o.Name, path)}
 					case takesObjects(c) && strings.HasPrefix(other, path+"."):
-						return &DeclarationError{c.Name, "from", fmt.Sprintf("it would take all of %s, but the column %s takes %s, which is inside", path, o.Name, other)}
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("it would take all of %s, but the column %s takes %s, which is inside it", path, o.Name, other)}
 					case takesObjects(o) && strings.HasPrefix(path, other+"."):
-						return &DeclarationError{c.Name, "from", fmt.Sprintf("%s is inside of %s, all of which the column %s takes", path, other, o.Name)}
+						return &DeclarationError{c.Name, "from", fmt.Sprintf("%s is inside %s, and the column %s takes all of %s", path, other, o.Name, other)}
 					case path == other && c.Policy != o.Policy:
-						return &DeclarationError{c.Name, "policy", fmt.Sprintf("the column %s takes the value of %s, too, for other event types, so both need the same policy", o.Name, path)}
+						return &DeclarationError{c.Name, "policy", fmt.Sprintf("the column %s also takes the value of %s, for other event types, so both columns need the same policy", o.Name, path)}
 					}
 				}
 			}
@@ -225,9 +226,9 @@ func (t Table) checkPaths(columns []Column) error {
 }
 
 // checkSpellings refuses a column whose path differs from the path of a protected
-// value only in case. Policies ignore case, so the column would get protected values.
-// Only Declare checks this, because lock files of older versions may have such
-// columns.
+// value only in case. Policies ignore case, so the column would receive protected
+// values. Only Declare checks this, because the lock files of older versions may have
+// such columns.
 func (t Table) checkSpellings(columns []Column) error {
 	for _, c := range slices.Backward(columns) {
 		for _, o := range t.Columns {
@@ -246,15 +247,15 @@ func (t Table) checkSpellings(columns []Column) error {
 	return nil
 }
 
-// spelling says why a column cannot have a path because of the path of another column,
-// or returns "".
+// spelling describes why a column cannot have a path next to the path of another
+// column, or returns "".
 func spelling(c Column, path string, o Column, other string) string {
-	const policies = "and policies match regardless of case"
+	const policies = "and policies ignore case"
 	switch {
 	case c.Policy != o.Policy && sameName(path, other):
 		return fmt.Sprintf("%s differs from %s of the column %s at most in case, %s, so both columns need the same policy", path, other, o.Name, policies)
 	case inside(path, other) && (o.Policy != "" || c.Policy != "" && o.Type == JSON):
-		return fmt.Sprintf("%s is inside of %s, which the column %s takes as a whole, %s", path, other, o.Name, policies)
+		return fmt.Sprintf("%s is inside %s, which the column %s takes with all its fields, %s", path, other, o.Name, policies)
 	case inside(other, path) && (c.Policy != "" || o.Policy != "" && c.Type == JSON):
 		return fmt.Sprintf("%s includes %s, which the column %s takes, %s", path, other, o.Name, policies)
 	}

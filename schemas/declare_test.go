@@ -26,13 +26,13 @@ func TestDeclare(t *testing.T) {
 		want = append(want, c)
 	}
 	if diff := cmp.Diff(want, signature(got)); diff != "" {
-		t.Errorf("the columns are others (-want +got):\n%s", diff)
+		t.Errorf("the columns differ (-want +got):\n%s", diff)
 	}
 	if c, _ := got.Column("message_body"); c.Policy != Redact {
 		t.Error("message_body is not replaced")
 	}
 	if diff := cmp.Diff(KnockEvents(), before); diff != "" {
-		t.Errorf("the table that is extended has changed:\n%s", diff)
+		t.Errorf("Declare has changed the table that it extends:\n%s", diff)
 	}
 }
 
@@ -44,10 +44,10 @@ func TestDeclareHashes(t *testing.T) {
 	if err != nil || got.HashKeyID != table.HashKey.ID() {
 		t.Errorf("the key's ID is %q (%v)", got.HashKeyID, err)
 	}
-	// Where nothing is hashed any more, another key makes no other table.
+	// Without hashed columns, the table does not depend on the key.
 	column.Policy = Drop
 	if got, err = got.Declare(column); err != nil || got.HashKeyID != "" {
-		t.Errorf("nothing is hashed, with the key %q (%v)", got.HashKeyID, err)
+		t.Errorf("without hashed columns, the key's ID is %q (%v)", got.HashKeyID, err)
 	}
 }
 
@@ -79,31 +79,31 @@ func TestDeclareRefuses(t *testing.T) {
 		{"a star in the middle", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{"A*B"} })}, "a", "when", `"A*B" is not an event type`},
 		{"an empty event type", []Column{with(text("a", "x"), func(c *Column) { c.When = []string{""} })}, "a", "when", `"" is not an event type`},
 		{"an unknown policy", []Column{with(text("a", "x"), func(c *Column) { c.Policy = "hide" })}, "a", "policy", "drop, hash, mask, redact"},
-		{"text of a number", []Column{with(text("a", "x"), func(c *Column) { c.Type, c.Policy = Int64, Mask })}, "a", "policy", "must be string"},
+		{"a policy for text on a number", []Column{with(text("a", "x"), func(c *Column) { c.Type, c.Policy = Int64, Mask })}, "a", "policy", "must be string"},
 		{"a hash without a key", []Column{with(text("a", "x"), func(c *Column) { c.Policy = Hash })}, "", "hash_key", "at least 16 bytes"},
 		{"twice", []Column{text("a", "x"), text("a", "y")}, "a", "", "declared twice"},
-		{"twice but for case", []Column{text("a", "x"), text("A", "y")}, "A", "", "declared twice"},
-		{"another's name but for case", []Column{text("Message_Body", "x")}, "Message_Body", "", "a column message_body already"},
-		{"another's path", []Column{text("a", "data.text")}, "a", "from", "message_body takes the value of data.text already"},
-		{"the path of a column that follows", []Column{with(text("description", "data.text"), func(c *Column) {})}, "description", "from", "message_body takes"},
-		{"the path of one that is declared, too", []Column{text("a", "x"), text("b", "x")}, "b", "from", "column a takes"},
-		{"what is inside", []Column{{Name: "a", Type: JSON, From: []string{"source"}}}, "a", "from", "source_title takes source.title, which is inside"},
-		{"what is around", []Column{{Name: "a", Type: JSON, From: []string{"x"}}, text("b", "x.y")}, "b", "from", "inside of x"},
-		{"what is around, protected", []Column{with(text("a", "x"), func(c *Column) { c.Policy = Redact }), text("b", "x.y")}, "b", "from", "inside of x"},
+		{"twice, in different cases", []Column{text("a", "x"), text("A", "y")}, "A", "", "declared twice"},
+		{"the name of another column in another case", []Column{text("Message_Body", "x")}, "Message_Body", "", "already has a column message_body"},
+		{"the path of another column", []Column{text("a", "data.text")}, "a", "from", "message_body already takes the value of data.text"},
+		{"the path of a later column", []Column{text("description", "data.text")}, "description", "from", "message_body already takes"},
+		{"the path of another declared column", []Column{text("a", "x"), text("b", "x")}, "b", "from", "column a already takes"},
+		{"an object with a field that has a column", []Column{{Name: "a", Type: JSON, From: []string{"source"}}}, "a", "from", "source_title takes source.title, which is inside"},
+		{"a field of an object that has a column", []Column{{Name: "a", Type: JSON, From: []string{"x"}}, text("b", "x.y")}, "b", "from", "inside x"},
+		{"a field of an object that is protected", []Column{with(text("a", "x"), func(c *Column) { c.Policy = Redact }), text("b", "x.y")}, "b", "from", "inside x"},
 		{"another policy for other types", []Column{
 			with(text("a", "x"), func(c *Column) { c.When, c.Policy = []string{"A"}, Redact }),
 			with(text("b", "x"), func(c *Column) { c.When = []string{"B"} }),
-		}, "b", "policy", "both need the same policy"},
+		}, "b", "policy", "both columns need the same policy"},
 		{"another policy in another case", []Column{
 			with(text("a", "x.y"), func(c *Column) { c.Policy = Redact }), text("b", "X.Y"),
 		}, "b", "from", "X.Y differs from x.y of the column a at most in case"},
-		{"a protected value inside of another case", []Column{
+		{"an object with a protected field, in another case", []Column{
 			with(text("a", "x.y"), func(c *Column) { c.Policy = Redact }), {Name: "b", Type: JSON, From: []string{"X"}},
 		}, "b", "from", "X includes x.y, which the column a takes"},
-		{"what is inside of a protected value in another case", []Column{
+		{"a field of a protected object, in another case", []Column{
 			with(text("a", "x"), func(c *Column) { c.Policy = Redact }), text("b", "X.y"),
-		}, "b", "from", "X.y is inside of x, which the column a takes as a whole"},
-		{"a policy around another case", []Column{
+		}, "b", "from", "X.y is inside x, which the column a takes with all its fields"},
+		{"a policy for an object with a field that has a column, in another case", []Column{
 			text("a", "X.y"), with(text("b", "x"), func(c *Column) { c.Policy = Redact }),
 		}, "b", "from", "x includes X.y"},
 	} {
@@ -127,7 +127,8 @@ func TestDeclareRefuses(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Columns may share a path where no event has both, and stand side by side.
+// Two columns may share a path if no event type matches both. A path may also begin
+// like another one.
 func TestDeclareAccepts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -141,7 +142,7 @@ func TestDeclareAccepts(t *testing.T) {
 			{Name: "a", Type: JSON, From: []string{"x"}},
 			{Name: "b", Type: String, From: []string{"xy.z"}},
 		}},
-		{"a text, and an object in its place", []Column{
+		{"a text, and a field of an object at the same path", []Column{
 			{Name: "a", Type: String, From: []string{"x"}},
 			{Name: "b", Type: String, From: []string{"x.y"}},
 		}},
@@ -154,7 +155,7 @@ func TestDeclareAccepts(t *testing.T) {
 			{Name: "a", Type: String, From: []string{"x.y"}, Policy: Mask},
 			{Name: "b", Type: String, From: []string{"X.y"}, Policy: Mask},
 		}},
-		{"a path that another gives up", []Column{
+		{"a path that another column no longer has", []Column{
 			{Name: "a", Type: String, From: []string{"data.text"}},
 			{Name: "message_body", Type: String, From: []string{"data.body"}},
 		}},

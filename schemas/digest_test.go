@@ -8,9 +8,8 @@ import (
 	"testing/quick"
 )
 
-// The values were computed with another implementation of XXH3 (the reference
-// one, in C) by the definition in Digest's comment. They stand in published
-// files: they never change.
+// The digests were computed with the reference implementation of XXH3, in C, following
+// the comment of Digest. Published files have such digests, so they must never change.
 func TestDigestDefinition(t *testing.T) {
 	for _, test := range []struct {
 		column string
@@ -62,7 +61,7 @@ func TestDigestDefinition(t *testing.T) {
 		a.Add(b): "0c4d6d63e2e7861bbc08595df33cb57a",
 	} {
 		if got.String() != want {
-			t.Errorf("the rows have the digest %s, not %s", got, want)
+			t.Errorf("the digest of the rows is %s, want %s", got, want)
 		}
 	}
 }
@@ -79,7 +78,7 @@ func TestDigestText(t *testing.T) {
 	for _, bad := range []string{"", "00", strings.Repeat("0", 31), strings.Repeat("0", 33), strings.Repeat("0", 34), strings.Repeat("g", 32), " " + strings.Repeat("0", 32)} {
 		d := Digest{1, 2}
 		if err := d.UnmarshalText([]byte(bad)); err == nil || d != (Digest{1, 2}) {
-			t.Errorf("%q is read as %s", bad, d)
+			t.Errorf("%q is parsed as %s", bad, d)
 		}
 	}
 }
@@ -101,9 +100,9 @@ func TestDigestSums(t *testing.T) {
 	}
 }
 
-// Two rows which swap a value have the same sum of values: the seal tells them
-// apart. So do rows which merge their values into one.
-func TestSealTellsSwappedValuesApart(t *testing.T) {
+// If two rows swap a value, the sum of their values' digests stays the same. The sum of
+// their sealed digests changes.
+func TestSealDetectsSwappedValues(t *testing.T) {
 	id, body := HashValuesOf("event_id"), HashValuesOf("message_body")
 	rng := rand.New(rand.NewPCG(1, 2))
 	text := func() string {
@@ -122,19 +121,19 @@ func TestSealTellsSwappedValuesApart(t *testing.T) {
 		tried++
 		row := func(i, m string) Digest { return id.String(i).Add(body.String(m)) }
 		if row(a, x).Add(row(b, y)) != row(a, y).Add(row(b, x)) {
-			t.Fatal("the sums without seals differ: the test does not test")
+			t.Fatal("the sums without seals differ: the test is ineffective")
 		}
 		if row(a, x).Seal().Add(row(b, y).Seal()) == row(a, y).Seal().Add(row(b, x).Seal()) {
-			t.Errorf("(%q, %q), (%q, %q) and the rows with swapped texts have one digest", a, x, b, y)
+			t.Errorf("(%q, %q), (%q, %q) and the rows with swapped texts have the same digest", a, x, b, y)
 		}
 	}
 	if tried < 100 {
 		t.Errorf("only %d pairs were tried", tried)
 	}
 	if HashValuesOf("message_from").String("x") == HashValuesOf("message_to").String("x") {
-		t.Error("the same value in another column has the same digest")
+		t.Error("the same value has the same digest in two columns")
 	}
 	if (Digest{}).Seal() == (Digest{}) {
-		t.Error("a row of NULLs counts for nothing")
+		t.Error("the digest of a row of NULLs is zero")
 	}
 }

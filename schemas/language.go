@@ -36,7 +36,7 @@ func Builtins() []string {
 	return names
 }
 
-// BuiltinTable returns one of the Builtins, in its default partitions.
+// BuiltinTable returns one of the Builtins, partitioned by the default keys.
 func BuiltinTable(name string) Table {
 	if name == Builtin {
 		return KnockEvents()
@@ -44,8 +44,8 @@ func BuiltinTable(name string) Table {
 	return partitioned(builtin(name))
 }
 
-// builtinOf names the built-in table whose core columns the table has.
-func builtinOf(t Table) string {
+// baseOf names the built-in table whose core columns the table has.
+func baseOf(t Table) string {
 	for _, name := range Builtins() {
 		if BuiltinTable(name).Roles() == t.Roles() {
 			return name
@@ -54,8 +54,8 @@ func builtinOf(t Table) string {
 	return Builtin
 }
 
-// BuiltinOf returns the built-in table of events, however partitioned, that has
-// that fingerprint.
+// BuiltinOf returns the built-in table of events with the partition keys that give it
+// that fingerprint, and reports whether there are such keys.
 func BuiltinOf(fingerprint string) (Table, bool) {
 	t, _ := knockEvents()
 	var find func(keys []string) (Table, bool)
@@ -111,8 +111,9 @@ func knockEvents() (Table, Roles) {
 	return events.table, events.roles
 }
 
-// block is a table in the schema language, as this package reads it. The
-// configuration's, which may refer to variables, is read by jobs/config.
+// block is a schema block without references, as the built-in declarations and lock
+// files have it. Package jobs/config decodes the blocks of a configuration, which can
+// refer to variables.
 type block struct {
 	Name         string   `hcl:"name,label"`
 	Description  string   `hcl:"description,optional"`
@@ -153,7 +154,7 @@ func blocks(filename string, src []byte) ([]block, error) {
 	return file.Schemas, nil
 }
 
-// table makes the unpartitioned table of a block, which declares all columns.
+// table returns the unpartitioned table of a block. The block declares all columns.
 func (b block) table() (Table, error) {
 	t := Table{Name: b.Name, Description: b.Description, EventTypes: b.EventTypes, UnknownField: Handling(b.UnknownField), HashKeyID: b.HashKeyID}
 	var err error
@@ -170,7 +171,7 @@ func (b block) table() (Table, error) {
 		}
 		for _, o := range b.Columns[:i] {
 			if sameName(o.Name, c.Name) {
-				return Table{}, &DeclarationError{c.Name, "", fmt.Sprintf("%q is declared twice", c.Name)}
+				return Table{}, &DeclarationError{c.Name, "", "it is declared twice"}
 			}
 		}
 		t.Columns = append(t.Columns, column)
@@ -210,15 +211,15 @@ func (b block) roles() (r Roles, err error) {
 	return r, nil
 }
 
-// Parse reads the declaration of one table, with every column in Columns. The
-// columns' roles are declared too.
+// Parse parses the declaration of one table, including the roles of its columns. The
+// table has every column in Columns.
 func Parse(filename string, src []byte) (Table, error) {
 	all, err := blocks(filename, src)
 	if err != nil {
 		return Table{}, err
 	}
 	if len(all) != 1 {
-		return Table{}, fmt.Errorf("%s: there is not one schema block, but %d", filename, len(all))
+		return Table{}, fmt.Errorf("%s must have one schema block, but has %d", filename, len(all))
 	}
 	t, err := all[0].table()
 	if err != nil {

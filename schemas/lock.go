@@ -38,10 +38,10 @@ func ParseLock(filename string, src []byte) (Lock, error) {
 	for _, b := range all {
 		t, err := b.table()
 		if err == nil && t.Fingerprint() != b.Fingerprint {
-			err = errors.New("its fingerprint is not that of its columns: it was edited")
+			err = errors.New("the fingerprint does not match the columns: the file was edited")
 		}
 		if _, twice := lock[b.Name]; err == nil && twice {
-			err = errors.New("it stands there twice")
+			err = errors.New("the job is listed twice")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the schema lock %s, %s: %w", filename, b.Name, err)
@@ -107,15 +107,15 @@ func (c Column) write(to *hclwrite.Body, role string, described bool) {
 }
 
 // Source returns the table in the schema language, as a configuration would declare
-// it. It leaves out core columns, and extends if they are those of the table of
-// events. It shows var.hash_key instead of the key of hashed columns.
+// it. It omits the core columns, and omits extends if they are those of the table of
+// events. It has var.hash_key instead of the key for hashed columns.
 func (t Table) Source() []byte {
 	f := hclwrite.NewEmptyFile()
 	b := f.Body().AppendNewBlock("schema", []string{t.Name}).Body()
 	if t.Description != "" {
 		b.SetAttributeValue("description", cty.StringVal(t.Description))
 	}
-	base := builtinOf(t)
+	base := baseOf(t)
 	if base != Builtin {
 		b.SetAttributeValue("extends", cty.StringVal(base))
 	}
@@ -145,7 +145,7 @@ func (t Table) Source() []byte {
 	return hclwrite.Format(f.Bytes())
 }
 
-// Quote writes a text as a literal of the configuration language.
+// Quote returns a text as a literal of the configuration language.
 func Quote(text string) string {
 	return string(hclwrite.TokensForValue(cty.StringVal(strings.ToValidUTF8(text, "\ufffd"))).Bytes())
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is read is what was written, for any table and any key of a job.
+// ParseLock restores what Encode wrote, for any table and any key of a job.
 func TestLockRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
@@ -33,13 +33,13 @@ func TestLockRoundTrip(t *testing.T) {
 			}
 		}
 		if again := got.Encode(); !bytes.Equal(text, again) {
-			t.Errorf("written again, it is another text:\n%s", cmp.Diff(string(text), string(again)))
+			t.Errorf("encoded again, the lock differs:\n%s", cmp.Diff(string(text), string(again)))
 		}
 	}
 }
 
-// The lock is about the declared tables: the order of jobs, how tables are
-// partitioned and words for people do not show in it, nor does a key.
+// A lock depends only on the declared tables. It has no hash key, and does not depend on
+// the order of jobs, on partition keys or on descriptions.
 func TestLockText(t *testing.T) {
 	table := hashed(t, firstKey)
 	other, err := hashed(t, firstKey, func(t *Table) { t.Columns[3].Description = "other" }).PartitionedBy("event_month")
@@ -69,19 +69,19 @@ func TestLockText(t *testing.T) {
 func TestParseLockRefuses(t *testing.T) {
 	text := string(Lock{"job.a": hashed(t, firstKey, func(t *Table) { t.UnknownField = Discard })}.Encode())
 	for _, test := range []struct{ name, old, new, want string }{
-		{"a path", "data.score", "data.points", "it was edited"},
-		{"a type", "int64", "float64", "it was edited"},
-		{"an event type", "SMS_*", "WEB_*", "it was edited"},
-		{"a policy", `policy = "hash"`, `policy = "mask"`, "it was edited"},
-		{"a column's name", `"phone"`, `"telephone"`, "it was edited"},
-		{"another key", NewKey(firstKey).ID(), NewKey(secondKey).ID(), "it was edited"},
-		{"dropped fields", `"drop"`, `"keep"`, "it was edited"},
-		{"the fingerprint", `fingerprint   = "`, `fingerprint   = "0`, "it was edited"},
-		{"no type that there is", "int64", "int65", "cannot be read"},
-		{"two columns of a name", `"phone"`, `"score"`, "declared twice"},
+		{"a path", "data.score", "data.points", "the file was edited"},
+		{"a type", "int64", "float64", "the file was edited"},
+		{"an event type", "SMS_*", "WEB_*", "the file was edited"},
+		{"a policy", `policy = "hash"`, `policy = "mask"`, "the file was edited"},
+		{"a column's name", `"phone"`, `"telephone"`, "the file was edited"},
+		{"another key", NewKey(firstKey).ID(), NewKey(secondKey).ID(), "the file was edited"},
+		{"dropped fields", `"drop"`, `"keep"`, "the file was edited"},
+		{"the fingerprint", `fingerprint   = "`, `fingerprint   = "0`, "the file was edited"},
+		{"an unknown type", "int64", "int65", "cannot be read"},
+		{"two columns with the same name", `"phone"`, `"score"`, "declared twice"},
 		{"half a file", "policy", "}}}", "cannot be read"},
 		{"a block of another kind", "schema \"job.a\"", "job \"job.a\"", "cannot be read"},
-		{"one job twice", "", "", "stands there twice"},
+		{"one job twice", "", "", "the job is listed twice"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			edited := strings.Replace(text, test.old, test.new, 1)
@@ -98,11 +98,11 @@ func TestParseLockRefuses(t *testing.T) {
 		})
 	}
 	if lock, err := ParseLock(LockFile, []byte(lockHeader)); err != nil || lock == nil || len(lock) != 0 {
-		t.Errorf("a lock of nothing is %v (%v)", lock, err)
+		t.Errorf("an empty lock is parsed as %v (%v)", lock, err)
 	}
 }
 
-// Source declares the same columns on top of the core ones.
+// Source declares the columns that are not core columns.
 func TestSource(t *testing.T) {
 	table := KnockEvents()
 	table.Description, table.EventTypes = "It's ${all}.", append(table.EventTypes, "VOICE_*")
@@ -118,7 +118,7 @@ func TestSource(t *testing.T) {
 		t.Fatalf("%v\n%s", err, table.Source())
 	}
 	if read.Name != table.Name || read.Description != table.Description || read.UnknownField != Discard || !slices.Equal(read.EventTypes, []string{"VOICE_*"}) {
-		t.Errorf("it says\n%s", table.Source())
+		t.Errorf("the source is\n%s", table.Source())
 	}
 	core := KnockEvents().Core()
 	core.UnknownField = read.UnknownField
@@ -127,12 +127,12 @@ func TestSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(table.Columns, again.Columns); diff != "" {
-		t.Errorf("the columns are others (-want +got):\n%s", diff)
+		t.Errorf("the columns differ (-want +got):\n%s", diff)
 	}
 	if again.Fingerprint() != table.Fingerprint() {
-		t.Error("the fingerprint is another one")
+		t.Error("the fingerprints differ")
 	}
 	if source := string(hashed(t, firstKey).Source()); !strings.Contains(source, "var.hash_key") || strings.Contains(source, firstKey) {
-		t.Errorf("the key is shown, or not asked for:\n%s", source)
+		t.Errorf("the source shows the key, or does not refer to it:\n%s", source)
 	}
 }

@@ -42,8 +42,8 @@ func (t Table) Protection() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// MinKeyLength is the minimum length of a Key, in bytes. Trying all keys can find a
-// shorter one, given the hash of a known telephone number.
+// MinKeyLength is the minimum length of a Key, in bytes. Given the hash of a known
+// telephone number, a shorter key can be found by trying all of them.
 const MinKeyLength = 16
 
 // Key is the secret key of hashes. It is never printed.

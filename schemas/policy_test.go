@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The test cases 2 and 6 of RFC 4231, so that any other program can join on the
-// hashes.
+// Test cases 2 and 6 of RFC 4231. Any other program with the key computes the same
+// hashes, and can join on them.
 func TestHashIsHMAC(t *testing.T) {
 	for _, test := range []struct{ name, key, value, want string }{
 		{"a short key", "Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
@@ -31,10 +31,10 @@ func TestKeyID(t *testing.T) {
 		t.Errorf("the IDs are %q and %q", a.ID(), b.ID())
 	}
 	if id := (Key{}).ID(); id != "" || !(Key{}).IsZero() || a.IsZero() {
-		t.Errorf("no key has the ID %q", id)
+		t.Errorf("the zero key has the ID %q", id)
 	}
 	if !a.Equal(NewKey("a key of sixteen bytes")) || a.Equal(b) {
-		t.Error("keys are not told apart by what they are")
+		t.Error("Equal does not compare keys by their text")
 	}
 }
 
@@ -61,10 +61,10 @@ func TestKeyIsNotShown(t *testing.T) {
 	}
 	for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret)} {
 		if strings.Contains(shown.String(), form) {
-			t.Errorf("%s shows", form)
+			t.Errorf("the output shows the key as %s", form)
 		}
 	}
 	if !strings.Contains(shown.String(), hidden) {
-		t.Error("nothing was printed at all")
+		t.Error("nothing was printed: the test is ineffective")
 	}
 }

@@ -27,7 +27,7 @@ func (t Table) Roles() Roles {
 	return roles
 }
 
-// The roles, as the attribute role of a column names them.
+// The roles, as values of a column's attribute role.
 const (
 	roleID      = "id"
 	roleEntity  = "entity"
@@ -65,8 +65,8 @@ func (r Roles) columns() (names []string) {
 // implied are the roles of columns with a derived value.
 var implied = map[Derivation]string{Identity: roleID, Prospect: roleEntity, Day: roleDay}
 
-// MaxTypeLength is the longest type of a row, in bytes. It fits in a directory's
-// name on every file system, where encoding can make five bytes of each.
+// MaxTypeLength is the maximum length of a row's type, in bytes. Encoding can turn each
+// byte into five, and the result still fits in a directory name on every file system.
 const MaxTypeLength = 48
 
 // daySuffix ends the name of every day column. The names of the partition keys for
@@ -95,7 +95,7 @@ func (r *Roles) assign(name string, of Type, role string) error {
 		case a.role != role:
 			continue
 		case *a.column != "":
-			return wrong("the column %s has the role %s already", *a.column, role)
+			return wrong("the column %s already has the role %s", *a.column, role)
 		case of != a.kind:
 			return wrong("the column with the role %s must have the type %s", role, a.kind)
 		case role == roleDay && !strings.HasSuffix(name, daySuffix):
@@ -107,7 +107,7 @@ func (r *Roles) assign(name string, of Type, role string) error {
 	return wrong("there is no role %q", role)
 }
 
-// check reports a role that every table needs and that no column has.
+// check returns an error if no column has a role that every table needs.
 func (r *Roles) check() error {
 	for _, a := range r.assignments() {
 		if *a.column == "" && a.role != roleType && a.role != roleCreated {
@@ -128,24 +128,19 @@ func (r Roles) declared(c Column) string {
 	return ""
 }
 
-// IndexOf returns the index of the column with that name, or -1.
-func IndexOf(columns []Column, name string) int {
-	return slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
-}
-
 // extraColumn is the last column of every table.
 const extraColumn = "extra_json"
 
-// IsCore reports whether a table with these roles depends on the column with that
-// name, so that tables that extend it have the same column: the column has a role,
-// or it takes the fields without a column.
+// IsCore reports whether the column with that name is a core column: one with a role,
+// or the one that takes the fields without a column. A table that extends another one
+// has the same core columns.
 func (r Roles) IsCore(name string) bool {
 	return slices.ContainsFunc(append(r.columns(), extraColumn), func(core string) bool {
 		return strings.EqualFold(core, name)
 	})
 }
 
-// Core returns the table with its core columns only, in its default partitions.
+// Core returns the table with only its core columns, partitioned by the default keys.
 func (t Table) Core() Table {
 	core := Table{EventTypes: t.EventTypes, OwnRoles: t.OwnRoles}
 	for _, c := range t.Unpartitioned().Columns {
@@ -178,7 +173,8 @@ func (r Roles) derivedKey(name string) (Column, bool) {
 	return Column{}, false
 }
 
-// partitioned returns the table partitioned by its type, if it has one, and day.
+// partitioned returns the table partitioned by the default keys: its type, if it has
+// one, and its day.
 func partitioned(t Table) Table {
 	r := t.Roles()
 	keys := []string{r.Day}

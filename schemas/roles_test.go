@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// prospectsHCL declares a table with other columns than the table of events has.
+// prospectsHCL declares a table that shares only extra_json with the table of events.
 const prospectsHCL = `schema "prospects" {
   column "id" {
     type  = string
@@ -72,7 +72,7 @@ func TestRoles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back := partitioned(by); back.Fingerprint() != table.Fingerprint() {
-			t.Errorf("partitioned by %v and back, the table is another: %+v", keys, back)
+			t.Errorf("partitioned by %v and back, the table differs: %+v", keys, back)
 		}
 	}
 	if _, err := table.Declare(Column{Name: "update_month", Type: String, From: []string{"m"}}); err == nil {
@@ -86,7 +86,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// Files and JSON of a table have its roles, except those of the table of events.
+// The lock and the JSON of a table have its roles. Those of the table of events omit
+// them.
 func TestRolesPersist(t *testing.T) {
 	table := prospects(t)
 	text, err := json.Marshal(table)
@@ -98,17 +99,17 @@ func TestRolesPersist(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(table, read, cmp.AllowUnexported(Key{})); diff != "" {
-		t.Errorf("through JSON (-want +got):\n%s", diff)
+		t.Errorf("the table parsed from JSON differs (-want +got):\n%s", diff)
 	}
 	lock, err := ParseLock(LockFile, Lock{"job.prospects": table, "job.events": KnockEvents()}.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := lock["job.prospects"]; got.Roles() != table.Roles() || got.Fingerprint() != table.Unpartitioned().Fingerprint() {
-		t.Errorf("through a lock, the table is another: %+v", got)
+		t.Errorf("the table parsed from the lock differs: %+v", got)
 	}
 	if text, err = json.Marshal(KnockEvents()); err != nil || strings.Contains(string(text), "role") {
-		t.Errorf("JSON of the table of events has roles: %s, %v", text, err)
+		t.Errorf("the JSON of the table of events has roles: %s, %v", text, err)
 	}
 	if text := (Lock{"job.events": KnockEvents()}).Encode(); strings.Contains(string(text), "role") {
 		t.Errorf("the lock of the table of events has roles: %s", text)
@@ -118,7 +119,7 @@ func TestRolesPersist(t *testing.T) {
 func TestRoleErrors(t *testing.T) {
 	for _, test := range []struct{ name, old, new, want string }{
 		{"unknown", `role = "time"`, `role = "when"`, `there is no role "when"`},
-		{"twice", "property\" {\n    type = string", "property\" {\n    type = string\n    role = \"type\"", "the column stage has the role type already"},
+		{"twice", "property\" {\n    type = string", "property\" {\n    type = string\n    role = \"type\"", "the column stage already has the role type"},
 		{"of another type", `type = timestamp`, `type = string`, "must have the type timestamp"},
 		{"missing", `    role = "time"`, ``, "no column has the role time"},
 		{"a day that is not a date", "update_date", "updated_on", "must end in _date"},
@@ -136,7 +137,7 @@ func TestRoleErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			src := strings.Replace(prospectsHCL, test.old, test.new, 1)
 			if src == prospectsHCL {
-				t.Fatal("the test changes nothing")
+				t.Fatal("the test is ineffective: it changes nothing")
 			}
 			_, err := Parse("prospects.hcl", []byte(src))
 			if test.want == "" && err == nil {
@@ -152,8 +153,8 @@ func TestRoleErrors(t *testing.T) {
 func TestBuiltins(t *testing.T) {
 	for _, name := range Builtins() {
 		table := BuiltinTable(name)
-		if table.Name != name || builtinOf(table) != name {
-			t.Errorf("%s is named %s, and looks like %s", name, table.Name, builtinOf(table))
+		if table.Name != name || baseOf(table) != name {
+			t.Errorf("%s has the name %s and the core columns of %s", name, table.Name, baseOf(table))
 		}
 	}
 	if !strings.Contains(strings.Join(Builtins(), " "), Builtin) {

@@ -104,8 +104,8 @@ func (s *Survey) addTimes(o Survey) {
 type FieldCount struct {
 	Field
 	Events int64 `json:"events"`
-	// Time is the only time format of all values, as TimeForms.String returns it, or
-	// "".
+	// Time is the time format of all values, as TimeForms.String returns it; "" if
+	// they do not share exactly one.
 	Time string `json:"time,omitempty"`
 }
 
@@ -170,7 +170,7 @@ func (s *Survey) UnmarshalJSON(text []byte) error {
 // The limits of a survey.
 const (
 	maxKeys   = 50    // of one object; the keys of an object with more are data
-	maxFields = 2_000 // of all event types, and event types
+	maxFields = 2_000 // of all event types together; also the maximum number of event types
 )
 
 // Bound replaces the fields of an object with too many keys by one field, and drops
@@ -237,8 +237,8 @@ type Proposal struct {
 }
 
 // Infer proposes columns for the unmapped fields of a survey, in descending order of
-// events. The table can be declared with all of them. Infer leaves out fields for
-// which that is impossible, such as those that a column has taken since the survey.
+// events. The table can be declared with all of them. Infer omits a field if that is
+// impossible, for example because a column has been added for it since the survey.
 func Infer(t Table, found Survey) []Proposal {
 	type place struct {
 		kinds, types map[string]bool

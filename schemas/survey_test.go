@@ -29,24 +29,24 @@ func TestSurveyJSON(t *testing.T) {
 		`{"event_type":"SMS_MESSAGE","path":"data.b","kind":"string","events":2}],` +
 		`"mismatched":[{"event_type":"SMS_MESSAGE","path":"createdAt","kind":"number","events":5}],"further":6}`
 	if string(text) != want {
-		t.Errorf("it is written\n%s, not\n%s", text, want)
+		t.Errorf("the JSON is\n%s, want\n%s", text, want)
 	}
 	var back Survey
 	if err := json.Unmarshal(text, &back); err != nil || cmp.Diff(s, back) != "" {
-		t.Errorf("read again, it is %+v (%v)", back, err)
+		t.Errorf("the parsed survey is %+v (%v)", back, err)
 	}
 	back.Add(s)
 	if back.EventTypes["SMS_MESSAGE"] != 6 || back.Unmapped[Field{"SMS_MESSAGE", "data.b", KindString}] != 4 ||
 		back.Mismatched[Field{"SMS_MESSAGE", "createdAt", KindNumber}] != 10 || back.Further != 12 {
-		t.Errorf("twice, it is %+v", back)
+		t.Errorf("added to itself, the survey is %+v", back)
 	}
 	var empty Survey
 	if err := json.Unmarshal([]byte(`{}`), &empty); err != nil || cmp.Diff(NewSurvey(), empty) != "" {
-		t.Errorf("the empty one is %+v (%v)", empty, err)
+		t.Errorf("an empty survey is parsed as %+v (%v)", empty, err)
 	}
 	for _, bad := range []string{`[]`, `{"unmapped":{}}`, `{"further":"1"}`} {
 		if err := json.Unmarshal([]byte(bad), new(Survey)); err == nil {
-			t.Errorf("%s is read", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 }
@@ -58,29 +58,29 @@ func TestInfer(t *testing.T) {
 		fields map[Field]int64
 		want   []string // name type path types: events
 	}{
-		{"nothing", nil, nil},
-		{"one", map[Field]int64{sms("data.page.pathName", KindString): 2},
+		{"no field", nil, nil},
+		{"one field", map[Field]int64{sms("data.page.pathName", KindString): 2},
 			[]string{"page_path_name string data.page.pathName SMS_MESSAGE: 2"}},
-		{"of several types, the most filled first", map[Field]int64{
+		{"several event types, the most events first", map[Field]int64{
 			sms("data.a", KindBool): 2, {"WEB_MESSAGE", "data.a", KindBool}: 3, {"WEB_MESSAGE", "data.b", KindNumber}: 9},
 			[]string{"b float64 data.b WEB_MESSAGE: 9", "a bool data.a SMS_MESSAGE,WEB_MESSAGE: 5"}},
 		{"integers and numbers", map[Field]int64{sms("a", KindInteger): 1, sms("a", KindNumber): 1}, []string{"a float64 a SMS_MESSAGE: 2"}},
 		{"integers", map[Field]int64{sms("a", KindInteger): 1}, []string{"a int64 a SMS_MESSAGE: 1"}},
 		{"texts and integers", map[Field]int64{sms("a", KindInteger): 1, sms("a", KindString): 1}, []string{"a string a SMS_MESSAGE: 2"}},
 		{"a list", map[Field]int64{sms("a", KindArray): 1}, []string{"a json a SMS_MESSAGE: 1"}},
-		{"an object, and what is inside of it", map[Field]int64{sms("data.a", KindObject): 9, sms("data.a.b", KindString): 1},
+		{"an object and a field of it", map[Field]int64{sms("data.a", KindObject): 9, sms("data.a.b", KindString): 1},
 			[]string{"a_b string data.a.b SMS_MESSAGE: 1"}},
-		{"a text or an object, and what is inside of it", map[Field]int64{sms("a", KindObject): 9, sms("a", KindString): 2, sms("a.b", KindBool): 1},
+		{"a text or an object, and a field of the object", map[Field]int64{sms("a", KindObject): 9, sms("a", KindString): 2, sms("a.b", KindBool): 1},
 			[]string{"a string a SMS_MESSAGE: 11", "a_b bool a.b SMS_MESSAGE: 1"}},
-		{"names that are taken", map[Field]int64{sms("data.messageBody", KindString): 3, sms("message_body", KindString): 2, sms("data.event_id", KindString): 1},
+		{"names that are in use", map[Field]int64{sms("data.messageBody", KindString): 3, sms("message_body", KindString): 2, sms("data.event_id", KindString): 1},
 			[]string{"field_message_body string data.messageBody SMS_MESSAGE: 3", "field_message_body_2 string message_body SMS_MESSAGE: 2", "field_event_id string data.event_id SMS_MESSAGE: 1"}},
-		{"names that are none", map[Field]int64{sms("data.1st", KindString): 3, sms("data.日本", KindString): 2, sms("event_month", KindString): 1},
+		{"keys that are not valid names", map[Field]int64{sms("data.1st", KindString): 3, sms("data.日本", KindString): 2, sms("event_month", KindString): 1},
 			[]string{"field_1st string data.1st SMS_MESSAGE: 3", "field string data.日本 SMS_MESSAGE: 2", "field_event_month string event_month SMS_MESSAGE: 1"}},
-		{"what has a column by now", map[Field]int64{sms("data.text", KindString): 3, sms("data.body.x", KindString): 1},
+		{"a path that already has a column", map[Field]int64{sms("data.text", KindString): 3, sms("data.body.x", KindString): 1},
 			[]string{"body_x string data.body.x SMS_MESSAGE: 1"}},
-		{"of a type that no column can name, too", map[Field]int64{sms("a", KindString): 2, {"", "a", KindString}: 1, {"S*", "a", KindString}: 1},
+		{"an event type that no column can name, next to one that it can", map[Field]int64{sms("a", KindString): 2, {"", "a", KindString}: 1, {"S*", "a", KindString}: 1},
 			[]string{"a string a SMS_MESSAGE: 2"}},
-		{"what no column can take", map[Field]int64{sms("", KindString): 1, sms("a..b", KindString): 1, {"A*", "a", KindString}: 1, {"", "b", KindString}: 1}, nil},
+		{"paths and event types that no column can have", map[Field]int64{sms("", KindString): 1, sms("a..b", KindString): 1, {"A*", "a", KindString}: 1, {"", "b", KindString}: 1}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
@@ -88,14 +88,13 @@ func TestInfer(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %s %s %s: %d", p.Column.Name, p.Column.Type, strings.Join(p.Column.From, ","), strings.Join(p.Column.When, ","), p.Events))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("the proposals are others (-want +got):\n%s", diff)
+				t.Errorf("the proposals differ (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Whatever fields there are, what is proposed can be declared, and is declared by
-// the text that is proposed.
+// Any columns that Infer proposes can be declared, and Proposal.Source declares them.
 func TestInferredColumnsCanBeDeclared(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := []string{"a", "b", "A", "aB", "a_b", "data", "text", "body", "event_month", "extra_json", "_TABLE_x", "", "1", "ü", `"`, "${x}", "%{if}", "a\nb", "a b", strings.Repeat("x", 400)}
@@ -127,10 +126,10 @@ func TestInferredColumnsCanBeDeclared(t *testing.T) {
 			t.Fatalf("%v\n%s", err, source)
 		}
 		if diff := cmp.Diff(columns, read.Columns); diff != "" {
-			t.Fatalf("the text declares others (-want +got):\n%s\n%s", diff, source)
+			t.Fatalf("the source declares other columns (-want +got):\n%s\n%s", diff, source)
 		}
 		if !slices.IsSortedFunc(all, func(a, b Proposal) int { return int(b.Events - a.Events) }) {
-			t.Fatalf("the most filled is not the first: %v", all)
+			t.Fatalf("the proposals are not in descending order of events: %v", all)
 		}
 	}
 	if proposed < 500 {
@@ -138,8 +137,8 @@ func TestInferredColumnsCanBeDeclared(t *testing.T) {
 	}
 }
 
-// What is remembered has bounds, whatever comes: keys that are data are not told
-// of by name, and of very many fields the most frequent are kept.
+// Bound limits a survey: it does not list keys that are data by name, and of too many
+// fields, it keeps the most frequent ones.
 func TestBound(t *testing.T) {
 	s := NewSurvey()
 	for i := range 60 {
@@ -154,12 +153,12 @@ func TestBound(t *testing.T) {
 	s.Bound()
 	want := map[Field]int64{{"A", "data.by_user", KindObject}: 59, {"A", "data.mood", KindString}: 7}
 	if diff := cmp.Diff(want, s.Unmapped); diff != "" {
-		t.Errorf("without a column there are (-want +got):\n%s", diff)
+		t.Errorf("the unmapped fields differ (-want +got):\n%s", diff)
 	}
 	if len(s.Mismatched) != 2000 || len(s.EventTypes) != 2000 || s.Mismatched[Field{"T4999", "data.x", KindArray}] != 4999 || s.EventTypes["T4999"] != 4999 {
-		t.Errorf("left are %d mismatches and %d types", len(s.Mismatched), len(s.EventTypes))
+		t.Errorf("%d mismatched fields and %d event types are kept", len(s.Mismatched), len(s.EventTypes))
 	}
 	if s.Further != 3000 {
-		t.Errorf("%d are not told of", s.Further)
+		t.Errorf("%d fields are left out", s.Further)
 	}
 }

@@ -32,10 +32,11 @@ const (
 	Extra    Derivation = "extra"    // the fields without a column
 )
 
-// Handling says what to do with anything that a table does not expect.
+// Handling is what to do with a field, an event type or a value that a table does not
+// expect.
 type Handling string
 
-// The ways to handle it. Not all of them apply to everything.
+// The ways of handling it. The fields of Table list those that apply to each.
 const (
 	Keep       Handling = "keep"       // it goes into extra_json
 	Fail       Handling = "fail"       // the run ends, and nothing is published
@@ -47,8 +48,8 @@ const (
 type Column struct {
 	Name string `json:"name"`
 	Type Type   `json:"type"`
-	// From lists dot-separated paths in the event. The first path that is present
-	// has the value. From is empty if Value is set.
+	// From lists dot-separated paths in the event. The value is at the first path
+	// that is present. From is empty if Value is set.
 	From []string `json:"from,omitempty"`
 	// Value is the derivation of the value, or "".
 	Value Derivation `json:"value,omitempty"`
@@ -114,11 +115,16 @@ func (t Table) All() []Column { return slices.Concat(t.Columns, t.PartitionBy) }
 // Column returns the column or partition key with that name.
 func (t Table) Column(name string) (Column, bool) {
 	all := t.All()
-	i := slices.IndexFunc(all, func(c Column) bool { return c.Name == name })
+	i := IndexOf(all, name)
 	if i < 0 {
 		return Column{}, false
 	}
 	return all[i], true
+}
+
+// IndexOf returns the index of the column with that name, or -1.
+func IndexOf(columns []Column, name string) int {
+	return slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
 }
 
 // Keys names the columns that the table is partitioned by.
@@ -130,11 +136,12 @@ func (t Table) Keys() []string {
 	return keys
 }
 
-// PartitionedBy returns the table with other partition keys, which are among its
-// PartitionKeys. A former key returns to the files, to its declared position.
+// PartitionedBy returns the table with other partition keys, which must be among
+// Roles.PartitionKeys. A former key becomes a column of the files again, in its
+// declared position.
 func (t Table) PartitionedBy(keys ...string) (Table, error) {
 	if len(keys) == 0 {
-		return Table{}, fmt.Errorf("a table is partitioned by at least one of %s", strings.Join(t.Roles().PartitionKeys(), ", "))
+		return Table{}, fmt.Errorf("a table must be partitioned by at least one of %s", strings.Join(t.Roles().PartitionKeys(), ", "))
 	}
 	out := t.Unpartitioned()
 	declared := out.Columns

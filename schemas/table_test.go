@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// signature is a table in few words: its columns, then its partition keys.
+// signature lists the names and types of a table's columns, then of its partition keys.
 func signature(t Table) []string {
 	var s []string
 	for _, c := range t.Columns {
@@ -20,7 +20,7 @@ func signature(t Table) []string {
 	return s
 }
 
-// The columns of the files: docs/table.md.
+// docs/table.md lists the columns.
 func TestKnockEvents(t *testing.T) {
 	table := KnockEvents()
 	want := []string{
@@ -34,7 +34,7 @@ func TestKnockEvents(t *testing.T) {
 		"/event_type string", "/event_date date",
 	}
 	if diff := cmp.Diff(want, signature(table)); diff != "" {
-		t.Errorf("the table is another one (-want +got):\n%s", diff)
+		t.Errorf("the columns differ (-want +got):\n%s", diff)
 	}
 	for _, c := range table.All() {
 		if c.Description == "" {
@@ -54,14 +54,14 @@ func TestKnockEvents(t *testing.T) {
 		}
 	}
 	if want := []string{"message_from", "message_to", "message_subject", "message_body", "extra_json"}; !slices.Equal(personal, want) {
-		t.Errorf("personal data is in %q, not in %q", personal, want)
+		t.Errorf("the columns with personal data are %q, want %q", personal, want)
 	}
 }
 
 func TestPartitionedBy(t *testing.T) {
 	for _, test := range []struct {
 		keys string
-		want string // the keys, and what is back in the files
+		want string // the keys; then the default keys that are columns of the files
 	}{
 		{"event_type", "/event_type string; event_date date"},
 		{"event_date", "/event_date date; event_type string"},
@@ -90,7 +90,7 @@ func TestPartitionedBy(t *testing.T) {
 			if got := strings.Join(keys, ", ") + "; " + strings.Join(back, ", "); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
-			// What is in the files stands where the declaration has it.
+			// A former key is in its declared position.
 			if want := append([]string{"event_id string", "prospect_id string"}, back...); !slices.Equal(files[:len(want)], want) {
 				t.Errorf("the files begin with %q, not %q", files[:len(want)], want)
 			}
@@ -121,7 +121,7 @@ func TestPartitionedBy(t *testing.T) {
 
 			back2, err := table.PartitionedBy("event_type", "event_date")
 			if err != nil || !cmp.Equal(back2, KnockEvents()) {
-				t.Errorf("partitioned by the old keys again, it is another table (%v)", err)
+				t.Errorf("partitioned by the default keys again, the table differs (%v)", err)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestPartitionedBy(t *testing.T) {
 		{"twice", "event_date event_date", `"event_date" is listed twice`},
 		{"twice, apart", "event_year event_type event_year", `"event_year" is listed twice`},
 		{"unknown", "event_hour", `no partition key "event_hour": use event_type, event_date`},
-		{"a column that is none", "event_type prospect_id", `no partition key "prospect_id"`},
+		{"a column that is not a key", "event_type prospect_id", `no partition key "prospect_id"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, err := KnockEvents().PartitionedBy(strings.Fields(test.keys)...); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -141,13 +141,13 @@ func TestPartitionedBy(t *testing.T) {
 	}
 }
 
-// The fingerprint stands in the state and in the footer of every published file.
-// When this test fails, the table is no longer the one of published lakes: jobs
-// that have published refuse to go on, and their tables must be written anew
-// under another name. Do not change the value without meaning exactly that.
+// The fingerprint is in the state and in the footer of every published file. If this
+// test fails, the built-in table differs from that of published lakes: their jobs
+// refuse to run, and their tables must be rewritten under another name. Change the
+// value only if that is the intention.
 func TestFingerprintOfPublishedLakes(t *testing.T) {
 	if got, want := KnockEvents().Fingerprint(), "0b98a54c4cae3ff340ab228f49040446"; got != want {
-		t.Errorf("the fingerprint is %s, that of published lakes is %s", got, want)
+		t.Errorf("the fingerprint is %s, but that of published lakes is %s", got, want)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestFingerprint(t *testing.T) {
 		change func(t *Table)
 		same   bool
 	}{
-		{"nothing", func(t *Table) {}, true},
+		{"no change", func(t *Table) {}, true},
 		{"the table's description", func(t *Table) { t.Description = "other" }, true},
 		{"a column's description", func(t *Table) { t.Columns[3].Description = "other" }, true},
 		{"a key's description", func(t *Table) { t.PartitionBy[0].Description = "other" }, true},
@@ -169,14 +169,14 @@ func TestFingerprint(t *testing.T) {
 		{"the order of paths", func(t *Table) { slices.Reverse(t.Columns[11].From) }, false},
 		{"the types it applies to", func(t *Table) { t.Columns[9].When = nil }, false},
 		{"the order of columns", func(t *Table) { t.Columns[4], t.Columns[5] = t.Columns[5], t.Columns[4] }, false},
-		{"a column less", func(t *Table) { t.Columns = t.Columns[:16] }, false},
-		{"a column more", func(t *Table) {
+		{"one column fewer", func(t *Table) { t.Columns = t.Columns[:16] }, false},
+		{"one column more", func(t *Table) {
 			t.Columns = append(t.Columns, Column{Name: "x", Type: String, From: []string{"x"}})
 		}, false},
 		{"a key's name", func(t *Table) { t.PartitionBy[0].Name = "kind" }, false},
 		{"the order of keys", func(t *Table) { slices.Reverse(t.PartitionBy) }, false},
-		{"a key less", func(t *Table) { t.PartitionBy = t.PartitionBy[:1] }, false},
-		{"a key that is a column instead", func(t *Table) {
+		{"one key fewer", func(t *Table) { t.PartitionBy = t.PartitionBy[:1] }, false},
+		{"a key that becomes a column", func(t *Table) {
 			t.Columns, t.PartitionBy = append(t.Columns, t.PartitionBy[0]), t.PartitionBy[1:]
 		}, false},
 	} {
@@ -185,7 +185,7 @@ func TestFingerprint(t *testing.T) {
 			table.Columns, table.PartitionBy = clone(table.Columns), clone(table.PartitionBy)
 			test.change(&table)
 			if same := table.Fingerprint() == KnockEvents().Fingerprint(); same != test.same {
-				t.Errorf("the fingerprint is the same: %t", same)
+				t.Errorf("the fingerprints are the same: %t", same)
 			}
 		})
 	}
@@ -197,7 +197,7 @@ func TestFingerprint(t *testing.T) {
 			t.Fatal(err)
 		}
 		if other, ok := seen[table.Fingerprint()]; ok {
-			t.Errorf("partitioned by %s and by %s, a table has one fingerprint", keys, other)
+			t.Errorf("partitioned by %s and by %s, the table has the same fingerprint", keys, other)
 		}
 		seen[table.Fingerprint()] = keys
 	}

@@ -44,7 +44,7 @@ func ParseTimeFormat(text string) (TimeFormat, error) {
 		return TimeFormat{Micros: 1}, nil
 	}
 	if !strings.Contains(text, "%") {
-		return TimeFormat{}, fmt.Errorf("%q is neither %s, %s or %s, nor a layout such as %q", text, UnixSeconds, UnixMillis, UnixMicros, "%d.%m.%Y %H:%M")
+		return TimeFormat{}, fmt.Errorf("%q is not a time format; write %s, %s, %s or a layout such as %q", text, UnixSeconds, UnixMillis, UnixMicros, "%d.%m.%Y %H:%M")
 	}
 	return parseLayout(text)
 }
@@ -59,7 +59,7 @@ func parseLayout(text string) (f TimeFormat, err error) {
 		}
 		if rest[0] != '%' {
 			if !strings.ContainsRune(" -/.:,TZ", rune(rest[0])) {
-				return TimeFormat{}, fmt.Errorf("the layout %q has %q between its directives; it can have blanks, T, Z and - / . : ,", text, rest[:1])
+				return TimeFormat{}, fmt.Errorf("the layout %q has %q between its directives; only blanks, T, Z and - / . : , are allowed there", text, rest[:1])
 			}
 			f.parse, f.format, rest = f.parse+rest[:1], f.format+rest[:1], rest[1:]
 			continue
@@ -70,7 +70,7 @@ func parseLayout(text string) (f TimeFormat, err error) {
 		}
 		layout, ok := directives[directive]
 		if !ok {
-			return TimeFormat{}, fmt.Errorf("the layout %q has the unknown directive %q; there are %s, and %%f after the dot of %%S. or %%T", text, directive, strings.Join(sortedDirectives(), " "))
+			return TimeFormat{}, fmt.Errorf("the layout %q has the unknown directive %q; the directives are %s, and .%%f after %%S or %%T", text, directive, strings.Join(sortedDirectives(), " "))
 		}
 		has = append(has, directive)
 		f.parse, f.format, rest = f.parse+layout, f.format+layout, rest[len(directive):]
@@ -88,7 +88,7 @@ func parseLayout(text string) (f TimeFormat, err error) {
 	}
 	sample := time.Date(2024, 11, 23, 0, 0, 0, 0, time.UTC)
 	if read, wrong := time.Parse(f.parse, sample.Format(f.format)); err == nil && (wrong != nil || !read.Equal(sample)) {
-		err = fmt.Errorf("the layout %q does not read the times that it writes", text)
+		err = fmt.Errorf("the layout %q cannot parse the times that it formats", text)
 	}
 	return f, err
 }
@@ -101,8 +101,8 @@ func sortedDirectives() (all []string) {
 	return all
 }
 
-// ParseText parses a text with the layout into microseconds since 1970-01-01 UTC. It
-// cuts off further digits. exact reports whether AppendText would write the same text.
+// ParseText parses a text with the layout into microseconds since 1970-01-01 UTC, and
+// truncates finer fractions. exact reports whether AppendText would append the same text.
 func (f TimeFormat) ParseText(text []byte) (micros int64, exact, ok bool) {
 	t, err := time.Parse(f.parse, string(text))
 	if err != nil {
@@ -115,12 +115,12 @@ func (f TimeFormat) ParseText(text []byte) (micros int64, exact, ok bool) {
 	return micros, bytes.Equal(f.AppendText(nil, micros), text), true
 }
 
-// AppendText appends a time in UTC with the layout.
+// AppendText appends a time in UTC, formatted with the layout.
 func (f TimeFormat) AppendText(dst []byte, micros int64) []byte {
 	return time.UnixMicro(micros).UTC().AppendFormat(dst, f.format)
 }
 
-// AppendNumber appends a time as the shortest number of the unit.
+// AppendNumber appends a time as the shortest decimal number of the unit.
 func (f TimeFormat) AppendNumber(dst []byte, micros int64) []byte {
 	if micros < 0 {
 		dst, micros = append(dst, '-'), -micros

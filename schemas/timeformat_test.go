@@ -13,7 +13,7 @@ func TestParseTimeFormat(t *testing.T) {
 		{"unix_s", ""}, {"unix_ms", ""}, {"unix_us", ""},
 		{"%d.%m.%Y", ""}, {"%Y-%m-%dT%H:%M:%S.%fZ", ""}, {"%F %T", ""}, {"%D", ""}, {"%Y%m%d%H%M%S", ""}, {"%Y/%j", ""},
 		{"%a, %d %b %Y %T %z", ""}, {"%B %e, %Y %I:%M:%S %p", ""}, {"%m/%d/%y %R", ""}, {"%FT%T%Ez", ""},
-		{"ms", "neither unix_s, unix_ms or unix_us, nor a layout"}, {"2006-01-02", "nor a layout"}, {"yyyy-MM-dd", "nor a layout"},
+		{"ms", "write unix_s, unix_ms, unix_us or a layout"}, {"2006-01-02", "or a layout"}, {"yyyy-MM-dd", "or a layout"},
 		{"%Q", `unknown directive "%Q"`}, {"%d.%m.%Y %Z", `unknown directive "%Z"`}, {"%d.%m.%Y %", `unknown directive "%"`}, {"%f %F", `unknown directive "%f"`},
 		{"%H:%M", "has no year"}, {"%Y", "has no day of the year"}, {"%m.%Y", "no day"}, {"%F %I:%M", "needs both %I and %p"}, {"%F %H %p", "needs both"},
 		{"%Y-%m-%d at %H", `has "a" between`}, {"%Y1%m%d", `has "1" between`}, {"%F_%T", `has "_" between`}, {"Datum: %F", `has "D"`}, {"%F\t%T", "between"},
@@ -60,12 +60,12 @@ func TestTimesOfLayouts(t *testing.T) {
 			got = time.UnixMicro(micros).UTC().Format(time.RFC3339Nano)
 		}
 		if got != test.want || exact != test.exact {
-			t.Errorf("%q by %q is %q, exact %t", test.text, test.layout, got, exact)
+			t.Errorf("%q with the layout %q is %q, exact %t", test.text, test.layout, got, exact)
 		}
 	}
 }
 
-// A number that is written for a time is that time exactly.
+// AppendNumber appends exactly the time.
 func TestAppendNumber(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for unit, micros := range map[string]int64{UnixSeconds: 1e6, UnixMillis: 1e3, UnixMicros: 1} {
@@ -87,7 +87,7 @@ func TestAppendNumber(t *testing.T) {
 	}
 }
 
-// Declaring how times are written changes a fingerprint; nothing else does.
+// The time format of a column is part of the fingerprint, the lock and the source.
 func TestTimeIsPartOfATable(t *testing.T) {
 	core, _ := KnockEvents().Column("event_time")
 	core.Time = UnixMillis
@@ -119,12 +119,12 @@ func TestTimeIsPartOfATable(t *testing.T) {
 		"a derived date": {Name: "event_date", Type: Date, Value: Day, Time: UnixMillis},
 	} {
 		if _, err := KnockEvents().Declare(c); err == nil {
-			t.Errorf("%s is declared", name)
+			t.Errorf("%s: the column is accepted", name)
 		}
 	}
 }
 
-// Fields whose values are all times of one form get a column of times.
+// Infer proposes a column of times if all values of a field have the same time format.
 func TestInferTimes(t *testing.T) {
 	field := func(path, kind string) Field { return Field{"SMS_MESSAGE", path, kind} }
 	found := NewSurvey()
@@ -150,18 +150,18 @@ func TestInferTimes(t *testing.T) {
 	}
 	block := KnockEvents().InferTime(FieldCount{field("eventTime", KindInteger), 1, "unix_ms"})
 	if string(block) != "column \"event_time\" {\n  time = \"unix_ms\"\n}\n" {
-		t.Errorf("for event_time there is proposed %q", block)
+		t.Errorf("the proposal for event_time is %q", block)
 	}
 	if block := KnockEvents().InferTime(FieldCount{field("eventTime", KindInteger), 1, ""}); block != nil {
-		t.Errorf("for what is no time there is proposed %q", block)
+		t.Errorf("the proposal for a field without a time format is %q", block)
 	}
-	// What two workers have found is what both agree on.
+	// The sum of two surveys has the formats that both of them have.
 	other := NewSurvey()
 	for f, times := range map[Field]TimeForms{field("iso", KindString): ISODate, field("ms", KindInteger): InMillis, field("new", KindString): ISOTime} {
 		other.Unmapped[f], other.Times[f] = 1, times
 	}
 	found.Add(other)
 	if found.Times[field("iso", KindString)] != 0 || found.Times[field("ms", KindInteger)] != InMillis || found.Times[field("new", KindString)] != ISOTime {
-		t.Errorf("together the times are %v", found.Times)
+		t.Errorf("the times of the sum are %v", found.Times)
 	}
 }
