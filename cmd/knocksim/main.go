@@ -34,8 +34,8 @@ prospects and events. A later -as-of gives the same world some days later.
 Flags:
 `
 
-// run does everything but exit, and returns the exit code: 0; 1 if something failed; 2
-// if the flags are wrong.
+// run runs the command and returns its exit code: 0 on success, 1 on an error, and 2 for
+// invalid flags.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	options := knocksim.Options{Seed: 1, Prospects: 500, Events: 20_000}
 	flags := flag.NewFlagSet("knocksim", flag.ContinueOnError)
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "knocksim takes flags only, not %q. See knocksim -help.\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "Unexpected argument %q: knocksim accepts only flags. See knocksim -help.\n", flags.Arg(0))
 		return 2
 	}
 	simulator, err := knocksim.New(options)

@@ -19,33 +19,33 @@ func TestIDs(t *testing.T) {
 		t.Fatalf("code %d: %s", code, &stderr)
 	}
 	if !regexp.MustCompile(`^prospect_id\n(\d{8}\n){7}$`).Match(stdout.Bytes()) {
-		t.Errorf("the ids are %s", &stdout)
+		t.Errorf("the IDs are %s", &stdout)
 	}
 	path := filepath.Join(t.TempDir(), "prospects.csv")
 	if code := run(t.Context(), append(args, path), io.Discard, &stderr); code != 0 {
 		t.Fatalf("code %d: %s", code, &stderr)
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, stdout.Bytes()) {
-		t.Errorf("the file holds %s (%v), want %s", got, err, &stdout)
+		t.Errorf("the file has %s (%v), want %s", got, err, &stdout)
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		args string
 		code int
-		says string
+		text string // in standard error
 	}{
-		"help":          {"-help", 0, "Usage: knocksim"},
-		"unknown flag":  {"-nonsense", 2, "-nonsense"},
-		"argument":      {"serve", 2, `"serve"`},
-		"bad option":    {"-prospects 0", 2, "prospects is 0"},
-		"other address": {"-addr 0.0.0.0:0", 1, "not a loopback address"},
-		"no such place": {"-ids " + filepath.Join(t.TempDir(), "no", "ids.csv"), 1, "no such file"},
+		"help":              {"-help", 0, "Usage: knocksim"},
+		"unknown flag":      {"-nonsense", 2, "-nonsense"},
+		"argument":          {"serve", 2, `"serve"`},
+		"bad option":        {"-prospects 0", 2, "prospects is 0"},
+		"other address":     {"-addr 0.0.0.0:0", 1, "not a loopback address"},
+		"no such directory": {"-ids " + filepath.Join(t.TempDir(), "no", "ids.csv"), 1, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.says) || stdout.Len() > 0 {
+			if code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.text) || stdout.Len() > 0 {
 				t.Errorf("code %d, want %d; printed %s%s", code, c.code, &stdout, &stderr)
 			}
 		})
@@ -81,6 +81,6 @@ func TestServe(t *testing.T) {
 		t.Errorf("code %d", got)
 	}
 	if got := <-stats; !bytes.Contains(got, []byte("1 requests, 0 pages")) || !bytes.Contains(got, []byte("status 401: 1")) {
-		t.Errorf("at the end it said %s", got)
+		t.Errorf("the statistics are %s", got)
 	}
 }

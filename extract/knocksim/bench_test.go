@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// discard is a ResponseWriter that keeps nothing but the size.
+// discard is a ResponseWriter that keeps only the size.
 type discard struct {
 	header http.Header
 	bytes  int64
@@ -20,8 +20,8 @@ func (d *discard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// BenchmarkServe walks through prospects on one goroutine, a page at a time, as
-// the exporter does. The simulator must do at least 1 M events/s.
+// BenchmarkServe reads prospects on one goroutine, a page at a time, as the exporter does.
+// The simulator must serve at least 1 M events/s.
 func BenchmarkServe(b *testing.B) {
 	for _, world := range []struct {
 		name    string
@@ -29,7 +29,7 @@ func BenchmarkServe(b *testing.B) {
 	}{
 		{"oldest", Options{Prospects: 40_000, Events: 1_000_000}},
 		{"newest", Options{Prospects: 40_000, Events: 1_000_000, NewestFirst: true}},
-		{"whales", Options{Prospects: 4, Events: 1_000_000}},
+		{"large prospects", Options{Prospects: 4, Events: 1_000_000}},
 		{"ten-million", Options{Prospects: 400_000, Events: 10_000_000}},
 	} {
 		b.Run(world.name, func(b *testing.B) {
@@ -63,7 +63,7 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// BenchmarkNew is what a world costs before its first page.
+// BenchmarkNew measures the setup of a world, before its first page.
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -6,8 +6,8 @@ import (
 )
 
 // A cursor is the base64 of the number of events before it, as the documented MQ== is the
-// base64 of "1". The base64 of digits never has a plus or a slash, which a client must
-// escape. So two cursors in three are padded so that they end in one.
+// base64 of "1". A client must escape a plus and a slash, but the base64 of digits never
+// has one. So two cursors in three have a suffix that adds one.
 func appendCursor(b []byte, offset int) []byte {
 	var text [24]byte
 	t := strconv.AppendInt(text[:0], int64(offset), 10)
@@ -15,7 +15,7 @@ func appendCursor(b []byte, offset int) []byte {
 		for len(t)%3 != 2 {
 			t = append(t, '.')
 		}
-		t = append(t, last) // ? becomes a slash there, > a plus
+		t = append(t, last) // here, ? becomes a slash, and > a plus
 	}
 	return base64.StdEncoding.AppendEncode(b, t)
 }

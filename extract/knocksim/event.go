@@ -120,7 +120,7 @@ func (w *world) appendNode(b []byte, p *person, k int) []byte {
 		choice -= messageKinds[number].percent
 		number++
 	}
-	if number == sms && v.speaks() {
+	if number == sms && v.isVoice() {
 		number = voice
 	}
 	kind := &messageKinds[number]
@@ -141,7 +141,7 @@ func (w *world) appendNode(b []byte, p *person, k int) []byte {
 	}
 	b = append(b, opening...)
 	b = appendHead(b, happened, created, p.source[m.spelling], agent)
-	switch number { // with a func in kind, m would move to the heap
+	switch number { // a func in kind would move m to the heap
 	case sms:
 		b = appendSMS(b, p, &m, &v)
 		b = v.sentiment(b)

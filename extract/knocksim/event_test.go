@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// The documented response's node, with blanks for its values.
+// The node of the documented response, with patterns in place of its values.
 var documented = regexp.MustCompile(`^` + strings.NewReplacer("{", `\{`, "}", `\}`, "STRING", `"[^"]+"`, "TIME", isoformat, "UUID", uuidFormat).Replace(
 	`{"type":"APPOINTMENT_CREATED","description":"A tour appointment was scheduled via knock","eventTime":TIME,"createdAt":TIME,`+
 		`"source":{"title":STRING},"agent":{"username":UUID},`+
@@ -22,7 +22,7 @@ const (
 	uuidFormat = `"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`
 )
 
-// dataKeys are those of each kind; one that is not always there ends in ?.
+// dataKeys lists the keys of data by kind. An optional key ends in ?.
 var dataKeys = map[string]string{
 	"APPOINTMENT_CREATED": "startTime endTime status tourType",
 	"SMS_MESSAGE":         "direction from to body deliveryStatus? segments?",
@@ -32,13 +32,13 @@ var dataKeys = map[string]string{
 	"FACEBOOK_MESSAGE":    "direction from to body attachments",
 }
 
-func TestEventsHaveTheirShape(t *testing.T) {
+func TestEventShapes(t *testing.T) {
 	s := mustNew(t, Options{Prospects: 300, Events: 10_000, Seed: 2})
 	var (
 		times    = regexp.MustCompile(`^` + isoformat + `$`)
 		uuids    = regexp.MustCompile(`^` + uuidFormat + `$`)
 		kinds    = map[string]int{}
-		seen     = map[string]int{} // of what there should be some, and not only that
+		seen     = map[string]int{} // events by feature: some must have it, but not all
 		total    int
 		statuses = map[string]int{}
 	)
@@ -62,7 +62,7 @@ func TestEventsHaveTheirShape(t *testing.T) {
 
 			happened, created := parseTime(t, times, event.EventTime), parseTime(t, times, event.CreatedAt)
 			if happened.After(created) || happened.Before(defaultSince) || !created.Before(february) {
-				t.Fatalf("it happened at %s and was created at %s", happened, created)
+				t.Fatalf("the event is from %s, but was created at %s", happened, created)
 			}
 			key := event.Type + " " + string(event.CreatedAt)
 			if unique[key] {
@@ -79,10 +79,10 @@ func TestEventsHaveTheirShape(t *testing.T) {
 			tally("whole second", !bytes.Contains(event.CreatedAt, []byte(".")))
 			tally("no agent", event.Agent == nil)
 			if event.Agent != nil && !uuids.Match(event.Agent.Username) {
-				t.Fatalf("agent %s is no uuid", event.Agent.Username)
+				t.Fatalf("agent %s is not a UUID", event.Agent.Username)
 			}
 			if event.Source.Title == "" || event.Description == "" {
-				t.Fatalf("source or description is empty: %s", node)
+				t.Fatalf("the source or the description is empty: %s", node)
 			}
 			checkKeys(t, event.Type, event.Data)
 			if event.Type == "APPOINTMENT_CREATED" {
@@ -91,12 +91,12 @@ func TestEventsHaveTheirShape(t *testing.T) {
 				}
 				start, _ := time.Parse(time.RFC3339, event.Data["startTime"].(string))
 				if start.Before(created) {
-					t.Fatalf("a tour begins before it was booked: %s", node)
+					t.Fatalf("a tour begins before it is booked: %s", node)
 				}
 				end, _ := time.Parse(time.RFC3339, event.Data["endTime"].(string))
 				status := event.Data["status"].(string)
 				if (status == "completed" || status == "no_show") && end.After(february) {
-					t.Fatalf("a tour is over before its end: %s", node)
+					t.Fatalf("a tour is completed before its end: %s", node)
 				}
 				statuses[status]++
 				continue
@@ -106,7 +106,7 @@ func TestEventsHaveTheirShape(t *testing.T) {
 				words, ok = event.Data["text"].(string)
 			}
 			if !ok || words == "" || event.Data["from"] == event.Data["to"] {
-				t.Fatalf("no words, or they went from and to the same: %s", node)
+				t.Fatalf("the text is empty, or from and to are equal: %s", node)
 			}
 			tally("inbound", event.Data["direction"] == "inbound")
 			tally("outbound", event.Data["direction"] == "outbound")
@@ -126,7 +126,7 @@ func TestEventsHaveTheirShape(t *testing.T) {
 	for kind, percent := range map[string]int{"APPOINTMENT_CREATED": 12, "SMS_MESSAGE": 42, "EMAIL_MESSAGE": 16,
 		"KNOCKBOT_MESSAGE": 17, "WEB_MESSAGE": 8, "FACEBOOK_MESSAGE": 5} {
 		if n := kinds[kind]; n < percent*90 || n > percent*110 {
-			t.Errorf("%d of 10000 are %s, want about %d in a hundred", n, kind, percent)
+			t.Errorf("%d of 10000 events are %s, want about %d %%", n, kind, percent)
 		}
 	}
 	for _, what := range []string{"late logging", "late by a day", "whole second", "no agent", "inbound", "outbound", "line feed", "quote", "emoji",
@@ -148,7 +148,7 @@ func TestEventsHaveTheirShape(t *testing.T) {
 func parseTime(t *testing.T, format *regexp.Regexp, raw json.RawMessage) time.Time {
 	t.Helper()
 	if !format.Match(raw) || bytes.HasSuffix(raw, []byte(`.000000+00:00"`)) {
-		t.Fatalf("time %s is not what Python's isoformat gives", raw)
+		t.Fatalf("time %s is not in the format of Python's isoformat", raw)
 	}
 	at, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(raw))
 	if err != nil {
@@ -178,11 +178,11 @@ func TestAppendTime(t *testing.T) {
 	for at := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 3000; at = at.Add(9*time.Hour*24 + 7*time.Hour + 13*time.Minute + 59*time.Second + 12345*time.Microsecond) {
 		want := at.Format("2006-01-02T15:04:05.000000-07:00")
 		if got := string(appendTime(nil, at.UnixMicro())); got != strings.Replace(want, ".000000", "", 1) {
-			t.Fatalf("%s is written as %s", want, got)
+			t.Fatalf("got %s, want %s", got, want)
 		}
 	}
 	if got := string(appendTime(nil, time.Date(2024, 2, 29, 23, 59, 59, 1000, time.UTC).UnixMicro())); got != "2024-02-29T23:59:59.000001+00:00" {
-		t.Errorf("a leap day's last second is written as %s", got)
+		t.Errorf("the last second of a leap day is %s", got)
 	}
 }
 
@@ -198,13 +198,13 @@ func TestSentencesHaveNoUnknownBlanks(t *testing.T) {
 	}
 }
 
-// Both spellings of every text are JSON, and the same string.
+// Both spellings of every text are valid JSON for the same string.
 func TestSpellings(t *testing.T) {
 	for _, s := range []string{"", "plain", "quote \" slash / back \\", "line\nfeed\ttab\x01\x1f", "é – 李娜 👨‍👩‍👧‍👦 \u2028 \u007f"} {
 		for spelling, got := range newText(s) {
 			var back string
 			if err := json.Unmarshal([]byte(`"`+got+`"`), &back); err != nil || back != s {
-				t.Errorf("%q, spelling %d, is %s, which reads as %q (%v)", s, spelling, got, back, err)
+				t.Errorf("%q, spelling %d: %s decodes to %q (%v)", s, spelling, got, back, err)
 			}
 			if spelling == ascii && strings.ContainsFunc(got, func(r rune) bool { return r > '~' }) {
 				t.Errorf("%q is not ASCII: %s", s, got)

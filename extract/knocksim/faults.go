@@ -9,13 +9,14 @@ import (
 )
 
 // Faults are failures of requests that would otherwise return a page. Each share is a
-// share of these requests, from 0 to 1. The shares that fail add up to at most 1.
+// share of these requests, from 0 to 1. The shares of failing requests add up to at
+// most 1.
 //
 // Faults are as deterministic as the world. They depend on the seed, the prospect, the
 // cursor and the number of consecutive failures.
 type Faults struct {
-	// Rate is a share that is divided equally among the following five faults. Their
-	// own shares are added to it.
+	// Rate is a share that is divided equally among the following five faults, in
+	// addition to their own shares.
 	Rate            float64
 	TooManyRequests float64 // 429 with Retry-After
 	ServerError     float64 // 500 with a JSON body
@@ -45,15 +46,15 @@ const (
 	unavailable
 	reset
 	truncated
-	slowAnswer
+	slowResponse
 	faultKinds
 )
 
 // faultNames are the keys of Stats.Faults.
 var faultNames = [faultKinds]string{"", "429", "500", "503", "reset", "truncated", "slow"}
 
-func (f Faults) shares() [slowAnswer]float64 {
-	shares := [slowAnswer]float64{0, f.TooManyRequests, f.ServerError, f.Unavailable, f.Reset, f.Truncated}
+func (f Faults) shares() [slowResponse]float64 {
+	shares := [slowResponse]float64{0, f.TooManyRequests, f.ServerError, f.Unavailable, f.Reset, f.Truncated}
 	for kind := tooManyRequests; kind <= truncated; kind++ {
 		shares[kind] += f.Rate / 5
 	}
@@ -82,10 +83,10 @@ func (f Faults) validate() error {
 	return nil
 }
 
-// faultPlan decides about each request.
+// faultPlan decides which requests fail.
 type faultPlan struct {
 	seed       uint64
-	shares     [slowAnswer]float64
+	shares     [slowResponse]float64
 	slow       float64
 	maxInARow  int
 	retryAfter string
@@ -101,7 +102,7 @@ func newFaultPlan(o Options) faultPlan {
 		maxInARow:  o.Faults.MaxInARow,
 		retryAfter: strconv.Itoa(int(seconds)),
 	}
-	if plan.slow > 0 || plan.shares != [slowAnswer]float64{} {
+	if plan.slow > 0 || plan.shares != [slowResponse]float64{} {
 		plan.inARow = make([]atomic.Int32, o.Prospects)
 	}
 	return plan

@@ -38,7 +38,7 @@ func TestEachFault(t *testing.T) {
 		}},
 		{"reset", Faults{Reset: 1}, func(t *testing.T, r *http.Response, body string, err error) {
 			if err == nil {
-				t.Errorf("%v with a body of %d bytes arrived whole", r.Status, len(body))
+				t.Errorf("%v with a complete body of %d bytes, want a reset", r.Status, len(body))
 			}
 		}},
 		{"truncated", Faults{Truncated: 1}, func(t *testing.T, r *http.Response, body string, err error) {
@@ -66,8 +66,9 @@ func TestEachFault(t *testing.T) {
 	}
 }
 
-// Without a hijackable connection (HTTP/2, a test's recorder) the server aborts.
-func TestResetWithoutAConnection(t *testing.T) {
+// If the connection cannot be hijacked (HTTP/2, or the recorder of a test), the server
+// aborts the response.
+func TestResetWithoutHijack(t *testing.T) {
 	s := mustNew(t, Options{Prospects: 1, Events: 10, Faults: Faults{Reset: 1}})
 	defer func() {
 		if recover() != http.ErrAbortHandler {
@@ -77,7 +78,7 @@ func TestResetWithoutAConnection(t *testing.T) {
 	s.ServeHTTP(httptest.NewRecorder(), request(t, "http://knock.example", busiest(s), "1", ""))
 }
 
-func TestFaultsChangeNothingInTheResult(t *testing.T) {
+func TestRetriesGetAllPages(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults   Faults
 		attempts int
@@ -89,19 +90,19 @@ func TestFaultsChangeNothingInTheResult(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, server := serve(t, Options{Prospects: 40, Events: 1500, Faults: c.faults, Gzip: name == "gzip"})
-			server.Client().Transport.(*http.Transport).DisableKeepAlives = true // or net/http repeats a reset request on its own
+			server.Client().Transport.(*http.Transport).DisableKeepAlives = true // otherwise net/http itself retries a reset request
 			for id := range s.ProspectIDs() {
 				check(t, s, server, id, 10, c.attempts)
 			}
 			got := s.Stats()
 			failed := got.Requests - got.Pages
 			if failed == 0 || got.Repeated != 0 || got.Events != int64(s.EventCount()) {
-				t.Errorf("want faults, no page twice and %d events; stats: %v", s.EventCount(), got)
+				t.Errorf("want faults, no repeated page and %d events; stats: %v", s.EventCount(), got)
 			}
 			if c.faults.Rate == 1 && failed != int64(c.attempts-1)*got.Pages {
-				t.Errorf("want every page to come at attempt %d; stats: %v", c.attempts, got)
+				t.Errorf("want every page at attempt %d; stats: %v", c.attempts, got)
 			}
-			for _, kind := range faultNames[tooManyRequests:slowAnswer] {
+			for _, kind := range faultNames[tooManyRequests:slowResponse] {
 				if got.Faults[kind] == 0 {
 					t.Errorf("want faults of every kind; stats: %v", got)
 				}
@@ -120,13 +121,13 @@ func TestShareOfFaults(t *testing.T) {
 		if slow {
 			slowOnes++
 		}
-		if kind == noFault { // else the same page is asked for again
+		if kind == noFault { // otherwise the same page is requested again
 			page++
 		}
 	}
 	near := func(what string, got int, want float64) {
 		if share := float64(got) / requests; share < want*0.93 || share > want*1.07 {
-			t.Errorf("%s: a share of %.4f, want %.4f", what, share, want)
+			t.Errorf("the share of %s is %.4f, want %.4f", what, share, want)
 		}
 	}
 	for kind := tooManyRequests; kind <= truncated; kind++ {
@@ -139,7 +140,7 @@ func TestShareOfFaults(t *testing.T) {
 	near("slow", slowOnes, 0.3)
 }
 
-// The order in which prospects are read does not decide what goes wrong.
+// Faults do not depend on the order of the prospects.
 func TestFaultsAreDeterministic(t *testing.T) {
 	faults := func(workers int) map[string]int64 {
 		s, server := serve(t, Options{Prospects: 40, Events: 1000, Seed: 3, Faults: Faults{TooManyRequests: 0.1, ServerError: 0.1, Unavailable: 0.1, Truncated: 0.1, Slow: 0.1}})
@@ -157,15 +158,15 @@ func TestFaultsAreDeterministic(t *testing.T) {
 		return s.Stats().Faults
 	}
 	if one, eight := faults(1), faults(8); !maps.Equal(one, eight) || len(one) != 5 {
-		t.Errorf("one worker met %v, eight met %v", one, eight)
+		t.Errorf("one worker got the faults %v, eight workers got %v", one, eight)
 	}
 }
 
-func TestSlowAnswers(t *testing.T) {
+func TestSlowResponses(t *testing.T) {
 	s, server := serve(t, Options{Prospects: 10, Events: 100, Faults: Faults{Slow: 1, Delay: time.Microsecond}})
 	check(t, s, server, busiest(s), 100, 1)
 	if got := s.Stats(); got.Faults["slow"] != 1 || got.Pages != 1 {
-		t.Errorf("want one page, slowly; stats: %v", got)
+		t.Errorf("want one slow page; stats: %v", got)
 	}
 
 	never, server := serve(t, Options{Prospects: 10, Events: 100, Faults: Faults{Slow: 1, Delay: time.Hour}})
@@ -180,14 +181,14 @@ func TestSlowAnswers(t *testing.T) {
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("the client got %v", err)
+		t.Errorf("the error of the client is %v", err)
 	}
 	if got := never.Stats(); got.Pages != 0 || len(got.Status) != 0 {
-		t.Errorf("want no answer; stats: %v", got)
+		t.Errorf("want no response; stats: %v", got)
 	}
 }
 
-// broken is a ResponseWriter whose client has gone.
+// broken is a ResponseWriter whose client has disconnected.
 type broken struct{ discard }
 
 func (b *broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
@@ -205,7 +206,7 @@ func TestRepeatedPagesAreCounted(t *testing.T) {
 		gone      bool
 		repeated  int64
 	}{
-		{big, "", true, 0}, // nobody got it, so it has not been served
+		{big, "", true, 0}, // the client did not receive it, so it does not count
 		{big, "", false, 0},
 		{big, hundred, false, 0},
 		{big, "", false, 1},
@@ -213,7 +214,7 @@ func TestRepeatedPagesAreCounted(t *testing.T) {
 		{big, hundred, false, 2},
 		{empty, "", false, 2},
 		{empty, "", false, 3},
-		{big, end, false, 3}, // a later run that resumes
+		{big, end, false, 3}, // a later run resumes here
 		{big, end, false, 4},
 	} {
 		var w http.ResponseWriter = &discard{header: http.Header{}}
@@ -222,13 +223,13 @@ func TestRepeatedPagesAreCounted(t *testing.T) {
 		}
 		get(w, step.id, step.after)
 		if got := s.Stats().Repeated; got != step.repeated {
-			t.Errorf("after step %d %d pages are repeated, want %d", i, got, step.repeated)
+			t.Errorf("step %d: %d pages are repeated, want %d", i, got, step.repeated)
 		}
 	}
 	if got := s.Stats(); got.Aborted != 2 || got.Pages != 8 || got.Requests != 10 {
 		t.Errorf("want 10 requests, 8 pages, 2 aborted; stats: %v", got)
 	}
 	if got := s.Stats().String(); !strings.HasPrefix(got, "10 requests, 8 pages with ") || !strings.Contains(got, "\n  status 200: 10") {
-		t.Errorf("stats are shown as %s", got)
+		t.Errorf("the summary is %s", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.stats.requests.Add(1)
 	prospect, ok := strings.CutPrefix(r.URL.Path, "/prospect/")
@@ -47,7 +47,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	fault, slow := s.faults.draw(index, offset)
 	if slow {
-		s.stats.faults[slowAnswer].Add(1)
+		s.stats.faults[slowResponse].Add(1)
 		if sleep(r.Context(), s.options.Faults.Delay) != nil {
 			panic(http.ErrAbortHandler) // the client no longer waits
 		}
@@ -62,7 +62,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case serverError:
 		s.refuse(w, http.StatusInternalServerError, "internal server error")
 	case unavailable:
-		s.answer(w, http.StatusServiceUnavailable, "text/html", []byte("<html><body><h1>503 Service Unavailable</h1></body></html>\n"))
+		s.respond(w, http.StatusServiceUnavailable, "text/html", []byte("<html><body><h1>503 Service Unavailable</h1></body></html>\n"))
 	default:
 		s.servePage(w, r, index, first, offset, fault)
 	}
@@ -96,7 +96,7 @@ func (s *Simulator) parseQuery(query string) (first, offset int, err error) {
 	return first, offset, nil
 }
 
-// servePage answers with the events from offset on. The fault may damage the response.
+// servePage sends the events from offset on. The fault may damage the response.
 func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request, index, first, offset int, fault faultKind) {
 	page := s.pages.Get().(*[]byte)
 	defer s.pages.Put(page)
@@ -114,14 +114,14 @@ func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request, index, fir
 		return
 	}
 	if fault == truncated {
-		s.answer(w, http.StatusOK, "application/json", body)
+		s.respond(w, http.StatusOK, "application/json", body)
 		return
 	}
-	// The page is counted before it is sent, so that a client with the response finds it
-	// in the counts. It is subtracted again if sending fails.
+	// Count the page before it is sent, so that Stats includes every response that a
+	// client has received. Subtract it again if sending fails.
 	mark := s.mark(index, offset, events)
 	s.stats.page(events, mark.repeated, 1)
-	if err := s.answer(w, http.StatusOK, "application/json", body); err != nil {
+	if err := s.respond(w, http.StatusOK, "application/json", body); err != nil {
 		s.stats.page(events, mark.repeated, -1)
 		s.stats.aborted.Add(1)
 		mark.takeBack()
@@ -153,12 +153,12 @@ func (s *Simulator) appendPage(b []byte, index, first, offset int) (page []byte,
 	return append(b, `","hasNextPage":false}}`...), end - offset
 }
 
-// refuse answers with an error in JSON. Its message contains nothing from the request.
+// refuse sends an error in JSON. Its message contains nothing from the request.
 func (s *Simulator) refuse(w http.ResponseWriter, status int, message string) {
-	s.answer(w, status, "application/json", []byte(`{"message":"`+message+`"}`+"\n"))
+	s.respond(w, status, "application/json", []byte(`{"message":"`+message+`"}`+"\n"))
 }
 
-func (s *Simulator) answer(w http.ResponseWriter, status int, contentType string, body []byte) error {
+func (s *Simulator) respond(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	s.stats.status[status].Add(1)
 	h := w.Header()
 	h["Content-Type"] = []string{contentType}
@@ -168,7 +168,8 @@ func (s *Simulator) answer(w http.ResponseWriter, status int, contentType string
 	return err
 }
 
-// reset announces the full body, sends half of it and resets the connection.
+// reset sends the Content-Length of the full body and half of the body, and then resets
+// the connection.
 func (s *Simulator) reset(w http.ResponseWriter, body []byte) {
 	s.stats.status[http.StatusOK].Add(1)
 	w.Header()["Content-Type"] = []string{"application/json"}

@@ -25,7 +25,7 @@ type page struct {
 	} `json:"pageInfo"`
 }
 
-// request makes the request of a page; after is "" for the first one.
+// request returns the request for a page. after is "" for the first page.
 func request(t testing.TB, base, prospect, first, after string) *http.Request {
 	t.Helper()
 	query := url.Values{"first": {first}}
@@ -40,7 +40,7 @@ func request(t testing.TB, base, prospect, first, after string) *http.Request {
 	return r
 }
 
-// fetch gets a page, or whatever went wrong with it.
+// fetch requests a page.
 func fetch(client *http.Client, r *http.Request) (page, error) {
 	var p page
 	response, err := client.Do(r)
@@ -58,7 +58,7 @@ func fetch(client *http.Client, r *http.Request) (page, error) {
 	return p, json.Unmarshal(body, &p)
 }
 
-// walk reads a prospect to its end, and gives a page as many attempts.
+// walk reads all pages of a prospect, with a number of attempts for each page.
 func walk(t testing.TB, server *httptest.Server, prospect string, first, attempts int) (nodes [][]byte, err error) {
 	after := ""
 	for {
@@ -69,16 +69,16 @@ func walk(t testing.TB, server *httptest.Server, prospect string, first, attempt
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("prospect %s: %d attempts did not get the page after %q: %w", prospect, attempts, after, err)
+			return nil, fmt.Errorf("prospect %s: no page after %[3]q in %[2]d attempts: %[4]w", prospect, attempts, after, err)
 		}
 		if p.Edges == nil || len(p.Edges) > first {
-			return nil, fmt.Errorf("prospect %s: a page has %d edges (nil: %v), %d were asked for", prospect, len(p.Edges), p.Edges == nil, first)
+			return nil, fmt.Errorf("prospect %s: a page has %d edges (nil: %v), requested were %d", prospect, len(p.Edges), p.Edges == nil, first)
 		}
 		for _, edge := range p.Edges {
 			nodes = append(nodes, edge.Node)
 		}
 		if (p.PageInfo.EndCursor == nil) != (len(p.Edges) == 0) {
-			return nil, fmt.Errorf("prospect %s: a page of %d edges ends at cursor %v", prospect, len(p.Edges), p.PageInfo.EndCursor)
+			return nil, fmt.Errorf("prospect %s: a page of %d edges has the endCursor %v", prospect, len(p.Edges), p.PageInfo.EndCursor)
 		}
 		if !p.PageInfo.HasNextPage {
 			return nodes, nil
@@ -87,7 +87,7 @@ func walk(t testing.TB, server *httptest.Server, prospect string, first, attempt
 	}
 }
 
-// check demands that walking a prospect gives exactly its nodes.
+// check checks that the pages of a prospect have exactly its nodes.
 func check(t testing.TB, s *Simulator, server *httptest.Server, prospect string, first, attempts int) (events int) {
 	t.Helper()
 	got, err := walk(t, server, prospect, first, attempts)
@@ -95,7 +95,7 @@ func check(t testing.TB, s *Simulator, server *httptest.Server, prospect string,
 		t.Fatal(err)
 	}
 	if want := slices.Collect(s.Nodes(prospect)); !slices.EqualFunc(got, want, bytes.Equal) {
-		t.Errorf("prospect %s: paging gave %d events that differ from its %d nodes", prospect, len(got), len(want))
+		t.Errorf("prospect %s: the pages have %d events, which differ from its %d nodes", prospect, len(got), len(want))
 	}
 	return len(got)
 }
@@ -108,7 +108,7 @@ func serve(t testing.TB, o Options) (*Simulator, *httptest.Server) {
 	return s, server
 }
 
-func TestPagingGivesTheTruth(t *testing.T) {
+func TestPagesHaveAllEvents(t *testing.T) {
 	small := Options{Prospects: 30, Events: 500, Seed: 1}
 	for name, c := range map[string]struct {
 		options Options
@@ -141,7 +141,7 @@ func TestPagingGivesTheTruth(t *testing.T) {
 	}
 }
 
-// busiest is the prospect with most events.
+// busiest returns the prospect with the most events.
 func busiest(s *Simulator) string {
 	most := 0
 	for i, n := range s.world.shares {
@@ -152,12 +152,12 @@ func busiest(s *Simulator) string {
 	return strconv.Itoa(s.world.id(most))
 }
 
-// without is a prospect that has no events.
+// without returns a prospect without events.
 func without(s *Simulator) string {
 	return strconv.Itoa(s.world.id(slices.Index(s.world.shares, 0)))
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	o := Options{Prospects: 100, Events: 5000}
 	s, strict := mustNew(t, o), o
 	strict.RejectLargePages = true
@@ -216,7 +216,7 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("status is %d, want %d: %s", w.Code, c.status, w.Body)
 			}
 			if got := w.Header().Get("Content-Length"); got != strconv.Itoa(w.Body.Len()) {
-				t.Errorf("Content-Length is %s, the body has %d bytes", got, w.Body.Len())
+				t.Errorf("Content-Length is %s, but the body has %d bytes", got, w.Body.Len())
 			}
 			if got := w.Header().Get("Content-Type"); got != "application/json" {
 				t.Errorf("Content-Type is %s", got)
@@ -272,7 +272,7 @@ func TestCursors(t *testing.T) {
 		for n := range 1000 {
 			cursor := string(appendCursor(nil, n*step))
 			if got, ok := parseCursor(cursor); !ok || got != n*step || seen[cursor] {
-				t.Fatalf("the cursor of %d is %s, which reads as %d (%v), seen before: %v", n*step, cursor, got, ok, seen[cursor])
+				t.Fatalf("the cursor of %d is %s, which is parsed as %d (%v); seen before: %v", n*step, cursor, got, ok, seen[cursor])
 			}
 			seen[cursor] = true
 			for _, c := range "=+/" {
@@ -283,20 +283,20 @@ func TestCursors(t *testing.T) {
 		}
 		for _, c := range "=+/" {
 			if holds[c] < 10 {
-				t.Errorf("%d of 1000 cursors in steps of %d have a %c", holds[c], step, c)
+				t.Errorf("%d of 1000 cursors in steps of %d contain %c", holds[c], step, c)
 			}
 		}
 	}
-	// Not its own: unpadded, of another alphabet, with a sign, a leading zero, other padding.
+	// Not cursors: unpadded base64, another alphabet, a sign, a leading zero, other suffixes.
 	for _, cursor := range []string{"", "MQ", "MQ=", "MQ==\n", "LTE=", "KzE=", "MDE=", "MS4+", "MS4_", "MS4 ", "Li4+", "eHl6", "MTAwLi4/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/"} {
 		if n, ok := parseCursor(cursor); ok {
-			t.Errorf("%q was read as %d", cursor, n)
+			t.Errorf("%q was parsed as %d", cursor, n)
 		}
 	}
 }
 
-// A client that does not escape its cursors loses every plus, and so must fail.
-func TestAnUnescapedCursorFails(t *testing.T) {
+// If a client does not escape a cursor, its plus becomes a blank, and the request fails.
+func TestUnescapedCursorFails(t *testing.T) {
 	s, server := serve(t, Options{Prospects: 1, Events: 2000})
 	id, offset := busiest(s), 0
 	for n := range 20 {
@@ -315,8 +315,7 @@ func TestAnUnescapedCursorFails(t *testing.T) {
 	}
 }
 
-// FuzzRequest: whatever is asked, there is an answer of one of the known kinds,
-// and a page is JSON.
+// FuzzRequest: every request gets one of the known kinds of response, and a page is JSON.
 func FuzzRequest(f *testing.F) {
 	s := mustNew(f, Options{Prospects: 20, Events: 1000})
 	big := busiest(s)
@@ -334,7 +333,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("status %d", w.Code)
 		}
 		if !json.Valid(w.Body.Bytes()) {
-			t.Errorf("status %d with a body that is no JSON: %s", w.Code, w.Body)
+			t.Errorf("status %d with a body that is not JSON: %s", w.Code, w.Body)
 		}
 	})
 }
@@ -345,7 +344,7 @@ func FuzzParseCursor(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, cursor string) {
 		if n, ok := parseCursor(cursor); ok && string(appendCursor(nil, n)) != cursor {
-			t.Errorf("%q was read as %d, whose cursor is %s", cursor, n, appendCursor(nil, n))
+			t.Errorf("%q was parsed as %d, whose cursor is %s", cursor, n, appendCursor(nil, n))
 		}
 	})
 }

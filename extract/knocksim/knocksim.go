@@ -1,21 +1,21 @@
 // Package knocksim simulates the Knock Get Prospect Events API, so that tests, benchmarks
 // and the demo use a real HTTP server instead of canned responses.
 //
-// Its duties: it answers as the vendor documents (GET
+// Its duties: it responds as the vendor documents (GET
 // /prospect/{id}/events?first=N&after=CURSOR, see docs/knock-api.md), from a world that is
 // a pure function of Options. The same options give the same bytes on every machine, in
-// every order of requests. It knows the complete world (ProspectIDs, Nodes, EventCount),
-// fails on demand (Faults), and counts its responses (Stats). It is fast: it computes
-// every event when it is requested, so that it needs only a few integers of memory for
-// each prospect, for any number of events.
+// every order of requests. It exposes the complete world (ProspectIDs, Nodes,
+// EventCount), fails on demand (Faults), and counts its responses (Stats). It computes
+// every event when it is requested. So its memory depends on the number of prospects, not
+// on the number of events.
 //
 // Not its duties: the rest of the vendor's API, rate limits, storing anything, and unusual
-// responses that no seed produces (tests of those use canned responses).
+// responses that no seed produces. Tests use canned responses for those.
 //
-// The vendor documents the path, the key, the page and the kind APPOINTMENT_CREATED. The
-// following is guessed: the names of the five message kinds and the fields of their data
-// (see messageKinds), error bodies, the largest page, that events are in the order of
-// their creation, and that a cursor is an offset in that order.
+// The vendor documents the path, the key, the page and the kind APPOINTMENT_CREATED. These
+// are guesses: the names of the five message kinds and the fields of their data (see
+// messageKinds), error bodies, the largest page, that events are in the order of their
+// creation, and that a cursor is an offset in that order.
 //
 // With Options.VendorChanges, the vendor changes the API in the course of the month, as
 // vendors do. The creation time of an event determines its shape: an event from before a
@@ -71,10 +71,10 @@ type Options struct {
 	Events int
 	// Since is when the world begins: 2022-01-01T00:00:00Z by default.
 	Since time.Time
-	// AsOf is the time at which the world is served: events created before it, in
-	// their state at that time. The default is one Window after Since. Worlds that
-	// differ only in AsOf are one world at two times: the later one shows everything
-	// that the earlier one shows, except that the status of appointments changes.
+	// AsOf is the time of the served world. It has the events that were created before
+	// AsOf, in their state at that time. The default is one Window after Since. Worlds
+	// that differ only in AsOf are one world at two times: the later one has all events
+	// of the earlier one, and only the status of appointments may have changed.
 	AsOf time.Time
 	// NewestFirst reverses the order of a prospect's events, so that a new event moves
 	// all others to later offsets.
@@ -82,10 +82,10 @@ type Options struct {
 	// VendorChanges changes the shape of events in January 2022, as the package
 	// comment describes. The number and the times of events stay the same.
 	VendorChanges bool
-	// MaxPageSize is the largest page, and the page of a request without
+	// MaxPageSize is the largest page size, and the size for a request without
 	// `first`: 100 by default. A larger `first` is silently lowered to it.
 	MaxPageSize int
-	// RejectLargePages answers 400 to a larger `first` instead.
+	// RejectLargePages returns 400 for a larger `first` instead.
 	RejectLargePages bool
 	// Gzip compresses pages for clients that accept it.
 	Gzip bool
@@ -115,21 +115,21 @@ func (o Options) withDefaults() Options {
 
 func (o Options) validate() error {
 	var errs []error
-	demand := func(ok bool, format string, args ...any) {
+	require := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	demand(1 <= o.Prospects && o.Prospects <= MaxProspects, "prospects is %d: set 1 to %d", o.Prospects, MaxProspects)
-	demand(0 <= o.Events && o.Events <= MaxEvents, "events is %d: set 0 to %d", o.Events, MaxEvents)
+	require(1 <= o.Prospects && o.Prospects <= MaxProspects, "prospects is %d: set 1 to %d", o.Prospects, MaxProspects)
+	require(0 <= o.Events && o.Events <= MaxEvents, "events is %d: set 0 to %d", o.Events, MaxEvents)
 	for _, t := range []struct {
 		name string
 		time.Time
 	}{{"since", o.Since}, {"as-of", o.AsOf}} {
 		year := t.UTC().Year()
-		demand(1970 <= year && year < 3000, "%s is %s: set a time in the years 1970 to 2999", t.name, t.Format(time.RFC3339))
+		require(1970 <= year && year < 3000, "%s is %s: set a time in the years 1970 to 2999", t.name, t.Format(time.RFC3339))
 	}
-	demand(o.MaxPageSize >= 1, "the largest page is %d: set at least 1", o.MaxPageSize)
+	require(o.MaxPageSize >= 1, "the largest page is %d: set at least 1", o.MaxPageSize)
 	errs = append(errs, o.Faults.validate())
 	return errors.Join(errs...)
 }
@@ -152,7 +152,7 @@ type Simulator struct {
 func New(options Options) (*Simulator, error) {
 	options = options.withDefaults()
 	if err := options.validate(); err != nil {
-		return nil, fmt.Errorf("the simulator cannot be set up: %w", err)
+		return nil, fmt.Errorf("invalid simulator options: %w", err)
 	}
 	s := &Simulator{
 		options: options,
@@ -193,8 +193,8 @@ func (s *Simulator) WriteIDs(w io.Writer) error {
 	return nil
 }
 
-// Nodes yields the events of a prospect exactly as they are served, and in that order.
-// Each is a JSON object in its own memory. An unknown prospect has none.
+// Nodes yields the events of a prospect exactly as they are served, in the same order.
+// Each is a JSON object in its own memory. Nodes yields nothing for an unknown prospect.
 func (s *Simulator) Nodes(prospect string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		i, ok := s.world.index(prospect)

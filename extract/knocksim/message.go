@@ -2,8 +2,8 @@ package knocksim
 
 import "strconv"
 
-// message is a message event while it is rendered. The order of the random numbers is
-// part of the world: a new one must be last.
+// message is the state for rendering one message event. The order of the random numbers
+// is part of the world, so a new number must be the last one.
 type message struct {
 	rng      *rng
 	kind     *kind
@@ -11,18 +11,19 @@ type message struct {
 	spelling int // raw or ascii
 }
 
-// direction appends direction, from and to. Ours is the address of the property.
-func (m *message) direction(b []byte, ours string, theirs []byte) []byte {
+// direction appends direction, from and to. The addresses are those of the property and
+// of the prospect.
+func (m *message) direction(b []byte, property string, prospect []byte) []byte {
 	if m.inbound {
 		b = append(b, `"direction":"inbound","from":"`...)
-		b = append(b, theirs...)
+		b = append(b, prospect...)
 		b = append(b, `","to":"`...)
-		b = append(b, ours...)
+		b = append(b, property...)
 	} else {
 		b = append(b, `"direction":"outbound","from":"`...)
-		b = append(b, ours...)
+		b = append(b, property...)
 		b = append(b, `","to":"`...)
-		b = append(b, theirs...)
+		b = append(b, prospect...)
 	}
 	return append(b, '"')
 }
@@ -70,7 +71,7 @@ func appendEmail(b []byte, p *person, m *message) []byte {
 	return append(appendHex(b, p.seed, 8), '"')
 }
 
-// The words of a bot are in data.text, not in data.body.
+// appendBot appends a Knockbot message, whose text is in data.text instead of data.body.
 func appendBot(b []byte, p *person, m *message) []byte {
 	b = m.direction(b, "knockbot", p.email[:p.emailLength])
 	b = append(b, `,"text":"`...)
@@ -95,11 +96,11 @@ func appendWeb(b []byte, p *person, m *message) []byte {
 }
 
 func appendFacebook(b []byte, p *person, m *message) []byte {
-	var theirs [96]byte
-	full := append(theirs[:0], p.first.text[m.spelling]...)
-	full = append(full, ' ')
-	full = append(full, p.last.text[m.spelling]...)
-	b = m.direction(b, properties[p.property][m.spelling], full)
+	var buffer [96]byte
+	fullName := append(buffer[:0], p.first.text[m.spelling]...)
+	fullName = append(fullName, ' ')
+	fullName = append(fullName, p.last.text[m.spelling]...)
+	b = m.direction(b, properties[p.property][m.spelling], fullName)
 	b = append(b, `,"body":"`...)
 	b = m.sentences(b, p)
 	b = append(b, `","attachments":[`...)
@@ -121,7 +122,7 @@ func (m *message) attachment(b []byte) []byte {
 	return append(b, '}')
 }
 
-// sentences appends the words of the message.
+// sentences appends the text of the message.
 func (m *message) sentences(b []byte, p *person) []byte {
 	pool := outbound
 	switch {

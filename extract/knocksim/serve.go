@@ -11,7 +11,7 @@ import (
 )
 
 // RegisterFlags adds a flag for every option to fs. The default of a flag is the value in
-// o, or the default of the option if that is zero.
+// o, or the default of the option if the value is zero.
 func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	shown := o.withDefaults()
 	fs.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that determines everything else")
@@ -32,20 +32,20 @@ func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	})
 	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "change fields, types and kinds of events in the course of January 2022, as a vendor does")
 	fs.IntVar(&o.MaxPageSize, "max-page-size", shown.MaxPageSize, "largest page, in events")
-	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "answer 400 to a request for a larger page instead of returning a smaller one")
+	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "return 400 for a request for a larger page instead of a smaller page")
 	fs.BoolVar(&o.Gzip, "gzip", o.Gzip, "compress pages for clients that accept it")
 	fs.StringVar(&o.APIKey, "api-key", shown.APIKey, "the only accepted x-api-key")
 
 	f := &o.Faults
 	fs.Float64Var(&f.Rate, "fault-rate", f.Rate, "`share` of requests, 0 to 1, with one of the following faults")
-	fs.Float64Var(&f.TooManyRequests, "fault-429", f.TooManyRequests, "additional `share` that is answered 429 with Retry-After")
-	fs.Float64Var(&f.ServerError, "fault-500", f.ServerError, "additional `share` that is answered 500")
-	fs.Float64Var(&f.Unavailable, "fault-503", f.Unavailable, "additional `share` that is answered 503")
+	fs.Float64Var(&f.TooManyRequests, "fault-429", f.TooManyRequests, "additional `share` that gets a 429 with Retry-After")
+	fs.Float64Var(&f.ServerError, "fault-500", f.ServerError, "additional `share` that gets a 500")
+	fs.Float64Var(&f.Unavailable, "fault-503", f.Unavailable, "additional `share` that gets a 503")
 	fs.Float64Var(&f.Reset, "fault-reset", f.Reset, "additional `share` whose connection is reset mid-body")
 	fs.Float64Var(&f.Truncated, "fault-truncated", f.Truncated, "additional `share` that gets half of the JSON")
 	fs.DurationVar(&f.RetryAfter, "retry-after", f.RetryAfter, "Retry-After of a 429")
 	fs.IntVar(&f.MaxInARow, "faults-in-a-row", shown.Faults.MaxInARow, "how many responses for one prospect may fail in a row; -1: no limit")
-	fs.Float64Var(&f.Slow, "slow-rate", f.Slow, "`share` of requests that are answered late")
+	fs.Float64Var(&f.Slow, "slow-rate", f.Slow, "`share` of requests that get a late response")
 	fs.DurationVar(&f.Delay, "slow-delay", f.Delay, "delay of late responses")
 }
 
@@ -94,16 +94,16 @@ func Serve(ctx context.Context, addr string, h http.Handler, started func(url st
 		return fmt.Errorf("serving on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if server.Shutdown(patience) != nil {
+	if server.Shutdown(grace) != nil {
 		server.Close()
 	}
 	<-ended
 	return nil
 }
 
-// Greeting returns a text for people: what is served at url, and how to request it.
+// Greeting returns a text for the terminal: what is served at url, and how to request it.
 func (s *Simulator) Greeting(url string) string {
 	key := s.options.APIKey
 	if key != DefaultAPIKey {

@@ -23,7 +23,7 @@ func TestServe(t *testing.T) {
 	greeting := s.Greeting(base)
 	for _, part := range []string{base, "30 events from 3 prospects", "2022-02-01T00:00:00Z", DefaultAPIKey} {
 		if !strings.Contains(greeting, part) {
-			t.Errorf("the greeting does not say %s: %s", part, greeting)
+			t.Errorf("the greeting does not contain %s: %s", part, greeting)
 		}
 	}
 	if err := Serve(ctx, strings.TrimPrefix(base, "http://"), s, nil); err == nil {
@@ -35,7 +35,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-func TestServeOnlyThisMachine(t *testing.T) {
+func TestServeOnlyOnLoopback(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0"} {
 		if err := Serve(t.Context(), addr, nil, nil); !errors.Is(err, ErrNotLoopback) {
 			t.Errorf("%s: %v, want ErrNotLoopback", addr, err)
@@ -46,7 +46,7 @@ func TestServeOnlyThisMachine(t *testing.T) {
 	}
 }
 
-func TestTheGreetingKeepsAKeySecret(t *testing.T) {
+func TestGreetingHidesKey(t *testing.T) {
 	s := mustNew(t, Options{Prospects: 1, APIKey: "my-secret"})
 	if got := s.Greeting("http://127.0.0.1:1"); strings.Contains(got, "my-secret") {
 		t.Errorf("the greeting shows the key: %s", got)
@@ -63,7 +63,7 @@ func TestFlags(t *testing.T) {
 	start := Options{Seed: 1, Prospects: 500, Events: 20_000}
 	got, err := parse(start, "")
 	if err != nil || got.withDefaults() != start.withDefaults() {
-		t.Errorf("no flags give %+v, %v", got, err)
+		t.Errorf("without flags: %+v, %v", got, err)
 	}
 	got, err = parse(start, "-seed 9 -prospects 8 -events 7 -since 2023-01-01 -as-of 2023-01-02T03:04:05+06:00 -order newest -vendor-changes"+
 		" -max-page-size 6 -reject-large-pages -gzip -api-key key -fault-rate .1 -fault-429 .2 -fault-500 .3 -fault-503 .01"+
@@ -73,7 +73,7 @@ func TestFlags(t *testing.T) {
 		Faults: Faults{Rate: .1, TooManyRequests: .2, ServerError: .3, Unavailable: .01, Reset: .02, Truncated: .03,
 			RetryAfter: 2 * time.Second, MaxInARow: 5, Slow: .4, Delay: 3 * time.Millisecond}}
 	if err != nil || got != want {
-		t.Errorf("flags give %+v, %v\nwant %+v", got, err, want)
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	if got.Since.Format(time.RFC3339) != "2023-01-01T00:00:00Z" || got.AsOf.UTC().Format(time.RFC3339) != "2023-01-01T21:04:05Z" {
 		t.Errorf("since %s, as of %s", got.Since, got.AsOf)

@@ -15,12 +15,12 @@ type Stats struct {
 	// Repeated is how many of Pages begin with an event (or the end of the events) that
 	// an earlier page covered. If it is 0, no page was read twice.
 	Repeated int64
-	Aborted  int64 // pages that the client did not wait for
-	// Faults are counted by kind: 429, 500, 503, reset, truncated, slow. Kinds that did
+	Aborted  int64 // pages that could not be sent completely
+	// Faults counts faults by kind: 429, 500, 503, reset, truncated, slow. Kinds that did
 	// not occur are missing.
 	Faults map[string]int64
 	// Status counts responses by status. The status of reset and truncated responses is
-	// 200. Other values that did not occur are missing.
+	// 200. A status that did not occur is missing.
 	Status map[int]int64
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The times of the vendor's changes. Events created from then on have them. The package
-// comment describes the changes.
+// The times of the vendor's changes. A change affects the events that are created from
+// then on. The package comment describes the changes.
 var (
 	sentimentFrom  = january(5)
 	remindersFrom  = january(11)
@@ -19,7 +19,7 @@ func january(day int) int64 {
 	return time.Date(2022, time.January, day, 0, 0, 0, 0, time.UTC).UnixMicro()
 }
 
-// vendor has the changes that the vendor has made when an event is created.
+// vendor applies the changes that precede the creation of one event.
 type vendor struct {
 	at int64 // 0, which is before all changes, in a world without changes
 	// An independent random sequence, so that the unchanged parts of an event are the
@@ -34,8 +34,8 @@ func (w *world) vendorAt(created int64, event rng) vendor {
 	return vendor{created, rng(mix(uint64(event)))}
 }
 
-// speaks reports whether a voice message replaces an SMS.
-func (v *vendor) speaks() bool { return v.at >= voiceFrom && v.rng.chance(20) }
+// isVoice reports whether a voice message replaces the SMS.
+func (v *vendor) isVoice() bool { return v.at >= voiceFrom && v.rng.chance(20) }
 
 func (v *vendor) sentiment(b []byte) []byte {
 	if v.at < sentimentFrom {

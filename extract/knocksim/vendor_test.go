@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// One world, with the vendor's changes and without.
+// One world, with and without the vendor's changes.
 var (
 	changeless = Options{Prospects: 300, Events: 20_000, Seed: 6}
 	changing   = Options{Prospects: 300, Events: 20_000, Seed: 6, VendorChanges: true}
@@ -39,8 +39,8 @@ func TestVendorChanges(t *testing.T) {
 	}
 	for _, c := range []struct {
 		kind, field string
-		from, to    int    // days of January, both included
-		forms       string // all of which are seen, and no others; an empty one: there is no such field
+		from, to    int    // days of January, inclusive
+		forms       string // exactly the forms that occur; an empty one is a missing field
 	}{
 		{"SMS_MESSAGE", "sentiment", 1, 4, ``},
 		{"SMS_MESSAGE", "sentiment", 5, 31, `"positive"|"neutral"|"negative"`},
@@ -58,7 +58,7 @@ func TestVendorChanges(t *testing.T) {
 	} {
 		t.Run(c.kind+" "+c.field+" from "+strconv.Itoa(c.from), func(t *testing.T) {
 			forms := strings.Split(c.forms, "|")
-			unseen := slices.Clone(forms)
+			missing := slices.Clone(forms)
 			for _, e := range events {
 				if e.Type != c.kind || e.CreatedAt.Day() < c.from || e.CreatedAt.Day() > c.to {
 					continue
@@ -67,19 +67,19 @@ func TestVendorChanges(t *testing.T) {
 					return regexp.MustCompile(`^` + form + `$`).Match(e.Data[c.field])
 				})
 				if form < 0 {
-					t.Fatalf("on %s it is %q", e.CreatedAt, e.Data[c.field])
+					t.Fatalf("on %s the value is %q", e.CreatedAt, e.Data[c.field])
 				}
-				unseen = slices.DeleteFunc(unseen, func(u string) bool { return u == forms[form] })
+				missing = slices.DeleteFunc(missing, func(u string) bool { return u == forms[form] })
 			}
-			if len(unseen) > 0 {
-				t.Errorf("there is none of the form %q", unseen)
+			if len(missing) > 0 {
+				t.Errorf("no value has the form %q", missing)
 			}
 		})
 	}
 }
 
-// What the vendor does not change is, byte for byte, as in the world without
-// changes, and a voice message stands where an SMS was.
+// Everything that the vendor does not change has the same bytes as in the world without
+// changes, and a voice message replaces an SMS.
 func TestVendorChangesNothingElse(t *testing.T) {
 	changed := regexp.MustCompile(`,"(sentiment|reminders|segments)":([0-9.]+|"[a-z0-9]+"|{[^}]*})`)
 	without := truth(mustNew(t, changeless))
@@ -94,21 +94,21 @@ func TestVendorChangesNothingElse(t *testing.T) {
 			case is.Type == "VOICE_MESSAGE":
 				voices++
 				if was.Type != "SMS_MESSAGE" || !is.CreatedAt.Equal(was.CreatedAt) || is.CreatedAt.Day() < 16 {
-					t.Fatalf("a voice message stands where there was\n%s\n%s", without[id][i], node)
+					t.Fatalf("a voice message replaces another event:\n%s\n%s", without[id][i], node)
 				}
 				if !strings.Contains(is.Description, "voice message") || len(is.Data) != 5 {
-					t.Fatalf("it is no voice message: %s", node)
+					t.Fatalf("this is not a voice message: %s", node)
 				}
 			case is.CreatedAt.Day() < 5:
 				if string(node) != string(without[id][i]) {
-					t.Fatalf("it has changed before the first change:\n%s\n%s", without[id][i], node)
+					t.Fatalf("an event differs before the first change:\n%s\n%s", without[id][i], node)
 				}
 			default:
 				if is.Type == "SMS_MESSAGE" && is.CreatedAt.Day() >= 16 {
 					texts++
 				}
 				if got, want := changed.ReplaceAllString(string(node), ""), changed.ReplaceAllString(string(without[id][i]), ""); got != want {
-					t.Fatalf("more has changed than the vendor changes:\n%s\n%s", want, got)
+					t.Fatalf("other parts of an event differ:\n%s\n%s", want, got)
 				}
 			}
 		}

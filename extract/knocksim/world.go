@@ -9,10 +9,10 @@ import (
 // world is the part of a Simulator that determines which prospects exist, and when their
 // events happen. Times are microseconds since 1970-01-01 UTC.
 //
-// The events of a prospect are numbered in the order of their creation. A Window is
-// divided into as many slots as the prospect has events in it, and event k is created at
-// some time in slot k. So the time of an event does not depend on other events, the order
-// holds by construction, and no two events of a prospect have the same creation time.
+// The events of a prospect are numbered in the order of their creation. Each Window is
+// divided into one slot for each event of the prospect, and event k is created at some
+// time in slot k. So the time of an event does not depend on other events, the order is
+// correct by construction, and no two events of a prospect have the same creation time.
 type world struct {
 	seed        uint64
 	since, asOf int64
@@ -103,8 +103,8 @@ func (w *world) created(prospect uint64, share uint32, k int) (at int64, r rng) 
 	at = start + int64(into)
 	at += w.since + round*window
 	if draw&31 == 0 { // some clocks have only seconds
-		if whole := at - at%1e6; whole >= w.since+round*window+start {
-			at = whole
+		if truncated := at - at%1e6; truncated >= w.since+round*window+start {
+			at = truncated
 		}
 	}
 	return at, r
@@ -131,8 +131,8 @@ func (w *world) visible(index int) int {
 
 func (w *world) prospectSeed(index int) uint64 { return stream(w.seed, uint64(index)) }
 
-// shuffle is a permutation of 0 to n-1 without a table: its steps are about the golden
-// ratio of n, so that neighbors are far apart and any range of indices is spread evenly.
+// shuffle is a permutation of 0 to n-1 without a table. Its step is n divided by about the
+// golden ratio, so that neighbors are far apart and any range of indices is spread evenly.
 type shuffle struct{ n, step, back, offset uint64 }
 
 func newShuffle(n int, offset uint64) shuffle {

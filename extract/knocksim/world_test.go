@@ -28,7 +28,7 @@ func mustNew(t testing.TB, o Options) *Simulator {
 	return s
 }
 
-// truth is every event of a world, by prospect.
+// truth returns every event of a world, by prospect.
 func truth(s *Simulator) map[string][][]byte {
 	all := map[string][][]byte{}
 	for id := range s.ProspectIDs() {
@@ -44,7 +44,7 @@ func count(all map[string][][]byte) (n int) {
 	return n
 }
 
-func TestExactlyAsManyEventsAsAskedFor(t *testing.T) {
+func TestEventCount(t *testing.T) {
 	for _, o := range []Options{
 		{Prospects: 1, Events: 0},
 		{Prospects: 1, Events: 1},
@@ -81,7 +81,7 @@ func TestExactlyAsManyEventsAsAskedFor(t *testing.T) {
 func TestSlotsFillTheWindow(t *testing.T) {
 	for _, n := range []int64{1, 2, 3, 7, 31, 999_983, MaxEvents - 1, MaxEvents} {
 		if first, last := slot(0, n), slot(n, n); first != 0 || last != window {
-			t.Errorf("%d slots reach from %d to %d, want 0 to %d", n, first, last, window)
+			t.Errorf("%d slots cover %d to %d, want 0 to %d", n, first, last, window)
 		}
 		for _, j := range []int64{1, n / 3, n / 2, n - 1} {
 			if width := slot(j+1, n) - slot(j, n); width != window/n && width != window/n+1 {
@@ -91,7 +91,7 @@ func TestSlotsFillTheWindow(t *testing.T) {
 	}
 }
 
-func TestVisibleIsWhatWasCreatedBefore(t *testing.T) {
+func TestVisible(t *testing.T) {
 	o := Options{Prospects: 40, Events: 3000, Seed: 3, AsOf: february.Add(3 * Window)}.withDefaults()
 	w := mustNew(t, o).world
 	created := make([][]int64, o.Prospects)
@@ -99,7 +99,7 @@ func TestVisibleIsWhatWasCreatedBefore(t *testing.T) {
 		for k := range w.visible(i) {
 			at, _ := w.created(w.prospectSeed(i), w.shares[i], k)
 			if k > 0 && at <= created[i][k-1] {
-				t.Fatalf("prospect %d: event %d was created at %d, not after %d", i, k, at, created[i][k-1])
+				t.Fatalf("prospect %d: event %d was created at %d, want a time after %d", i, k, at, created[i][k-1])
 			}
 			created[i] = append(created[i], at)
 		}
@@ -117,7 +117,7 @@ func TestVisibleIsWhatWasCreatedBefore(t *testing.T) {
 	for range 2000 {
 		check(w.since + r.Int64N(3*window))
 	}
-	for i := range created { // on the spot, and at the edges of slots
+	for i := range created { // at creation times, and at the edges of slots
 		for k, at := range created[i] {
 			check(at)
 			check(at + 1)
@@ -130,16 +130,16 @@ func TestVisibleIsWhatWasCreatedBefore(t *testing.T) {
 	}
 }
 
-func TestALaterMomentOnlyAdds(t *testing.T) {
+func TestLaterAsOfOnlyAdds(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no changes":     {Prospects: 60, Events: 4000, Seed: 5},
 		"vendor changes": {Prospects: 60, Events: 4000, Seed: 5, VendorChanges: true},
 	} {
-		t.Run(name, func(t *testing.T) { testALaterMomentOnlyAdds(t, o) })
+		t.Run(name, func(t *testing.T) { testLaterAsOfOnlyAdds(t, o) })
 	}
 }
 
-func testALaterMomentOnlyAdds(t *testing.T, o Options) {
+func testLaterAsOfOnlyAdds(t *testing.T, o Options) {
 	var before map[string][][]byte
 	for _, day := range []int{3, 10, 24, 31, 32, 33, 45, 70} {
 		o.AsOf = defaultSince.Add(time.Duration(day)*24*time.Hour + time.Second)
@@ -151,7 +151,7 @@ func testALaterMomentOnlyAdds(t *testing.T, o Options) {
 		changed := 0
 		for id, old := range before {
 			if len(now[id]) < len(old) {
-				t.Fatalf("day %d: prospect %s has %d events, %d before", day, id, len(now[id]), len(old))
+				t.Fatalf("day %d: prospect %s has %d events, and had %d", day, id, len(now[id]), len(old))
 			}
 			for i, was := range old {
 				is := now[id][i]
@@ -165,7 +165,7 @@ func testALaterMomentOnlyAdds(t *testing.T, o Options) {
 				}
 				status := string(is[len(prefix) : len(is)-len(suffix)])
 				if !slices.Contains([]string{`"status":"cancelled"`, `"status":"completed"`, `"status":"no_show"`}, status) {
-					t.Fatalf("day %d: it became %s", day, status)
+					t.Fatalf("day %d: the status changed to %s", day, status)
 				}
 			}
 		}
@@ -176,29 +176,29 @@ func testALaterMomentOnlyAdds(t *testing.T, o Options) {
 	}
 }
 
-func TestTheSeedDecides(t *testing.T) {
+func TestSeed(t *testing.T) {
 	o := Options{Prospects: 50, Events: 2000, Seed: 9}
 	a, again := mustNew(t, o), mustNew(t, o)
 	if !slices.Equal(slices.Collect(a.ProspectIDs()), slices.Collect(again.ProspectIDs())) {
-		t.Error("the same seed gave other prospects")
+		t.Error("the same seed resulted in different prospects")
 	}
 	for id, nodes := range truth(a) {
 		if !slices.EqualFunc(nodes, slices.Collect(again.Nodes(id)), bytes.Equal) {
-			t.Errorf("the same seed gave prospect %s other events", id)
+			t.Errorf("the same seed resulted in different events of prospect %s", id)
 		}
 	}
 	o.Seed++
 	other := mustNew(t, o)
 	if slices.Equal(slices.Collect(a.ProspectIDs()), slices.Collect(other.ProspectIDs())) {
-		t.Error("another seed gave the same prospects")
+		t.Error("another seed resulted in the same prospects")
 	}
 	if slices.Equal(a.world.shares, other.world.shares) {
-		t.Error("another seed gave every prospect as many events")
+		t.Error("another seed resulted in the same number of events for every prospect")
 	}
 }
 
-// The golden files pin the worlds down, across machines and versions of Go, and
-// show what events look like.
+// The golden files ensure that worlds are the same across machines and versions of Go, and
+// they show what events look like.
 func TestGolden(t *testing.T) {
 	for name, o := range map[string]Options{
 		"world":  {Prospects: 30, Events: 40, Seed: 1},
@@ -228,12 +228,12 @@ func testGolden(t *testing.T, s *Simulator, path string) {
 	gotLines, wantLines := strings.Split(got.String(), "\n"), strings.Split(string(want), "\n")
 	for i := range max(len(gotLines), len(wantLines)) {
 		if i >= len(gotLines) || i >= len(wantLines) || gotLines[i] != wantLines[i] {
-			t.Fatalf("the world has changed from line %d on; if that is meant, run the test with -update", i+1)
+			t.Fatalf("the world differs from line %d on; if this is intended, run the test with -update", i+1)
 		}
 	}
 }
 
-func TestNewestFirstIsTheReverse(t *testing.T) {
+func TestNewestFirst(t *testing.T) {
 	o := Options{Prospects: 50, Events: 2000}
 	oldest := truth(mustNew(t, o))
 	o.NewestFirst = true
@@ -248,13 +248,13 @@ func TestNewestFirstIsTheReverse(t *testing.T) {
 func TestSharesAreSkewed(t *testing.T) {
 	for _, o := range []Options{{Prospects: 500, Events: 20_000}, {Prospects: 40_000, Events: 1_000_000}, {Prospects: 400_000, Events: 10_000_000}} {
 		shares := shares(o)
-		head := 0 // of the first tenth in the order of ids: a fair sample, not the whales
+		head := 0 // events of the first tenth of the prospects, which must be a fair sample
 		for _, n := range shares[:len(shares)/10] {
 			head += int(n)
 		}
 		slices.Sort(shares)
 		if shares[0] != 0 {
-			t.Errorf("%d prospects: none is without events", o.Prospects)
+			t.Errorf("%d prospects: all have events", o.Prospects)
 		}
 		if median := shares[len(shares)/2]; median < 1 || median > 20 {
 			t.Errorf("%d prospects: the median has %d events", o.Prospects, median)
@@ -264,7 +264,7 @@ func TestSharesAreSkewed(t *testing.T) {
 			top += int(n)
 		}
 		if share := float64(top) / float64(o.Events); share < 0.3 || share > 0.5 {
-			t.Errorf("%d prospects: one in a hundred has %.2f of the events", o.Prospects, share)
+			t.Errorf("%d prospects: the top 1 %% has %.2f of the events", o.Prospects, share)
 		}
 		if most := shares[len(shares)-1]; most < 2000 || most > 20_000 {
 			t.Errorf("%d prospects: one has %d events", o.Prospects, most)
@@ -280,10 +280,10 @@ func TestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for id := range s.ProspectIDs() {
 		if i, ok := s.world.index(id); !ok || i != len(seen) {
-			t.Fatalf("id %s leads to index %d (%v), want %d", id, i, ok, len(seen))
+			t.Fatalf("ID %s has index %d (%v), want %d", id, i, ok, len(seen))
 		}
 		if len(id) != 8 || seen[id] {
-			t.Fatalf("id %s is not of eight digits, or not unique", id)
+			t.Fatalf("ID %s does not have eight digits, or is not unique", id)
 		}
 		seen[id] = true
 	}
@@ -291,12 +291,12 @@ func TestIDs(t *testing.T) {
 		n, _ := strconv.Atoi(id)
 		next := strconv.Itoa(n + 1)
 		if _, ok := s.world.index(next); ok != seen[next] {
-			t.Fatalf("id %s is known: %v, want %v", next, ok, seen[next])
+			t.Fatalf("ID %s is known: %v, want %v", next, ok, seen[next])
 		}
 	}
 	for _, id := range []string{"", "1", "0", "-1", "abcdefgh", "00000001", "+1000000", "100000000", "99999999999999999999", "1000000 "} {
 		if _, ok := s.world.index(id); ok {
-			t.Errorf("id %q is known", id)
+			t.Errorf("ID %q is known", id)
 		}
 		if n := len(slices.Collect(s.Nodes(id))); n != 0 {
 			t.Errorf("unknown prospect %q has %d events", id, n)
@@ -346,7 +346,7 @@ func TestOptionsAreValidated(t *testing.T) {
 			o := Options{Prospects: 1}
 			c.change(&o)
 			if _, err := New(o); err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("New gave %v, want an error that says %q", err, c.says)
+				t.Errorf("New returned %v, want an error with %q", err, c.says)
 			}
 		})
 	}
@@ -362,14 +362,14 @@ func TestMemoryDoesNotGrowWithEvents(t *testing.T) {
 	before := heap()
 	s := mustNew(t, Options{Prospects: 400_000, Events: 10_000_000})
 	if got := heap() - before; got > 8<<20 {
-		t.Errorf("a world of 10 M events and 400 k prospects takes %d bytes, want 12 a prospect", got)
+		t.Errorf("a world of 10 M events and 400 k prospects takes %d bytes, want 12 for each prospect", got)
 	}
 	p := s.world.person(0)
 	page := make([]byte, 0, 1<<16)
 	for _, s.world.vendorChanges = range []bool{false, true} {
 		k := 0
 		if n := testing.AllocsPerRun(1000, func() { page = s.world.appendNode(page[:0], &p, k); k++ }); n != 0 {
-			t.Errorf("an event is rendered with %v allocations (vendor changes: %v)", n, s.world.vendorChanges)
+			t.Errorf("rendering an event takes %v allocations (vendor changes: %v)", n, s.world.vendorChanges)
 		}
 	}
 }
