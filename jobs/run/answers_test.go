@@ -31,7 +31,7 @@ type api struct {
 	asked  map[string]int // requests by prospect, since the last change
 }
 
-// serve makes the job read those prospects, one after another, from an API.
+// serve makes the job read prospects, one at a time, from an API.
 func (h *house) serve(prospects ...string) *api {
 	h.Helper()
 	a := &api{}
@@ -61,7 +61,7 @@ func events(w io.Writer, nodes ...string) {
 	fmt.Fprintf(w, `{"edges":[%s],"pageInfo":{"hasNextPage":false}}`, strings.Join(edges, ","))
 }
 
-// Refusals are not kept: the next run requests what is missing, and nothing else.
+// Refusals are not kept: the next run requests only the missing pages.
 func TestRefusalsAreNotKept(t *testing.T) {
 	for _, test := range []struct {
 		status    int
@@ -103,7 +103,7 @@ func TestRefusalsAreNotKept(t *testing.T) {
 	}
 }
 
-// Refusals are not kept if the run ends for another reason, either.
+// Refusals are not kept either if the run ends for another reason.
 func TestRefusalsOfAnInterruptedRun(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("a", "b", "c", "d")
@@ -128,8 +128,8 @@ func TestRefusalsOfAnInterruptedRun(t *testing.T) {
 	}
 }
 
-// A journal of an earlier version has refusals, even of prospects with pages. They
-// are not replayed.
+// Refusals in the journal of an earlier version are not replayed, even if the prospect
+// has pages.
 func TestOldJournal(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("a", "b", "c")
@@ -162,7 +162,7 @@ func TestOldJournal(t *testing.T) {
 	}
 }
 
-// Pages that were fetched with one API key are not used with another one. The journal
+// Pages that were fetched with one API key are not used with another key. The journal
 // does not reveal the key.
 func TestKeysDoNotShareAJournal(t *testing.T) {
 	h := newHouse(t)
@@ -199,8 +199,8 @@ func TestKeysDoNotShareAJournal(t *testing.T) {
 	}
 }
 
-// emptyAnswers are responses without events that do not prove that there are none,
-// and the outcome of a prospect whose only page, or second page, is such a response.
+// emptyAnswers are responses without events that do not prove that there are none, and
+// whether a prospect with such a page, alone or after another page, fails.
 var emptyAnswers = []struct {
 	name   string
 	status int
@@ -216,9 +216,9 @@ var emptyAnswers = []struct {
 	{"errorCode", 200, `{"errorCode":"E1","edges":[],"pageInfo":{"hasNextPage":false}}`, true},
 	{"no success", 200, `{"success":false,"edges":[],"pageInfo":{"hasNextPage":false}}`, true},
 	{"an error in pageInfo", 200, `{"edges":[],"pageInfo":{"hasNextPage":false,"error":"timeout"}}`, true},
-	{"pageInfo in other words", 200, `{"edges":[],"pageInfo":{"has_next_page":false,"end_cursor":null}}`, true},
+	{"pageInfo with other keys", 200, `{"edges":[],"pageInfo":{"has_next_page":false,"end_cursor":null}}`, true},
 	{"a message", 200, `{"message":"Internal server error","edges":[],"pageInfo":{"hasNextPage":false}}`, false},
-	{"a count of others", 200, `{"edges":[],"pageInfo":{"hasNextPage":false},"totalCount":5}`, false},
+	{"a count of other events", 200, `{"edges":[],"pageInfo":{"hasNextPage":false},"totalCount":5}`, false},
 	{"a reason in pageInfo", 200, `{"edges":[],"pageInfo":{"hasNextPage":false,"reason":"timeout"}}`, false},
 	{"no edges", 200, `{"pageInfo":{"hasNextPage":false}}`, true},
 	{"empty object", 200, `{}`, true},
@@ -277,7 +277,7 @@ func TestNoEvidenceDeletesNothing(t *testing.T) {
 	}
 }
 
-// A page from the journal that proves nothing deletes nothing, either.
+// The same holds for such a response in the journal.
 func TestNoEvidenceInTheJournal(t *testing.T) {
 	for _, test := range emptyAnswers {
 		if test.failed {
@@ -318,7 +318,7 @@ func TestNoEvidenceInTheJournal(t *testing.T) {
 	}
 }
 
-// A cursor that has expired does not mean that its prospect is gone.
+// An expired cursor does not mean that its prospect was not found.
 func TestExpiredCursor(t *testing.T) {
 	for _, status := range []int{404, 410} {
 		h := newHouse(t)
@@ -344,8 +344,8 @@ func TestExpiredCursor(t *testing.T) {
 	}
 }
 
-// An endpoint that returns no events or refuses everything ends the run early.
-// Prospects that are unknown or forbidden do not.
+// A run ends early if the endpoint returns no pages or refuses all requests, but not
+// if prospects are not found or forbidden.
 func TestEndpointDown(t *testing.T) {
 	var ids []string
 	for i := range 120 {
@@ -394,7 +394,7 @@ func TestEndpointDown(t *testing.T) {
 	}
 }
 
-// The warning of quarantined events counts their reasons.
+// The warning about quarantined events counts their reasons.
 func TestQuarantineReasonsAreCounted(t *testing.T) {
 	h := newHouse(t)
 	a := h.serve("p")

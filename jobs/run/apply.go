@@ -11,11 +11,11 @@ import (
 	"prospector/jobs/state"
 )
 
-// Apply publishes what a plan has staged, and saves the state. The plan is one of
-// this session, or was loaded by it.
+// Apply publishes the staged files of a plan, and saves the state. The plan was made
+// or loaded by this session.
 //
 // If the second reader has rejected files, Apply publishes everything else and then
-// returns them as its error.
+// returns an error that names them.
 func (s *Session) Apply(ctx context.Context, p *plan.Plan) error {
 	if err := s.apply(ctx, p); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err != nil {
 		return err
 	}
-	s.state.Erasing = s.state.Erasing || p.Mode == plan.Erase // until it is proved
+	s.state.Erasing = s.state.Erasing || p.Mode == plan.Erase // until ProveErased succeeds
 	if err := s.keepTombstones(ctx, p, saver.Save); err != nil {
 		return err
 	}
@@ -50,8 +50,8 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	return err
 }
 
-// withCause adds the loss of the lock to an error that it has caused, so that the
-// error does not look like an interrupt.
+// withCause adds the loss of the lock to an error that it may have caused, so that the
+// error is not mistaken for an interrupt.
 func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, state.ErrLockLost) && !errors.Is(err, state.ErrLockLost) {
 		return errors.Join(cause, err)
@@ -59,8 +59,8 @@ func withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// rescueState keeps a state that could not be saved in the working directory. If
-// the lock is lost, it keeps none: the next run finds out what was published.
+// rescueState writes a state that could not be saved to the working directory. After
+// the loss of the lock it does not: the next run finds out what was published.
 func (s *Session) rescueState(ctx context.Context, why error) error {
 	if errors.Is(why, state.ErrLockLost) {
 		return why
@@ -69,6 +69,6 @@ func (s *Session) rescueState(ctx context.Context, why error) error {
 		return errors.Join(why, err)
 	}
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state could not be written",
-		Detail: fmt.Sprintf("%s.\n\nWhat was published is published, and the state that says so is in %s. Once the cause is fixed, this recovers it:\n\n    prospector state push %[2]s\n\nWithout it, the next apply finds out by itself what was published.",
+		Detail: fmt.Sprintf("%s.\n\nThe apply may have published files. To allow for recovery, the updated state was written to %s in the working directory. After fixing the cause, push it:\n\n    prospector state push %[2]s\n\nOtherwise, the next apply finds out what was published.",
 			why, state.ErroredName)}
 }

@@ -9,8 +9,8 @@ import (
 	"prospector/extract/knocksim"
 )
 
-// A million events go from the simulator to a lake on disk, over HTTP within this
-// process. The time includes the server and the second reader.
+// BenchmarkApply exports a million events from a simulator, over HTTP within this
+// process, to a lake on disk. The time includes the server and the second reader.
 func BenchmarkApply(b *testing.B) {
 	const events = 1_000_000
 	var bytes int64
@@ -30,7 +30,7 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(peakMiB(b), "peak-MiB")
 }
 
-// peakMiB is the peak memory of the process, or 0 if it is unknown.
+// peakMiB returns the peak memory of the process, or 0 if it is unknown.
 func peakMiB(b *testing.B) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

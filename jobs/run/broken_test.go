@@ -18,8 +18,8 @@ import (
 	"prospector/schemas"
 )
 
-// The second of three pages has a bad event. It is quarantined, nothing else is lost,
-// no page is requested twice, and the second night changes nothing.
+// A bad event on the second of three pages is quarantined, and no other event is lost.
+// No page is requested twice, and the second night changes nothing.
 func TestBadEvents(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, test := range []struct {
@@ -84,8 +84,8 @@ func TestBadEvents(t *testing.T) {
 	}
 }
 
-// A text that is not Unicode becomes a row, its prospect counts as read completely,
-// and a new schema does not change the row.
+// An event with a text that is not Unicode becomes a row. Its prospect is read
+// completely, and a new schema does not change the row.
 func TestBrokenUnicode(t *testing.T) {
 	h := newHouse(t)
 	h.job().DeleteMissing = true

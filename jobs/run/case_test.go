@@ -30,7 +30,7 @@ func TestTypesThatDifferInCase(t *testing.T) {
 		{"a type that is encoded", []string{"SMS é", "sms é"}, true, nil, true},
 		{"letters that are not ASCII", []string{"É", "é"}, true, nil, false},
 		{"one type", []string{"sms", "sms"}, true, nil, false},
-		{"a file system that tells them apart", []string{"SMS", "sms"}, false, nil, false},
+		{"a file system that distinguishes them", []string{"SMS", "sms"}, false, nil, false},
 		{"types that are no key", []string{"SMS", "sms"}, true, []string{"event_date"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

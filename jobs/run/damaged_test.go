@@ -14,9 +14,9 @@ import (
 	"prospector/sink/store"
 )
 
-// A published file is damaged, and the source returns only some of its rows. Wherever
-// the damage is, a copy of the file is kept, no row is invented or duplicated, and lost
-// rows are counted. If only one byte or only the footer has changed, no row is lost.
+// If a published file is damaged anywhere, and the source returns only some of its
+// rows, then a copy of the file is kept, no row is invented or duplicated, and lost rows
+// are counted. If only one byte or only the footer has changed, no row is lost.
 func TestDamagedFile(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -75,7 +75,7 @@ type damagedHouse struct {
 	before map[string]map[string]string // the rows
 	key    string                       // of the file to damage
 	intact []byte
-	aside  string // a copy of everything
+	aside  string // a copy of the working directory
 	asked  string // the prospect
 }
 
@@ -117,17 +117,17 @@ func (h *damagedHouse) damage(damaged []byte) (d plan.Drift) {
 		h.Fatal(err)
 	}
 	p := h.apply()
-	after := h.rows() // fails if an ID is there twice
+	after := h.rows() // fails on duplicate IDs
 	for _, d = range p.Jobs[0].Found.Drift {
 		break
 	}
 	for id, row := range after {
 		if h.before[id] == nil || h.before[id][""] != row[""] {
-			h.Errorf("the row %v is invented, or has another place", row)
+			h.Errorf("the row %v is invented, or in another partition", row)
 		}
 	}
 	if lost := int64(len(h.before) - len(after)); lost != p.Jobs[0].Unrestored() || lost > d.Held-d.Recovered {
-		h.Errorf("%d rows are lost, %d are said to be, %d of %d were recovered", lost, p.Jobs[0].Unrestored(), d.Recovered, d.Held)
+		h.Errorf("%d rows are lost, %d are reported as lost, %d of %d were recovered", lost, p.Jobs[0].Unrestored(), d.Recovered, d.Held)
 	}
 	if d.Proven && !maps.EqualFunc(h.before, after, maps.Equal) {
 		h.Error("proven rows differ")

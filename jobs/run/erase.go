@@ -24,8 +24,8 @@ func (p *planner) planErase(ctx context.Context, into *plan.Plan) error {
 	return err
 }
 
-// ProveErased removes a prospect from everything that prospector keeps, after a plan
-// to erase it was applied. It fails if anything of the prospect is left.
+// ProveErased removes a prospect from everything else that prospector keeps, after a
+// plan to erase it was applied. It returns an error if it still finds the prospect.
 func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Result, error) {
 	dir, err := s.workspace.makeStageDir("")
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The response that the vendor documents becomes one row in one file.
+// The response in the vendor's documentation becomes one row in one file.
 func TestDocumentedSample(t *testing.T) {
 	h := newHouse(t)
 	body := readAll(t, "../../transform/testdata/documented.json")
@@ -160,7 +160,7 @@ func TestNights(t *testing.T) {
 	}
 }
 
-// One request in ten fails, in every way. The result is the same.
+// The result is the same if one request in ten fails, in all possible ways.
 func TestFaults(t *testing.T) {
 	world := knocksim.Options{Seed: 5, Prospects: 100, Events: 5000}
 	h := newHouse(t)
@@ -235,7 +235,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// The failure of a prospect is reported, and its published rows stay.
+// Failed prospects are reported, and their published rows stay.
 func TestProspectsThatFail(t *testing.T) {
 	h := newHouse(t)
 	sim := h.simulate(knocksim.Options{Seed: 11, Prospects: 20, Events: 4000})
@@ -320,8 +320,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A page without a way to the next one is exported, and the prospect counts as read in
-// part.
+// A page without a way to the next one is exported, and the prospect counts as
+// partially read.
 func TestPagesWithoutEnd(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -335,8 +335,7 @@ func TestPagesWithoutEnd(t *testing.T) {
 	}
 }
 
-// If the second reader does not find in a file what was written, the file is not
-// published and the old one stays.
+// If the second reader rejects a file, the file is not published and the old one stays.
 func TestSecondReaderObjects(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 5, Events: 100, AsOf: nightOf(20)})
@@ -418,12 +417,12 @@ func TestQuarantine(t *testing.T) {
 	gone := func() {
 		t.Helper()
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the quarantine is still there: %v", err)
+			t.Errorf("the quarantine was not deleted: %v", err)
 		}
 	}
 	gone()
 
-	// A foreign object in its place is reported and deleted.
+	// A foreign object with its key is reported and deleted.
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("not ours\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

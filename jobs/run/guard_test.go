@@ -19,7 +19,7 @@ import (
 	"prospector/schemas"
 )
 
-// night is what some prospects return: for each of n prospects, a list of events.
+// night returns the events of n prospects, by prospect.
 func night(n int, of func(prospect, event int) string, events int) map[string][]string {
 	out := make(map[string][]string)
 	for p := range n {
@@ -34,7 +34,7 @@ func night(n int, of func(prospect, event int) string, events int) map[string][]
 	return out
 }
 
-// event returns an event with those fields, on a day of its own.
+// event returns an event with the given fields, on a day of its own.
 func event(eventType string, prospect, number int, fields string) string {
 	return fmt.Sprintf(`{"type":%q,"eventTime":"2022-01-%02dT10:00:00Z",%s}`, eventType, 1+number, fields)
 }
@@ -43,7 +43,8 @@ func createdAt(prospect, number int, fraction string) string {
 	return fmt.Sprintf(`"createdAt":"2022-01-%02dT10:%02d:07.%sZ"`, 1+number, prospect, fraction)
 }
 
-// refusal applies, and returns the summaries of the diagnostics that refuse the plan.
+// refusal plans and applies. It returns the summaries of the diagnostics that refuse
+// the plan.
 func (h *house) refusal() (summaries []string, text string) {
 	h.Helper()
 	_, err := h.try(h.Context())
@@ -58,8 +59,8 @@ func (h *house) refusal() (summaries []string, text string) {
 	return summaries, text
 }
 
-// A night that is probably wrong is refused, and nothing is published. Accepting it by
-// name applies it. The next night needs no flag.
+// A night that is probably wrong is refused, and nothing is published. It is applied if
+// the user accepts the guard by name. The next night needs no flag.
 func TestNightsAreRefused(t *testing.T) {
 	sms := func(p, e int) string {
 		return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")+`,"description":"d","data":{"body":"b"}`)
@@ -165,8 +166,8 @@ func TestNightsAreRefused(t *testing.T) {
 	}
 }
 
-// Events are not judged to be gone if they were not read completely, are outside of
-// the targets, or have another declaration.
+// The guards do not consider events as gone if their prospect was not read completely,
+// they are not among the targets, or their declaration has changed.
 func TestNothingIsGone(t *testing.T) {
 	both := func(p, e int) string {
 		if e < 2 {
@@ -225,7 +226,7 @@ func TestNothingIsGone(t *testing.T) {
 	}
 }
 
-// A plan is refused if most known prospects are not found any more. New prospects, and
+// A plan is refused if most known prospects are no longer found. New prospects, and
 // those that were not found before, do not count.
 func TestMostProspectsAreNotFound(t *testing.T) {
 	people := func(n int) map[string][]string {
@@ -257,7 +258,7 @@ func TestMostProspectsAreNotFound(t *testing.T) {
 	h.apply()
 }
 
-// empties has a house whose prospects return events or do not.
+// empties is a house with prospects that may return no events.
 type empties struct {
 	*house
 	at time.Time
@@ -336,7 +337,7 @@ func TestEmptyProspects(t *testing.T) {
 				}
 			}
 		}, "a a2 b b2 c"},
-		{"another is empty as well", func(h *empties) {
+		{"another prospect is empty as well", func(h *empties) {
 			h.at = h.at.Add(20 * time.Hour)
 			h.serve(false, false)
 		}, "a a2 c"},
@@ -506,7 +507,7 @@ func TestGuardsReadNothingAtNight(t *testing.T) {
 	}
 }
 
-// The first night is judged as well.
+// The guards also check the first night.
 func TestFirstNightIsQuarantined(t *testing.T) {
 	h := newHouse(t)
 	h.people(night(1, func(_, e int) string {
@@ -556,8 +557,8 @@ func TestUnknownTypesMayHideGone(t *testing.T) {
 	}
 }
 
-// A prospect with an event that cannot become a row is judged like any other, and
-// loses no row.
+// The guards check a prospect with an event that cannot become a row like any other,
+// and it loses no row.
 func TestNightsWithQuarantinedEvents(t *testing.T) {
 	both := func(p, e int) string {
 		return event([]string{"SMS_MESSAGE", "CALL"}[e%2], p, e, createdAt(p, e, "866831")+`,"description":"d"`)
@@ -614,8 +615,8 @@ func TestNightsWithQuarantinedEvents(t *testing.T) {
 	}
 }
 
-// Events that become unreadable do not have another identity, even if there are new
-// events.
+// Events that can no longer become rows do not count as events with another identity,
+// even if there are new events.
 func TestQuarantinedEventsAreNotReplaced(t *testing.T) {
 	sms := func(p, e int) string { return event("SMS_MESSAGE", p, e, createdAt(p, e, "866831")) }
 	h := newHouse(t)
@@ -630,8 +631,8 @@ func TestQuarantinedEventsAreNotReplaced(t *testing.T) {
 	h.apply()
 }
 
-// Accepted events stay accepted, however the quarantine stores them, even if the
-// prospect is read in part or there are more of them.
+// Accepted quarantined events stay accepted, however the quarantine stores them, even
+// if their prospect is partially read or there are more of them.
 func TestQuarantinedStaysAccepted(t *testing.T) {
 	for name, text := range map[string]string{
 		"no time":           `{"type":"SMS_MESSAGE","data":{"n":%d}}`,

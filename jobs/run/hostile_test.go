@@ -24,8 +24,8 @@ import (
 	"prospector/jobs/plan"
 )
 
-// An oddity is one prospect of a hostile API: what the API responds, and the result
-// in a night in which all other prospects are hostile as well.
+// An oddity is one prospect of a hostile API: the responses of the API, and the result
+// of a night with all other oddities.
 type oddity struct {
 	answer func(w http.ResponseWriter, r *http.Request, asked int)
 	// rows are the message bodies in the lake; a row without one has "".
@@ -105,7 +105,7 @@ func TestHostileAPI(t *testing.T) {
 	}
 }
 
-// idOf returns the ID of the prospect with that oddity.
+// idOf returns the ID of the prospect with an oddity.
 func idOf(name string) string {
 	return "p-" + strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -124,7 +124,7 @@ func reasonOf(j plan.Job, prospect string) string {
 	return "no reason"
 }
 
-// bodiesByProspect are the message bodies in the lake, sorted.
+// bodiesByProspect returns the message bodies in the lake, sorted.
 func (h *house) bodiesByProspect() map[string][]string {
 	out := make(map[string][]string)
 	for _, row := range h.rows() {
@@ -169,19 +169,19 @@ func (a *hostileAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.world[prospect].answer(w, r, asked)
 }
 
-// say returns an SMS of that second with that body. fields are more of its members,
-// each with a comma before it.
+// say returns an SMS with a second and a body. fields are its other members, each with
+// a comma before it.
 func say(second int, text string, fields ...string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-02-01T10:%02d:%02dZ","data":{"text":%s}%s}`,
 		second/60, second%60, strconv.Quote(text), strings.Join(fields, ""))
 }
 
-// broken returns an event with that data, unchanged.
+// broken returns an event with data, which may be invalid JSON.
 func broken(second int, data string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-02-01T11:%02d:%02dZ","data":%s}`, second/60, second%60, data)
 }
 
-// pageOf returns a last page with those nodes.
+// pageOf returns a last page with the given nodes.
 func pageOf(nodes ...string) string {
 	return pageWith(`"hasNextPage":false,"endCursor":null`, nodes...)
 }
@@ -211,7 +211,7 @@ func respond(status int, body string, headers ...string) answer {
 
 func body(text string) answer { return respond(http.StatusOK, text) }
 
-// inTurn returns each response once, and then the last one forever.
+// inTurn returns each response once, and then repeats the last one.
 func inTurn(answers ...answer) answer {
 	return func(w http.ResponseWriter, r *http.Request, asked int) {
 		answers[min(asked, len(answers))-1](w, r, asked)
@@ -268,7 +268,7 @@ func inUTF16(text string) string {
 }
 
 func oddities() map[string]oddity {
-	// beside is an event that a bad one must not affect.
+	// beside is an event next to a bad one, which must not affect it.
 	beside := say(30, "beside")
 	quarantines := func(node string) oddity {
 		return oddity{answer: body(pageOf(node, beside)), rows: []string{"beside"}, quarantined: 1}

@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// hugeRow is about how many bytes a row of the test has.
+// hugeRow is the approximate size in bytes of a row of the test.
 const hugeRow = 24 << 20
 
-// hugeEvents responds with one event for each prospect. Its texts in these fields have
-// hugeRow bytes together. No event is in memory as a whole.
+// hugeEvents responds with one event for each prospect. The texts in the given fields
+// have hugeRow bytes together. The handler streams the event.
 func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var number int
@@ -48,8 +48,8 @@ func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFun
 	}
 }
 
-// peakHeap returns how many bytes of objects f has in use at most, as the garbage
-// collector finds them, beyond those that were in use before.
+// peakHeap returns the peak number of bytes that f has in use, as reported by the
+// garbage collector, in addition to those in use before.
 func peakHeap(f func()) int64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that it runs often
 	live := func() int64 {
@@ -77,7 +77,7 @@ func peakHeap(f func()) int64 {
 	return peak - before
 }
 
-// However many huge texts there are, only a few copies of one of them are in memory.
+// Only a few copies of one huge text are in memory at a time, however many there are.
 func TestHugeTextsTakeLittleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads a gigabyte")
@@ -107,7 +107,7 @@ func TestHugeTextsTakeLittleMemory(t *testing.T) {
 				peak := peakHeap(func() {
 					books := h.apply().Jobs[0].Source.Books
 					if got := map[string]int64{"added": books.Added, "unchanged": books.Unchanged, "changed": books.Changed}; got[want] != prospects {
-						t.Errorf("the books are %+v, and all rows are to be %s", books, want)
+						t.Errorf("the books are %+v, but all rows must be %s", books, want)
 					}
 				})
 				t.Logf("%s: %d MiB, %.1f rows beyond the limit", want, peak>>20, float64(peak-h.limit)/hugeRow)

@@ -37,8 +37,8 @@ func newMortalHouse(t testing.TB) *mortalHouse {
 	return h
 }
 
-// session opens a session of a process that dies after some operations. It works on one
-// object at a time.
+// session opens a session of a process that dies after some operations. The session
+// processes one object at a time.
 func (h *mortalHouse) session(lives int64, late bool) (context.Context, *Session, error) {
 	h.life.left.Store(lives)
 	h.life.late = late
@@ -73,7 +73,7 @@ func moving(created, happens int) string {
 	return fmt.Sprintf(`{"type":"T","createdAt":"2022-01-%02dT00:00:00Z","eventTime":"2022-01-%02dT00:00:00Z"}`, created, happens)
 }
 
-// Events move between partitions, and the apply is killed at any instant. No event is
+// If events move between partitions and the apply is killed at any time, no event is
 // lost or duplicated, whether the source returns it again or not.
 func TestMovesKilled(t *testing.T) {
 	stay := []string{moving(1, 1), moving(2, 2), moving(3, 3)}
@@ -113,7 +113,7 @@ func TestMovesKilled(t *testing.T) {
 					if err := h.run(1<<40, true); err != nil {
 						t.Fatalf("after an apply of %d operations: %v", lives, err)
 					}
-					rows := h.rows() // fails if an ID is there twice
+					rows := h.rows() // fails on duplicate IDs
 					if len(rows) != want {
 						t.Fatalf("after an apply of %d operations there are %d rows, not %d", lives, len(rows), want)
 					}
@@ -126,8 +126,8 @@ func TestMovesKilled(t *testing.T) {
 	}
 }
 
-// A plan of other partitions, or of none, does not forget what an interrupted apply
-// left undone.
+// A plan that does not include the unfinished changes of an interrupted apply keeps
+// them in the state.
 func TestUnfinishedIsRemembered(t *testing.T) {
 	for name, between := range map[string]func(*mortalHouse) error{
 		"a target": func(h *mortalHouse) error {
@@ -165,8 +165,8 @@ func TestUnfinishedIsRemembered(t *testing.T) {
 	}
 }
 
-// An event moves to another partition, the apply is killed, and the event moves back.
-// Then it is only where the source has it.
+// If an event moves to another partition, the apply is killed, and the event moves back,
+// then the event is only in its first partition.
 func TestMoveTakenBack(t *testing.T) {
 	ended := false
 	for lives := int64(1); !ended && lives < 300; lives++ {
@@ -214,7 +214,7 @@ func TestMovesSettle(t *testing.T) {
 			}
 			m.give(false)
 			if err := m.run(1<<40, true); err != nil {
-				t.Fatalf("an apply in peace fails: %v\n%s", err, strings.Join(m.log, "\n"))
+				t.Fatalf("an undisturbed apply fails: %v\n%s", err, strings.Join(m.log, "\n"))
 			}
 			m.settled()
 		})
@@ -240,7 +240,7 @@ func (m *movers) give(all bool) {
 	m.events(events...)
 }
 
-// disturbed is a night on which anything happens. Events only move forward, since no
+// disturbed is a night with random disturbances. Events only move forward, since no
 // order of changes is right for events that move in a circle.
 func (m *movers) disturbed(repartition bool) {
 	for i := range m.day {
@@ -298,7 +298,7 @@ func (m *movers) settled() {
 	}
 	for address, sink := range s.State().Jobs["job.prospect_events"].Sinks {
 		if sink.Pending != nil || sink.Obsolete != nil {
-			m.Errorf("%s: something is pending still\n%s", address, strings.Join(m.log, "\n"))
+			m.Errorf("%s: changes are still pending\n%s", address, strings.Join(m.log, "\n"))
 		}
 	}
 }

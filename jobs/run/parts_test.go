@@ -17,7 +17,7 @@ import (
 	"prospector/sink/store/local"
 )
 
-// at returns an event of the 13th at that hour. All of them are in one partition.
+// at returns an event of the 13th at an hour. All such events are in one partition.
 func at(hour int, text string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-01-13T%02d:00:00Z","data":{"body":%q}}`, hour, text)
 }
@@ -33,9 +33,9 @@ func (h *house) fileNames() (names []string) {
 
 const inOneFile = "part-00000.parquet"
 
-// The number of a partition's files grows and shrinks, and the apply is killed at any
-// instant. No published row is lost or duplicated, whether the source returns it again
-// or not, and no file is left over.
+// If the number of a partition's files grows or shrinks and the apply is killed at any
+// time, no published row is lost or duplicated, whether the source returns it again or
+// not, and no file is left over.
 func TestPartsKilled(t *testing.T) {
 	few := []string{at(1, "a")}
 	many := []string{at(1, "a"), at(2, "b"), at(3, "c"), at(4, "d")}
@@ -85,7 +85,7 @@ func TestPartsKilled(t *testing.T) {
 				if err := h.run(1<<40, true); err != nil {
 					t.Fatalf("after an apply of %d operations: %v", lives, err)
 				}
-				got := h.bodies() // fails on an id that is there twice
+				got := h.bodies() // fails on duplicate IDs
 				switch {
 				case test.whole:
 					if want := len(test.after); len(got) != want {
@@ -122,7 +122,7 @@ func (h *mortalHouse) atPeace(when string) {
 	}
 	for _, sink := range s.State().Jobs["job.prospect_events"].Sinks {
 		if sink.Pending != nil || sink.Obsolete != nil {
-			h.Errorf("%s, something is pending still: %+v", when, sink)
+			h.Errorf("%s, changes are still pending: %+v", when, sink)
 		}
 	}
 	if v, err := s.Verify(ctx, func(int, int) {}); err != nil || len(v.Findings) > 0 || v.Files != int64(len(h.fileNames())) {
@@ -130,9 +130,9 @@ func (h *mortalHouse) atPeace(when string) {
 	}
 }
 
-// One file of several is deleted or damaged. The rows that the source returns come
-// back, and no others are lost, even with plans of other partitions in between. Another
-// sink restores all of them.
+// If one of several files is deleted or damaged, the rows that the source returns are
+// restored and no other rows are lost, even with plans of other partitions in between.
+// With another sink, all rows are restored.
 func TestPartsDrift(t *testing.T) {
 	all := []string{at(1, "a"), at(2, "b"), at(3, "c"), at(4, "d")}
 	harm := map[string]func(path string) error{
@@ -206,7 +206,8 @@ func bodiesIn(h *mortalHouse, sink jobs.Sink) []string {
 	return other.bodies()
 }
 
-// Another target size rewrites nothing by itself. Partitions that change get it.
+// Changing the target size does not rewrite files by itself. It applies to partitions
+// that change.
 func TestAnotherFileSize(t *testing.T) {
 	h := newHouse(t)
 	h.events(at(1, "a"), at(2, "b"), on(20, "x"), on(20, "y"))
@@ -226,7 +227,7 @@ func TestAnotherFileSize(t *testing.T) {
 	if len(names) != 4 || !slices.Contains(names, inOneFile) || !strings.HasPrefix(names[0], "part-00000-") || !strings.HasPrefix(names[3], "part-00002-") {
 		t.Errorf("the files are %q", names)
 	}
-	// Files that stay the same are not written again.
+	// Files that do not change are not rewritten.
 	before := snapshot(t, h.root())
 	h.events(at(4, "d"))
 	p := h.apply()
@@ -240,7 +241,7 @@ func TestAnotherFileSize(t *testing.T) {
 		}
 	}
 	if len(after) != len(before)+1 {
-		t.Errorf("there are %d files, and were %d", len(after), len(before))
+		t.Errorf("%d files became %d", len(before), len(after))
 	}
 	h.job().TargetFileSize = 0
 	h.options.Replace = []jobs.Address{address(h, "job.prospect_events")}

@@ -51,7 +51,7 @@ func (h *house) people(events map[string][]string, listed ...string) {
 	h.ask(server.URL, slices.Concat(slices.Sorted(maps.Keys(events)), listed)...)
 }
 
-// on returns an event of that day with that text.
+// on returns an event with a day and a text.
 func on(day int, text string) string {
 	return fmt.Sprintf(`{"type":"SMS_MESSAGE","createdAt":"2022-01-%02dT10:00:00Z","data":{"body":%q,"segments":1}}`, day, text)
 }
@@ -64,7 +64,7 @@ func (h *house) bodies() (all []string) {
 	return all
 }
 
-// Rows that the source no longer returns stay or leave as the job says. Those of a
+// on_missing decides whether rows that the source no longer returns stay. Rows of a
 // prospect that was not read completely stay.
 func TestMissing(t *testing.T) {
 	before := map[string][]string{
@@ -120,7 +120,7 @@ func TestNothingReturned(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	if got := h.bodies(); len(got) != 3 {
-		t.Errorf("left are %q", got)
+		t.Errorf("the lake has %q", got)
 	}
 	h.people(map[string][]string{"p": {on(1, "a")}, "q": {}})
 	if p := h.apply(); len(p.Jobs[0].Problems.Warnings) != 2 || p.Jobs[0].Problems.Warnings[1].Summary != "Much of the table is deleted" {
@@ -128,7 +128,7 @@ func TestNothingReturned(t *testing.T) {
 	}
 }
 
-// Removing a policy does not restore published values, and the plan says so.
+// Removing a policy does not restore published values. The plan warns of this.
 func TestLostValuesAreReported(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {on(1, "a"), on(2, "b")}})
@@ -212,7 +212,7 @@ func TestConsent(t *testing.T) {
 	h.apply()
 	h.job().Schema = declare(number)
 	if p := h.apply(); p.Jobs[0].Output.Rewrite == nil || p.Jobs[0].Output.Rewrite.Files != 2 || p.Summary().Change != 2 {
-		t.Errorf("a column more: %+v", p.Jobs[0].Output.Rewrite)
+		t.Errorf("after adding a column: %+v", p.Jobs[0].Output.Rewrite)
 	}
 	for id, row := range h.rows() {
 		if row["segments"] != "1" || row["extra_json"] != "" {
@@ -251,8 +251,8 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// A value that the schema wants to fail on ends the run. The error points to the
-// schema.
+// With mismatch = "fail" or the like, an unexpected value ends the run. The error points
+// to the schema.
 func TestUnexpectedFails(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"p": {`{"type":"VOICE","createdAt":"2022-01-04T10:00:00Z","data":{"secret":"Alice"}}`}})
@@ -265,8 +265,8 @@ func TestUnexpectedFails(t *testing.T) {
 	}
 }
 
-// If the list of prospects is damaged or gone, the plan does not compare with it, and
-// the apply replaces it.
+// If the list of prospects is damaged or deleted, the plan does not compare prospects
+// with it, and the apply replaces it.
 func TestDamagedList(t *testing.T) {
 	before, after := map[string][]string{"a": {on(1, "a")}}, map[string][]string{"a": {on(1, "a")}, "b": {on(1, "b")}}
 	for name, damage := range map[string]func(path string) error{
@@ -364,7 +364,7 @@ func testErase(t *testing.T, target int64) {
 	if _, err := run(PlanOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// Files that killed runs left, damaged files, and files of later versions.
+	// Leftovers of killed runs, damaged files, and files of later versions.
 	names := `{"of":"` + id + `"}` + "\n"
 	for left, text := range map[string]string{
 		"lake/.prospector/tmp/X":                                                   id,
@@ -385,7 +385,7 @@ func testErase(t *testing.T, target int64) {
 		h.leave(left, `{"of":"bob"}`+"\n")
 	}
 	if len(traces()) < 22 {
-		t.Fatalf("there is too little to be erased: %q", traces())
+		t.Fatalf("there are too few traces to erase: %q", traces())
 	}
 	others := h.bodies()
 
@@ -412,7 +412,7 @@ func testErase(t *testing.T, target int64) {
 		t.Errorf("others have lost rows (-want +got):\n%s", diff)
 	}
 
-	// The lake is as if the prospect had never been there.
+	// The lake equals one that never had the prospect.
 	h.people(map[string][]string{"bob": events["bob"]})
 	if p, err := run(PlanOptions{}); err != nil || !p.Empty() {
 		t.Errorf("the next plan: %+v, %v", p.Summary(), err)
@@ -429,8 +429,8 @@ func (h *house) leave(name, text string) {
 	h.must(errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)))
 }
 
-// The proof finds a prospect who is not erased, in any place. Text that only quotes
-// the ID is reported, but is no failure.
+// The proof finds a prospect that is not erased, wherever it is. It reports text that
+// only quotes the ID, but does not fail because of it.
 func TestProof(t *testing.T) {
 	const id = "prospect-4711"
 	h := newHouse(t)
@@ -505,8 +505,8 @@ func TestQuarantineObeysPolicies(t *testing.T) {
 	}
 }
 
-// An erase can rewrite files in which a text is empty in all of the first rows.
-func TestEraseBesideEmptyTexts(t *testing.T) {
+// An erase can rewrite files whose first rows all have an empty text.
+func TestEraseNextToEmptyTexts(t *testing.T) {
 	h := newHouse(t)
 	var bob []string
 	for i := range 600 {

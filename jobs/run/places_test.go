@@ -50,8 +50,8 @@ func TestQuarantineOfAnotherSink(t *testing.T) {
 	}
 }
 
-// A job whose table is where another job has published is refused before anything
-// happens. The error names the likely cause.
+// A job whose table has the location of another job's table is refused before anything
+// else happens. The error names the likely cause.
 func TestRenamedWithoutMoved(t *testing.T) {
 	for name, rename := range map[string]func(*house){
 		"the job": func(h *house) { h.job().Address = "job.other" },
@@ -80,7 +80,7 @@ func TestRenamedWithoutMoved(t *testing.T) {
 	}
 }
 
-// A renamed sink is the same place, and nothing in it changes.
+// A renamed sink has the same location, and nothing in it changes.
 func TestRenamedSink(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`}`, unusable)
@@ -129,8 +129,8 @@ func TestSwappedSinks(t *testing.T) {
 	}
 }
 
-// If the path of a sink changes, published files stay where they are. An apply says so,
-// and neither a destroy nor a refresh forgets them.
+// If the path of a sink changes, published files stay at the old path. An apply reports
+// them, and neither a destroy nor a refresh removes them from the state.
 func TestMovedSink(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{` + created + `}`)
@@ -145,7 +145,7 @@ func TestMovedSink(t *testing.T) {
 		t.Errorf("a refresh has changes: %+v", p.Summary())
 	}
 	h.options.Mode = plan.Destroy
-	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "another place") {
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "location of the table has changed") {
 		t.Errorf("the destroy ends with: %v", err)
 	}
 	if readAll(t, filepath.Join(h.dir, "prospector.state.json")) != owned {
@@ -194,8 +194,8 @@ func TestUnrestored(t *testing.T) {
 	}
 }
 
-// A run that finds none of its prospects has a wrong endpoint or a wrong list, so it
-// fails.
+// A run that finds none of its prospects fails, since its endpoint or its list is
+// probably wrong.
 func TestNoProspectIsFound(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -206,7 +206,7 @@ func TestNoProspectIsFound(t *testing.T) {
 	}
 }
 
-// A lock that is lost while the source is read is reported as such, not as an
+// The loss of the lock while the source is read is reported as such, not as an
 // interrupt.
 func TestLockLostWhileReading(t *testing.T) {
 	h := newHouse(t)

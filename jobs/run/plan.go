@@ -16,17 +16,18 @@ import (
 	"prospector/jobs/state"
 )
 
-// PlanOptions say what a plan does, and to which jobs and partitions.
+// PlanOptions select what a plan does, and to which jobs and partitions.
 type PlanOptions struct {
 	Mode plan.Mode // "" is plan.Normal
-	// Targets limit the plan to these jobs and partitions. None means all.
+	// Targets are the jobs and partitions to which the plan is limited. None means
+	// all.
 	Targets []jobs.Address
 	// Replace are the jobs and partitions whose files are rewritten even if their rows
 	// stay the same.
 	Replace []jobs.Address
-	// Accept are the guards that do not refuse the plan.
+	// Accept are the guards that must not refuse the plan.
 	Accept []plan.Guard
-	// Prospect is the ID that a plan.Erase removes.
+	// Prospect is the ID of the prospect that a plan.Erase removes.
 	Prospect string
 }
 
@@ -38,7 +39,7 @@ func (o PlanOptions) target(job string) reconcile.Selection {
 	return selectPartitions(job, o.Targets)
 }
 
-// selectPartitions returns what addresses select of one job.
+// selectPartitions returns the partitions of one job that the addresses select.
 func selectPartitions(job string, addresses []jobs.Address) reconcile.Selection {
 	s := reconcile.Selection{Partitions: make(map[string]bool)}
 	of, err := jobs.ParseAddress(job)
@@ -56,7 +57,7 @@ func selectPartitions(job string, addresses []jobs.Address) reconcile.Selection 
 	return s
 }
 
-// Plan stages every job, and returns what would change. It changes nothing in a sink.
+// Plan stages every job, and returns what would change. It does not change a sink.
 func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err error) {
 	defer func() { err = withCause(ctx, err) }()
 	if o.Mode == "" {
@@ -93,7 +94,7 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	}
 	if len(o.Targets) > 0 {
 		p.Warnings = append(p.Warnings, jobs.Diagnostic{Severity: jobs.Warning, Summary: "Resource targeting is in effect",
-			Detail: "The plan is limited to what -target names, so it may leave the lake in a state that the source never had. Use -target to recover from mistakes, and plan without it afterwards."})
+			Detail: "The plan is limited to its targets, so the lake may get a state that the source never had. The -target option is not for routine use: use it to recover from mistakes, and plan without it afterwards."})
 	}
 	p.Checks = plan.Checks(config.Checks, planner.results)
 	s.workspace.keepJournals = false
@@ -107,11 +108,11 @@ func texts(addresses []jobs.Address) (all []string) {
 	return all
 }
 
-// planner makes the plan of one run.
+// planner makes a plan.
 type planner struct {
 	options   PlanOptions
 	config    *jobs.Configuration
-	prior     *state.State // with the moves of the configuration made
+	prior     *state.State // after the moves in the configuration
 	sinks     *sinks
 	workspace *workspace
 	sources   sources
@@ -120,7 +121,7 @@ type planner struct {
 	memory    reconcile.Memory
 	observer  Observer
 	now       func() time.Time
-	// results are what the checks of the configuration judge, by job address.
+	// results are the inputs of the configuration's checks, by job address.
 	results map[string]jobs.Result
 }
 
@@ -133,8 +134,9 @@ func (s *Session) planner(o PlanOptions, prior *state.State) *planner {
 	}
 }
 
-// planAll plans every declared job that the options select, and the deletion of what
-// is no longer declared. Renamed are the sinks with a new address, by job.
+// planAll plans every declared job that the options select, and the deletion of
+// tables whose jobs or sinks are no longer declared. renamed has the sinks with a new
+// address, by job.
 func (p *planner) planAll(ctx context.Context, into *plan.Plan, renamed map[string][]plan.Move) error {
 	if err := plan.CheckRivals(p.prior, p.config, p.sinks.uri); err != nil {
 		return err
@@ -196,7 +198,7 @@ func (p *planner) refresh(ctx context.Context, into *plan.Job, of []jobs.Sink) e
 	return refresh.Into(ctx, p.sinks.open, p.prior, p.options.Mode, into, of)
 }
 
-// ownedBy returns what the state has of a job. It is empty for a new job.
+// ownedBy returns a job's entry in the state, which is empty for a new job.
 func (p *planner) ownedBy(address string) *state.Job {
 	if owned := p.prior.Jobs[address]; owned != nil {
 		return owned
@@ -204,16 +206,16 @@ func (p *planner) ownedBy(address string) *state.Job {
 	return new(state.Job)
 }
 
-// destroy plans the deletion of what a job owns in its sinks. reason is "" when the
-// user asked for it.
+// destroy plans the deletion of everything that a job owns in its sinks. reason is ""
+// if the user requested the deletion.
 func (p *planner) destroy(ctx context.Context, job jobs.Job, reason string) (plan.Job, error) {
 	out := plan.Job{Address: job.Address, TableName: job.TableName, Destroy: true, DestroyReason: reason, Sinks: addresses(job.Sinks)}
 	if err := p.refresh(ctx, &out, job.Sinks); err != nil {
 		return out, err
 	}
 	if len(out.Found.AbandonedURIs) > 0 {
-		return out, job.Diagnose("sinks", "The table is at another place",
-			fmt.Sprintf("%s has published files at %s, but its sinks or the name of its table have changed since, so these files cannot be deleted. Undo the change; or keep the files, and let the state forget them:\n\n    prospector state rm %[1]s",
+		return out, job.Diagnose("sinks", "The location of the table has changed",
+			fmt.Sprintf("%s has published files at %s, but its sinks or the name of its table have changed since, so these files cannot be deleted. Undo the change, or keep the files and remove them from the state:\n\n    prospector state rm %[1]s",
 				job.Address, strings.Join(out.Found.AbandonedURIs, " and ")))
 	}
 	target := p.options.target(job.Address)
@@ -231,16 +233,16 @@ func (p *planner) destroy(ctx context.Context, job jobs.Job, reason string) (pla
 	return out, nil
 }
 
-// preventDestroy is the error of a plan that would destroy a protected table.
+// preventDestroy returns the error for a plan that would destroy a protected table.
 func preventDestroy(job jobs.Job, sinks []string, reason string) error {
-	remedy := "Either disable lifecycle.prevent_destroy, or limit the plan to other jobs with -target."
+	remedy := "Either disable lifecycle.prevent_destroy, or reduce the scope of the plan with -target."
 	if job.Origin.Filename == "" { // there is no block to disable it in
-		remedy = fmt.Sprintf("Either declare it again, or add a removed block that says what happens to it:\n\n    removed {\n      from = %s\n      lifecycle { destroy = true } # false forgets the job, and its files stay\n    }", job.Address)
+		remedy = fmt.Sprintf("Either declare the job again, or add a removed block for it:\n\n    removed {\n      from = %s\n      lifecycle { destroy = true } # false keeps the files and removes the job from the state\n    }", job.Address)
 	}
 	if reason == "" {
 		reason = "this plan destroys it"
 	}
-	return job.Diagnose("prevent_destroy", "The table must not be destroyed",
-		fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, since %s. %s",
+	return job.Diagnose("prevent_destroy", "The table cannot be destroyed",
+		fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its files in %s would be deleted, because %s. %s",
 			job.Address, strings.Join(sinks, " and "), reason, remedy))
 }

@@ -18,7 +18,7 @@ import (
 	"prospector/sink/stage"
 )
 
-// table describes the table of the job.
+// table returns the description of the job's table.
 func (s *stager) table() reconcile.Table {
 	return reconcile.Table{
 		Job: s.job.Address, Schema: s.job.Schema, DeleteMissing: s.job.DeleteMissing,
@@ -33,8 +33,8 @@ func (s *stager) published() reconcile.Published {
 	return reconcile.Published{Sinks: s.plan.Sinks, Prior: s.plan.Found.Prior, Stores: s.sinks.stores, Dir: s.dir}
 }
 
-// openStages makes the stages of the job. Those that replace published files get the
-// rows of these.
+// openStages creates the stages of the job. It fills those that replace published
+// files.
 func (s *stager) openStages(ctx context.Context) error {
 	if err := s.stageFormer(ctx); err != nil {
 		return err
@@ -85,35 +85,35 @@ func (s *stager) stageFormer(ctx context.Context) error {
 	if rewrite.Repartitions() {
 		s.warn(jobs.Diagnostic{
 			Severity: jobs.Warning, Address: s.job.Address, Summary: "The table is rewritten",
-			Detail: fmt.Sprintf("It is partitioned by %s, and will be by %s. Its %d rows are kept. While the plan is applied, readers find files of both kinds. Afterwards, update the readers: prospector sql prints the new DDL.",
+			Detail: fmt.Sprintf("Its partition keys change from %s to %s. All of its %d rows are kept. During the apply, readers find files with both sets of keys. Update the readers afterwards: prospector sql prints the new DDL.",
 				keyList(rewrite.Before), keyList(rewrite.After), rewrite.Rows),
 		})
 	}
 	return nil
 }
 
-// checkRewrite returns an error if the options or the job do not allow a rewrite of
+// checkRewrite returns an error if the targets or the job do not allow a rewrite of
 // the table.
 func (s *stager) checkRewrite(rewrite *plan.Rewrite) error {
 	switch {
 	case !s.target().All:
-		return s.job.Diagnose("partition_by", "A table is rewritten as a whole",
-			fmt.Sprintf("The schema of %s has changed, which concerns all of its files. Plan without -target, or with -target=%[1]s.", s.job.Address))
+		return s.job.Diagnose("partition_by", "The targets do not include the complete table",
+			fmt.Sprintf("The schema of %s has changed, so all of its files must be rewritten. Plan without -target, or with -target=%[1]s.", s.job.Address))
 	case s.job.PreventDestroy && rewrite.Repartitions():
-		return s.job.Diagnose("prevent_destroy", "The table must not be destroyed",
-			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so all of its files would be rewritten and the old ones deleted. Either disable lifecycle.prevent_destroy, or go back to partition_by = %s.",
+		return s.job.Diagnose("prevent_destroy", "The table cannot be destroyed",
+			fmt.Sprintf("%s has lifecycle.prevent_destroy set, but its partition keys have changed, so all of its files would be rewritten and the old ones deleted. Either disable lifecycle.prevent_destroy, or restore partition_by = %s.",
 				s.job.Address, keyList(rewrite.Before)))
 	}
 	return nil
 }
 
-// keyList writes partition keys as the configuration does.
+// keyList formats partition keys like the configuration.
 func keyList(keys []string) string {
 	return `["` + strings.Join(keys, `", "`) + `"]`
 }
 
-// stageRecovered stages the readable rows of damaged partitions, and adds their number
-// to the drift.
+// stageRecovered stages the readable rows of damaged partitions, and adds the number
+// of rows to the drift.
 func (s *stager) stageRecovered(ctx context.Context) error {
 	rows, files, err := reconcile.Damaged{
 		Table: s.table(), Published: s.published(), Memory: s.memory, Dir: filepath.Join(s.dir, "recovered"),
@@ -133,8 +133,8 @@ func (s *stager) stageRecovered(ctx context.Context) error {
 	return nil
 }
 
-// reconcile compares what the job has staged with what is published, and builds the
-// files of what changes.
+// reconcile compares the staged rows with the published ones, and builds the files of
+// the partitions that change.
 func (s *stager) reconcile(ctx context.Context) (err error) {
 	in := reconcile.Input{
 		Table: s.table(), Published: s.published(), Stages: s.stages, Rewrite: s.plan.Output.Rewrite,
@@ -161,12 +161,12 @@ func (s *stager) reconcile(ctx context.Context) (err error) {
 	}
 	if slices.Sort(unknown); len(unknown) > 0 {
 		return jobs.Diagnostic{Severity: jobs.Error, Summary: "No such partition", Address: s.job.Address,
-			Detail: fmt.Sprintf("The table has no such partition, and would get none:\n\n  %s", strings.Join(slices.Compact(unknown), "\n  "))}
+			Detail: fmt.Sprintf("The table does not have these partitions, and the plan would not add them:\n\n  %s", strings.Join(slices.Compact(unknown), "\n  "))}
 	}
 	return reconcile.CheckCase(s.job, s.sinks.stores, s.found.Partitions)
 }
 
-// closeStages frees the memory of the stages. Their rows are in files now.
+// closeStages frees the memory of the stages, whose rows are now in files.
 func (s *stager) closeStages() (err error) {
 	for _, s := range []*stage.Stage{s.stages.New, s.stages.Kept, s.stages.Former, s.stages.Recovered} {
 		if s != nil {
@@ -188,9 +188,9 @@ func (p prospects) ReadCompletely(prospect string) bool {
 	return complete
 }
 
-// RowLeaves reports whether a published row without a new one leaves the table, if
-// the job deletes missing rows. A row of a prospect with quarantined events stays,
-// because its event may be one of them.
+// RowLeaves reports whether a missing row of a prospect leaves the table, if the job
+// deletes missing rows. A row of a prospect with quarantined events stays, because its
+// event may be one of them.
 func (p prospects) RowLeaves(prospect string) bool {
 	switch content, complete := p.read.Complete[prospect]; {
 	case !complete, content == read.HasRejected:

@@ -10,8 +10,8 @@ import (
 	"prospector/jobs/state"
 )
 
-// Record appends a run to the ledger. The plan is nil if the run ended before it had
-// one, and ended is the error with which the run ended, or nil.
+// Record appends the run to the ledger. p is nil if the run ended before it had a
+// plan. ended is the error that ended the run, or nil.
 func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, ended error) error {
 	r := ledger.Record{
 		ID: s.info.ID, Operation: operation, Who: s.info.Who, Version: jobs.Version,
@@ -31,7 +31,7 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 	if p != nil {
 		for i := range p.Jobs {
 			of := recordOf(&p.Jobs[i])
-			if ended != nil { // not everything that was planned is done
+			if ended != nil { // count only the changes that were made
 				of.Summary = ledger.Summary(s.published[of.Address])
 			}
 			r.Jobs = append(r.Jobs, of)

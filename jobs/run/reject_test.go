@@ -24,8 +24,7 @@ const (
 	march    = "event_type=SMS_MESSAGE/event_date=2022-03-13"
 )
 
-// rejects makes the second reader find other descriptions than were written, in some
-// partitions.
+// rejects makes the second reader find wrong descriptions in some partitions.
 func (h *house) rejects(paths ...string) {
 	h.prepare = func(s *Session) {
 		check := s.files.Verify
@@ -45,7 +44,8 @@ func (h *house) rejects(paths ...string) {
 
 const secretText = "call me at five"
 
-// message returns an event that was created in January and takes place at that time.
+// message returns an event that was created in January and takes place at a given
+// time.
 func message(created, at string) string {
 	return `{"type":"SMS_MESSAGE","description":"` + secretText + `","eventTime":"2022-` + at + `-13T10:00:00Z","createdAt":"2022-01-0` + created + `T10:00:00Z"}`
 }
@@ -99,7 +99,7 @@ func TestOneRejectedFile(t *testing.T) {
 	}
 
 	if p, err = h.try(t.Context()); err == nil || p.Jobs[0].Source.Books.Unchanged != 2 || p.Jobs[0].Source.Missing != (plan.Missing{}) {
-		t.Errorf("the same again: %v, %+v, %+v", err, p.Jobs[0].Source.Books, p.Jobs[0].Source.Missing)
+		t.Errorf("the second apply: %v, %+v, %+v", err, p.Jobs[0].Source.Books, p.Jobs[0].Source.Missing)
 	}
 	h.prepare = nil
 	h.apply()
@@ -116,8 +116,8 @@ func asDiagnostics(err error, ds *jobs.Diagnostics) bool {
 	return len(*ds) > 0 && (*ds)[0].Summary != ""
 }
 
-// An event moves to a partition whose file is rejected, so both partitions stay as they
-// are. So does a third one, from which an event moves to the first.
+// If an event moves to a partition whose file is rejected, neither partition changes. Nor
+// does a third partition, if an event moves from it to the first.
 func TestRejectedFileOfMovedEvents(t *testing.T) {
 	for _, rejected := range []string{january, february} {
 		t.Run(rejected, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestRejectedFileOfMovedEvents(t *testing.T) {
 	}
 }
 
-// While a file is rejected, the quarantine stays as it is, since an event of it may be
+// If a file is rejected, the quarantine does not change, since one of its events may be
 // in the rejected file.
 func TestRejectedFileOfQuarantinedEvent(t *testing.T) {
 	h := newHouse(t)

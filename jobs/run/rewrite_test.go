@@ -14,8 +14,8 @@ import (
 	"prospector/schemas"
 )
 
-// A table with other partition keys keeps its rows, even those that the source no
-// longer returns, whenever the rewrite is killed.
+// A change of partition keys keeps all rows, even those that the source no longer
+// returns, and even if the rewrite is killed at any time.
 func TestRewriteKeepsEveryRow(t *testing.T) {
 	former, err := schemas.KnockEvents().PartitionedBy("event_month")
 	if err != nil {
@@ -80,8 +80,8 @@ func TestRewriteKeepsEveryRow(t *testing.T) {
 	}
 }
 
-// A table with other columns is as if it had always had them, even in rows that the
-// source no longer returns, whenever the rewrite is killed.
+// After a change of columns, the table equals one that always had these columns, even in
+// rows that the source no longer returns, and even if the rewrite is killed at any time.
 func TestColumnsOfEveryRow(t *testing.T) {
 	former, err := schemas.KnockEvents().Declare(columns[1]...)
 	if err != nil {
@@ -155,8 +155,8 @@ func (w *world) verified() (audit.Result, error) {
 	return v, errors.Join(err, s.Close())
 }
 
-// A rewrite with other keys is killed, and then the source no longer returns the events
-// of that run. Those that were published stay.
+// If a rewrite with other keys is killed, and then the source no longer returns the
+// events of that run, the published ones stay.
 func TestRewriteKilledAndSourceGone(t *testing.T) {
 	both := 0
 	for lives := int64(5); ; lives++ {

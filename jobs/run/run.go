@@ -1,13 +1,13 @@
-// Package run joins the stages of a run: it is the only package that knows all of
+// Package run joins the stages of a run. It is the only package that imports all of
 // them.
 //
-// A Session holds the lock of the state. Its Plan refreshes, reads, reconciles and
-// stages; it changes nothing in a sink. Its Apply publishes a plan of the same
+// A Session holds the lock of the state. Session.Plan refreshes, reads, reconciles and
+// stages; it does not change a sink. Session.Apply publishes a plan of the same
 // session, or one that another session has saved, and saves the state. If a session
 // is killed, the next one continues from the journal of pages and from the pending
 // changes in the state.
 //
-// The package prints nothing. An Observer learns what happens.
+// The package prints nothing. It reports progress to an Observer.
 package run
 
 import (
@@ -30,7 +30,7 @@ import (
 	"prospector/sink/store"
 )
 
-// Backend is where the state is kept.
+// Backend stores the state.
 type Backend interface {
 	// Lock takes the lock of the state for one run, or returns state.ErrLocked. The
 	// context that it returns ends when the lock is lost, with a cause that wraps
@@ -43,34 +43,33 @@ type Backend interface {
 	// Push replaces any state with one that has its own lineage and serial, if
 	// state.CheckPush or force allows it.
 	Push(ctx context.Context, s *state.State, force bool) error
-	// ForceUnlock releases the lock with that ID, whose run is known to be dead.
+	// ForceUnlock releases the lock with an ID. Its run must not be alive.
 	ForceUnlock(ctx context.Context, id string) error
-	// Beside is the store that has the state, and the prefix of the keys of what is
-	// kept next to it.
+	// Beside returns the store that has the state, and the prefix of the keys of
+	// objects next to it.
 	Beside() (store.Store, string)
-	// Path names the state in messages.
+	// Path returns the name of the state in messages.
 	Path() string
 }
 
-// Observer learns what happens in a session. Its methods may be called
-// concurrently, and should return at once.
+// Observer receives the progress of a session. Its methods may be called
+// concurrently, and must return quickly.
 type Observer interface {
-	// Waiting reports that another run holds the lock of the state, and that this one
-	// waits for it.
+	// Waiting reports that this run waits for the lock of the state, which another run
+	// holds.
 	Waiting(*state.LockedError)
 	read.Observer
-	// Staged reports that a job has been read, and that its files are ready.
+	// Staged reports that a job was read and its files are staged.
 	Staged(job string)
 	publish.Observer
 }
 
-// Options are what a session needs from its caller.
+// Options configure a session.
 type Options struct {
 	Config *jobs.Configuration
-	// DataDir is the private directory where the runs of one state keep their own
-	// files. All of these are disposable. It is below DataRoot, a directory that the
-	// user has named; "" is the parent of DataDir. No symbolic link is followed
-	// between the two.
+	// DataDir is the private directory for files of the runs of one state. All of them
+	// are disposable. DataDir is below DataRoot, a directory that the user has named;
+	// "" is the parent of DataDir. Symbolic links between the two are not followed.
 	DataDir  string
 	DataRoot string
 	Backend  Backend
@@ -78,25 +77,25 @@ type Options struct {
 	OpenSink func(context.Context, jobs.Sink) (store.Store, error)
 	Observer Observer
 	Logger   *slog.Logger // nil discards
-	// Stdin is where lists of prospects named "-" are read from.
+	// Stdin has the list of prospects if its file is "-".
 	Stdin     io.Reader
 	Now       func() time.Time
 	UserAgent string
-	// WorkDir takes a state that the backend could not write.
+	// WorkDir receives the state if the backend cannot write it.
 	WorkDir store.Store
-	// LockTimeout is how long to wait for another run; 0 does not wait.
+	// LockTimeout is how long to wait for the lock; 0 does not wait.
 	LockTimeout time.Duration
-	// Parallelism is how many objects are written at once. 0 is enough to hide the
-	// latency of a remote store.
+	// Parallelism is how many objects are written at once. 0 means a default that
+	// hides the latency of a remote store.
 	Parallelism int
-	// Concurrency limits how many prospects are read at once, whatever their source
-	// allows; 0 does not limit.
+	// Concurrency limits how many prospects are read at once, in addition to the limit
+	// of their source; 0 means no limit.
 	Concurrency int
 }
 
 const defaultParallelism = 16
 
-// Session is one run. It is for one goroutine.
+// Session is one run. Its methods must not be called concurrently.
 type Session struct {
 	options   Options
 	info      state.LockInfo // of this run
@@ -107,12 +106,12 @@ type Session struct {
 	files     *reconcile.FileBuilder
 	// published counts, by job address, what Apply has published so far.
 	published map[string]plan.Summary
-	// tombstones are those of the state and of every open sink, once they are read.
+	// tombstones are those of the state and of every open sink, after readTombstones.
 	tombstones tombstone.Set
 }
 
 // Open locks and reads the state, and opens the sinks of every job. The context that
-// it returns is the session's: it ends with ctx, and when the lock is lost.
+// it returns is for the session. It is canceled when ctx is, or when the lock is lost.
 func Open(ctx context.Context, o Options, operation string) (_ context.Context, _ *Session, err error) {
 	o.Parallelism = cmp.Or(o.Parallelism, defaultParallelism)
 	if o.Logger == nil {
@@ -146,10 +145,10 @@ func Open(ctx context.Context, o Options, operation string) (_ context.Context, 
 	return ctx, s, nil
 }
 
-// State is the state as the session knows it.
+// State returns the state as the session has last read or changed it.
 func (s *Session) State() *state.State { return s.state }
 
-// Close deletes what was staged, closes the sinks and releases the lock.
+// Close deletes the staged files, closes the sinks and releases the lock.
 func (s *Session) Close() error {
 	var errs []error
 	if s.workspace != nil {
@@ -158,10 +157,10 @@ func (s *Session) Close() error {
 	return errors.Join(append(errs, s.sinks.close(), s.options.Backend.Unlock())...)
 }
 
-// memory is the memory limit of the run.
+// memory returns the memory limit of the run.
 func (s *Session) memory() reconcile.Memory {
 	return reconcile.Memory(cmp.Or(s.options.Config.MemoryLimit, jobs.DefaultMemoryLimit))
 }
 
-// lists are the lists of prospects next to the state.
+// lists returns the lists of prospects next to the state.
 func (s *Session) lists() lists.Lists { return lists.New(s.options.Backend.Beside()) }

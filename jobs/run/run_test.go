@@ -73,7 +73,7 @@ func newHouse(t testing.TB) *house {
 
 func (h *house) job() *jobs.Job { return &h.config.Jobs[0] }
 
-// api returns where the job's source is.
+// api returns the settings of the job's source.
 func (h *house) api() *knock.Settings { return h.job().Source.Settings.(*knock.Settings) }
 
 // simulated makes the job's source an embedded simulator.
@@ -95,7 +95,7 @@ func (h *house) simulate(o knocksim.Options) *knocksim.Simulator {
 	return sim
 }
 
-// ask makes the job request those prospects from an API.
+// ask makes the job request prospects from an API.
 func (h *house) ask(url string, prospects ...string) {
 	h.Helper()
 	file := filepath.Join(h.dir, "prospects.txt")
@@ -223,7 +223,7 @@ func (h *house) rowsIn(sink int) map[string]map[string]string {
 			}
 			id := batch.Column(0).(*array.String).Value(i)
 			if _, twice := out[id]; twice {
-				h.Fatalf("the event id %s stands twice", id)
+				h.Fatalf("the lake has the event ID %s twice", id)
 			}
 			out[strings.Clone(id)] = row
 		}

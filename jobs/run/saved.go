@@ -15,14 +15,14 @@ import (
 // another session can apply, on any machine.
 func (s *Session) SavePlan(p *plan.Plan, path string) error { return planfile.Write(p, path) }
 
-// LoadPlan reads a saved plan to apply it. It refuses a plan if what it was made from
-// has changed.
+// LoadPlan loads a saved plan to apply it. It returns an error if the plan is stale:
+// its inputs have changed since it was made.
 func (s *Session) LoadPlan(ctx context.Context, path string) (*plan.Plan, error) {
 	makeDir := func() (string, error) { return s.workspace.makeStageDir("plan") }
 	return planfile.Loader{Current: s.current(), MakeDir: makeDir, Limit: s.memory().Width()}.Load(ctx, path)
 }
 
-// current returns what a plan is checked against.
+// current returns what planfile compares a plan with.
 func (s *Session) current() planfile.Current {
 	return planfile.Current{
 		Config: s.options.Config, State: s.state, ListDigest: s.listDigest, OpenSink: s.sinks.open, URI: s.sinks.uri,
@@ -33,8 +33,7 @@ func (s *Session) current() planfile.Current {
 	}
 }
 
-// listDigest reads the list of a job's prospects and returns the digest that a plan
-// has for it.
+// listDigest reads a job's list of prospects, and returns its digest as in a plan.
 func (s *Session) listDigest(job jobs.Job) (string, error) {
 	ids, _, err := s.sources().loadProspects(*job.Prospects)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"prospector/sink/store"
 )
 
-// savedNight saves the plan of the house's night.
+// savedNight saves a plan for a night of the house.
 func (h *house) savedNight() (path string) {
 	h.Helper()
 	ctx, s, err := h.open(h.Context())
@@ -74,8 +74,8 @@ func alter(t *testing.T, path string, edit func(p *plan.Plan, files map[string][
 	}
 }
 
-// What was altered in a saved plan is found before anything is published, though
-// every size and checksum of the archive is right.
+// Alterations of a saved plan are found before anything is published, even if every
+// size and checksum in the archive is right.
 func TestAlteredPlans(t *testing.T) {
 	first := func(p *plan.Plan) *plan.Change { return &p.Jobs[0].Output.Changes[0] }
 	for _, test := range []struct {
@@ -88,7 +88,7 @@ func TestAlteredPlans(t *testing.T) {
 			file := files[first(p).Staged[0].Path]
 			file[bytes.Index(file, []byte(secretText))] ^= 1
 		}, "expected the rows that were written"},
-		{"a file that is no Parquet", func(p *plan.Plan, files map[string][]byte) {
+		{"a file that is not Parquet", func(p *plan.Plan, files map[string][]byte) {
 			files[first(p).Staged[0].Path] = []byte("hello")
 		}, "not a Parquet file"},
 		{"the files of two partitions are swapped", func(p *plan.Plan, files map[string][]byte) {

@@ -11,8 +11,8 @@ import (
 	"prospector/sink/store"
 )
 
-// sinks are the sinks of a configuration. Each is opened once, when it is first
-// needed, and stays open until close.
+// sinks are the sinks of a configuration. Each is opened when it is first needed, and
+// stays open until close.
 type sinks struct {
 	declared []jobs.Sink
 	openSink func(context.Context, jobs.Sink) (store.Store, error)
@@ -36,8 +36,8 @@ func (s *sinks) open(ctx context.Context, sink jobs.Sink) (store.Store, error) {
 	return opened, nil
 }
 
-// openAddress returns the store of the sink with that address, which the
-// configuration may no longer declare.
+// openAddress returns the store of the sink with an address. It returns an error if
+// the sink is neither open nor declared.
 func (s *sinks) openAddress(ctx context.Context, address string) (store.Store, error) {
 	if opened, ok := s.stores[address]; ok {
 		return opened, nil
@@ -45,7 +45,7 @@ func (s *sinks) openAddress(ctx context.Context, address string) (store.Store, e
 	i := slices.IndexFunc(s.declared, func(sink jobs.Sink) bool { return sink.Address == address })
 	if i < 0 {
 		return nil, jobs.Diagnostic{Severity: jobs.Error, Summary: "The sink of published files is not declared", Address: address,
-			Detail: fmt.Sprintf("The state has files in %s, and the configuration does not say where that is. Declare it again; or let the state forget what is there:\n\n    prospector state rm %[1]s", address)}
+			Detail: fmt.Sprintf("The state has files in %s, but the configuration does not declare this sink. Declare it again, or remove its files from the state:\n\n    prospector state rm %[1]s", address)}
 	}
 	return s.open(ctx, s.declared[i])
 }

@@ -22,7 +22,7 @@ type sources struct {
 	concurrency int // see Options.Concurrency
 }
 
-// sources opens the sources of jobs for this session.
+// sources returns the opener of sources for this session.
 func (s *Session) sources() sources {
 	return sources{
 		kinds: s.options.Sources, stdin: s.options.Stdin, userAgent: s.options.UserAgent,
@@ -34,14 +34,14 @@ func (s *Session) sources() sources {
 type source struct {
 	extract.Source
 	prospects []string
-	// erased are the erased prospects of the list. Prospects has them only if the job
-	// exports erased prospects.
+	// erased are the erased prospects in the list. They are in prospects only if the
+	// job exports erased prospects.
 	erased      []string
-	repeated    int // IDs that the list has more than once
-	concurrency int // prospects that are read at once
+	repeated    int // repeated IDs in the list
+	concurrency int // how many prospects are read at once
 }
 
-// open reads the list of prospects and opens the source. It requests nothing.
+// open reads the list of prospects and opens the source. It makes no requests.
 func (s sources) open(ctx context.Context, job jobs.Job) (_ *source, err error) {
 	out := &source{concurrency: job.Source.Concurrency}
 	if s.concurrency > 0 {

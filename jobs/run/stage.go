@@ -24,18 +24,18 @@ import (
 type stager struct {
 	*planner
 	job   jobs.Job
-	owned *state.Job // what the state has of the job
+	owned *state.Job // the job's entry in the state
 	plan  *plan.Job
 	dir   string // of staged files
 
 	source     *source
-	wasListed  func(prospect string) bool // in the list of the last apply
+	wasListed  func(prospect string) bool // whether the list of the last apply has it
 	waiting    *lists.Waiting
 	stages     reconcile.Stages
 	quarantine *quarantine.Quarantine
 	read       *read.Result
-	// unavailable counts the prospects that the source did not return, but that were
-	// in the list of the last apply.
+	// unavailable counts the prospects in the list of the last apply that were not found
+	// or forbidden now.
 	unavailable state.Unavailable
 	found       reconcile.Result
 }
@@ -94,12 +94,12 @@ func (s *stager) readLists(ctx context.Context) (err error) {
 	}
 	s.waiting, problem = s.lists.ReadWaiting(ctx, *s.owned.Empty, s.now())
 	if problem != nil {
-		warn("The list of empty prospects cannot be read", "The time that their published rows wait starts again", problem)
+		warn("The list of empty prospects cannot be read", "The waiting time of their published rows starts again", problem)
 	}
 	return nil
 }
 
-// openQuarantine reads the published quarantine, to which the job adds.
+// openQuarantine opens a quarantine with the published events of the job.
 func (s *stager) openQuarantine(ctx context.Context) (err error) {
 	s.quarantine, err = quarantine.Open(ctx, s.sinks.stores, s.plan, filepath.Join(s.dir, "quarantine"), s.memory.Quarantine(s.stages.Former != nil))
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *stager) openQuarantine(ctx context.Context) (err error) {
 	return nil
 }
 
-// readSource reads all prospects of the source into a stage.
+// readSource reads all prospects into the stage of new rows.
 func (s *stager) readSource(ctx context.Context) error {
 	journal, err := s.workspace.openJournal(s.job, read.Binding(s.job.Address, s.source))
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *stager) readSource(ctx context.Context) error {
 	return s.quarantine.Finish()
 }
 
-// visited notes what became of a prospect.
+// visited records the outcome of a prospect.
 func (s *stager) visited(v read.Visit) {
 	s.waiting.Visited(v.Prospect, v.Events)
 	if v.Pages > 0 {
@@ -171,8 +171,8 @@ func (s *stager) planChanges(context.Context) (err error) {
 }
 
 // isComplete reports whether the plan has all partitions of the job. If it does not,
-// it changes nothing but partitions: rows of the others may be in the quarantine or in
-// an obsolete file.
+// it only changes partitions: rows of the other partitions may be in the quarantine or
+// in obsolete files.
 func (s *stager) isComplete() bool {
 	return s.target().All && len(s.plan.Problems.Rejected) == 0
 }
@@ -180,8 +180,8 @@ func (s *stager) isComplete() bool {
 // target selects the partitions to which the plan is limited.
 func (s *stager) target() reconcile.Selection { return s.options.target(s.job.Address) }
 
-// planWaiting plans what happens to the published rows of prospects that returned no
-// event.
+// planWaiting plans the list of prospects that have published rows but returned no
+// events, and warns of the rows that stay for now.
 func (s *stager) planWaiting(context.Context) (err error) {
 	s.waiting.Finish(func(prospect string) (complete, emptyNow bool) {
 		content, complete := s.read.Complete[prospect]
@@ -198,8 +198,8 @@ func (s *stager) planWaiting(context.Context) (err error) {
 	return nil
 }
 
-// judge refuses the plan if the run as a whole looks wrong, unless the user accepts
-// what the guards find, and compares what was read with the schema.
+// judge refuses the plan if the guards find that the run is probably wrong, unless the
+// user accepts their findings. It also compares what was read with the schema.
 func (s *stager) judge(context.Context) error {
 	s.plan.WarnMissing(s.found.Rows.Before)
 	e := s.found.Evidence
@@ -222,8 +222,8 @@ func (s *stager) judge(context.Context) error {
 	return refresh.InTheWay(s.job.Block, *s.plan, s.sinks.uri)
 }
 
-// planDeletions plans the deletion of files that no partition needs, and the copies of
-// damaged files.
+// planDeletions plans the deletion of obsolete and foreign files, and the copies of
+// damaged ones.
 func (s *stager) planDeletions(ctx context.Context) error {
 	if s.isComplete() {
 		s.plan.Output.Obsolete = s.plan.DeleteObsolete()
@@ -234,8 +234,8 @@ func (s *stager) planDeletions(ctx context.Context) error {
 	return refresh.PlanCopies(ctx, s.sinks.stores, s.plan)
 }
 
-// finish keeps the result for the checks, frees the memory for the next job and adds
-// the remaining warnings.
+// finish records the result for the checks, adds the remaining warnings and frees the
+// memory for the next job.
 func (s *stager) finish(context.Context) error {
 	facts, rows := s.stages.New.Facts(), s.found.Rows
 	s.results[s.job.Address] = jobs.Result{

@@ -14,9 +14,9 @@ func (s *Session) readTombstones(ctx context.Context) (warnings jobs.Diagnostics
 	return warnings, err
 }
 
-// keepTombstones adds all tombstones to the state and to every open sink, before
-// anything else changes. A plan that erases a prospect adds one: even if the run is
-// then killed, no later run brings the prospect back.
+// keepTombstones writes all tombstones to the state and to every open sink, before
+// anything else changes. A plan that erases a prospect adds one, so that no later run
+// exports the prospect again even if this run is killed.
 func (s *Session) keepTombstones(ctx context.Context, p *plan.Plan, save func(context.Context) error) error {
 	all := s.tombstones.Merge(s.state.Tombstones)
 	if p.Mode == plan.Erase {

@@ -19,7 +19,7 @@ import (
 	"prospector/sink/store/local"
 )
 
-// erase erases a prospect as the command does.
+// erase erases a prospect like the command.
 func (h *house) erase(prospect string) (p *plan.Plan, err error) {
 	ctx, s, err := h.open(h.Context())
 	if err != nil {
@@ -79,8 +79,8 @@ func (h *house) must(err error) {
 	}
 }
 
-// An erased prospect that is still listed is neither requested nor exported, whatever
-// happened to the state and to the sinks since, unless the job exports it.
+// An erased prospect that is still listed is neither requested nor exported, unless the
+// job exports erased prospects. Later damage to the state or the sinks does not matter.
 func TestTombstones(t *testing.T) {
 	events := map[string][]string{"alice": {on(1, "a1"), on(2, "a2")}, "bob": {on(1, "b1"), on(3, "b3")}, "carol": {on(2, "c2")}}
 	bodies := []string{"b1", "b3", "c2"}
@@ -184,7 +184,7 @@ func TestTombstones(t *testing.T) {
 }
 
 // A saved plan whose list has erased prospects can be applied. It is stale if one of its
-// prospects was erased since.
+// prospects was erased after it was saved.
 func TestTombstonesAndSavedPlans(t *testing.T) {
 	h := newHouse(t)
 	h.people(map[string][]string{"alice": {on(1, "a1")}, "bob": {on(1, "b1")}})
@@ -248,8 +248,8 @@ func TestTombstonesOfSimulator(t *testing.T) {
 	}
 }
 
-// After an erase that is killed at any operation, the prospect does not come back once
-// a row is gone. The same erase completes it.
+// If an erase is killed at any operation after it has removed a row, the prospect is not
+// exported again. Repeating the erase completes it.
 func TestEraseKilled(t *testing.T) {
 	events := map[string][]string{
 		"alice": {on(1, "a1"), on(2, "a2"), `{"type":"SMS_MESSAGE","data":{"body":"no time"}}`},

@@ -34,8 +34,8 @@ func address(t testing.TB, text string) jobs.Address {
 	return a
 }
 
-// A target includes the partitions that events have moved from or to. With only one of
-// the two, the event would be in the lake twice, or not at all.
+// A target includes the partitions that events have moved from or to. Otherwise an event
+// would be in the lake twice, or not at all.
 func TestTargetsWiden(t *testing.T) {
 	const from, to = "event_type=T/event_date=2022-01-13", "event_type=T/event_date=2022-02-01"
 	for _, target := range []string{from, to} {
@@ -94,12 +94,13 @@ func (h *house) countOpened() *atomic.Int64 {
 	return opened
 }
 
-// keeping is a store that its sessions do not close.
+// keeping is a store that stays open when a session closes it.
 type keeping struct{ store.Store }
 
 func (keeping) Close() error { return nil }
 
-// If one prospect of 100,000 partitions changes, the plan reads its partition only.
+// If the events of one prospect change in a table of 100,000 partitions, the plan reads
+// only the partitions of these events.
 func TestUntouchedPartitions(t *testing.T) {
 	const untouched = 100_000
 	h := newHouse(t)
@@ -165,9 +166,9 @@ func TestUntouchedPartitions(t *testing.T) {
 	}
 }
 
-// A prospect is no longer read, and its rows stay. One plan reads their files to find
-// that out. Later plans do not read them again, while the source returns the same events
-// and none that could have moved from these files.
+// If a prospect is no longer read, its rows stay. The first plan reads their files to
+// find that out. Later plans do not re-read them as long as the source returns the same
+// events, and none that could have moved from these files.
 func TestRowsThatNoProspectReturns(t *testing.T) {
 	h := newHouse(t)
 	opened := h.countOpened()
@@ -206,7 +207,7 @@ func TestRowsThatNoProspectReturns(t *testing.T) {
 }
 
 // Rows of prospects that are no longer read stay in partitions that get new rows. Each
-// file is read once, or twice if the rows that stay do not fit in memory. The lake is
+// file is read once, or twice if the rows that stay do not fit in memory. The result is
 // the same.
 func TestKeptRows(t *testing.T) {
 	var lakes []map[string]schemas.Digest
@@ -259,8 +260,8 @@ func (f *failing) Write(ctx context.Context, s *state.State) error {
 	return f.Local.Write(ctx, s)
 }
 
-// If the state cannot be written after an apply, it goes to the working directory and
-// can be pushed. Without a push, the next apply finds the published files.
+// If the state cannot be written after an apply, it is written to the working directory
+// and can be pushed. Without a push, the next apply finds the published files.
 func TestErroredState(t *testing.T) {
 	for _, push := range []bool{true, false} {
 		t.Run(fmt.Sprint("push ", push), func(t *testing.T) {
@@ -345,8 +346,8 @@ func (l losesAt) Put(ctx context.Context, key string, content store.Content, con
 	return l.Store.Put(ctx, key, content, cond)
 }
 
-// A run that has lost its lock stops, even during a write that it would finish after an
-// interrupt.
+// A run that has lost its lock stops, even during a write. After an interrupt, it would
+// finish the write.
 func TestLostLock(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 10, Events: 200})
@@ -375,11 +376,12 @@ func TestLostLock(t *testing.T) {
 		t.Errorf("the apply ends with: %v", err)
 	}
 	if got := len(h.lake(h.root())); got == p.Summary().Add {
-		t.Error("everything was published all the same")
+		t.Error("all files were published")
 	}
 }
 
-// After an interrupt, files that are being published are finished and recorded.
+// After an interrupt, an apply finishes the files that it is publishing and saves the
+// state.
 func TestInterruptedApply(t *testing.T) {
 	h := newHouse(t)
 	h.simulate(knocksim.Options{Seed: 1, Prospects: 10, Events: 200})
@@ -450,7 +452,7 @@ func TestSavedPlanIsSelfContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the plan is for everybody: %v %v", info.Mode(), err)
+		t.Errorf("others can read the plan: %v %v", info.Mode(), err)
 	}
 	if err := os.RemoveAll(filepath.Join(h.dir, ".prospector")); err != nil {
 		t.Fatal(err)
@@ -496,7 +498,7 @@ func (h *house) load(path string) (*plan.Plan, error) {
 	return s.LoadPlan(ctx, path)
 }
 
-// A plan that is truncated anywhere, or has any bit flipped, is refused.
+// A truncated plan, or one with a flipped bit, is refused.
 func TestDamagedPlans(t *testing.T) {
 	h := newHouse(t)
 	h.events(`{`+created+`}`, `{"type":"T"}`)

@@ -22,11 +22,11 @@ import (
 const (
 	stagesDir   = "stage"
 	journalsDir = "journal"
-	rejectedDir = "rejected" // staged files that the second reader has rejected
+	rejectedDir = "rejected" // files that the second reader has rejected
 )
 
-// workspace is what one run keeps in the data directory: staged files, until the
-// run ends, and journals of pages, until their pages are published.
+// workspace manages the files of one run in the data directory: staged files until the
+// run ends, and journals of pages until their pages are published.
 type workspace struct {
 	path string // of the data directory
 	dir  *nolink.Dir
@@ -40,8 +40,8 @@ type workspace struct {
 	keepJournals bool
 }
 
-// openWorkspace opens the data directory for a run, and deletes what an earlier run
-// that was killed has staged.
+// openWorkspace opens the data directory for a run, and deletes the staged files of
+// killed runs.
 func openWorkspace(root, path, run string, now func() time.Time) (*workspace, error) {
 	dir, err := MakeDataDir(root, path)
 	if err != nil {
@@ -53,7 +53,7 @@ func openWorkspace(root, path, run string, now func() time.Time) (*workspace, er
 	return &workspace{path: path, dir: dir, run: run, now: now, keepJournals: true}, nil
 }
 
-// MakeDataDir makes and opens the data directory, as Options describes it.
+// MakeDataDir creates and opens the data directory that Options describes.
 func MakeDataDir(root, dir string) (*nolink.Dir, error) {
 	root = cmp.Or(root, filepath.Dir(dir))
 	rel, err := filepath.Rel(root, dir)
@@ -66,7 +66,7 @@ func MakeDataDir(root, dir string) (*nolink.Dir, error) {
 			Detail: link.Error() + ". To keep prospector's own files elsewhere, set PROSPECTOR_DATA_DIR to that directory."}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
 	return made, nil
 }
@@ -75,12 +75,12 @@ func MakeDataDir(root, dir string) (*nolink.Dir, error) {
 // a run that has lost its lock does not delete the files of the next one.
 func (w *workspace) stageDir() string { return filepath.Join(w.path, stagesDir, w.run) }
 
-// makeStageDir makes a directory in stageDir, or stageDir itself if the name is "",
+// makeStageDir creates a directory in stageDir, or stageDir itself if the name is "",
 // and returns its path.
 func (w *workspace) makeStageDir(name string) (string, error) {
 	made, err := w.dir.Make(path.Join(stagesDir, w.run, name), true)
 	if err != nil {
-		return "", fmt.Errorf("making the staging directory: %w", err)
+		return "", fmt.Errorf("creating the staging directory: %w", err)
 	}
 	return filepath.Join(w.stageDir(), name), made.Close()
 }
@@ -90,7 +90,7 @@ func (w *workspace) openJournal(job jobs.Job, binding string) (*spool.Journal, e
 	name := path.Join(journalsDir, fileName(job.Address))
 	parent, err := w.dir.Make(journalsDir, true)
 	if err != nil {
-		return nil, fmt.Errorf("making the directory of page journals: %w", err)
+		return nil, fmt.Errorf("creating the directory of page journals: %w", err)
 	}
 	parent.Close()
 	w.journals = append(w.journals, name)
@@ -98,13 +98,13 @@ func (w *workspace) openJournal(job jobs.Job, binding string) (*spool.Journal, e
 	journal, err := spool.Open(dir, binding, read.JournalAge, w.now)
 	if err != nil && !errors.Is(err, spool.ErrLocked) {
 		return nil, job.Diagnose("", "The journal of pages cannot be used", fmt.Sprintf(
-			"%s.\n\nThe journal holds pages of an interrupted run, so that they are not requested again. Remove it if it cannot be repaired:\n\n    %s", err, dir))
+			"%s.\n\nThe journal has pages of an interrupted run, so that they are not requested again. If it cannot be repaired, remove it:\n\n    %s", err, dir))
 	}
 	return journal, err
 }
 
-// fileName makes a file name of an address. Two jobs may have tables of the same
-// name, in different sinks.
+// fileName returns a file name for an address. The name of a table would not be
+// unique, since two jobs may write tables of the same name to different sinks.
 func fileName(address string) string { return url.PathEscape(address) }
 
 // fileBuilder returns a builder of staged files. The files that its second reader

@@ -27,8 +27,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// life is how many store operations a process makes before it dies. The last one may
-// have happened.
+// life counts the store operations that a process makes before it dies. The last one may
+// or may not happen.
 type life struct {
 	left atomic.Int64
 	late bool
@@ -38,7 +38,8 @@ func (l *life) over() bool { return l.left.Load() <= 0 }
 
 var errDead = errors.New("the process was killed")
 
-// spend reports whether an operation happens, and whether the process survives it.
+// spend counts an operation. It reports whether the operation happens, and whether the
+// process survives it.
 func (l *life) spend() (happens, heard bool) {
 	left := l.left.Add(-1)
 	return left > 0 || left == 0 && l.late, left > 0
@@ -93,7 +94,7 @@ func (m mortal) Delete(ctx context.Context, key string, cond store.Condition) (e
 	return err
 }
 
-// world is a working directory in which anything happens.
+// world is a working directory with random changes, commands and kills.
 type world struct {
 	*house
 	seed   uint64
@@ -159,7 +160,7 @@ var columns = [][]schemas.Column{
 	},
 }
 
-// declare chooses other columns for the table, which the user has approved.
+// declare chooses other columns for the table, with the user's approval.
 func (w *world) declare() {
 	pick := w.rng.IntN(len(columns))
 	keys := w.job().Schema.Keys()
@@ -175,7 +176,7 @@ func (w *world) declare() {
 	w.did("configuration: columns %d", pick)
 }
 
-// source makes the source return what it has that night of the listed prospects.
+// source makes the source return the events of the listed prospects on that night.
 func (w *world) source() {
 	w.simulated(simulator.Settings{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
 	sim, err := knocksim.New(knocksim.Options{Seed: w.seed, Prospects: 10, Events: 220, AsOf: nightOf(w.night), VendorChanges: true})
@@ -280,7 +281,7 @@ func (w *world) session(lives int64) (context.Context, *Session, error) {
 }
 
 // run plans, applies, saves a plan or applies a saved one, in a process that may be
-// killed at any instant.
+// killed at any time.
 func (w *world) run(lives int64) error {
 	ctx, s, err := w.session(lives)
 	if err != nil {
@@ -416,6 +417,6 @@ func TestEveryWorldSettles(t *testing.T) {
 	})
 	t.Logf("%d runs were killed, %d plans were stale, %d runs ended well; %d worlds have partitions of several files", killed.Load(), stale.Load(), applied.Load(), parts.Load())
 	if n := int64(worlds); killed.Load() < n || stale.Load() < n/10 || applied.Load() < n || parts.Load() < n/10 {
-		t.Error("the test hardly tests")
+		t.Error("too few runs are of one kind, so the test is void")
 	}
 }
