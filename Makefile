@@ -35,7 +35,7 @@ test:
 # checksum of the upload shows whether it did harm. Tests that measure memory are
 # left out, since they would measure the detector's.
 race:
-	go test -race -timeout 40m -skip 'TestLargeObjects|TestHugeTextsTakeLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config
+	go test -race -timeout 40m -skip 'TestLargeObjects|TestHugeTextsTakeLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config ./jobs/publish ./jobs/read ./jobs/reconcile ./jobs/quarantine
 
 fuzz:
 	bash .ci/fuzz $(FUZZ)

@@ -83,7 +83,7 @@ func TestOneRejectedFile(t *testing.T) {
 	kept := filepath.Join(h.dir, ".prospector", "rejected", "job.prospect_events-00001-00000.parquet")
 	for _, want := range []string{
 		"description: expected the values that were written, with the digest ", kept, "CRC32C ", "1 rows",
-		jobs.CreatedBy(), "bug in prospector", "memory or the disk", "next run tries",
+		jobs.CreatedBy(), "bug in prospector", "faulty memory", "next run tries",
 	} {
 		if !strings.Contains(ds[0].Detail, want) {
 			t.Errorf("%q is not in:\n%s", want, ds[0].Detail)

@@ -207,14 +207,14 @@ func TestRowsThatNoProspectReturns(t *testing.T) {
 }
 
 // Rows of prospects that are no longer read stay in partitions that get new rows. Each
-// file is read once, or twice if the rows that stay do not fit in memory. The result is
-// the same.
+// file is read once, or four times if neither the rows that stay nor the IDs of the new
+// rows fit in memory: twice to compare and twice to merge. The result is the same.
 func TestKeptRows(t *testing.T) {
 	var lakes []map[string]schemas.Digest
 	for _, test := range []struct {
 		limit int64
 		reads int64 // of a file
-	}{{0, 1}, {1, 2}} {
+	}{{0, 1}, {1, 4}} {
 		h := newHouse(t)
 		opened := h.countOpened()
 		sim := h.simulate(knocksim.Options{Seed: 3, Prospects: 40, Events: 2000, AsOf: nightOf(20)})
