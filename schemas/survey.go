@@ -245,10 +245,11 @@ func Infer(t Table, found Survey) []Proposal {
 		times        TimeForms
 		events       int64
 	}
+	hasTypes := t.Roles().Type != ""
 	fields := found.Unmapped
 	places := make(map[string]*place)
 	for f, n := range fields {
-		if f.EventType == "" || strings.Contains(f.EventType, "*") { // a column cannot name this type
+		if hasTypes && (f.EventType == "" || strings.Contains(f.EventType, "*")) { // a column cannot name this type
 			continue
 		}
 		p := places[f.Path]
@@ -256,7 +257,10 @@ func Infer(t Table, found Survey) []Proposal {
 			p = &place{kinds: make(map[string]bool), types: make(map[string]bool), times: AnyTime}
 			places[f.Path] = p
 		}
-		p.kinds[f.Kind], p.types[f.EventType] = true, true
+		p.kinds[f.Kind] = true
+		if hasTypes {
+			p.types[f.EventType] = true
+		}
 		p.times &= found.Times[f]
 		p.events += n
 	}

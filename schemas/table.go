@@ -106,8 +106,11 @@ type Table struct {
 	HashKeyID string `json:"hash_key_id,omitempty"`
 }
 
-// Knows reports whether the table expects events of that type.
-func (t Table) Knows(eventType string) bool { return matches(t.EventTypes, eventType) }
+// Knows reports whether the table expects events of that type. A table without types
+// expects all events.
+func (t Table) Knows(eventType string) bool {
+	return t.Roles().Type == "" || matches(t.EventTypes, eventType)
+}
 
 // All returns every column that readers of the lake see, partition keys last.
 func (t Table) All() []Column { return slices.Concat(t.Columns, t.PartitionBy) }

@@ -29,8 +29,10 @@ type builder struct {
 
 	// Columns whose values are not fields of the event.
 	idAt, prospectAt, dayAt, extraAt int
-	// Columns of which an event must have one.
+	// Columns of which an event must have one. createdAt is -1 if the table has none.
 	timeAt, createdAt int
+	// The keys on each path to the event's type; nil if rows have no types.
+	typePaths [][]string
 }
 
 func newBuilder(table schemas.Table, protected []protection) *builder {
@@ -59,6 +61,11 @@ func newBuilder(table schemas.Table, protected []protection) *builder {
 		extraAt:    slices.IndexFunc(columns, func(c schemas.Column) bool { return c.Value == schemas.Extra }),
 		timeAt:     schemas.IndexOf(columns, roles.Time),
 		createdAt:  schemas.IndexOf(columns, roles.Created),
+	}
+	if kind, ok := table.Column(roles.Type); ok {
+		for _, path := range kind.From {
+			b.typePaths = append(b.typePaths, strings.Split(path, "."))
+		}
 	}
 	b.startBatch()
 	return b
@@ -95,8 +102,8 @@ var errReservedKey = errors.New(`the event has a field named "` + fromKey + `", 
 type flat struct {
 	eventType []byte
 	tree      *tree
-	happened  int64 // eventTime, or createdAt if there is no eventTime
-	recorded  int64 // createdAt, or eventTime if there is no createdAt
+	happened  int64 // the time, or if there is none, the creation time
+	recorded  int64 // the creation time, or if there is none, the time
 }
 
 // flatten gives the values of an event to the columns; append then completes the row. An
@@ -114,16 +121,9 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 	if v.kind() != anObject {
 		return flat{}, errNotObject
 	}
-	kind, types := v.get("type")
-	if types == 0 || kind.kind() != aString {
-		return flat{}, errors.New("an event without a type")
-	}
-	name := kind.string()
-	if kind.isBroken() { // the column has the same text
-		name = bytes.ToValidUTF8(name, replacement)
-	}
-	if len(name) == 0 || len(name) > schemas.MaxTypeLength {
-		return flat{}, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), schemas.MaxTypeLength)
+	name, err := b.typeOf(v)
+	if err != nil {
+		return flat{}, err
 	}
 	e := &b.event
 	t := b.tree(name)
@@ -145,13 +145,49 @@ func (b *builder) takeApart(v value) (_ flat, err error) {
 		recorded = happened
 	}
 	if happened == nil {
-		return flat{}, errNoTime
+		return flat{}, b.noTime()
 	}
 	b.extra, err = e.appendExtra(b.extra[:0])
 	return flat{name, t, happened.int, recorded.int}, err
 }
 
-var errNoTime = errors.New("no usable time: neither eventTime nor createdAt is a time")
+// typeOf returns the type of an event, or nil if rows have no types.
+func (b *builder) typeOf(v value) ([]byte, error) {
+	if b.typePaths == nil {
+		return nil, nil
+	}
+	kind, found := v.first(b.typePaths)
+	if !found || kind.kind() != aString {
+		return nil, errors.New("an event without a type")
+	}
+	name := kind.string()
+	if kind.isBroken() { // the column has the same text
+		name = bytes.ToValidUTF8(name, replacement)
+	}
+	if len(name) == 0 || len(name) > schemas.MaxTypeLength {
+		return nil, fmt.Errorf("a type of %d bytes; it is in a directory's name, so it has 1 to %d", len(name), schemas.MaxTypeLength)
+	}
+	return name, nil
+}
+
+// noTime is the error for an event without a usable time. It has the first path of the
+// time, and that of the creation time if the table has one.
+type noTime struct{ time, created string }
+
+func (b *builder) noTime() noTime {
+	err := noTime{time: b.columns[b.timeAt].From[0]}
+	if b.createdAt >= 0 {
+		err.created = b.columns[b.createdAt].From[0]
+	}
+	return err
+}
+
+func (e noTime) Error() string {
+	if e.created == "" {
+		return fmt.Sprintf("no usable time: %s is not a time", e.time)
+	}
+	return fmt.Sprintf("no usable time: neither %s nor %s is a time", e.time, e.created)
+}
 
 // tree returns the tree for events of a type. After too many types, a new type gets a
 // tree for a single event.

@@ -50,12 +50,16 @@ func newCoherence(table schemas.Table) *coherence {
 		created: at(roles.Created), happened: at(roles.Time),
 	}
 	// An ID is computed from the values before a policy changes them.
-	c.checkID = !protected && c.eventType >= 0
+	c.checkID = !protected
 	return c
 }
 
 func (c *coherence) holds(batch arrow.Record, row int, holdsDay func(int32) bool) bool {
-	created, happened := batch.Column(c.created).(*array.Timestamp), batch.Column(c.happened).(*array.Timestamp)
+	happened := batch.Column(c.happened).(*array.Timestamp)
+	created := happened // if the table has no creation times
+	if c.created >= 0 {
+		created = batch.Column(c.created).(*array.Timestamp)
+	}
 	if created.IsNull(row) && happened.IsNull(row) {
 		return false
 	}
@@ -94,7 +98,12 @@ func (c *coherence) readable(batch arrow.Record, row int) bool {
 }
 
 func (c *coherence) identified(batch arrow.Record, row int, recorded int64) bool {
-	text := func(at int) string { return batch.Column(at).(*array.String).Value(row) }
+	text := func(at int) string {
+		if at < 0 { // the type, if rows have no types
+			return ""
+		}
+		return batch.Column(at).(*array.String).Value(row)
+	}
 	id, err := base64.RawURLEncoding.DecodeString(text(c.id))
 	if err != nil || len(id) != len(key{}) {
 		return false

@@ -144,7 +144,8 @@ func TestNoUsableTime(t *testing.T) {
 	if err := f.Page([]byte(page), ""); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(reasons, []string{errNoTime.Error(), errNoTime.Error()}) {
+	const noTime = "no usable time: neither eventTime nor createdAt is a time"
+	if !slices.Equal(reasons, []string{noTime, noTime}) {
 		t.Errorf("the reasons are %q", reasons)
 	}
 	s := f.Survey()

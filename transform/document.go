@@ -293,3 +293,20 @@ func (v value) get(key string) (first value, times int) {
 	}
 	return first, times
 }
+
+// first returns the value at the first of the paths that the object has. A path is a list
+// of keys.
+func (v value) first(paths [][]string) (found value, ok bool) {
+	for _, path := range paths {
+		at, times := v, 0
+		for _, key := range path {
+			if at, times = at.get(key); times == 0 {
+				break
+			}
+		}
+		if times > 0 {
+			return at, true
+		}
+	}
+	return value{}, false
+}

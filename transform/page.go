@@ -174,9 +174,10 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 // add makes a row from an event. The error says why this is impossible.
 func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
+	_, isNoTime := err.(noTime)
 	switch {
 	case err == nil:
-	case err == errNoTime:
+	case isNoTime:
 		f.event.countMisfits() // so that the survey shows how its times are written
 		return err
 	case row.tree != nil:

@@ -169,8 +169,12 @@ func (e *event) reset(row int) {
 	e.scratch, e.misfits, e.unknown = e.scratch[:0], e.misfits[:0], e.unknown[:0]
 }
 
-// takenBy returns what a column took from the current event, or nil.
+// takenBy returns what a column took from the current event, or nil. A table without the
+// column has -1 for it.
 func (e *event) takenBy(column int) *taken {
+	if column < 0 {
+		return nil
+	}
 	if t := &e.taken[column]; t.number == e.number {
 		return t
 	}
