@@ -159,7 +159,7 @@ func statePullCommand(e *env) *command {
 		run: func(*command, []string) int {
 			return e.reading(&v, func(_ context.Context, s *state.State) error {
 				if s.Serial == 0 {
-					return jobs.Diagnostic{Severity: jobs.Error, Summary: "There is no state", Detail: "Nothing was published yet."}
+					return jobs.Diagnostic{Severity: jobs.Error, Summary: "There is no state", Detail: "Nothing has been published yet."}
 				}
 				b, err := state.Encode(s)
 				if err == nil {

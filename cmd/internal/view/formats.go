@@ -54,7 +54,7 @@ func writesOf(writes []plan.Write) (out []write) {
 	return out
 }
 
-// Actions that only other objects than partitions have.
+// Actions that partitions do not have.
 const (
 	moveAction   plan.Action = "move"
 	forgetAction plan.Action = "forget"
@@ -150,7 +150,7 @@ func summaryOf(s plan.Summary, operation string) object {
 	return object{"add": s.Add, "change": s.Change, "destroy": s.Destroy, "operation": operation}
 }
 
-// readingsOf describes what the jobs have read and its effect.
+// readingsOf describes what each job has read, and the result.
 func readingsOf(p *plan.Plan) []object {
 	out := []object{}
 	for _, j := range p.Jobs {

@@ -25,8 +25,8 @@ import (
 	"prospector/schemas"
 )
 
-// The plan and the state that follow have everything that there can be, so that
-// nothing that is printed escapes the schemas.
+// The following plan and state use every field, so that the tests compare every member
+// with the schemas.
 
 var (
 	fakeTime    = time.Date(2022, 1, 13, 19, 27, 37, 0, time.UTC)
@@ -119,7 +119,7 @@ func fakeState() *state.State {
 	}}
 }
 
-// calls returns calls of every method of a JSON with all kinds of values.
+// calls returns functions that call every method of JSON with all kinds of values.
 func calls(v *JSON) map[string]func() {
 	p, destroy := fakePlan(), fakePlan()
 	destroy.Mode = plan.Destroy
@@ -165,7 +165,7 @@ func calls(v *JSON) map[string]func() {
 	}
 }
 
-// fakeLines are what those calls print.
+// fakeLines returns the lines that those calls print.
 func fakeLines(t *testing.T) []string {
 	var out bytes.Buffer
 	v := NewJSON(&out, func() time.Time { return fakeTime })
@@ -173,7 +173,7 @@ func fakeLines(t *testing.T) []string {
 	for method := range reflect.TypeFor[*JSON]().Methods() {
 		call, ok := all[method.Name]
 		if !ok {
-			t.Fatalf("%s is not called here, so what it prints is not held against the schema", method.Name)
+			t.Fatalf("no call of %s, so its lines are not compared with the schema", method.Name)
 		}
 		call()
 	}
@@ -183,8 +183,8 @@ func fakeLines(t *testing.T) []string {
 	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 }
 
-// Every line that there can be is as stream.schema.json says; and the schema,
-// the program and its help know the same types.
+// Every line that JSON can print satisfies stream.schema.json. The schema, the program
+// and its help name the same types.
 func TestStream(t *testing.T) {
 	schema := compile(t, "stream")
 	printed := make(map[string]bool)
@@ -199,7 +199,7 @@ func TestStream(t *testing.T) {
 
 	for _, name := range regexp.MustCompile(`\.(?:print|locked)\("(\w+)"`).FindAllStringSubmatch(readFile(t, "json.go"), -1) {
 		if !printed[name[1]] {
-			t.Errorf("json.go can print the type %s, which no call here does", name[1])
+			t.Errorf("json.go can print the type %s, but no call here prints it", name[1])
 		}
 	}
 	var text struct {
@@ -308,9 +308,9 @@ func fakeTables(t *testing.T) []jobs.Job {
 	}
 }
 
-// What the schemas demand is no less than what is printed: a member that is
-// missing or misspelt, and a value of another type or an empty one, is always
-// found. So nothing is printed either that no schema names.
+// The schemas are strict: they reject a missing or misspelled member, a value of
+// another type, and an empty value. It follows that the schemas name every member that
+// is printed.
 func TestSchemasAreTight(t *testing.T) {
 	documents := fakeDocuments(t)
 	documents["stream"] = fakeLines(t)
@@ -328,12 +328,12 @@ func TestSchemasAreTight(t *testing.T) {
 		}
 	}
 	if broken < 5000 {
-		t.Errorf("only %d broken documents were tried", broken)
+		t.Errorf("the test tried only %d broken documents", broken)
 	}
 }
 
-// mutate makes every document that differs from root in one member, which is
-// missing or has another value than it may have.
+// mutate calls try with every document that differs from root in one member, which is
+// missing or has an invalid value.
 func mutate(root any, try func(what string, mutant any)) {
 	var walk func(path string, at any)
 	walk = func(path string, at any) {
@@ -367,8 +367,8 @@ func mutate(root any, try func(what string, mutant any)) {
 }
 
 var (
-	// sometimes are the paths of members that are not always there, indices
-	// aside, and why those of a change, which may say it.
+	// sometimes matches the paths of optional members, without indices. why matches the
+	// reason of a change, which is optional for some kinds.
 	sometimes = regexp.MustCompile(`(^|\.)(detail|origin|origin\.context|origin\.code|jobs\.prospects|jobs\.rewrite|jobs\.rejected|books\.rejected|jobs\.survey|survey\.(unmapped|mismatched|further)|event_types\.a|` +
 		`(rewrite\.columns|changes)\.(column|before|after)|sinks\.quarantine|runs\.jobs\.exceptions(_omitted)?|` +
 		`jobs\.declared_by|jobs\.(columns|partition_by)\.(when|policy|pii|description))$|` +
@@ -382,8 +382,8 @@ func optional(path string, of map[string]any) bool {
 	return sometimes.MatchString(path) || why.MatchString(path) && (of["kind"] == "partition" || of["kind"] == "quarantine")
 }
 
-// others are values that a member may not have: those of another type, negative
-// numbers and empty texts.
+// others returns invalid values for a member: values of other types, negative numbers
+// and empty texts.
 func others(path string, value any) (all []any) {
 	if anything.MatchString(path) {
 		return nil
@@ -400,14 +400,14 @@ func others(path string, value any) (all []any) {
 			all = append(all, "")
 		}
 	case map[string]any:
-		if path == "lock" { // of a run that has not said who it is
+		if path == "lock" { // null if the holder has not written its description yet
 			all = all[:len(all)-1]
 		}
 	}
 	return all
 }
 
-// What has one of a few values has no other.
+// A member with a few possible values cannot have another one.
 func TestEnumerations(t *testing.T) {
 	documents := fakeDocuments(t)
 	documents["stream"] = fakeLines(t)
@@ -417,7 +417,7 @@ func TestEnumerations(t *testing.T) {
 		for _, text := range texts {
 			for _, at := range named.FindAllStringSubmatchIndex(text, -1) {
 				if member := text[at[2]:at[3]]; member == "operation" && strings.Contains(text, `"lock"`) {
-					continue // of any command that there will be
+					continue // the name of any command, also of later versions
 				}
 				if broken := text[:at[4]] + "other" + text[at[5]:]; schema.Validate(decode(t, broken)) == nil {
 					t.Errorf("%s.schema.json allows %s = other:\n%s", name, text[at[0]:at[1]], broken)

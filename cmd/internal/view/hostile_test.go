@@ -72,8 +72,8 @@ var hostile = map[string]string{
 	"a table's row of dashes": "\t\n\t\x1b[0m\nFORGED",
 }
 
-// poison puts a name into every string of a value, except those of the fields
-// that keep names, and gives the value.
+// poison puts a name into every string of a value, except for the fields in keep, and
+// returns the value.
 func poison[T any](value T, name string, keep ...string) T {
 	poisonValue(reflect.ValueOf(&value).Elem(), name, keep)
 	return value
@@ -104,7 +104,7 @@ func poisonValue(v reflect.Value, name string, keep []string) {
 		if v.IsNil() {
 			return
 		}
-		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len()) // the table of Knock's events is shared
+		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len()) // a copy, because the built-in table is shared
 		reflect.Copy(out, v)
 		v.Set(out)
 		for i := range v.Len() {
@@ -169,14 +169,14 @@ func printAll(v *Human, name string, keep ...string) {
 	v.Verified(audit.Result{Findings: poison([]audit.Finding{{Job: "a", Sink: "a", URI: "a", Problem: "a"}}, name, keep...)})
 	v.State(s)
 	of := fakeState().Jobs[`job.events["north"]`]
-	delete(of.Sinks, "sink.gcs.lake") // which has nothing, and is called the same now
+	delete(of.Sinks, "sink.gcs.lake") // it is empty, and now has the same name as the other sink
 	of = poison(of, name, keep...)
 	for _, sink := range of.Sinks {
 		for _, p := range sink.Partitions {
 			sink.Partitions[fakePartition] = p
 		}
 	}
-	s.Jobs = map[string]*state.Job{"job.events": of} // an address that can be asked for
+	s.Jobs = map[string]*state.Job{"job.events": of} // an address that Resource accepts
 	for _, address := range []string{"job.events", `job.events.partition["` + fakePartition + `"]`} {
 		if a, err := jobs.ParseAddress(address); err != nil || !v.Resource(s, a) {
 			panic("the state does not have " + address)
@@ -195,10 +195,10 @@ func printAll(v *Human, name string, keep ...string) {
 	v.Errorf("%s %v\n", name, os.ErrNotExist)
 }
 
-// The only control sequences are the view's own, and a name begins no line.
+// Only the view itself prints control sequences, and no name begins a line.
 func TestHostileNames(t *testing.T) {
 	own := regexp.MustCompile(`\x1b\[(0|1|2|4|31|32|33|1;31|1;32|1;33|31;1)m|\r\x1b\[K`)
-	// What may have several lines has them below a headline, indented.
+	// Texts of several lines are indented below a headline.
 	lines := []string{"Detail", "Problem"}
 	for kind, name := range hostile {
 		t.Run(kind, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestHostileNames(t *testing.T) {
 					t.Errorf("a line is forged: %q", text[max(0, at[0]-200):at[1]])
 				}
 				for line := range strings.Lines(text) {
-					if len(line) > 1<<17 { // of an output's value
+					if len(line) > 1<<17 { // an output's value may be long
 						t.Errorf("a line has %d bytes", len(line))
 					}
 				}
@@ -291,8 +291,8 @@ func checkPrintable(t *testing.T, text string) {
 	}
 }
 
-// Times that several types write alike need one block of their column, and HCL
-// refuses two.
+// If several event types have times in the same form, one block for the column is
+// enough, and HCL refuses a second one.
 func TestProposedTimes(t *testing.T) {
 	field := func(eventType string) schemas.Field {
 		return schemas.Field{EventType: eventType, Path: "eventTime", Kind: schemas.KindInteger}
@@ -310,7 +310,7 @@ func TestProposedTimes(t *testing.T) {
 	}
 }
 
-// What schema infer prints is a schema's body, however fields are called.
+// schema infer prints a valid body of a schema, whatever the names of the fields.
 func TestHostileProposals(t *testing.T) {
 	for kind, name := range hostile {
 		var out bytes.Buffer
@@ -325,7 +325,7 @@ func TestHostileProposals(t *testing.T) {
 		}
 		body := file.Body.(*hclsyntax.Body)
 		if len(body.Attributes) > 0 || slices.ContainsFunc(body.Blocks, func(b *hclsyntax.Block) bool { return b.Type != "column" || len(b.Body.Blocks) > 0 }) {
-			t.Errorf("%s: it is more than columns:\n%.2000s", kind, &out)
+			t.Errorf("%s: the body has more than columns:\n%.2000s", kind, &out)
 		}
 		proposed := 0
 		for line := range strings.Lines(out.String()) {
@@ -347,8 +347,7 @@ func TestHostileProposals(t *testing.T) {
 	}
 }
 
-// Nothing is printed but by Printf, Errorf and print, and a Text is made in
-// text.go alone.
+// Only Printf, Errorf and print write output, and only text.go makes a Text.
 func TestOneWayOut(t *testing.T) {
 	direct := regexp.MustCompile(`fmt\.(Print|Fprint)\w*\((v\.|e\.|s\.|c\.env\.|f\.|d\.|os\.)|\b(v\.Out|v\.Err|Stdout|Stderr)\.Write|[^a-zA-Z]Text\([^)]`)
 	for _, dir := range []string{".", "../cli"} {
@@ -362,7 +361,7 @@ func TestOneWayOut(t *testing.T) {
 			}
 			for n, line := range strings.Split(readFile(t, file), "\n") {
 				if direct.MatchString(line) {
-					t.Errorf("%s:%d prints past Format: %s", file, n+1, strings.TrimSpace(line))
+					t.Errorf("%s:%d prints without Format: %s", file, n+1, strings.TrimSpace(line))
 				}
 			}
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // Human prints for people, in the conventions of Terraform. Its methods may be called
-// concurrently. Each part of it prints one topic.
+// concurrently. Each embedded printer has one topic.
 type Human struct {
 	*printer
 	planPrinter
@@ -46,7 +46,7 @@ func (v *Human) Cancelled(m plan.Mode) {
 	v.Printf("\n%s cancelled. Nothing was changed.\n", operation(m))
 }
 
-// operation returns the name of what performs a plan, for the beginning of a sentence.
+// operation returns the capitalized name of the command that performs plans of a mode.
 func operation(m plan.Mode) string {
 	switch m {
 	case plan.Destroy:

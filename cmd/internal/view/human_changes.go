@@ -9,7 +9,7 @@ import (
 	"prospector/jobs/plan"
 )
 
-// foldAbove is the largest number of changes of which each has its own line.
+// foldAbove is the maximum number of changes that get a line each.
 const foldAbove = 24
 
 // fold is a run of adjacent partitions with the same action, from first to last.
@@ -20,7 +20,7 @@ type fold struct {
 	files       int // after the apply
 	rows        plan.Rows
 	bytes       int64
-	sinks       []string // to which the changes write
+	sinks       []string // that the changes write to
 }
 
 // changeLines returns one line for each change. If there are many changes, adjacent
@@ -107,7 +107,7 @@ func (f *fold) effect(rewrite *plan.Rewrite) string {
 		parts = append(parts, plural(f.rows.After, "row"), f.size())
 	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0 && rewrite != nil:
 		parts = append(parts, plural(f.rows.After, "row")+" rewritten", f.size())
-	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0: // a sink does not have it
+	case f.rows.Added+f.rows.Changed+f.rows.Removed == 0: // a sink lacks the partition
 		parts = append(parts, fmt.Sprintf("the same %s to %s", plural(f.rows.After, "row"), strings.Join(f.sinks, " and ")), f.size())
 	default:
 		parts = append(parts, fmt.Sprintf("%s added, %s changed, %s removed, %s in total",

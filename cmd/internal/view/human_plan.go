@@ -137,7 +137,7 @@ func (v planPrinter) legend(p *plan.Plan) {
 	}
 }
 
-// fate returns the part of a job's headline about the destruction of its table.
+// fate returns the text about a destroyed table for a job's headline.
 func (v planPrinter) fate(j plan.Job) Text {
 	if !j.Destroy {
 		return ""
@@ -149,7 +149,7 @@ func (v planPrinter) fate(j plan.Job) Text {
 	return text
 }
 
-// reading prints what was read for a job and its effect.
+// reading prints a job's books, prospects and cost, and the rows that the source lacks.
 func (v planPrinter) reading(j plan.Job) {
 	r := j.Source.Reading
 	if r.Prospects == 0 {

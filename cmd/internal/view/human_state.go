@@ -17,7 +17,7 @@ type statePrinter struct{ *printer }
 // State prints what prospector owns.
 func (v statePrinter) State(s *state.State) {
 	if len(s.Jobs) == 0 {
-		v.Printf("The state is empty. Nothing was published yet.\n")
+		v.Printf("The state is empty. Nothing is published.\n")
 		return
 	}
 	for i, address := range s.Addresses() {
@@ -52,8 +52,8 @@ func (v statePrinter) sink(address string, s *state.Sink) {
 	}
 }
 
-// inFiles returns the number of files of a partition, unless it is one, and whether
-// the partition is incomplete.
+// inFiles returns the number of files of a partition if it is not 1, and says if the
+// partition is incomplete.
 func inFiles(p state.Partition) (text string) {
 	if len(p.Files) != 1 {
 		text = "  in " + plural(len(p.Files), "file")

@@ -25,7 +25,7 @@ type JSON struct {
 	mu  sync.Mutex
 	out io.Writer
 	now func() time.Time
-	// changes are what apply_progress counts, by job.
+	// changes holds the counts of apply_progress, by job.
 	changes map[string]*publishing
 	// lastProgress is when the last line about progress was printed.
 	lastProgress time.Time

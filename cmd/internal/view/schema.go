@@ -177,7 +177,7 @@ func (v schemaPrinter) Proposals(p Proposals) {
 	}
 	blocks := make(map[string]string) // by column
 	for _, f := range p.Survey.Counts(p.Survey.Mismatched) {
-		v.Printf("\n# events: %d\n# Type %q: the column does not accept the kind of value, %s, at %q.\n", f.Events, f.EventType, f.Kind, f.Path)
+		v.Printf("\n# events: %d\n# Type %q: the column does not accept a value of the kind %s at %q.\n", f.Events, f.EventType, f.Kind, f.Path)
 		block := string(p.Job.Schema.InferTime(f))
 		column, _ := p.Job.Schema.Taking(f.Path, f.EventType)
 		switch before := blocks[column.Name]; {

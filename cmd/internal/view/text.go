@@ -21,7 +21,7 @@ func Format(format string, args ...any) Text {
 		switch arg := arg.(type) {
 		case Text:
 			safe[i] = string(arg)
-		case int, int64, uint32, float64, bool: // numbers need no escaping, and one may be a width
+		case int, int64, uint32, float64, bool: // numbers need no escaping, and a width must stay a number
 			safe[i] = arg
 		default:
 			safe[i] = escaped{arg}
