@@ -33,7 +33,7 @@ func pick(column string, columns []string) (index int, err error) {
 // missing returns the error that the column does not exist.
 func missing(column string, columns []string) error {
 	if column == "" {
-		return fmt.Errorf("%w: name the one that holds the IDs; %s", ErrColumn, describe(columns))
+		return fmt.Errorf("%w: set column to the one with the IDs; %s", ErrColumn, describe(columns))
 	}
 	return fmt.Errorf("%w: there is no column %q%s; %s", ErrColumn, column, suggest(column, columns), describe(columns))
 }
@@ -58,8 +58,8 @@ const (
 	noHeader = "it does not seem to begin with a header"
 )
 
-// describe lists columns. If a file has no header, its first line has personal data, and
-// describe shows nothing. It only counts texts that do not look like names.
+// describe lists columns. If the first line is probably not a header, it may have personal
+// data, so describe shows nothing. It only counts texts that do not look like names.
 func describe(columns []string) string {
 	var names []string
 	unnamed := 0

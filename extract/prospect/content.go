@@ -58,7 +58,7 @@ func (c *collector) text(r io.Reader, o Options) (*bufio.Reader, error) {
 	text = decoded(text, head, o.Encoding)
 	head, _ = text.Peek(sniffed)
 	if bytes.IndexByte(head, 0) >= 0 {
-		return nil, fmt.Errorf(`%s: %w: it has NUL bytes; if it is UTF-16 without a byte order mark, say encoding = "utf-16"`, c.name, ErrFormat)
+		return nil, fmt.Errorf(`%s: %w: it has NUL bytes; if it is UTF-16 without a byte order mark, set encoding = "utf-16"`, c.name, ErrFormat)
 	}
 	if what := markup(head); what != "" {
 		return nil, fmt.Errorf("%s: %w: it is %s; export the list as CSV", c.name, ErrFormat, what)
@@ -84,7 +84,7 @@ func compression(head []byte) func(io.Reader) (io.Reader, error) {
 
 var errTooLarge = errors.New("it decompresses to more than 4 GiB; divide the list")
 
-// limited returns an error after a number of bytes.
+// limited is a reader that returns errTooLarge after left bytes.
 type limited struct {
 	in   io.Reader
 	left int64
@@ -168,8 +168,8 @@ func decoded(text *bufio.Reader, head []byte, name string) *bufio.Reader {
 	return text
 }
 
-// hasBareCR reports whether a text that begins with head ends lines only with CR, as old
-// programs on the Mac do.
+// hasBareCR reports whether a text that begins with head has a CR without LF at the end of
+// a line, as old programs on the Mac write it.
 func hasBareCR(head []byte) bool {
 	for i, b := range head {
 		if b == '\r' && i+1 < len(head) && head[i+1] != '\n' {

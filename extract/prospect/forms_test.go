@@ -26,7 +26,7 @@ func zstandard(text string) string {
 	return b.String()
 }
 
-// utf16Of is a text in UTF-16, without a byte order mark.
+// utf16Of returns a text in UTF-16, without a byte order mark.
 func utf16Of(text string, bigEndian bool) string {
 	var b []byte
 	for _, u := range utf16.Encode([]rune(text)) {
@@ -42,7 +42,7 @@ func utf16Of(text string, bigEndian bool) string {
 func no() *bool  { return new(bool) }
 func yes() *bool { b := true; return &b }
 
-// Lists in the forms in which spreadsheets and other programs write them.
+// Lists in the formats that spreadsheets and other programs write.
 func TestLoadForms(t *testing.T) {
 	const bom = "\xef\xbb\xbf"
 	for _, test := range []struct {
@@ -65,7 +65,7 @@ func TestLoadForms(t *testing.T) {
 		{"no header, declared", "p.csv", Options{Header: no()}, "abc\ndef\n", []string{"abc", "def"}},
 		{"no header, a number for the column", "p.csv", Options{Header: no(), Column: "2"}, "Ann,1001\nBo,1002\n", []string{"1001", "1002"}},
 		{"no header, stdin", "-", Options{Header: no(), Column: "2"}, "Ann;1001\nBo;1002\n", []string{"1001", "1002"}},
-		{"one a line, with a header", "p.txt", Options{Header: yes()}, "id\n1001\n", []string{"1001"}},
+		{"one per line, with a header", "p.txt", Options{Header: yes()}, "id\n1001\n", []string{"1001"}},
 
 		{"semicolons", "p.csv", Options{Column: "id"}, "id;name\n1001;Ann, the first\n", []string{"1001"}},
 		{"semicolons, declared", "p.csv", Options{Column: "id", Delimiter: ';'}, "id;name, first\n1001;Ann\n", []string{"1001"}},
@@ -75,7 +75,7 @@ func TestLoadForms(t *testing.T) {
 		{"vertical bars", "p.csv", Options{Column: "id"}, "name|id\nAnn|1001\n", []string{"1001"}},
 		{"commas in a .tsv", "p.tsv", Options{Column: "id"}, "name,id\nAnn,1001\n", []string{"1001"}},
 		{"another delimiter", "p.csv", Options{Column: "id", Delimiter: '^'}, "name^id\nAnn^1001\n", []string{"1001"}},
-		{"one a line, with a delimiter", "p.txt", Options{Column: "id", Delimiter: ';'}, "name;id\nAnn;1001\n", []string{"1001"}},
+		{"one per line, with a delimiter", "p.txt", Options{Column: "id", Delimiter: ';'}, "name;id\nAnn;1001\n", []string{"1001"}},
 		{"colons", "p.csv", Options{Column: "id"}, "name:id\nAnn:1001\n", []string{"1001"}},
 		{"colons in IDs", "p.csv", Options{Column: "id"}, "id\nurn:1\nurn:2\n", []string{"urn:1", "urn:2"}},
 		{"IDs like dates", "p.txt", Options{}, "12-34-56\n1-2-3\n99.99.9999\njan-x\n2022-13-01\n10-20-1800\n", []string{"12-34-56", "1-2-3", "99.99.9999", "jan-x", "2022-13-01", "10-20-1800"}},
@@ -87,7 +87,7 @@ func TestLoadForms(t *testing.T) {
 		{"comments before the header", "p.csv", Options{Column: "id"}, "# exported, today\n\n#\nid,name\n1001,Ann\n", []string{"1001"}},
 		{"blanks before quotes", "p.csv", Options{Column: "id"}, "name, \"id\"\nAnn,  \"1001\"\n", []string{"1001"}},
 		{"carriage returns", "p.csv", Options{Column: "id"}, "id,name\r1001,Ann\r1002,Bo", []string{"1001", "1002"}},
-		{"carriage returns, one a line", "p.txt", Options{}, "1001\r1002\r\n1003\r", []string{"1001", "1002", "1003"}},
+		{"carriage returns, one per line", "p.txt", Options{}, "1001\r1002\r\n1003\r", []string{"1001", "1002", "1003"}},
 		{"CRLF", "p.csv", Options{Column: "id"}, "id,name\r\n1001,Ann\r\n", []string{"1001"}},
 		{"duplicate names of other columns", "p.csv", Options{Column: "id"}, "id,x,x\n1001,,\n", []string{"1001"}},
 		{"leading zeros, and large numbers", "p.csv", Options{Column: "id"}, "id\n007\n9007199254740993\n123456789012345678901\n", []string{"007", "9007199254740993", "123456789012345678901"}},
@@ -116,7 +116,7 @@ func TestLoadForms(t *testing.T) {
 		{"windows-1252", "p.csv", Options{Column: "Größe", Encoding: "windows-1252"}, "Gr\xf6\xdfe;id\n1001;\x80\n", []string{"1001"}},
 		{"latin1", "p.txt", Options{Encoding: "latin1"}, "Zo\xeb\n", []string{"Zoë"}},
 		{"macintosh", "p.txt", Options{Encoding: "macintosh"}, "Zo\x91\r1\r", []string{"Zoë", "1"}},
-		{"a mark that contradicts", "p.txt", Options{Encoding: "windows-1252"}, bom + "Zoë\n", []string{"Zoë"}},
+		{"a mark that contradicts the option", "p.txt", Options{Encoding: "windows-1252"}, bom + "Zoë\n", []string{"Zoë"}},
 		{"other columns in an unknown encoding", "p.csv", Options{Column: "id"}, "id,name\n1001,Zo\xeb\n", []string{"1001"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestLoadForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.Equal(got.IDs, test.ids) {
-				t.Errorf("the IDs are %q, not %q", got.IDs, test.ids)
+				t.Errorf("the IDs are %q, want %q", got.IDs, test.ids)
 			}
 		})
 	}
@@ -139,8 +139,8 @@ func loadForm(t *testing.T, name string, o Options, content string) (List, error
 	return Load(file(t, name, content), o, nil)
 }
 
-// What is probably no list of IDs is refused: the message has the place, what is
-// wrong and what to do, and no personal data.
+// A list that probably does not have IDs is refused. The error has the position, the
+// problem and what to do, but no personal data.
 func TestLoadRefusesForms(t *testing.T) {
 	zip := func(name string) string {
 		return "PK\x03\x04\x14\x00\x00\x00\x08\x00" + strings.Repeat("\x00", 16) + name
@@ -153,7 +153,7 @@ func TestLoadRefusesForms(t *testing.T) {
 		kind    error
 		text    string
 	}{
-		{"semicolons in one a line", "p.txt", Options{}, "1001;SECRET\n", ErrID, `line 1: unusable prospect ID: its byte 5 is ";", which separates columns or thousands; if it separates columns, set delimiter = ";"`},
+		{"semicolons, one per line", "p.txt", Options{}, "1001;SECRET\n", ErrID, `line 1: unusable prospect ID: its byte 5 is ";", which separates columns or thousands; if it separates columns, set delimiter = ";"`},
 		{"semicolons, where commas are declared", "p.csv", Options{Delimiter: ',', Header: yes()}, "id;name\n1001;SECRET\n", ErrID, `line 2: unusable prospect ID: its byte 5 is ";"`},
 		{"no header, several columns", "p.csv", Options{}, "1001,SECRET\n", ErrColumn, "it does not seem to begin with a header; if it has none, set header = false, and column to the number of the column"},
 		{"no header, a named column", "p.csv", Options{Column: "id"}, "1001\n1002\n", ErrColumn, "set header = false"},
@@ -164,12 +164,12 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"perhaps a header, of codes", "p.csv", Options{}, "A1\nB22-x\n", ErrHeader, "line 1"},
 		{"a header alone", "p.csv", Options{}, "prospect_id\n", ErrEmpty, ""},
 
-		{"Excel's scientific notation", "p.csv", Options{Column: "id"}, "id,name\n1.23457E+11,SECRET\n", ErrID, "line 2: unusable prospect ID: 1.23457E+11 is a number that a spreadsheet has shortened, and the other digits of the ID are lost; export the list again with the column formatted as text"},
+		{"Excel's scientific notation", "p.csv", Options{Column: "id"}, "id,name\n1.23457E+11,SECRET\n", ErrID, "line 2: unusable prospect ID: 1.23457E+11 is a number that a spreadsheet has shortened, so digits of the ID are lost; export the list again with the column formatted as text"},
 		{"scientific notation with a comma", "p.csv", Options{Column: "id"}, "id;name\n1,23E+11;SECRET\n", ErrID, "1,23E+11 is a number that a spreadsheet has shortened"},
 		{"scientific notation without a fraction", "p.csv", Options{Column: "id"}, "id\n1e+05\n", ErrID, "line 2"},
 		{"scientific notation in JSON", "p.json", Options{}, "[\"1\",\n\"1E+11\"]", ErrID, "line 2: unusable prospect ID: 1E+11 is a number"},
 		{"a fraction", "p.csv", Options{Column: "id"}, "id,name\n1001.0,SECRET\n", ErrID, "line 2: unusable prospect ID: 1001.0 is a number with a fraction"},
-		{"a fraction, one a line", "p.txt", Options{}, "1001\n1002.\n", ErrID, "line 2: unusable prospect ID: 1002. is"},
+		{"a fraction, one per line", "p.txt", Options{}, "1001\n1002.\n", ErrID, "line 2: unusable prospect ID: 1002. is"},
 		{"a fraction in JSON", "p.json", Options{}, "[1001,\n1002.0]", ErrID, "line 2: unusable prospect ID: it is a number with a fraction"},
 		{"a fraction in a JSON text", "p.jsonl", Options{}, `"1001.0"`, ErrID, "1001.0 is a number with a fraction"},
 		{"thousands", "p.csv", Options{Column: "id"}, "id\n\"1,001\"\n", ErrID, `its byte 2 is ","`},
@@ -180,7 +180,7 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"an apostrophe", "p.csv", Options{Column: "id"}, "id\n'1001\n", ErrID, "apostrophe"},
 		{"a formula", "p.csv", Options{Column: "id"}, "id\n\"=\"\"1001\"\"\"\n", ErrID, "it is a formula such as"},
 		{"a date", "p.txt", Options{}, "13.01.2022\n", ErrID, "it is a date"},
-		{"a date in America", "p.txt", Options{}, "1/13/2022\n", ErrID, "it is a date"},
+		{"an American date", "p.txt", Options{}, "1/13/2022\n", ErrID, "it is a date"},
 		{"a date in ISO 8601", "p.txt", Options{}, "2022-01-13\n", ErrID, "it is a date"},
 		{"a month", "p.csv", Options{Column: "id"}, "id\nJan-22\n", ErrID, "it is a date"},
 		{"a day", "p.csv", Options{Column: "id"}, "id\n13-Jan\n", ErrID, "it is a date"},
@@ -198,18 +198,18 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"Excel's N/A", "p.csv", Options{Column: "id"}, "id\n1\n#N/A\n", ErrID, "begins with #"},
 		{"a comment after the header", "p.csv", Options{Column: "id"}, "id\n1\n#2\n", ErrID, "line 3: unusable prospect ID: it begins with #"},
 		{"signs alone", "p.txt", Options{}, "--\n", ErrID, "neither a letter nor a digit"},
-		{"brackets", "p.txt", Options{}, "1001]\n", ErrID, "no ID has"},
+		{"brackets", "p.txt", Options{}, "1001]\n", ErrID, "an ID cannot contain"},
 		{"NUL bytes", "p.csv", Options{Column: "id"}, "id\n10\x0001\n", ErrFormat, "NUL bytes"},
-		{"UTF-16 without a mark", "p.csv", Options{Column: "id"}, utf16Of("id\n1\n", false), ErrFormat, `say encoding = "utf-16"`},
+		{"UTF-16 without a mark", "p.csv", Options{Column: "id"}, utf16Of("id\n1\n", false), ErrFormat, `set encoding = "utf-16"`},
 		{"NUL bytes in an ID", "p.txt", Options{}, strings.Repeat("#\n", sniffed) + "10\x0001\n", ErrID, "U+0000"},
 		{"half a character of UTF-16", "p.txt", Options{}, "\xff\xfe" + utf16Of("1", false) + "\x00\xd8\n\x00", ErrID, "U+FFFD"},
 		{"a header in an unknown encoding", "p.csv", Options{Column: "id"}, "id,Zo\xeb\n1,2\n", ErrFormat, `encoding = "windows-1252"`},
-		{"a short record", "p.csv", Options{Column: "id"}, "name,id\nSECRET\n", ErrFormat, "line 2: unreadable list of prospects: it has 1 columns, and the IDs are in column 2"},
+		{"a short record", "p.csv", Options{Column: "id"}, "name,id\nSECRET\n", ErrFormat, "line 2: unreadable list of prospects: it ends before column 2, which has the IDs"},
 		{"a long record", "p.csv", Options{Column: "id"}, "id,name\n1," + strings.Repeat("SECRET", 200_000) + "\n", ErrFormat, "line 2: unreadable list of prospects: it is longer than 1048576 bytes"},
 		{"a long first record", "p.csv", Options{Column: "id"}, strings.Repeat("SECRET,", 200_000) + "\n", ErrFormat, "line 1: unreadable list of prospects: it is longer than 1048576 bytes"},
-		{"a quote that is open for long", "p.csv", Options{Column: "id"}, "id,name\n1,\"" + strings.Repeat("SECRET\n", 200_000), ErrFormat, "line 2: unreadable list of prospects: it is longer than 1048576 bytes"},
-		{"a quote that is open to the end", "p.csv", Options{Column: "id"}, "id,name\n1,a\n2,\"SECRET\n3,b\n4,c\n", ErrFormat, "line 3: unreadable list of prospects: it begins a record"},
-		{"a quote that is closed too late", "p.csv", Options{Column: "id"}, "id,name\n1,\"SECRET\n2,\"b\"\n", ErrFormat, "line 2: unreadable list of prospects: it begins a record"},
+		{"an unmatched quote in a long record", "p.csv", Options{Column: "id"}, "id,name\n1,\"" + strings.Repeat("SECRET\n", 200_000), ErrFormat, "line 2: unreadable list of prospects: it is longer than 1048576 bytes"},
+		{"an unmatched quote", "p.csv", Options{Column: "id"}, "id,name\n1,a\n2,\"SECRET\n3,b\n4,c\n", ErrFormat, "line 3: unreadable list of prospects: the record that begins here"},
+		{"a quote that is closed too late", "p.csv", Options{Column: "id"}, "id,name\n1,\"SECRET\n2,\"b\"\n", ErrFormat, "line 2: unreadable list of prospects: the record that begins here"},
 		{"an unquoted comma", "p.csv", Options{Column: "id"}, "name,id\nSECRET, Ann,1001\n", ErrFormat, "line 2: unreadable list of prospects: it has more columns"},
 
 		{"a JSON array that is cut off", "p.json", Options{}, "[\"1001\",\n\"SEC", ErrFormat, "line 1: unreadable list of prospects: the following text is not JSON, or is incomplete"},
@@ -231,7 +231,7 @@ func TestLoadRefusesForms(t *testing.T) {
 		{"numbers", "p.numbers", Options{}, zip("Index/Document.iwa"), ErrFormat, "Numbers spreadsheet"},
 		{"a zip archive", "p.csv.zip", Options{}, zip("prospects.csv"), ErrFormat, "zip archive; unpack it"},
 		{"HTML", "p.csv", Options{}, "\n<!DOCTYPE html><html>SECRET", ErrFormat, "it is HTML; export the list as CSV"},
-		{"a table of HTML", "p.xls", Options{}, "<table><tr><td>SECRET", ErrFormat, "HTML"},
+		{"an HTML table", "p.xls", Options{}, "<table><tr><td>SECRET", ErrFormat, "HTML"},
 		{"XML", "p.xls", Options{}, "<?xml version=\"1.0\"?><Workbook>SECRET", ErrFormat, "XML"},
 		{"PDF", "p.csv", Options{}, "%PDF-1.7\n", ErrFormat, "PDF document"},
 		{"RTF", "p.txt", Options{}, `{\rtf1 SECRET}`, ErrFormat, "RTF document"},
@@ -247,17 +247,17 @@ func TestLoadRefusesForms(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := loadForm(t, test.file, test.options, test.content)
 			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.text) {
-				t.Fatalf("error %v (%q) is not %v with %q", err, got.IDs, test.kind, test.text)
+				t.Fatalf("error %v (IDs %q), want %v with %q", err, got.IDs, test.kind, test.text)
 			}
 			if strings.Contains(strings.ToLower(err.Error()), "secret") || strings.Contains(err.Error(), "2065550123") || len(err.Error()) > 500 {
-				t.Errorf("error %q gives the content away", err)
+				t.Errorf("the error contains content of the list: %q", err)
 			}
 		})
 	}
 }
 
-// A record is refused before it is read to its end.
-func TestLongRecordIsNotHeld(t *testing.T) {
+// A record that is too long is not read to its end.
+func TestLongRecord(t *testing.T) {
 	in := &zeros{left: 1 << 40}
 	_, err := Load("-", Options{Column: "id"}, io.MultiReader(strings.NewReader("id,name\n1,"), in))
 	if !errors.Is(err, ErrFormat) || in.read > 2*maxRecord {
@@ -265,7 +265,7 @@ func TestLongRecordIsNotHeld(t *testing.T) {
 	}
 }
 
-// zeros is a long text.
+// zeros reads a long text of zeros.
 type zeros struct{ left, read int }
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -279,11 +279,11 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A text such as ORC or BZh at the beginning of a list is no file of that kind.
-func TestLoadIsNotMisled(t *testing.T) {
+// A list may begin with the magic number of another format, such as ORC or BZh.
+func TestMagicNumberInID(t *testing.T) {
 	for _, id := range []string{"ORC1", "BZh9", "PK", "Obj1"} {
 		if got, err := Load(file(t, "p.txt", id+"\n"), Options{}, nil); err != nil || got.IDs[0] != id {
-			t.Errorf("%s is read as %q, %v", id, got.IDs, err)
+			t.Errorf("%s: got %q, %v", id, got.IDs, err)
 		}
 	}
 }
@@ -299,7 +299,7 @@ func TestLoadParquetByContent(t *testing.T) {
 	}
 }
 
-// A pipe that no program writes to would block forever.
+// A pipe without a writer would block forever.
 func TestLoadRefusesPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe.csv")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -323,7 +323,7 @@ func TestLoadRefusesPipes(t *testing.T) {
 	}
 }
 
-// A small file that decompresses to very much is not read to its end.
+// Reading stops at the limit, so that a small compressed file cannot expand without bound.
 func TestLimited(t *testing.T) {
 	l := &limited{strings.NewReader(strings.Repeat("x", 100)), 99}
 	if n, err := io.Copy(io.Discard, l); !errors.Is(err, errTooLarge) || n > 99 {
@@ -335,7 +335,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// Line feeds replace carriage returns wherever the reads are cut.
+// Line feeds replace carriage returns, whatever the size of the reads is.
 func TestLineFeeds(t *testing.T) {
 	const in, want = "a\rb\r\nc\r\rd\n\r\n\re\r", "a\nb\r\nc\n\nd\n\r\n\ne\n"
 	for size := 1; size <= len(in); size++ {
@@ -349,18 +349,18 @@ func TestLineFeeds(t *testing.T) {
 			}
 		}
 		if string(out) != want {
-			t.Errorf("in reads of %d bytes it is %q, not %q", size, out, want)
+			t.Errorf("with reads of %d bytes: got %q, want %q", size, out, want)
 		}
 	}
 }
 
-// The place of an error in JSON is right, however far ahead it was read.
+// The line of an error in JSON is correct, although the decoder reads ahead.
 func TestLinesOfJSON(t *testing.T) {
 	for _, lines := range []int{1, 2, 100, 100_000} {
 		content := "[" + strings.Repeat("1,\n", lines-1) + "null]"
 		_, err := Load(file(t, "p.json", content), Options{}, nil)
 		if !strings.Contains(fmt.Sprint(err), fmt.Sprintf("line %d: ", lines)) {
-			t.Errorf("of %d lines: %v", lines, err)
+			t.Errorf("%d lines: %v", lines, err)
 		}
 	}
 }

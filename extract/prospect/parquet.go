@@ -63,8 +63,8 @@ func (c *collector) parquet(f *os.File, column string) (err error) {
 	return nil
 }
 
-// fits reports whether the chunks of a file of that size can be as large as its footer
-// says. The reader allocates as much.
+// fits reports whether the sizes of chunks in the footer are possible in a file of that
+// size. The reader allocates as much as the footer says.
 func fits(groups []*parquet.RowGroup, size int64) bool {
 	for _, group := range groups {
 		for _, chunk := range group.Columns {
@@ -161,8 +161,8 @@ func newParquetFile(file io.ReaderAt, size int64) parquetFile {
 	return parquetFile{io.NewSectionReader(file, 0, size), file}
 }
 
-// Open returns the same file. Other names are those of parts that a footer can place in
-// other files.
+// Open returns the same file for the name "". Any other name is a part that the footer
+// places in another file.
 func (p parquetFile) Open(name string) (source.ParquetFile, error) {
 	if name != "" {
 		return nil, errors.New("the columns are in other files")

@@ -18,7 +18,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 )
 
-// parquetBytes is a Parquet file of the columns, given as JSON rows, repeated.
+// parquetBytes returns a Parquet file. The rows are JSON, and are written several times.
 func parquetBytes(t testing.TB, rows string, times int, fields ...arrow.Field) []byte {
 	t.Helper()
 	schema := arrow.NewSchema(fields, nil)
@@ -63,8 +63,8 @@ func TestLoadParquet(t *testing.T) {
 		{"int32", "id", `[{"id":5}]`, 1, []arrow.Field{column("id", small)}, []string{"5"}, 0},
 		{"required", "id", `[{"id":"5"}]`, 1, []arrow.Field{{Name: "id", Type: text}}, []string{"5"}, 0},
 		{"the only column", "", `[{"x":"5"}]`, 1, []arrow.Field{column("x", text)}, []string{"5"}, 0},
-		{"an odd name", "Prospect Id", `[{"Prospect Id":"5","prospect_id":"6"}]`, 1, []arrow.Field{column("Prospect Id", text), column("prospect_id", text)}, []string{"5"}, 0},
-		{"beside nested ones", "id", `[{"s":{"id":"1"},"l":[1,2],"id":"5"},{"s":{"id":"2"},"l":[],"id":"6"}]`, 1,
+		{"an unusual name", "Prospect Id", `[{"Prospect Id":"5","prospect_id":"6"}]`, 1, []arrow.Field{column("Prospect Id", text), column("prospect_id", text)}, []string{"5"}, 0},
+		{"next to nested columns", "id", `[{"s":{"id":"1"},"l":[1,2],"id":"5"},{"s":{"id":"2"},"l":[],"id":"6"}]`, 1,
 			[]arrow.Field{column("s", arrow.StructOf(column("id", text))), column("l", arrow.ListOf(big)), column("id", text)}, []string{"5", "6"}, 0},
 		{"row groups", "id", `[{"id":"1"},{"id":"2"}]`, 3, []arrow.Field{column("id", text)}, []string{"1", "2"}, 4},
 	}
@@ -91,7 +91,7 @@ func TestLoadParquetOfManyBatches(t *testing.T) {
 	path := file(t, "p.parquet", string(parquetBytes(t, "["+strings.ReplaceAll(strings.TrimSpace(rows.String()), "\n", ",")+"]", 4, column("id", arrow.BinaryTypes.String))))
 	got, err := Load(path, Options{Column: "id"}, nil)
 	if err != nil || len(got.IDs) != each || got.Duplicates != 3*each {
-		t.Errorf("got %d ids, %d duplicates and error %v", len(got.IDs), got.Duplicates, err)
+		t.Errorf("got %d IDs, %d duplicates and error %v", len(got.IDs), got.Duplicates, err)
 	}
 }
 
@@ -122,28 +122,28 @@ func TestLoadParquetRefuses(t *testing.T) {
 			path := file(t, "p.parquet", string(parquetBytes(t, tt.rows, 1, tt.fields...)))
 			_, err := Load(path, Options{Column: tt.column}, nil)
 			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), path) {
-				t.Errorf("error %v is not %v with %q", err, tt.kind, tt.text)
+				t.Errorf("error %v, want %v with %q", err, tt.kind, tt.text)
 			}
 		})
 	}
 }
 
-// TestDamagedParquet: a file that lost a piece, anywhere, is never a shorter list.
+// TestDamagedParquet: a truncated file results in an error, never in a shorter list.
 func TestDamagedParquet(t *testing.T) {
-	whole := parquetBytes(t, `[{"id":"1"},{"id":"2"},{"id":"3"}]`, 2, column("id", arrow.BinaryTypes.String))
+	content := parquetBytes(t, `[{"id":"1"},{"id":"2"},{"id":"3"}]`, 2, column("id", arrow.BinaryTypes.String))
 	path := filepath.Join(t.TempDir(), "p.parquet")
-	for length := range len(whole) {
-		if err := os.WriteFile(path, whole[:length], 0o600); err != nil {
+	for length := range len(content) {
+		if err := os.WriteFile(path, content[:length], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if list, err := Load(path, Options{Column: "id"}, nil); !errors.Is(err, ErrFormat) {
-			t.Fatalf("cut to %d of %d bytes: %q, %v", length, len(whole), list.IDs, err)
+			t.Fatalf("the first %d of %d bytes: %q, %v", length, len(content), list.IDs, err)
 		}
-		if err := os.WriteFile(path, whole[len(whole)-length:], 0o600); err != nil {
+		if err := os.WriteFile(path, content[len(content)-length:], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if list, err := Load(path, Options{Column: "id"}, nil); err == nil && len(list.IDs)+list.Duplicates < 6 {
-			t.Fatalf("its last %d of %d bytes: %q", length, len(whole), list.IDs)
+			t.Fatalf("the last %d of %d bytes: %q", length, len(content), list.IDs)
 		}
 	}
 }

@@ -1,10 +1,9 @@
 // Package prospect reads lists of prospect IDs, from files or from standard input.
 //
 // Its duties: it understands the usual forms of such a list. It returns every ID once,
-// as text ("007" is not "7"). It refuses a list that it cannot read with certainty,
-// before anything is requested. A spreadsheet can change IDs into other values, and a
-// misread list would send personal data in URLs. So it refuses a value that is probably
-// not an ID.
+// as text ("007" is not "7"). It refuses a list that it cannot read with certainty, and a
+// value that is probably not an ID: a spreadsheet can turn IDs into other values, and a
+// misread list would send personal data in URLs.
 //
 // Not its duties: checking that a prospect exists, and sorting or dividing the IDs.
 package prospect
@@ -22,7 +21,7 @@ import (
 var (
 	// ErrEmpty: the list is valid, but has no ID.
 	ErrEmpty = errors.New("there are no prospect IDs")
-	// ErrColumn: the column is not named, does not exist, or cannot have IDs.
+	// ErrColumn: the column is not specified, does not exist, or cannot have IDs.
 	ErrColumn = errors.New("no usable column")
 	// ErrHeader: the first line could be a header or an ID.
 	ErrHeader = errors.New("unclear header")
@@ -43,8 +42,8 @@ type List struct {
 // Options describe the format of a list. The zero value detects everything that can be
 // detected with certainty.
 type Options struct {
-	// Column names the column, or the member of JSON objects, that has the IDs. If a
-	// list has no header, it is the number of the column, from 1.
+	// Column is the name of the column, or of the member of JSON objects, that has the
+	// IDs. If a list has no header, it is the number of the column, from 1.
 	Column string
 	// Delimiter separates the columns; 0 detects it.
 	Delimiter rune
@@ -58,12 +57,12 @@ type Options struct {
 // Load reads a list. The extension of the file's name determines the format:
 //
 //   - .csv, .tsv, or any other text for which Options has a delimiter or a header:
-//     records with columns. The column need not be named if only one has a name.
+//     records with columns. The column need not be specified if only one has a name.
 //   - .jsonl, .ndjson: an ID on every line, or an object whose member called
 //     Column is the ID. IDs are strings or whole numbers.
 //   - .json: an array of such values, or one such value after another.
 //   - .parquet: a top-level column of type STRING, INT64 or INT32, which need not
-//     be named if it is the only one.
+//     be specified if it is the only one.
 //   - anything else: one ID on each line. Blank lines and lines that begin with # are
 //     skipped, and Column has no effect. A text that begins with { or [ is JSON.
 //
@@ -72,23 +71,23 @@ type Options struct {
 // an ID are trimmed. Lines end with LF, CRLF or CR.
 //
 // Records with columns follow RFC 4180, with these additions. Options or a first line
-// such as "sep=;" set the delimiter. Otherwise it is the one of comma, semicolon, tab and
-// vertical bar with which the first line has the column. If the line has none of these,
-// it is a colon, provided that colons separate the name of the column. Comments that
-// begin with # may precede the header. Empty records and empty columns are ignored.
-// Without Options.Header, the first line is a header if it has the column. If no column
-// is named, it is a header unless it looks like an ID. ErrHeader says that this is
-// unclear.
+// such as "sep=;" set the delimiter. Otherwise Load tries comma, semicolon, tab and
+// vertical bar, and uses the one that yields the column in the first line. If the line has
+// none of these, it uses a colon, provided that colons separate the name of the column.
+// Comments that begin with # may precede the header. Empty records and empty columns are
+// ignored. Without Options.Header, the first line is a header if it has the column. If no
+// column is specified, the first line is a header unless it looks like an ID. If this is
+// unclear, the error is ErrHeader.
 //
 // The file "-" is standard input. It has no extension, so its first line determines the
 // format: it is JSON if the line begins with { or [ (or with a quote, if no column is
-// named). Otherwise it has columns if a column is named or the line has a comma. All
-// other input has one ID on each line.
+// specified). Otherwise it has columns if a column is specified or the line has a comma.
+// All other input has one ID on each line.
 //
 // Errors wrap ErrEmpty, ErrColumn, ErrHeader, ErrID, ErrFormat or the cause, such as
 // fs.ErrNotExist, and name the file and the line (or the row, for Parquet). They quote
-// only text that is certainly the name of a column, and damaged numbers. The first error
-// ends the reading.
+// only text that is certainly the name of a column, and damaged numbers. Load stops at the
+// first error.
 //
 // While Load reads, 10⁶ IDs need about 100 MB. Each ID is in memory once, as a string
 // that the list and the index of known IDs share. Hashes would need as much memory, and

@@ -43,9 +43,9 @@ func TestLoad(t *testing.T) {
 		ids        []string
 		duplicates int
 	}{
-		{"one a line", "p.txt", "", "# leads\n\n 7 \r\n007\n#9\n7\na/b:c", []string{"7", "007", "a/b:c"}, 1},
-		{"one a line ignores the column", "p", "id", "1\n2\n", []string{"1", "2"}, 0},
-		{"a mark behind an id is no comment", "p.lst", "", "a#1\n", []string{"a#1"}, 0},
+		{"one per line", "p.txt", "", "# leads\n\n 7 \r\n007\n#9\n7\na/b:c", []string{"7", "007", "a/b:c"}, 1},
+		{"one per line ignores the column", "p", "id", "1\n2\n", []string{"1", "2"}, 0},
+		{"# in an ID is not a comment", "p.lst", "", "a#1\n", []string{"a#1"}, 0},
 		{"byte order mark", "p.txt", "", bom + "1\n", []string{"1"}, 0},
 		{"unicode", "p.txt", "", "Zoë-日本\n", []string{"Zoë-日本"}, 0},
 		{"csv", "p.csv", "prospect_id", bom + "name, prospect_id\r\n\"Doe, J\",\" 007\"\r\nB,7\r\n\r\nC,7\r\n", []string{"007", "7"}, 1},
@@ -57,8 +57,8 @@ func TestLoad(t *testing.T) {
 		{"json numbers are literal", "p.ndjson", "", "123456789012345678901234567890\n\"5\"\n5\n-1", []string{"123456789012345678901234567890", "5", "-1"}, 1},
 		{"gzip", "p.csv.gz", "id", gzipped("id\n1\n") + gzipped("2\n"), []string{"1", "2"}, 0},
 		{"gzip of lines", "p.gz", "", gzipped(bom + "1\n"), []string{"1"}, 0},
-		{"gzip that something decompressed", "p.jsonl.gz", "id", "{\"id\":\"1\"}", []string{"1"}, 0},
-		{"gzip in disguise", "p.csv", "id", gzipped("id\n1\n"), []string{"1"}, 0},
+		{".gz that is already decompressed", "p.jsonl.gz", "id", "{\"id\":\"1\"}", []string{"1"}, 0},
+		{"gzip without .gz", "p.csv", "id", gzipped("id\n1\n"), []string{"1"}, 0},
 
 		{"stdin lines", "-", "", "\n# one, two\n1\n2\n", []string{"1", "2"}, 0},
 		{"stdin csv", "-", "id", "id,name\n1,x\n", []string{"1"}, 0},
@@ -97,7 +97,7 @@ func TestLoadRefuses(t *testing.T) {
 		column  string
 		content string
 		kind    error
-		text    string // the message has it
+		text    string // in the error
 	}{
 		{"nothing", "p.txt", "", "", ErrEmpty, "p.txt"},
 		{"comments alone", "p.txt", "", "# 1\n", ErrEmpty, "at least one"},
@@ -109,13 +109,13 @@ func TestLoadRefuses(t *testing.T) {
 		{"csv column", "p.csv", "prospectId", "name,prospect_id\nBob,1\n", ErrColumn, `there is no column "prospectId", did you mean "prospect_id"?; it has "name", "prospect_id"`},
 		{"csv column, case", "p.csv", "ID", "name,id\nBob,1\n", ErrColumn, `did you mean "id"?`},
 		{"csv column, nothing like it", "p.csv", "prospect", "a,b\nBob,1\n", ErrColumn, `there is no column "prospect"; it has "a", "b"`},
-		{"csv column not named", "p.csv", "", "a,b\nBob,1\n", ErrColumn, `name the one that holds the IDs; it has "a", "b"`},
+		{"csv column not named", "p.csv", "", "a,b\nBob,1\n", ErrColumn, `set column to the one with the IDs; it has "a", "b"`},
 		{"csv column twice", "p.csv", "a", "a,a\nBob,1\n", ErrColumn, "more than one column"},
 		{"csv without a header", "p.csv", "id", "475,SECRET@example.com\n", ErrColumn, "does not seem to begin with a header"},
 		{"csv with many columns", "p.csv", "id", strings.Repeat("c,", 30) + "c\n", ErrColumn, `and 11 more`},
 		{"json key", "p.jsonl", "prospect_id", "{\"prospect_id\":1}\n{\"prospectid\":2}\n", ErrColumn, `line 2: no usable column: there is no column "prospect_id", did you mean "prospectid"?`},
-		{"json key not named", "p.jsonl", "", "{\"id\":1}\n", ErrColumn, `line 1: no usable column: name the one that holds the IDs; it has "id"`},
-		{"stdin csv column not named", "-", "", "a,b\n1,SECRET\n", ErrColumn, "name the one"},
+		{"json key not named", "p.jsonl", "", "{\"id\":1}\n", ErrColumn, `line 1: no usable column: set column to the one with the IDs; it has "id"`},
+		{"stdin csv column not named", "-", "", "a,b\n1,SECRET\n", ErrColumn, "set column to the one with the IDs"},
 		{"stdin lines with a column", "-", "id", "1\n2\n", ErrColumn, "does not seem to begin with a header"},
 
 		{"empty field", "p.csv", "id", "id,n\n1,a\n  ,SECRET\n", ErrID, "line 3: unusable prospect ID: it is empty"},
@@ -139,8 +139,8 @@ func TestLoadRefuses(t *testing.T) {
 
 		{"json cut off", "p.jsonl", "id", "{\"id\":1}\n{\"id\":\"SECRET", ErrFormat, "line 2"},
 		{"json with a tail", "p.jsonl", "", `1 SECRET`, ErrFormat, "line 1"},
-		{"json number that is none", "p.jsonl", "", `007`, ErrFormat, "line 1"},
-		{"json in depth", "p.jsonl", "id", strings.Repeat("[", 20_000), ErrFormat, "line 1"},
+		{"invalid json number", "p.jsonl", "", `007`, ErrFormat, "line 1"},
+		{"deeply nested json", "p.jsonl", "id", strings.Repeat("[", 20_000), ErrFormat, "line 1"},
 		{"ragged csv", "p.csv", "id", "id,name\n1,a\n2,b,SECRET\n", ErrFormat, "line 3: unreadable list of prospects: it has more columns than the first line"},
 		{"open quote", "p.csv", "id", "id,name\n1,\"SECRET\n", ErrFormat, "line 2"},
 		{"endless line", "p.txt", "", "1\n" + strings.Repeat("SECRET", maxPlainLine), ErrFormat, "line 2: unreadable list of prospects: it is longer"},
@@ -161,22 +161,22 @@ func TestLoadRefuses(t *testing.T) {
 			}
 			got, err := Load(path, Options{Column: tt.column}, stdin)
 			if !errors.Is(err, tt.kind) {
-				t.Fatalf("error %v is not %v", err, tt.kind)
+				t.Fatalf("error %v, want %v", err, tt.kind)
 			}
 			if !strings.Contains(err.Error(), tt.text) || !strings.Contains(err.Error(), label) {
-				t.Errorf("error %q does not say %q and %q", err, tt.text, label)
+				t.Errorf("error %q does not contain %q and %q", err, tt.text, label)
 			}
 			if strings.Contains(err.Error(), "SECRET") || len(err.Error()) > 500 {
-				t.Errorf("error %q gives the content away", err)
+				t.Errorf("the error contains content of the list: %q", err)
 			}
 			if len(got.IDs) > 0 {
-				t.Errorf("ids %q come with an error", got.IDs)
+				t.Errorf("Load returned an error together with the IDs %q", got.IDs)
 			}
 		})
 	}
 }
 
-func TestLoadRefusesPlaces(t *testing.T) {
+func TestLoadUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Load(filepath.Join(dir, "none.csv"), Options{Column: "id"}, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "none.csv") {
 		t.Errorf("missing file: %v", err)
@@ -185,16 +185,15 @@ func TestLoadRefusesPlaces(t *testing.T) {
 		t.Errorf("directory: %v", err)
 	}
 	if _, err := Load("-", Options{Column: "id"}, nil); err == nil {
-		t.Error("standard input that is not there: no error")
+		t.Error("missing standard input: no error")
 	}
-	broken := errors.New("cable cut")
+	broken := errors.New("broken")
 	if _, err := Load("-", Options{}, io.MultiReader(strings.NewReader("1\n2\n"), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 		t.Errorf("broken standard input: %v", err)
 	}
 }
 
-// FuzzLoad: whatever the bytes are, there is a list of believable, distinct ids
-// or an error, never both.
+// FuzzLoad: for any bytes, Load returns either a list of valid, distinct IDs or an error.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{"1\n2", "id,x\n1,2", "{\"id\":1}\n\"2\"", "id\tx\n\"1\"\t2", gzipped("1\n1"), "\xff\xfe", "# a\n"} {
 		f.Add([]byte(seed), "id")
@@ -213,12 +212,12 @@ func FuzzLoad(f *testing.F) {
 		}
 		list, err := Load("-", Options{Column: column}, bytes.NewReader(content))
 		if (err == nil) != (len(list.IDs) > 0) {
-			t.Fatalf("%d ids with error %v", len(list.IDs), err)
+			t.Fatalf("%d IDs with error %v", len(list.IDs), err)
 		}
 		seen := make(map[string]bool)
 		for _, id := range list.IDs {
 			if check(id) != "" || seen[id] || strings.TrimSpace(id) != id {
-				t.Errorf("id %q", id)
+				t.Errorf("ID %q", id)
 			}
 			seen[id] = true
 		}
@@ -235,8 +234,8 @@ func BenchmarkLoad(b *testing.B) {
 	csv.WriteString("name,prospect_id\n")
 	for i := range ids {
 		fmt.Fprintf(&plain, "%d\n", 47_000_000+i)
-		fmt.Fprintf(&csv, "somebody,%d\n", 47_000_000+i)
-		fmt.Fprintf(&jsonl, "{\"name\":\"somebody\",\"prospect_id\":\"%d\"}\n", 47_000_000+i)
+		fmt.Fprintf(&csv, "name,%d\n", 47_000_000+i)
+		fmt.Fprintf(&jsonl, "{\"name\":\"name\",\"prospect_id\":\"%d\"}\n", 47_000_000+i)
 	}
 	for _, bb := range []struct{ name, text string }{
 		{"p.txt", plain.String()}, {"p.csv", csv.String()}, {"p.jsonl", jsonl.String()},

@@ -93,7 +93,7 @@ func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
 			return delimiter
 		case isDeclaration && utf8.RuneCount(declares) <= 1 && delimiter == 0:
 			if delimiter, _ = utf8.DecodeRune(declares); len(declares) == 0 {
-				delimiter = '\t' // it was trimmed
+				delimiter = '\t' // TrimSpace removed it
 			}
 		case len(line) > 0 && line[0] != '#':
 			return delimiter
@@ -103,8 +103,8 @@ func (r *records) skipPreamble(text *bufio.Reader) (delimiter rune) {
 	}
 }
 
-// detectDelimiter returns the delimiter with which the first record has the column, or
-// the delimiter that occurs most often in the record.
+// detectDelimiter returns the delimiter that yields the column in the first record, or the
+// delimiter that occurs most often in the record.
 func detectDelimiter(text *bufio.Reader, extension, column string) rune {
 	candidates := []rune{',', ';', '\t', '|'}
 	if extension == ".tsv" {
@@ -169,11 +169,11 @@ func (r *records) parseFault(err error) error {
 	var parse *csv.ParseError
 	switch {
 	case errors.Is(err, errLongRecord):
-		return r.fault(r.line+1, ErrFormat, fmt.Sprintf("it is longer than %d bytes; it may have a quotation mark that is not closed", maxRecord))
+		return r.fault(r.line+1, ErrFormat, fmt.Sprintf("it is longer than %d bytes; it may have an unmatched quotation mark", maxRecord))
 	case !errors.As(err, &parse):
 		return r.broken(r.line+1, err)
 	case parse.Line > parse.StartLine:
-		return r.fault(parse.StartLine+r.skipped, ErrFormat, "it begins a record of several lines whose quotation marks do not match; close or remove the quotation mark")
+		return r.fault(parse.StartLine+r.skipped, ErrFormat, "the record that begins here has several lines and an unmatched quotation mark; close or remove the quotation mark")
 	}
 	detail := parse.Err.Error() // one of the package's fixed texts
 	return r.fault(parse.Line+r.skipped, ErrFormat, detail)
@@ -203,11 +203,11 @@ func (b *bounded) Read(p []byte) (int, error) {
 // take adds the ID of a record.
 func (r *records) take(line int, record []string) error {
 	if r.index >= len(record) {
-		return r.fault(line, ErrFormat, fmt.Sprintf("it has %d columns, and the IDs are in column %d", len(record), r.index+1))
+		return r.fault(line, ErrFormat, fmt.Sprintf("it ends before column %d, which has the IDs", r.index+1))
 	}
 	for _, extra := range record[min(r.width, len(record)):] {
 		if strings.TrimSpace(extra) != "" {
-			return r.fault(line, ErrFormat, "it has more columns than the first line; quote values that have the delimiter inside")
+			return r.fault(line, ErrFormat, "it has more columns than the first line; quote values that contain the delimiter")
 		}
 	}
 	id := strings.TrimSpace(record[r.index])
@@ -223,7 +223,7 @@ func (r *records) columns(first, second []string, o Options) (header bool, err e
 	names := make([]string, len(first))
 	for i, name := range first {
 		if !utf8.ValidString(name) {
-			return false, r.fault(1+r.skipped, ErrFormat, `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`)
+			return false, r.fault(1+r.skipped, ErrFormat, notUTF8)
 		}
 		names[i] = strings.TrimSpace(name)
 	}
@@ -259,7 +259,7 @@ func (r *records) columns(first, second []string, o Options) (header bool, err e
 func (r *records) number(column string, first []string) (index int, err error) {
 	if column == "" {
 		if index, err = pick("", first); err != nil {
-			return 0, fmt.Errorf(`%w: there are %d columns and no header; set column to the number of the one that holds the IDs, such as column = "1"`, ErrColumn, len(first))
+			return 0, fmt.Errorf(`%w: there are %d columns and no header; set column to the number of the one with the IDs, such as column = "1"`, ErrColumn, len(first))
 		}
 		return index, nil
 	}

@@ -28,7 +28,7 @@ func (c *collector) plain(text io.Reader) error {
 
 func (c *collector) jsonLines(text io.Reader, column string) error {
 	return c.lines(text, maxJSONLine, func(number int, line []byte) error {
-		// The errors of encoding/json quote the input, so they are not part of ours.
+		// The errors of encoding/json quote the input, so they are not wrapped.
 		if !utf8.Valid(line) {
 			return c.fault(number, ErrFormat, notUTF8)
 		}
@@ -36,7 +36,7 @@ func (c *collector) jsonLines(text io.Reader, column string) error {
 	})
 }
 
-const notUTF8 = `it is not UTF-8; say encoding = "windows-1252" if that is what the file is in`
+const notUTF8 = `it is not UTF-8; set encoding = "windows-1252" if that is the encoding of the file`
 
 // json reads an array of values, or one value after another. The line of a value is the
 // line on which it ends.
@@ -83,7 +83,7 @@ func (c *collector) json(text *bufio.Reader, column string) error {
 	return nil
 }
 
-// addJSON adds the ID that a valid JSON value is, or that it has as a member.
+// addJSON adds a valid JSON value as an ID, or its member if it is an object.
 func (c *collector) addJSON(line int, value json.RawMessage, column string) error {
 	if value[0] == '{' {
 		var object map[string]json.RawMessage
@@ -102,8 +102,8 @@ func (c *collector) addJSON(line int, value json.RawMessage, column string) erro
 	return c.add(line, id)
 }
 
-// lineCounter finds the line of an offset in a text that is read ahead. A value of the
-// text has at most about maxJSONLine bytes.
+// lineCounter finds the line of an offset, although the decoder reads ahead of it. It
+// limits a value to about 2*maxJSONLine bytes.
 type lineCounter struct {
 	in    io.Reader
 	read  int64
@@ -134,8 +134,9 @@ func (l *lineCounter) at(offset int64) int {
 	return l.line + 1
 }
 
-// jsonID returns the text of a string, or the literal of a whole number. The value of a
-// number could lose digits, and 1e5 or 1.0 has no unique spelling as an ID.
+// jsonID returns the text of a string, or an integer exactly as it is written, because
+// decoding it could lose digits. It refuses 1e5 and 1.0, which have no unique spelling as
+// an ID.
 func jsonID(value []byte) (string, error) {
 	if !json.Valid(value) {
 		return "", fmt.Errorf("%w: it is not one JSON value", ErrFormat)
@@ -179,7 +180,7 @@ func (c *collector) lines(text io.Reader, longest int, do func(number int, line 
 	return c.broken(number+1, scanner.Err())
 }
 
-// broken returns an error about the reading itself, such as one of decompression.
+// broken returns an error about reading the file, such as a decompression error.
 func (c *collector) broken(line int, err error) error {
 	if err == nil {
 		return nil
