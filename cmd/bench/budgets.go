@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// budget is a promise, and what was measured.
+// budget is a performance goal and its measurement.
 type budget struct {
 	What     string `json:"what"`
 	Wanted   string `json:"wanted"`
@@ -24,7 +24,7 @@ func judge(what, wanted, measured string, met bool) budget {
 
 func notMeasured(what, wanted, why string) budget { return budget{what, wanted, why, "not measured"} }
 
-// focusOf returns the world that most budgets apply to: that of a million events
+// focusOf returns the world that most budgets apply to: the one with a million events
 // or, if it is not measured, the largest.
 func focusOf(worlds []world) (focus world) {
 	for _, w := range worlds {
@@ -38,7 +38,7 @@ func focusOf(worlds []world) (focus world) {
 	return focus
 }
 
-// measured is what the budgets judge.
+// measured holds the measurements for the budgets.
 type measured struct {
 	all         []comparison
 	focus       comparison
@@ -46,7 +46,7 @@ type measured struct {
 	compression string
 }
 
-// budgets compares what was measured with what was promised.
+// budgets compares the measurements with the goals.
 func budgets(all []comparison, focus world, compression string) []budget {
 	m := measured{all: all, compression: compression}
 	for _, c := range all {
@@ -62,7 +62,7 @@ func budgets(all []comparison, focus world, compression string) []budget {
 	return out
 }
 
-// at names the focus.
+// at describes the focus.
 func (m measured) at() string { return ", " + count(m.focus.World.Events) + " events" }
 
 func (m measured) speed() budget {
@@ -158,7 +158,7 @@ func (m measured) zstd() budget {
 	return judge(what, wanted, times(ratio), ratio <= 1.5)
 }
 
-// zstdRatio is the time with ZSTD as a multiple of the time with Snappy.
+// zstdRatio returns the time with ZSTD as a multiple of the time with Snappy.
 func (m measured) zstdRatio() (float64, bool) {
 	if zstd, ok := m.focus.find(withCodec("zstd")); ok && m.compression == "snappy" {
 		return zstd.Seconds / m.own.Seconds, true

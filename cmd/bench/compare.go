@@ -15,32 +15,32 @@ import (
 type bench struct {
 	dir         string // removed at the end
 	python      python
-	peers       []peer // those that are installed
+	peers       []peer // the installed ones
 	compression string
 	runs        int
 	progress    io.Writer
 }
 
-// comparison is what was measured with pages of one world.
+// comparison holds the measurements with the pages of one world.
 type comparison struct {
 	World     world   `json:"world"`
 	JSONBytes int64   `json:"json_bytes"`
 	Entries   []entry `json:"entries"` // prospector's first
 	Nights    []night `json:"nights,omitempty"`
-	// Rewritten is the size of the same table as DuckDB writes it, or zero if it was
+	// Rewritten is the size of the same table when DuckDB writes it, or zero if it was
 	// not measured.
 	Rewritten size `json:"rewritten,omitzero"`
 }
 
-// entry is one way of doing the work.
+// entry is the result of one way to do the work.
 type entry struct {
 	Name      string `json:"name"`
 	Shortfall string `json:"shortfall,omitempty"`
 	cost
 	size
 	Runs int `json:"runs"`
-	// Differences are what differs from prospector's table. An entry with
-	// differences has no ratio: a fast wrong result does not count.
+	// Differences lists differences from prospector's table. An entry with differences
+	// has no ratio, because its result is wrong.
 	Differences []string `json:"differences,omitempty"`
 	Failed      string   `json:"failed,omitempty"`
 }
@@ -68,7 +68,7 @@ type night struct {
 	cost
 	Partitions, Touched     int
 	BytesRead, BytesWritten int64 // of the lake
-	BytesTouched, BytesAll  int64 // size of the touched partitions and of all, afterwards
+	BytesTouched, BytesAll  int64 // size of the touched partitions and of all partitions, after the run
 }
 
 // The names of prospector's own entries.
@@ -76,7 +76,7 @@ const (
 	onDisk  = "prospector"
 	served  = "prospector, from a server"
 	oneCore = "prospector, on one core"
-	twoCore = "prospector, on two cores" // where there are more
+	twoCore = "prospector, on two cores" // if there are more
 )
 
 func withCodec(compression string) string { return onDisk + ", " + compression }
@@ -92,7 +92,7 @@ func (c comparison) find(name string) (entry, bool) {
 	return entry{}, false
 }
 
-// contestant does the work and writes the table to a directory, output.
+// contestant is a way to do the work, which writes the table to a directory, output.
 type contestant struct {
 	entry
 	runs  int
@@ -100,8 +100,8 @@ type contestant struct {
 	print fingerprint
 }
 
-// compare measures with the pages of a world. Some measurements are made for one
-// size only, the focus.
+// compare measures all contestants with the pages of a world. It makes some measurements
+// only if the world is the focus.
 func (b *bench) compare(ctx context.Context, w world, focus bool) (out comparison, err error) {
 	out.World = w
 	dir := filepath.Join(b.dir, fmt.Sprint(w.Events))
@@ -145,13 +145,13 @@ func (b *bench) writePages(ctx context.Context, w world, path string) (int64, er
 }
 
 // own returns prospector's contestants. The first one reads from a server and keeps
-// the journal, from which the others read.
+// the journal, which the others read.
 func (b *bench) own(w world, journal string, focus bool) []*contestant {
 	do := func(do, compression string, cores int) func(context.Context, string) (cost, error) {
 		return func(ctx context.Context, output string) (cost, error) {
 			t := task{Do: do, World: w, Journal: journal, Output: output, Compression: compression, Cores: cores}
 			if _, err := os.Stat(journal); do == "apply" && err == nil {
-				t.Journal = "" // the first run has kept it
+				t.Journal = "" // an earlier run has kept it
 			}
 			var e exported
 			err := runWork(ctx, t, &e)
@@ -194,7 +194,7 @@ func (b *bench) ofPeers(w world, pages string) (all []*contestant) {
 	return all
 }
 
-// alternate measures all contestants once, then all of them again, and so on, so
+// alternate measures all contestants once before it measures each of them again, so
 // that other load on the machine affects them alike.
 func (b *bench) alternate(ctx context.Context, w world, all []*contestant, output string) error {
 	for run := range b.runs {
@@ -211,8 +211,8 @@ func (b *bench) alternate(ctx context.Context, w world, all []*contestant, outpu
 	return nil
 }
 
-// measure does the work once. If a peer fails, that is a result; if prospector
-// fails, that is an error.
+// measure does the work once. It records the failure of a peer as a result, but returns
+// the failure of prospector as an error.
 func (c *contestant) measure(ctx context.Context, output string) error {
 	defer os.RemoveAll(output)
 	took, err := c.do(ctx, output)
@@ -236,8 +236,8 @@ func (c *contestant) measure(ctx context.Context, output string) error {
 	return nil
 }
 
-// measureNights measures runs after the table is published, and the size of the
-// same table as DuckDB writes it.
+// measureNights measures runs after the table was published, and the size of the same
+// table when DuckDB writes it.
 func (b *bench) measureNights(ctx context.Context, out *comparison, dir, journal string) error {
 	w := out.World
 	b.log(w, "the nights after")

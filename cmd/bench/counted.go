@@ -18,7 +18,7 @@ type counted struct {
 	begun   sync.Once
 }
 
-// Stat counts as reading the object, since a driver may read it for its checksum.
+// Stat counts the object as read, since a driver may read it for its checksum.
 func (c *counted) Stat(ctx context.Context, key string) (store.Object, error) {
 	o, err := c.Store.Stat(ctx, key)
 	c.read.Add(o.Size)
@@ -31,7 +31,7 @@ func (c *counted) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	stream := countedReader{r, &c.read}
-	if at, ok := r.(io.ReaderAt); ok { // otherwise the caller would copy the object
+	if at, ok := r.(io.ReaderAt); ok { // without it, the caller would copy the object
 		return &countedFile{stream, at}, nil
 	}
 	return &stream, nil

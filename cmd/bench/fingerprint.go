@@ -22,24 +22,24 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// fingerprint identifies the rows of a table, whatever their order and their files.
-// It sums hashes modulo 2⁶⁴.
+// fingerprint identifies the rows of a table, regardless of their order and files. It
+// sums hashes modulo 2⁶⁴.
 type fingerprint struct {
 	Rows       int64             `json:"rows"`
 	Partitions map[string]int64  `json:"partitions"` // rows by "TYPE DAY"
 	Columns    map[string]uint64 // sum of the hashes of each column
-	Whole      uint64            // sum of the hashes of complete rows, to find values that are in the wrong row
+	Whole      uint64            // sum of the hashes of complete rows, to find values in the wrong row
 }
 
-// compared are the columns that are compared. The partition keys are compared as
-// part of the partition's name. event_id is not compared, as peers have none.
+// compared are the columns to compare. The names of partitions are compared instead of
+// the partition keys. Peers have no event_id.
 var compared = []string{
 	"prospect_id", "event_time", "created_at", "description", "source_title", "agent_username",
 	"appointment_start_time", "appointment_end_time", "appointment_status", "appointment_tour_type",
 	"message_direction", "message_from", "message_to", "message_subject", "message_body", "extra_json",
 }
 
-// differences lists what differs in another table.
+// differences lists the columns and other properties that differ in another table.
 func (f fingerprint) differences(other fingerprint) (all []string) {
 	if f.Rows != other.Rows {
 		all = append(all, fmt.Sprintf("%d rows, not %d", other.Rows, f.Rows))
@@ -58,7 +58,7 @@ func (f fingerprint) differences(other fingerprint) (all []string) {
 	return all
 }
 
-// fingerprint reads all Parquet files of a directory.
+// fingerprint returns the fingerprint of all Parquet files in t.Output.
 func (t task) fingerprint(ctx context.Context) (fingerprint, error) {
 	f := fingerprint{Partitions: make(map[string]int64), Columns: make(map[string]uint64)}
 	err := filepath.WalkDir(t.Output, func(path string, entry fs.DirEntry, err error) error {
@@ -98,13 +98,13 @@ func (f *fingerprint) addFile(ctx context.Context, path string) error {
 	if err := batches.Err(); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if got := f.Rows - before; got != in.NumRows() { // v15 takes a damaged page for the end of the file
+	if got := f.Rows - before; got != in.NumRows() { // arrow v15 treats a damaged page as the end of the file
 		return fmt.Errorf("%d of %d rows can be read", got, in.NumRows())
 	}
 	return nil
 }
 
-// partitionKeys are the key=value directories of a path.
+// partitionKeys returns the key=value directories of a path.
 func partitionKeys(path string) map[string]string {
 	keys := make(map[string]string)
 	for segment := range strings.SplitSeq(filepath.ToSlash(path), "/") {
@@ -178,8 +178,8 @@ func (f *fingerprint) addBatch(batch arrow.Record, keys map[string]string) error
 	return nil
 }
 
-// values returns the values of a column as bytes that do not depend on its Arrow
-// type: texts, and times as microseconds since 1970.
+// values returns the values of a column as bytes that do not depend on its Arrow type.
+// Times become microseconds since 1970, other values text.
 func values(column arrow.Array) (func(row int) ([]byte, bool), error) {
 	var value func(row int) []byte
 	switch c := column.(type) {
@@ -212,9 +212,8 @@ func values(column arrow.Array) (func(row int) ([]byte, bool), error) {
 	}, nil
 }
 
-// canonical returns a JSON object with sorted keys. It leaves out prospector's note of
-// the path that a value came from, since no peer has it. An object that has nothing
-// else becomes nil.
+// canonical returns a JSON object with sorted keys. It removes the paths of values,
+// "$from", which only prospector records. If nothing else is left, it returns nil.
 func canonical(text []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	var object map[string]any

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// The guard checks ratios. Absolute times depend on the machine and its other load,
-// so it compares prospector with peers that did the same work in the same run. It
-// uses processor time, which other load changes little. A bound is about twice what
-// was measured when it was set: noise does not break it, a mistake does.
+// The guard checks ratios. Absolute times depend on the machine and its load, so the
+// guard compares prospector with peers that did the same work in the same run. It uses
+// processor time, on which other load has little effect. Each bound leaves about a
+// factor of two, so that regressions break it, but noise does not.
 
-// guardEvents is large enough that the work outweighs starting the processes, and
-// small enough to measure every change.
+// guardEvents is large enough to outweigh the start of processes, and small enough to
+// run the guard on every change.
 const guardEvents = 200_000
 
 // bound is a limit of a ratio.
 type bound struct {
 	what  string
 	ratio func(comparison) (float64, bool) // false if not measured
-	least bool                             // limit is a minimum, otherwise a maximum
+	least bool                             // limit is a minimum; otherwise it is a maximum
 	limit float64
 }
 
@@ -46,8 +46,8 @@ var bounds = []bound{
 	}, false, 1.5},
 }
 
-// guard prints the ratios, and reports whether every bound holds. It fails as well if
-// the result of a peer differs, since nothing can be compared then.
+// guard prints the ratios, and reports whether every bound holds. It also returns false
+// if the result of a peer differs, since the ratios are then meaningless.
 func guard(w io.Writer, c comparison) (holds bool) {
 	holds = true
 	for _, e := range c.Entries {
@@ -56,7 +56,7 @@ func guard(w io.Writer, c comparison) (holds bool) {
 			fmt.Fprintf(w, "%s: %s\n", e.Name, e.verdict())
 		}
 	}
-	fmt.Fprintf(w, "\nThe guard checks these ratios of this run, with %s events:\n\n", count(c.World.Events))
+	fmt.Fprintf(w, "\nRatios of this run, with %s events, and their bounds:\n\n", count(c.World.Events))
 	g := grid{{"", "measured", "bound", ""}}
 	for _, b := range bounds {
 		limit := "at most " + times(b.limit)

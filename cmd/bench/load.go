@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// interference measures how much of the machine other processes use. Measurements are
-// not reliable while the machine does other work.
+// interference measures how much of the machine other processes use. Measurements on a
+// busy machine are not reliable.
 type interference struct {
 	started   time.Time
 	all, ours time.Duration
@@ -21,8 +21,8 @@ func watchOthers() interference {
 	return interference{time.Now(), all, familyTime(), ok}
 }
 
-// share is the share of all processors that other processes have used, from 0 to 1.
-// It is 0 if the system does not report that.
+// share returns the share of all processors that other processes have used, from 0 to
+// 1. It returns 0 if the system does not report that.
 func (i interference) share() float64 {
 	all, ok := machineBusy()
 	if !ok || !i.known {
@@ -32,16 +32,16 @@ func (i interference) share() float64 {
 	return max(0, others.Seconds()/time.Since(i.started).Seconds()/float64(runtime.NumCPU()))
 }
 
-// familyTime is the processor time of this process and of its children that have
-// ended.
+// familyTime returns the processor time of this process and of its children that have
+// exited.
 func familyTime() time.Duration {
 	var children syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children) // never fails
 	return cpuTime() + time.Duration(children.Utime.Nano()+children.Stime.Nano())
 }
 
-// machineBusy is the time that all processors together were busy since the machine
-// started. It is false on systems without Linux's /proc/stat.
+// machineBusy returns the total busy time of all processors since the machine started.
+// It returns false on systems without /proc/stat, which is specific to Linux.
 func machineBusy() (time.Duration, bool) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Bench measures prospector against its peers: the same work, on the same pages,
-// in the same run. Run it with -help.
+// Bench compares the performance of prospector with that of its peers: the same work
+// on the same pages in the same run. See -help.
 package main
 
 import (
@@ -28,19 +28,19 @@ func main() {
 
 const usage = `Usage: go run ./cmd/bench [flags]
 
-Measures how prospector exports simulated events: from pages of JSON to a published,
-partitioned and verified lake of Parquet files. Its peers do the same work:
+Measures how fast prospector exports simulated events: from pages of JSON to a
+published, partitioned and verified lake of Parquet files. Its peers do the same work:
 
   naive    a loop in Go, with encoding/json and Arrow, on one core
   duckdb   one COPY of a query, as fast as we could make it
   pyarrow  Python's json and pyarrow's data set writer
   dlt      a dlt pipeline
 
-The last three need Python with these packages. A peer that is not installed is left
-out. The results are compared first, value by value: a peer whose result differs has
-no ratio. Each measurement runs in a process of its own, so that its processor time
-and peak memory are its own. The runs alternate, and the best one counts. Then the
-report shows which budgets are met.
+The last three need Python with these packages. Peers that are not installed are
+skipped. All results are compared with prospector's, value by value: a peer with a
+different result gets no ratio. Each measurement runs in its own process, so that
+processor time and peak memory are measured separately. The runs alternate, and the
+best one counts. The report also shows which budgets are met.
 
   go run ./cmd/bench
   go run ./cmd/bench -events 10M -peers duckdb
@@ -57,15 +57,15 @@ type options struct {
 	worlds         []world
 	peers          []string
 	python, dir    string
-	needPython     bool // the user has named it, so it must exist
+	needPython     bool // the user has set -python, so it must work
 	compression    string
 	runs           int
 	json, markdown bool
 	guard          bool
 }
 
-// command does everything but exit, and returns the exit code: 0; 1 if something
-// failed or a bound of the guard is broken; 2 if the flags are wrong.
+// command runs the program and returns its exit code: 1 if the run failed or a bound
+// of the guard is broken, 2 if the flags are invalid, otherwise 0.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -98,8 +98,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	events := flags.String("events", "100k,1M", "`numbers` of events to export, separated by commas")
 	names := flags.String("peers", peerNames(), "`names` of the peers, separated by commas")
-	flags.StringVar(&o.python, "python", "python3", "the `program` that runs the peers that are written in Python")
-	flags.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for temporary files; its disk is part of what is measured")
+	flags.StringVar(&o.python, "python", "python3", "the Python `program` for the peers that need one")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for temporary files; the measurements include the speed of its disk")
 	flags.StringVar(&o.compression, "compression", "snappy", "`codec` of the Parquet files: snappy or zstd")
 	flags.IntVar(&o.runs, "runs", 3, "`number` of runs, of which the best counts; pyarrow and dlt run once")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
@@ -112,7 +112,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("bench takes flags only, not %q; see go run ./cmd/bench -help", flags.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q; see go run ./cmd/bench -help", flags.Arg(0))
 	}
 	if o.guard && o.json {
 		return o, errors.New("-guard cannot be combined with -json: the guard prints text")
@@ -170,7 +170,7 @@ func (o *options) setPeers(names string) error {
 	return nil
 }
 
-// run measures and prints. ok is false if a bound of the guard is broken.
+// run measures and prints the report. ok is false if a bound of the guard is broken.
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, err error) {
 	if err := roomFor(o.dir, o.worlds[len(o.worlds)-1]); err != nil {
 		return false, err
@@ -191,7 +191,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, er
 		}
 		if p.module != "" {
 			if p.version, err = b.python.version(ctx, p.module); err != nil {
-				if o.guard && o.needPython { // the guard must not pass because it measured nothing
+				if o.guard && o.needPython { // the guard must not pass without a measurement
 					return false, fmt.Errorf("the guard needs %s, which %s cannot run: %w", p.name, o.python, err)
 				}
 				r.Skipped = append(r.Skipped, fmt.Sprintf("%s, which %s cannot run: %v", p.name, o.python, err))
@@ -223,11 +223,11 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (ok bool, er
 	return true, r.write(stdout, o.markdown)
 }
 
-// bytesPerEvent is at least what an event takes on disk: in the pages, the journal,
-// the stage and two tables.
+// bytesPerEvent is an upper bound of the disk space for an event: in the pages, the
+// journal, the stage and two tables.
 const bytesPerEvent = 1200
 
-// roomFor returns an error if the disk has too little space.
+// roomFor returns an error if the disk of dir has too little space for a world.
 func roomFor(dir string, w world) error {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The test program also is the process that does one piece of work.
+// The test program is also the process that does one task.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == workCommand {
 		os.Exit(work(context.Background(), os.Stdin, os.Stdout, os.Stderr))
@@ -26,17 +26,17 @@ func TestMeasures(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"-events=2k", "-runs=1", "-peers=naive,duckdb", "-python=no-python-of-that-name", "-dir=" + dir, "-json"}
 	if code := command(t.Context(), args, &stdout, &stderr); code != 0 {
-		t.Fatalf("it exits with %d:\n%s%s", code, &stdout, &stderr)
+		t.Fatalf("exit code %d:\n%s%s", code, &stdout, &stderr)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v in its directory (%v)", left, err)
+		t.Errorf("the directory still has %v (%v)", left, err)
 	}
 	var r report
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Comparisons) != 1 || r.Comparisons[0].World.Events != 2000 {
-		t.Fatalf("it compares %+v", r.Comparisons)
+		t.Fatalf("the comparisons are %+v", r.Comparisons)
 	}
 	c := r.Comparisons[0]
 	for _, name := range []string{onDisk, served, withCodec("zstd"), "naive"} {
@@ -64,10 +64,10 @@ func TestMeasures(t *testing.T) {
 	}
 	for _, want := range []string{
 		"2,000 events of 50 prospects, 0.9 MB", "\n| prospector | ", " | same; no event_id, not sorted |\n",
-		"Without duckdb, which no-python-of-that-name cannot run: ", "| needs -events 1M | not measured |",
+		"Skipped: duckdb, which no-python-of-that-name cannot run: ", "| needs -events 1M | not measured |",
 	} {
 		if !strings.Contains(text.String(), want) {
-			t.Errorf("there is no %q in\n%s", want, &text)
+			t.Errorf("%q is not in\n%s", want, &text)
 		}
 	}
 }
@@ -80,12 +80,12 @@ func TestFlags(t *testing.T) {
 		{"-compression=lz4", `"lz4" is not supported`},
 		{"-runs=0", "use at least 1"},
 		{"-guard -json", "the guard prints text"},
-		{"more", `not "more"`},
+		{"more", `unexpected argument "more"`},
 		{"-nonsense", "-help"},
 	} {
 		var stderr bytes.Buffer
 		if code := command(t.Context(), strings.Fields(c.args), io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), c.want) {
-			t.Errorf("%s: exit code %d, and it says\n%s", c.args, code, &stderr)
+			t.Errorf("%s: exit code %d, with\n%s", c.args, code, &stderr)
 		}
 	}
 	o, err := parse([]string{"-events=1M, 100k,1000k,20"}, io.Discard)
@@ -94,13 +94,13 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// A guard does not pass if a peer that the user asked for cannot run.
+// The guard does not pass if a requested peer cannot run.
 func TestGuardNeedsPython(t *testing.T) {
 	var stderr bytes.Buffer
 	args := []string{"-guard", "-events=1k", "-python=no-python-of-that-name", "-dir=" + t.TempDir()}
 	code := command(t.Context(), args, io.Discard, &stderr)
 	if want := "the guard needs duckdb"; code != 1 || !strings.Contains(stderr.String(), want) {
-		t.Errorf("exit code %d, and it says\n%s", code, &stderr)
+		t.Errorf("exit code %d, with\n%s", code, &stderr)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestDifferences(t *testing.T) {
 		{"the same", string(text), ""},
 		{"another order", swap(first, second), ""},
 		{"a page twice", first + string(text), ""},
-		{"a page less", second + strings.Join(lines[2:], ""), "rows, not 60"},
+		{"a page is missing", second + strings.Join(lines[2:], ""), "rows, not 60"},
 		{"another text", replace(`"title":"`, `"title":"The `), "source_title"},
 		{"another field", replace(`"sessionId":`, `"session":`), "extra_json"},
 		{"another time", replace(`"createdAt":"2022-`, `"createdAt":"2021-`), "created_at"},
@@ -159,7 +159,7 @@ func TestDifferences(t *testing.T) {
 			}
 		})
 	}
-	// Every column has the same values when two have changed places.
+	// If two prospects swap their values, each column still has the same values.
 	const page = `{"prospect_id":"%s","edges":[{"node":{"type":"A","createdAt":"2022-01-13T00:00:00Z","data":{"n":%d}}}]}` + "\n"
 	a := tableOf(t, fmt.Sprintf(page+page, "1", 1, "2", 2))
 	b := tableOf(t, fmt.Sprintf(page+page, "1", 2, "2", 1))
@@ -227,13 +227,13 @@ func TestGuard(t *testing.T) {
 			var text bytes.Buffer
 			holds := guard(&text, doctored)
 			if holds != (c.want == "") || !strings.Contains(text.String(), c.want) {
-				t.Errorf("it holds: %t, and says\n%s", holds, &text)
+				t.Errorf("guard returns %t, with\n%s", holds, &text)
 			}
 		})
 	}
 }
 
-// The pages are those of the simulator, complete and in order.
+// The pages have all events of the simulator, in order.
 func TestPages(t *testing.T) {
 	w := newWorld(3000)
 	path := filepath.Join(t.TempDir(), "pages.ndjson")

@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// Each piece of work runs in a process of its own, so that its memory and processor
-// time are its own. Processes of this program read a task from standard input; peers
-// have arguments. Both print the cost on standard output.
+// Each task runs in its own process, so that memory and processor time are measured
+// separately. Processes of this program read the task from standard input; scripts of
+// peers take arguments. Both print the result to standard output.
 
-// cost is what a piece of work took.
+// cost is the time and memory that a task took.
 type cost struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
@@ -65,8 +65,8 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peakBytes is the peak of resident memory. The kernel's Maxrss counts what the parent
-// had when it started this process, so it is only used if there is nothing better.
+// peakBytes returns the peak of resident memory. The kernel's Maxrss includes memory of
+// the parent process, so it is only used if /proc is not available.
 func peakBytes() int64 {
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
 		for line := range strings.Lines(string(status)) {
@@ -83,7 +83,7 @@ func peakBytes() int64 {
 	return u.Maxrss << 10
 }
 
-// workCommand is the argument that makes this program do one piece of work.
+// workCommand is the argument with which this program does one task.
 const workCommand = "work"
 
 // runWork does a task in another process of this program, and decodes its result.

@@ -20,13 +20,12 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
 )
 
-// The naive peer is the program that one would write first: a loop over the lines,
-// encoding/json into maps, all rows in memory, then one file for each partition. It
-// runs on every machine, so prospector is compared with it where there is no Python.
-// The only code that it shares with prospector is the Parquet library.
+// The naive peer is a straightforward program: a loop over the lines that decodes JSON
+// into maps and keeps all rows in memory, then one file for each partition. It does not
+// need Python. It shares only the Parquet library with prospector.
 
 // naiveColumn is a column, its paths in the event, and the prefix of the event types
-// that have it.
+// that it applies to.
 type naiveColumn struct {
 	name  string
 	paths []string
@@ -64,7 +63,7 @@ func naiveSchema() *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// naive writes the table of the pages to t.Output.
+// naive exports the events in t.Pages to t.Output.
 func (t task) naive(context.Context) (cost, error) {
 	watch := start()
 	n := naiveTable{schema: naiveSchema(), partitions: make(map[string]*array.RecordBuilder)}
@@ -176,7 +175,8 @@ func (n *naiveTable) add(prospect string, node []byte) error {
 	return err
 }
 
-// take removes a value from the event, and the object around it if that is empty then.
+// take removes a value from the event and returns it. It also removes the object around
+// the value if nothing else is in it.
 func take(event map[string]any, path string) any {
 	first, rest, nested := strings.Cut(path, ".")
 	value := event[first]

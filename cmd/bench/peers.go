@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// A peer does the same work on the same pages. Its table has each event of all
-// prospects once, in the columns of the built-in table with extra_json, partitioned
-// and sorted. Its shortfall is what it does not do.
+// A peer is another program that does the same work on the same pages. Its table has
+// every event once, in the columns of the built-in table including extra_json,
+// partitioned and sorted. Its shortfall lists what it does not do.
 type peer struct {
 	name      string
 	module    string // of Python; "" for a peer in Go
 	script    string // in peers/
 	shortfall string
-	// most is the largest number of events that it is measured with, and runs is how
-	// many times at most; 0 is no limit. Some peers would take all day.
+	// most is the largest number of events to measure, and runs the largest number of
+	// runs; 0 means no limit. Some peers would take all day.
 	most, runs int
 	version    string
 }
@@ -44,7 +44,7 @@ func peerNames() string {
 	return strings.Join(names, ",")
 }
 
-// title is the name in the report.
+// title returns the name in the report.
 func (p peer) title() string { return strings.TrimSpace(p.name + " " + p.version) }
 
 //go:embed peers/*.py
@@ -64,7 +64,7 @@ func newPython(path, dir string) (python, error) {
 	return python{path, dir}, err
 }
 
-// version returns the version of a module, or why it cannot be used.
+// version returns the version of a module. The error says why it cannot be used.
 func (p python) version(ctx context.Context, module string) (string, error) {
 	c := exec.CommandContext(ctx, p.path, "-c", fmt.Sprintf("import %s; print(%[1]s.__version__)", module))
 	out, err := c.Output()
@@ -81,7 +81,7 @@ func (p python) run(ctx context.Context, into any, script string, args ...string
 	return lastLine(c, into)
 }
 
-// do makes the peer write the table to output.
+// do runs the peer, which writes its table to output.
 func (p peer) do(ctx context.Context, py python, pages, output, compression string) (c cost, err error) {
 	if p.module == "" {
 		err = runWork(ctx, task{Do: "naive", Pages: pages, Output: output, Compression: compression}, &c)

@@ -23,10 +23,9 @@ import (
 	"prospector/sink/store/local"
 )
 
-// house is a working directory of prospector, with one job that fills one local sink.
-// Work in it goes through the command line, as it does for users, so it includes the
-// journal, identities, the stage, books, the second reader, publication, the state
-// and the memory limit.
+// house is a working directory of prospector, with one job that writes to one local
+// sink. Tasks run the command line like a user, so they include the journal, identities,
+// the stage, the books, the second reader, publication, the state and the memory limit.
 type house struct {
 	dir         string
 	compression string
@@ -81,8 +80,8 @@ job "%s" {
 	return os.WriteFile(filepath.Join(h.dir, "main.hcl"), []byte(b.String()), 0o600)
 }
 
-// countedKind is the kind of local stores. Its sinks count the bytes that are read and
-// written.
+// countedKind returns the kind of local stores, with sinks that count the bytes that
+// are read and written.
 func (h *house) countedKind() *store.Kind {
 	kind := *local.Kind
 	kind.Open = func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
@@ -136,7 +135,7 @@ func (h *house) apply() (last summary, err error) {
 		}
 	}
 	if code != 0 || len(last.Jobs) != 1 {
-		return last, fmt.Errorf("prospector apply exits with %d: %s%s", code, problem, &stderr)
+		return last, fmt.Errorf("prospector apply exited with code %d: %s%s", code, problem, &stderr)
 	}
 	return last, nil
 }
@@ -144,13 +143,13 @@ func (h *house) apply() (last summary, err error) {
 // exported is the result of a task that applies.
 type exported struct {
 	cost
-	// Of the lake.
-	BytesRead, BytesWritten int64
+	BytesRead, BytesWritten int64 // of the lake
 	Partitions, Touched     int
 	Requests                int64
 }
 
-// export measures an apply in the house. The source must return that many events.
+// export measures an apply in the house. It returns an error unless the source returns
+// the expected number of events.
 func (h *house) export(events int) (out exported, err error) {
 	watch := start()
 	s, err := h.apply()
@@ -171,13 +170,13 @@ func (h *house) export(events int) (out exported, err error) {
 	case job.Books.Events != int64(events):
 		err = fmt.Errorf("%d events were read, not %d", job.Books.Events, events)
 	case job.Cost.Rate != 0:
-		err = fmt.Errorf("the source has a limit of %g requests per second, so the limit would be measured", job.Cost.Rate)
+		err = fmt.Errorf("the source has a limit of %g requests per second, which would distort the measurement", job.Cost.Rate)
 	}
 	return out, err
 }
 
-// apply exports from a simulator over HTTP, and keeps the journal of its pages, as an
-// interrupted run leaves it.
+// apply exports from a simulator over HTTP. It keeps a journal of the pages, like an
+// interrupted run, in t.Journal unless that is "".
 func (t task) apply() (exported, error) {
 	h := newHouse(t.Output, t.Compression, t.World)
 	if t.Journal != "" {
@@ -186,7 +185,7 @@ func (t task) apply() (exported, error) {
 	return h.export(t.World.Events)
 }
 
-// replay exports from the journal. It requests nothing from the source.
+// replay exports from the journal, t.Journal. It makes no requests to the source.
 func (t task) replay() (exported, error) {
 	h := newHouse(t.Output, t.Compression, t.World)
 	if err := linkFiles(t.Journal, h.journalPath()); err != nil {
@@ -194,13 +193,13 @@ func (t task) replay() (exported, error) {
 	}
 	out, err := h.export(t.World.Events)
 	if err == nil && out.Requests > 0 {
-		err = fmt.Errorf("the pages were on disk, but there were %d requests", out.Requests)
+		err = fmt.Errorf("all pages were in the journal, but there were %d requests", out.Requests)
 	}
 	return out, err
 }
 
-// linkFiles links the files of a directory into another one. The closed segments of a
-// journal never change.
+// linkFiles creates hard links to the files of a directory in another one. It is for
+// journals, whose closed segments never change.
 func linkFiles(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -220,7 +219,7 @@ func linkFiles(from, to string) error {
 	return nil
 }
 
-// night applies once more in a house. Its source now returns other descriptions of the
+// night applies again in a house. The source now returns other descriptions for the
 // events of t.Changed.
 func (t task) night(ctx context.Context) (out exported, err error) {
 	sim, err := t.World.simulator()
@@ -261,7 +260,7 @@ source "knock" "bench" {
 	return h.export(t.World.Events)
 }
 
-// part identifies the events of a type and a day that have this description.
+// part identifies the events with a description, a type and a day.
 type part struct{ Description, Type, Day string }
 
 // later is an API that has changed the descriptions of some events.

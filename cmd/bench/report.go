@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// report has everything that one run has measured.
+// report holds the results of one run.
 type report struct {
 	Machine     machine  `json:"machine"`
 	Date        string   `json:"date"`
@@ -78,7 +78,7 @@ func (r report) writeJSON(w io.Writer) error {
 func (r report) write(w io.Writer, markdown bool) error {
 	var b strings.Builder
 	paragraph := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n\n", args...) }
-	paragraph("%s; %s. Times are the best of up to %d runs, and memory is the highest of them. The ratio compares times with prospector's from pages on disk. MB/s count JSON, MB count Parquet.", r.Machine, r.Date, r.Runs)
+	paragraph("%s; %s. Times are the best, and peak memory is the highest, of up to %d runs. The ratio is relative to prospector with pages on disk. MB/s is JSON read, MB is Parquet written.", r.Machine, r.Date, r.Runs)
 	for _, c := range r.Comparisons {
 		paragraph("%s events of %s prospects, %s MB of JSON on disk, into partitioned %s Parquet:",
 			count(c.World.Events), count(c.World.Prospects), megabytes(c.JSONBytes), r.Compression)
@@ -88,7 +88,7 @@ func (r report) write(w io.Writer, markdown bool) error {
 		paragraph("Other processes used %.0f %% of the machine during the run, so these results are not reliable. Measure on an idle machine.", r.Others*100)
 	}
 	for _, skipped := range r.Skipped {
-		paragraph("Without %s.", skipped)
+		paragraph("Skipped: %s.", skipped)
 	}
 	if len(r.Budgets) > 0 {
 		g := grid{{"budget", "wanted", "measured", "result"}}
@@ -130,10 +130,10 @@ func (c comparison) grid() grid {
 	return g
 }
 
-// grid is a table of texts. Its first row is the header.
+// grid is a table of strings. Its first row is the header.
 type grid [][]string
 
-// write aligns columns of numbers to the right.
+// write writes the table as text or Markdown. It aligns columns of numbers to the right.
 func (g grid) write(b *strings.Builder, markdown bool) {
 	widths, right := make([]int, len(g[0])), make([]bool, len(g[0]))
 	for i := range widths {
@@ -202,7 +202,7 @@ func count(n int) string {
 	return digits
 }
 
-// short formats a number as -events takes it: 100k, 1M.
+// short formats a number like a value of -events: 100k, 1M.
 func short(n int) string {
 	switch {
 	case n%million == 0:

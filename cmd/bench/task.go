@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// task is what a process does. The function that does it documents the fields.
+// task is the work of one process. The method that Do names documents the fields that
+// it uses.
 type task struct {
 	Do          string `json:"do"`
 	World       world  `json:"world"`

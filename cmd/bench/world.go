@@ -14,7 +14,7 @@ import (
 	"prospector/extract/knocksim"
 )
 
-// world is what is exported: the simulated January of some prospects.
+// world is the data to export: the simulated events of some prospects in January.
 type world struct {
 	Events    int `json:"events"`
 	Prospects int `json:"prospects"`
@@ -35,8 +35,8 @@ func (w world) simulator() (*knocksim.Simulator, error) {
 	return knocksim.New(knocksim.Options{Seed: seed, Prospects: w.Prospects, Events: w.Events, AsOf: asOf})
 }
 
-// writePages writes all pages of the world, in the order of its prospects, as the
-// peers read them. A line is the body of one response of the API, with its prospect:
+// writePages writes all pages of the world for the peers, in the order of its
+// prospects. Each line is the body of one response of the API, with the prospect added:
 // {"prospect_id":"47569637","edges":[…],"pageInfo":{…}}.
 func (w world) writePages(path string) (err error) {
 	sim, err := w.simulator()
@@ -78,7 +78,7 @@ func writeProspect(out *bufio.Writer, api http.Handler, id string) error {
 		out.Write(body[1:])
 		out.WriteByte('\n')
 		if !info.HasNextPage {
-			return nil // Flush returns the errors of writing
+			return nil // Flush returns write errors
 		}
 		cursor = info.EndCursor
 	}
@@ -100,7 +100,7 @@ func pageInfo(body []byte) (p position, err error) {
 	return p, err
 }
 
-// answer is an http.ResponseWriter that keeps the response.
+// answer is an http.ResponseWriter that records the response.
 type answer struct {
 	header http.Header
 	status int
