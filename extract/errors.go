@@ -95,7 +95,7 @@ func OfEndpoint(err error) bool {
 // a response body.
 type Error struct {
 	Prospect string
-	Path     string // of the URL, without host and query
+	Request  string // such as GET and the path of the URL, without host and query
 	Page     int    // 0-based; the text counts from 1
 	Attempts int    // requests for the page
 	Status   int    // of the last response; 0 if there was none
@@ -105,7 +105,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s, page %d", e.Path, e.Page+1)
+	fmt.Fprintf(&b, "%s, page %d", e.Request, e.Page+1)
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, ", %d attempts", e.Attempts)
 	}

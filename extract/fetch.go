@@ -38,7 +38,7 @@ type failure struct {
 // wraps the error of ctx. When ctx ends, waits end at once, and no other attempt begins.
 // The attempt in progress may still return the page.
 func (c *Client) fetch(ctx context.Context, prospect string, at Position) (Page, error) {
-	e := &Error{Prospect: prospect, Path: path(prospect), Page: at.Number}
+	e := &Error{Prospect: prospect, Request: "GET " + path(prospect), Page: at.Number}
 	switch prospect {
 	case "", ".", "..":
 		// A server may normalize such a path to another one.

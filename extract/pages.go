@@ -78,7 +78,7 @@ func (c *Client) Pages(ctx context.Context, prospect string, from Position) iter
 				requested[page.Cursor] = true
 				if why := c.checkNext(page, empty, requested); why != nil {
 					yield(page, &Error{
-						Prospect: prospect, Path: path(prospect), Page: page.Number,
+						Prospect: prospect, Request: "GET " + path(prospect), Page: page.Number,
 						Attempts: 1, Status: 200, Kind: ErrLoop, Err: why,
 					})
 					page.turn.end()

@@ -72,7 +72,7 @@ func (l *loader) oneJob(hb *hcl.Block, address, name string, local scope) cty.Va
 		j.Source = s
 		if v, set := b.values["prospects"]; !l.sourceKinds.Find(s.Kind).ListsProspects && (!set || v.IsNull()) {
 			b.fail("prospects", "Missing required attribute", fmt.Sprintf(
-				"%s needs prospects, such as prospects.crm, because the API cannot list them. Only a simulator can.", address))
+				"%s needs prospects, such as prospects.crm, because a source of type %q does not list them.", address, s.Kind))
 		}
 	}
 	if p, ok := l.prospects[b.reference("prospects")]; ok {
