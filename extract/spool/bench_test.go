@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// benchPage is 100 events, some 44 kB, with about as much in it that repeats as
-// there is in life.
+// benchPage returns a page of 100 events and about 44 kB, which compresses about as well as
+// a real page.
 func benchPage(seed uint64) []byte {
 	random := rand.New(rand.NewPCG(seed, 1))
 	words := strings.Fields("hello I would like to see the two bedroom apartment on Saturday is it still available thanks " +
@@ -75,7 +75,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen resumes a run of many prospects with one page each.
+// BenchmarkOpen resumes a run with many prospects of one page each.
 func BenchmarkOpen(b *testing.B) {
 	const prospects, events = 200_000, 4
 	dir := b.TempDir()

@@ -22,9 +22,9 @@ func overwrite(t testing.TB, path string, at int, b []byte) {
 	must(t, err)
 }
 
-// tell writes the story, each run of steps into a segment of its own, and gives
-// for every byte of every segment how many steps are whole before it.
-func tell(t *testing.T, dir string, steps []step, runs ...int) (segments [][]byte, whole [][]int) {
+// writeSteps writes a journal, with one segment for each run of steps. For every byte of
+// every segment, complete has the number of complete steps before it.
+func writeSteps(t *testing.T, dir string, steps []step, runs ...int) (segments [][]byte, complete [][]int) {
 	t.Helper()
 	done := 0
 	for number, run := range runs {
@@ -51,25 +51,24 @@ func tell(t *testing.T, dir string, steps []step, runs ...int) (segments [][]byt
 		})
 		must(t, err)
 		if len(before) != len(content) {
-			t.Fatalf("segment %d has %d bytes, and %d are understood", number+1, len(content), len(before))
+			t.Fatalf("segment %d has %d bytes, but its records have %d", number+1, len(content), len(before))
 		}
-		segments, whole = append(segments, content), append(whole, before)
+		segments, complete = append(segments, content), append(complete, before)
 	}
 	if done != len(steps) {
-		t.Fatalf("%d of %d steps were read back", done, len(steps))
+		t.Fatalf("%d of %d steps were read", done, len(steps))
 	}
-	return segments, whole
+	return segments, complete
 }
 
-// TestDamage cuts the journal at every byte, and then flips every byte. What is
-// recovered is what the whole records before that byte mean, no more and no less,
-// and what is appended afterwards is found behind it.
+// TestDamage truncates the journal at every byte, and changes bytes. Open recovers exactly
+// the complete records before the damage, and records that are appended afterwards.
 func TestDamage(t *testing.T) {
-	steps := story()
-	segments, whole := tell(t, t.TempDir(), steps, 6, 4)
+	steps := testSteps()
+	segments, complete := writeSteps(t, t.TempDir(), steps, 6, 4)
 	damages := []struct {
 		name string
-		step int // every how many bytes, for the sake of time
+		step int // distance between the damaged bytes, to save time
 		do   func(content []byte, at int) []byte
 	}{
 		{"cut", 1, func(content []byte, at int) []byte { return content[:at] }},
@@ -91,9 +90,9 @@ func TestDamage(t *testing.T) {
 						}
 						must(t, os.WriteFile(segmentPath(dir, uint32(i+1)), content, 0o600))
 					}
-					want := after(steps, whole[number][at])
+					want := after(steps, complete[number][at])
 					j := mustOpen(t, dir)
-					if diff := cmp.Diff(want, recovered(t, j, cast...)); diff != "" {
+					if diff := cmp.Diff(want, recovered(t, j, testProspects...)); diff != "" {
 						t.Fatalf("segment %d, byte %d (-want +got):\n%s", number+1, at, diff)
 					}
 					if at%3 > 0 {
@@ -105,11 +104,11 @@ func TestDamage(t *testing.T) {
 
 					j = mustOpen(t, dir)
 					more.apply(want)
-					if diff := cmp.Diff(want, recovered(t, j, cast...)); diff != "" {
-						t.Fatalf("segment %d, byte %d, a run later (-want +got):\n%s", number+1, at, diff)
+					if diff := cmp.Diff(want, recovered(t, j, testProspects...)); diff != "" {
+						t.Fatalf("segment %d, byte %d, after another run (-want +got):\n%s", number+1, at, diff)
 					}
 					if lost := j.Recovered().Lost; lost != 0 {
-						t.Fatalf("segment %d, byte %d: %d bytes are lost again", number+1, at, lost)
+						t.Fatalf("segment %d, byte %d: another %d bytes are lost", number+1, at, lost)
 					}
 					must(t, j.Close())
 				}
@@ -118,20 +117,20 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestLost: what is cut off is counted, whole later segments included.
+// TestLost: Lost includes incomplete records and all later segments.
 func TestLost(t *testing.T) {
 	dir := t.TempDir()
-	segments, _ := tell(t, dir, story(), 6, 4)
+	segments, _ := writeSteps(t, dir, testSteps(), 6, 4)
 	must(t, os.WriteFile(segmentPath(dir, 1), append(segments[0], "torn"...), 0o600))
 	if got, want := mustOpen(t, dir).Recovered().Lost, int64(len("torn")+len(segments[1])); got != want {
 		t.Errorf("%d bytes are lost, want %d", got, want)
 	}
 }
 
-// TestDamageAfterOpen: bytes that change under an open journal are noticed.
+// TestDamageAfterOpen: damage to the files of an open journal is detected.
 func TestDamageAfterOpen(t *testing.T) {
 	dir := t.TempDir()
-	tell(t, dir, story()[:1], 1)
+	writeSteps(t, dir, testSteps()[:1], 1)
 	j := mustOpen(t, dir)
 	info, err := os.Stat(segmentPath(dir, 1))
 	must(t, err)
@@ -160,15 +159,15 @@ func TestDamageAfterOpen(t *testing.T) {
 	}
 }
 
-// TestHostileLengths: what a record says of its size is not believed.
+// TestHostileLengths: a length in a record is checked before memory is allocated.
 func TestHostileLengths(t *testing.T) {
 	block := binary.AppendUvarint(nil, MaxBody+1)
 	if _, err := (record{block: block}).body(); !errors.Is(err, errDamaged) {
-		t.Errorf("a body that wants to be large: %v", err)
+		t.Errorf("a body that claims to be too large: %v", err)
 	}
 	frame := bytes.Repeat([]byte{0xff}, 100)
 	allocated := testing.AllocsPerRun(1, func() {
-		good, err := scan(bytes.NewReader(frame), int64(len(frame)), func(int64, int, record) { t.Error("a record") })
+		good, err := scan(bytes.NewReader(frame), int64(len(frame)), func(int64, int, record) { t.Error("scan found a record") })
 		if good != 0 || err != nil {
 			t.Errorf("%d good bytes, %v", good, err)
 		}
@@ -178,8 +177,8 @@ func TestHostileLengths(t *testing.T) {
 	}
 }
 
-// FuzzScan reads segments of any content, once as they are, and once with their
-// checksums put right, so that the fields are reached.
+// FuzzScan reads segments with any content. It reads them again with correct checksums, so
+// that the fields are parsed.
 func FuzzScan(f *testing.F) {
 	frame := func(r record) []byte {
 		b, err := appendRecord(nil, r)
@@ -209,7 +208,7 @@ func FuzzScan(f *testing.F) {
 			back.page.Body, err = back.body()
 			must(t, err)
 			if diff := cmp.Diff(r.page, back.page); diff != "" {
-				t.Errorf("a page that was read, written and read (-want +got):\n%s", diff)
+				t.Errorf("the page differs after encoding and decoding (-want +got):\n%s", diff)
 			}
 		}
 		good, err := scan(bytes.NewReader(content), int64(len(content)), look)
@@ -231,8 +230,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// TestLargestRecordIsRead: what Append accepts, Open reads.
-func TestLargestRecordIsRead(t *testing.T) {
+// TestLargestRecord: Open reads the largest record that Append accepts.
+func TestLargestRecord(t *testing.T) {
 	if most := s2.MaxEncodedLen(MaxBody); most < 0 || int64(maxPayload) >= 1<<32-segmentSize {
 		t.Fatal("the largest record does not fit in the format")
 	}
@@ -240,7 +239,7 @@ func TestLargestRecordIsRead(t *testing.T) {
 	j := mustOpen(t, dir)
 	page := Page{Prospect: "a", Number: 1, Next: strings.Repeat("x", maxFields-frameSize-20), Body: make([]byte, MaxBody)}
 	seed := uint64(1)
-	for i := 0; i < len(page.Body); i += 8 { // nothing that compresses
+	for i := 0; i < len(page.Body); i += 8 { // data that does not compress
 		seed ^= seed << 13
 		seed ^= seed >> 7
 		seed ^= seed << 17
@@ -250,9 +249,9 @@ func TestLargestRecordIsRead(t *testing.T) {
 	must(t, j.Close())
 	for got, err := range mustOpen(t, dir).Pages("a", nil) {
 		if err != nil || !bytes.Equal(got.Body, page.Body) || got.Next != page.Next {
-			t.Error(fmt.Sprint("the largest page comes back otherwise: ", err))
+			t.Error(fmt.Sprint("the largest page is recovered incorrectly: ", err))
 		}
 		return
 	}
-	t.Error("the largest page does not come back")
+	t.Error("the largest page is not recovered")
 }

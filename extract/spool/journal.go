@@ -1,21 +1,22 @@
 // Package spool keeps the raw pages of a run in a journal on the local disk, so that no
 // page is requested twice if the run is killed.
 //
-// Its duties: an appended page survives the end of the process. A recovered page is the
-// one that was appended, in its place, or there is an error. Pages of another
-// configuration, of another format or of another day are never recovered. The journal is
-// private to one process and one user, because it holds personal data.
+// Its duties: an appended page survives the end of the process. A recovered page has the
+// content and the position that it had when it was appended; otherwise there is an error.
+// Pages of another configuration or format, and pages that are too old, are never
+// recovered. The journal is private to one process and one user, because it holds
+// personal data.
 //
-// Not its duties: understanding pages, deciding what to request, and being the only copy
-// of anything. A lost journal only costs requests.
+// Not its duties: interpreting pages, and deciding what to request. The journal never has
+// the only copy of anything, so losing it only costs requests.
 //
 // # Durability
 //
-// The operating system has a record before Append, Finish or Restart returns, so a
-// killed process loses no acknowledged record. A power cut loses the records that are
-// not synced. The journal syncs when a segment is full, on Sync and Close, and every
-// five seconds in one of the appending calls. Lost records are at the end of the
-// journal, and the next Open truncates the journal there.
+// Append, Finish and Restart return after the record is written to the operating system,
+// so a killed process loses no acknowledged record. A power cut loses the records that are
+// not synced. The journal syncs when a segment is full, on Sync and Close, and every five
+// seconds in one of the appending calls. Lost records are at the end of the journal, and
+// the next Open truncates the journal there.
 package spool
 
 import (
@@ -43,8 +44,8 @@ var (
 // Page is one response of the source, unchanged.
 type Page struct {
 	Prospect string
-	// Number counts the pages of one reading of the prospect, from 1. Page 1 begins a
-	// new reading, and replaces everything that the journal had of the prospect.
+	// Number counts the pages of the prospect, from 1. Page 1 begins a new reading, and
+	// replaces everything that the journal has about the prospect.
 	Number int
 	// Cursor is the cursor of the request. From page 2 on, it is the Next of the
 	// previous page. Next is "" if there is no next page.
@@ -56,7 +57,7 @@ type Page struct {
 	Body []byte
 }
 
-// Progress is what Open recovered of one prospect.
+// Progress is what Open recovered about one prospect.
 type Progress struct {
 	Pages  int
 	Events int
@@ -78,12 +79,13 @@ type Recovery struct {
 	// Lost is the number of bytes at the end of the journal that were not complete
 	// records, and were removed.
 	Lost int64
-	// Discarded says, for people, why an older journal was not used. It may be "".
+	// Discarded says, in words for the user, why an existing journal was not used. It
+	// may be "".
 	Discarded string
 }
 
-// Journal is an open journal. Its methods may be called concurrently, but those about one
-// prospect by one goroutine at a time.
+// Journal is an open journal. Its methods may be called concurrently, except that only one
+// goroutine at a time may use a prospect.
 type Journal struct {
 	dir      string
 	files    *nolink.Dir // dir, opened
@@ -122,7 +124,7 @@ func Open(dir, binding string, maxAge time.Duration, now func() time.Time) (*Jou
 
 func open(dir, binding string, maxAge time.Duration, now func() time.Time) (_ *Journal, err error) {
 	if len(binding) > maxBinding {
-		return nil, fmt.Errorf("its binding has %d bytes, and at most %d fit", len(binding), maxBinding)
+		return nil, fmt.Errorf("its binding has %d bytes, and the limit is %d", len(binding), maxBinding)
 	}
 	files, err := nolink.MakePrivate(filepath.Dir(dir), filepath.Base(dir))
 	if err != nil {
@@ -164,11 +166,11 @@ func (j *Journal) Recovered() Recovery { return j.recovery }
 func (j *Journal) Append(p Page) error {
 	switch {
 	case p.Number < 1:
-		return fmt.Errorf("appending a page to the journal: it has number %d, and the first is 1", p.Number)
+		return fmt.Errorf("appending a page to the journal: its number is %d, and the first page has number 1", p.Number)
 	case p.Events < 0 || p.Events > MaxBody:
 		return fmt.Errorf("appending page %d of prospect %q to the journal: it cannot have %d events", p.Number, p.Prospect, p.Events)
 	case len(p.Body) > MaxBody:
-		return fmt.Errorf("appending page %d of prospect %q to the journal: it has %d bytes, and at most %d fit", p.Number, p.Prospect, len(p.Body), MaxBody)
+		return fmt.Errorf("appending page %d of prospect %q to the journal: it has %d bytes, and the limit is %d", p.Number, p.Prospect, len(p.Body), MaxBody)
 	}
 	return j.append(record{kind: pageKind, prospect: p.Prospect, page: p})
 }
@@ -179,7 +181,7 @@ func (j *Journal) Finish(prospect, outcome string) error {
 	return j.append(record{kind: finishKind, prospect: prospect, outcome: outcome})
 }
 
-// Restart discards everything that the journal has of the prospect, so that later pages
+// Restart discards everything that the journal has about the prospect, so that later pages
 // do not continue it.
 func (j *Journal) Restart(prospect string) error {
 	if err := j.append(record{kind: restartKind, prospect: prospect}); err != nil {
@@ -208,7 +210,7 @@ func (j *Journal) append(r record) error {
 	defer release(buffer)
 	frame, err := appendRecord((*buffer)[:0], r)
 	if err != nil {
-		return fmt.Errorf("appending to the journal about prospect %q: %w", r.prospect, err)
+		return fmt.Errorf("appending to the journal for prospect %q: %w", r.prospect, err)
 	}
 	*buffer = frame
 	if err := j.write(frame); err != nil {
@@ -217,16 +219,15 @@ func (j *Journal) append(r record) error {
 	return nil
 }
 
-// write passes a frame to the operating system in one piece. After an error, the segment
-// may end in half a record, and records after it could not be recovered. So all later
-// writes fail, too.
+// write writes a frame in one call. After an error, the segment may end in an incomplete
+// record, and records after it could not be recovered. So all later writes fail, too.
 func (j *Journal) write(frame []byte) error {
 	due, err := j.writeFrame(frame)
 	if err != nil || due == nil {
 		return err
 	}
-	// Other goroutines continue to write. The segment may be closed meanwhile, but only
-	// after it was synced.
+	// Sync without the lock, so that other goroutines can continue to write. If the
+	// segment is closed meanwhile, it is already synced.
 	if err := due.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
@@ -235,7 +236,7 @@ func (j *Journal) write(frame []byte) error {
 	return nil
 }
 
-// writeFrame also returns the segment if it is time to sync it.
+// writeFrame writes a frame, and returns the segment if it is time to sync it.
 func (j *Journal) writeFrame(frame []byte) (due *os.File, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -333,9 +334,9 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// Remove deletes the journal durably and closes it. The run is complete, and no longer
-// needs its pages. The directory and the empty lock file stay: a process that waits for
-// the lock must find the same file.
+// Remove deletes the journal durably and closes it, when the run is complete and no longer
+// needs its pages. The directory and the empty lock file remain, because a process that
+// waits for the lock must find the same file.
 func (j *Journal) Remove() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -39,7 +39,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// found is everything that a journal recovered of a prospect.
+// found is everything that a journal recovered about a prospect.
 type found struct {
 	Progress Progress
 	Pages    []Page
@@ -58,14 +58,14 @@ func recovered(t testing.TB, j *Journal, prospects ...string) map[string]found {
 		if ok {
 			all[id] = f
 		} else if len(f.Pages) > 0 {
-			t.Errorf("prospect %s has pages and no progress", id)
+			t.Errorf("prospect %s has pages, but no progress", id)
 		}
 	}
 	return all
 }
 
-// step is one call, and what it means for what is recovered: the model that
-// journals are compared with.
+// step is one call of a method (do), and its effect on the model of what is recovered
+// (apply).
 type step struct {
 	do    func(*Journal) error
 	apply func(map[string]found)
@@ -106,8 +106,8 @@ func restartStep(prospect string) step {
 	}
 }
 
-// story has every kind of record, in an order that mixes the prospects.
-func story() []step {
+// testSteps has every kind of record. The prospects alternate.
+func testSteps() []step {
 	body := func(s string) []byte { return []byte(`{"edges":[` + strings.Repeat(s, 9) + `]}`) }
 	return []step{
 		pageStep(Page{Prospect: "a", Number: 1, Next: "MQ==", Events: 2, Body: body("a1")}),
@@ -123,9 +123,9 @@ func story() []step {
 	}
 }
 
-var cast = []string{"a", "b/ü", "c", "d"}
+var testProspects = []string{"a", "b/ü", "c", "d"}
 
-// after is the model's state after the first n steps.
+// after returns the model after the first n steps.
 func after(steps []step, n int) map[string]found {
 	m := make(map[string]found)
 	for _, s := range steps[:n] {
@@ -138,12 +138,12 @@ func TestRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	j := mustOpen(t, dir)
 	if diff := cmp.Diff(Recovery{}, j.Recovered()); diff != "" {
-		t.Errorf("a new journal has recovered (-want +got):\n%s", diff)
+		t.Errorf("a new journal recovered pages (-want +got):\n%s", diff)
 	}
-	steps := story()
+	steps := testSteps()
 	for i, s := range steps {
 		must(t, s.do(j))
-		if i == 4 { // a run that is resumed goes on in another segment
+		if i == 4 { // a resumed run continues in another segment
 			must(t, j.Close())
 			j = mustOpen(t, dir)
 		}
@@ -151,12 +151,12 @@ func TestRoundTrip(t *testing.T) {
 	must(t, j.Close())
 
 	j = mustOpen(t, dir)
-	if diff := cmp.Diff(after(steps, len(steps)), recovered(t, j, cast...)); diff != "" {
+	if diff := cmp.Diff(after(steps, len(steps)), recovered(t, j, testProspects...)); diff != "" {
 		t.Errorf("recovered (-want +got):\n%s", diff)
 	}
 	got := j.Recovered()
 	if got.Bytes < 100 {
-		t.Errorf("the pages are said to have %d bytes", got.Bytes)
+		t.Errorf("Bytes is %d, want at least 100", got.Bytes)
 	}
 	got.Bytes = 0
 	if diff := cmp.Diff(Recovery{Finished: 1, Unfinished: 2, Pages: 3, Events: 14}, got); diff != "" {
@@ -164,19 +164,19 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestRecoveredIsOnlyWhatWasThere(t *testing.T) {
+func TestAppendedIsNotRecovered(t *testing.T) {
 	j := mustOpen(t, t.TempDir())
 	must(t, j.Append(Page{Prospect: "a", Number: 1}))
 	must(t, j.Finish("a", "complete"))
-	if got := recovered(t, j, cast...); len(got) > 0 {
-		t.Errorf("a new journal has recovered %v", got)
+	if got := recovered(t, j, testProspects...); len(got) > 0 {
+		t.Errorf("a new journal recovered %v", got)
 	}
 }
 
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	j := mustOpen(t, dir)
-	for _, s := range story()[:1] {
+	for _, s := range testSteps()[:1] {
 		must(t, s.do(j))
 	}
 	must(t, j.Close())
@@ -185,17 +185,17 @@ func TestRestart(t *testing.T) {
 		t.Fatal("nothing was recovered")
 	}
 	must(t, j.Restart("a"))
-	if got := recovered(t, j, cast...); len(got) > 0 {
-		t.Errorf("after Restart there is %v", got)
+	if got := recovered(t, j, testProspects...); len(got) > 0 {
+		t.Errorf("after Restart: %v", got)
 	}
 	must(t, j.Close())
-	if got := recovered(t, mustOpen(t, dir), cast...); len(got) > 0 {
-		t.Errorf("after Restart and Open there is %v", got)
+	if got := recovered(t, mustOpen(t, dir), testProspects...); len(got) > 0 {
+		t.Errorf("after Restart and Open: %v", got)
 	}
 }
 
-// TestReadingsNeverMix: pages that do not continue one another are forgotten,
-// and so is a Finish behind them.
+// TestReadingsNeverMix: pages that are not consecutive are forgotten, and so is a Finish
+// after them.
 func TestReadingsNeverMix(t *testing.T) {
 	first := Page{Prospect: "a", Number: 1, Next: "x", Body: []byte("1")}
 	second := Page{Prospect: "a", Number: 2, Cursor: "x", Next: "x"}
@@ -204,7 +204,7 @@ func TestReadingsNeverMix(t *testing.T) {
 		pages []Page
 	}{
 		{"a page is missing", []Page{first, {Prospect: "a", Number: 3, Cursor: "x"}}},
-		{"a page stands twice", []Page{first, second, second}},
+		{"a page occurs twice", []Page{first, second, second}},
 		{"another cursor", []Page{first, {Prospect: "a", Number: 2, Cursor: "y"}}},
 		{"no cursor", []Page{first, {Prospect: "a", Number: 2}}},
 		{"no beginning", []Page{second}},
@@ -222,13 +222,13 @@ func TestReadingsNeverMix(t *testing.T) {
 			if got := recovered(t, j, "a"); len(got) > 0 {
 				t.Errorf("recovered %v", got)
 			}
-			// A new reading is good again.
+			// A new reading is recovered.
 			must(t, j.Append(Page{Prospect: "a", Number: 1, Body: []byte("new")}))
 			must(t, j.Finish("a", "complete"))
 			must(t, j.Close())
 			j = mustOpen(t, dir)
 			if p, _ := j.Progress("a"); !p.Finished || p.Pages != 1 {
-				t.Errorf("after a new reading there is %+v", p)
+				t.Errorf("after a new reading: %+v", p)
 			}
 		})
 	}
@@ -245,11 +245,11 @@ func TestDiscard(t *testing.T) {
 		reason  string
 	}{
 		{name: "same", binding: "binding", maxAge: time.Hour, now: noon, kept: true},
-		{name: "young enough", binding: "binding", maxAge: time.Hour, now: noon.Add(time.Hour - 1), kept: true},
+		{name: "recent enough", binding: "binding", maxAge: time.Hour, now: noon.Add(time.Hour - 1), kept: true},
 		{name: "too old", binding: "binding", maxAge: time.Hour, now: noon.Add(time.Hour), reason: "1h0m0s old"},
-		{name: "a clock a little wrong", binding: "binding", maxAge: time.Hour, now: noon.Add(-time.Minute), kept: true},
+		{name: "a slightly wrong clock", binding: "binding", maxAge: time.Hour, now: noon.Add(-time.Minute), kept: true},
 		{name: "from the future", binding: "binding", maxAge: time.Hour, now: noon.Add(-time.Hour), reason: "-1h0m0s old"},
-		{name: "never kept", binding: "binding", maxAge: 0, now: noon, reason: "0s old"},
+		{name: "never used", binding: "binding", maxAge: 0, now: noon, reason: "0s old"},
 		{name: "another binding", binding: "bindinG", maxAge: time.Hour, now: noon, reason: "configuration"},
 		{name: "another version", binding: "binding", maxAge: time.Hour, now: noon, reason: "version", spoil: func(t *testing.T, dir string) {
 			overwrite(t, segmentPath(dir, 1), len(magic), []byte{version + 1})
@@ -281,12 +281,12 @@ func TestDiscard(t *testing.T) {
 				t.Errorf("reason %q, want one with %q", got, tt.reason)
 			}
 			if numbers, err := segmentsAt(dir); err != nil || (len(numbers) > 0) != tt.kept {
-				t.Errorf("segments %v are left, %v", numbers, err)
+				t.Errorf("segments %v remain, %v", numbers, err)
 			}
 			if _, err := os.Stat(bystander); err != nil {
-				t.Errorf("a file that is not the journal's: %v", err)
+				t.Errorf("an unrelated file: %v", err)
 			}
-			// What is appended now comes back, and nothing else.
+			// The next Open recovers exactly the pages that are appended now.
 			must(t, j.Append(Page{Prospect: "c", Number: 1}))
 			must(t, j.Close())
 			j, err = Open(dir, tt.binding, time.Hour, clock(tt.now))
@@ -299,9 +299,9 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// TestRemainsOfAnOlderJournal: a crash while the older one was deleted leaves
-// some of its segments, which are not taken for continuations.
-func TestRemainsOfAnOlderJournal(t *testing.T) {
+// TestSegmentsOfOlderJournal: a crash during the deletion of an older journal leaves some
+// of its segments. They do not continue the new journal.
+func TestSegmentsOfOlderJournal(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {
 		j := mustOpen(t, dir)
@@ -341,7 +341,7 @@ func TestRemove(t *testing.T) {
 	must(t, j.Append(Page{Prospect: "a", Number: 1}))
 	must(t, j.Remove())
 	if numbers, err := segmentsAt(dir); err != nil || len(numbers) > 0 {
-		t.Errorf("segments %v are left, %v", numbers, err)
+		t.Errorf("segments %v remain, %v", numbers, err)
 	}
 	if err := j.Append(Page{Prospect: "a", Number: 1}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Append after Remove: %v", err)
@@ -351,7 +351,7 @@ func TestRemove(t *testing.T) {
 	}
 	must(t, j.Close())
 	if got := mustOpen(t, dir).Recovered(); got != (Recovery{}) {
-		t.Errorf("after Remove there is %+v", got)
+		t.Errorf("after Remove: %+v", got)
 	}
 }
 
@@ -386,8 +386,8 @@ func TestRefusedAppends(t *testing.T) {
 	must(t, j.Append(Page{Prospect: "a", Number: 1, Body: make([]byte, MaxBody)}))
 }
 
-// TestFailedWrite: behind a record that was written in part, nothing could be
-// found again, so nothing more is accepted.
+// TestFailedWrite: records after an incomplete record could not be recovered, so the journal
+// accepts no record after a failed write.
 func TestFailedWrite(t *testing.T) {
 	dir := t.TempDir()
 	j := mustOpen(t, dir)
@@ -396,7 +396,7 @@ func TestFailedWrite(t *testing.T) {
 	if err := j.Append(Page{Prospect: "b", Number: 1}); !errors.Is(err, os.ErrClosed) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("Append to a broken segment: %v", err)
 	}
-	j.out = nil // even if writing would work again
+	j.out = nil // the next write would succeed
 	if err := j.Finish("a", "complete"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Finish afterwards: %v", err)
 	}
@@ -409,8 +409,8 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
-// TestConcurrentAppends runs with segments so small and a clock so fast that
-// rolling and syncing meet everything else.
+// TestConcurrentAppends uses small segments and a fast clock, so that rolling and syncing
+// happen during other calls.
 func TestConcurrentAppends(t *testing.T) {
 	const workers, prospects, pages = 8, 20, 5
 	dir := t.TempDir()
@@ -438,7 +438,7 @@ func TestConcurrentAppends(t *testing.T) {
 					if err := j.Append(page); err != nil {
 						t.Error(err)
 					}
-					clear(page.Body) // the journal has not kept it
+					clear(page.Body) // the journal does not retain it
 				}
 				if err := errors.Join(j.Finish(id, "complete"), j.Sync()); err != nil {
 					t.Error(err)
@@ -449,7 +449,7 @@ func TestConcurrentAppends(t *testing.T) {
 	group.Wait()
 	must(t, j.Close())
 	if numbers, _ := segmentsAt(dir); len(numbers) < 5 {
-		t.Errorf("only the segments %v were written", numbers)
+		t.Errorf("the segments are %v, want more", numbers)
 	}
 
 	j = mustOpen(t, dir)
@@ -479,8 +479,8 @@ func TestConcurrentAppends(t *testing.T) {
 	group.Wait()
 }
 
-// Pages asks before it reads a page, and again before it decompresses one.
-func TestPagesAsksForMemory(t *testing.T) {
+// Pages calls admit before it reads a page, and again before it decompresses the page.
+func TestPagesCallsAdmit(t *testing.T) {
 	dir := t.TempDir()
 	j := mustOpen(t, dir)
 	body := bytes.Repeat([]byte("a"), 8<<20) // which compresses well
@@ -505,7 +505,7 @@ func TestPagesAsksForMemory(t *testing.T) {
 		}
 	}
 	if read != 1 || !errors.Is(last, refused) || len(sizes) != 4 || sizes[3] != len(body) {
-		t.Errorf("%d pages were read, it asked for %d bytes, and ended with %v", read, sizes, last)
+		t.Errorf("%d pages were read, admit was called with %d, and the error is %v", read, sizes, last)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// childDir names the journal's directory to the process that is to be killed.
+// childDir is the environment variable with the journal's directory, for the process that
+// the test kills.
 const childDir = "PROSPECTOR_SPOOL_TEST_DIR"
 
 func TestMain(m *testing.M) {
@@ -30,8 +31,8 @@ func killBody(prospect string, number int) string {
 	return strings.Repeat(fmt.Sprintf("%s %d ", prospect, number), 500)
 }
 
-// appendUntilKilled goes on where the process before it was killed, and prints
-// every page once it is acknowledged. It ends by itself if nobody kills it.
+// appendUntilKilled resumes the journal of the killed process, and prints every page when it
+// is acknowledged. It ends by itself if it is not killed.
 func appendUntilKilled(dir string) error {
 	j, err := Open(dir, "binding", time.Hour, clock(noon))
 	if err != nil {
@@ -62,8 +63,8 @@ func appendUntilKilled(dir string) error {
 	}
 }
 
-// TestKilled: a process that is killed at any instant has lost nothing that it
-// was told is safe, and the next one goes on from there.
+// TestKilled: a process that is killed at any time loses no acknowledged page, and the next
+// process continues after the last one.
 func TestKilled(t *testing.T) {
 	self, err := os.Executable()
 	must(t, err)
@@ -101,11 +102,11 @@ func TestKilled(t *testing.T) {
 				must(t, err)
 				pages++
 				if page.Number != pages || string(page.Body) != killBody(id, pages) {
-					t.Fatalf("round %d: page %d of %s is another", round, pages, id)
+					t.Fatalf("round %d: page %d of %s differs", round, pages, id)
 				}
 			}
 			if pages < number {
-				t.Errorf("round %d: %d pages of %s were acknowledged, and %d are there", round, number, id, pages)
+				t.Errorf("round %d: %d pages of %s were acknowledged, and %d were recovered", round, number, id, pages)
 			}
 		}
 		must(t, j.Close())

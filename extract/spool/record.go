@@ -18,8 +18,8 @@ import (
 //	payload kind, then the fields of that kind
 //
 // The checksum covers the length, so that zeros, which a power cut can leave at the end
-// of a file, are not a record. Fields are uvarints, and texts after a uvarint length. The
-// body of a page is the rest, as an s2 block.
+// of a file, are not a record. A field is a uvarint, or a text with its length as a
+// uvarint. The body of a page is the rest of the payload, as an s2 block.
 const frameSize = 8
 
 // MaxBody is the size in bytes of the largest body that a page can have.
@@ -69,7 +69,7 @@ func appendRecord(b []byte, r record) ([]byte, error) {
 		b = appendText(b, r.outcome)
 	}
 	if size := len(b) - start; size > maxFields {
-		return nil, fmt.Errorf("its texts have %d bytes, and at most %d fit in a record", size, maxFields)
+		return nil, fmt.Errorf("its texts have %d bytes, and the limit is %d", size, maxFields)
 	}
 	if r.kind == pageKind {
 		most := s2.MaxEncodedLen(len(r.page.Body))
@@ -89,7 +89,7 @@ func checksum(frame []byte) uint32 {
 	return crc32.Update(crc, castagnoli, frame[frameSize:])
 }
 
-// parseRecord parses a complete frame. The block of the record is a part of it.
+// parseRecord parses a complete frame. The block of the record shares its memory.
 func parseRecord(frame []byte) (record, error) {
 	if len(frame) <= frameSize || binary.LittleEndian.Uint32(frame) != uint32(len(frame)-frameSize) ||
 		binary.LittleEndian.Uint32(frame[4:]) != checksum(frame) {
@@ -133,7 +133,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// fields reads one field after another, and remembers if one is missing.
+// fields reads one field after another, and records whether one is missing.
 type fields struct {
 	rest []byte
 	bad  bool

@@ -39,8 +39,8 @@ func (j *Journal) recover(maxAge time.Duration) (err error) {
 	}
 	j.index.summarize(&j.recovery)
 
-	// The later segments go first: after the truncation, nothing would show that they do
-	// not continue this one.
+	// Remove the later segments before the truncation. Afterwards, nothing would show that
+	// they do not continue this segment.
 	for _, n := range numbers {
 		if info, err := j.files.Lstat(segmentName(n)); err == nil && j.recovery.Discarded == "" {
 			j.recovery.Lost += info.Size
@@ -148,7 +148,7 @@ type state uint8
 const (
 	unfinished state = iota
 	finished
-	// forgotten: the pages do not continue one another. Only a new page 1 helps.
+	// forgotten: the pages are not consecutive. Only a new page 1 changes this state.
 	forgotten
 )
 
@@ -249,8 +249,8 @@ func (x *index) close() {
 	}
 }
 
-// Progress returns what Open recovered of the prospect, if anything. Appending does not
-// change it, but Restart removes it.
+// Progress returns what Open recovered about the prospect, if anything. Appending does not
+// change the result, but Restart removes it.
 func (j *Journal) Progress(prospect string) (p Progress, ok bool) {
 	e, ok := j.index.get(prospect)
 	if !ok {
@@ -263,9 +263,9 @@ func (j *Journal) Progress(prospect string) (p Progress, ok bool) {
 	return p, true
 }
 
-// Pages yields the pages that Open recovered of the prospect, in order. The body of a
-// page belongs to the caller. The first error ends the sequence. After ErrCorrupt, call
-// Restart and request the pages again.
+// Pages yields the recovered pages of the prospect, in order. The caller owns the body of
+// a page. The first error ends the sequence. After ErrCorrupt, call Restart and request the
+// pages again.
 //
 // If admit is not nil, Pages calls it with the number of bytes that it will read or
 // decompress next, at least once for each page. An error of admit ends the sequence.

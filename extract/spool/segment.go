@@ -28,9 +28,9 @@ import (
 //	binding uint32 length, little-endian, and text
 //	crc     uint32, little-endian: CRC32C of all of the above
 //
-// All segments of a journal have the same created and binding, so that segments of two
-// journals never mix, even if only some of the older ones were deleted. Each header has
-// the size of the previous segment, so that a missing end is detected.
+// All segments of a journal have the same created and binding. So segments of two journals
+// never mix, even if an older journal was deleted only in part. Each header has the size of
+// the previous segment, so that a truncated segment is detected.
 type header struct {
 	number  uint32
 	after   int64
@@ -113,9 +113,9 @@ func readFull(r io.Reader, b []byte) error {
 	return err
 }
 
-// scan calls do for every complete record of r, which has left bytes, and returns the
-// length of these records. The bytes after them are not a record. It never allocates
-// more than left bytes, whatever a length says.
+// scan calls do for every record of r, up to the first bytes that are not a complete
+// record, and returns the total length of these records. r has left bytes, and scan never
+// allocates more than that, whatever the length of a record says.
 func scan(r io.Reader, left int64, do func(at int64, size int, rec record)) (good int64, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	var frame []byte
@@ -142,7 +142,7 @@ func scan(r io.Reader, left int64, do func(at int64, size int, rec record)) (goo
 	return good, nil
 }
 
-// ended ignores the error of a file that is shorter than its size said.
+// ended ignores the error of a file that has become shorter.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
