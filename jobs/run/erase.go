@@ -32,11 +32,11 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 		return erase.Result{}, err
 	}
 	backend := s.options.Backend
-	beside, prefix := backend.Beside()
+	stateStore, prefix := backend.Store()
 	result, err := erase.Proof{
 		Prospect: prospect, State: s.state, Discard: []string{journalsDir, rejectedDir}, Limit: s.memory().Width(),
 		Places: erase.Places{
-			StateStore: beside, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
+			StateStore: stateStore, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
 			Data: s.workspace.dir, DataDir: s.workspace.path, StageDir: dir,
 		},
 	}.Run(ctx)

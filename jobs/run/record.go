@@ -39,8 +39,8 @@ func (s *Session) Record(ctx context.Context, operation string, p *plan.Plan, en
 	}
 	ctx, cancel := state.WithoutInterrupt(ctx)
 	defer cancel()
-	beside, prefix := s.options.Backend.Beside()
-	return ledger.Append(ctx, beside, prefix, r)
+	stateStore, prefix := s.options.Backend.Store()
+	return ledger.Append(ctx, stateStore, prefix, r)
 }
 
 func recordOf(j *plan.Job) ledger.JobRecord {

@@ -45,9 +45,9 @@ type Backend interface {
 	Push(ctx context.Context, s *state.State, force bool) error
 	// ForceUnlock releases the lock with an ID. Its run must not be alive.
 	ForceUnlock(ctx context.Context, id string) error
-	// Beside returns the store that has the state, and the prefix of the keys of
+	// Store returns the store that has the state, and the prefix of the keys of
 	// objects next to it.
-	Beside() (store.Store, string)
+	Store() (store.Store, string)
 	// Path returns the name of the state in messages.
 	Path() string
 }
@@ -163,4 +163,4 @@ func (s *Session) memory() reconcile.Memory {
 }
 
 // lists returns the lists of prospects next to the state.
-func (s *Session) lists() lists.Lists { return lists.New(s.options.Backend.Beside()) }
+func (s *Session) lists() lists.Lists { return lists.New(s.options.Backend.Store()) }

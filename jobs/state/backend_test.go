@@ -468,9 +468,9 @@ func TestForceUnlock(t *testing.T) {
 	}
 }
 
-func TestBeside(t *testing.T) {
+func TestStore(t *testing.T) {
 	path := statePath(t)
-	files, prefix := backend(t, path).Beside()
+	files, prefix := backend(t, path).Store()
 	if prefix != "prospector.state.json.d/" {
 		t.Errorf("the prefix is %q", prefix)
 	}

@@ -30,9 +30,9 @@ type storage struct {
 // Path returns the location of the state, as shown to the user.
 func (o *storage) Path() string { return o.path }
 
-// Beside returns the store that contains the state, and the key prefix of the
+// Store returns the store that contains the state, and the key prefix of the
 // other objects that belong to the state.
-func (o *storage) Beside() (files store.Store, prefix string) { return o.files, o.key + ".d/" }
+func (o *storage) Store() (files store.Store, prefix string) { return o.files, o.key + ".d/" }
 
 // Read returns the state, or a new one if there is none.
 func (o *storage) Read(ctx context.Context) (*State, error) {

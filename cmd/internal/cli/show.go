@@ -38,8 +38,8 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 				return showPlan(e, e.resolve(args[0]), asJSON)
 			case runs:
 				return e.withBackend(&v, func(ctx context.Context, b run.Backend) error {
-					beside, prefix := b.Beside()
-					records, err := ledger.List(ctx, beside, prefix, runsShown)
+					files, prefix := b.Store()
+					records, err := ledger.List(ctx, files, prefix, runsShown)
 					if skipped, ok := errors.AsType[*ledger.SkippedError](err); ok {
 						e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "Some runs are not listed", Detail: skipped.Error() + "."}})
 						err = nil
