@@ -56,7 +56,7 @@ func (l *loader) checkedJob(b *block) *job {
 		for _, instance := range v.AsValueMap() {
 			if address := l.addressOf(instance, "job"); address != "" {
 				base, _, _ := strings.Cut(address, "[")
-				suggestion = fmt.Sprintf(" %s has for_each, so it stands for several jobs. Refer to one of them.", base)
+				suggestion = fmt.Sprintf(" %s has for_each, so it refers to several jobs. Refer to one of them.", base)
 			}
 		}
 	}

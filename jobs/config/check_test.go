@@ -13,7 +13,7 @@ import (
 	"prospector/jobs"
 )
 
-// result has a different value in every number.
+// result is a result in which all numbers differ.
 var result = jobs.Result{
 	Rows: 40, TableRows: 200, RowsAdded: 3, RowsChanged: 5, RowsRemoved: 7, Quarantined: 11, Prospects: 13, ProspectsFailed: 17,
 	Nulls:  map[string]int64{"message_body": 10, "event_id": 0},
@@ -65,7 +65,7 @@ check "fresh" {
 		name   string
 		assert jobs.Assertion
 		change func(*jobs.Result)
-		want   string // the message, or "" where it holds
+		want   string // the message, or "" if the condition holds
 	}{
 		{"too few", volume.Assertions[0], func(*jobs.Result) {}, "Only 40 rows of events, fewer than 50."},
 		{"just enough", volume.Assertions[0], func(r *jobs.Result) { r.Rows = 50 }, ""},
@@ -96,7 +96,7 @@ check "fresh" {
 	}
 }
 
-// Conditions can use every attribute of staged.
+// A condition can use every attribute of staged.
 func TestStaged(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ expression, none string }{ // none: for a result without a row

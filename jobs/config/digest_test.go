@@ -76,7 +76,7 @@ output "table" { value = job.events.uris }
 		}
 	}
 
-	// The order of blocks, and the files that they are in.
+	// Neither the order of blocks nor their distribution over files counts.
 	at := strings.Index(main, "prospects \"crm\"")
 	if got := digest(map[string]string{"a.hcl": main[at:], "b.hcl": main[:at]}, Options{}); got != want {
 		t.Error("the order of blocks counts")

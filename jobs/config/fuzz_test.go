@@ -87,7 +87,7 @@ column "message_body" { policy = "redact" }`))
 					t.Errorf("a place that is not there: %+v", o)
 				}
 			}
-			// nonsensitive is there to show what it is asked for.
+			// nonsensitive may show a secret: that is its purpose.
 			if !strings.Contains(src, "nonsensitive") && strings.Contains(render(diags), secret) {
 				t.Errorf("the secret shows:\n%s", render(diags))
 			}

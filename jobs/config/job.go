@@ -203,7 +203,7 @@ func (l *loader) sinkList(b *jobBlock) []jobs.Sink {
 		_, e := it.Element()
 		s, ok := l.sinks[l.addressOf(e, "sink")]
 		if !ok {
-			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list contains something else.", expected))
+			b.fail("sinks", "Wrong value for sinks", fmt.Sprintf("sinks must be %s; the list contains a value that is not a sink.", expected))
 			return nil
 		}
 		if slices.ContainsFunc(out, func(o jobs.Sink) bool { return o.Address == s.Address }) {

@@ -282,7 +282,7 @@ func (l *loader) checkLabels(b *hcl.Block, address string) bool {
 		return true
 	}
 	l.fail(b.LabelRanges[i], address, "Invalid "+b.Type+" name", fmt.Sprintf(
-		"A name begins with a letter and has only letters, digits, underscores and hyphens; %q does not.", name))
+		"%q is not a valid name. A name begins with a letter and has only letters, digits, underscores and hyphens.", name))
 	return false
 }
 

@@ -282,7 +282,7 @@ job "events" {
 	}
 }
 
-// When the last job is removed, the state still has what it published.
+// After the last job is removed, the state still has the tables that it published.
 func TestNoJobsLeft(t *testing.T) {
 	for name, main := range map[string]string{
 		"a sink":       `sink "local" "lake" { path = "lake" }`,

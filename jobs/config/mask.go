@@ -8,8 +8,8 @@ import (
 )
 
 // A diagnostic shows a line of the source, which may contain a secret. So it shows the
-// line of a copy of the file in which every byte of a secret is overwritten. All other
-// text keeps its place.
+// line from a copy of the file, with every byte of a secret overwritten. All other text
+// keeps its place.
 
 // maskConfiguration hides in a *.hcl file the values of api_key and hash_key, the
 // defaults of sensitive variables, constant arguments of sensitive(), and passwords in

@@ -35,7 +35,7 @@ type move struct {
 }
 
 // moves reads the moved and removed blocks, when all jobs are known. It returns the moves
-// in the order in which they apply, one for each instance of a job with for_each.
+// in the order of their application, one for each instance of a job with for_each.
 func (l *loader) moves(moved, removed []*hcl.Block) ([]jobs.Moved, []jobs.Removed) {
 	m := moving{loader: l, named: map[jobAddress]*hcl.Block{}, byFrom: map[jobAddress]move{}, arrivals: map[jobAddress]move{}}
 	m.readMoved(moved)
@@ -112,7 +112,7 @@ func (m *moving) checkMoves() {
 			continue
 		}
 		if first, ok := m.arrivals[next.to]; ok {
-			next.fail("to", "Two moves to one address", fmt.Sprintf("%s is moved to %s already, at %s:%d, and two tables cannot become one.",
+			next.fail("to", "Two moves to one address", fmt.Sprintf("%s already moves to %s, at %s:%d. Two tables cannot become one.",
 				first.from, next.to, first.Origin.Filename, first.Origin.Line))
 			continue
 		}
@@ -191,7 +191,7 @@ func (m *moving) removeCircles() {
 		if !more || next.to != start.from || circular[start.from] {
 			continue
 		}
-		start.fail("to", "Circular moves", fmt.Sprintf("%s would be moved to itself: %s. Remove the outdated block.",
+		start.fail("to", "Circular moves", fmt.Sprintf("%s would move to itself: %s. Remove the outdated block.",
 			start.from, strings.Join(trail, " → ")))
 		for at := start; !circular[at.from]; at = m.byFrom[at.to] {
 			circular[at.from] = true
@@ -229,7 +229,7 @@ func (m *moving) isValid(next move) bool {
 	return false
 }
 
-// expanded returns valid moves one by one, in the order in which they apply: from old to
+// expanded returns valid moves one by one, in the order of their application: from old to
 // new, so that a job gets its present address from any earlier one.
 func (m *moving) expanded() []jobs.Moved {
 	next := map[jobAddress]jobAddress{}

@@ -22,7 +22,7 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 					continue
 				}
 				l.diags = append(l.diags, j.Diagnose("sinks", "Two tables in one place", fmt.Sprintf(
-					"%s in %s is %s, and %s in %s is %s (%s:%d). Each table needs its own place, since its readers take every file below it for the table's: change the location of one sink, or the table of one job.",
+					"%s in %s is %s, and %s in %s is %s (%s:%d). Each table needs a directory of its own, because readers treat every file below it as a part of the table. Change the location of one sink, or the table of one job.",
 					j.Address, t.sink, t.uri, o.j.Address, o.t.sink, o.t.uri, o.j.Origin.Filename, o.j.Origin.Line)))
 				break
 			}
@@ -36,7 +36,7 @@ func (l *loader) checkJobs(backend jobs.Backend) {
 func (l *loader) checkTable(j job, t table, backend jobs.Backend) {
 	foreign := func(what, change string) {
 		l.diags = append(l.diags, j.Diagnose("sinks", "Foreign files in a table", fmt.Sprintf(
-			"The directory of %s in %s would hold %s, and readers of the lake take every file in it for the table's. Change the location of the %s.",
+			"The directory of %s in %s would hold %s, but readers of the lake treat every file in it as a part of the table. Change the location of the %s.",
 			j.Address, t.sink, what, change)))
 	}
 	if t.dir != "" {

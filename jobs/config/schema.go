@@ -92,7 +92,7 @@ func (b *schemaBlock) hashKey(into *schemas.Key) {
 	switch {
 	case len(b.marks["hash_key"]) == 0:
 		b.fail("hash_key", "A hash key must be sensitive",
-			"With the key, anyone can find the address or number of a hash by trying. Take the key from a variable that has sensitive = true.")
+			"Anyone who has the key can find the address or number behind a hash by trying. Take the key from a variable that has sensitive = true.")
 	case len(key) < schemas.MinKeyLength:
 		b.fail("hash_key", "Hash key too short", fmt.Sprintf(
 			"hash_key must have at least %d bytes, because a shorter key can be found by trying. To make a good one, run: openssl rand -base64 32", schemas.MinKeyLength))

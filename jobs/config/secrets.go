@@ -14,8 +14,8 @@ import (
 // file read texts from there. So a text that they read is sensitive if it contains such
 // a value.
 
-// minSecret is the length in bytes from which a text that contains a value is sensitive.
-// Shorter values occur in texts by chance.
+// minSecret is the minimum length in bytes of a value that makes a text that contains it
+// sensitive. Shorter values occur in texts by chance.
 const minSecret = 6
 
 // secretValues are the values of sensitive variables.

@@ -145,7 +145,7 @@ variable "names" {
 	}
 }
 
-// A sensitive value gets to its attribute, and nowhere else.
+// A sensitive value reaches its attribute, and nothing else.
 func TestSensitive(t *testing.T) {
 	dir := write(t, map[string]string{"main.hcl": `
 variable "key" {

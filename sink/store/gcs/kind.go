@@ -91,9 +91,9 @@ func checkBucket(name string) error {
 	long := func(part string) bool { return len(part) > 63 }
 	switch {
 	case strings.HasPrefix(name, "gs://"):
-		return errors.New("is a URI: bucket is the name alone, and what follows the name in the URI is the prefix")
+		return errors.New("is a URI: set bucket to the name alone, and prefix to what follows the name")
 	case strings.Contains(name, "/"):
-		return errors.New("has a slash: what follows the name is the prefix")
+		return errors.New("has a slash: set prefix to what follows the name")
 	case strings.Contains(name, ".."):
 		return errors.New("has two dots in a row")
 	case len(name) < 3 || len(name) > 222 || slices.ContainsFunc(strings.Split(name, "."), long):
@@ -120,7 +120,7 @@ func checkPrefix(text string) error {
 	case strings.ContainsAny(text, `*?\`):
 		return errors.New(`has one of * ? \, which query engines read as part of a pattern`)
 	case slices.ContainsFunc(strings.Split(prefix, "/"), dots):
-		return errors.New(`has "." or ".." between slashes, which means nothing in a bucket`)
+		return errors.New(`has "." or ".." between slashes, which has no special meaning in a bucket`)
 	case len(prefix) > 512:
 		return errors.New("has more than 512 bytes")
 	}

@@ -46,7 +46,7 @@ variable "a" {
 variable "c" {
   validation {
     condition     = var.c > 0
-    error_message = "It has no value, which is told once."
+    error_message = "It has no value, which is reported once."
   }
 }
 variable "d" {
@@ -60,7 +60,7 @@ variable "codec" {
   default = "snapy"
   validation {
     condition     = contains(["snappy", "zstd"], var.codec)
-    error_message = "A codec is snappy or zstd, which the job does not say again."
+    error_message = "The codec must be snappy or zstd. The job does not report this again."
   }
 }
 source "simulator" "demo" { seed = var.a }
