@@ -26,8 +26,8 @@ const (
 // world has the places of a run without published files. Its stores are in memory.
 type world struct {
 	*testing.T
-	proof                 Proof
-	beside, lake, workDir store.Store
+	proof                     Proof
+	stateStore, lake, workDir store.Store
 }
 
 func newWorld(t *testing.T) *world {
@@ -38,11 +38,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { data.Close() })
-	w := &world{T: t, beside: memory.New(), lake: memory.New(), workDir: memory.New()}
+	w := &world{T: t, stateStore: memory.New(), lake: memory.New(), workDir: memory.New()}
 	w.proof = Proof{
 		Prospect: id, State: state.New(), Discard: []string{"journal"}, Limit: 1,
 		Places: Places{
-			StateStore: w.beside, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
+			StateStore: w.stateStore, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
 			Data: data, DataDir: filepath.Join(dir, "data"), StageDir: filepath.Join(dir, "data", "stage", "own"),
 		},
 	}
@@ -91,10 +91,10 @@ func keys(t *testing.T, of store.Store) (keys []string) {
 func TestProofRemovesTraces(t *testing.T) {
 	const binary = "PAR1\x00"
 	w := newWorld(t)
-	put(t, w.beside, "state.json", "{}")
-	put(t, w.beside, prefix+"lists/a.jsonl", `"`+id+`"`+"\n")
-	put(t, w.beside, prefix+"lists/b.jsonl", `"bob"`+"\n")
-	put(t, w.beside, "other", id) // not an object of prospector
+	put(t, w.stateStore, "state.json", "{}")
+	put(t, w.stateStore, prefix+"lists/a.jsonl", `"`+id+`"`+"\n")
+	put(t, w.stateStore, prefix+"lists/b.jsonl", `"bob"`+"\n")
+	put(t, w.stateStore, "other", id) // not an object of prospector
 	put(t, w.lake, ".prospector/damaged/x", binary)
 	put(t, w.lake, ".prospector/later", "page of "+id)
 	put(t, w.lake, "table/part", id) // a published file
@@ -109,7 +109,7 @@ func TestProofRemovesTraces(t *testing.T) {
 	if diff := cmp.Diff(want, result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"other", "state.json", prefix + "lists/b.jsonl"}, keys(t, w.beside)); diff != "" {
+	if diff := cmp.Diff([]string{"other", "state.json", prefix + "lists/b.jsonl"}, keys(t, w.stateStore)); diff != "" {
 		t.Errorf("next to the state (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"table/part"}, keys(t, w.lake)); diff != "" {
@@ -126,7 +126,7 @@ func TestProofRemovesTraces(t *testing.T) {
 // the ID are mentions.
 func TestProofFails(t *testing.T) {
 	w := newWorld(t)
-	put(t, w.beside, "state.json", `{"table":"`+id+`"}`)
+	put(t, w.stateStore, "state.json", `{"table":"`+id+`"}`)
 	put(t, w.lake, ".prospector/quarantine/t.jsonl", `{"prospect_id":"bob","event":"ask `+id+`."}`)
 	if _, err := w.proof.Run(t.Context()); err != nil {
 		t.Errorf("mentions fail the proof: %v", err)
@@ -140,7 +140,7 @@ func TestProofFails(t *testing.T) {
 	}
 	want := []Mention{
 		{"lake:.prospector/quarantine/t.jsonl", "quarantined events of other prospects", 3},
-		{w.beside.URI("state.json"), "a text that equals the ID", 1},
+		{w.stateStore.URI("state.json"), "a text that equals the ID", 1},
 	}
 	if diff := cmp.Diff(want, result.Mentions); diff != "" {
 		t.Errorf("mentions (-want +got):\n%s", diff)

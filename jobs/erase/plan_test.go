@@ -18,7 +18,7 @@ import (
 // planner erases from one job that has a quarantine and a list of prospects, but no
 // partitions.
 func planner(t *testing.T) (p Planner, lake store.Store) {
-	beside, lake := memory.New(), memory.New()
+	stateStore, lake := memory.New(), memory.New()
 	sink := jobs.Sink{Block: jobs.Block{Address: "sink.local.lake"}}
 	s := state.New()
 	owned := s.Job("job.a")
@@ -34,12 +34,12 @@ func planner(t *testing.T) (p Planner, lake store.Store) {
 	of.Quarantine = &state.Quarantine{Events: 2, Object: state.Object{Key: object.Key, Size: object.Size, CRC32C: object.CRC32C, Generation: object.Generation}}
 
 	dir := t.TempDir()
-	l := lists.New(beside, prefix)
+	l := lists.New(stateStore, prefix)
 	list, err := lists.StageProspects([]string{"bob", id}, dir+"/list")
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, beside, prefix+"list.jsonl", `"bob"`+"\n"+`"`+id+`"`+"\n")
+	put(t, stateStore, prefix+"list.jsonl", `"bob"`+"\n"+`"`+id+`"`+"\n")
 	owned.Prospects = &state.ProspectList{Count: 2, Digest: list.Digest, Key: prefix + "list.jsonl"}
 	return Planner{
 		Prospect: id, Config: &jobs.Configuration{Sinks: []jobs.Sink{sink}}, State: s, Lists: l,

@@ -20,8 +20,8 @@ func isText(b []byte) bool { return utf8.Valid(b) && !slices.Contains(b, 0) }
 // searchBlock is how many bytes are searched at a time.
 const searchBlock = 1 << 20
 
-// countWord counts how often a file has the ID as a word, either as it is or as it is
-// escaped in JSON.
+// countWord counts how often a file has the ID as a word, unescaped or escaped as in
+// JSON.
 func countWord(r io.ReaderAt, size int64, id string) (count int64, err error) {
 	words := [][]byte{[]byte(id)}
 	if escaped, err := json.Marshal(id); err == nil && string(escaped[1:len(escaped)-1]) != id {

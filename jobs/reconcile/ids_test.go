@@ -91,7 +91,7 @@ func TestWithout(t *testing.T) {
 }
 
 func TestWithoutProspect(t *testing.T) {
-	for prospect, want := range map[string]string{"early": "x1 y1", "late": "a1 b1", "nobody": "a1 x1 b1 y1"} {
+	for prospect, want := range map[string]string{"early": "x1 y1", "late": "a1 b1", "unlisted": "a1 x1 b1 y1"} {
 		got, err := versionsOf(WithoutProspect(schemas.KnockEvents(), streamOf("a1 x1", "", "b1 y1"), prospect))
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("without %s, left are %q, %v", prospect, got, err)

@@ -473,7 +473,7 @@ func TestEmptyKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := len(h.bodies()); got != 3 {
-			// The list may have gone before the rows. Then the wait starts again.
+			// If the list was deleted before the rows, the wait starts again.
 			at = at.Add(21 * time.Hour)
 			if err := h.run(1<<40, true); err != nil {
 				t.Fatal(err)

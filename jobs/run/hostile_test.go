@@ -268,21 +268,21 @@ func inUTF16(text string) string {
 }
 
 func oddities() map[string]oddity {
-	// beside is an event next to a bad one, which must not affect it.
-	beside := say(30, "beside")
+	// neighbor is an event next to a bad one, which must not affect it.
+	neighbor := say(30, "neighbor")
 	quarantines := func(node string) oddity {
-		return oddity{answer: body(pageOf(node, beside)), rows: []string{"beside"}, quarantined: 1}
+		return oddity{answer: body(pageOf(node, neighbor)), rows: []string{"neighbor"}, quarantined: 1}
 	}
 	row := func(data, text string) oddity {
-		return oddity{answer: body(pageOf(broken(1, data), beside)), rows: []string{"beside", text}}
+		return oddity{answer: body(pageOf(broken(1, data), neighbor)), rows: []string{"neighbor", text}}
 	}
 	failsAtOnce := func(text string, headers ...string) oddity {
 		return oddity{answer: respond(http.StatusOK, text, headers...), outcome: isFailed}
 	}
 	reads := func(a answer, requests int) oddity {
-		return oddity{answer: a, rows: []string{"beside"}, requests: requests}
+		return oddity{answer: a, rows: []string{"neighbor"}, requests: requests}
 	}
-	one := pageOf(beside)
+	one := pageOf(neighbor)
 
 	return map[string]oddity{
 		"an ordinary prospect": reads(body(one), 1),
@@ -319,10 +319,10 @@ func oddities() map[string]oddity {
 		"no time":                  quarantines(`{"type":"T"}`),
 		"a time that is no day":    quarantines(`{"type":"T","createdAt":"2022-02-30T10:00:00Z"}`),
 		"a type of 10,000 letters": quarantines(`{"type":"` + strings.Repeat("T", 10_000) + `","createdAt":"2022-02-01T10:00:00Z"}`),
-		"an edge without a node":   {answer: body(`{"edges":[{"cursor":"x"},{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
-		"an edge with two nodes":   {answer: body(`{"edges":[{"node":{},"node":{}},{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
-		"an edge that is null":     {answer: body(`{"edges":[null,{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
-		"an edge that is a number": {answer: body(`{"edges":[7,{"node":` + beside + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"beside"}, quarantined: 1},
+		"an edge without a node":   {answer: body(`{"edges":[{"cursor":"x"},{"node":` + neighbor + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"neighbor"}, quarantined: 1},
+		"an edge with two nodes":   {answer: body(`{"edges":[{"node":{},"node":{}},{"node":` + neighbor + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"neighbor"}, quarantined: 1},
+		"an edge that is null":     {answer: body(`{"edges":[null,{"node":` + neighbor + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"neighbor"}, quarantined: 1},
+		"an edge that is a number": {answer: body(`{"edges":[7,{"node":` + neighbor + `}],"pageInfo":{"hasNextPage":false}}`), rows: []string{"neighbor"}, quarantined: 1},
 
 		// Nodes that are unusual, but become rows.
 		"half of an emoji":             row(`{"text":"soon \ud83d"}`, "soon \ufffd"),
@@ -337,46 +337,46 @@ func oddities() map[string]oddity {
 		"data that is null":            row(`null`, ""),
 		"data that is a text":          row(`"hello"`, ""),
 		"source and agent of another type": {
-			answer: body(pageOf(say(1, "x", `,"source":"web","agent":[1]`), beside)), rows: []string{"beside", "x"}},
+			answer: body(pageOf(say(1, "x", `,"source":"web","agent":[1]`), neighbor)), rows: []string{"neighbor", "x"}},
 		"a time in milliseconds": {
-			answer: body(pageOf(say(1, "x", `,"eventTime":1643709620000`), beside)), rows: []string{"beside", "x"}},
+			answer: body(pageOf(say(1, "x", `,"eventTime":1643709620000`), neighbor)), rows: []string{"neighbor", "x"}},
 		"a time without an offset": {
-			answer: body(pageOf(say(1, "x", `,"eventTime":"2022-02-01T10:00:00"`), beside)), rows: []string{"beside", "x"}},
+			answer: body(pageOf(say(1, "x", `,"eventTime":"2022-02-01T10:00:00"`), neighbor)), rows: []string{"neighbor", "x"}},
 		"nine digits of a second": {
-			answer: body(pageOf(say(1, "x", `,"eventTime":"2022-02-01T10:00:00.123456789+05:30"`), beside)), rows: []string{"beside", "x"}},
+			answer: body(pageOf(say(1, "x", `,"eventTime":"2022-02-01T10:00:00.123456789+05:30"`), neighbor)), rows: []string{"neighbor", "x"}},
 		"a type with slashes and escapes": {
-			answer: body(pageOf(`{"type":"../A/\u001b[31m=","createdAt":"2022-02-01T10:00:00Z","data":{"text":"x"}}`, beside)), rows: []string{"beside", "x"}},
+			answer: body(pageOf(`{"type":"../A/\u001b[31m=","createdAt":"2022-02-01T10:00:00Z","data":{"text":"x"}}`, neighbor)), rows: []string{"neighbor", "x"}},
 		"a long description": {
-			answer: body(pageOf(say(1, "x", `,"description":"`+strings.Repeat("y", 4097)+`"`), say(2, "y", `,"description":"short"`), beside)), rows: []string{"beside", "x", "y"}},
+			answer: body(pageOf(say(1, "x", `,"description":"`+strings.Repeat("y", 4097)+`"`), say(2, "y", `,"description":"short"`), neighbor)), rows: []string{"neighbor", "x", "y"}},
 		"a text of a megabyte": row(`{"text":"`+strings.Repeat("z", 1<<20)+`"}`, strings.Repeat("z", 1<<20)),
-		"an event twice":       {answer: body(pageOf(beside, beside)), rows: []string{"beside"}},
+		"an event twice":       {answer: body(pageOf(neighbor, neighbor)), rows: []string{"neighbor"}},
 		"two events of one moment": {
 			answer: body(pageOf(say(30, "one"), say(30, "two"))), rows: []string{"one", "two"}},
 
 		// Pages that are unusual, but can be read.
-		"a byte-order mark":              reads(body("\xef\xbb\xbf"+one), 1),
-		"edges that are null":            {answer: body(`{"edges":null,"pageInfo":{"hasNextPage":false,"endCursor":null}}`)},
-		"no edges in the list":           {answer: body(`{"edges":[],"pageInfo":{"hasNextPage":false,"endCursor":""}}`)},
-		"204":                            {answer: respond(http.StatusNoContent, "")},
-		"errors that are empty":          reads(body(`{"errors":[],"edges":[{"node":`+beside+`}],"pageInfo":{"hasNextPage":false}}`), 1),
-		"errors that are null":           reads(body(`{"errors":null,"edges":[{"node":`+beside+`}],"pageInfo":{"hasNextPage":false}}`), 1),
-		"gzip":                           reads(respond(http.StatusOK, gzipped(one), "Content-Encoding: gzip"), 1),
-		"JSON that is called HTML":       reads(respond(http.StatusOK, one, "Content-Type: text/html; charset=utf-8"), 1),
-		"white space around a page":      reads(body("\r\n\t "+one+"\n\n"), 1),
-		"a cut answer, then a whole one": reads(inTurn(cut(one[:len(one)/2]), body(one)), 2),
-		"500, then a page":               reads(inTurn(respond(500, "oops"), body(one)), 2),
-		"429, then a page":               reads(inTurn(respond(429, "{}", "Retry-After: 0"), body(one)), 2),
-		"HTML with 503, then a page":     reads(inTurn(respond(503, "<html>", "Content-Type: text/html"), body(one)), 2),
-		"errors, then a page":            reads(inTurn(body(`{"errors":[{"message":"x"}],"edges":null,"pageInfo":{"hasNextPage":false}}`), body(one)), 2),
-		"a cursor with every character":  reads(byCursor(map[string]answer{"": body(pageWith(`"hasNextPage":true,"endCursor":"a+b/c==&x=1 %"`)), "a+b/c==&x=1 %": body(one)}), 2),
-		"a cursor that is a number":      reads(byCursor(map[string]answer{"": body(pageWith(`"hasNextPage":true,"endCursor":1`)), "1": body(one)}), 2),
+		"a byte-order mark":                   reads(body("\xef\xbb\xbf"+one), 1),
+		"edges that are null":                 {answer: body(`{"edges":null,"pageInfo":{"hasNextPage":false,"endCursor":null}}`)},
+		"no edges in the list":                {answer: body(`{"edges":[],"pageInfo":{"hasNextPage":false,"endCursor":""}}`)},
+		"204":                                 {answer: respond(http.StatusNoContent, "")},
+		"errors that are empty":               reads(body(`{"errors":[],"edges":[{"node":`+neighbor+`}],"pageInfo":{"hasNextPage":false}}`), 1),
+		"errors that are null":                reads(body(`{"errors":null,"edges":[{"node":`+neighbor+`}],"pageInfo":{"hasNextPage":false}}`), 1),
+		"gzip":                                reads(respond(http.StatusOK, gzipped(one), "Content-Encoding: gzip"), 1),
+		"JSON that is called HTML":            reads(respond(http.StatusOK, one, "Content-Type: text/html; charset=utf-8"), 1),
+		"white space around a page":           reads(body("\r\n\t "+one+"\n\n"), 1),
+		"a cut response, then a complete one": reads(inTurn(cut(one[:len(one)/2]), body(one)), 2),
+		"500, then a page":                    reads(inTurn(respond(500, "oops"), body(one)), 2),
+		"429, then a page":                    reads(inTurn(respond(429, "{}", "Retry-After: 0"), body(one)), 2),
+		"HTML with 503, then a page":          reads(inTurn(respond(503, "<html>", "Content-Type: text/html"), body(one)), 2),
+		"errors, then a page":                 reads(inTurn(body(`{"errors":[{"message":"x"}],"edges":null,"pageInfo":{"hasNextPage":false}}`), body(one)), 2),
+		"a cursor with every character":       reads(byCursor(map[string]answer{"": body(pageWith(`"hasNextPage":true,"endCursor":"a+b/c==&x=1 %"`)), "a+b/c==&x=1 %": body(one)}), 2),
+		"a cursor that is a number":           reads(byCursor(map[string]answer{"": body(pageWith(`"hasNextPage":true,"endCursor":1`)), "1": body(one)}), 2),
 		"an empty page in the middle": reads(byCursor(map[string]answer{
 			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`)), "2": body(pageWith(`"hasNextPage":true,"endCursor":"3"`)), "3": body(one)}), 3),
 		"a bad event on the second of three pages": {answer: byCursor(map[string]answer{
 			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, say(1, "first"))), "2": body(pageWith(`"hasNextPage":true,"endCursor":"3"`, broken(2, `{"x":NaN}`), say(3, "second"))),
 			"3": body(pageOf(say(4, "third")))}), rows: []string{"first", "second", "third"}, quarantined: 1, requests: 3},
 		"204 after a page": {answer: byCursor(map[string]answer{
-			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, beside)), "2": respond(http.StatusNoContent, "")}), rows: []string{"beside"}, requests: 2},
+			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, neighbor)), "2": respond(http.StatusNoContent, "")}), rows: []string{"neighbor"}, requests: 2},
 
 		// Responses that are not pages.
 		"errors":                      {answer: body(`{"errors":[{"message":"internal"}],"edges":null,"pageInfo":{"hasNextPage":false}}`), outcome: isFailed, requests: 3},
@@ -398,10 +398,10 @@ func oddities() map[string]oddity {
 		"not found":                   {answer: respond(http.StatusNotFound, `{"message":"no such prospect"}`), outcome: isNotFound},
 		"gone":                        {answer: respond(http.StatusGone, `{}`), outcome: isNotFound},
 		"forbidden":                   {answer: respond(http.StatusForbidden, `{}`), outcome: isForbidden},
-		"more pages, and no cursor":   {answer: body(pageWith(`"hasNextPage":true,"endCursor":null`, beside)), rows: []string{"beside"}, outcome: isPartial},
-		"the same cursor for ever":    {answer: body(pageWith(`"hasNextPage":true,"endCursor":"1"`, beside)), rows: []string{"beside"}, outcome: isPartial, requests: 3},
+		"more pages, and no cursor":   {answer: body(pageWith(`"hasNextPage":true,"endCursor":null`, neighbor)), rows: []string{"neighbor"}, outcome: isPartial},
+		"the same cursor forever":     {answer: body(pageWith(`"hasNextPage":true,"endCursor":"1"`, neighbor)), rows: []string{"neighbor"}, outcome: isPartial, requests: 3},
 		"a second page that is HTML": {answer: byCursor(map[string]answer{
-			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, beside)), "2": body("<html>")}), rows: []string{"beside"}, outcome: isPartial, requests: 2},
+			"": body(pageWith(`"hasNextPage":true,"endCursor":"2"`, neighbor)), "2": body("<html>")}), rows: []string{"neighbor"}, outcome: isPartial, requests: 2},
 		"deflate": reads(respond(http.StatusOK, deflated(one), "Content-Encoding: deflate"), 1),
 		"UTF-16":  failsAtOnce(inUTF16(one)),
 	}

@@ -192,7 +192,7 @@ func TestMoveTakenBack(t *testing.T) {
 // all. Applies are killed, limited to a partition or only refresh, and the partition
 // keys change. After one undisturbed apply, every sink has every event once, and the
 // next plan has no changes.
-func TestMovesSettle(t *testing.T) {
+func TestMovesConverge(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -216,7 +216,7 @@ func TestMovesSettle(t *testing.T) {
 			if err := m.run(1<<40, true); err != nil {
 				t.Fatalf("an undisturbed apply fails: %v\n%s", err, strings.Join(m.log, "\n"))
 			}
-			m.settled()
+			m.checkConverged()
 		})
 	}
 }
@@ -270,7 +270,7 @@ func (m *movers) disturbed(repartition bool) {
 	m.options = PlanOptions{}
 }
 
-func (m *movers) settled() {
+func (m *movers) checkConverged() {
 	for _, sink := range m.job().Sinks {
 		times := make(map[string]int)
 		m.eachFile(directory(sink), func(_ string, batch arrow.Record) {

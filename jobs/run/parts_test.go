@@ -42,7 +42,7 @@ func TestPartsKilled(t *testing.T) {
 	for name, test := range map[string]struct {
 		before, after []string
 		target        [2]int64 // before and after
-		whole         bool     // rows that the source no longer returns are deleted
+		deletes       bool     // rows that the source no longer returns are deleted
 	}{
 		"from one file to several":        {before: few, after: many, target: [2]int64{1, 1}},
 		"more at the end":                 {before: many[:3], after: many, target: [2]int64{1, 1}},
@@ -51,17 +51,17 @@ func TestPartsKilled(t *testing.T) {
 		"another text":                    {before: many, after: []string{many[0], at(2, "other"), many[2], many[3]}, target: [2]int64{1, 1}},
 		"files of another size":           {before: many[:3], after: many, target: [2]int64{1, 0}},
 		"files of another size again":     {before: many[:3], after: many, target: [2]int64{0, 1}},
-		"fewer rows":                      {before: many, after: many[:2], target: [2]int64{1, 1}, whole: true},
-		"only one row":                    {before: many, after: many[:1], target: [2]int64{1, 1}, whole: true},
-		"fewer rows in another partition": {before: append(many, on(20, "x")), after: append(many[1:], on(20, "x"), on(20, "y")), target: [2]int64{1, 1}, whole: true},
-		"another partition instead":       {before: many, after: []string{on(20, "x"), on(21, "y")}, target: [2]int64{1, 1}, whole: true},
+		"fewer rows":                      {before: many, after: many[:2], target: [2]int64{1, 1}, deletes: true},
+		"only one row":                    {before: many, after: many[:1], target: [2]int64{1, 1}, deletes: true},
+		"fewer rows in another partition": {before: append(many, on(20, "x")), after: append(many[1:], on(20, "x"), on(20, "y")), target: [2]int64{1, 1}, deletes: true},
+		"another partition instead":       {before: many, after: []string{on(20, "x"), on(21, "y")}, target: [2]int64{1, 1}, deletes: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			killed := 0
 			for lives := int64(5); ; lives++ {
 				h := newMortalHouse(t)
-				h.job().DeleteMissing, h.job().TargetFileSize = test.whole, test.target[0]
+				h.job().DeleteMissing, h.job().TargetFileSize = test.deletes, test.target[0]
 				h.events(test.before...)
 				if err := h.run(1<<40, true); err != nil {
 					t.Fatal(err)
@@ -77,7 +77,7 @@ func TestPartsKilled(t *testing.T) {
 				case !ended:
 					killed++
 				}
-				if lives%3 == 0 || test.whole {
+				if lives%3 == 0 || test.deletes {
 					h.events(test.after...)
 				} else { // without the new events
 					h.events(test.before[0])
@@ -87,14 +87,14 @@ func TestPartsKilled(t *testing.T) {
 				}
 				got := h.bodies() // fails on duplicate IDs
 				switch {
-				case test.whole:
+				case test.deletes:
 					if want := len(test.after); len(got) != want {
 						t.Errorf("after an apply of %d operations there are %q, not %d rows", lives, got, want)
 					}
 				case len(got) < len(published):
 					t.Errorf("after an apply of %d operations there are %q of %q", lives, got, published)
 				}
-				h.atPeace(fmt.Sprintf("after an apply of %d operations", lives))
+				h.checkUnchanged(fmt.Sprintf("after an apply of %d operations", lives))
 				if ended || t.Failed() {
 					break
 				}
@@ -106,9 +106,9 @@ func TestPartsKilled(t *testing.T) {
 	}
 }
 
-// atPeace fails unless the plan has no changes, no file is left over, and the second
+// checkUnchanged fails unless the plan has no changes, no file is left over, and the second
 // reader finds no problem.
-func (h *mortalHouse) atPeace(when string) {
+func (h *mortalHouse) checkUnchanged(when string) {
 	h.Helper()
 	ctx, s, err := h.open(h.Context())
 	if err != nil {

@@ -339,9 +339,9 @@ func (w *world) plan(lives int64) (*plan.Plan, error) {
 	return p, errors.Join(err, s.Close())
 }
 
-// settled fails unless one undisturbed apply leaves the lake of an export from scratch,
+// checkConverged fails unless one undisturbed apply leaves the lake of an export from scratch,
 // and the next plan has no changes.
-func (w *world) settled() {
+func (w *world) checkConverged() {
 	w.saved = ""
 	w.listed = w.most // their rows are in the lake
 	w.source()
@@ -373,7 +373,7 @@ func (w *world) settled() {
 // After any sequence of changes of the source and of the lake, plans, saved plans,
 // applies and kills, one undisturbed apply leaves the lake of an export from scratch.
 // The next plan has no changes.
-func TestEveryWorldSettles(t *testing.T) {
+func TestEveryWorldConverges(t *testing.T) {
 	worlds := uint64(60)
 	if testing.Short() {
 		worlds = 10
@@ -408,7 +408,7 @@ func TestEveryWorldSettles(t *testing.T) {
 						applied.Add(1)
 					}
 				}
-				w.settled()
+				w.checkConverged()
 				if slices.ContainsFunc(w.files(), func(file string) bool { return strings.Contains(file, "part-00001-") }) {
 					parts.Add(1)
 				}
