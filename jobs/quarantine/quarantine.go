@@ -122,7 +122,7 @@ func (q *Quarantine) note(prospect string, change func(*progress)) {
 	}
 }
 
-// put adds an event of a type, unless it is there.
+// put adds an event with a type, unless the quarantine has the event already.
 func (q *Quarantine) put(e entry, name string) error {
 	line, err := e.line()
 	if err != nil {
@@ -145,8 +145,8 @@ func (q *Quarantine) put(e entry, name string) error {
 	return q.checkSize()
 }
 
-// measure finds the size without events that were put twice. It is repeated only
-// after many more events, since it reads all of them.
+// measure counts the bytes of all events exactly, each event once. It reads all of
+// them, so it runs again only after many more events.
 func (q *Quarantine) measure() error {
 	if !q.events.Spilled() {
 		return nil

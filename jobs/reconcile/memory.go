@@ -70,8 +70,8 @@ func (m Memory) Width() int {
 // page and a compressed page.
 const largeRow = 4 << 20
 
-// hasLargeRows reports whether the partition may have a large row. Only the average
-// size of a row is known of published files.
+// hasLargeRows reports whether the partition may have a large row. For published files,
+// only the average size of a row is known.
 func (p *partitionDiff) hasLargeRows() bool {
 	return max(p.staged.LargestRow, p.largest) >= largeRow ||
 		slices.ContainsFunc(p.prior.Files, func(f state.File) bool { return f.Size >= largeRow && f.Size/max(1, f.Rows) >= largeRow/16 })

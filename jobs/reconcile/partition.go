@@ -18,7 +18,7 @@ type partitionDiff struct {
 	path   string
 	// eventType is the type of its events, or "" if its path does not name it.
 	eventType string
-	staged    stage.Staged // has no rows if there are no new ones
+	staged    stage.Staged // the new rows
 	published
 	diff     diff
 	compared bool // the new and the published rows were compared one by one
@@ -44,7 +44,7 @@ type published struct {
 	// published. The partition is not read: its rows are in other partitions now.
 	otherKeys bool
 	// unfinished says that an interrupted apply was about to remove rows from the
-	// partition. They may be published elsewhere already.
+	// partition. These rows may already be published in other partitions.
 	unfinished bool
 }
 
