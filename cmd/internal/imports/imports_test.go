@@ -1,4 +1,4 @@
-// Package imports holds no code: its test keeps the architecture from rotting.
+// Package imports holds no code. Its test enforces which packages may import which.
 package imports
 
 import (
@@ -13,16 +13,16 @@ import (
 	"testing"
 )
 
-// allowed is what each package may import of ours, itself and its tests aside.
-// Imports point down, and the stages (extract, transform, sink) never import one
-// another: they meet at bytes, record batches and plain values, and jobs/run
-// joins them. "*" is anything but cmd.
+// allowed lists the packages of this module that each package may import, not counting
+// its tests. Imports point down. The stages (extract, transform, sink) never import one
+// another: they exchange bytes, record batches and plain values, and jobs/run joins
+// them. "*" means every package outside cmd.
 var allowed = map[string][]string{
-	// What a table is, and its rows in memory.
+	// Tables, and their rows in memory.
 	"schemas":         {},
 	"schemas/records": {"schemas"},
 
-	// Helpers that no stage owns.
+	// Helpers that belong to no stage.
 	"internal/attribute": {},
 	"internal/bug":       {},
 	"internal/jsontext":  {},
@@ -48,16 +48,16 @@ var allowed = map[string][]string{
 
 	"sink/internal/rowtest": {"schemas", "schemas/records"},
 
-	// Where objects are.
+	// Places that hold objects.
 	"sink/store":           {"internal/attribute"},
 	"sink/store/local":     {"internal/attribute", "internal/nolink", "sink/store"},
 	"sink/store/gcs":       {"internal/attribute", "sink/store"},
 	"sink/store/memory":    {"sink/store"},
 	"sink/store/storetest": {"internal/attribute", "sink/store"},
 
-	// What is to be done, and doing it.
+	// Jobs: their configuration, state, plans and runs.
 	"jobs":                  {"internal/attribute", "schemas", "sink/store"},
-	"jobs/config":           {"extract", "internal/attribute", "jobs", "jobs/config/functions", "schemas", "sink/store"}, // of extract and sink/store, the descriptors of kinds
+	"jobs/config":           {"extract", "internal/attribute", "jobs", "jobs/config/functions", "schemas", "sink/store"}, // from extract and sink/store, only the descriptors of kinds
 	"jobs/config/functions": {},
 	"jobs/state":            {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
 	"jobs/erase":            {"internal/bug", "internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/lists", "jobs/plan", "jobs/quarantine", "jobs/reconcile", "jobs/refresh", "jobs/state", "jobs/tombstone", "schemas", "sink", "sink/parquetfile", "sink/store", "sink/verify"},
@@ -74,7 +74,7 @@ var allowed = map[string][]string{
 	"jobs/tombstone":        {"internal/sealed", "sink/store"},
 	"jobs/run":              {"*"},
 
-	// The programs. Nobody imports them.
+	// The programs. No other package imports them.
 	"cmd/bench":            {"*", "cmd/internal/cli"},
 	"cmd/knocksim":         {"extract/knocksim"},
 	"cmd/prospector":       {"*", "cmd/internal/cli"},
@@ -84,10 +84,10 @@ var allowed = map[string][]string{
 	"cmd/internal/shape":   {},
 }
 
-// only names the packages that may import a library, where that matters.
+// only lists the packages that may import a library. Other libraries are not restricted.
 var only = map[string][]string{
-	// Jobs are free of the language they are written in. schemas reads its own
-	// embedded declaration.
+	// Jobs do not depend on the language of the configuration. schemas parses its
+	// embedded declarations.
 	"github.com/hashicorp/hcl": {"jobs/config", "schemas"},
 	// The second reader shares no code with the writer.
 	"github.com/xitongsys/parquet-go":            {"sink/verify", "extract/prospect"},
@@ -98,11 +98,12 @@ var only = map[string][]string{
 	"github.com/rogpeppe/go-internal/testscript": {},
 }
 
-// notLinked names libraries that must not be linked into a package, by any path.
+// notLinked maps a package to a library that must not be among its dependencies, direct
+// or indirect.
 var notLinked = map[string]string{
 	// The second reader shares no code with the writer.
 	"sink/verify": "github.com/apache/arrow",
-	// Plain types are free of the format of rows in memory.
+	// Plain types do not depend on the format of rows in memory.
 	"schemas": "github.com/apache/arrow",
 	"sink":    "github.com/apache/arrow",
 }
@@ -161,12 +162,12 @@ func TestImports(t *testing.T) {
 	}
 	for dir := range seen {
 		if _, ok := allowed[dir]; !ok {
-			t.Errorf("package %s is not in the table of what may import what", dir)
+			t.Errorf("package %s is not in the table allowed: add it", dir)
 		}
 	}
 	for dir := range allowed {
 		if !seen[dir] {
-			t.Errorf("package %s is in the table, and nowhere else", dir)
+			t.Errorf("package %s is in the table allowed, but does not exist", dir)
 		}
 	}
 }

@@ -18,15 +18,15 @@ import (
 // The limits. Tests may exceed them.
 const (
 	maxFunctionLines = 60
-	maxComplexity    = 20 // cyclomatic, function literals included
-	maxFields        = 15 // of a struct
-	maxMethods       = 25 // of a type, or of an interface
-	maxRunLines      = 2499
+	maxComplexity    = 20   // cyclomatic, function literals included
+	maxFields        = 15   // of a struct
+	maxMethods       = 25   // of a type or an interface
+	maxRunLines      = 2499 // of all files of jobs/run
 )
 
-// exceptions are what exceeds a limit, with the reason.
+// exceptions lists what may exceed a limit, with the reason.
 var exceptions = map[string]string{
-	"jobs/planfile.jobV2 fields": "the members of one object in a file",
+	"jobs/planfile.jobV2 fields": "one field for each member of an object in the file format",
 }
 
 func TestShape(t *testing.T) {
@@ -65,7 +65,7 @@ func TestShape(t *testing.T) {
 	judge(t, found)
 }
 
-// finding is a measure of a function, a type or a package.
+// finding is one measure of a function, a type or a package, with its limit.
 type finding struct {
 	name, measure string
 	is, limit     int
@@ -88,8 +88,8 @@ func typeFindings(dir string, d *ast.GenDecl) (found []finding) {
 	return found
 }
 
-// judge reports what exceeds a limit without an exception, and exceptions that
-// nothing needs.
+// judge reports findings that exceed their limit without an exception, and exceptions
+// that are no longer necessary.
 func judge(t *testing.T, found []finding) {
 	t.Helper()
 	needed := make(map[string]bool)
@@ -101,15 +101,15 @@ func judge(t *testing.T, found []finding) {
 		key := f.name + " " + f.measure
 		needed[key] = true
 		if _, excepted := exceptions[key]; !excepted {
-			t.Errorf("%s: %d %s, at most %d are allowed.\n"+
+			t.Errorf("%s: %s is %d, but the limit is %d.\n"+
 				"Split it: name the steps of a long function, group the fields of a large struct, move a topic to a package of its own.\n"+
 				"If that would make it harder to read, add this to the exceptions in cmd/internal/shape, with the reason:\n\t%q: \"…\",",
-				f.name, f.is, f.measure, f.limit, key)
+				f.name, f.measure, f.is, f.limit, key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(exceptions)) {
 		if !needed[key] {
-			t.Errorf("%s is within its limit now: remove it from the exceptions in cmd/internal/shape", key)
+			t.Errorf("%s no longer exceeds its limit: remove it from the exceptions in cmd/internal/shape", key)
 		}
 	}
 }
@@ -119,7 +119,7 @@ type source struct {
 	syntax *ast.File
 }
 
-// sources parses the module's Go files, except for tests, by their paths.
+// sources parses the module's Go files except tests, and returns them by path.
 func sources(t *testing.T) map[string]source {
 	t.Helper()
 	root := filepath.Join("..", "..", "..")
@@ -167,7 +167,7 @@ func receiverName(e ast.Expr) string {
 	return fmt.Sprintf("%T", e)
 }
 
-// complexity is the cyclomatic complexity: one, and one for each branch, loop,
+// complexity returns the cyclomatic complexity: one, plus one for each branch, loop,
 // case, && and ||.
 func complexity(n ast.Node) int {
 	count := 1
