@@ -14,7 +14,7 @@ import (
 	"prospector/schemas"
 )
 
-// Schema is the Arrow schema of record batches with those columns, all nullable.
+// Schema returns the Arrow schema of record batches with those columns, all nullable.
 func Schema(columns []schemas.Column) *arrow.Schema {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
@@ -23,9 +23,9 @@ func Schema(columns []schemas.Column) *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// arrowType is the Arrow type of a column's values. Timestamps name the zone UTC:
-// without it, version 15 writes them to Parquet as not adjusted to UTC
-// (docs/lake-contract.md).
+// arrowType returns the Arrow type of a column's values. Timestamps have the zone UTC,
+// because version 15 of Arrow writes timestamps without a zone to Parquet as not
+// adjusted to UTC (docs/lake-contract.md).
 func arrowType(of schemas.Type) arrow.DataType {
 	switch of {
 	case schemas.String, schemas.JSON:
@@ -41,15 +41,15 @@ func arrowType(of schemas.Type) arrow.DataType {
 	case schemas.Date:
 		return arrow.FixedWidthTypes.Date32
 	}
-	panic(fmt.Sprintf("type %q passed its check and has no Arrow type", of))
+	panic(fmt.Sprintf("the type %q has no Arrow type", of))
 }
 
 // bitWidth returns the size of a value in Arrow, in bits: 1, 32 or 64. The values of
 // texts have no fixed size.
 func bitWidth(of arrow.DataType) int { return of.(arrow.FixedWidthDataType).BitWidth() }
 
-// NewArray makes an Arrow array of a column's values. The array takes over their
-// memory if they are texts or have 64 bits.
+// NewArray returns an Arrow array of a column's values. The array uses their memory
+// without a copy if they are texts or have 64 bits.
 func NewArray(of schemas.Type, v schemas.Values) arrow.Array {
 	buffers := []*memory.Buffer{memory.NewBufferBytes(v.Valid)}
 	add := func(b []byte) { buffers = append(buffers, memory.NewBufferBytes(b)) }
@@ -82,7 +82,7 @@ func NewArray(of schemas.Type, v schemas.Values) arrow.Array {
 	return array.MakeFromData(data)
 }
 
-// Batches returns a stream of batches of the table columns' values.
+// Batches returns a stream of record batches with the values of columns.
 func Batches(columns []schemas.Column, values iter.Seq2[[]schemas.Values, error]) Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		schema := Schema(columns)
@@ -105,7 +105,7 @@ func Batches(columns []schemas.Column, values iter.Seq2[[]schemas.Values, error]
 // SumValues adds to each row's sum the digest of its value in that column, and
 // returns the sum over the column and its number of NULLs.
 func SumValues(column string, values arrow.Array, rows []schemas.Digest) (sum schemas.Digest, nulls int64) {
-	if nulls = int64(values.NullN()); int(nulls) == values.Len() { // as columns of other kinds of events are
+	if nulls = int64(values.NullN()); int(nulls) == values.Len() { // such as a column of other types of rows
 		return sum, nulls
 	}
 	h := schemas.HashValuesOf(column)
@@ -123,8 +123,8 @@ func SumValues(column string, values arrow.Array, rows []schemas.Digest) (sum sc
 	return sum, nulls
 }
 
-// Digests are the digests of a batch's rows over those columns, which are
-// the batch's first ones.
+// Digests returns the digests of a batch's rows over columns, which must be the first
+// columns of the batch.
 func Digests(columns []schemas.Column, batch arrow.Record) []schemas.Digest {
 	rows := make([]schemas.Digest, batch.NumRows())
 	for i, c := range columns {
@@ -139,9 +139,9 @@ func Digests(columns []schemas.Column, batch arrow.Record) []schemas.Digest {
 // microsPerDay is the length of a day in microseconds.
 const microsPerDay = 24 * 60 * 60 * 1e6
 
-// IdentityDays returns the UTC day, since 1970-01-01, of each row's identity: of
-// the time when the source recorded it, or of the row's time if it did not. A row
-// keeps this day when its other values change.
+// IdentityDays returns the UTC day of each row's identity, in days since 1970-01-01. It
+// is the day when the source recorded the row, or the day of the row's time if the
+// former is NULL. A row keeps this day when its other values change.
 func IdentityDays(table schemas.Table, batch arrow.Record) []int32 {
 	roles := table.Roles()
 	times := func(name string) *array.Timestamp {

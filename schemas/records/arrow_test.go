@@ -24,14 +24,14 @@ func TestSchema(t *testing.T) {
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("a type that is none passes")
+			t.Error("an unknown type is accepted")
 		}
 	}()
 	Schema([]schemas.Column{{Name: "a", Type: "int"}})
 }
 
-// values makes an array of n values, a third of them NULL, and says what each
-// of them is: nil, a string or an int64.
+// values returns an array of n random values, a third of them NULL, and the same values
+// as nil, string or int64.
 func values(rng *rand.Rand, kind schemas.Type, n int) (arrow.Array, []any) {
 	b := array.NewBuilder(memory.DefaultAllocator, Schema([]schemas.Column{{Name: "c", Type: kind}}).Field(0).Type)
 	is := make([]any, n)
@@ -61,11 +61,11 @@ func TestSumValues(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, kind := range []schemas.Type{schemas.String, schemas.Timestamp, schemas.Date} {
 		t.Run(string(kind), func(t *testing.T) {
-			whole, is := values(rng, kind, 1000)
+			all, is := values(rng, kind, 1000)
 			for range 50 {
 				from := rng.IntN(len(is))
 				to := from + rng.IntN(len(is)-from+1)
-				part := array.NewSlice(whole, int64(from), int64(to))
+				part := array.NewSlice(all, int64(from), int64(to))
 
 				before := make([]schemas.Digest, to-from)
 				rows := make([]schemas.Digest, to-from)
@@ -109,10 +109,10 @@ func TestDigests(t *testing.T) {
 	for i, c := range columns {
 		arrays[i], is[i] = values(rng, c.Type, 100)
 	}
-	whole := array.NewRecord(Schema(columns), arrays, 100)
-	// A digest is over the columns asked for; a batch may have more.
+	all := array.NewRecord(Schema(columns), arrays, 100)
+	// A digest covers only the given columns. The batch may have more.
 	for n := range len(columns) + 1 {
-		for i, got := range Digests(columns[:n], whole.NewSlice(10, 90)) {
+		for i, got := range Digests(columns[:n], all.NewSlice(10, 90)) {
 			var sum schemas.Digest
 			for c := range n {
 				switch v := is[c][10+i].(type) {
@@ -129,8 +129,8 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// A row's identity day is that of created_at, else of event_time, also before
-// 1970.
+// The day of a row's identity is that of its creation, or of its time if the time of
+// creation is NULL, even before 1970.
 func TestIdentityDays(t *testing.T) {
 	columns := []schemas.Column{{Name: "event_time", Type: schemas.Timestamp}, {Name: "created_at", Type: schemas.Timestamp}}
 	const day = 24 * 60 * 60 * 1_000_000

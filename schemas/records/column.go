@@ -20,7 +20,8 @@ type Column struct {
 	texts   []byte
 }
 
-// ColumnOf returns the values of an array, which must stay unreleased.
+// ColumnOf returns the values of an array. The array must not be released while they
+// are in use.
 func ColumnOf(values arrow.Array) Column {
 	data := values.Data()
 	c := Column{offset: data.Offset()}
@@ -50,7 +51,7 @@ func ColumnOf(values arrow.Array) Column {
 	return c
 }
 
-// ColumnsOf returns the first columns of a batch.
+// ColumnsOf returns the first columns of a batch, one for each of columns.
 func ColumnsOf(columns []schemas.Column, batch arrow.Record) []Column {
 	read := make([]Column, len(columns))
 	for i := range read {

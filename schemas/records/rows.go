@@ -9,9 +9,9 @@ import (
 )
 
 // Rows is a stream of record batches whose rows are in the order of the table's
-// files: by time, entity and ID (schemas.Roles), with the time of creation instead
-// of a time that is NULL. The first error ends the stream. Batches begin with the
-// columns of the table's files.
+// files: by time, entity and ID (schemas.Roles). If the time is NULL, the time of
+// creation replaces it. The first error ends the stream. Batches begin with the columns
+// of the table's files.
 type Rows = iter.Seq2[arrow.Record, error]
 
 // A batch of a stream ends with the row that brings it to MaxRows rows or MaxBytes
@@ -23,8 +23,8 @@ const (
 	MaxBytes = 1 << 20
 )
 
-// ValueBytes estimates how many bytes the values of a batch's rows take, from
-// start to before end.
+// ValueBytes estimates the size, in bytes, of the values in a batch's rows from start
+// up to, but not including, end.
 func ValueBytes(batch arrow.Record, start, end int) int64 {
 	bytes := 8 * (end - start) * int(batch.NumCols())
 	for _, column := range batch.Columns() {
@@ -35,7 +35,7 @@ func ValueBytes(batch arrow.Record, start, end int) int64 {
 	return int64(bytes)
 }
 
-// AllocatedBytes returns how much memory the buffers of a batch take.
+// AllocatedBytes returns the size of a batch's buffers, in bytes.
 func AllocatedBytes(batch arrow.Record) (size int64) {
 	for _, c := range batch.Columns() {
 		for _, b := range c.Data().Buffers() {
