@@ -1,6 +1,7 @@
-// Package rowtest makes rows, batches and streams for the tests of the packages
-// below sink, and computes from the rows, one by one, what those packages must
-// return.
+// Package rowtest makes rows, batches and streams for the tests of the packages below
+// sink, and computes the results that those packages must return from single rows. It
+// makes rows of the table of events (schemas.KnockEvents), so it names the columns of
+// that table.
 package rowtest
 
 import (
@@ -26,8 +27,8 @@ import (
 // SecondsPerDay is the length of a day.
 const SecondsPerDay = 24 * 60 * 60
 
-// EveryType is the built-in table with further columns, so that it has all types
-// of values, and one that is protected.
+// EveryType returns the table of events with further columns, so that it has every type
+// and a protected column.
 var EveryType = sync.OnceValue(func() schemas.Table {
 	table, err := schemas.KnockEvents().Declare(
 		schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}},
@@ -43,11 +44,11 @@ var EveryType = sync.OnceValue(func() schemas.Table {
 	return table
 })
 
-// row is a row as a test sees it: string (also JSON), int64 (also microseconds),
-// float64, bool or int32 (days) by column; NULLs are left out.
+// Row has the values of a row by column: string (also JSON), int64 (also microseconds),
+// float64, bool or int32 (days). It does not have the columns that are NULL.
 type Row map[string]any
 
-// Batch makes a batch of rows.
+// Batch returns a batch of rows.
 func Batch(columns []schemas.Column, rows []Row) arrow.Record {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, records.Schema(columns))
 	for _, r := range rows {
@@ -76,7 +77,7 @@ func Batch(columns []schemas.Column, rows []Row) arrow.Record {
 	return b.NewRecord()
 }
 
-// RowsOf reads a batch back.
+// RowsOf returns the rows of a batch.
 func RowsOf(batch arrow.Record) []Row {
 	rows := make([]Row, batch.NumRows())
 	for i := range rows {
@@ -106,7 +107,7 @@ func RowsOf(batch arrow.Record) []Row {
 	return rows
 }
 
-// collect reads a stream to its end.
+// Collect returns the rows of a stream, which it reads to the end or the first error.
 func Collect(rows records.Rows) (all []Row, err error) {
 	for batch, err := range rows {
 		if err != nil {
@@ -117,7 +118,7 @@ func Collect(rows records.Rows) (all []Row, err error) {
 	return all, nil
 }
 
-// MustCollect is Collect for streams without an error.
+// MustCollect is Collect, but fails the test if there is an error.
 func MustCollect(t testing.TB, rows records.Rows) []Row {
 	t.Helper()
 	all, err := Collect(rows)
@@ -144,10 +145,10 @@ func Stream(err error, batches ...arrow.Record) records.Rows {
 // ErrStream is the error of a broken stream.
 var ErrStream = errors.New("the stream broke")
 
-// texts are worth writing: empty, Unicode, NUL, long, and much repeated.
+// texts are unusual texts: empty, not ASCII, NUL, long, and often repeated.
 var texts = []string{"", "a", "Grüße 😀", "\x00", "line\nbreak", strings.Repeat("long ", 100), "confirmed", "IN_PERSON"}
 
-// someValue makes a value of a type, often an extreme one.
+// someValue returns a random value of a type, often an extreme one.
 func someValue(rng *rand.Rand, kind schemas.Type) any {
 	switch kind {
 	case schemas.Int64:
@@ -166,9 +167,9 @@ func someValue(rng *rand.Rand, kind schemas.Type) any {
 	return texts[rng.IntN(len(texts))]
 }
 
-// SomeRows makes n rows with distinct ids, of a few partitions, with NULLs in
-// every column that may have them and times on both sides of 1970. Few moments
-// and prospects make many ties.
+// SomeRows returns n rows of EveryType in random order. They have distinct IDs, few
+// partitions, NULLs in every column that can have them, and times before and after 1970.
+// Times and prospects repeat, so that many rows differ only in their ID.
 func SomeRows(rng *rand.Rand, n int) []Row {
 	rows := make([]Row, n)
 	for i := range rows {
@@ -185,7 +186,7 @@ func SomeRows(rng *rand.Rand, n int) []Row {
 			"event_type": []string{"SMS_MESSAGE", "EMAIL MESSAGE", "APPOINTMENT_CREATED"}[rng.IntN(3)], "event_date": int32(day),
 		}
 		switch rng.IntN(3) {
-		case 0: // the event has no time of its own
+		case 0: // only the time of creation
 			r["created_at"] = micros
 		case 1:
 			r["event_time"] = micros
@@ -218,7 +219,7 @@ func Only(columns []schemas.Column, rows []Row) []Row {
 	return out
 }
 
-// Sort puts rows into the order of the files, as Rows documents it.
+// Sort sorts rows in the order of the files, which records.Rows documents.
 func Sort(rows []Row) {
 	at := func(r Row) int64 {
 		if v, ok := r["event_time"]; ok {
@@ -233,7 +234,7 @@ func Sort(rows []Row) {
 	})
 }
 
-// Digest computes the digest of rows from the values, one by one.
+// Digest computes the digest of rows from single values.
 func Digest(columns []schemas.Column, rows []Row) (content schemas.Digest) {
 	for _, r := range rows {
 		var sum schemas.Digest
@@ -262,7 +263,7 @@ func DigestValue(column string, v any) schemas.Digest {
 	return schemas.Digest{}
 }
 
-// cut makes batches of rows, of random sizes, some empty and some sliced out of
+// Cut divides rows into batches of random sizes. Some are empty, and some are slices of
 // larger ones.
 func Cut(rng *rand.Rand, columns []schemas.Column, rows []Row) (batches []arrow.Record) {
 	for len(rows) > 0 {
@@ -295,8 +296,9 @@ func Partitioned(t testing.TB, keys ...string) schemas.Table {
 // EventCount is the number of rows of Events.
 const EventCount = 1_000_000
 
-// Events makes a million rows as the flattener does: batches of prospects,
-// each with its events over some days, most of them messages.
+// Events returns EventCount rows of the table of events, in batches like those of package
+// transform: prospect by prospect, each with events over that many days, most of them
+// messages. It also returns the size of the batches, in bytes.
 func Events(table schemas.Table, days int32) (batches []arrow.Record, size int64) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	words := strings.Fields("hello I am looking for two bedrooms with a view from March on is it still free thanks Ada")
