@@ -2,8 +2,8 @@ package sink
 
 import "prospector/schemas"
 
-// The keys of a file's key-value metadata. Nothing in it depends on the clock or
-// the run.
+// The keys of a file's key-value metadata. The values do not depend on the clock or the
+// run.
 const (
 	MetadataJob     = "prospector.job"
 	MetadataSchema  = "prospector.schema"  // schemas.Table.Fingerprint
@@ -17,7 +17,8 @@ type File struct {
 	Size    int64  // bytes
 	CRC32C  uint32 // of all bytes
 	Summary Summary
-	// FirstDay and LastDay are the range of its rows' records.IdentityDays.
+	// FirstDay and LastDay are the first and the last of the rows'
+	// records.IdentityDays.
 	FirstDay, LastDay int32
 }
 
@@ -29,12 +30,12 @@ type Summary struct {
 	Content schemas.Digest
 	// Columns are in the order of the columns in the file.
 	Columns []ColumnSummary
-	// MinTime and MaxTime are of the non-NULL times of rows, in microseconds
-	// since 1970-01-01 UTC; both are 0 if there are none.
+	// MinTime and MaxTime are the earliest and the latest time of a row, in
+	// microseconds since 1970-01-01 UTC. Both are 0 if every time is NULL.
 	MinTime, MaxTime int64
 }
 
-// ColumnSummary is the Summary of one column.
+// ColumnSummary describes one column of a file.
 type ColumnSummary struct {
 	Name  string
 	Nulls int64

@@ -17,7 +17,7 @@ import (
 type Partition struct {
 	// Path is relative to the table: event_type=SMS_MESSAGE/event_date=2022-01-13.
 	Path string
-	// Keys are the values of its key columns, in the order of the path.
+	// Keys are the key=value pairs of the path, in order.
 	Keys []PartitionKey
 }
 
@@ -112,13 +112,13 @@ func truncate(day int32, to schemas.Derivation) int32 {
 	return int32(t.Unix() / secondsADay)
 }
 
-// nullName is the value that Hive readers take for NULL.
+// nullName is the value that Hive readers interpret as NULL.
 const nullName = "__HIVE_DEFAULT_PARTITION__"
 
-// EncodeValue encodes a partition value with only [A-Za-z0-9_.-], which no engine
-// encodes or decodes (docs/lake-contract.md, "Hive partition directories").
-// Any other byte becomes _xHH_, and so does an underscore that would look like the
-// start of an encoded byte. DecodeValue is the inverse.
+// EncodeValue encodes a partition value in the characters [A-Za-z0-9_.-], which every
+// query engine leaves unchanged (docs/lake-contract.md, "Hive partition directories").
+// Any other byte becomes _xHH_. So does an underscore that looks like the start of an
+// encoded byte. DecodeValue is the inverse.
 func EncodeValue(value string) string {
 	plain := value != nullName && !strings.Contains(value, "_x")
 	for i := 0; i < len(value) && plain; i++ {

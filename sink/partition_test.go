@@ -48,8 +48,8 @@ func TestEncodeValue(t *testing.T) {
 	}
 }
 
-// A value has one encoding: what EncodeValue does not write is not read, lest
-// two directories be one partition.
+// DecodeValue accepts only what EncodeValue returns, so that no two directories are
+// the same partition.
 func TestDecodeValueErrors(t *testing.T) {
 	for _, encoded := range []string{
 		"_x", "_x2", "_x20", "_x2_", "_xG0_", "_x20-", "a_x2", "_x+1_", "_x 1_",
@@ -86,8 +86,8 @@ func FuzzEncodeValue(f *testing.F) {
 	})
 }
 
-// The longest type still makes a directory's name: at most 255 bytes on the
-// usual file systems.
+// The longest type fits in a directory name, which has at most 255 bytes on common file
+// systems.
 func TestMaxTypeLength(t *testing.T) {
 	p := PartitionOf(schemas.KnockEvents(), strings.Repeat("\xff", schemas.MaxTypeLength), 0)
 	if name, _, _ := strings.Cut(p.Path, "/"); len(name) > 255 {
@@ -128,17 +128,17 @@ func TestPartitionOf(t *testing.T) {
 			on := day(t, test.day)
 			p := PartitionOf(table, test.eventType, on)
 			if p.Path != test.want {
-				t.Fatalf("the path is %s", p.Path)
+				t.Fatalf("the path is %s, want %s", p.Path, test.want)
 			}
 			back, err := ParsePartition(table, p.Path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(p, back); diff != "" {
-				t.Errorf("the path is read as another partition (-made +read):\n%s", diff)
+				t.Errorf("the path is parsed as another partition (-want +got):\n%s", diff)
 			}
 			if !p.HoldsDay(on) || !back.HoldsDay(on) {
-				t.Errorf("it does not hold %s", test.day)
+				t.Errorf("the partition does not hold %s", test.day)
 			}
 		})
 	}
@@ -164,7 +164,7 @@ func TestParsePartitionErrors(t *testing.T) {
 		{"event_year", "event_year=2022-02-01", "event_year: "},
 	} {
 		if p, err := ParsePartition(rowtest.Partitioned(t, strings.Fields(test.keys)...), test.path); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%q is read as %+v, %v; want an error with %q", test.path, p, err, test.want)
+			t.Errorf("%q is parsed as %+v, %v; want an error with %q", test.path, p, err, test.want)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func FuzzParsePartition(f *testing.F) {
 			return
 		}
 		if again := PartitionOf(table, p.Keys[0].Text, p.Keys[1].Day); !cmp.Equal(again, p) {
-			t.Errorf("%q is %+v, whose own path is %q", path, p, again.Path)
+			t.Errorf("%q is parsed as %+v, which has the path %q", path, p, again.Path)
 		}
 	})
 }

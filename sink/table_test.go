@@ -19,8 +19,8 @@ import (
 	"prospector/sink/verify"
 )
 
-// prospects is a table that shares no column with the table of events but
-// extra_json. Its rows have no time of creation, and are their own entities.
+// prospects declares a table that shares only extra_json with the table of events. Its
+// rows have no time of creation, and each row is its own entity.
 const prospects = `schema "prospects" {
   column "id" {
     type  = string
@@ -72,8 +72,8 @@ func prospect(id, stage, property string, hours int64) rowtest.Row {
 	return rowtest.Row{"id": id, "stage": stage, "update_date": int32(day + hours/24), "updated_at": micros, "property": property}
 }
 
-// Rows of a second table pass through every step from the stage to merging and
-// erasure: these find columns by role.
+// Every step from the stage to merging and erasure works with a second table, because
+// each finds columns by role.
 func TestSecondTable(t *testing.T) {
 	rows := []rowtest.Row{
 		prospect("c", "TOUR", "Oak", 1), prospect("a", "TOUR", "Elm", 30), prospect("b", "LEASED", "Oak", 2),
@@ -100,7 +100,7 @@ func TestSecondTable(t *testing.T) {
 				}
 			}
 			if newest := s.Facts().Newest.Format("2006-01-02"); newest != "2022-02-20" {
-				t.Errorf("the newest row is of %s", newest)
+				t.Errorf("the newest row has the date %s", newest)
 			}
 			if n := len(s.Partitions()); n != len(test.want) {
 				t.Errorf("there are %d partitions, want %d", n, len(test.want))
@@ -118,7 +118,7 @@ func TestSecondTable(t *testing.T) {
 }
 
 // checkPartition writes a partition to a file, and reads, verifies, merges and erases
-// its rows. Package reconcile has a test that compares them.
+// its rows. A test of package reconcile compares rows of such a table.
 func checkPartition(t *testing.T, table schemas.Table, p stage.Staged, staged records.Rows, rows []rowtest.Row) {
 	t.Helper()
 	ctx, want := context.Background(), rowtest.Only(table.Columns, rows)
@@ -153,6 +153,6 @@ func checkPartition(t *testing.T, table schemas.Table, p stage.Staged, staged re
 	}
 	merged := rowtest.MustCollect(t, stage.Merge(table, published(), rowtest.Stream(nil, rowtest.Batch(table.Columns, []rowtest.Row{added}))))
 	if len(merged) != len(rows)+1 {
-		t.Errorf("%d rows are merged", len(merged))
+		t.Errorf("the merge has %d rows, want %d", len(merged), len(rows)+1)
 	}
 }
