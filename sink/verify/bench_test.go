@@ -8,7 +8,7 @@ import (
 	"prospector/schemas"
 )
 
-// One million rows of 17 columns, as the lake's writer writes them.
+// BenchmarkCheck checks a file with one million rows of the table of events.
 func BenchmarkCheck(b *testing.B) {
 	table := schemas.KnockEvents()
 	const n = 1_000_000
@@ -19,7 +19,7 @@ func BenchmarkCheck(b *testing.B) {
 	for i, codec := range codecs {
 		files[i] = write(b, table, rows, written{codec: codec, group: 250_000, metadata: metadataOf(table, want)})
 	}
-	rows = nil // or the collector is measured
+	rows = nil // otherwise the benchmark measures the garbage collector
 	for i, codec := range codecs {
 		data := files[i]
 		b.Run(codec, func(b *testing.B) {

@@ -16,7 +16,7 @@ type column struct {
 	kind    schemas.Type
 	hash    schemas.ValueHasher
 	file    io.ReaderAt
-	chunks  []*parquet.ColumnMetaData // the chunks that are still to be read
+	chunks  []*parquet.ColumnMetaData // the chunks that are not read yet
 	scratch *scratch
 
 	openChunk
@@ -32,12 +32,12 @@ type column struct {
 	defects
 }
 
-// defects are what no file should have: the first place where statistics exclude a
-// value or miscount NULLs, and where text is not UTF-8.
+// defects has the first place of each defect that no file may have: statistics that
+// exclude a value, statistics with a wrong number of NULLs, and text that is not UTF-8.
 type defects struct{ misleading, miscounted, notUTF8 place }
 
-// place is a place in a column: in a row group, at or after a row of the file, both
-// from 1. The zero value is no place.
+// place is a place in a column: in that row group, at or after that row of the file.
+// Both are counted from 1. The zero value is no place.
 type place struct {
 	group int
 	row   int64
@@ -72,8 +72,8 @@ func newKept(rows int) *kept {
 	return &kept{make([]bool, rows), make([]int64, rows), make([]string, rows)}
 }
 
-// read reads a value for each row, at most as many as scratch has room for, and
-// adds its digest to the row's.
+// read reads a value for each row, and adds its digest to the row's. It reads at most as
+// many rows as scratch has room for.
 func (c *column) read(ctx context.Context, rows []schemas.Digest) error {
 	return c.readFrom(ctx, rows, 0)
 }
@@ -157,8 +157,8 @@ func (c *column) faults() (wrong []Finding) {
 			wrong = append(wrong, Finding{Column: c.name, Where: at.String(), Expected: expected, Found: found})
 		}
 	}
-	add(c.misleading, "statistics between which all values lie, as readers skip files by them", "values beyond")
-	add(c.miscounted, "statistics that count its NULLs", "another count")
+	add(c.misleading, "all values within the statistics, by which readers skip files", "a value outside of them")
+	add(c.miscounted, "the number of NULLs in the statistics", "another number")
 	add(c.notUTF8, "text in UTF-8", "other bytes")
 	return wrong
 }

@@ -22,18 +22,17 @@ import (
 	"prospector/sink"
 )
 
-// isFinding reports whether err says that the file is wrong, rather than that
-// it could not be fetched, or that a panic had to be caught to tell.
+// isFinding reports whether err describes a fault of the file, and neither an error of
+// the reader nor a recovered panic.
 func isFinding(err error) bool {
 	var mismatch *Mismatch
 	var panicked runtime.Error
 	return !errors.As(err, &panicked) && (errors.Is(err, ErrUnreadable) || errors.As(err, &mismatch))
 }
 
-// A flipped bit is found, or it changes nothing that another reader sees: bits
-// of hints that no reader needs, such as the name of the writer. A file that
-// tells nothing of itself in its metadata is none of Check's business, so a bit
-// that hides all of it may be missed.
+// Check detects every flipped bit that changes what another reader returns. It may miss
+// bits of hints that no reader needs, such as the name of the writer. It may also miss a
+// bit that hides all of prospector's metadata, because Check accepts a file without it.
 func TestFlippedBits(t *testing.T) {
 	table := everyType()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -59,7 +58,7 @@ func TestFlippedBits(t *testing.T) {
 					data[at] ^= bit
 					err := check(data, table, partition, want)
 					if later := published(data, table, partition, want); (later == nil) != (err == nil) {
-						t.Errorf("byte %d: Check gives %v, Published %v", at, err, later)
+						t.Errorf("byte %d: Check returns %v, Published returns %v", at, err, later)
 					}
 					switch {
 					case err == nil:
@@ -69,21 +68,21 @@ func TestFlippedBits(t *testing.T) {
 							now += metadata
 						}
 						if diff := cmp.Diff(original, now); diff != "" {
-							t.Errorf("byte %d of %d, bit %08b: not found, but another reader sees:\n%.300s", at, len(data), bit, diff)
+							t.Errorf("byte %d of %d, bit %08b: the change is not detected, but another reader returns other values:\n%.300s", at, len(data), bit, diff)
 						}
 					case !isFinding(err):
 						t.Errorf("byte %d: %v", at, err)
 					}
 					data[at] ^= bit
 				}
-				t.Logf("%d of %d flipped bits changed nothing", missed, tried)
+				t.Logf("%d of %d flipped bits are not detected", missed, tried)
 			})
 		}
 	}
 }
 
-// byArrow is what Arrow reads: its low-level readers, because the others panic
-// on goroutines of their own.
+// byArrow returns what Arrow's low-level readers read, as text. The other readers of
+// Arrow panic in their own goroutines.
 func byArrow(data []byte) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -127,7 +126,7 @@ func byArrow(data []byte) (text string) {
 		}
 	}
 	for _, pair := range f.MetaData().KeyValueMetadata() {
-		if pair.Key != "prospector.job" { // which the caller knows, not Check
+		if pair.Key != "prospector.job" { // Check does not check the name
 			fmt.Fprintln(&out, pair.Key, pair.GetValue())
 		}
 	}
@@ -144,18 +143,18 @@ func TestTruncated(t *testing.T) {
 		if err := check(data[:size], table, partition, want); !errors.Is(err, ErrUnreadable) {
 			t.Fatalf("the first %d of %d bytes: %v, want ErrUnreadable", size, len(data), err)
 		}
-		// The same with the end in place, so that the footer is found.
+		// A gap in the middle, with the footer in its place.
 		short := append(bytes.Clone(data[:size]), data[min(size+7, len(data)):]...)
 		if err := check(short, table, partition, want); !isFinding(err) {
 			t.Fatalf("without the 7 bytes from %d on: %v", size, err)
 		}
 	}
 	if err := Check(context.Background(), bytes.NewReader(data), int64(len(data))+9, table, partition, want); !errors.Is(err, ErrUnreadable) {
-		t.Errorf("a file shorter than announced: %v, want ErrUnreadable", err)
+		t.Errorf("a file that is shorter than its size: %v, want ErrUnreadable", err)
 	}
 }
 
-// Bytes around the footer are no part of a file.
+// A file must begin and end with the magic bytes, and nothing may follow the footer.
 func TestFraming(t *testing.T) {
 	table := everyType()
 	rows := events(table, 10, 8)
@@ -163,13 +162,13 @@ func TestFraming(t *testing.T) {
 	data := write(t, table, rows, written{})
 	length := binary.LittleEndian.Uint32(data[len(data)-8:])
 	for name, damaged := range map[string][]byte{
-		"another beginning":       append([]byte("PARE"), data[4:]...),
-		"another end":             append(bytes.Clone(data[:len(data)-4]), "PARE"...),
-		"bytes behind the footer": slices.Concat(data[:len(data)-8], []byte{0, 0}, binary.LittleEndian.AppendUint32(nil, length+2), []byte(magic)),
-		"a footer of any length":  slices.Concat(data[:len(data)-8], []byte{0xff, 0xff, 0xff, 0xff}, []byte(magic)),
-		"a footer of no length":   slices.Concat(data[:len(data)-8], make([]byte, 4), []byte(magic)),
-		"nothing but frames":      []byte(magic + "\x00\x00\x00\x00" + magic),
-		"nothing":                 nil,
+		"another beginning":      append([]byte("PARE"), data[4:]...),
+		"another end":            append(bytes.Clone(data[:len(data)-4]), "PARE"...),
+		"bytes after the footer": slices.Concat(data[:len(data)-8], []byte{0, 0}, binary.LittleEndian.AppendUint32(nil, length+2), []byte(magic)),
+		"a footer of 4 GiB":      slices.Concat(data[:len(data)-8], []byte{0xff, 0xff, 0xff, 0xff}, []byte(magic)),
+		"an empty footer":        slices.Concat(data[:len(data)-8], make([]byte, 4), []byte(magic)),
+		"only magic bytes":       []byte(magic + "\x00\x00\x00\x00" + magic),
+		"an empty file":          nil,
 	} {
 		if err := check(damaged, table, partition, want); !errors.Is(err, ErrUnreadable) || !isFinding(err) {
 			t.Errorf("%s: got %v, want ErrUnreadable", name, err)
@@ -177,7 +176,7 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// What the lake's readers may not have is refused.
+// Features that some readers of the lake do not support are refused.
 func TestFeatures(t *testing.T) {
 	table := everyType()
 	rows := events(table, 100, 5)
@@ -193,8 +192,8 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
-// A footer that is well formed and says what is not so.
-func TestFooterThatLies(t *testing.T) {
+// A well-formed footer that contradicts the file is detected.
+func TestWrongFooter(t *testing.T) {
 	table := everyType()
 	rows := events(table, 100, 7)
 	want := summarise(table, rows)
@@ -204,64 +203,64 @@ func TestFooterThatLies(t *testing.T) {
 		return f.RowGroups[1].Columns[indexOf(table, column)].MetaData
 	}
 	for _, test := range []struct {
-		name string
-		lie  func(*format.FileMetaData)
-		want string // "" for ErrUnreadable
+		name   string
+		change func(*format.FileMetaData)
+		want   string // "" for ErrUnreadable
 	}{
-		{"nothing", func(*format.FileMetaData) {}, "nothing"},
-		{"statistics: least text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MinValue[0] += 2 }, "event_id: expected statistics between"},
-		{"statistics: greatest text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MaxValue[0]-- }, "event_id: expected statistics between"},
-		{"statistics: least time", func(f *format.FileMetaData) {
+		{"no change", func(*format.FileMetaData) {}, "no error"},
+		{"statistics: minimum text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MinValue[0] += 2 }, "event_id: expected all values within the statistics"},
+		{"statistics: maximum text", func(f *format.FileMetaData) { chunk(f, "event_id").Statistics.MaxValue[0]-- }, "event_id: expected all values within the statistics"},
+		{"statistics: minimum time", func(f *format.FileMetaData) {
 			s := chunk(f, "created_at").Statistics
 			s.MinValue[6]++
 			s.Min = s.MinValue
-		}, "created_at: expected statistics between"},
-		{"statistics: greatest time", func(f *format.FileMetaData) {
+		}, "created_at: expected all values within the statistics"},
+		{"statistics: maximum time", func(f *format.FileMetaData) {
 			s := chunk(f, "created_at").Statistics
 			s.MaxValue[4]--
 			s.Max = s.MaxValue
-		}, "created_at: expected statistics between"},
-		{"statistics: greatest time, in the older pair", func(f *format.FileMetaData) { chunk(f, "created_at").Statistics.Max[6]-- }, "created_at: expected statistics between"},
+		}, "created_at: expected all values within the statistics"},
+		{"statistics: maximum time, in the older pair", func(f *format.FileMetaData) { chunk(f, "created_at").Statistics.Max[6]-- }, "created_at: expected all values within the statistics"},
 		{"statistics: too short", func(f *format.FileMetaData) {
 			s := chunk(f, "created_at").Statistics
 			s.MinValue, s.Min = s.MinValue[:4], nil
-		}, "created_at: expected statistics between"},
-		{"statistics: least number", func(f *format.FileMetaData) {
+		}, "created_at: expected all values within the statistics"},
+		{"statistics: minimum number", func(f *format.FileMetaData) {
 			s := chunk(f, "unread").Statistics
 			s.MinValue[0]++
 			s.Min = s.MinValue
-		}, "unread: expected statistics between"},
-		{"statistics: least float", func(f *format.FileMetaData) {
+		}, "unread: expected all values within the statistics"},
+		{"statistics: minimum float", func(f *format.FileMetaData) {
 			s := chunk(f, "score").Statistics
 			s.MinValue[0]--
 			s.Min = s.MinValue
-		}, "score: expected statistics between"},
-		{"statistics: greatest float", func(f *format.FileMetaData) {
+		}, "score: expected all values within the statistics"},
+		{"statistics: maximum float", func(f *format.FileMetaData) {
 			s := chunk(f, "score").Statistics
 			s.MaxValue = binary.LittleEndian.AppendUint64(nil, 1)
 			s.Max = s.MaxValue
-		}, "score: expected statistics between"},
-		{"statistics: greatest float is none", func(f *format.FileMetaData) {
+		}, "score: expected all values within the statistics"},
+		{"statistics: the maximum float is NaN", func(f *format.FileMetaData) {
 			s := chunk(f, "score").Statistics
 			s.MaxValue = binary.LittleEndian.AppendUint64(nil, math.Float64bits(math.NaN()))
 			s.Max = s.MaxValue
-		}, "score: expected statistics between"},
-		{"statistics: greatest bool", func(f *format.FileMetaData) {
+		}, "score: expected all values within the statistics"},
+		{"statistics: maximum bool", func(f *format.FileMetaData) {
 			s := chunk(f, "answered").Statistics
 			s.MaxValue = []byte{0}
 			s.Max = s.MaxValue
-		}, "answered: expected statistics between"},
-		{"statistics: least bool", func(f *format.FileMetaData) {
+		}, "answered: expected all values within the statistics"},
+		{"statistics: minimum bool", func(f *format.FileMetaData) {
 			s := chunk(f, "answered").Statistics
 			s.MinValue = []byte{1}
 			s.Min = s.MinValue
-		}, "answered: expected statistics between"},
-		{"statistics: greatest bool is none", func(f *format.FileMetaData) {
+		}, "answered: expected all values within the statistics"},
+		{"statistics: the maximum bool is not a bool", func(f *format.FileMetaData) {
 			s := chunk(f, "answered").Statistics
 			s.MaxValue = []byte{3}
 			s.Max = s.MaxValue
-		}, "answered: expected statistics between"},
-		{"statistics: NULLs", func(f *format.FileMetaData) { chunk(f, "event_time").Statistics.NullCount = number(0) }, "event_time: expected statistics that count its NULLs"},
+		}, "answered: expected all values within the statistics"},
+		{"statistics: NULLs", func(f *format.FileMetaData) { chunk(f, "event_time").Statistics.NullCount = number(0) }, "event_time: expected the number of NULLs in the statistics, found another number"},
 		{"no writer", func(f *format.FileMetaData) { f.CreatedBy = nil }, "expected created_by in the footer to be prospector version X (build Y)"},
 		{"another writer", func(f *format.FileMetaData) { name := "parquet-go version 15.0.2"; f.CreatedBy = &name }, `found "parquet-go version 15.0.2"`},
 		{"a repeated root", func(f *format.FileMetaData) {
@@ -303,13 +302,13 @@ func TestFooterThatLies(t *testing.T) {
 			*c = *chunk(f, "source_title")
 			c.PathInSchema = path
 		}, "description: expected the values that were written"},
-		{"no structure", func(f *format.FileMetaData) { f.RowGroups[0].Columns[0].MetaData = nil }, ""},
+		{"no column metadata", func(f *format.FileMetaData) { f.RowGroups[0].Columns[0].MetaData = nil }, ""},
 		{"another file", func(f *format.FileMetaData) { f.RowGroups[0].Columns[0].FilePath = &f.Schema[1].Name }, ""},
 		{"outside the file", func(f *format.FileMetaData) { *chunk(f, "event_id").DictionaryPageOffset = 1 << 62 }, ""},
 		{"before the file", func(f *format.FileMetaData) { *chunk(f, "event_id").DictionaryPageOffset = -1 << 63 }, ""},
 		{"into the footer", func(f *format.FileMetaData) { chunk(f, "extra_json").TotalCompressedSize += 1000 }, ""},
 		{"a longer chunk", func(f *format.FileMetaData) { chunk(f, "event_id").TotalCompressedSize++ }, ""},
-		{"the first data page elsewhere", func(f *format.FileMetaData) { chunk(f, "event_id").DataPageOffset++ }, ""},
+		{"another offset of the first data page", func(f *format.FileMetaData) { chunk(f, "event_id").DataPageOffset++ }, ""},
 		{"another codec", func(f *format.FileMetaData) { chunk(f, "event_id").Codec = format.CompressionCodec_ZSTD }, ""},
 		{"a nested column", func(f *format.FileMetaData) {
 			children := int32(1)
@@ -318,9 +317,9 @@ func TestFooterThatLies(t *testing.T) {
 		{"no schema", func(f *format.FileMetaData) { f.Schema = []*format.SchemaElement{} }, "expected a flat list of columns"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := check(withFooter(t, data, test.lie), table, partition, want)
+			err := check(withFooter(t, data, test.change), table, partition, want)
 			switch {
-			case test.want == "nothing":
+			case test.want == "no error":
 				if err != nil {
 					t.Error(err)
 				}
@@ -335,7 +334,7 @@ func TestFooterThatLies(t *testing.T) {
 	}
 }
 
-// withFooter gives the file with its footer changed.
+// withFooter returns the file with a changed footer.
 func withFooter(t testing.TB, data []byte, change func(*format.FileMetaData)) []byte {
 	t.Helper()
 	footer, end, err := readFooter(context.Background(), bytes.NewReader(data), int64(len(data)))
@@ -354,8 +353,7 @@ func withFooter(t testing.TB, data []byte, change func(*format.FileMetaData)) []
 	return append(out, magic...)
 }
 
-// Whatever the bytes are, reading them ends with an answer, and never because
-// something was relied on that is not so.
+// For any bytes, Read and Count return a result or a finding, and do not panic.
 func FuzzRead(f *testing.F) {
 	table := everyType()
 	for _, how := range []written{{codec: "none"}, {codec: "none", plain: true}, {codec: "snappy"}, {codec: "gzip"}, {codec: "zstd", group: 2}} {
@@ -379,14 +377,15 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// failing is a reader that always fails.
 type failing struct{}
 
 var errDisk = errors.New("disk on fire")
 
 func (failing) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
 
-// Failing to fetch the bytes says nothing about them.
-func TestNotTheFilesFault(t *testing.T) {
+// An error of the reader or the context is not a fault of the file.
+func TestReaderErrors(t *testing.T) {
 	table := everyType()
 	rows := events(table, 100, 6)
 	data := write(t, table, rows, written{})

@@ -97,7 +97,7 @@ func (h *hybrid) unpack(out []uint32) {
 	}
 }
 
-// ended reports whether nothing is left, except padding of a group of eight.
+// ended reports whether no value is left, except for the padding of a group of eight.
 func (h *hybrid) ended() bool {
 	return len(h.data) == 0 && (h.left == 0 || h.packed != nil && h.left < 8)
 }
@@ -113,8 +113,8 @@ type bounds struct {
 	lowText, highText   string
 }
 
-// exclude reports whether an integer, or the float with these bits, is outside of the
-// bounds. As in readers, 0 equals -0, and NaN is never outside.
+// exclude reports whether an integer, or the float with these bits, is outside the
+// bounds. As for query engines, 0 equals -0, and NaN is never outside.
 func (b *bounds) exclude(x int64) bool {
 	if b.float {
 		f := math.Float64frombits(uint64(x))
@@ -123,7 +123,7 @@ func (b *bounds) exclude(x int64) bool {
 	return x < b.lowInt || x > b.highInt
 }
 
-// excludeText reports whether a text is outside of the bounds.
+// excludeText reports whether a text is outside the bounds.
 func (b *bounds) excludeText(text string) bool {
 	return text < b.lowText || b.high && text > b.highText
 }
@@ -207,7 +207,7 @@ var zstdDecoder = func() *zstd.Decoder {
 	return d
 }()
 
-var errLength = errors.New("its length differs from its header")
+var errLength = errors.New("its length differs from the length in its header")
 
 // uncompress returns size bytes: either data itself or new memory. It never allocates
 // more than size bytes, whatever the data is.
@@ -230,7 +230,7 @@ func uncompress(codec parquet.CompressionCodec, data []byte, size int) ([]byte, 
 	case parquet.CompressionCodec_GZIP:
 		out, err = gunzip(data, size)
 	default:
-		return nil, errors.New("not a codec of the lake")
+		return nil, errors.New("no file of the lake uses this codec")
 	}
 	if err != nil {
 		return nil, err

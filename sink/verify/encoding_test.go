@@ -26,7 +26,7 @@ func TestHybrid(t *testing.T) {
 		data  []byte
 		n     int
 		want  []uint32 // nil for ErrUnreadable
-		rest  bool     // something is left afterwards
+		rest  bool     // values are left afterwards
 	}{
 		{"the format's own example", 3, []byte{0x03, 0x88, 0xc6, 0xfa}, 8, []uint32{0, 1, 2, 3, 4, 5, 6, 7}, false},
 		{"a repeated value", 9, []byte{6, 0x2c, 0x01}, 3, []uint32{300, 300, 300}, false},
@@ -34,16 +34,16 @@ func TestHybrid(t *testing.T) {
 		{"a group that is not full", 1, []byte{0x03, 0xff}, 3, []uint32{1, 1, 1}, false},
 		{"values of no bits", 0, []byte{0x03, 4}, 10, []uint32{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, false},
 		{"values of 32 bits", 32, append([]byte{0x03}, bytes.Repeat([]byte{0xff, 0xff, 0xff, 0xfe}, 8)...), 2, []uint32{0xfeffffff, 0xfeffffff}, false},
-		{"nothing", 1, nil, 0, []uint32{}, false},
+		{"no data", 1, nil, 0, []uint32{}, false},
 
-		{"repeated too often", 1, []byte{8, 1}, 3, []uint32{1, 1, 1}, true},
+		{"one repetition too many", 1, []byte{8, 1}, 3, []uint32{1, 1, 1}, true},
 		{"a group too many", 1, []byte{0x05, 0xff, 0xff}, 8, []uint32{1, 1, 1, 1, 1, 1, 1, 1}, true},
 		{"a run too many", 1, []byte{2, 1, 2, 1}, 1, []uint32{1}, true},
 
 		{"too few values", 1, []byte{4, 1}, 3, nil, false},
 		{"no runs", 1, nil, 1, nil, false},
 		{"an empty run", 1, []byte{0, 1}, 1, nil, false},
-		{"a run beyond all bounds", 1, binary.AppendUvarint(nil, math.MaxUint64), 1, nil, false},
+		{"a run of impossible length", 1, binary.AppendUvarint(nil, math.MaxUint64), 1, nil, false},
 		{"a header that does not end", 1, []byte{0x80}, 1, nil, false},
 		{"a repeated value that is cut", 9, []byte{2, 1}, 1, nil, false},
 		{"a repeated value that is too wide", 1, []byte{2, 2}, 1, nil, false},
@@ -74,13 +74,13 @@ func TestHybrid(t *testing.T) {
 	}
 }
 
-// Readers skip floats by comparing them, so the sign of a zero does not matter.
+// Query engines compare floats to skip them, so the sign of zero does not matter.
 func TestFloatBounds(t *testing.T) {
 	zero, nan := math.Copysign(0, -1), math.NaN()
 	for _, test := range []struct {
 		name            string
 		low, high       float64
-		sense           bool
+		valid           bool
 		within, outside []float64
 	}{
 		{"between", -1, 2, true, []float64{-1, 0, 2}, []float64{-1.5, math.Nextafter(2, 3), math.Inf(1), math.Inf(-1)}},
@@ -88,15 +88,15 @@ func TestFloatBounds(t *testing.T) {
 		{"one zero", 0, 0, true, []float64{zero, 0}, []float64{math.SmallestNonzeroFloat64}},
 		{"the zeros, narrowed", 0, zero, true, []float64{zero, 0}, []float64{-math.SmallestNonzeroFloat64}},
 		{"NaN among the values", 0, 1, true, []float64{nan}, nil},
-		{"NaN for the least", nan, 1, false, nil, nil},
-		{"NaN for the greatest", 0, nan, false, nil, nil},
-		{"the wrong way round", 1, 0, false, nil, nil},
+		{"NaN as the minimum", nan, 1, false, nil, nil},
+		{"NaN as the maximum", 0, nan, false, nil, nil},
+		{"swapped", 1, 0, false, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bits := func(f float64) []byte { return binary.LittleEndian.AppendUint64(nil, math.Float64bits(f)) }
-			b, sense := boundsOf(&parquet.Statistics{MinValue: bits(test.low), MaxValue: bits(test.high)}, schemas.Float64)
-			if sense != test.sense {
-				t.Fatalf("it makes sense: %t", sense)
+			b, valid := boundsOf(&parquet.Statistics{MinValue: bits(test.low), MaxValue: bits(test.high)}, schemas.Float64)
+			if valid != test.valid {
+				t.Fatalf("valid = %t", valid)
 			}
 			for _, f := range test.within {
 				if b.exclude(int64(math.Float64bits(f))) {
@@ -134,29 +134,28 @@ func TestUncompress(t *testing.T) {
 			}
 			for _, size := range []int{len(text) - 1, len(text) + 1, 0, -1, math.MaxInt32} {
 				if got, err := uncompress(codec, data, size); err == nil {
-					t.Errorf("%d bytes where %d are announced", len(got), size)
+					t.Errorf("got %d bytes of data with the size %d, want an error", len(got), size)
 				}
 			}
 			if got, err := uncompress(codec, data[:len(data)-1], len(text)); err == nil {
-				t.Errorf("%d bytes of data that was cut", len(got))
+				t.Errorf("got %d bytes of truncated data, want an error", len(got))
 			}
 			if got, err := uncompress(codec, append(bytes.Clone(data), 0), len(text)); err == nil {
-				t.Errorf("%d bytes of data that goes on", len(got))
+				t.Errorf("got %d bytes of data with an extra byte, want an error", len(got))
 			}
 		})
 	}
 	if _, err := uncompress(parquet.CompressionCodec_LZ4, text, len(text)); err == nil {
-		t.Error("LZ4 is not a codec of the lake")
+		t.Error("LZ4 is accepted")
 	}
 }
 
-// text writes a PLAIN string.
+// text returns a string in PLAIN encoding.
 func text(s string) []byte {
 	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(s))), s...)
 }
 
-// A page whose parts do not fit together is refused, whatever its rows should
-// have been.
+// A page with inconsistent parts is refused.
 func TestPages(t *testing.T) {
 	present := func(values ...byte) []byte { return slices.Concat([]byte{2, 0, 0, 0, 4, 1}, values) } // two, none NULL
 	dictionary := slices.Concat(text("a"), text("b"))
@@ -237,8 +236,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A damaged length is not believed: memory of that size is never asked for.
-func TestLengthsAreNotBelieved(t *testing.T) {
+// A damaged length does not make the reader allocate that much memory.
+func TestDamagedLengths(t *testing.T) {
 	allocated := func(f func() error) {
 		t.Helper()
 		var before, after runtime.MemStats
@@ -270,7 +269,8 @@ func TestLengthsAreNotBelieved(t *testing.T) {
 				return err
 			})
 		}
-	} // Data that says of itself that it becomes hundreds of megabytes.
+	}
+	// Data whose header announces a gigabyte or more.
 	for codec, data := range map[parquet.CompressionCodec][]byte{
 		parquet.CompressionCodec_SNAPPY: append(binary.AppendUvarint(nil, 1<<30), make([]byte, 100)...),
 		parquet.CompressionCodec_ZSTD:   append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x10}, make([]byte, 100)...),

@@ -24,8 +24,7 @@ import (
 	"prospector/sink"
 )
 
-// everyType is the built-in table with further columns, so that it has all types
-// of values.
+// everyType returns the table of events with further columns, so that it has every type.
 var everyType = sync.OnceValue(func() schemas.Table {
 	table, err := schemas.KnockEvents().Declare(
 		schemas.Column{Name: "unread", Type: schemas.Int64, From: []string{"unread"}},
@@ -40,8 +39,8 @@ var everyType = sync.OnceValue(func() schemas.Table {
 	return table
 })
 
-// row has one value for each column of a table: string (also JSON), int64 (also a
-// timestamp), float64, bool, int32 (a date) or nil.
+// row has one value for each column of a table: string (also JSON), int64 (also
+// timestamps), float64, bool, int32 (dates) or nil.
 type row []any
 
 // day is 2022-01-13.
@@ -49,8 +48,8 @@ const day = 19005
 
 const microsADay = 24 * 60 * 60 * 1_000_000
 
-// events makes n rows of one UTC day in the order of the lake, with every kind
-// of value that a column can hold.
+// events returns n rows of the table of events, of one UTC day and in the order of the
+// files. They have every kind of value that a column can have.
 func events(table schemas.Table, n int, seed uint64) []row {
 	random := rand.New(rand.NewPCG(seed, 0))
 	rows := make([]row, n)
@@ -102,8 +101,8 @@ func events(table schemas.Table, n int, seed uint64) []row {
 	return rows
 }
 
-// written says how a file is written; the zero value is one row group in
-// Snappy with dictionaries.
+// written are the options of write. The zero value means one row group, Snappy, and
+// dictionaries.
 type written struct {
 	codec    string
 	plain    bool // no dictionaries
@@ -111,13 +110,13 @@ type written struct {
 	page     int64
 	metadata map[string]string
 	field    func(*arrow.Field) // changes a field of the schema
-	column   string             // the one that field is asked for
+	column   string             // the column of that field
 	version2 bool               // v2 data pages
 	store    bool               // Arrow's own schema in the metadata
-	former   bool               // the footer that the lake had before writers named their version
+	former   bool               // a footer from before writers named their version
 }
 
-// createdBy is a writer that names its version.
+// createdBy names a writer with its version.
 const createdBy = "prospector version 0.1.0 (build unknown)"
 
 var codecs = map[string]compress.Compression{
@@ -126,7 +125,7 @@ var codecs = map[string]compress.Compression{
 	"none": compress.Codecs.Uncompressed, "brotli": compress.Codecs.Brotli,
 }
 
-// write makes a file with Arrow.
+// write returns a file that Arrow has written.
 func write(tb testing.TB, table schemas.Table, rows []row, how written) []byte {
 	tb.Helper()
 	meta := arrow.MetadataFrom(how.metadata)
@@ -231,7 +230,7 @@ func recordOf(tb testing.TB, schema *arrow.Schema, rows []row) arrow.Record {
 				field.Append(value.(float64))
 			case *array.BooleanBuilder:
 				field.Append(value.(bool))
-			default: // of another type than the table's, which is what is found
+			default: // the test has changed the type of the column
 				field.AppendEmptyValue()
 			}
 		}
@@ -239,7 +238,7 @@ func recordOf(tb testing.TB, schema *arrow.Schema, rows []row) arrow.Record {
 	return b.NewRecord()
 }
 
-// summarise says what a file of these rows must be found to hold.
+// summarise returns the summary of a file with these rows.
 func summarise(table schemas.Table, rows []row) sink.Summary {
 	s := sink.Summary{Rows: int64(len(rows)), Columns: make([]sink.ColumnSummary, len(table.Columns))}
 	var times []int64
@@ -279,7 +278,7 @@ func summarise(table schemas.Table, rows []row) sink.Summary {
 	return s
 }
 
-// metadataOf is what the writer of the lake puts into the footer.
+// metadataOf returns the footer's metadata that package parquetfile writes.
 func metadataOf(table schemas.Table, s sink.Summary) map[string]string {
 	return map[string]string{
 		"prospector.job":     "prospect_events",
@@ -289,7 +288,7 @@ func metadataOf(table schemas.Table, s sink.Summary) map[string]string {
 	}
 }
 
-// clone copies rows deeply enough to change one.
+// clone returns a copy of rows whose values can be changed.
 func clone(rows []row) []row {
 	out := make([]row, len(rows))
 	for i, r := range rows {
@@ -299,10 +298,10 @@ func clone(rows []row) []row {
 }
 
 func indexOf(table schemas.Table, column string) int {
-	return slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column })
+	return schemas.IndexOf(table.Columns, column)
 }
 
-// memoryFile is a file in memory, as the library's own reader wants it.
+// memoryFile is a file in memory for the library's own reader.
 type memoryFile struct {
 	*bytes.Reader
 	data []byte

@@ -18,8 +18,8 @@ type keyValue = *parquet.KeyValue
 
 const magic = "PAR1"
 
-// maxFooter is far above the need of the lake's files: some hundred bytes per column
-// and row group.
+// maxFooter is far above the size of the footers in the lake's files, which take some
+// hundred bytes per column and row group.
 const maxFooter = 64 << 20
 
 // readFooter returns the file's footer and its offset.
@@ -51,7 +51,7 @@ func readFooter(ctx context.Context, file io.ReaderAt, size int64) (*parquet.Fil
 	buffer.Write(raw)
 	footer := parquet.NewFileMetaData()
 	if err := footer.Read(ctx, compact(buffer, int32(length))); err != nil {
-		return nil, 0, unreadable("its footer: %v", err)
+		return nil, 0, unreadable("its footer cannot be decoded: %v", err)
 	}
 	if buffer.Len() > 0 {
 		return nil, 0, unreadable("%d bytes follow the footer", buffer.Len())
@@ -125,13 +125,13 @@ func checkSchema(elements []*parquet.SchemaElement, table schemas.Table) (wrong 
 	for i := range max(len(leaves), len(table.Columns)) {
 		switch {
 		case i >= len(leaves):
-			wrong = append(wrong, Finding{Column: table.Columns[i].Name, Expected: fmt.Sprintf("it as column %d", i+1), Found: "none"})
+			wrong = append(wrong, Finding{Column: table.Columns[i].Name, Expected: fmt.Sprintf("this name for column %d", i+1), Found: "no such column"})
 		case slices.ContainsFunc(table.PartitionBy, func(key schemas.Column) bool { return key.Name == leaves[i].Name }):
-			wrong = append(wrong, Finding{Column: leaves[i].Name, Expected: "this partition key in the path alone", Found: "a column"})
+			wrong = append(wrong, Finding{Column: leaves[i].Name, Expected: "this partition key only in the path", Found: "a column"})
 		case i >= len(table.Columns):
 			wrong = append(wrong, Finding{Expected: count(int64(len(table.Columns)), "column"), Found: fmt.Sprintf("another, %q", leaves[i].Name)})
 		case leaves[i].Name != table.Columns[i].Name:
-			wrong = append(wrong, Finding{Column: table.Columns[i].Name, Expected: fmt.Sprintf("it as column %d", i+1), Found: fmt.Sprintf("%q there", leaves[i].Name)})
+			wrong = append(wrong, Finding{Column: table.Columns[i].Name, Expected: fmt.Sprintf("this name for column %d", i+1), Found: fmt.Sprintf("%q", leaves[i].Name)})
 		default:
 			want, found := layouts[table.Columns[i].Type], layoutOf(leaves[i])
 			if want != found {
@@ -142,8 +142,8 @@ func checkSchema(elements []*parquet.SchemaElement, table schemas.Table) (wrong 
 	return wrong
 }
 
-// unversioned is how files name their writer that were published before writers
-// named their version. Other readers may misread their footers, this one does not.
+// unversioned is the writer in the footer of files from before writers named their
+// version. Other readers may misread such footers. This reader does not.
 const unversioned = "prospector"
 
 var versioned = regexp.MustCompile(`^prospector version \S+ \(build [^()]+\)$`)
@@ -173,7 +173,7 @@ func checkFooter(f *parquet.FileMetaData) (wrong []Finding) {
 
 // openColumns returns a reader for each column. It checks that the parts of the footer
 // agree on the number of rows, and that the column chunks are within the file's data,
-// which ends at end. The file's schema must be checked before.
+// which ends at end. The caller must have checked the file's schema.
 func openColumns(file io.ReaderAt, footer *parquet.FileMetaData, end int64, table schemas.Table) ([]*column, error) {
 	columns := newColumns(file, footer.NumRows, table)
 	var rows int64

@@ -8,14 +8,14 @@ import (
 	"prospector/sink"
 )
 
-// Mismatch is the error for a readable file that is not as expected.
+// Mismatch is the error for a readable file that differs from what is expected.
 type Mismatch struct{ Findings []Finding }
 
 // Finding is one difference between a file and what is expected. It contains no value
 // of any row.
 type Finding struct {
-	Column          string // "" if it is about the file
-	Where           string // the row group and row, if they are known
+	Column          string // "" if the finding concerns the file
+	Where           string // the row group and row, or "" if they are unknown
 	Expected, Found string
 }
 
@@ -48,7 +48,7 @@ func compare(table schemas.Table, want, found sink.Summary) []Finding {
 	for i, w := range want.Columns {
 		f := found.Columns[i]
 		if w.Name != f.Name {
-			differs = append(differs, Finding{Column: w.Name, Expected: "it as column " + fmt.Sprint(i+1), Found: f.Name + " there"})
+			differs = append(differs, Finding{Column: w.Name, Expected: fmt.Sprintf("this name for column %d", i+1), Found: f.Name})
 			continue
 		}
 		if w.Nulls != f.Nulls {
@@ -96,16 +96,16 @@ func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (m
 		}
 		metadata[p.Key] = p.GetValue()
 	}
-	ours := 0
+	known := 0
 	for _, key := range []string{sink.MetadataJob, sink.MetadataSchema, sink.MetadataRows, sink.MetadataContent} {
 		if _, ok := metadata[key]; ok {
-			ours++
+			known++
 		}
 	}
-	if ours == 0 {
+	if known == 0 {
 		return metadata, wrong
 	}
-	for _, is := range []struct{ key, truth string }{
+	for _, is := range []struct{ key, want string }{
 		{sink.MetadataJob, metadata[sink.MetadataJob]},
 		{sink.MetadataSchema, table.Fingerprint()},
 		{sink.MetadataRows, fmt.Sprint(found.Rows)},
@@ -115,14 +115,14 @@ func checkMetadata(pairs []keyValue, table schemas.Table, found sink.Summary) (m
 		switch {
 		case !ok:
 			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata", Found: "none"})
-		case value != is.truth:
-			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata to be " + is.truth, Found: fmt.Sprintf("%q", value)})
+		case value != is.want:
+			wrong = append(wrong, Finding{Expected: is.key + " in the footer's metadata to be " + is.want, Found: fmt.Sprintf("%q", value)})
 		}
 	}
 	return metadata, wrong
 }
 
-// count writes a number of things in words.
+// count returns a number with its noun, such as "2 rows".
 func count(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing

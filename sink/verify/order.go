@@ -6,10 +6,9 @@ import (
 	"prospector/schemas"
 )
 
-// order checks the values of each row against each other and against the row
-// before: a row has a time, and the UTC day of that time; rows ascend strictly by
-// time (or else the time of creation), entity and ID. So no row is in the file twice
-// at one time.
+// order checks the values of each row against each other and against the previous row.
+// A row has a time, and the UTC day of that time. Rows ascend strictly by time (or the
+// time of creation, if the time is NULL), entity and ID, so no row is in the file twice.
 type order struct {
 	roles                     schemas.Roles
 	time, created, entity, id *kept
@@ -22,7 +21,7 @@ type order struct {
 	timed            bool  // a row has such a time
 
 	timeless, wrongDay int64
-	unordered          int64 // the first row, from 1, whose successor is not greater; 0 for none
+	unordered          int64 // the first row, from 1, whose successor is not greater; 0 if there is none
 }
 
 type rowKey struct {
@@ -126,15 +125,15 @@ func dayOf(micros int64) int32 {
 
 func (o *order) faults() (wrong []Finding) {
 	if o.timeless > 0 {
-		wrong = append(wrong, Finding{Expected: "a time in every row", Found: count(o.timeless, "row") + " without"})
+		wrong = append(wrong, Finding{Expected: "a time in every row", Found: count(o.timeless, "row") + " without a time"})
 	}
 	if o.wrongDay > 0 {
-		wrong = append(wrong, Finding{Expected: "the day of its time in every row", Found: count(o.wrongDay, "row") + " with another"})
+		wrong = append(wrong, Finding{Expected: "the day of its time in every row", Found: count(o.wrongDay, "row") + " with another day"})
 	}
 	if o.unordered > 0 {
 		wrong = append(wrong, Finding{
-			Expected: fmt.Sprintf("rows that ascend by %s, %s and %s, each row once", o.roles.Time, o.roles.Entity, o.roles.ID),
-			Found:    fmt.Sprintf("rows %d and %d out of order or the same", o.unordered, o.unordered+1),
+			Expected: fmt.Sprintf("rows in ascending order of %s, %s and %s, without duplicates", o.roles.Time, o.roles.Entity, o.roles.ID),
+			Found:    fmt.Sprintf("rows %d and %d out of order or equal", o.unordered, o.unordered+1),
 		})
 	}
 	return wrong

@@ -54,13 +54,13 @@ func (c *column) nextChunk() error {
 	return nil
 }
 
-// endChunk checks that the chunk has nothing after its pages.
+// endChunk checks that nothing follows the pages of the chunk.
 func (c *column) endChunk() error {
 	if c.chunk == nil {
 		return nil
 	}
 	if _, err := c.pages.ReadByte(); err != io.EOF {
-		return unreadable("a column chunk has more than its values")
+		return unreadable("bytes follow the last page of a column chunk")
 	}
 	if s := c.chunk.Statistics; s != nil && s.NullCount != nil && *s.NullCount != c.chunkNulls {
 		c.note(&c.miscounted)
@@ -91,14 +91,14 @@ func (c *column) nextPage(ctx context.Context) error {
 
 func (c *column) readHeader(ctx context.Context) (*parquet.PageHeader, error) {
 	header := parquet.NewPageHeader()
-	// No list or text in a page's header is longer than two values.
+	// In a page header, no list or text is longer than two values.
 	if err := header.Read(ctx, compact(thrift.NewStreamTransportR(c.pages), 16<<20)); err != nil {
-		return nil, unreadable("a page's header: %v", err)
+		return nil, unreadable("a page header cannot be decoded: %v", err)
 	}
 	return header, nil
 }
 
-// begin begins to read a page, or reads the dictionary.
+// begin starts a data page, or reads the dictionary page.
 func (c *column) begin(header *parquet.PageHeader, data []byte) error {
 	switch {
 	case header.Type == parquet.PageType_DICTIONARY_PAGE && header.DictionaryPageHeader != nil && c.dictionary == nil:
@@ -115,7 +115,7 @@ func (c *column) offset() int64 {
 	return chunkStart(c.chunk) + read - int64(c.pages.Buffered())
 }
 
-// readBody returns what follows a page's header, uncompressed, in new memory.
+// readBody reads the body of a page, and returns it uncompressed in new memory.
 func (c *column) readBody(header *parquet.PageHeader) ([]byte, error) {
 	size, raw := header.UncompressedPageSize, header.CompressedPageSize
 	if raw < 0 || int64(raw) > c.chunk.TotalCompressedSize {
@@ -185,10 +185,10 @@ func (c *column) beginPage(header *parquet.DataPageHeader, data []byte) error {
 	return nil
 }
 
-// endPage checks that the page has nothing after its values.
+// endPage checks that nothing follows the values of the page.
 func (c *column) endPage() error {
 	if !c.levels.ended() || !c.indices.ended() || !c.bits.ended() || len(c.plain) > 0 {
-		return unreadable("a page has more than its values")
+		return unreadable("bytes follow the last value of a page")
 	}
 	return nil
 }

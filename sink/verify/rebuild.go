@@ -18,7 +18,7 @@ func rebuilt(ctx context.Context, file io.ReaderAt, size int64, table schemas.Ta
 	pages := findPages(ctx, file, size)
 	codec, ok := codecOf(file, pages)
 	if !ok {
-		return layout{}, unreadable("no page of it can be decompressed")
+		return layout{}, unreadable("its first page cannot be decompressed")
 	}
 	l := layout{chunks: make([][]*parquet.ColumnMetaData, len(table.Columns))}
 	for {

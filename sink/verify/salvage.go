@@ -31,10 +31,10 @@ type finder func(ctx context.Context, file io.ReaderAt, size int64, table schema
 
 var finders = []finder{recorded, rebuilt}
 
-// Salvage finds the readable rows of a damaged file, which had that many rows. A row is
-// readable if each of its values is in a page that can be decoded. If the footer leads
-// to fewer rows, Salvage also derives the layout of the file from its pages, and
-// returns the better result.
+// Salvage finds the readable rows of a damaged file that was written with that many
+// rows. A row is readable if each of its values is in a page that can be decoded. If the
+// footer leads to fewer rows, Salvage also derives the layout of the file from its
+// pages, and returns the better result.
 //
 // A decodable page can still have wrong values. If Rows and Content equal what the
 // writer recorded, all rows are correct.
@@ -101,8 +101,8 @@ func recorded(ctx context.Context, file io.ReaderAt, size int64, table schemas.T
 	return l, nil
 }
 
-// Read returns the rows that Salvage found in r: batches with the values of each
-// of the table's columns. The first error ends the stream.
+// Read returns the rows that Salvage found in r, in batches that have the values of each
+// column of the table. The first error ends the stream.
 func (s Salvaged) Read(ctx context.Context, r io.ReaderAt) iter.Seq2[[]schemas.Values, error] {
 	return func(yield func([]schemas.Values, error) bool) {
 		rows := s.open(&source{r: r})

@@ -17,8 +17,8 @@ import (
 	"prospector/schemas/records"
 )
 
-// salvaged gives the digests of the rows that are read from a damaged file, after
-// comparing them with what Salvage says about them.
+// salvaged returns the digests of the rows in a damaged file. It checks that Salvage and
+// Read agree on them.
 func salvaged(t testing.TB, data []byte, table schemas.Table) []schemas.Digest {
 	t.Helper()
 	found, err := Salvage(context.Background(), bytes.NewReader(data), int64(len(data)), table, math.MaxInt64)
@@ -37,12 +37,12 @@ func salvaged(t testing.TB, data []byte, table schemas.Table) []schemas.Digest {
 		}
 	}
 	if found.Rows != int64(len(digests)) || found.Content != content {
-		t.Fatalf("%d rows are promised, %d are read; their digests are %v and %v", found.Rows, len(digests), found.Content, content)
+		t.Fatalf("Salvage returns %d rows, Read %d; their digests are %v and %v", found.Rows, len(digests), found.Content, content)
 	}
 	return digests
 }
 
-// layoutsOfFiles are files with one and several pages in one and several row groups.
+// layoutsOfFiles has options for one and several pages, in one and several row groups.
 var layoutsOfFiles = []written{
 	{}, {plain: true}, {group: 130}, {page: 500}, {page: 500, plain: true}, {page: 500, group: 130}, {page: 500, group: 130, plain: true},
 }
@@ -87,7 +87,7 @@ func TestSalvageWithoutFooter(t *testing.T) {
 						content = content.Add(d)
 					}
 					if len(digests) != len(rows) || content != want.Content {
-						t.Errorf("%s: %d of %d rows are salvaged, or others", name, len(digests), len(rows))
+						t.Errorf("%s: %d of %d rows are salvaged, or their content differs", name, len(digests), len(rows))
 					}
 				}
 			})
@@ -95,7 +95,7 @@ func TestSalvageWithoutFooter(t *testing.T) {
 	}
 }
 
-// A file without its end has the row groups before it.
+// Salvage finds the row groups before the end of a truncated file.
 func TestSalvageTruncated(t *testing.T) {
 	table := everyType()
 	const n, group = 400, 100
@@ -113,19 +113,19 @@ func TestSalvageTruncated(t *testing.T) {
 		}
 		got := salvaged(t, intact[:size], table)
 		if len(got) != groups*group {
-			t.Fatalf("%d bytes: %d rows are salvaged of %d row groups", size, len(got), groups)
+			t.Fatalf("%d bytes: %d rows of %d row groups are salvaged", size, len(got), groups)
 		}
 		for i := range got {
 			if got[i] != all[i] {
-				t.Fatalf("%d bytes: row %d is another", size, i)
+				t.Fatalf("%d bytes: row %d differs", size, i)
 			}
 		}
 	}
 }
 
-// Damage in the pages costs rows, but changes none: each row that is salvaged was
-// written, in that order. The pages are compressed with gzip, whose checksum tells
-// whether what was damaged can be decoded by chance.
+// Damaged pages lose rows, but change none: every salvaged row was written, and their
+// order is the same. The pages are compressed with gzip, whose checksum detects damaged
+// pages that could be decoded by chance.
 func TestSalvagePages(t *testing.T) {
 	table := everyType()
 	rows := events(table, 3000, 5)
@@ -174,9 +174,9 @@ func TestSalvagePages(t *testing.T) {
 						some++
 					}
 				}
-				t.Logf("of %d files, %d have all rows and %d have some: %d%% of the rows", times, every, some, 100*kept/(times*len(all)))
+				t.Logf("%d of %d files have all rows, and %d have some: %d%% of the rows", every, times, some, 100*kept/(times*len(all)))
 				if (how.group > 0 || how.page > 0 && how.plain) && some == 0 {
-					t.Error("no file with several pages in a column has some of its rows")
+					t.Error("no damaged file has only some of its rows: the test is ineffective")
 				}
 			})
 		}
@@ -201,7 +201,7 @@ func TestSalvageErrors(t *testing.T) {
 	}
 }
 
-// No bytes make Salvage panic, or give other rows when it reads them again.
+// No bytes make Salvage panic, or make Read return other rows than Salvage found.
 func FuzzSalvage(f *testing.F) {
 	table := everyType()
 	for _, how := range []written{{codec: "none"}, {codec: "none", plain: true}, {codec: "snappy", page: 50}, {codec: "gzip"}, {codec: "zstd", group: 2}} {

@@ -18,7 +18,7 @@ import (
 // because their position depends on a damaged page.
 type salvager struct {
 	*column
-	// The rows of the chunk that are still to be read, in this order.
+	// The rows of the chunk that are not read yet, in this order.
 	head, gap, tail int64
 	tailAt          int64 // the offset of the tail's first page
 }

@@ -16,18 +16,18 @@ import (
 	"prospector/sink/parquetfile"
 )
 
-// The values of one column, as the lake's writer may meet them: whatever it then
-// leaves out of the statistics, the file is right.
+// The files of package parquetfile pass Check for unusual values of one column, whatever
+// the writer omits from the statistics.
 func TestWriterStatistics(t *testing.T) {
 	table := everyType()
-	long := strings.Repeat("x", 4097) // one byte more than the library puts into statistics
+	long := strings.Repeat("x", 4097) // one byte longer than the library writes to statistics
 	for _, test := range []struct {
 		name, column string
 		values       []any
 	}{
 		{"a long text after a short one", "description", []any{"a", "z" + long}},
 		{"a long text before a short one", "description", []any{long, "z"}},
-		{"long texts alone", "description", []any{"a" + long, "z" + long}},
+		{"only long texts", "description", []any{"a" + long, "z" + long}},
 		{"one long text", "description", []any{long}},
 		{"a text as long as the limit", "description", []any{"a", long[1:]}},
 		{"a long text and NULL", "description", []any{long, nil}},
@@ -37,13 +37,13 @@ func TestWriterStatistics(t *testing.T) {
 		{"an empty text and a long one", "description", []any{"", long}},
 		{"an empty text and NULL", "description", []any{"", nil}},
 		{"texts of zero bytes", "description", []any{"\x00", "\x00\x00"}},
-		{"texts that bytes and characters order alike", "description", []any{"\U0010FFFF", "\uFFFF", "\x7f"}},
+		{"texts with the same order by bytes and by characters", "description", []any{"\U0010FFFF", "\uFFFF", "\x7f"}},
 		{"one text", "description", []any{"a"}},
 		{"no text", "description", []any{nil, nil}},
 		{"no numbers", "unread", []any{nil, nil}},
 		{"one number", "unread", []any{int64(7)}},
 		{"the extreme numbers", "unread", []any{int64(math.MinInt64), int64(math.MaxInt64)}},
-		{"the greatest number alone", "unread", []any{int64(math.MaxInt64), nil}},
+		{"only the maximum number", "unread", []any{int64(math.MaxInt64), nil}},
 		{"NaN", "score", []any{math.NaN(), math.NaN()}},
 		{"NaN among floats", "score", []any{1.0, math.NaN(), -1.0}},
 		{"NaN first", "score", []any{math.NaN(), 1.0}},
@@ -86,9 +86,9 @@ func TestWriterStatistics(t *testing.T) {
 	}
 }
 
-// A bound that is missing excludes nothing; one that is there must be right,
-// whichever of the two pairs of fields it is in.
-func TestBoundsThatWritersLeaveOut(t *testing.T) {
+// A missing bound excludes nothing. An existing bound must be right, whichever of the two
+// pairs of fields has it.
+func TestMissingBounds(t *testing.T) {
 	table := everyType()
 	number := func(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
 	float := func(v float64) []byte { return number(int64(math.Float64bits(v))) }
@@ -96,9 +96,9 @@ func TestBoundsThatWritersLeaveOut(t *testing.T) {
 	for _, of := range []struct {
 		column           string
 		values           []any
-		below, low, high []byte // low and high are right; below is under the lowest value
-		beyond, above    []byte // beyond cuts values off at the top; above is over the highest
-		within           []byte // between them
+		below, low, high []byte // low and high are right; below is less than low
+		beyond, above    []byte // beyond is less than high, so it excludes values; above is greater than high
+		within           []byte // between low and high
 	}{
 		{"description", []any{"b", "d", "f"}, []byte(""), []byte("b"), []byte("f"), []byte("e"), []byte("g"), []byte("c")},
 		{"unread", []any{int64(-5), int64(0), int64(5)}, number(-6), number(-5), number(5), number(4), number(6), number(1)},
@@ -119,23 +119,23 @@ func TestBoundsThatWritersLeaveOut(t *testing.T) {
 				is   format.Statistics
 				ok   bool
 			}{
-				{"nothing", format.Statistics{}, true},
-				{"the lower alone", format.Statistics{MinValue: of.low}, true},
-				{"the upper alone", format.Statistics{MaxValue: of.high}, true},
+				{"no bound", format.Statistics{}, true},
+				{"only the lower one", format.Statistics{MinValue: of.low}, true},
+				{"only the upper one", format.Statistics{MaxValue: of.high}, true},
 				{"both", format.Statistics{MinValue: of.low, MaxValue: of.high}, true},
 				{"both, in the older pair", format.Statistics{Min: of.low, Max: of.high}, true},
 				{"both, in both pairs", format.Statistics{Min: of.low, Max: of.high, MinValue: of.low, MaxValue: of.high}, true},
 				{"one in each pair", format.Statistics{Min: of.low, MaxValue: of.high}, true},
-				{"the lower alone, in the older pair", format.Statistics{Min: of.low}, true},
-				{"the upper alone, in the older pair", format.Statistics{Max: of.high}, true},
-				{"wider than need be", format.Statistics{MinValue: of.below, MaxValue: of.above}, true},
-				{"a wrong lower one alone", format.Statistics{MinValue: of.within}, false},
-				{"a wrong upper one alone", format.Statistics{MaxValue: of.beyond}, false},
-				{"a wrong lower one alone, in the older pair", format.Statistics{Min: of.within}, false},
-				{"a wrong upper one alone, in the older pair", format.Statistics{Max: of.beyond}, false},
+				{"only the lower one, in the older pair", format.Statistics{Min: of.low}, true},
+				{"only the upper one, in the older pair", format.Statistics{Max: of.high}, true},
+				{"wider than necessary", format.Statistics{MinValue: of.below, MaxValue: of.above}, true},
+				{"only a wrong lower one", format.Statistics{MinValue: of.within}, false},
+				{"only a wrong upper one", format.Statistics{MaxValue: of.beyond}, false},
+				{"only a wrong lower one, in the older pair", format.Statistics{Min: of.within}, false},
+				{"only a wrong upper one, in the older pair", format.Statistics{Max: of.beyond}, false},
 				{"a wrong upper one", format.Statistics{MinValue: of.low, MaxValue: of.beyond}, false},
-				{"a wrong one in the older pair alone", format.Statistics{MinValue: of.low, MaxValue: of.high, Max: of.beyond}, false},
-				{"a wrong one beside the older pair", format.Statistics{MinValue: of.within, Min: of.low}, false},
+				{"a wrong one only in the older pair", format.Statistics{MinValue: of.low, MaxValue: of.high, Max: of.beyond}, false},
+				{"a wrong one only in the newer pair", format.Statistics{MinValue: of.within, Min: of.low}, false},
 				{"swapped", format.Statistics{MinValue: of.high, MaxValue: of.low}, false},
 				{"an empty lower one", format.Statistics{MinValue: []byte{}}, of.column == "description"},
 				{"an empty upper one", format.Statistics{MaxValue: []byte{}}, false},
@@ -145,9 +145,9 @@ func TestBoundsThatWritersLeaveOut(t *testing.T) {
 						f.RowGroups[0].Columns[indexOf(table, of.column)].MetaData.Statistics = &test.is
 					}), table, partition, want)
 					if (err == nil) != test.ok {
-						t.Errorf("got %v, want it to be right: %t", err, test.ok)
+						t.Errorf("got %v, want no error: %t", err, test.ok)
 					}
-					if err != nil && !strings.Contains(err.Error(), of.column+": expected statistics between which all values lie") {
+					if err != nil && !strings.Contains(err.Error(), of.column+": expected all values within the statistics") {
 						t.Error(err)
 					}
 				})
@@ -156,8 +156,8 @@ func TestBoundsThatWritersLeaveOut(t *testing.T) {
 	}
 }
 
-// A writer may shorten the bounds of long texts, if it widens them by it, count
-// no NULLs, or leave the statistics out.
+// A writer may omit the statistics or the number of NULLs. It may also shorten the bounds
+// of long texts, if that does not exclude values.
 func TestStatisticsOfTexts(t *testing.T) {
 	table := everyType()
 	long := strings.Repeat("m", 5000)
@@ -168,19 +168,19 @@ func TestStatisticsOfTexts(t *testing.T) {
 		is     *format.Statistics
 		want   string // "" for no finding
 	}{
-		{"none", []any{long, nil}, nil, ""},
+		{"no statistics", []any{long, nil}, nil, ""},
 		{"no NULLs are counted", []any{long, nil}, &format.Statistics{MinValue: []byte(long), MaxValue: []byte(long)}, ""},
-		{"NULLs alone are counted", []any{long, nil}, &format.Statistics{NullCount: null(1)}, ""},
-		{"too many NULLs", []any{long, nil}, &format.Statistics{NullCount: null(2)}, "expected statistics that count its NULLs"},
-		{"fewer NULLs than none", []any{long, nil}, &format.Statistics{NullCount: null(-1)}, "expected statistics that count its NULLs"},
+		{"only NULLs are counted", []any{long, nil}, &format.Statistics{NullCount: null(1)}, ""},
+		{"too many NULLs", []any{long, nil}, &format.Statistics{NullCount: null(2)}, "expected the number of NULLs in the statistics"},
+		{"a negative number of NULLs", []any{long, nil}, &format.Statistics{NullCount: null(-1)}, "expected the number of NULLs in the statistics"},
 		{"all are NULL", []any{nil, nil}, &format.Statistics{NullCount: null(2)}, ""},
-		{"all are NULL, and bounds nevertheless", []any{nil, nil}, &format.Statistics{MinValue: []byte{}, MaxValue: []byte{}}, ""},
-		{"all are NULL, and bounds that are none", []any{nil, nil}, &format.Statistics{MinValue: []byte("b"), MaxValue: []byte("a")}, "expected statistics between"},
+		{"all are NULL, but there are bounds", []any{nil, nil}, &format.Statistics{MinValue: []byte{}, MaxValue: []byte{}}, ""},
+		{"all are NULL, and the bounds are swapped", []any{nil, nil}, &format.Statistics{MinValue: []byte("b"), MaxValue: []byte("a")}, "expected all values within the statistics"},
 		{"shortened", []any{long, "n"}, &format.Statistics{MinValue: []byte("mm"), MaxValue: []byte("n")}, ""},
 		{"shortened and raised", []any{long, "a"}, &format.Statistics{MinValue: []byte("a"), MaxValue: []byte("mn")}, ""},
-		{"shortened and not raised", []any{long, "a"}, &format.Statistics{MinValue: []byte("a"), MaxValue: []byte("mm")}, "expected statistics between"},
+		{"shortened and not raised", []any{long, "a"}, &format.Statistics{MinValue: []byte("a"), MaxValue: []byte("mm")}, "expected all values within the statistics"},
 		{"one empty text", []any{"", nil}, &format.Statistics{MinValue: []byte{}, MaxValue: []byte{}}, ""},
-		{"a text above the empty one", []any{"", "a"}, &format.Statistics{MinValue: []byte{}, MaxValue: []byte{}}, "expected statistics between"},
+		{"a text above the empty one", []any{"", "a"}, &format.Statistics{MinValue: []byte{}, MaxValue: []byte{}}, "expected all values within the statistics"},
 		{"one value", []any{"a"}, &format.Statistics{MinValue: []byte("a"), MaxValue: []byte("a")}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

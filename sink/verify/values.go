@@ -39,7 +39,7 @@ func (c *column) decode(n int) (err error) {
 	dictionary := c.dictionary
 	for _, i := range indices {
 		if int(i) >= len(dictionary.digests) {
-			return unreadable("a value is number %d of a dictionary of %d", i, len(dictionary.digests))
+			return unreadable("a value has the index %d in a dictionary of %d values", i, len(dictionary.digests))
 		}
 		v.digests = append(v.digests, dictionary.digests[i])
 		switch {

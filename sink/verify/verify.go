@@ -12,7 +12,7 @@
 // The package also finds the rows of a damaged file that are still readable.
 //
 // It does not open or write objects, and does not decide what happens to a damaged
-// file. It is no protection against a file that was forged to deceive it.
+// file. It does not protect against a file that was forged to deceive it.
 package verify
 
 import (
@@ -30,7 +30,7 @@ import (
 )
 
 // ErrUnreadable is the error for bytes that are not a Parquet file, for a damaged
-// file, and for a file with features that some readers of the lake lack.
+// file, and for a file with features that some readers of the lake do not support.
 var ErrUnreadable = errors.New("not a Parquet file that every reader of the lake can read")
 
 // Contents describes what Read finds in a file.
@@ -41,7 +41,7 @@ type Contents struct {
 	Days map[int32]int64
 	// Metadata is the footer's key-value metadata.
 	Metadata map[string]string
-	// Faults are findings that are wrong in any file of the table, whatever its rows.
+	// Faults are findings that no file of the table may have, whatever its rows.
 	Faults []Finding
 }
 
@@ -109,7 +109,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) (
 func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, column, value string) (rows int64, err error) {
 	at := slices.IndexFunc(table.Columns, func(c schemas.Column) bool { return c.Name == column && c.Type.IsText() })
 	if at < 0 {
-		return 0, fmt.Errorf("counting rows by %s: the files have no text column of that name", column)
+		return 0, fmt.Errorf("counting rows by %s: the files have no text column with that name", column)
 	}
 	file := &source{r: r}
 	defer file.recoverRead(&err)
@@ -121,9 +121,8 @@ func Count(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, 
 	return columns[at].count(ctx, footer.NumRows, func(text string) bool { return text == value })
 }
 
-// Search returns, for each string or json column, the number of rows of a file whose
-// text matches. It leaves out columns without such rows. Its errors are those of
-// Read.
+// Search returns, by string or json column, the number of rows of a file whose text
+// matches. It omits columns without such rows. Its errors are those of Read.
 func Search(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, match func(text string) bool) (rows map[string]int64, err error) {
 	file := &source{r: r}
 	defer file.recoverRead(&err)
@@ -194,9 +193,9 @@ func Check(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, 
 	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compare(table, want, found) })
 }
 
-// Published is Check for a published file, of which only the number of rows and the
-// content digest are known. The digest covers every value, but does not show which
-// column differs.
+// Published is Check for a published file when only the number of rows and the content
+// digest are known. The digest covers every value, but does not show which column
+// differs.
 func Published(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table, partition sink.Partition, rows int64, content schemas.Digest) error {
 	return judge(ctx, r, size, table, partition, func(found sink.Summary) []Finding { return compareRows(rows, content, found) })
 }
@@ -228,7 +227,7 @@ func unreadable(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnreadable, fmt.Sprintf(format, args...))
 }
 
-// source remembers an error of reading the file, which is not a fault of the file.
+// source remembers an error of its reader, to distinguish it from a fault of the file.
 type source struct {
 	r   io.ReaderAt
 	err error
@@ -247,7 +246,7 @@ func (s *source) ReadAt(p []byte, offset int64) (int, error) {
 // other error.
 func (s *source) recoverRead(err *error) {
 	if p := recover(); p != nil {
-		*err = unreadable("its structure makes no sense")
+		*err = unreadable("its structure is inconsistent")
 		if cause, ok := p.(runtime.Error); ok {
 			*err = fmt.Errorf("%w: %w", *err, cause)
 		}

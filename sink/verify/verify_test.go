@@ -27,7 +27,7 @@ func check(data []byte, table schemas.Table, p sink.Partition, want sink.Summary
 	return Check(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want)
 }
 
-// published holds a file against what the state would keep of that summary.
+// published checks a file against the parts of a summary that the state has.
 func published(data []byte, table schemas.Table, p sink.Partition, want sink.Summary) error {
 	return Published(context.Background(), bytes.NewReader(data), int64(len(data)), table, p, want.Rows, want.Content)
 }
@@ -36,13 +36,13 @@ func read(data []byte, table schemas.Table) (Contents, error) {
 	return Read(context.Background(), bytes.NewReader(data), int64(len(data)), table)
 }
 
-// Every way in which the writer may write must be read back as what was meant,
-// by this reader and by the library's own.
-func TestReadsWhatWasWritten(t *testing.T) {
+// This reader and the library's own reader return what was written, for all options of
+// the writer.
+func TestRead(t *testing.T) {
 	table := everyType()
 	many := 200_000
 	if testing.Short() {
-		many = 60_000 // still overflows
+		many = 60_000 // enough for dictionaries to overflow
 	}
 	var cases []struct {
 		name string
@@ -67,11 +67,11 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	}{
 		{"no rows", 0, written{}},
 		{"one row", 1, written{}},
-		{"chunk of rows exactly", chunkRows, written{}},
-		{"chunk of rows and one", chunkRows + 1, written{group: 1000}},
+		{"as many rows as are read at a time", chunkRows, written{}},
+		{"one row more than are read at a time", chunkRows + 1, written{group: 1000}},
 		{"dictionaries that overflow", many, written{group: 150_000}},
 		{"Arrow's schema in the metadata", 10, written{store: true}},
-		{"the footer of former files", 10, written{former: true}},
+		{"the footer of older files", 10, written{former: true}},
 	}...)
 	for i, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,8 +113,8 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	}
 }
 
-// The lake's own writer and this reader must agree on every file.
-func TestAgreesWithTheWriter(t *testing.T) {
+// This reader agrees with package parquetfile on every file.
+func TestAgreesWithWriter(t *testing.T) {
 	table := everyType()
 	schema := arrow.NewSchema(fieldsOf(table, written{}), nil)
 	rows := events(table, 20_000, 9)
@@ -156,7 +156,7 @@ func TestAgreesWithTheWriter(t *testing.T) {
 	}
 }
 
-// byLibrary summarises what the library's own column reader finds.
+// byLibrary returns the summary of what the library's own column reader reads.
 func byLibrary(t *testing.T, table schemas.Table, data []byte) sink.Summary {
 	t.Helper()
 	r, err := reader.NewParquetColumnReader(newMemoryFile(data), 1)
@@ -182,11 +182,11 @@ func byLibrary(t *testing.T, table schemas.Table, data []byte) sink.Summary {
 	return summarise(table, rows)
 }
 
-// The other partitionings put other columns into the files and the path.
+// With other partition keys, files and paths have other columns.
 func TestPartitionings(t *testing.T) {
 	for _, test := range []struct {
 		keys []string
-		days []int64 // days after the 13th that the rows are spread over
+		days []int64 // the days of the rows, relative to 2022-01-13
 	}{
 		{[]string{"event_type", "event_date"}, []int64{0}},
 		{[]string{"event_date"}, []int64{0}},
@@ -209,7 +209,7 @@ func TestPartitionings(t *testing.T) {
 				t.Error(err)
 			}
 
-			last := test.days[len(test.days)-1] + 1 // no longer of the partition
+			last := test.days[len(test.days)-1] + 1 // outside the partition
 			rows = append(rows, moved(table, events(table, 1, 2), last)...)
 			err = check(write(t, table, rows, written{}), table, p, summarise(table, rows))
 			if slices.Equal(test.keys, []string{"event_type"}) {
@@ -223,7 +223,7 @@ func TestPartitionings(t *testing.T) {
 	}
 }
 
-// moved shifts rows by days.
+// moved returns the rows moved by a number of days.
 func moved(table schemas.Table, rows []row, days int64) []row {
 	for _, r := range rows {
 		for c, column := range table.Columns {
@@ -253,9 +253,9 @@ func TestDayOf(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the rows, the columns or the metadata is found, and
-// named without quoting a row.
-func TestFindsWhatIsWrong(t *testing.T) {
+// Check finds faults of the rows, the columns and the metadata. Its findings do not quote
+// rows.
+func TestFindings(t *testing.T) {
 	table := everyType()
 	byDate, err := table.PartitionedBy("event_type")
 	if err != nil {
@@ -271,49 +271,49 @@ func TestFindsWhatIsWrong(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		table schemas.Table // everyType, unless set
-		// spoil changes the rows that are written, but not what the writer says
-		spoil func(schemas.Table, []row) []row
-		// honest makes the writer tell of the spoilt rows
-		honest    bool
-		how       written
-		metadata  func(map[string]string)
-		partition string
-		want      []string
+		// change changes the rows that are written, but not the writer's summary.
+		change func(schemas.Table, []row) []row
+		// summarized makes the summary that of the changed rows.
+		summarized bool
+		how        written
+		metadata   func(map[string]string)
+		partition  string
+		want       []string
 	}{
 		{name: "a row is lost", want: []string{"expected 300 rows, found 299 rows", "event_id: expected the values that were written, with the digest ", "expected the rows that were written"},
-			spoil: func(_ schemas.Table, rows []row) []row { return slices.Delete(rows, 7, 8) }},
-		{name: "a row is doubled", want: []string{"found 301 rows", "rows 8 and 9 out of order or the same"},
-			spoil: func(_ schemas.Table, rows []row) []row { return slices.Insert(rows, 7, rows[7]) }},
-		{name: "rows are swapped", honest: true, want: []string{"rows 8 and 9 out of order or the same"},
-			spoil: func(_ schemas.Table, rows []row) []row { rows[7], rows[8] = rows[8], rows[7]; return rows }},
-		{name: "a value is another", spoil: set("description", 9, "other"), want: []string{"description: expected the values that were written"}},
-		{name: "a number is another", spoil: set("unread", 9, int64(math.MinInt64+1)), want: []string{"unread: expected the values that were written"}},
-		{name: "a zero has another sign", spoil: set("score", 9, math.Copysign(0, -1)), want: []string{"score: expected the values that were written"}},
-		{name: "a false is NULL", spoil: set("answered", 9, nil), want: []string{"answered: expected", "found other values"}},
-		{name: "a false is true", spoil: set("answered", 9, true), want: []string{"answered: expected the values that were written"}},
-		{name: "an empty string is NULL", spoil: set("message_subject", 9, nil), want: []string{"message_subject: expected"}},
-		{name: "a NULL is an empty string", spoil: set("appointment_tour_type", 9, ""), want: []string{"appointment_tour_type: expected 300 NULLs, found 299 NULLs"}},
+			change: func(_ schemas.Table, rows []row) []row { return slices.Delete(rows, 7, 8) }},
+		{name: "a row is duplicated", want: []string{"found 301 rows", "rows 8 and 9 out of order or equal"},
+			change: func(_ schemas.Table, rows []row) []row { return slices.Insert(rows, 7, rows[7]) }},
+		{name: "rows are swapped", summarized: true, want: []string{"rows 8 and 9 out of order or equal"},
+			change: func(_ schemas.Table, rows []row) []row { rows[7], rows[8] = rows[8], rows[7]; return rows }},
+		{name: "a value differs", change: set("description", 9, "other"), want: []string{"description: expected the values that were written"}},
+		{name: "a number differs", change: set("unread", 9, int64(math.MinInt64+1)), want: []string{"unread: expected the values that were written"}},
+		{name: "a zero has another sign", change: set("score", 9, math.Copysign(0, -1)), want: []string{"score: expected the values that were written"}},
+		{name: "a false is NULL", change: set("answered", 9, nil), want: []string{"answered: expected", "found other values"}},
+		{name: "a false is true", change: set("answered", 9, true), want: []string{"answered: expected the values that were written"}},
+		{name: "an empty string is NULL", change: set("message_subject", 9, nil), want: []string{"message_subject: expected"}},
+		{name: "a NULL is an empty string", change: set("appointment_tour_type", 9, ""), want: []string{"appointment_tour_type: expected 300 NULLs, found 299 NULLs"}},
 		{name: "two rows swap a value", want: []string{"expected the rows that were written, with the digest ", "found other rows, with "},
-			spoil: func(table schemas.Table, rows []row) []row {
+			change: func(table schemas.Table, rows []row) []row {
 				c := indexOf(table, "message_body")
 				rows[1][c], rows[2][c] = "first", "second"
 				return rows
 			}},
-		{name: "the earliest time is later", spoil: set("event_time", 0, int64(day)*microsADay+1), want: []string{"event_time: expected the earliest time that was written, found a later one"}},
-		{name: "the latest time is earlier", spoil: set("event_time", n-1, int64(day+1)*microsADay-1), want: []string{"event_time: expected the latest time that was written, found a later one"}},
+		{name: "the earliest time is later", change: set("event_time", 0, int64(day)*microsADay+1), want: []string{"event_time: expected the earliest time that was written, found a later one"}},
+		{name: "the latest time is earlier", change: set("event_time", n-1, int64(day+1)*microsADay-1), want: []string{"event_time: expected the latest time that was written, found a later one"}},
 		{name: "another partition's day", partition: "event_type=SMS_MESSAGE/event_date=2022-01-14", want: []string{"expected only rows of event_type=SMS_MESSAGE/event_date=2022-01-14, found 300 rows of other days"}},
-		{name: "the day before 1970", honest: true, spoil: set("event_time", 0, int64(-1)), partition: "event_type=SMS_MESSAGE/event_date=1970-01-01", want: []string{"found 300 rows of other days"}},
-		{name: "one row of another day", honest: true, spoil: set("event_time", n-1, int64(day+1)*microsADay), want: []string{"found 1 row of other days"}},
-		{name: "no time", honest: true, want: []string{"expected a time in every row, found 1 row without"},
-			spoil: func(table schemas.Table, rows []row) []row {
+		{name: "the day before 1970", summarized: true, change: set("event_time", 0, int64(-1)), partition: "event_type=SMS_MESSAGE/event_date=1970-01-01", want: []string{"found 300 rows of other days"}},
+		{name: "one row of another day", summarized: true, change: set("event_time", n-1, int64(day+1)*microsADay), want: []string{"found 1 row of other days"}},
+		{name: "no time", summarized: true, want: []string{"expected a time in every row, found 1 row without"},
+			change: func(table schemas.Table, rows []row) []row {
 				return set("created_at", 4, nil)(table, set("event_time", 4, nil)(table, rows))
 			}},
-		{name: "an event_date of another day", table: byDate, honest: true, spoil: set("event_date", 4, int32(day+1)), want: []string{"expected the day of its time in every row, found 1 row with another"}},
-		{name: "no event_date", table: byDate, honest: true, spoil: set("event_date", 4, nil), want: []string{"found 1 row with another"}},
-		{name: "text is not UTF-8", honest: true, spoil: set("message_body", 4, "caf\xe9"), want: []string{"message_body: expected text in UTF-8, found other bytes"}},
-		{name: "text is not UTF-8, in a dictionary", honest: true, spoil: set("description", 4, "\xff"), want: []string{"description: expected text in UTF-8"}},
+		{name: "an event_date of another day", table: byDate, summarized: true, change: set("event_date", 4, int32(day+1)), want: []string{"expected the day of its time in every row, found 1 row with another"}},
+		{name: "no event_date", table: byDate, summarized: true, change: set("event_date", 4, nil), want: []string{"found 1 row with another day"}},
+		{name: "text is not UTF-8", summarized: true, change: set("message_body", 4, "caf\xe9"), want: []string{"message_body: expected text in UTF-8, found other bytes"}},
+		{name: "text is not UTF-8, in a dictionary", summarized: true, change: set("description", 4, "\xff"), want: []string{"description: expected text in UTF-8"}},
 
-		{name: "a column's name", how: written{column: "description", field: func(f *arrow.Field) { f.Name = "text" }}, want: []string{`description: expected it as column 5, found "text" there`}},
+		{name: "a column's name", how: written{column: "description", field: func(f *arrow.Field) { f.Name = "text" }}, want: []string{`description: expected this name for column 5, found "text"`}},
 		{name: "a column's type", how: written{column: "created_at", field: func(f *arrow.Field) { f.Type = arrow.PrimitiveTypes.Int64 }}, want: []string{"created_at: expected OPTIONAL INT64 TIMESTAMP_MICROS TIMESTAMP(MICROS, UTC), found OPTIONAL INT64"}},
 		{name: "a local time", how: written{column: "created_at", field: func(f *arrow.Field) {
 			f.Type = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "America/New_York"}
@@ -338,20 +338,20 @@ func TestFindsWhatIsWrong(t *testing.T) {
 				table = test.table
 			}
 			rows := events(table, n, 1)
-			for i, subject := range []string{"", "x"} { // known to the cases above
+			for i, subject := range []string{"", "x"} { // the cases above change these values
 				rows[9+i][indexOf(table, "message_subject")] = subject
 			}
 			rows[9][indexOf(table, "score")], rows[9][indexOf(table, "answered")] = 0.0, false
 			rows[1][indexOf(table, "message_body")], rows[2][indexOf(table, "message_body")] = "second", "first"
-			told := summarise(table, rows)
+			summary := summarise(table, rows)
 			rows = clone(rows)
-			if test.spoil != nil {
-				rows = test.spoil(table, rows)
+			if test.change != nil {
+				rows = test.change(table, rows)
 			}
-			if test.honest {
-				told = summarise(table, rows)
+			if test.summarized {
+				summary = summarise(table, rows)
 			}
-			test.how.metadata = metadataOf(table, told)
+			test.how.metadata = metadataOf(table, summary)
 			if test.metadata != nil {
 				test.metadata(test.how.metadata)
 			}
@@ -365,22 +365,22 @@ func TestFindsWhatIsWrong(t *testing.T) {
 
 			data := write(t, table, rows, test.how)
 			var mismatch *Mismatch
-			if err := published(data, table, p, told); !errors.As(err, &mismatch) {
+			if err := published(data, table, p, summary); !errors.As(err, &mismatch) {
 				t.Errorf("as a published file: %v, want a *Mismatch", err)
 			}
-			err = check(data, table, p, told)
+			err = check(data, table, p, summary)
 			if !errors.As(err, &mismatch) {
 				t.Fatalf("got %v, want a *Mismatch", err)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q is not in:\n%v", want, err)
+					t.Errorf("the error does not have %q:\n%v", want, err)
 				}
 			}
 			for _, r := range rows[:20] {
 				for _, value := range r {
 					if text, ok := value.(string); ok && len(text) > 6 && strings.Contains(err.Error(), text) {
-						t.Errorf("a value of a row, %q, is in:\n%v", text, err)
+						t.Errorf("the error has the value %q of a row:\n%v", text, err)
 					}
 				}
 			}
@@ -388,7 +388,7 @@ func TestFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A file of another table, or of another partitioning, is none of this one.
+// Check refuses a file of another table, or of a table with other partition keys.
 func TestFindsOtherColumns(t *testing.T) {
 	table := everyType()
 	byType, err := table.PartitionedBy("event_type")
@@ -404,9 +404,9 @@ func TestFindsOtherColumns(t *testing.T) {
 		written schemas.Table
 		want    string
 	}{
-		{"a partition key", byType, "event_date: expected this partition key in the path alone, found a column"},
+		{"a partition key", byType, "event_date: expected this partition key only in the path, found a column"},
 		{"one too many", more, `expected 22 columns, found another, "height"`},
-		{"one too few", fewer, "extra_json: expected it as column 22, found none"},
+		{"one too few", fewer, "extra_json: expected this name for column 22, found no such column"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows := events(test.written, 10, 1)
@@ -418,12 +418,12 @@ func TestFindsOtherColumns(t *testing.T) {
 	}
 }
 
-// What the state keeps of a file is enough to tell it from every other.
+// The state's entry of a file distinguishes it from every other file.
 func TestPublished(t *testing.T) {
 	table := everyType()
 	rows := events(table, 300, 1)
-	told := summarise(table, rows)
-	data := write(t, table, rows, written{metadata: metadataOf(table, told)})
+	summary := summarise(table, rows)
+	data := write(t, table, rows, written{metadata: metadataOf(table, summary)})
 	tomorrow := sink.PartitionOf(table, "SMS_MESSAGE", day+1)
 	for _, test := range []struct {
 		name      string
@@ -432,12 +432,12 @@ func TestPublished(t *testing.T) {
 		partition sink.Partition
 		want      []string // the findings
 	}{
-		{"as published", told.Rows, told.Content, partition, nil},
-		{"other rows", told.Rows, schemas.Digest{Lo: 1}, partition, []string{"expected the rows that were written, with the digest 00000000000000000000000000000001, found other rows, with " + told.Content.String()}},
-		{"fewer rows than published", 301, told.Content, partition, []string{"expected 301 rows, found 300 rows"}},
+		{"as published", summary.Rows, summary.Content, partition, nil},
+		{"other rows", summary.Rows, schemas.Digest{Lo: 1}, partition, []string{"expected the rows that were written, with the digest 00000000000000000000000000000001, found other rows, with " + summary.Content.String()}},
+		{"fewer rows than published", 301, summary.Content, partition, []string{"expected 301 rows, found 300 rows"}},
 		{"another file's row count and content", 1, schemas.Digest{}, partition,
-			[]string{"expected 1 row, found 300 rows", "expected the rows that were written, with the digest 00000000000000000000000000000000, found other rows, with " + told.Content.String()}},
-		{"of another partition", told.Rows, told.Content, tomorrow,
+			[]string{"expected 1 row, found 300 rows", "expected the rows that were written, with the digest 00000000000000000000000000000000, found other rows, with " + summary.Content.String()}},
+		{"of another partition", summary.Rows, summary.Content, tomorrow,
 			[]string{"expected only rows of event_type=SMS_MESSAGE/event_date=2022-01-14, found 300 rows of other days"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -456,15 +456,15 @@ func TestPublished(t *testing.T) {
 			}
 		})
 	}
-	t.Run("cut short", func(t *testing.T) {
-		if err := published(data[:len(data)-1], table, partition, told); !errors.Is(err, ErrUnreadable) {
+	t.Run("truncated", func(t *testing.T) {
+		if err := published(data[:len(data)-1], table, partition, summary); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("got %v, want ErrUnreadable", err)
 		}
 	})
 	t.Run("cannot be read", func(t *testing.T) {
-		err := Published(t.Context(), failing{}, int64(len(data)), table, partition, told.Rows, told.Content)
+		err := Published(t.Context(), failing{}, int64(len(data)), table, partition, summary.Rows, summary.Content)
 		if !errors.Is(err, errDisk) || errors.Is(err, ErrUnreadable) {
-			t.Errorf("got %v, want the disk's error alone", err)
+			t.Errorf("got %v, want only the reader's error", err)
 		}
 	})
 }
@@ -484,7 +484,7 @@ func TestCount(t *testing.T) {
 		}
 		return n
 	}
-	somebody := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
+	prospect := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
 	for name, how := range map[string]written{"plain": {plain: true}, "dictionary": {}, "row groups": {group: 700, page: 500}, "zstd": {codec: "zstd"}} {
 		t.Run(name, func(t *testing.T) {
 			data := write(t, table, rows, how)
@@ -492,11 +492,11 @@ func TestCount(t *testing.T) {
 				name, column, value string
 				some                bool
 			}{
-				{"somebody", "prospect_id", somebody, true},
-				{"nobody", "prospect_id", "nobody", false},
-				{"the beginning of somebody", "prospect_id", somebody[:5], false},
-				{"an empty text, which no NULL is", "message_subject", "", true},
-				{"NULL throughout", "appointment_tour_type", "", false},
+				{"a prospect", "prospect_id", prospect, true},
+				{"an unknown prospect", "prospect_id", "unknown", false},
+				{"the beginning of a prospect's ID", "prospect_id", prospect[:5], false},
+				{"an empty text, which is not NULL", "message_subject", "", true},
+				{"a column of NULLs", "appointment_tour_type", "", false},
 				{"JSON", "tags", `[""]`, true},
 			} {
 				want := times(test.column, test.value)
@@ -504,26 +504,26 @@ func TestCount(t *testing.T) {
 					t.Errorf("%s: %d rows, %v; want %d", test.name, got, err, want)
 				}
 				if (want > 0) != test.some {
-					t.Errorf("%s: the test does not test", test.name)
+					t.Errorf("%s: the test is ineffective", test.name)
 				}
 			}
 		})
 	}
 	t.Run("no rows", func(t *testing.T) {
-		if n, err := counted(write(t, table, nil, written{}), table, "prospect_id", somebody); n != 0 || err != nil {
+		if n, err := counted(write(t, table, nil, written{}), table, "prospect_id", prospect); n != 0 || err != nil {
 			t.Errorf("%d rows, %v", n, err)
 		}
 	})
 }
 
-// Search finds what matches in every text column, and no NULL.
+// Search counts matching texts in every text column, and does not count NULLs.
 func TestSearch(t *testing.T) {
 	table := everyType()
 	rows := events(table, chunkRows+100, 1)
-	somebody := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
+	prospect := rows[chunkRows+50][indexOf(table, "prospect_id")].(string)
 	for name, match := range map[string]func(string) bool{
-		"a prospect": func(text string) bool { return text == somebody },
-		"the empty":  func(text string) bool { return text == "" },
+		"a prospect": func(text string) bool { return text == prospect },
+		"empty text": func(text string) bool { return text == "" },
 		"everything": func(string) bool { return true },
 		"nothing":    func(string) bool { return false },
 	} {
@@ -539,14 +539,14 @@ func TestSearch(t *testing.T) {
 			data := write(t, table, rows, written{group: 700, page: 500})
 			got, err := Search(t.Context(), bytes.NewReader(data), int64(len(data)), table, match)
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
-				t.Errorf("other rows are found (-want +got): %v\n%s", err, diff)
+				t.Errorf("the rows differ (-want +got): %v\n%s", err, diff)
 			}
 		})
 	}
 }
 
-// Count fails as Read does, but for what is wrong in other columns, which it does
-// not read.
+// Count returns the errors of Read, except for faults in other columns, which it does not
+// read.
 func TestCountErrors(t *testing.T) {
 	table := everyType()
 	rows := events(table, 100, 1)
@@ -568,7 +568,7 @@ func TestCountErrors(t *testing.T) {
 		t.Errorf("the column is damaged: %v, want ErrUnreadable", err)
 	}
 	if _, err := counted(data[:len(data)-1], table, "event_id", ""); !errors.Is(err, ErrUnreadable) {
-		t.Errorf("cut short: %v, want ErrUnreadable", err)
+		t.Errorf("truncated: %v, want ErrUnreadable", err)
 	}
 	var mismatch *Mismatch
 	if _, err := counted(data, schemas.KnockEvents(), "event_id", ""); !errors.As(err, &mismatch) {
