@@ -1,9 +1,8 @@
-// Package ddl writes the SQL that makes a table of the lake known to a query
-// engine: an external table in BigQuery, a view in DuckDB, a table in Spark's
-// catalog.
+// Package ddl writes the SQL that lets a query engine read a table of the lake: an
+// external table in BigQuery, a view in DuckDB, a table in Spark's catalog.
 //
-// It only writes text. It connects to nothing, and does not check whether the lake
-// holds anything yet.
+// It only writes text. It does not connect to an engine, and does not check whether the
+// table has files yet.
 package ddl
 
 import (
@@ -17,23 +16,23 @@ import (
 	"prospector/schemas"
 )
 
-// ErrLocation means that an engine cannot read a table from where it is.
+// ErrLocation means that an engine cannot read a table at its location.
 var ErrLocation = errors.New("the engine cannot read the table there")
 
-// ErrDataset means that a text does not name a BigQuery data set.
+// ErrDataset means that a text is not the name of a BigQuery data set.
 var ErrDataset = errors.New("not a BigQuery data set")
 
 // Options describe a table and its location.
 type Options struct {
 	Table schemas.Table
-	// Name is the name that readers use: the name of the job's table.
+	// Name is the name of the job's table, which readers use.
 	Name string
-	// Root is how the engine names the directory of the table's partitions, such as
+	// Root is the engine's name of the directory with the table's partitions, such as
 	// gs://bucket/prefix/job or /lake/job.
 	Root string
-	// Setup is what the engine needs in order to read Root, in lines for people.
+	// Setup explains what the engine needs in order to read Root, as lines of text.
 	Setup []string
-	// Dataset is BigQuery's "project.dataset", as CheckDataset accepts it. If it is
+	// Dataset is the BigQuery data set, in a form that CheckDataset accepts. If it is
 	// empty, the statement has a placeholder.
 	Dataset string
 	// RequireFilter makes BigQuery refuse queries that would read every
@@ -41,7 +40,7 @@ type Options struct {
 	RequireFilter bool
 }
 
-// dialects holds the function that writes each dialect.
+// dialects maps each dialect to the function that writes it.
 var dialects = map[string]func(Options) (string, error){"bigquery": BigQuery, "duckdb": DuckDB, "spark": Spark}
 
 // Dialects returns the names of the dialects in ascending order.
@@ -56,7 +55,7 @@ func Write(dialect string, o Options) (string, error) {
 	return write(o)
 }
 
-// encoded describes sink.EncodeValue.
+// encoded is a comment that describes sink.EncodeValue.
 const encoded = "-- %s holds letters, digits and _.- unchanged; any other byte is _xHH_, in hexadecimal.\n"
 
 // BigQuery returns the statement that creates an external table over the lake,
@@ -134,21 +133,20 @@ func DuckDB(o Options) (string, error) {
 	return b.String(), nil
 }
 
-// Spark returns the statements that create an external table over the lake and
-// give it the lake's partitions. They can be repeated. The second statement must be
-// repeated whenever the lake has changed.
+// Spark returns the statements that create an external table over the lake and register
+// the lake's partitions. They can be repeated. The second statement must be repeated
+// after each change of the lake.
 //
-// The statements create a table and not a view of the files. A view would infer its
-// columns and partition keys from the files of the day (an event type 2022 makes
-// event_type an INT). It would end with the session, and would list the directories
-// only once. A table's types are declared. REPAIR TABLE … SYNC PARTITIONS, of Spark
-// 3.2 and later, adds new partitions, removes those that are gone, and re-reads the
-// lists of files; until then, a query fails when it comes to a file that is gone.
-// RECOVER PARTITIONS would only add. The statements never drop the table, since it
-// may be another one that happens to have the same name.
+// The statements create a table rather than a view of the files. A view would infer its
+// columns and partition keys from the current files, so an event type 2022 would make
+// event_type an INT. It would also end with the session, and list the directories only
+// once. A table declares its types. REPAIR TABLE … SYNC PARTITIONS, which requires Spark
+// 3.2, adds new partitions, removes deleted ones, and lists the files again. Until then,
+// a query that needs a deleted file fails. RECOVER PARTITIONS would only add partitions.
+// The statements never drop the table, because an unrelated table may have the same name.
 //
-// The table's name is the job's with "_" for "-", since Spark accepts only letters,
-// digits and underscores.
+// The table's name is that of the job, with "_" instead of "-", because Spark accepts
+// only letters, digits and underscores.
 func Spark(o Options) (string, error) {
 	root, err := o.root()
 	if err != nil {
@@ -196,8 +194,8 @@ func (o Options) notes() string {
 	return b.String()
 }
 
-// root returns Root without a slash at its end. It rejects a path with characters
-// that a statement would not show.
+// root returns Root without a trailing slash. It rejects a path with characters that are
+// not visible in a statement.
 func (o Options) root() (string, error) {
 	if terminal.Program(o.Root) != o.Root || strings.ContainsAny(o.Root, "\n\t") {
 		return "", fmt.Errorf("%w: the path %q has a line break, a control character or an invisible one; move the lake", ErrLocation, o.Root)

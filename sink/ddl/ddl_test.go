@@ -26,8 +26,8 @@ func partitionedBy(t *testing.T, keys ...string) schemas.Table {
 }
 
 func TestGolden(t *testing.T) {
-	// Names that have to be quoted wherever they stand.
-	odd := schemas.Table{
+	// Every name and text of this table must be quoted.
+	unusual := schemas.Table{
 		Description: `It's "odd", \n back\slashed and of
 two lines`,
 		Columns: []schemas.Column{
@@ -56,16 +56,16 @@ two lines`,
 	}{
 		{"bigquery", BigQuery, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "gs://bucket/prefix/prospect_events"}},
 		{"bigquery_filter", BigQuery, Options{Table: partitionedBy(t, "event_month"), Name: "prospect-events", Dataset: "acme-lake.knock", Root: "gs://bucket/prospect-events/", RequireFilter: true}},
-		{"bigquery_odd", BigQuery, Options{Table: odd, Name: "odd`name", Root: `gs://bucket/it's a \ prefix/odd`}},
+		{"bigquery_unusual", BigQuery, Options{Table: unusual, Name: "odd`name", Root: `gs://bucket/it's a \ prefix/odd`}},
 		{"duckdb", DuckDB, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "/lake/prospect_events"}},
 		{"duckdb_gs", DuckDB, Options{Setup: gcs.Kind.Dialects["duckdb"].Setup, Table: partitionedBy(t, "event_year", "event_type"), Name: "prospect_events", Root: "gs://bucket/prospect_events"}},
-		{"duckdb_odd", DuckDB, Options{Table: odd, Name: `odd"name`, Root: `/it's a lake/50% [new]?/*`}},
+		{"duckdb_unusual", DuckDB, Options{Table: unusual, Name: `odd"name`, Root: `/it's a lake/50% [new]?/*`}},
 		{"bigquery_types", BigQuery, Options{Table: types, Name: "typed", Root: "gs://bucket/typed"}},
 		{"duckdb_types", DuckDB, Options{Table: types, Name: "typed", Root: "/lake/typed"}},
 		{"spark_types", Spark, Options{Table: types, Name: "typed", Root: "file:///lake/typed"}},
 		{"spark", Spark, Options{Table: schemas.KnockEvents(), Name: "prospect_events", Root: "file:///lake/prospect_events"}},
 		{"spark_gs", Spark, Options{Setup: gcs.Kind.Dialects["spark"].Setup, Table: partitionedBy(t, "event_month"), Name: "prospect-events", Root: "gs://bucket/prospect-events/"}},
-		{"spark_odd", Spark, Options{Table: odd, Name: "odd`name", Root: `file:///it's a lake/50% [new]?/*\`}},
+		{"spark_unusual", Spark, Options{Table: unusual, Name: "odd`name", Root: `file:///it's a lake/50% [new]?/*\`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.write(test.options)
@@ -89,7 +89,8 @@ two lines`,
 	}
 }
 
-// Every column is named, with a type, whatever the table is partitioned by.
+// The statements name every column, whatever the partition keys, and every dialect has
+// every type.
 func TestEveryColumn(t *testing.T) {
 	for _, key := range schemas.KnockEvents().Roles().PartitionKeys() {
 		table := partitionedBy(t, key)
@@ -100,7 +101,7 @@ func TestEveryColumn(t *testing.T) {
 			}
 			for _, c := range table.All() {
 				if !strings.Contains(sql, c.Name) {
-					t.Errorf("partitioned by %s: no %s in\n%s", key, c.Name, sql)
+					t.Errorf("partitioned by %s: the column %s is not in\n%s", key, c.Name, sql)
 				}
 			}
 		}
@@ -125,7 +126,7 @@ func TestUnreadableRoot(t *testing.T) {
 		{"a control character", "/lake/\x1bc", "duckdb", "control character"},
 		{"a right-to-left override", "/lake/\u202e", "duckdb", "invisible"},
 		{"a line separator", "file:///lake/\u2028", "spark", "line break"},
-		{"half a character", "file:///lake/\xe6", "spark", "control character"},
+		{"an incomplete character", "file:///lake/\xe6", "spark", "control character"},
 		{"a variable", "file:///lake/${user}", "spark", "variable"},
 	} {
 		t.Run(test.dialect+" with "+test.name, func(t *testing.T) {
@@ -157,7 +158,7 @@ func TestDataset(t *testing.T) {
 	}
 }
 
-// Whatever a description says, it stays in its string or in its comment.
+// No description can leave its string or comment.
 func TestHostileDescription(t *testing.T) {
 	hostile := "x\n); DROP TABLE t; --\r\x1b[2J\u2028*/ '\\' `\x00\u0085\u202e\xff\t"
 	table := schemas.KnockEvents()
