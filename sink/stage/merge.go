@@ -126,7 +126,7 @@ func (m *merger) nextBatch() (arrow.Record, error) {
 	return records.NewBatch(m.schema, out), nil
 }
 
-// The heap.
+// The methods of heap.Interface.
 
 func (m *merger) Len() int { return len(m.heads) }
 func (m *merger) Less(i, j int) bool {
@@ -144,7 +144,7 @@ func (m *merger) Pop() any {
 	return last
 }
 
-// batchStream is a stream of batches, row by row.
+// batchStream reads a stream of batches row by row.
 type batchStream struct {
 	columns []schemas.Column
 	order   order
@@ -188,8 +188,8 @@ func (s *batchStream) copyTo(columns []*records.Builder) (int, error) {
 	return size, nil
 }
 
-// packedStream is a stream of packed rows. fetch returns the next row, or the zero
-// value at the end.
+// packedStream is a stream of packed rows. fetch returns the next row, or the zero value
+// at the end.
 type packedStream struct {
 	layout *layout
 	fetch  func() (stagedRow, error)

@@ -59,14 +59,13 @@ func TestMerge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := rowtest.MustCollect(t, Merge(table, test.streams...))
 			if diff := cmp.Diff(rowtest.RowsOf(test.want), got, cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("the rows are others (-want +got):\n%s", diff)
+				t.Errorf("the rows differ (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Merging sorted streams gives all their rows, sorted, whatever batches they
-// come in.
+// Merge returns all rows of its streams, sorted, whatever the sizes of their batches.
 func TestMergeIsSortedUnion(t *testing.T) {
 	table := rowtest.EveryType()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -85,12 +84,12 @@ func TestMergeIsSortedUnion(t *testing.T) {
 		got := rowtest.MustCollect(t, Merge(table, streams...))
 		rowtest.Sort(rows)
 		if diff := cmp.Diff(rows, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Fatalf("%d streams were merged into other rows (-want +got):\n%s", len(parts), diff)
+			t.Fatalf("merged from %d streams, the rows differ (-want +got):\n%s", len(parts), diff)
 		}
 	}
 }
 
-// Streams of more rows than a batch holds.
+// Merge divides streams into batches of at most MaxRows.
 func TestMergeMakesBatches(t *testing.T) {
 	table := rowtest.EveryType()
 	const n = 50_000
@@ -117,7 +116,7 @@ func TestMergeMakesBatches(t *testing.T) {
 		}
 		for _, r := range rowtest.RowsOf(batch) {
 			if r["event_time"] != next {
-				t.Fatalf("after %d comes %v", next-1, r["event_time"])
+				t.Fatalf("the row after %d is %v", next-1, r["event_time"])
 			}
 			next++
 		}
@@ -174,7 +173,7 @@ func TestMergePassesErrors(t *testing.T) {
 				}
 			}
 			if errs != 1 {
-				t.Errorf("the error came %d times", errs)
+				t.Errorf("the error was returned %d times", errs)
 			}
 			for i, w := range watches {
 				if w.begun && !w.ended {
@@ -214,8 +213,8 @@ func TestMergeStopsEarly(t *testing.T) {
 	}
 }
 
-// A batch takes about records.MaxBytes in columns, however little its rows take when they
-// are packed, and one that follows a huge row makes no room for another.
+// A batch has about records.MaxBytes, even if its rows are much smaller when packed. The
+// batch after a huge row does not reserve memory for another one.
 func TestMergeBoundsBatches(t *testing.T) {
 	table := rowtest.EveryType()
 	var rows []rowtest.Row

@@ -22,7 +22,7 @@ func orderOf(table schemas.Table) order {
 	return o
 }
 
-// micros is the time that orders a row first.
+// micros returns the time by which a row is ordered first.
 func (o order) micros(row []records.Column, i int) int64 {
 	if row[o.time].IsValid(i) {
 		return row[o.time].Word(i)

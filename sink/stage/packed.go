@@ -10,9 +10,9 @@ import (
 	"prospector/schemas/records"
 )
 
-// packed holds rows of one partition in memory. Each row is contiguous, so that
-// adding it and reading it in sorted order access one place in memory instead of
-// one per column. The size is exact, and growing copies no rows.
+// packed holds rows of one partition in memory. Each row is contiguous, so that adding
+// it and reading it in sorted order access one place in memory instead of one per
+// column. The size is exact. Adding a row does not copy the others.
 type packed struct {
 	blocks [][]byte
 	rows   []packedRow
@@ -32,7 +32,8 @@ type packedRow struct {
 // lengthBytes is the size of a row's length.
 const lengthBytes = 4
 
-// Blocks grow with the partition, so that thousands of small partitions take little.
+// Blocks grow with the partition, so that thousands of small partitions need little
+// memory.
 const (
 	minBlock = 2 << 10
 	maxBlock = 256 << 10
@@ -97,6 +98,7 @@ func (p *packed) extent(rows int64) (e extent) {
 	return e
 }
 
+// row returns the bitmap and the values of a row.
 func (p *packed) row(r packedRow) []byte {
 	b := p.blocks[r.block][r.at:]
 	return b[lengthBytes : lengthBytes+binary.LittleEndian.Uint32(b)]

@@ -11,8 +11,8 @@ import (
 	"prospector/sink/internal/rowtest"
 )
 
-// Rows of any size, also far larger than a block, come back as they were, sorted,
-// and what they take is counted.
+// packed returns rows of any size unchanged and sorted, even rows far larger than a
+// block, and counts their memory.
 func TestPacked(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	table := rowtest.EveryType()
@@ -33,7 +33,7 @@ func TestPacked(t *testing.T) {
 		size += int64(cap(b))
 	}
 	if p.size != size {
-		t.Errorf("it takes %d bytes, and says %d", size, p.size)
+		t.Errorf("the size is %d, want %d", p.size, size)
 	}
 	l := &layout{table.Columns, o}
 	p.sort(l)
@@ -41,6 +41,6 @@ func TestPacked(t *testing.T) {
 	rowtest.Sort(want)
 	got := rowtest.MustCollect(t, merge(table, p.extent(1000), func() []stream { return []stream{&packedStream{layout: l, fetch: p.each()}} }))
 	if !cmp.Equal(want, got) {
-		t.Errorf("there are other rows (-want +got):\n%s", cmp.Diff(want, got))
+		t.Errorf("the rows differ (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // Reshape returns the rows of a file with the columns of another table's rows
-// (Table.RowColumns), so that they can be staged there. Both tables have the same
-// columns, but can have other partition keys. The values of partition keys that the
-// file does not have come from its partition. The tables may be the same.
+// (Table.RowColumns), so that they can be staged there. The tables have the same columns,
+// but can differ in their partition keys. Values that are not in the file come from the
+// keys of its partition. The tables may be the same.
 func Reshape(rows records.Rows, from schemas.Table, partition sink.Partition, to schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for batch, err := range rows {
@@ -35,8 +35,7 @@ func ReshapeBatch(batch arrow.Record, from schemas.Table, partition sink.Partiti
 	columns := to.RowColumns()
 	arrays := make([]arrow.Array, len(columns))
 	for i, c := range columns {
-		at := slices.IndexFunc(from.Columns, func(o schemas.Column) bool { return o.Name == c.Name })
-		if at >= 0 {
+		if at := schemas.IndexOf(from.Columns, c.Name); at >= 0 {
 			arrays[i] = batch.Column(at)
 			continue
 		}
@@ -48,7 +47,7 @@ func ReshapeBatch(batch arrow.Record, from schemas.Table, partition sink.Partiti
 	return array.NewRecord(records.Schema(columns), arrays, batch.NumRows()), nil
 }
 
-// constant returns a column that has the value of a partition key n times.
+// constant returns a column of n rows, each with the value of a partition key.
 func constant(p sink.Partition, c schemas.Column, n int) (arrow.Array, error) {
 	i := slices.IndexFunc(p.Keys, func(k sink.PartitionKey) bool { return k.Column.Name == c.Name })
 	if i < 0 {

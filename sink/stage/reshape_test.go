@@ -17,8 +17,8 @@ import (
 	"prospector/sink/parquetfile"
 )
 
-// Rows that were written as a table of some keys, read back and reshaped to one
-// of others, are the rows that they were.
+// Rows do not change when they are written with some partition keys, read, and reshaped
+// for a table with others.
 func TestReshape(t *testing.T) {
 	keys := [][]string{{"event_type", "event_date"}, {"event_month"}, {"event_year", "event_type"}, {"event_date"}}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -63,8 +63,7 @@ func TestReshape(t *testing.T) {
 	}
 }
 
-// Rows that stay in their table get back, as columns, the keys of their
-// partition.
+// Reshaping for the same table turns the keys of the partition into columns.
 func TestReshapeToItself(t *testing.T) {
 	for _, keys := range []string{"event_type event_date", "event_date event_type", "event_month event_type", "event_year"} {
 		t.Run(keys, func(t *testing.T) {
@@ -81,16 +80,15 @@ func TestReshapeToItself(t *testing.T) {
 				}
 				got := rowtest.MustCollect(t, Reshape(rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)), table, p, table))
 				if diff := cmp.Diff(rows, got); diff != "" {
-					t.Errorf("%s has other rows (-want +got):\n%s", path, diff)
+					t.Errorf("the rows of %s differ (-want +got):\n%s", path, diff)
 				}
 			}
 		})
 	}
 }
 
-// A batch that lacks what neither the file nor the path has is an error, not a
-// column of NULLs.
-func TestReshapeWithout(t *testing.T) {
+// A column that neither the file nor the path has is an error, not a column of NULLs.
+func TestReshapeMissingColumn(t *testing.T) {
 	from := rowtest.Partitioned(t, "event_type", "event_date")
 	rows := func(yield func(arrow.Record, error) bool) {
 		yield(rowtest.Batch(from.Columns, rowtest.SomeRows(rand.New(rand.NewPCG(1, 1)), 1)), nil)
@@ -107,7 +105,7 @@ func TestFacts(t *testing.T) {
 	stage := New(table, t.TempDir(), 1<<20)
 	defer stage.Close()
 	if f := stage.Facts(); f.Rows != 0 || !f.Newest.IsZero() {
-		t.Errorf("of nothing: %+v", f)
+		t.Errorf("an empty stage has the facts %+v", f)
 	}
 	rows := rowtest.SomeRows(rand.New(rand.NewPCG(3, 4)), 50)
 	want := Facts{Rows: 50, Nulls: make(map[string]int64)}
@@ -128,7 +126,7 @@ func TestFacts(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, stage.Facts()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("the facts differ (-want +got):\n%s", diff)
 	}
 	if want.Newest.IsZero() || want.Nulls["event_time"] == 0 {
 		t.Error("the test is ineffective")

@@ -91,7 +91,7 @@ type rowBuffer struct {
 	apart  []int32
 }
 
-// The library does not use a batch after it is written.
+// rowBuffers are reused, because the library does not keep a batch after writing it.
 var rowBuffers = sync.Pool{New: func() any { return new(rowBuffer) }}
 
 func (b *rowBuffer) batch() arrow.Record {
@@ -240,7 +240,8 @@ func (o *spillOutput) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek returns the position of the writer. The library calls it for nothing else.
+// Seek returns the position of the writer. The library does not call it for any other
+// purpose.
 func (o *spillOutput) Seek(offset int64, whence int) (int64, error) {
 	if offset != 0 || whence != io.SeekCurrent {
 		return 0, errors.ErrUnsupported

@@ -37,8 +37,8 @@ type Stage struct {
 	relieve chan struct{} // has a slot for each goroutine that may spill at the same time
 	spill   *spill
 	layout  layout
-	// The columns, of Table.RowColumns, that decide a row's partition. typeAt is
-	// -1 if the table has no type.
+	// The indexes in Table.RowColumns of the columns that determine a row's partition.
+	// typeAt is -1 if the table has no type.
 	typeAt, dayAt int
 
 	mu     sync.Mutex
@@ -245,7 +245,7 @@ func (s *Stage) makeRoom() error {
 	return nil
 }
 
-// largest returns the largest partitions, as many as have that many bytes together.
+// largest returns the largest partitions, as many as are needed to free that many bytes.
 func (s *Stage) largest(bytes int64) (largest []*partition) {
 	type sized struct {
 		*partition

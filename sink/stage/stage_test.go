@@ -21,8 +21,8 @@ import (
 	"prospector/sink/internal/rowtest"
 )
 
-// byPartition returns what a stage must return, computed from the rows one by one,
-// with the keys written out.
+// byPartition returns the rows that a stage must return, by the path of their partition.
+// It computes the paths without package sink.
 func byPartition(table schemas.Table, rows []rowtest.Row) map[string][]rowtest.Row {
 	parts := make(map[string][]rowtest.Row)
 	for _, r := range rows {
@@ -49,7 +49,7 @@ func byPartition(table schemas.Table, rows []rowtest.Row) map[string][]rowtest.R
 	return parts
 }
 
-// checkStage compares everything that a stage returns with what it must return.
+// checkStage compares everything that a stage returns with the rows in want.
 func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]rowtest.Row) {
 	t.Helper()
 	var paths []string
@@ -69,7 +69,7 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 	if sorted := slices.Sorted(maps.Keys(want)); !slices.Equal(paths, sorted) {
 		t.Fatalf("the partitions are %q, not %q", paths, sorted)
 	}
-	// Several at the same time, as in a run.
+	// Read several partitions at the same time, as a run does.
 	var all sync.WaitGroup
 	for _, path := range paths {
 		all.Go(func() {
@@ -78,7 +78,7 @@ func checkStage(t testing.TB, s *Stage, table schemas.Table, want map[string][]r
 				t.Errorf("%s: %v", path, err)
 			}
 			if !cmp.Equal(want[path], got) {
-				t.Errorf("%s has other rows (-want +got):\n%s", path, cmp.Diff(want[path], got))
+				t.Errorf("the rows of %s differ (-want +got):\n%s", path, cmp.Diff(want[path], got))
 			}
 		})
 	}
@@ -108,10 +108,10 @@ func TestStage(t *testing.T) {
 					runs += len(p.runs)
 				}
 				if limit == math.MaxInt64 && runs > 0 || limit == 0 && runs < 50 || limit > 0 && limit < math.MaxInt64 && runs < 2 {
-					t.Errorf("there are %d spilled runs", runs)
+					t.Errorf("%d runs are spilled", runs)
 				}
 				if spilled := rowtest.FilesIn(t, dir); (s.Spilled() > 0) != (runs > 0) || (len(spilled) == 1) != (runs > 0) {
-					t.Errorf("%d runs of %d bytes are spilled to %q", runs, s.Spilled(), spilled)
+					t.Errorf("%d runs with %d bytes are spilled to the files %q", runs, s.Spilled(), spilled)
 				}
 				want := byPartition(table, rows)
 				checkStage(t, s, table, want)
@@ -189,7 +189,7 @@ func TestStageRowsStopEarly(t *testing.T) {
 func TestStageErrors(t *testing.T) {
 	table := rowtest.EveryType()
 	batch := rowtest.Batch(table.RowColumns(), rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 100))
-	t.Run("the directory cannot be made", func(t *testing.T) {
+	t.Run("the directory cannot be created", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -201,7 +201,7 @@ func TestStageErrors(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 	})
-	t.Run("the file cannot be made", func(t *testing.T) {
+	t.Run("the file cannot be created", func(t *testing.T) {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, "spill.arrow"), 0o700); err != nil {
 			t.Fatal(err)
@@ -213,13 +213,13 @@ func TestStageErrors(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 	})
-	t.Run("a spilled file is cut short", func(t *testing.T) {
+	t.Run("the spill file is truncated", func(t *testing.T) {
 		dir := t.TempDir()
 		s := New(table, dir, 0)
 		if err := s.Add(batch); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range s.Partitions() { // after the first reading all is on disk
+		for _, p := range s.Partitions() { // the first read completes the file
 			rowtest.MustCollect(t, s.Rows(p.Partition.Path))
 		}
 		if err := os.Truncate(filepath.Join(dir, "spill.arrow"), 1000); err != nil {
