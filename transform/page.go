@@ -174,7 +174,7 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 // add makes a row from an event. The error says why this is impossible.
 func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
-	_, isNoTime := err.(noTime)
+	_, isNoTime := errors.AsType[noTime](err)
 	switch {
 	case err == nil:
 	case isNoTime:
