@@ -29,7 +29,7 @@ type builder struct {
 
 	// Columns whose values are not fields of the event.
 	idAt, prospectAt, dayAt, extraAt int
-	// Columns of which an event must have one. createdAt is -1 if the table has none.
+	// An event must have a value for one of these columns. createdAt is -1 if the table has none.
 	timeAt, createdAt int
 	// The keys on each path to the event's type; nil if rows have no types.
 	typePaths [][]string
@@ -82,7 +82,7 @@ func (b *builder) startBatch() {
 // rows counts the rows of the current batch. They may not have their IDs yet.
 func (b *builder) rows() int { return b.batch[b.prospectAt].rows }
 
-// record returns the current batch. It is valid until its columns restart.
+// record returns the current batch. It is valid until restart is called for its columns.
 func (b *builder) record() arrow.Record {
 	rows := b.rows()
 	arrays := make([]arrow.Array, len(b.batch))
@@ -106,18 +106,19 @@ type flat struct {
 	recorded  int64 // the creation time, or if there is none, the time
 }
 
-// flatten gives the values of an event to the columns; append then completes the row. An
+// flatten stores the values of an event in the columns. append then completes the row. An
 // error says why the event cannot become a row, without any content of the event. With
 // an *Unexpected, the result still has the tree.
 func (b *builder) flatten(v value) (f flat, err error) {
 	b.event.reset(b.rows())
-	if f, err = b.takeApart(v); err != nil {
+	if f, err = b.split(v); err != nil {
 		b.event.undo()
 	}
 	return f, err
 }
 
-func (b *builder) takeApart(v value) (_ flat, err error) {
+// split splits an event into the values of the columns and extra_json.
+func (b *builder) split(v value) (_ flat, err error) {
 	if v.kind() != anObject {
 		return flat{}, errNotObject
 	}
@@ -189,8 +190,8 @@ func (e noTime) Error() string {
 	return fmt.Sprintf("no usable time: neither %s nor %s is a time", e.time, e.created)
 }
 
-// tree returns the tree for events of a type. After too many types, a new type gets a
-// tree for a single event.
+// tree returns the tree for events of a type. When there are too many types, a new type
+// gets a tree that is used for one event only.
 func (b *builder) tree(eventType []byte) *tree {
 	if t, ok := b.trees[string(eventType)]; ok {
 		return t

@@ -9,18 +9,17 @@ import (
 )
 
 // Every reader of JSON must accept extra_json, and many refuse invalid UTF-8 or an escape
-// that is half of a surrogate pair. So a broken string, which is one that is not Unicode,
-// becomes an object in extra_json: {"$bytes":"7aC9"} has its bytes in base64.
+// that is half of a surrogate pair. A string that is not Unicode is called broken. In
+// extra_json it becomes an object such as {"$bytes":"7aC9"}, which has its bytes in base64.
 //
-// An event may itself have an object that looks the same. Its key is written with
-// another $, and so is the key of an object that looks like the result. Reading removes
-// one $. An object whose bytes would be valid UTF-8 is not affected, because it cannot
-// represent a broken string.
+// An event may itself have such an object. Writing adds a $ to its key, and also to keys
+// that already have more than one $. Reading removes one $. An object whose bytes would be
+// valid UTF-8 stays unchanged, because it cannot represent a broken string.
 
 // bytesKey is the key of the object that represents a broken string.
 const bytesKey = "$bytes"
 
-// replacement takes the place of bytes that are not Unicode in a column.
+// replacement replaces bytes that are not Unicode in a column.
 var replacement = []byte("\uFFFD")
 
 // form says how broken strings are written.
@@ -63,8 +62,7 @@ func appendBytes(dst, s []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(dst, s), `"}`...)
 }
 
-// isBytes reports whether the object that represents a broken string could have this
-// value.
+// isBytes reports whether v can be the value of $bytes in the object for a broken string.
 func isBytes(v value) bool {
 	_, ok := bytesOf(v)
 	return ok

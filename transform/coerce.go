@@ -20,13 +20,13 @@ const (
 	// extra_json has the value, and the survey reports it.
 	mismatch outcome = iota
 	// none: the value is null or an empty text. The column is NULL, and extra_json has
-	// the value, because it is not the same as an absent field.
+	// the value, because it is different from an absent field.
 	none
 	// repaired: the text is not Unicode. The column has U+FFFD in place of the invalid
 	// bytes, extra_json has the bytes, and the survey counts the value like a mismatch.
 	repaired
-	// kept: the column has the value, and extra_json has it as well, because it is
-	// written differently from how it would be rebuilt.
+	// kept: the column has the value, and extra_json has its original form, which cannot
+	// be rebuilt from the column.
 	kept
 	// exact: the value can be rebuilt from the column alone.
 	exact
@@ -43,8 +43,8 @@ type cell struct {
 // Arrow's representation (the bits of a float, 0 or 1 for a bool). It guesses and rounds
 // nothing. A value that the type cannot represent is a mismatch.
 //
-// Texts that are not part of the value are appended to scratch. The error says that no
-// reader could rebuild the value, because it has the same key twice.
+// A text that is not a part of the event is appended to scratch. coerce returns an error if
+// the value has the same key twice, because readers would disagree on it.
 func (c *cell) coerce(to schemas.Type, v value, scratch *[]byte) (_ outcome, err error) {
 	kind := v.kind()
 	switch {
@@ -100,7 +100,7 @@ func (c *cell) setBool(v bool) {
 	}
 }
 
-// coerceText is coerce for a text that is not empty, to any type except text.
+// coerceText is coerce for a text that is not empty, and any type except String and JSON.
 func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
 	switch to {
 	case schemas.Timestamp:
@@ -130,7 +130,7 @@ func (c *cell) coerceText(to schemas.Type, text []byte) outcome {
 	return min(c.coerceNumber(to, text), kept) // a text of digits is not a number
 }
 
-// coerceNumber is coerce for a text that may be a number, to Int64 or Float64.
+// coerceNumber is coerce for a text that may be a number, and the type Int64 or Float64.
 func (c *cell) coerceNumber(to schemas.Type, text []byte) outcome {
 	d, ok := parseDecimal(text)
 	if !ok {
@@ -165,8 +165,8 @@ func parseDate(s []byte) (day int32, ok bool) {
 	return dayOf(micros), ok
 }
 
-// appendExact appends the JSON for which a value, which is not NULL, is exact. It is the
-// inverse of coerce, and of coerceTime if f is not nil.
+// appendExact appends the JSON for which a column's value in a row is exact. The value must
+// not be NULL. appendExact is the inverse of coerce, and of coerceTime if f is not nil.
 func appendExact(dst []byte, of schemas.Type, f *schemas.TimeFormat, values *records.Column, row int) []byte {
 	switch of {
 	case schemas.JSON:
@@ -182,7 +182,7 @@ func appendExact(dst []byte, of schemas.Type, f *schemas.TimeFormat, values *rec
 	case schemas.Timestamp:
 		return appendExactTime(dst, f, values.Word(row))
 	case schemas.Date:
-		micros := values.Word(row) * microsADay
+		micros := values.Word(row) * microsPerDay
 		if f != nil {
 			return appendExactTime(dst, f, micros)
 		}

@@ -11,17 +11,14 @@ import (
 	"prospector/schemas"
 )
 
-// maxTies is how many events with the same prospect, type and time Coherent
+// maxTies is the number of events with the same prospect, type and time that Coherent
 // distinguishes.
 const maxTies = 256
 
-const microsPerDay = 24 * 60 * 60 * 1_000_000
-
-// Coherent returns a function that reports whether a row of a damaged file
-// contradicts nothing that can be checked: holdsDay accepts its day, its texts are
-// Unicode or JSON, and its event_id is that of its prospect, type and time. Batches
-// have the columns of Table.RowColumns. The other values of a coherent row are not
-// proven.
+// Coherent returns a function that reports whether a row of a damaged file passes every
+// possible check: holdsDay accepts its day, its texts are Unicode or JSON, and its event_id
+// belongs to its prospect, type and time. Batches have the columns of Table.RowColumns. The
+// other values of a coherent row may still be damaged.
 func Coherent(table schemas.Table, holdsDay func(day int32) bool) func(batch arrow.Record, row int) bool {
 	c := newCoherence(table)
 	return func(batch arrow.Record, row int) bool { return c.holds(batch, row, holdsDay) }
@@ -97,6 +94,7 @@ func (c *coherence) readable(batch arrow.Record, row int) bool {
 	return true
 }
 
+// identified reports whether the ID of a row belongs to its prospect, type and time.
 func (c *coherence) identified(batch arrow.Record, row int, recorded int64) bool {
 	text := func(at int) string {
 		if at < 0 { // the type, if rows have no types

@@ -10,17 +10,16 @@ import (
 	"prospector/schemas/records"
 )
 
-// column is an Arrow column under construction. Unlike with Arrow's builders, rows can be
-// read and removed, as deduplication needs, and added late, as IDs need. NULLs are
-// appended together with the next value, because most columns have no value from most
-// events.
+// column is an Arrow column under construction. Unlike Arrow's builders, it allows rows to
+// be read and removed, for deduplication, and added late, for IDs. NULLs are appended
+// together with the next value, because most events have no value for most columns.
 type column struct {
-	rows   int // fewer than in the batch if the last rows are NULL
+	rows   int // fewer than the batch has if the last rows are NULL
 	isText bool
-	// Text: the bytes, and where each value ends, after a leading 0.
+	// For text: the bytes, and the end of each value, after a leading 0.
 	data []byte
 	ends []int32
-	// Any other type: see cell.
+	// For any other type: see cell.
 	ints  []int64
 	nulls []run // of NULLs among the rows
 	schemas.Column

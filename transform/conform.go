@@ -16,15 +16,15 @@ import (
 // from the same events, with the same IDs, prospects and days.
 //
 // The result is the row that the other table would have for the event. A new column is
-// filled from extra_json. The value of a removed column goes to extra_json. A column with
+// filled from extra_json. The value of a removed column moves to extra_json. A column with
 // another type follows the rules of docs/schemas.md. Values that the other table does not
-// expect are kept, because they are published; fields that it discards are discarded. A
-// row that fits stays unchanged.
+// expect are kept, because they are already published. Fields that it discards are
+// discarded. A row that conforms stays unchanged.
 //
-// A value that neither table protects, or both protect in the same way, stays unchanged.
-// A value that only the other table protects becomes protected. Any value can be
-// redacted or dropped. Any other value is removed from the event, from column and
-// extra_json alike, because the value before its protection is unknown.
+// If neither table protects a value, or both protect it in the same way, it stays unchanged.
+// If only the other table protects it, it becomes protected. If the other table redacts or
+// drops it, it is redacted or dropped. Any other protected value is removed from its column
+// and from extra_json, because its original is unknown.
 //
 // Each batch becomes one batch in Go's memory. An error names the event.
 func Conform(rows records.Rows, from, to schemas.Table) records.Rows {
@@ -87,7 +87,7 @@ func (c *conformer) conform(batch arrow.Record) (arrow.Record, error) {
 	return out, nil
 }
 
-func (c *conformer) flatten(event draft) error {
+func (c *conformer) flatten(event rebuiltObject) error {
 	c.text = event.appendTo(c.text[:0])
 	v, err := c.parsed.parse(c.text, math.MaxInt)
 	if err == nil {

@@ -2,10 +2,9 @@ package transform
 
 import "prospector/schemas"
 
-// coerceTime is coerce for a column that declares how its times are written. That form
-// comes first. ISO 8601, as coerce accepts it, is always valid as well, so that a source
-// can change to it without losing anything; such a text is kept. Anything else is a
-// mismatch.
+// coerceTime is coerce for a column that declares a format of its times. It tries that
+// format first. It also accepts ISO 8601, as coerce does, so that a source can switch to it
+// without loss. The outcome for such a text is kept. Anything else is a mismatch.
 func (c *cell) coerceTime(to schemas.Type, f schemas.TimeFormat, v value) outcome {
 	kind := v.kind()
 	switch {
@@ -44,7 +43,7 @@ func (c *cell) coerceUnix(to schemas.Type, f schemas.TimeFormat, text []byte) ou
 	return c.setTime(to, micros, string(f.AppendNumber(canonical[:0], micros)) == string(text))
 }
 
-// timeFormat returns how a column's times are written, or nil if it declares nothing.
+// timeFormat returns the declared format of a column's times, or nil if there is none.
 func timeFormat(c schemas.Column) *schemas.TimeFormat {
 	if c.Time == "" {
 		return nil
@@ -61,7 +60,7 @@ func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 	c.int = micros
 	if to == schemas.Date {
 		c.int = int64(dayOf(micros))
-		exactly = exactly && c.int*microsADay == micros
+		exactly = exactly && c.int*microsPerDay == micros
 	}
 	if exactly {
 		return exact
@@ -70,7 +69,7 @@ func (c *cell) setTime(to schemas.Type, micros int64, exactly bool) outcome {
 }
 
 // appendExactTime appends the JSON for which a time is exact in a column that declares
-// f, or no form if f is nil.
+// the format f, or no format if f is nil.
 func appendExactTime(dst []byte, f *schemas.TimeFormat, micros int64) []byte {
 	switch {
 	case f == nil:
@@ -82,14 +81,14 @@ func appendExactTime(dst []byte, f *schemas.TimeFormat, micros int64) []byte {
 	}
 }
 
-// Seconds from September 2001 to May 2033. Milliseconds and microseconds of that time
-// are a thousand and a million times larger, so the number shows its unit. No North
-// American telephone number is among them.
+// Seconds from September 2001 to May 2033. Milliseconds and microseconds of that period
+// are a thousand and a million times larger, so the size of a number shows its unit. No
+// North American telephone number is in this range.
 const firstSecond, lastSecond = 1_000_000_000, 2_000_000_000 - 1
 
-// ofCoarserUnit reports whether a number would be a time in January 1970, but is a
-// recent time in seconds or milliseconds. Then the source has changed its unit, and no
-// time is better than a wrong one.
+// ofCoarserUnit reports whether a number is a recent time in a coarser unit than f's, such
+// as seconds instead of milliseconds. In f's unit, it would be a time in January 1970. So
+// the source has probably changed its unit, and no time is better than a wrong one.
 func ofCoarserUnit(f schemas.TimeFormat, micros int64) bool {
 	for coarser := int64(1e3); coarser*f.Micros <= 1e6; coarser *= 1e3 {
 		if now := micros / (1e6 / coarser); now >= firstSecond && now <= lastSecond {
@@ -99,7 +98,7 @@ func ofCoarserUnit(f schemas.TimeFormat, micros int64) bool {
 	return false
 }
 
-// timeFormsOf returns the forms in which a value can be a time.
+// timeFormsOf returns the formats of a time that a value may have.
 func timeFormsOf(v value) schemas.TimeForms {
 	text := v.raw()
 	switch v.kind() {

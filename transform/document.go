@@ -9,12 +9,11 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// maxValues is how many values an event may have to become a row. A page with more
-// values is parsed edge by edge, so that tiny values do not need many times the memory
-// of their page.
+// maxValues is the maximum number of values of an event. A page with more values is parsed
+// edge by edge, so that tiny values do not need many times the memory of their page.
 const maxValues = 250_000
 
-// maxNesting is how deep values may be nested. The outermost value counts as 1.
+// maxNesting is the maximum nesting of values. The outermost value counts as 1.
 const maxNesting = 300
 
 var (
@@ -24,39 +23,39 @@ var (
 	errTooDeep    = fmt.Errorf("an event that is nested more than %d deep", maxNesting)
 )
 
-// document is a parsed JSON text: the positions of its values, in the order in which
-// they begin, and the shapes of its objects. A value is not decoded before it is used.
-// A text has less than 2 GiB.
+// document is a parsed JSON text: the positions of its values, in the order in which they
+// begin, and the shapes of its objects. Values are decoded when they are used. A text has
+// less than 2 GiB.
 type document struct {
 	text      jsontext.Scanner
 	tokens    []token
 	shapes    shapes
-	unescaped []byte // texts of strings with escapes that were decoded
+	unescaped []byte // decoded texts of strings with escapes
 	broken    bool   // some string, which may be a key, is not Unicode
 	brokenKey bool   // some key is not Unicode
-	room      int    // how many more values are allowed
+	room      int    // number of further values that are allowed
 	err       error
 }
 
 // token is a value. It has no pointer, so that the garbage collector does not scan it.
 type token struct {
 	start, end int32 // in the text, quotes and brackets included
-	next       int32 // the first token after it and everything inside
+	next       int32 // the first token after it and the values inside
 	shape      int32 // index of an object's shape in the document
-	kind       kind  // aNumber of every number
+	kind       kind  // aNumber for every number
 	escaped    bool  // a string with a backslash
 }
 
-// value is a value of a document; it lives until the next parse.
+// value is a value of a document. It is valid until the next parse.
 type value struct {
 	in *document
 	at int32
 }
 
 // parse parses a text, which must not change until the next parse. It checks the
-// grammar strictly (RFC 8259). Every key must be Unicode; other strings need not be, see
-// value.isBroken. The error is errNotJSON, errTooMany if there are more values than
-// most, errTooDeep or errNotUnicode.
+// grammar strictly (RFC 8259). Every key must be Unicode. Other strings may be broken: see
+// value.isBroken. The error is errNotJSON, errTooMany if there are more values than most,
+// errTooDeep or errNotUnicode.
 func (d *document) parse(text []byte, most int) (value, error) {
 	d.text = text
 	d.tokens, d.unescaped = d.tokens[:0], d.unescaped[:0]
@@ -71,8 +70,8 @@ func (d *document) parse(text []byte, most int) (value, error) {
 	return value{d, 0}, nil
 }
 
-// The methods below expect what they are named after at an index of the text. They
-// return the index after it, or -1 if it is not there.
+// The methods below expect the element of the grammar in their name at an index of the
+// text. They return the index after it, or -1 if it is not there.
 
 // value expects the value of the last key of a shape.
 func (d *document) value(i, depth int, of *shape) int {
@@ -122,8 +121,8 @@ func (d *document) word(i int, word string, kind kind) int {
 	return d.add(i, end, kind, false)
 }
 
-// add adds a token, and returns its end; -1 adds nothing. It writes the token field by
-// field, because copying a token took a tenth of the time of flattening.
+// add adds a token and returns its end. If end is -1, it adds nothing. It writes the token
+// field by field, because copying a token took a tenth of the time of flattening.
 func (d *document) add(start, end int, kind kind, escaped bool) int {
 	if end < 0 {
 		return end
@@ -170,8 +169,8 @@ func (d *document) inside(i, depth int, kind kind, closing byte, shape *shape) i
 	return i + 1
 }
 
-// key expects the next key of an object that has a shape so far. It returns the shape
-// with that key, and the index of the key's value.
+// key expects the next key of an object, whose previous keys are the shape of. It returns
+// the shape with that key, and the index of the key's value.
 func (d *document) key(of *shape, i int) (*shape, int) {
 	rest := d.text[i:]
 	for _, s := range of.longer {
@@ -190,7 +189,7 @@ func (d *document) key(of *shape, i int) (*shape, int) {
 	text := slices.Clone(d.text[i:d.text.Space(colon+1)])
 	raw := text[:end-i]
 	key := raw[1 : len(raw)-1]
-	if !form.IsUnicode(raw) { // the document is refused, and no other document may match this shape
+	if !form.IsUnicode(raw) { // parse refuses the document, and no other document may match this shape
 		d.broken, d.brokenKey = true, true
 		return d.shapes.add(of, key, text), i + len(text)
 	}
@@ -211,7 +210,7 @@ func (v value) kind() kind { return v.token().kind }
 // shape returns the shape of an object.
 func (v value) shape() *shape { return v.in.shapes.all[v.token().shape] }
 
-// raw returns the value as it is written in the text.
+// raw returns the text of the value in the document.
 func (v value) raw() []byte {
 	t := v.token()
 	return v.in.text[t.start:t.end]

@@ -15,12 +15,12 @@ import (
 )
 
 // Event returns the event of a row as canonical JSON: sorted keys, no blanks, and
-// unchanged values. Only times that just a column has are written in one form, as in
+// unchanged values. A time that is only in a column has a uniform format, as in
 // 2022-01-13T19:27:37.866831+00:00. Strings that are not Unicode keep their bytes, so
 // the result may not be valid UTF-8. The columns are those of the batch:
 // schemas.Table.RowColumns.
 //
-// An error says that this package did not write the extra_json of the row.
+// Event returns an error if this package did not write the row.
 func Event(columns []schemas.Column, batch arrow.Record, row int) ([]byte, error) {
 	event, err := newRebuilder(columns).event(batch, row)
 	if err != nil {
@@ -49,10 +49,10 @@ func newRebuilder(columns []schemas.Column) *rebuilder {
 	return r
 }
 
-var errExtra = errors.New("extra_json is not as prospector writes it")
+var errExtra = errors.New("extra_json does not have prospector's format")
 
-func (r *rebuilder) event(batch arrow.Record, row int) (draft, error) {
-	event, moved := make(draft), draft(nil)
+func (r *rebuilder) event(batch arrow.Record, row int) (rebuiltObject, error) {
+	event, moved := make(rebuiltObject), rebuiltObject(nil)
 	if extra := batch.Column(r.extraAt).(*array.String); extra.IsValid(row) {
 		p, err := r.extra([]byte(extra.Value(row)))
 		if err != nil || p.object == nil {
@@ -105,14 +105,14 @@ func (r *rebuilder) part(text []byte) (part, error) {
 	return partOf(v)
 }
 
-// value returns the JSON for which the value of a column is exact.
+// value returns the JSON for which the column's value in a row is exact.
 func (r *rebuilder) value(column int, values arrow.Array, row int) (part, error) {
 	c := records.ColumnOf(values)
 	b := appendExact(r.text[:0], r.columns[column].Type, r.times[column], &c, row)
 	r.text = b
 	p, err := r.part(b)
 	if err != nil {
-		return part{}, fmt.Errorf("the column %s is not as prospector writes it", r.columns[column].Name)
+		return part{}, fmt.Errorf("the column %s does not have prospector's format", r.columns[column].Name)
 	}
 	return p, nil
 }

@@ -11,16 +11,16 @@ import (
 // it, an event could not be rebuilt from its row.
 const fromKey = "$from"
 
-// appendExtra appends everything that the columns do not represent as one JSON object,
-// or appends nothing.
+// appendExtra appends everything that the columns do not represent as one JSON object. It
+// appends nothing if the columns represent the complete event.
 func (e *event) appendExtra(dst []byte) ([]byte, error) {
 	if e.root.view.represented && e.moved == 0 {
 		return dst, nil
 	}
-	return e.appendLeft(dst, e.root)
+	return e.appendRemaining(dst, e.root)
 }
 
-func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
+func (e *event) appendRemaining(dst []byte, n *node) (_ []byte, err error) {
 	start, fields := len(dst), 0
 	separate := func() {
 		if fields > 0 {
@@ -45,7 +45,7 @@ func (e *event) appendLeft(dst []byte, n *node) (_ []byte, err error) {
 		last = field
 		dst = append(dst, field.label...)
 		if child := field.node; child != nil && child.open {
-			if dst, err = e.appendLeft(dst, child); err != nil {
+			if dst, err = e.appendRemaining(dst, child); err != nil {
 				return dst, err
 			}
 			continue

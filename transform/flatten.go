@@ -4,9 +4,9 @@
 // Its duties: every field of an event is in a column or in extra_json, so that the
 // event can be rebuilt from its row. The same event has the same ID in every run. An
 // event that occurs twice becomes one row. An event that cannot become a row is
-// rejected with a reason and its bytes. Everything is counted.
+// rejected with a reason and its bytes. Books and Survey count every event.
 //
-// Not its duties: reading or writing anything; partitions, files and HTTP.
+// Not its duties: I/O, partitions, files and HTTP.
 package transform
 
 import (
@@ -24,10 +24,11 @@ type Rejected struct {
 	Cursor   string // of its page; "" for the first page
 	Index    int    // of its edge on the page
 	Reason   string // without any content of the event
-	// Raw is the event, or the edge if that does not have exactly one event. It is
+	// Raw is the event, or the edge if the edge does not have exactly one event. It is
 	// unchanged, and not necessarily valid JSON or UTF-8. If the table protects
-	// values, Raw is the canonical JSON of the event with the policies applied, or nil
-	// if these cannot be applied. Then Withheld is the number of bytes left out.
+	// values, Raw is the canonical JSON of the event with the policies applied. If the
+	// policies cannot be applied, Raw is nil, and Withheld is the number of bytes left
+	// out.
 	Raw      []byte
 	Withheld int
 }
@@ -36,7 +37,7 @@ type Rejected struct {
 type Books struct {
 	Events      int64 `json:"events"` // edges
 	Rows        int64 `json:"rows"`
-	Duplicates  int64 `json:"duplicates"`  // exactly the same event again
+	Duplicates  int64 `json:"duplicates"`  // repetitions of exactly the same event
 	Quarantined int64 `json:"quarantined"` // Rejected
 
 	// Facts about the rows.
@@ -56,20 +57,20 @@ func (b *Books) Add(o Books) {
 	b.NaiveTimes += o.NaiveTimes
 }
 
-// A batch that has reached batchRows or batchBytes is emitted when the current prospect
-// ends. It is emitted within a prospect only at ten times that size, because IDs are
-// simplest to assign when all events of a prospect are known.
+// A batch that has reached batchRows or batchBytes is emitted at the end of the current
+// prospect. It is emitted earlier only at ten times that size, because IDs are easiest to
+// assign when all events of a prospect are known.
 const (
 	batchRows  = 8 << 10
 	batchBytes = 2 << 20
 )
 
-// Flattener makes record batches from the events of one prospect after another. The
-// calls are Begin, Page for each page in order, and End for each prospect, and Flush at
-// the end. A Flattener is for one goroutine.
+// Flattener makes record batches from the events of one prospect after another. For each
+// prospect, call Begin, Page for each page in order, and End. Call Flush after the last
+// prospect. A Flattener is for one goroutine.
 //
-// Batches have the columns of schemas.Table.RowColumns. Their memory is reused when
-// emit has returned.
+// Batches have the columns of schemas.Table.RowColumns. Their memory is reused after emit
+// returns.
 type Flattener struct {
 	*builder
 	envelope Envelope
@@ -79,17 +80,17 @@ type Flattener struct {
 	page     document
 	prospect string
 	ids      identities
-	partial  bool // a row may have less than its event
+	partial  bool // a row may not have all values of its event
 	// eventDigests are the digests of the events in the current batch if rows are
-	// partial. Without them, different events could have the same row.
+	// partial, because different events can then have the same row.
 	eventDigests []schemas.Digest
-	text         []byte // canonical JSON of the current event, for these digests
+	text         []byte // canonical JSON of the current event, for its digest
 	books        Books
-	further      int64 // events that the survey has no room for
+	further      int64 // events of types that the survey has no room for
 }
 
 // NewFlattener returns a Flattener that passes its batches to emit, and the events that
-// cannot become rows to reject. An error of either ends the flattening.
+// cannot become rows to reject. The method that calls emit or reject returns their error.
 func NewFlattener(table schemas.Table, envelope Envelope, emit func(arrow.Record) error, reject func(Rejected) error) *Flattener {
 	return &Flattener{
 		builder: newBuilder(table, protections(table)), envelope: envelope, emit: emit, reject: reject,
@@ -118,7 +119,7 @@ func (f *Flattener) End() error {
 	return nil
 }
 
-// Flush emits the remaining rows. It is called between prospects.
+// Flush emits the remaining rows. Call it only between prospects.
 func (f *Flattener) Flush() error {
 	if f.rows() == 0 {
 		return nil
@@ -140,7 +141,7 @@ func (f *Flattener) full(times int) bool {
 	return f.rows() >= times*batchRows || bytes >= times*batchBytes
 }
 
-// content identifies the event of a row among those with the same key.
+// content returns a digest that distinguishes the events with the same key.
 func (f *Flattener) content(row int) schemas.Digest {
 	if f.partial {
 		return f.eventDigests[row]

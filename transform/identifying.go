@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The policy "mask" keeps the end of a telephone number. This file recognizes numbers
-// that look like one, but of which no digit may remain. In doubt, a number is hidden.
+// The policy "mask" keeps the end of a telephone number. This file recognizes numbers that
+// look like a telephone number, but must be hidden completely. In doubt, a number is hidden.
 
 // digitGroup is a sequence of digits in a text. Its value is that of the first eight.
 type digitGroup struct {

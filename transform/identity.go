@@ -10,14 +10,14 @@ import (
 	"prospector/schemas"
 )
 
-// The API does not document an ID of events, so the ID is computed from values that
-// cannot change: the prospect, the type, and the time at which Knock recorded the event
-// (createdAt, or eventTime if there is no createdAt). Status, text, agent and even
-// eventTime may change, and the event keeps its ID. If the vendor adds IDs later, no ID
-// in the lake changes.
+// The API does not document an ID of events, so the ID is computed from values that do not
+// change: the prospect, the type, and the time at which Knock recorded the event
+// (createdAt, or eventTime if there is no createdAt). If the status, the text, the agent or
+// even eventTime changes, the event keeps its ID. If the vendor adds IDs later, no ID in
+// the lake changes.
 //
 // Different events with the same three values get different numbers: their rank by time
-// and content. So the order and the pages in which they arrive do not matter.
+// and content. So their IDs do not depend on the order or the pages in which they arrive.
 
 // key is the first 120 bits of SHA-256("PROSPECT\nTYPE\nMICROSECONDS").
 type key [15]byte
@@ -68,7 +68,7 @@ type content struct {
 	digest schemas.Digest
 }
 
-// begin starts a prospect. Base is the batch row of its first row.
+// begin starts a prospect. base is the batch row of its first row.
 func (s *identities) begin(base int) {
 	s.emitted = nil
 	if len(s.known) > 0 {
@@ -77,7 +77,7 @@ func (s *identities) begin(base int) {
 	s.restart(base)
 }
 
-// maxKeptKeys is how many keys a map may have if it is reused for the next prospect.
+// maxKeptKeys is the largest number of keys of a map that is reused for the next prospect.
 const maxKeptKeys = 1 << 11
 
 // restart continues with the same prospect in another batch.
@@ -115,6 +115,7 @@ func (s *identities) add(k key, time int64, digest func(batchRow int) schemas.Di
 	return true
 }
 
+// know records the content of a row, so that add recognizes the same event.
 func (s *identities) know(row *identified, digest schemas.Digest) {
 	if s.known == nil {
 		s.known = make(map[content]struct{})
@@ -123,9 +124,9 @@ func (s *identities) know(row *identified, digest schemas.Digest) {
 	s.known[row.content] = struct{}{}
 }
 
-// assign passes the ID of each row to give, in order: base64url text of 20 bytes. It
-// counts the rows that share their key with another one.
-func (s *identities) assign(give func(id []byte)) (tied int) {
+// assign passes the ID of each row to appendID, in order: base64url text of 20 bytes. It
+// returns the number of rows that share their key with another one.
+func (s *identities) assign(appendID func(id []byte)) (tied int) {
 	slices.SortFunc(s.tied, func(a, b key) int { return slices.Compare(a[:], b[:]) })
 	for _, k := range slices.Compact(s.tied) {
 		tied += s.rankRows(k)
@@ -134,7 +135,7 @@ func (s *identities) assign(give func(id []byte)) (tied int) {
 	for i := range s.rows {
 		k := s.rows[i].key.numbered(int(s.rows[i].rank))
 		id = base64.RawURLEncoding.AppendEncode(id[:0], k[:])
-		give(id)
+		appendID(id)
 	}
 	return tied
 }

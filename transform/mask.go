@@ -12,7 +12,7 @@ const (
 	redacted = "[redacted]"
 )
 
-// mask replaces text that identifies a person, so that a reader still sees what kind of
+// mask replaces text that may identify a person, so that a reader still sees what kind of
 // text it was:
 //
 //   - a text that is a telephone number keeps its last four digits. An asterisk

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// decimal is a number of any size, exactly as it is written: 0.DIGITS × 10^point. The
-// digits are those of whole, then those of fraction, from the first to the last that is
-// not 0. Without digits, the number is zero.
+// decimal is a number of any size, without loss: 0.DIGITS × 10^point. The digits are those
+// of whole, then those of fraction, from the first to the last digit that is not 0. Without
+// digits, the number is zero.
 type decimal struct {
 	negative        bool
 	whole, fraction []byte
@@ -95,7 +95,7 @@ func (d *decimal) equal(o *decimal) bool {
 	return n == 0 || d.point == o.point
 }
 
-// int64 returns the number if it is an integer that fits.
+// int64 returns the number if it is an integer that fits in an int64.
 func (d *decimal) int64() (int64, bool) {
 	digits := d.last - d.first
 	if digits == 0 {
@@ -117,7 +117,7 @@ func (d *decimal) int64() (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// isInteger reports whether a number is written as an integer, and fits.
+// isInteger reports whether a number is written as an integer that fits in an int64.
 func isInteger(text []byte) bool {
 	for _, c := range text {
 		if c == '.' || c|0x20 == 'e' {
@@ -135,8 +135,8 @@ func isInteger(text []byte) bool {
 	return fits
 }
 
-// float64 returns the bits of the float whose shortest form is the same number. Text is
-// the number as it is written.
+// float64 returns the bits of the float whose shortest form is the same number. text is the
+// number in JSON.
 func (d *decimal) float64(text []byte) (bits int64, ok bool) {
 	if d.last-d.first > 17 { // no shortest form has more digits
 		return 0, false
@@ -168,12 +168,12 @@ func appendFloat(dst []byte, bits int64) []byte {
 	return dst
 }
 
-// floor returns the largest integer that is not above the number, if it fits.
+// floor returns the largest integer that is not above the number, if it fits in an int64.
 func (d *decimal) floor() (int64, bool) {
-	whole := *d
-	whole.last = max(d.first, min(d.last, d.first+d.point))
-	cut := whole.last < d.last
-	n, ok := whole.int64()
+	integer := *d
+	integer.last = max(d.first, min(d.last, d.first+d.point))
+	cut := integer.last < d.last
+	n, ok := integer.int64()
 	if cut && d.negative {
 		ok = ok && n > math.MinInt64
 		n--

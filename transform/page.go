@@ -22,9 +22,9 @@ var errNotOneNode = errors.New("an edge without exactly one node")
 // Events is an array of objects, each of which has an event as its member Event.
 type Envelope struct{ Events, Event string }
 
-// Page flattens the events of the prospect's next page, which was requested with that
-// cursor. The body must be a JSON object. Otherwise Page returns an error and takes no
-// event. An *Unexpected is an event for which the schema says that the run must fail.
+// Page flattens the events of the prospect's next page, which was requested with cursor.
+// If body is not a JSON object, Page returns an error and flattens no event. An *Unexpected
+// error is about an event for which the schema says that the run must fail.
 func (f *Flattener) Page(body []byte, cursor string) error {
 	defer f.releaseLargest(body)
 	if err := f.edges(body, cursor); err != nil {
@@ -54,7 +54,7 @@ func (f *Flattener) releaseLargest(body []byte) {
 func (f *Flattener) edges(body []byte, cursor string) error {
 	page, err := f.page.parse(body, maxValues)
 	if err != nil {
-		return f.edgeByEdge(body, cursor) // a single event may be the cause
+		return f.edgeByEdge(body, cursor) // a single event may have caused the error
 	}
 	edges, lists := page.get(f.envelope.Events)
 	switch lists {
@@ -139,7 +139,7 @@ func (f *Flattener) separateNode(edge []byte) ([]byte, error) {
 	return edge, errNotOneNode
 }
 
-// addText is add for an event that is not parsed yet.
+// addText is like add, for an event that is not parsed yet.
 func (f *Flattener) addText(text []byte) error {
 	node, err := f.page.parse(text, maxValues)
 	if err != nil {
@@ -161,7 +161,7 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 		r.Raw = slices.Clone(node)
 		return f.reject(r)
 	}
-	known := reason != errNotOneNode && reason != errTooMany // otherwise the paths, or the memory for them, are unknown
+	known := reason != errNotOneNode && reason != errTooMany // otherwise the paths are unknown, or need too much memory
 	if known {
 		r.Raw, known = f.protectedNode(node)
 	}
@@ -171,14 +171,14 @@ func (f *Flattener) refuse(r Rejected, node []byte, reason error) error {
 	return f.reject(r)
 }
 
-// add makes a row from an event. The error says why this is impossible.
+// add makes a row from an event, or returns why this is not possible.
 func (f *Flattener) add(node value) error {
 	row, err := f.flatten(node)
 	_, isNoTime := errors.AsType[noTime](err)
 	switch {
 	case err == nil:
 	case isNoTime:
-		f.event.countMisfits() // so that the survey shows how its times are written
+		f.event.countMisfits() // so that the survey shows the format of the times
 		return err
 	case row.tree != nil:
 		f.count(row)
@@ -188,7 +188,7 @@ func (f *Flattener) add(node value) error {
 	}
 	if f.partial {
 		if f.text, err = appendCanonical(f.text[:0], node); err != nil {
-			return err // a value that is dropped or protected has the same key twice
+			return err // a dropped or protected value has the same key twice
 		}
 		f.eventDigests = append(f.eventDigests, schemas.HashValuesOf("event").String(string(f.text)))
 	}

@@ -7,21 +7,21 @@ import (
 	"prospector/schemas"
 )
 
-// node is a place in an event that columns take values from, or that has such
-// places below it: the paths of a table as a tree.
+// node is a place in an event from which columns take values, or a place above one. The
+// nodes are the paths of a table as a tree.
 type node struct {
 	// The fields that every event needs come first, so that they are in one cache line.
 	children []*node
 	view     *view // of the object that the current event has here
 	target
 	isLeaf bool // an object is one value here, and is never opened
-	open   bool // the fields of the current event's object here were looked at one by one
-	guards bool // a policy holds for some place below
+	open   bool // the fields of the current event's object here are offered one by one
+	guards bool // a policy applies to some place below
 
 	key   string
 	above *node // nil for the event itself
 	path  string
-	depth int                 // how many keys the path has
+	depth int                 // number of keys in the path
 	times *schemas.TimeFormat // of the column, if it declares one
 	protected
 	views []*view // of the shapes that objects had here
@@ -38,15 +38,15 @@ type target struct {
 // protected is what policies say about a place.
 type protected struct {
 	guard *guard // what is protected here and below, or nil
-	// respelled says that no path leads here: the key is one of a protected path
-	// in another case. Columns take nothing here.
-	respelled bool
-	policy    schemas.Policy // of values here, or ""
-	standIn   document       // what replaces a protected value
+	// respelled says that the key differs only in case from the key of a protected
+	// path. No path of a column leads here.
+	respelled  bool
+	policy     schemas.Policy // of values here, or ""
+	substitute document       // replaces a protected value
 }
 
-// surveyed is what events had at a place: values that are not of the column's type,
-// and fields that no column takes (nil until there are some).
+// surveyed counts the values of events at a place that do not have the column's type, and
+// the fields that no column takes (nil until there are some).
 type surveyed struct {
 	mismatched tally
 	unmapped   *place
@@ -86,9 +86,8 @@ func (n *node) protectBy(g *guard) {
 	}
 }
 
-// respell returns a new node for a key that is in no path, but is a protected key in
-// another case, or nil. The view of an object keeps the node: two such keys of one
-// object have two nodes.
+// respell returns a new node for a key that differs only in case from a protected key, or
+// nil. The view of an object keeps the node, so two such keys of one object have two nodes.
 func (n *node) respell(key []byte) *node {
 	if n.guard == nil {
 		return nil
@@ -103,7 +102,7 @@ func (n *node) respell(key []byte) *node {
 	return made
 }
 
-// grow returns the node at a path, which it adds if necessary, and the node above it.
+// grow returns the node at a path, and the node above it. It adds nodes if necessary.
 func (n *node) grow(path string) (above, at *node) {
 	at = n
 	for key := range strings.SplitSeq(path, ".") {
@@ -120,7 +119,8 @@ func newNode(above *node, key string) *node {
 	return &node{target: target{column: -1}, above: above, key: key, path: join(above.path, key), depth: above.depth + 1}
 }
 
-// child returns the node below n, or nil. There are so few that a map would be slower.
+// child returns the node of a key below n, or nil. A node has so few children that a map
+// would be slower.
 func (n *node) child(key []byte) *node {
 	for _, c := range n.children {
 		if c.key == string(key) {
@@ -130,7 +130,7 @@ func (n *node) child(key []byte) *node {
 	return nil
 }
 
-// event is one event being flattened. It is reused from event to event.
+// event is one event being flattened. It is reused for the next event.
 type event struct {
 	columns []schemas.Column
 	byName  []int     // the columns in the order of their names
@@ -144,8 +144,8 @@ type event struct {
 	scratch []byte // texts that are not part of the event
 	misfits []misfit
 	unknown []unknown
-	moved   int // values that do not come from the first path of their column
-	naive   int // times without an offset
+	moved   int // number of values that are not from the first path of their column
+	naive   int // number of times without an offset
 	root    *node
 }
 
@@ -183,7 +183,7 @@ func (e *event) takenBy(column int) *taken {
 
 // gather offers every field below n to the columns.
 func (e *event) gather(n *node, object value) error {
-	if err := n.look(object); err != nil {
+	if err := n.updateView(object); err != nil {
 		return err
 	}
 	if n.guards {
@@ -247,16 +247,16 @@ func (f *entry) unknown() bool {
 	return f.value.kind() != noKind && f.value.kind() != anObject
 }
 
-// offer gives a value to the column of its place, if there is one. It reports whether
-// the column represents all of it. Otherwise extra_json takes the value.
+// offer offers a value to the column of its place, if there is one. It reports whether the
+// column represents all of it. If not, extra_json needs the value.
 func (e *event) offer(at *node, v value) (represented bool, err error) {
 	if at.column < 0 || len(at.children) > 0 && !at.isLeaf && v.kind() == anObject {
-		return false, nil // it is empty, and columns take only what is inside
+		return false, nil // it is empty, and columns take only the values inside
 	}
 	var c cell
 	if v.kind() == aString && at.to == schemas.String && !v.in.broken { // the usual case
 		c.str = v.string()
-		return e.give(at, &c, true), nil
+		return e.store(at, &c, true), nil
 	}
 	var outcome outcome
 	if at.times != nil {
@@ -273,12 +273,12 @@ func (e *event) offer(at *node, v value) (represented bool, err error) {
 	case repaired:
 		e.misfits = append(e.misfits, misfit{at: at, kind: notUnicode})
 	}
-	return e.give(at, &c, outcome == exact), nil
+	return e.store(at, &c, outcome == exact), nil
 }
 
-// give gives the value at a place to its column, unless the column has a value from an
+// store stores the value at a place in its column, unless the column has a value from an
 // earlier path. It reports whether the column represents all of it.
-func (e *event) give(at *node, c *cell, exact bool) (represented bool) {
+func (e *event) store(at *node, c *cell, exact bool) (represented bool) {
 	if c.naive {
 		e.naive++
 	}
@@ -290,7 +290,7 @@ func (e *event) give(at *node, c *cell, exact bool) (represented bool) {
 		if now.exact {
 			e.markUnrepresented(e.columns[at.column].From[now.rank])
 		}
-		e.moved-- // the value before came from a later path
+		e.moved-- // the previous value is from a later path
 		column.cut(e.row)
 	}
 	if at.rank > 0 {
@@ -306,7 +306,7 @@ func (e *event) give(at *node, c *cell, exact bool) (represented bool) {
 	return exact
 }
 
-// markUnrepresented says that extra_json needs the field at a path after all.
+// markUnrepresented records that extra_json needs the field at a path after all.
 func (e *event) markUnrepresented(path string) {
 	n := e.root
 	for key := range strings.SplitSeq(path, ".") {

@@ -10,8 +10,8 @@ import (
 	"prospector/schemas"
 )
 
-// protection says how the value at a path is protected: in events of every type,
-// regardless of the case of the keys, in a column and in extra_json.
+// protection is the policy for the value at a path. It applies to events of every type, in
+// columns and in extra_json, regardless of the case of the keys.
 type protection struct {
 	path   string
 	policy schemas.Policy
@@ -35,16 +35,16 @@ func protections(t schemas.Table) (all []protection) {
 	return all
 }
 
-// guard is a key of protected paths, with what is protected at its place and below.
-// A guard matches keys regardless of case, so that a value does not escape its
-// policy when the source writes "Body" instead of "body".
+// guard is a key of protected paths, with the policies for its place and the places below.
+// A guard matches keys regardless of case, so that a value does not escape its policy when
+// the source writes "Body" instead of "body".
 type guard struct {
 	key    string
 	policy schemas.Policy // "" if only places below are protected
 	below  []*guard
 }
 
-// newGuard returns the guard of complete events.
+// newGuard returns the guard of the event itself.
 func newGuard(protected []protection) *guard {
 	root := &guard{}
 	for _, p := range protected {
@@ -73,8 +73,7 @@ func (g *guard) at(key string) *guard {
 }
 
 // protect applies the policies to the fields of an object, before anything else reads
-// them. A protected value becomes text, or its field is dropped. A null stays, because
-// it has nothing to protect.
+// them. A protected value becomes text, or its field is dropped. A null stays unchanged.
 func (e *event) protect(n *node) error {
 	for i := range n.view.entries {
 		field := &n.view.entries[i]
@@ -90,16 +89,16 @@ func (e *event) protect(n *node) error {
 		if err != nil {
 			return err
 		}
-		if field.value, err = field.node.standIn.parse(jsontext.AppendQuoted(nil, text), 1); err != nil {
+		if field.value, err = field.node.substitute.parse(jsontext.AppendQuoted(nil, text), 1); err != nil {
 			return fmt.Errorf("a protected value is not text: %w: %w", err, bug.ErrInternal)
 		}
 	}
 	return nil
 }
 
-// policy returns the policy of a field's place. A value above protected places that is
-// not an object may hold the protected data in another shape. So it is redacted, unless
-// a column takes exactly this value.
+// policy returns the policy of a field's place. If there are protected places below, but
+// the value is not an object, it may have the protected data in another shape. So it is
+// redacted, unless a column takes exactly this value.
 func (f *entry) policy() schemas.Policy {
 	switch {
 	case f.node == nil || f.value.kind() == noKind:
@@ -150,30 +149,29 @@ func (b *builder) protectedNode(raw []byte) ([]byte, bool) {
 }
 
 func (b *builder) appendProtected(dst []byte, v value) (_ []byte, err error) {
-	if v.kind() != anObject { // it may hold protected data that no path leads to
+	if v.kind() != anObject { // it may have protected data at unknown paths
 		return dst, errNotObject
 	}
 	e := event{key: b.event.key, root: compile(nil, b.protections, "")}
 	if err := e.gather(e.root, v); err != nil {
 		return dst, err
 	}
-	if dst, err = e.appendLeft(dst, e.root); len(dst) == 0 {
+	if dst, err = e.appendRemaining(dst, e.root); len(dst) == 0 {
 		dst = append(dst, "{}"...)
 	}
 	return dst, err
 }
 
-// reprotect says how the protection of published values changes to that of another
-// table. Apply has the values that are not yet protected in the new way; a value is
-// never protected twice. Remove has the paths of values that are protected in another
-// way, and cannot be protected in the new one. Paths that differ only in case are one
-// path.
+// reprotect compares the protections of two tables, for the conversion of published values.
+// apply has the protections that the values do not have yet. No value is protected twice.
+// remove has the paths of values that are protected in another way, and cannot get the new
+// protection. Paths that differ only in case are one path.
 func reprotect(from, to schemas.Table) (apply []protection, remove []string) {
 	was, is := make(map[string]protection), make(map[string]protection)
 	for _, p := range protections(from) {
 		place := foldedPath(p.path)
 		if o, twice := was[place]; twice && !o.same(p) {
-			p.policy = "several" // an older version had one for each spelling
+			p.policy = "several" // an older version had a policy for each spelling
 		}
 		was[place] = p
 	}

@@ -8,16 +8,16 @@ import (
 )
 
 // A source usually writes the objects at one place with the same keys in the same order.
-// So everything that depends only on the keys is computed once, and kept with the shape
+// So everything that depends only on the keys is computed once, and cached in the shape
 // of the object: their sorted order, whether a key occurs twice, and which places of a
-// table are below them. A key that was seen before is recognized by its bytes.
+// table are below them. A known key is recognized by its bytes.
 
-// shape is the sequence of keys of an object: that of a shorter shape, and one more key.
+// shape is the sequence of keys of an object: the keys of a shorter shape, and one more.
 type shape struct {
 	// The fields that parsing needs come first, so that they are in one cache line.
-	text   []byte   // the last key as it is written, and everything up to its value
-	longer []*shape // shapes that continue this one, which the next object may have
-	inside *shape   // without keys: the start of objects in the value of the last key
+	text   []byte   // the last key as in the document, and everything up to its value
+	longer []*shape // shapes with one more key, which the next object may have
+	inside *shape   // the empty shape of objects in the value of the last key
 	id     int32    // index among the shapes of a document
 
 	// Set when there is an object of this shape:
@@ -36,8 +36,8 @@ type shape struct {
 // field is a key of a shape, and its canonical JSON with the colon.
 type field struct{ key, label []byte }
 
-// shapes are the shapes of a document. Two of them may be equal, which only costs time.
-// The limits are so low that keys which are data do no harm.
+// shapes are the shapes of a document. Two of them may be equal, which only costs time. The
+// limits are low, so that keys that are data do not fill the memory.
 type shapes struct {
 	all   []*shape // by id
 	bytes int      // their approximate size
@@ -45,12 +45,12 @@ type shapes struct {
 
 const (
 	maxShapes = 1 << 20 // bytes of the shapes that are kept for the next document
-	maxShape  = 1 << 11 // bytes of the keys of a shape that is searched for
-	maxLonger = 8       // shapes that are searched for after another one
-	maxViews  = 4       // of a node
+	maxShape  = 1 << 11 // bytes of the keys of a shape that is remembered
+	maxLonger = 8       // shapes that are remembered after another one
+	maxViews  = 4       // views that a node remembers
 )
 
-// outermost stands for the key of the document as a value.
+// outermost returns the shape for the document itself, which has no key.
 func (s *shapes) outermost() *shape {
 	if len(s.all) == 0 {
 		s.all = append(s.all, &shape{})
@@ -58,8 +58,7 @@ func (s *shapes) outermost() *shape {
 	return s.all[0]
 }
 
-// inside returns the shape with which an object begins in the value of the last key of
-// a shape.
+// inside returns the empty shape of the objects in the value of the last key of a shape.
 func (s *shapes) inside(of *shape) *shape {
 	if of.inside == nil {
 		of.inside = s.keep(&shape{})
@@ -81,7 +80,7 @@ func (s *shapes) trim() {
 	}
 }
 
-// add returns a new shape: another one, and the key that a text begins with.
+// add returns a new shape: the keys of before, and one more key. text begins with that key.
 func (s *shapes) add(before *shape, key, text []byte) *shape {
 	longer := s.keep(&shape{
 		before: before, field: field{key: key}, text: text,
@@ -95,8 +94,7 @@ func (s *shapes) add(before *shape, key, text []byte) *shape {
 	return longer
 }
 
-// remember adds a longer shape to those that are searched for when an object begins like
-// this one.
+// remember makes document.key try a longer shape when an object begins like this one.
 func (s *shape) remember(longer *shape) {
 	switch {
 	case longer.bytes > maxShape:
@@ -109,16 +107,16 @@ func (s *shape) remember(longer *shape) {
 
 // close computes everything that depends on all keys.
 func (s *shape) close() {
-	came := make([]field, s.keys)
+	written := make([]field, s.keys)
 	order := make([]int32, s.keys)
 	for k := s; k.keys > 0; k = k.before {
-		came[k.keys-1], order[k.keys-1] = k.field, int32(k.keys-1)
+		written[k.keys-1], order[k.keys-1] = k.field, int32(k.keys-1)
 	}
-	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(came[a].key, came[b].key) })
+	slices.SortStableFunc(order, func(a, b int32) int { return bytes.Compare(written[a].key, written[b].key) })
 	s.fields, s.places = make([]field, s.keys), make([]int32, s.keys)
 	for place, i := range order {
-		s.fields[place], s.places[i] = came[i], int32(place)
-		s.twice = s.twice || place > 0 && bytes.Equal(came[i].key, s.fields[place-1].key)
+		s.fields[place], s.places[i] = written[i], int32(place)
+		s.twice = s.twice || place > 0 && bytes.Equal(written[i].key, s.fields[place-1].key)
 	}
 	s.reserved = s.keys == 1 && isReserved(s.key)
 	s.closed = true
@@ -133,17 +131,17 @@ type view struct {
 
 // entry is a field of an object, and its place in the table.
 type entry struct {
-	value       value // of no document if a policy dropped it
+	value       value // the zero value if a policy dropped the field
 	node        *node // nil if no column has a path through the key
 	represented bool  // extra_json does not need it
 	*field
-	place *place // in the survey, if it is known
+	place *place // in the survey; nil if it is not known yet
 }
 
 func (f *entry) dropped() bool { return f.value.in == nil }
 
-// look puts the fields of an object at n into n.view.
-func (n *node) look(object value) error {
+// updateView sets n.view to the fields of an object at n.
+func (n *node) updateView(object value) error {
 	shape := object.shape()
 	if shape.twice {
 		return errDuplicateKey
@@ -189,9 +187,9 @@ func (n *node) viewOf(shape *shape) *view {
 	return w
 }
 
-// forget releases everything that an event had at n and below.
+// forget releases the memory for the objects at n and below.
 func (n *node) forget() {
-	n.view, n.views, n.standIn = nil, nil, document{}
+	n.view, n.views, n.substitute = nil, nil, document{}
 	for _, c := range n.children {
 		c.forget()
 	}

@@ -3,21 +3,19 @@ package transform
 import "prospector/schemas"
 
 // A survey is limited, so that neither keys that are data nor a hostile source fill the
-// memory or the report. The limits are the number of event types, the number of places
-// with fields that no column takes for each type, and the number of keys in a path. The
-// survey reports other fields, and fields whose key is not a schemas.FieldName, as the
-// object that has them. It only counts those of the event itself, and events of other
-// types.
+// memory or the report. For a field beyond the limits, or with a key that is not a
+// schemas.FieldName, the survey reports the object that has it. If that is the event
+// itself, or if the event's type is beyond the limit, the survey only counts the event.
 const (
-	maxTypes  = 1000
-	maxPlaces = 1000
-	maxDepth  = 8
+	maxTypes  = 1000 // event types
+	maxPlaces = 1000 // places of fields that no column takes, for each event type
+	maxDepth  = 8    // keys in a path
 )
 
 // tree has the places of events of one type, and counts the events with values there.
 type tree struct {
 	root    *node
-	kept    bool // the next event of the type uses it again
+	kept    bool // the next event of the type reuses it
 	events  int64
 	places  int
 	further int64
@@ -26,7 +24,7 @@ type tree struct {
 // tally counts events by the kind of their value at a place.
 type tally struct {
 	events [kinds]int64
-	times  [kinds]schemas.TimeForms // that all values have
+	times  [kinds]schemas.TimeForms // formats that all values have
 }
 
 func (t *tally) add(k kind, times func() schemas.TimeForms) {
@@ -40,9 +38,9 @@ func (t *tally) add(k kind, times func() schemas.TimeForms) {
 	t.events[k]++
 }
 
-// place is a place of fields that no column takes: at a node, or below one.
+// place counts the fields that no column takes at one path.
 type place struct {
-	depth    int // how many keys its path has
+	depth    int // number of keys in its path
 	children map[string]*place
 	tally    tally
 	folded   int64 // the last event that was counted because of fields without a place
@@ -132,7 +130,7 @@ func (t *tree) value(p *place, v value) {
 	}
 }
 
-// fold counts the event for an object with fields that have no place.
+// fold counts the event for the object at p, which has fields without a place.
 func (t *tree) fold(p *place) {
 	if p.depth == 0 {
 		t.further++
@@ -151,8 +149,8 @@ func (f *Flattener) count(row flat) {
 	row.tree.count(&f.event)
 }
 
-// Survey returns what the events so far had beyond the schema. It covers rows, and
-// events that the schema rejects.
+// Survey returns how the events so far differ from the schema. It covers events that became
+// rows, and events that the schema rejects.
 func (f *Flattener) Survey() schemas.Survey {
 	s := schemas.NewSurvey()
 	s.Further = f.further

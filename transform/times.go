@@ -2,13 +2,13 @@ package transform
 
 import "time"
 
-// parseTime reads a time in any form that the API is likely to use: RFC 3339 with
-// "T" or a blank, any number of fractional digits or none, and "Z", an offset with or
-// without a colon, or no offset. A time without an offset is UTC.
+// parseTime parses a time in any form that the API is likely to use: RFC 3339 with "T" or
+// a blank, any number of fractional digits or none, and "Z", an offset with or without a
+// colon, or no offset. A time without an offset is UTC.
 //
-// micros is microseconds since 1970-01-01 UTC, without any further digits. exact
-// reports that micros has all of the time: the text has an offset of zero, and no
-// digit is lost. naive reports that the text has no offset.
+// micros is the number of microseconds since 1970-01-01 UTC, rounded down. exact reports
+// that the text has an offset of zero, and that micros has all its digits. naive reports
+// that the text has no offset.
 func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 	seconds, ok := parseSeconds(s)
 	if !ok {
@@ -41,8 +41,8 @@ func parseTime(s []byte) (micros int64, exact, naive, ok bool) {
 
 const secondsLayout = "2006-01-02T15:04:05"
 
-// parseSeconds reads the date and the time of day that a text begins with, as seconds
-// since 1970-01-01 of the text's own offset.
+// parseSeconds parses the date and the time of day at the beginning of a text. It returns
+// the seconds since 1970-01-01 in the text's own offset.
 func parseSeconds(s []byte) (seconds int64, ok bool) {
 	if len(s) < len(secondsLayout) {
 		return 0, false
@@ -68,8 +68,8 @@ func isDay(year, month, day int) bool {
 	return year >= 1 && month >= 1 && month <= 12 && day >= 1 && (day <= 28 || day <= daysIn(year, month))
 }
 
-// cutFraction reads the fraction of a second that a text may begin with. exact
-// reports that no digit is lost.
+// cutFraction parses the fraction of a second, if a text begins with one. exact reports
+// that micros has all its digits.
 func cutFraction(s []byte) (micros int, rest []byte, exact, ok bool) {
 	if len(s) == 0 || s[0] != '.' && s[0] != ',' {
 		return 0, s, true, true
@@ -174,12 +174,12 @@ func appendTime(dst []byte, micros int64) []byte {
 	return time.UnixMicro(micros).UTC().AppendFormat(dst, layout)
 }
 
-const microsADay = 24 * 60 * 60 * 1e6
+const microsPerDay = 24 * 60 * 60 * 1e6
 
 // dayOf returns the UTC day of a time, in days since 1970-01-01.
 func dayOf(micros int64) int32 {
-	day := micros / microsADay
-	if micros%microsADay < 0 {
+	day := micros / microsPerDay
+	if micros%microsPerDay < 0 {
 		day--
 	}
 	return int32(day)

@@ -94,7 +94,7 @@ func FuzzParseTime(f *testing.F) {
 }
 
 func TestDayOf(t *testing.T) {
-	for micros, want := range map[int64]int32{0: 0, -1: -1, microsADay - 1: 0, microsADay: 1, -microsADay: -1, -microsADay - 1: -2} {
+	for micros, want := range map[int64]int32{0: 0, -1: -1, microsPerDay - 1: 0, microsPerDay: 1, -microsPerDay: -1, -microsPerDay - 1: -2} {
 		if got := dayOf(micros); got != want {
 			t.Errorf("day of %d is %d, not %d", micros, got, want)
 		}

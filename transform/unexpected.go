@@ -14,8 +14,8 @@ const (
 	Mismatch     = "mismatch"
 )
 
-// Unexpected is a difference between an event and its schema because of which the event
-// cannot become a row. It has no content of the event.
+// Unexpected is a difference between an event and its schema that prevents the event from
+// becoming a row. It has no content of the event.
 type Unexpected struct {
 	What      string // UnknownType, UnknownField or Mismatch
 	EventType string
@@ -97,8 +97,8 @@ func (e *event) unexpected(t *schemas.Table, eventType []byte) *Unexpected {
 
 func refuses(h schemas.Handling) bool { return h == schemas.Quarantine || h == schemas.Fail }
 
-// where returns the path and the kind of the field, which is noKind for a null. If the
-// key is not a name, and might be data, it returns the object that has the field.
+// where returns the path and the kind of the field, which is noKind for a null. If the key
+// is not a name and may be data, where returns the object that has the field.
 func (u unknown) where() (path string, kind kind) {
 	kind = kindOf(u.field.value)
 	if kind != noKind && !schemas.FieldName.Match(u.field.key) {

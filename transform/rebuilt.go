@@ -8,16 +8,16 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// draft is an event, or an object in an event, that is being rebuilt.
-type draft map[string]part
+// rebuiltObject is an object that is being rebuilt: an event, or an object in it.
+type rebuiltObject map[string]part
 
-// part is a field of a draft: canonical JSON, or another draft.
+// part is a field of a rebuiltObject: canonical JSON, or another object.
 type part struct {
 	text   []byte
-	object draft // nil if the field is not an object
+	object rebuiltObject // nil if the field is not an object
 }
 
-// partOf converts a value. The error says that a key occurs twice.
+// partOf converts a value. It returns an error if a key occurs twice.
 func partOf(v value) (part, error) {
 	if v.kind() != anObject {
 		text, err := appendCanonical(nil, v)
@@ -26,7 +26,7 @@ func partOf(v value) (part, error) {
 	if v.shape().twice {
 		return part{}, errDuplicateKey
 	}
-	object := make(draft)
+	object := make(rebuiltObject)
 	for key, field := range v.fields() {
 		p, err := partOf(field)
 		if err != nil {
@@ -37,20 +37,20 @@ func partOf(v value) (part, error) {
 	return part{object: object}, nil
 }
 
-// set sets the value at a path if there is none. It returns false if a value above the
-// path is not an object.
-func (d draft) set(path string, p part) bool {
+// set sets the value at a path, unless there is one already. It returns false if a value
+// above the path is not an object.
+func (o rebuiltObject) set(path string, p part) bool {
 	key, rest, deeper := strings.Cut(path, ".")
-	inner, there := d[key]
+	inner, there := o[key]
 	switch {
 	case !deeper && !there:
-		d[key] = p
+		o[key] = p
 		return true
 	case !deeper:
 		return true
 	case !there:
-		inner.object = make(draft)
-		d[key] = inner
+		inner.object = make(rebuiltObject)
+		o[key] = inner
 	case inner.object == nil:
 		return false
 	}
@@ -59,30 +59,30 @@ func (d draft) set(path string, p part) bool {
 
 // remove removes the fields at a path, regardless of the case of its keys, unless they
 // are null. It also removes objects that become empty.
-func (d draft) remove(path string) {
+func (o rebuiltObject) remove(path string) {
 	first, rest, deeper := strings.Cut(path, ".")
-	for key, inner := range d {
+	for key, inner := range o {
 		switch {
 		case !strings.EqualFold(key, first) || string(inner.text) == "null":
 		case !deeper:
-			delete(d, key)
+			delete(o, key)
 		case len(inner.object) > 0:
 			if inner.object.remove(rest); len(inner.object) == 0 {
-				delete(d, key)
+				delete(o, key)
 			}
 		}
 	}
 }
 
 // appendTo appends canonical JSON, as appendCanonical does.
-func (d draft) appendTo(dst []byte) []byte {
+func (o rebuiltObject) appendTo(dst []byte) []byte {
 	dst = append(dst, '{')
-	for i, key := range slices.Sorted(maps.Keys(d)) {
+	for i, key := range slices.Sorted(maps.Keys(o)) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(jsontext.AppendQuoted(dst, []byte(key)), ':')
-		if p := d[key]; p.object != nil {
+		if p := o[key]; p.object != nil {
 			dst = p.object.appendTo(dst)
 		} else {
 			dst = append(dst, p.text...)
