@@ -56,8 +56,8 @@ func TestCorruptions(t *testing.T) {
 	}
 }
 
-// choose chooses corruptions so that all kinds of files are as frequent as possible,
-// and then all operations.
+// choose chooses corruptions so that all kinds of files occur as equally as possible, and
+// within a kind all operations.
 func choose(rng *rand.Rand, all []corruption, count int) (chosen []corruption) {
 	byKind := make(map[string][]corruption)
 	for _, c := range all {
@@ -187,7 +187,7 @@ func (w *nights) mustRun(t *testing.T, dir string, night int, args ...string) {
 	}
 }
 
-// scene is a directory after two nights, in which a file will be damaged.
+// scene is a directory after two nights. The test damages a file in it.
 type scene struct {
 	name, dir string
 	older     string // the same files after the first night
@@ -289,14 +289,14 @@ var kinds = []struct {
 	name  string
 	paths *regexp.Regexp
 }{
-	{"", regexp.MustCompile(`^(main\.hcl|ids\.txt)$`)}, // of the user
+	{"", regexp.MustCompile(`^(main\.hcl|ids\.txt)$`)}, // the user's
 	{"state", regexp.MustCompile(`^prospector\.state\.json$`)},
 	{"backup", regexp.MustCompile(`^prospector\.state\.json\.backup$`)},
 	{"lock", regexp.MustCompile(`\.lock$`)},
 	{"schema lock", regexp.MustCompile(`^\.prospector\.lock\.hcl$`)},
 	{"list", regexp.MustCompile(`\.json\.d/prospects/`)},
 	{"record", regexp.MustCompile(`\.json\.d/runs/`)},
-	{"beside the state", regexp.MustCompile(`\.json\.d/`)},
+	{"next to the state", regexp.MustCompile(`\.json\.d/`)},
 	{"plan", regexp.MustCompile(`\.plan$`)},
 	{"published", regexp.MustCompile(`^lake/events/`)},
 	{"quarantine", regexp.MustCompile(`^lake/.*quarantine`)},
@@ -327,8 +327,8 @@ func (s scene) corruptions(t *testing.T) (all []corruption) {
 			return err
 		}
 		kind := kindOf(filepath.ToSlash(file))
-		theirs := kind == "journal" || kind == "staged" || kind == "data directory" || kind == "state" || kind == "published"
-		if kind == "" || s.name != calmScene && !theirs {
+		own := kind == "journal" || kind == "staged" || kind == "data directory" || kind == "state" || kind == "published"
+		if kind == "" || s.name != calmScene && !own {
 			return nil
 		}
 		info, err := entry.Info()
@@ -435,7 +435,7 @@ func rewriteWith(damage func(*rand.Rand, []byte) []byte) func(*rand.Rand, corrup
 	}
 }
 
-// changeDigit changes a number, so that text stays text.
+// changeDigit changes a digit. The file remains valid text.
 func changeDigit(rng *rand.Rand, b []byte) []byte {
 	digits := regexp.MustCompile(`[1-8]`).FindAllIndex(b, -1)
 	if len(digits) > 0 {
@@ -473,12 +473,12 @@ func (w *nights) try(t *testing.T, c corruption, rng *rand.Rand) {
 	if code != 0 {
 		w.refused(t, c, printed)
 	}
-	for tried := 0; code != 0 && tried < 2; tried++ { // an old backup does not have what was published since
+	for tried := 0; code != 0 && tried < 2; tried++ { // an old backup lacks what was published later
 		w.remedy(t, dir, c, printed, tried)
 		code, printed = w.run(t, dir, lastNight, "apply", "-auto-approve")
 	}
 	if code != 0 {
-		t.Fatalf("what the error advises does not help:\n%s", printed)
+		t.Fatalf("the advice in the error does not help:\n%s", printed)
 	}
 	if got := lakeOf(t, dir); !maps.Equal(got, w.want) {
 		t.Errorf("the lake is\n%v, not\n%v\n%s", got, w.want, printed)

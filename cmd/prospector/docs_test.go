@@ -61,7 +61,7 @@ func names(pattern *regexp.Regexp, text string) (out []string) {
 	return slices.Compact(out)
 }
 
-// page compares a page with its text, or writes it.
+// page compares a page with the text that it should have, or rewrites it.
 func page(t *testing.T, path, text string) {
 	t.Helper()
 	if *update {
@@ -91,8 +91,8 @@ func normalizedLines(text string) []string {
 }
 
 // TestDocsSamples compares the sample outputs in README.md and docs with what the demo
-// prints. A sample is the code block after <!-- sample: NAME -->. "…" stands for lines
-// that are left out.
+// prints. A sample is the code block after <!-- sample: NAME -->. "…" replaces
+// omitted lines.
 func TestDocsSamples(t *testing.T) {
 	samples := demo(t)
 	for _, path := range documents(t) {
@@ -183,7 +183,7 @@ func demo(t *testing.T) map[string]string {
 		shown("apply night.plan", run("apply", "night.plan"), "^Apply complete")
 	c, stderr = command(t, dir, "apply", "night.plan")
 	if code := exitCode(t, c); code != 1 {
-		t.Fatalf("a plan that is applied twice: exit code %d", code)
+		t.Fatalf("applying a plan a second time: exit code %d", code)
 	}
 	samples["second-night"] += prompt("apply night.plan") + stderr.String()
 
@@ -201,7 +201,7 @@ var durations = regexp.MustCompile(`\b\d+(\.\d+)?m?s\b`)
 func trimmed(output string, keep ...string) string {
 	kept := regexp.MustCompile(strings.Join(keep, "|"))
 	var b strings.Builder
-	before := "" // what is between the last line that was kept and this one
+	before := "" // the text between the last kept line and this one
 	for line := range strings.Lines(durations.ReplaceAllString(output, "150ms")) {
 		switch {
 		case kept.MatchString(line):
@@ -216,7 +216,7 @@ func trimmed(output string, keep ...string) string {
 	return strings.TrimPrefix(b.String(), "\n")
 }
 
-// TestDocsLinks checks that the files and headings exist to which pages link, and the
+// TestDocsLinks checks that the files and headings that pages link to exist, and the
 // files that they name.
 func TestDocsLinks(t *testing.T) {
 	var (
@@ -253,8 +253,8 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// TestDocsCitations checks that the pages and headings exist that comments cite, such
-// as docs/lake-contract.md, "Footers".
+// TestDocsCitations checks that the pages and headings that comments cite exist, such as
+// docs/lake-contract.md, "Footers".
 func TestDocsCitations(t *testing.T) {
 	cited := regexp.MustCompile(`docs/[a-z-]+\.md(?:,\s+(?://\s+)?"([^"]+)")?`)
 	for _, path := range sources(t) {
@@ -288,7 +288,7 @@ func headings(t *testing.T, path string) (out []string) {
 	return out
 }
 
-// TestDocsFacts checks what pages repeat from the code.
+// TestDocsFacts checks facts of the code that pages repeat.
 func TestDocsFacts(t *testing.T) {
 	text := func(elements ...string) string {
 		content, err := os.ReadFile(filepath.Join(append([]string{root}, elements...)...))

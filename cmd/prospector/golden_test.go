@@ -61,9 +61,9 @@ const (
 	goldenSecond = "as_of=2022-02-01T00:00:00Z"
 )
 
-// TestGoldenNights holds the content digests, the state and the saved plan of two
-// nights. They are part of what readers and later versions depend on, so a change
-// of the code must not change them unintentionally.
+// TestGoldenNights compares the content digests, the state and the saved plan of two
+// nights with golden files. Readers and later versions depend on them, so a change of
+// the code must not change them unintentionally.
 func TestGoldenNights(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, goldenConfig)
@@ -78,7 +78,8 @@ func TestGoldenNights(t *testing.T) {
 	}
 }
 
-// TestGoldenPlanIsRead holds that a plan saved by an earlier revision is read.
+// TestGoldenPlanIsRead checks that the program reads a plan that an earlier revision
+// saved.
 func TestGoldenPlanIsRead(t *testing.T) {
 	path, err := filepath.Abs(filepath.Join("testdata", "golden", "saved_plan.zip"))
 	if err != nil {
@@ -88,7 +89,8 @@ func TestGoldenPlanIsRead(t *testing.T) {
 	golden(t, "saved_plan_show.json", normalized(t, "", []byte(out)))
 }
 
-// succeed runs the program in dir, where it must succeed, and returns its standard output.
+// succeed runs the program in dir and returns its standard output. The program must
+// succeed.
 func succeed(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	c, stderr := command(t, dir, args...)

@@ -15,8 +15,8 @@ import (
 	"unicode/utf8"
 )
 
-// hostileNames are what an API could call an event type or a field. Those that
-// are file names are also files in the lake.
+// hostileNames are names that an API could use for an event type or a field. The lake
+// also has a file for each name that is valid for files.
 var hostileNames = []string{
 	"x\nFORGED", "x\rFORGED", "x\r\nFORGED", "\nFORGED\n", "x\vFORGED", "x\u0085FORGED", "x\u2028FORGED", "x\u2029FORGED",
 	"\x1b[31mred", "\x1b[2J\x1b[HFORGED", "\x1b[1A\x1b[2KFORGED", "\x1b]0;FORGED\a", "\x1b]52;c;Rk9SR0VE\a", "\u009b2J", "\u009d0;x\u009c",
@@ -78,7 +78,7 @@ output "name" { value = env("NAME", "") }
 	if err := os.WriteFile(filepath.Join(dir, "ids.txt"), []byte("1\nbroken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// A message and a file name of the user's own may have several lines.
+	// The user's own messages and file names may have several lines.
 	own := strings.NewReplacer("FORGED", "OWN")
 	names := own.Replace(strings.Join(hostileNames, "\n"))
 	environ := append(os.Environ(), "NAME="+own.Replace(strings.Join(hostileNames, " ")), "PROSPECTOR_LOG=debug")
@@ -162,7 +162,7 @@ output "name" { value = env("NAME", "") }
 func checkPrinted(t *testing.T, where, text string) {
 	t.Helper()
 	if !utf8.ValidString(text) {
-		t.Errorf("%s: what it prints is not UTF-8", where)
+		t.Errorf("%s: the output is not UTF-8", where)
 	}
 	if i := strings.IndexFunc(text, func(r rune) bool {
 		return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)

@@ -18,8 +18,8 @@ import (
 //	[!] jsonschema SCHEMA FILE
 //
 // which validates a file, or stdout, against a JSON Schema in the directory $SCHEMAS.
-// If the schema's name begins with "stream", each line of the text is an object that
-// must satisfy it, otherwise the complete text is. With !, the text must not satisfy the
+// If the schema's name begins with "stream", each line of the text must satisfy it.
+// Otherwise the complete text must. With !, the text must not satisfy the
 // schema. The schema itself must be valid in any case.
 func checkSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
@@ -81,7 +81,8 @@ func compile(dir, name string) (*jsonschema.Schema, error) {
 	return c.Compile(wanted)
 }
 
-// satisfyLines demands one object a line, and at least one.
+// satisfyLines requires at least one line, and an object that satisfies the schema on
+// each line.
 func satisfyLines(schema *jsonschema.Schema, text string) error {
 	if text == "" {
 		return errors.New("there is no line")

@@ -33,8 +33,9 @@ job "prospect_events" {
 }
 `
 
-// However often and whenever an apply is killed, the next undisturbed one leaves the
-// lake of an undisturbed run, on the first night and on one that rewrites partitions.
+// After any number of applies were killed at any time, the next complete apply leaves the
+// same lake as a run that was never killed. This holds for the first night, and for one
+// that rewrites partitions.
 func TestKill(t *testing.T) {
 	const kills = 20
 	keys := `["event_type", "event_date"]`
@@ -64,7 +65,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	if killed < kills/4 {
-		t.Errorf("only %d of %d applies were killed before they ended, so the test is void", killed, kills)
+		t.Errorf("only %d of %d applies were killed before they ended, so the test proves nothing", killed, kills)
 	}
 	t.Logf("%d of %d applies were killed before they ended", killed, kills)
 }

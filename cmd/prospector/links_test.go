@@ -43,7 +43,7 @@ var transient = []string{
 	"errored.prospector.state.json", "night.plan",
 }
 
-// unused are those that the commands of the test do not use.
+// unused are the places that the commands of the test do not use.
 var unused = []string{"errored.prospector.state.json", "lake/.prospector/damaged/"}
 
 // If a symbolic link is in the place of one of prospector's own files or directories,
@@ -205,7 +205,7 @@ func writeFile(t *testing.T, path, text string) {
 // flat joins the lines of a message.
 func flat(out []byte) []byte { return bytes.Join(bytes.Fields(out), []byte(" ")) }
 
-// everything describes all files in a directory: modes, times and content.
+// everything describes all files in a directory: their modes, times and content.
 func everything(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

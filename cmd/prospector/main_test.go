@@ -14,7 +14,7 @@ import (
 	"prospector/jobs"
 )
 
-// TestMain makes the test binary be the program as well. testscript runs it under the
+// TestMain lets the test binary also act as the program. testscript runs it under the
 // name prospector, and TestKill starts and kills it.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"prospector": func() {
@@ -76,7 +76,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
-	ts.Fatalf("no file %s has got %d bytes", args[1], least)
+	ts.Fatalf("no file %s has %d bytes", args[1], least)
 }
 
 // expectExit is the script command

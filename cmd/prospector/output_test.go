@@ -52,7 +52,7 @@ func exitCode(t *testing.T, c *exec.Cmd) int {
 	return c.ProcessState.ExitCode()
 }
 
-// A command whose output is lost exits with 1 and says so. An apply still publishes and
+// If its output is lost, a command exits with 1 and reports that. An apply still publishes and
 // saves its state.
 func TestOutputIsLost(t *testing.T) {
 	const device = "/dev/full"

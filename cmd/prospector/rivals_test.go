@@ -21,7 +21,8 @@ import (
 	"prospector/extract/knocksim"
 )
 
-// rivalConfig reads from an API of the test, and keeps its state where the test says.
+// rivalConfig reads from an API of the test, and keeps its state in a backend of the
+// test.
 const rivalConfig = `
 prospector {
   %s
@@ -41,7 +42,8 @@ job "prospect_events" {
 }
 `
 
-// gate is an API that responds once it is opened, and reports its first request.
+// gate is an API that reports its first request, and does not respond before it is
+// opened.
 type gate struct {
 	*httptest.Server
 	asked, open chan struct{}
@@ -65,7 +67,7 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// rivals makes a directory with a configuration that reads from the gate.
+// rivals makes a directory with a configuration that reads from a gate.
 func (g *gate) directory(t *testing.T, backend string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -147,8 +149,8 @@ func start(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-// Of two applies that start at the same time, exactly one runs. The other one reports
-// who holds the state, and does nothing.
+// If two applies start at the same time, exactly one runs. The other one reports the
+// holder of the lock, and does nothing.
 func TestTwoAtOnce(t *testing.T) {
 	for name, backend := range backends(t) {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +174,7 @@ func TestTwoAtOnce(t *testing.T) {
 			}
 			holder := fmt.Sprintf(`the state is locked by\s+\S+, process\s+%d\s`, first.Process.Pid)
 			if !regexp.MustCompile(holder).MatchString(second.out.String()) {
-				t.Errorf("the second one does not say who holds the state:\n%s", &second.out)
+				t.Errorf("the second one does not report the holder of the lock:\n%s", &second.out)
 			}
 			close(g.open)
 			if first = <-ended; !first.ProcessState.Success() || !strings.Contains(first.out.String(), "Apply complete!") {
@@ -224,8 +226,8 @@ func TestLockOfTheDead(t *testing.T) {
 	}
 }
 
-// A second interrupt stops a run at once, and reports what is left. The next run is not
-// affected.
+// After a second interrupt, a run stops at once and reports what it leaves behind. The
+// next run is not affected.
 func TestSecondInterrupt(t *testing.T) {
 	g := newGate(t)
 	dir := g.directory(t, `backend "local" { path = "prospector.state.json" }`)
