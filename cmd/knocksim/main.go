@@ -45,8 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	options.RegisterFlags(flags)
-	addr := flags.String("addr", "127.0.0.1:0", "loopback `address` to listen on; 0 is a free port")
-	ids := flags.String("ids", "", `write the prospect IDs to this CSV `+"`file`"+` ("-": standard output) and exit`)
+	addr := flags.String("addr", "127.0.0.1:0", "Listen on this loopback `address`; port 0 selects a free port")
+	ids := flags.String("ids", "", `Write the prospect IDs to this CSV `+"`file`"+` ("-" is standard output), and exit.`)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {

@@ -14,39 +14,39 @@ import (
 // o, or the default of the option if the value is zero.
 func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	shown := o.withDefaults()
-	fs.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that determines everything else")
-	fs.IntVar(&o.Prospects, "prospects", o.Prospects, "how many prospects there are")
-	fs.IntVar(&o.Events, "events", o.Events, "how many events all prospects together have in 31 days")
-	timeVar(fs, &o.Since, "since", "`time` at which the world begins (default "+shown.Since.Format(time.RFC3339)+")")
+	fs.Uint64Var(&o.Seed, "seed", o.Seed, "Derive everything else from this `number`")
+	fs.IntVar(&o.Prospects, "prospects", o.Prospects, "Simulate this `number` of prospects")
+	fs.IntVar(&o.Events, "events", o.Events, "Give all prospects together this `number` of events in 31 days")
+	timeVar(fs, &o.Since, "since", "Begin the world at this `time` (default "+shown.Since.Format(time.RFC3339)+")")
 	asOf := "31 days after -since"
 	if !o.AsOf.IsZero() {
 		asOf = o.AsOf.Format(time.RFC3339)
 	}
-	timeVar(fs, &o.AsOf, "as-of", "serve the events before this `time` (default "+asOf+")")
-	fs.Func("order", "`order` of a prospect's events: oldest or newest first (default oldest)", func(value string) error {
+	timeVar(fs, &o.AsOf, "as-of", "Serve the events before this `time` (default "+asOf+")")
+	fs.Func("order", "Return a prospect's events in this `order`: oldest or newest first (default oldest)", func(value string) error {
 		if value != "oldest" && value != "newest" {
 			return errors.New(`use "oldest" or "newest"`)
 		}
 		o.NewestFirst = value == "newest"
 		return nil
 	})
-	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "change fields, types and kinds of events in the course of January 2022, as a vendor does")
-	fs.IntVar(&o.MaxPageSize, "max-page-size", shown.MaxPageSize, "largest page, in events")
-	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "return 400 for a request for a larger page instead of a smaller page")
-	fs.BoolVar(&o.Gzip, "gzip", o.Gzip, "compress pages for clients that accept it")
-	fs.StringVar(&o.APIKey, "api-key", shown.APIKey, "the only accepted x-api-key")
+	fs.BoolVar(&o.VendorChanges, "vendor-changes", o.VendorChanges, "Change fields, types and kinds of events in the course of January 2022, as a vendor does.")
+	fs.IntVar(&o.MaxPageSize, "max-page-size", shown.MaxPageSize, "Limit a page to this `number` of events")
+	fs.BoolVar(&o.RejectLargePages, "reject-large-pages", o.RejectLargePages, "Return 400 for a request for a larger page, instead of a smaller page.")
+	fs.BoolVar(&o.Gzip, "gzip", o.Gzip, "Compress pages for clients that accept it.")
+	fs.StringVar(&o.APIKey, "api-key", shown.APIKey, "Accept only this `key` as x-api-key")
 
 	f := &o.Faults
-	fs.Float64Var(&f.Rate, "fault-rate", f.Rate, "`share` of requests, 0 to 1, with one of the following faults")
-	fs.Float64Var(&f.TooManyRequests, "fault-429", f.TooManyRequests, "additional `share` that gets a 429 with Retry-After")
-	fs.Float64Var(&f.ServerError, "fault-500", f.ServerError, "additional `share` that gets a 500")
-	fs.Float64Var(&f.Unavailable, "fault-503", f.Unavailable, "additional `share` that gets a 503")
-	fs.Float64Var(&f.Reset, "fault-reset", f.Reset, "additional `share` whose connection is reset mid-body")
-	fs.Float64Var(&f.Truncated, "fault-truncated", f.Truncated, "additional `share` that gets half of the JSON")
-	fs.DurationVar(&f.RetryAfter, "retry-after", f.RetryAfter, "Retry-After of a 429")
-	fs.IntVar(&f.MaxInARow, "faults-in-a-row", shown.Faults.MaxInARow, "how many responses for one prospect may fail in a row; -1: no limit")
-	fs.Float64Var(&f.Slow, "slow-rate", f.Slow, "`share` of requests that get a late response")
-	fs.DurationVar(&f.Delay, "slow-delay", f.Delay, "delay of late responses")
+	fs.Float64Var(&f.Rate, "fault-rate", f.Rate, "Let this `share` of requests, 0 to 1, fail, divided equally among the five kinds of faults.")
+	fs.Float64Var(&f.TooManyRequests, "fault-429", f.TooManyRequests, "Answer this additional `share` of requests with 429 and Retry-After.")
+	fs.Float64Var(&f.ServerError, "fault-500", f.ServerError, "Answer this additional `share` of requests with 500.")
+	fs.Float64Var(&f.Unavailable, "fault-503", f.Unavailable, "Answer this additional `share` of requests with 503.")
+	fs.Float64Var(&f.Reset, "fault-reset", f.Reset, "Reset the connection in the body of the response to this additional `share` of requests.")
+	fs.Float64Var(&f.Truncated, "fault-truncated", f.Truncated, "Return half of the JSON to this additional `share` of requests.")
+	fs.DurationVar(&f.RetryAfter, "retry-after", f.RetryAfter, "Send this `duration` as Retry-After with a 429.")
+	fs.IntVar(&f.MaxInARow, "faults-in-a-row", shown.Faults.MaxInARow, "Let at most this `number` of responses for one prospect fail in a row; -1 means no limit")
+	fs.Float64Var(&f.Slow, "slow-rate", f.Slow, "Delay the response to this `share` of requests.")
+	fs.DurationVar(&f.Delay, "slow-delay", f.Delay, "Delay slow responses by this `duration`.")
 }
 
 func timeVar(fs *flag.FlagSet, t *time.Time, name, usage string) {
