@@ -14,8 +14,8 @@ import (
 	"prospector/sink/store/local"
 )
 
-// Each kind of backend keeps the state where its name says, for the next one that
-// is opened to find.
+// Each kind of backend keeps the state at its path. The next backend that is opened
+// there finds it.
 func TestOpenBackend(t *testing.T) {
 	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", Writer: io.Discard})
 	if err != nil {

@@ -72,7 +72,7 @@ func Run(d Deps, args []string) int {
 	}
 }
 
-// env is what every command has.
+// env is the environment of a command: what main provides, and the views.
 type env struct {
 	Deps
 	dir  string // of the configuration, as the user wrote it
@@ -85,7 +85,8 @@ type env struct {
 	stopped chan struct{}
 }
 
-// globalOptions reads the options before the command and returns the other arguments.
+// globalOptions reads the options before the command, and returns the remaining
+// arguments.
 func (e *env) globalOptions(args []string) ([]string, error) {
 	for len(args) > 0 {
 		value, ok := strings.CutPrefix(strings.TrimPrefix(args[0], "-"), "-chdir")
@@ -203,7 +204,7 @@ func (c *command) usage(format string, args ...any) int {
 	return 1
 }
 
-// resolve makes a path on the command line relative to -chdir.
+// resolve interprets a path on the command line relative to -chdir.
 func (e *env) resolve(path string) string {
 	if filepath.IsAbs(path) {
 		return path

@@ -81,7 +81,7 @@ func (c *command) Help() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// helpWidth is the width of a terminal for which the help is made.
+// helpWidth is the width of the help in columns, which fits every terminal.
 const helpWidth = 80
 
 // indent moves every line to the right unless it is empty.
@@ -95,7 +95,7 @@ func indent(text string, columns int) string {
 	return strings.Join(lines, "\n")
 }
 
-// fill breaks text into lines of at most that many characters.
+// fill breaks a text into lines of at most width characters.
 func fill(text string, width int) string {
 	var b strings.Builder
 	column := 0

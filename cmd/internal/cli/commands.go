@@ -86,8 +86,8 @@ func (e *env) instance(name string) (c *command, ok bool) {
 	return c, true
 }
 
-// factories returns commands and groups in the form that package cli of hashicorp
-// takes.
+// factories returns commands and groups in the form that hashicorp's package cli
+// accepts.
 func (e *env) factories() map[string]cli.CommandFactory {
 	all := make(map[string]cli.CommandFactory)
 	for name := range commands() {

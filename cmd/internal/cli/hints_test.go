@@ -19,11 +19,11 @@ var hint = regexp.MustCompile(`prospector ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?`)
 // inSentence reports whether a word after the name of the program is part of a
 // sentence, as in "prospector writes". No command is such a word.
 func inSentence(word string) bool {
-	return strings.HasSuffix(word, "s") || slices.Contains(strings.Fields("and block can cannot could did had hash never no will wrote"), word)
+	return strings.HasSuffix(word, "s") || slices.Contains(strings.Fields("and block can cannot could did had hash never no will with wrote"), word)
 }
 
-// TestCommandsInMessages holds that every command that a message or a help page
-// names exists, so that renaming a command leaves no stale hint.
+// TestCommandsInMessages checks that every command in a message or a help page exists, so
+// that renaming a command leaves no stale hint.
 func TestCommandsInMessages(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	names := commands()
@@ -75,7 +75,7 @@ func TestCommandsInMessages(t *testing.T) {
 	}
 	for name := range names {
 		if first, _, _ := strings.Cut(name, " "); inSentence(first) {
-			t.Errorf("the test takes the command %q for a part of a sentence", name)
+			t.Errorf("the test treats the command %q as a part of a sentence", name)
 		}
 	}
 	if len(found) < 10 {

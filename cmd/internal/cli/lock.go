@@ -89,8 +89,8 @@ func schemaDiff(c *jobs.Configuration, s *state.State) (d view.SchemaDiff) {
 	return d
 }
 
-// replacements returns an error for each job in which an accepted column would be
-// replaced.
+// replacements returns an error for each job whose table would replace an accepted
+// column.
 func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnostics) {
 	for _, job := range c.Jobs {
 		accepted, ok := s.Accepted(job.Address, c.Lock)
@@ -103,7 +103,7 @@ func replacements(c *jobs.Configuration, s *state.State) (refused jobs.Diagnosti
 			block = job.Block
 		}
 		refused = append(refused, block.Diagnose("", "A schema change needs approval", fmt.Sprintf(
-			"The table of %s is not the accepted one. Queries that work now would break:\n\n%s\n\nTo accept the change, run:\n\n    prospector init -upgrade",
+			"The table of %s differs from the accepted one. Existing queries could break:\n\n%s\n\nTo accept the change, run:\n\n    prospector init -upgrade",
 			job.Address, schemas.ListChanges(replaces))))
 	}
 	return refused

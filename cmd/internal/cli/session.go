@@ -35,7 +35,7 @@ type sessionOptions struct {
 	operation   string // for the lock and the ledger
 }
 
-// observed is a view to which a session reports its progress.
+// observed is a view that a session reports its progress to.
 type observed interface {
 	view.Diagnoser
 	run.Observer
@@ -82,8 +82,8 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	return code
 }
 
-// boundMemory makes the garbage collector keep the limit, and otherwise run less
-// often. The user's environment takes precedence.
+// boundMemory makes the garbage collector respect the limit, and run less often below
+// it. The user's environment takes precedence.
 func boundMemory(limit int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cmp.Or(limit, jobs.DefaultMemoryLimit))
@@ -115,7 +115,7 @@ func lockedDiagnostic(err error) error {
 	if !ok {
 		return err
 	}
-	detail := err.Error() + ".\n\nOnly one run at a time can change the lake. Wait for that run to end; -lock-timeout=10m waits for you."
+	detail := err.Error() + ".\n\nOnly one run at a time can change the lake. Wait until that run ends; with -lock-timeout=10m, this command waits."
 	if locked.Holder.Lease > 0 {
 		detail += fmt.Sprintf(" If you are sure that the run is dead, release its lock:\n\n    prospector force-unlock %s", locked.Holder.ID)
 	} else {
@@ -124,7 +124,7 @@ func lockedDiagnostic(err error) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is locked by another run", Detail: detail}
 }
 
-// withBackend runs f on the backend, for commands that need nothing else of the
+// withBackend runs f on the backend, for commands that need no other part of the
 // configuration.
 func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) error) int {
 	b, ds := config.LoadBackend(e.dir, e.configOptions(v))

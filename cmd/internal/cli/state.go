@@ -221,7 +221,7 @@ in place is refused, since its checksum does not match.`,
 	}
 }
 
-// unreadable makes an error about a file that the user has named.
+// unreadable makes an error about a file that the user named.
 func unreadable(err error) error {
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "A file cannot be read", Detail: err.Error() + "."}
 }

@@ -11,8 +11,8 @@ import (
 	"prospector/jobs"
 )
 
-// output is standard output. After the first failure it writes nothing more, so that
-// the text written is always the beginning of the output.
+// output is standard output. It writes nothing after the first failure, so what was
+// written is always the beginning of the output.
 type output struct {
 	to  io.Writer
 	mu  sync.Mutex
