@@ -19,8 +19,8 @@ var (
 	exponent = regexp.MustCompile(`[eE]([-+]?[0-9]+)$`)
 )
 
-// judge says what becomes of a JSON value in a column of numbers, by the
-// standard library's exact numbers; ok is false for what it cannot judge cheaply.
+// judge computes the result for a JSON value in a column of numbers, with the exact numbers
+// of the standard library. ok is false if that would take too long.
 func judge(to schemas.Type, value any) (want outcome, holds int64, ok bool) {
 	text, isText := value.(string)
 	if n, is := value.(json.Number); is {
@@ -106,7 +106,7 @@ func FuzzCoerce(f *testing.F) {
 				}
 			case to == schemas.Int64 || to == schemas.Float64:
 				if want, holds, ok := judge(to, value); ok && (got != want || want >= kept && c.int != holds) {
-					t.Errorf("%s to %s: %d, %d; the judge says %d, %d", text, to, got, c.int, want, holds)
+					t.Errorf("%s to %s: %d, %d; want %d, %d", text, to, got, c.int, want, holds)
 				}
 			case to == schemas.String && isText:
 				if got != whole || !equalJSON(string(c.str), s) {
@@ -124,8 +124,8 @@ func FuzzCoerce(f *testing.F) {
 	})
 }
 
-// equalJSON compares values, except that several U+FFFD in a row count as one: the
-// standard library has one for each byte, or each escape.
+// equalJSON compares values. Consecutive U+FFFD count as one, because the standard library
+// writes one for each byte or each escape.
 func equalJSON(a, b any) bool {
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)

@@ -15,14 +15,14 @@ import (
 
 // rule is one rule of coercion: a row of the table in docs/schemas.md.
 type rule struct {
-	column  string // its type
-	value   string // in the event, in words
+	column  string // the type of the column
+	value   string // describes the value in the event
 	outcome outcome
-	holds   string // what the column has then, in words
+	holds   string // describes the value of the column
 	cases   []coercion
 }
 
-// coercion is a value, and what the column shows of it.
+// coercion is a JSON value, and the value of the column.
 type coercion struct{ json, want string }
 
 var rules = []rule{
@@ -110,11 +110,11 @@ func TestCoerce(t *testing.T) {
 					var scratch []byte
 					got, err := c.coerce(to, parsed(t, test.json), &scratch)
 					if err != nil || got != rule.outcome {
-						t.Fatalf("the outcome is %d, %v; not %d", got, err, rule.outcome)
+						t.Fatalf("the outcome is %d, %v; want %d", got, err, rule.outcome)
 					}
 					if got == repaired || got == kept || got == exact {
 						if shown := c.show(to); shown != test.want {
-							t.Errorf("the column has %s, not %s", shown, test.want)
+							t.Errorf("the column has %s, want %s", shown, test.want)
 						}
 					}
 				})
@@ -123,7 +123,7 @@ func TestCoerce(t *testing.T) {
 	}
 }
 
-// show is what a reader sees of the value, by the standard library.
+// show returns the value as a reader sees it, with the standard library.
 func (c *cell) show(t schemas.Type) string {
 	switch t {
 	case schemas.Int64:
@@ -141,7 +141,7 @@ func (c *cell) show(t schemas.Type) string {
 	return string(c.str)
 }
 
-// docs/schemas.md lists every rule, in the words of this test.
+// docs/schemas.md lists every rule in the words of this test.
 func TestDocsListCoercionRules(t *testing.T) {
 	page, err := os.ReadFile("../docs/schemas.md")
 	if err != nil {
@@ -153,6 +153,6 @@ func TestDocsListCoercionRules(t *testing.T) {
 		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", r.column, r.value, r.holds, extra)
 	}
 	if !strings.Contains(string(page), rows.String()) {
-		t.Errorf("docs/schemas.md does not have these rows, in this order:\n%s", rows.String())
+		t.Errorf("docs/schemas.md does not have these rows in this order:\n%s", rows.String())
 	}
 }

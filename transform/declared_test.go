@@ -72,20 +72,20 @@ func TestCoerceTime(t *testing.T) {
 			}
 			var c cell
 			if got := c.coerceTime(test.to, f, parsed(t, test.json)); got != test.outcome {
-				t.Fatalf("the outcome is %d, not %d", got, test.outcome)
+				t.Fatalf("the outcome is %d, want %d", got, test.outcome)
 			}
 			at := time.UnixMicro(c.int).UTC()
 			if test.to == schemas.Date {
 				at = time.Unix(c.int*24*60*60, 0).UTC()
 			}
 			if got := at.Format(time.RFC3339Nano); test.outcome >= kept && got != test.want {
-				t.Errorf("it is %s, not %s", got, test.want)
+				t.Errorf("the value is %s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-// A number becomes the instant that exact arithmetic gives, or is refused.
+// A number is refused, or becomes the time that exact arithmetic computes.
 func FuzzCoerceUnix(f *testing.F) {
 	for _, seed := range []string{"0", "-1.5", "1643709620", "1643709620.1234567", "1643709620000", "1643709620123456", "1e12", "-62135596800", "253402300799.999999", "1e-400", "9e999999999", "12345678901234567890"} {
 		f.Add(seed)
@@ -112,7 +112,7 @@ func FuzzCoerceUnix(f *testing.F) {
 					t.Errorf("%s %s is refused", text, unit)
 				}
 			case big.NewInt(c.int).Cmp(floor) != 0:
-				t.Errorf("%s %s is %d microseconds, not %s", text, unit, c.int, floor)
+				t.Errorf("%s %s is %d microseconds, want %s", text, unit, c.int, floor)
 			case got == exact && string(form.AppendNumber(nil, c.int)) != text:
 				t.Errorf("%s %s is exact, and rebuilt as %s", text, unit, form.AppendNumber(nil, c.int))
 			}
@@ -126,13 +126,13 @@ func TestTimeForms(t *testing.T) {
 		`1643709620000`: "unix_ms", `1643709620123456`: "unix_us", `2065550123`: "", `47569637`: "", `12065550123`: "", `"x"`: "", `true`: "", `null`: "", `{}`: "", `1e400`: "",
 	} {
 		if got := timeFormsOf(parsed(t, text)).String(); got != want {
-			t.Errorf("%s is %q, not %q", text, got, want)
+			t.Errorf("%s is %q, want %q", text, got, want)
 		}
 	}
 }
 
-// Events whose times are numbers become no rows. The survey has the form of the
-// times, so that schema infer can propose it.
+// Events whose times are numbers do not become rows. The survey has the format of the times,
+// so that "schema infer" can propose it.
 func TestNoUsableTime(t *testing.T) {
 	var reasons []string
 	f := NewFlattener(schemas.KnockEvents(), Envelope{Events: "edges", Event: "node"}, func(arrow.Record) error { return nil }, func(r Rejected) error {

@@ -37,15 +37,15 @@ func TestParseErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var d document
 			if _, err := d.parse([]byte(test.text), test.most); !errors.Is(err, test.want) {
-				t.Errorf("the error is %v, not %v", err, test.want)
+				t.Errorf("the error is %v, want %v", err, test.want)
 			}
 		})
 	}
 }
 
-// A broken string has the bytes that its escapes would have in UTF-8.
+// In a broken string, a lone surrogate has the bytes that it would have in UTF-8.
 func TestBrokenStrings(t *testing.T) {
-	for _, test := range []struct{ name, text, want string }{ // "" is one that is intact
+	for _, test := range []struct{ name, text, want string }{ // "" if the string is not broken
 		{"both halves of a pair", `"\ud83d\ude00"`, ""},
 		{"what is escaped is no half", `"\\ud83d"`, ""},
 		{"half of a pair", `"a\ud83d"`, "a\xed\xa0\xbd"},
@@ -67,19 +67,19 @@ func TestBrokenStrings(t *testing.T) {
 				t.Fatal(err)
 			}
 			if broken := v.isBroken(); broken != (test.want != "") || broken && string(v.string()) != test.want {
-				t.Errorf("it is broken: %v, and has %q, not %q", broken, v.string(), test.want)
+				t.Errorf("broken: %v, text %q, want %q", broken, v.string(), test.want)
 			}
 		})
 	}
 }
 
-// A key is told from others by what came before, but not once it was refused.
+// Known keys are recognized by their bytes, but a refused key is refused again.
 func TestParseAgain(t *testing.T) {
 	for _, key := range []string{`"\ud83d"`, "\"\xff\"", `"a\u12"`, `"a`} {
 		var d document
 		for range 3 {
 			if _, err := d.parse([]byte(`{"a":{`+key+`:1}}`), 10); err == nil {
-				t.Errorf("the key %s passes", key)
+				t.Errorf("the key %s is accepted", key)
 			}
 			if _, err := d.parse([]byte(`{"a":{"b":1}}`), 10); err != nil {
 				t.Error(err)
@@ -88,8 +88,8 @@ func TestParseAgain(t *testing.T) {
 	}
 }
 
-// FuzzDocument holds the parser, and what is written of its values, against the
-// standard library.
+// FuzzDocument compares the parser, and the canonical JSON of its values, with the standard
+// library.
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		`{"b":[1,-0.5e+7,true],"a":{"":null}}`, " [ ] ", `{ "a" : "x" , "b" : { } }`, `"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83d\ud83d"`,
@@ -119,7 +119,7 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if d.broken { // the standard library has U+FFFD for each byte, or for each escape
+		if d.broken { // the standard library writes U+FFFD for each byte or each escape
 			return
 		}
 		var want, got any
@@ -138,8 +138,8 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// checkForms writes a value as in extra_json, for any reader of JSON, and reads it
-// back.
+// checkForms writes a value in the form of extra_json, which every reader of JSON accepts,
+// and reads it again.
 func checkForms(t *testing.T, v value) {
 	t.Helper()
 	plain, err := appendCanonical(nil, v)
@@ -159,7 +159,7 @@ func checkForms(t *testing.T, v value) {
 		t.Fatal(err)
 	}
 	if back, err := appendJSON(nil, again, eventForm); err != nil || string(back) != string(plain) {
-		t.Fatalf("%q became %q, and that %q: %v", plain, extra, back, err)
+		t.Fatalf("%q became %q, which became %q: %v", plain, extra, back, err)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"prospector/transform"
 )
 
-// Turn a page into rows. The second event has no time, so it cannot become a row.
+// Turn a page into rows. The second event has no time and cannot become a row.
 func ExampleFlattener() {
 	table := schemas.KnockEvents()
 	columns := table.RowColumns()

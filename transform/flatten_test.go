@@ -26,16 +26,15 @@ var relay = transform.Envelope{Events: "edges", Event: "node"}
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// result is what a flattener made.
+// result is the output of a Flattener.
 type result struct {
-	rows     []map[string]any // as rowsOf gives them
+	rows     []map[string]any // as returned by rowsOf
 	rejected []transform.Rejected
 	books    transform.Books
 	batches  []arrow.Record
 }
 
-// copied gives a batch memory of its own: a flattener uses that of its batches
-// again.
+// copied returns a copy of a batch, because a Flattener reuses the memory of its batches.
 func copied(batch arrow.Record) arrow.Record {
 	columns := make([]arrow.Array, batch.NumCols())
 	for i, c := range batch.Columns() {
@@ -48,8 +47,7 @@ func copied(batch arrow.Record) arrow.Record {
 	return array.NewRecord(batch.Schema(), columns, batch.NumRows())
 }
 
-// flatten runs the pages of one prospect after another through a flattener of the
-// built-in table.
+// flatten flattens the pages of one prospect after another for the built-in table.
 func flatten(t testing.TB, prospects map[string][]string) result {
 	t.Helper()
 	return flattenBy(t, schemas.KnockEvents(), prospects)
@@ -103,9 +101,9 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// rowsOf gives the values of each row by column, as encoding/json would have them:
-// string, json.Number, bool; or time.Time, json.RawMessage of a JSON column and,
-// of dates, "2006-01-02". NULLs are left out.
+// rowsOf returns the values of each row by column. They have the types of encoding/json:
+// string, json.Number and bool. A timestamp is a time.Time, a JSON column has a
+// json.RawMessage, and a date is a string such as "2006-01-02". NULLs are missing.
 func rowsOf(columns []schemas.Column, batch arrow.Record) []map[string]any {
 	rows := make([]map[string]any, batch.NumRows())
 	for i := range rows {
@@ -138,7 +136,7 @@ func rowsOf(columns []schemas.Column, batch arrow.Record) []map[string]any {
 	return rows
 }
 
-// page is a page whose nodes are those texts.
+// page returns a page with nodes of any text.
 func page(nodes ...string) string {
 	edges := make([]string, len(nodes))
 	for i, n := range nodes {
@@ -152,8 +150,7 @@ func one(t testing.TB, nodes ...string) result {
 	return flatten(t, map[string][]string{"47569637": {page(nodes...)}})
 }
 
-// The one response that the vendor documents becomes the row that the table
-// says, to the letter.
+// The documented response becomes exactly the row that the table specifies.
 func TestDocumentedSample(t *testing.T) {
 	body, err := os.ReadFile("testdata/documented.json")
 	if err != nil {
@@ -163,7 +160,7 @@ func TestDocumentedSample(t *testing.T) {
 	checkGolden(t, "documented.row.json", r.rows)
 }
 
-// checkGolden compares a value, as JSON, with a file of testdata.
+// checkGolden compares a value, as JSON, with a file in testdata.
 func checkGolden(t *testing.T, name string, value any) {
 	t.Helper()
 	got, err := json.MarshalIndent(value, "", "  ")
@@ -181,7 +178,7 @@ func checkGolden(t *testing.T, name string, value any) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Errorf("it is not what %s has (-want +got):\n%s", golden, diff)
+		t.Errorf("the value differs from %s (-want +got):\n%s", golden, diff)
 	}
 }
 
@@ -251,12 +248,12 @@ func TestExtra(t *testing.T) {
 			}
 			for column, want := range test.columns {
 				if got := r.rows[0][column]; got != want {
-					t.Errorf("%s is %v, not %v", column, got, want)
+					t.Errorf("%s is %v, want %v", column, got, want)
 				}
 			}
 			got, _ := r.rows[0]["extra_json"].(string)
 			if got != test.extra {
-				t.Errorf("extra_json is\n%s, not\n%s", got, test.extra)
+				t.Errorf("extra_json is\n%s, want\n%s", got, test.extra)
 			}
 		})
 	}
@@ -285,14 +282,14 @@ func TestRejected(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := flatten(t, map[string][]string{"1": {test.body}})
 			if len(r.rejected) != 1 || !strings.Contains(r.rejected[0].Reason, test.reason) {
-				t.Fatalf("rejected are %+v, want one because of %q", r.rejected, test.reason)
+				t.Fatalf("the rejected events are %+v, want one with the reason %q", r.rejected, test.reason)
 			}
 			if !strings.Contains(test.body, string(r.rejected[0].Raw)) {
-				t.Errorf("the raw bytes are %q, which are not of the page", r.rejected[0].Raw)
+				t.Errorf("the raw bytes are %q, which are not in the page", r.rejected[0].Raw)
 			}
 		})
 	}
-	t.Run("the neighbours are kept", func(t *testing.T) {
+	t.Run("the neighbors are kept", func(t *testing.T) {
 		r := one(t, `{"type":"A",`+at+`}`, "{\"type\":\"C\",\"\xff\":1,"+at+"}", `{"type":"B",`+at+`,"description":"\ud83d\ude00"}`)
 		if len(r.rows) != 2 || len(r.rejected) != 1 || r.rejected[0].Index != 1 {
 			t.Errorf("%d rows, rejected %+v", len(r.rows), r.rejected)
@@ -300,8 +297,8 @@ func TestRejected(t *testing.T) {
 	})
 }
 
-// One bad event costs no other, whatever is wrong with it.
-func TestBadNeighbour(t *testing.T) {
+// A bad event does not affect other events.
+func TestBadNeighbor(t *testing.T) {
 	const notJSON, deep, many, twice, noNode = "not JSON", "nested more than 300 deep", "more than 250000 values", "same key twice", "without exactly one node"
 	in := func(value string) string { return `{"type":"T",` + at + `,"a":` + value + `}` }
 	nested := func(n int) string { return in(strings.Repeat("[", n) + strings.Repeat("]", n)) }
@@ -351,12 +348,12 @@ func TestBadNeighbour(t *testing.T) {
 				t.Fatalf("%d rows and %d rejected events", len(r.rows), len(r.rejected))
 			}
 			if e := r.rejected[0]; e.Index != 1 || !strings.Contains(e.Reason, test.reason) || string(e.Raw) != strings.TrimSpace(test.node) {
-				t.Errorf("rejected is %.200q of edge %d because %s, not because of %q", e.Raw, e.Index, e.Reason, test.reason)
+				t.Errorf("rejected %.200q of edge %d with the reason %s, want %q", e.Raw, e.Index, e.Reason, test.reason)
 			}
 		})
 	}
 	for _, test := range []struct {
-		name, edge, raw, reason string // no reason: the node is a row
+		name, edge, raw, reason string // without a reason, the node becomes a row
 	}{
 		{"a bad field next to the node", `{"cursor":NaN,"node":{"type":"T",` + at + `}}`, "", ""},
 		{"a bad text next to the node", `{"cursor":"\x","node":{"type":"T",` + at + `}}`, "", ""},
@@ -381,7 +378,7 @@ func TestBadNeighbour(t *testing.T) {
 				t.Fatalf("%d rows and %d rejected events", len(r.rows), len(r.rejected))
 			}
 			if e := r.rejected[0]; e.Index != 1 || !strings.Contains(e.Reason, test.reason) || string(e.Raw) != test.raw {
-				t.Errorf("rejected is %q of edge %d because %s", e.Raw, e.Index, e.Reason)
+				t.Errorf("rejected %q of edge %d with the reason %s", e.Raw, e.Index, e.Reason)
 			}
 		})
 	}
@@ -395,7 +392,7 @@ func TestPageWithoutEvents(t *testing.T) {
 	}
 }
 
-// ids are the event ids by what the description says.
+// ids returns the event IDs by description.
 func ids(r result) map[string]string {
 	out := make(map[string]string)
 	for _, row := range r.rows {
@@ -412,14 +409,14 @@ func TestIdentity(t *testing.T) {
 
 	t.Run("is 20 characters and does not change", func(t *testing.T) {
 		if got := one(t, first).rows[0]["event_id"]; got != "Az9q0NZqrXV9S9NBWopr" {
-			t.Errorf("the id is %v: ids of published events must never change", got)
+			t.Errorf("the ID is %v: IDs of published events must never change", got)
 		}
 	})
-	t.Run("does not depend on what may change", func(t *testing.T) {
+	t.Run("does not depend on values that may change", func(t *testing.T) {
 		a := one(t, `{"type":"APPOINTMENT_CREATED","eventTime":"2022-01-01T00:00:00Z",`+at+`,"data":{"status":"confirmed"}}`)
 		b := one(t, `{"createdAt":"2022-01-13T19:27:37.866831Z","type":"APPOINTMENT_CREATED","eventTime":"2022-03-01T00:00:00Z","data":{"status":"cancelled"},"id":7}`)
 		if x, y := a.rows[0]["event_id"], b.rows[0]["event_id"]; x != y {
-			t.Errorf("the ids are %v and %v", x, y)
+			t.Errorf("the IDs are %v and %v", x, y)
 		}
 	})
 	t.Run("differs by prospect, type and creation", func(t *testing.T) {
@@ -432,19 +429,19 @@ func TestIdentity(t *testing.T) {
 			seen[r.rows[0]["event_id"]] = true
 		}
 		if len(seen) != 4 {
-			t.Errorf("4 events have %d ids", len(seen))
+			t.Errorf("4 events have %d IDs", len(seen))
 		}
 	})
 	t.Run("of ties does not depend on order or pages", func(t *testing.T) {
 		want := ids(one(t, first, second, third))
 		if len(want) != 3 || want["first"] == want["second"] || want["second"] == want["third"] {
-			t.Fatalf("the ids are %v", want)
+			t.Fatalf("the IDs are %v", want)
 		}
 		for _, pages := range [][]string{
 			{page(third, second, first)}, {page(second), page(first), page(third)}, {page(second, third), page(third, first)},
 		} {
 			if got := ids(flatten(t, map[string][]string{"47569637": pages})); !cmp.Equal(got, want) {
-				t.Errorf("the ids are %v, not %v", got, want)
+				t.Errorf("the IDs are %v, want %v", got, want)
 			}
 		}
 	})
@@ -457,8 +454,8 @@ func TestIdentity(t *testing.T) {
 	})
 }
 
-// A prospect may have more events than one batch holds; then too an event that
-// comes again is noticed, and ids are distinct.
+// A prospect may have more events than fit in one batch. Duplicates are still detected, and
+// IDs are distinct.
 func TestHugeProspect(t *testing.T) {
 	const n = 200_000
 	var pages []string
@@ -472,7 +469,7 @@ func TestHugeProspect(t *testing.T) {
 	pages = append(pages, pages[0], pages[len(pages)/2])
 	r := flatten(t, map[string][]string{"1": pages})
 	if len(r.batches) < 2 {
-		t.Fatalf("there is %d batch: the test does not test", len(r.batches))
+		t.Fatalf("there are %d batches, want several", len(r.batches))
 	}
 	if r.books.Rows != n || r.books.Duplicates != 2000 {
 		t.Errorf("the books are %+v", r.books)
@@ -482,12 +479,11 @@ func TestHugeProspect(t *testing.T) {
 		distinct[row["event_id"]] = true
 	}
 	if len(distinct) != n {
-		t.Errorf("%d rows have %d ids", n, len(distinct))
+		t.Errorf("%d rows have %d IDs", n, len(distinct))
 	}
 }
 
-// Whatever the order of prospects, pages and batches, the same events make the
-// same rows.
+// The same events become the same rows in any order of prospects, pages and batches.
 func TestOrderDoesNotMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var nodes []string
@@ -512,7 +508,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 			want = got
 		}
 		if got != want {
-			t.Fatal("another order made other rows")
+			t.Fatal("another order results in different rows")
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"prospector/transform"
 )
 
-// oddPages are what docs/knock-api.md and experience say a page may be.
+// oddPages are unusual pages that docs/knock-api.md and experience suggest.
 var oddPages = []string{
 	`{}`, `{"edges":null}`, `{"edges":[]}`, `{"edges":{}}`, `{"edges":[],"pageInfo":null}`, `{"edges":[],"pageInfo":{"endCursor":"","hasNextPage":true}}`,
 	`{"edges":[],"edges":[null]}`, `{"\u0065dges":[null]}`, `{"edges":[{"n\u006fde":{"type":"T",` + at + `}}]}`,
@@ -29,8 +29,7 @@ var oddPages = []string{
 	`{"edges":[{"cursor":NaN,"node":{"type":"T",` + at + `}},{"node":NaN,},,{"\x":1,"node":{}}],"took":+1}`, `{"edges":[1,],}`, `{"edges":[] []}`,
 }
 
-// Whatever a page holds, flattening ends without a panic, and of a page that is
-// JSON the books balance.
+// For any page, flattening does not panic. If the page is JSON, the books balance.
 func FuzzPage(f *testing.F) {
 	for _, body := range oddPages {
 		f.Add([]byte(body))
@@ -48,7 +47,7 @@ func FuzzPage(f *testing.F) {
 			})
 		flattener.Begin("1")
 		if err := flattener.Page(body, ""); err != nil && flattener.Books() != (transform.Books{}) {
-			t.Errorf("of a page that is none the books are %+v", flattener.Books())
+			t.Errorf("after an invalid page, the books are %+v", flattener.Books())
 		}
 		if err := flattener.End(); err != nil {
 			t.Fatal(err)
@@ -62,9 +61,8 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// The same events have the same ids, in whatever order and on whatever pages they
-// come; and an id does not depend on what its event says, unless another event
-// has the same type and time of creation.
+// The same events have the same IDs in any order and on any pages. An ID does not depend on
+// the content of its event, unless another event has the same type and creation time.
 func FuzzIdentity(f *testing.F) {
 	f.Add(uint64(1), "hello")
 	f.Add(uint64(2), "\u0000\"\U0001f600")
@@ -104,7 +102,7 @@ func FuzzIdentity(f *testing.F) {
 		want, untied := ids(page(nodes...))
 		_, changed := ids(page(others...))
 		if diff := cmp.Diff(untied, changed); diff != "" {
-			t.Errorf("ids depend on what events say (-before +after):\n%s", diff)
+			t.Errorf("IDs depend on the content of events (-before +after):\n%s", diff)
 		}
 		rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 		var pages []string
@@ -112,7 +110,7 @@ func FuzzIdentity(f *testing.F) {
 			pages = append(pages, page(chunk...))
 		}
 		if got, _ := ids(append(pages, pages[0])...); !cmp.Equal(got, want) {
-			t.Errorf("another order made other ids:\n%s", cmp.Diff(want, got))
+			t.Errorf("another order results in different IDs:\n%s", cmp.Diff(want, got))
 		}
 	})
 }

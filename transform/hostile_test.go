@@ -13,8 +13,8 @@ import (
 	"prospector/transform"
 )
 
-// Whatever a source sends, memory stays in proportion to the page, and so does
-// time: what is quadratic in these pages would take hours.
+// For any page, memory and time are proportional to its size. With these pages, a quadratic
+// algorithm would take hours.
 func TestHostilePages(t *testing.T) {
 	const mega = 1 << 20
 	event := func(field string) string { return page(`{"type":"T",` + at + `,` + field + `}`) }
@@ -65,11 +65,11 @@ func TestHostilePages(t *testing.T) {
 				t.Fatalf("the error is %v", err)
 			}
 			if b := f.Books(); b.Rows != test.rows || b.Quarantined != test.quarantine || rejected != test.quarantine || !strings.Contains(reason, test.reason) {
-				t.Errorf("the books are %+v, %d are rejected, the last one because of %q", b, rejected, reason)
+				t.Errorf("the books are %+v, %d events are rejected, the last one with the reason %q", b, rejected, reason)
 			}
-			const each = 48 // an event that is refused one by one
+			const each = 48 // bytes for each rejected event
 			if took, limit := after.TotalAlloc-before.TotalAlloc, uint64(160*mega+12*len(body)+each*int(rejected)); took > limit {
-				t.Errorf("a page of %d MB took %d MB of memory, which is more than %d", len(body)/mega, took/mega, limit/mega)
+				t.Errorf("a page of %d MB took %d MB of memory, and the limit is %d", len(body)/mega, took/mega, limit/mega)
 			}
 			if err := f.End(); err != nil {
 				t.Fatal(err)
@@ -78,7 +78,7 @@ func TestHostilePages(t *testing.T) {
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 40*mega {
-				t.Errorf("of a page of %d MB, %d MB of memory are kept", len(body)/mega, kept/mega)
+				t.Errorf("after a page of %d MB, %d MB of memory are kept", len(body)/mega, kept/mega)
 			}
 			runtime.KeepAlive(f)
 			runtime.KeepAlive(body)
@@ -86,7 +86,7 @@ func TestHostilePages(t *testing.T) {
 	}
 }
 
-// Both ways to read a page make the same of it.
+// Both ways to read a page have the same result.
 func TestEdgeByEdge(t *testing.T) {
 	nodes := []string{
 		`{"type":"A",` + at + `}`, `7`, `{"type":"B"}`, ` {"type" : "C", ` + at + `, "data":{"body":"]}\",\\"}} `, `null`, `{"type":"D",` + at + `,"a":1,"a":2}`,
@@ -95,20 +95,20 @@ func TestEdgeByEdge(t *testing.T) {
 	odd := strings.Replace(page(append(nodes, "{\"type\":\"\xff\"}")...), `"node"`, `"n\u006fde"`, 1)
 	want, got := one(t, nodes...), flatten(t, map[string][]string{"47569637": {odd}})
 	if want.books.Rows != 2 || got.books.Rows != 2 || fmt.Sprint(want.rows) != fmt.Sprint(got.rows) {
-		t.Errorf("the rows are\n%v, not\n%v", got.rows, want.rows)
+		t.Errorf("the rows are\n%v, want\n%v", got.rows, want.rows)
 	}
 	if len(got.rejected) != len(want.rejected)+1 {
 		t.Fatalf("%d events are rejected", len(got.rejected))
 	}
 	for i, r := range want.rejected {
 		if g := got.rejected[i]; r.Reason != g.Reason || r.Index != g.Index || !bytes.Equal(bytes.TrimSpace(r.Raw), bytes.TrimSpace(g.Raw)) {
-			t.Errorf("rejected is %+v, not %+v", g, r)
+			t.Errorf("rejected %+v, want %+v", g, r)
 		}
 	}
 	for _, body := range []string{`{"edges":[],"edges":[]}`, `{"edges":[null],"\u0065dges":[]}`, "{\"edges\":[\"\xff\"],\"edges\":[]}", plain[:len(plain)-1], ``, `nul`} {
 		f := transform.NewFlattener(schemas.KnockEvents(), relay, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
 		if err := f.Page([]byte(body), ""); err == nil || f.Books().Events != 0 {
-			t.Errorf("%q is a page, and has %d events", body, f.Books().Events)
+			t.Errorf("%q was accepted as a page, with %d events", body, f.Books().Events)
 		}
 	}
 }

@@ -17,15 +17,15 @@ import (
 
 const secret = "a key that is long enough"
 
-// hashed is what any program with the key makes of a text.
+// hashed returns the hash of a text, as any program with the key can compute it.
 func hashed(secret, text string) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte(text))
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// protecting is the built-in table with policies for some of its columns, by
-// name, and one that takes data.code of tours alone.
+// protecting returns the built-in table with policies for columns by name, and with a column
+// code for data.code of appointments.
 func protecting(t testing.TB, secret string, policies map[string]schemas.Policy) schemas.Table {
 	t.Helper()
 	table := schemas.KnockEvents()
@@ -55,21 +55,21 @@ func TestPolicies(t *testing.T) {
 	hash := func(text string) string { return hashed(secret, text) }
 	for _, test := range []struct {
 		name, event string
-		columns     map[string]any // those of protected values
+		columns     map[string]any // the protected columns
 		extra       string
 	}{
 		{"texts", `"data":{"from":"+12065550123","to":"jane.doe@example.com","subject":"Your tour","body":"hello"}`,
 			map[string]any{"message_from": hash("+12065550123"), "message_to": "j***@example.com", "message_body": "[redacted]"}, ""},
-		{"a hash is of the text, not of its JSON", `"data":{"from":"\u00e9\""}`, map[string]any{"message_from": hash(`é"`)}, ""},
-		{"null is nothing to protect", `"data":{"from":null,"to":null,"subject":null,"body":null}`, nil,
+		{"the hash of a text, not of its JSON", `"data":{"from":"\u00e9\""}`, map[string]any{"message_from": hash(`é"`)}, ""},
+		{"null stays unchanged", `"data":{"from":null,"to":null,"subject":null,"body":null}`, nil,
 			`{"data":{"body":null,"from":null,"subject":null,"to":null}}`},
 		{"an empty text", `"data":{"from":"","to":"","subject":"","body":""}`,
 			map[string]any{"message_from": hash(""), "message_to": "", "message_body": "[redacted]"}, ""},
 		{"numbers and bools", `"data":{"from":1.0,"to":12065550123,"subject":7,"body":true}`,
 			map[string]any{"message_from": hash("1.0"), "message_to": "***", "message_body": "[redacted]"}, ""},
-		{"objects and arrays, as a whole", `"data":{"from":{"b": 1, "a":"x"},"to":["jane@example.com"],"subject":{"a":1},"body":[]}`,
+		{"complete objects and arrays", `"data":{"from":{"b": 1, "a":"x"},"to":["jane@example.com"],"subject":{"a":1},"body":[]}`,
 			map[string]any{"message_from": hash(`{"a":"x","b":1}`), "message_to": "***", "message_body": "[redacted]"}, ""},
-		{"other paths, losing ones too", `"data":{"from":"a","sender":"b","toNumber":"5550123","title":"t","text":"x","content":"y"}`,
+		{"other paths, including unused ones", `"data":{"from":"a","sender":"b","toNumber":"5550123","title":"t","text":"x","content":"y"}`,
 			map[string]any{"message_from": hash("a"), "message_to": "***0123", "message_body": "[redacted]"},
 			`{"$from":{"message_body":"data.text","message_to":"data.toNumber"},"data":{"content":"[redacted]","sender":"` + hash("b") + `"}}`},
 		{"a type that the column does not apply to", `"data":{"code":"1234"},"code":7`, nil,
@@ -99,13 +99,13 @@ func TestPolicies(t *testing.T) {
 				want[name] = v
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("the row is another one (-want +got):\n%s", diff)
+				t.Errorf("the row differs (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Of an event that is no row nothing leaves that a policy protects.
+// A rejected event does not contain protected values.
 func TestProtectedQuarantine(t *testing.T) {
 	table := protecting(t, secret, everyPolicy)
 	for _, test := range []struct{ name, body, raw string }{
@@ -127,7 +127,7 @@ func TestProtectedQuarantine(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := flattenBy(t, table, map[string][]string{"1": {test.body}})
 			if len(r.rejected) != 1 {
-				t.Fatalf("rejected are %+v", r.rejected)
+				t.Fatalf("the rejected events are %+v", r.rejected)
 			}
 			got := r.rejected[0]
 			if string(got.Raw) != test.raw || (got.Withheld > 0) != (test.raw == "") {
@@ -137,9 +137,9 @@ func TestProtectedQuarantine(t *testing.T) {
 	}
 }
 
-// Wherever a protected value stands in an event, it leaves neither in a row nor in
-// quarantine; and its protection changes no id.
-func TestNothingProtectedLeaves(t *testing.T) {
+// A protected value is never in a row or in quarantine, wherever it is in the event. The
+// protection does not change IDs.
+func TestProtectedValuesDoNotLeak(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	table := protecting(t, secret, everyPolicy)
 	const marker = "Secret"
@@ -157,7 +157,7 @@ func TestNothingProtectedLeaves(t *testing.T) {
 		fields := []string{fmt.Sprintf("%q:{%s}", respelled(rng, "data"), strings.Join(data, ",")),
 			fmt.Sprintf("%q:%s", respelled(rng, "code"), values[rng.IntN(len(values))]), `"x":1`}
 		for _, field := range []string{at, `"type":"APPOINTMENT_CREATED"`} {
-			if rng.IntN(4) > 0 { // without it there is no row
+			if rng.IntN(4) > 0 { // without the field, the event is rejected
 				fields = append(fields, field)
 			}
 		}
@@ -167,20 +167,20 @@ func TestNothingProtectedLeaves(t *testing.T) {
 		event := `{` + strings.Join(fields, ",") + `}`
 		events := map[string][]string{"1": {page(event)}}
 		r, plain := flattenBy(t, table, events), flatten(t, events)
-		left := fmt.Sprint(r.rows)
+		output := fmt.Sprint(r.rows)
 		for _, rejected := range r.rejected {
-			left += rejected.Reason + string(rejected.Raw)
+			output += rejected.Reason + string(rejected.Raw)
 		}
-		if strings.Contains(left, marker) || strings.Contains(left, encoded) {
-			t.Fatalf("a protected value left: %s\nevent: %s", left, event)
+		if strings.Contains(output, marker) || strings.Contains(output, encoded) {
+			t.Fatalf("a protected value leaked: %s\nevent: %s", output, event)
 		}
 		if len(plain.rows) != len(r.rows) || len(r.rows) > 0 && plain.rows[0]["event_id"] != r.rows[0]["event_id"] {
-			t.Fatalf("policies change ids: %s", event)
+			t.Fatalf("policies change IDs: %s", event)
 		}
 	}
 }
 
-// respelled is a key as it is, mostly, or with letters in another case.
+// respelled returns a key, sometimes with letters in another case.
 func respelled(rng *rand.Rand, key string) string {
 	if rng.IntN(3) > 0 {
 		return key
@@ -193,7 +193,7 @@ func respelled(rng *rand.Rand, key string) string {
 	}, key)
 }
 
-// Published values that are protected are never taken for what they were.
+// A published value that is protected is never mistaken for the original value.
 func TestConformPolicies(t *testing.T) {
 	const other = "another key of that length"
 	policy := func(p schemas.Policy) map[string]schemas.Policy {
@@ -219,8 +219,8 @@ func TestConformPolicies(t *testing.T) {
 		{"masked, then dropped", schemas.Mask, schemas.Drop, secret, removed},
 		{"masked, then hashed", schemas.Mask, schemas.Hash, secret, removed},
 		{"redacted, then masked", schemas.Redact, schemas.Mask, secret, removed},
-		{"hashed, then as it comes", schemas.Hash, "", secret, removed},
-		{"dropped, then as it comes", schemas.Drop, "", secret, removed},
+		{"hashed, then without a policy", schemas.Hash, "", secret, removed},
+		{"dropped, then without a policy", schemas.Drop, "", secret, removed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from, to := protecting(t, secret, policy(test.from)), protecting(t, test.secret, policy(test.to))
@@ -233,14 +233,14 @@ func TestConformPolicies(t *testing.T) {
 				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("another row (-want +got):\n%s", diff)
+				t.Errorf("the row differs (-want +got):\n%s", diff)
 			}
 			if extra := rows[1]["extra_json"]; extra != `{"data":{"from":null}}` {
-				t.Errorf("of a null extra_json has %v", extra)
+				t.Errorf("for a null, extra_json is %v", extra)
 			}
 		})
 	}
-	t.Run("inside of a value that is now taken as a whole", func(t *testing.T) {
+	t.Run("inside a value that now has its own column", func(t *testing.T) {
 		from := protecting(t, secret, policy(schemas.Hash))
 		to, err := schemas.KnockEvents().Core().Declare(schemas.Column{Name: "data", Type: schemas.JSON, From: []string{"data"}})
 		if err != nil {
@@ -257,14 +257,14 @@ func TestConformPolicies(t *testing.T) {
 		for range 1000 {
 			r := flattenBy(t, table, map[string][]string{"1": {page(oddEvent(rng, oddTimes))}})
 			if diff := cmp.Diff(r.rows, r.conform(t, table, table)); diff != "" {
-				t.Fatalf("another row (-row +conformed):\n%s", diff)
+				t.Fatalf("the row differs (-row +conformed):\n%s", diff)
 			}
 		}
 	})
 }
 
-// Events that differ only in what a row does not tell are different events; the
-// same event again is one.
+// Events are different even if they differ only in values that are not in their rows. A
+// repetition of the same event is a duplicate.
 func TestDifferentEventsWithOneRow(t *testing.T) {
 	discarding := schemas.KnockEvents()
 	discarding.UnknownField = schemas.Discard
@@ -286,32 +286,32 @@ func TestDifferentEventsWithOneRow(t *testing.T) {
 				page(event(`"a"`), event(`"b"`)), page(event(` "b" `), event(`"c"`)),
 			}})
 			if b := r.books; b.Rows != 3 || b.Duplicates != 1 || b.Tied != 3 || len(r.rows) != 3 {
-				t.Errorf("there are %d rows, the books %+v", len(r.rows), b)
+				t.Errorf("there are %d rows, and the books are %+v", len(r.rows), b)
 			}
 		})
 	}
 }
 
-// A value that stands where the objects above a protected place should be is
-// redacted: it may hold the same in another shape.
+// If a place above a protected place has a value that is not an object, the value is
+// redacted, because it may have the protected data in another shape.
 func TestProtectedInAnotherShape(t *testing.T) {
 	table := protecting(t, "", map[string]schemas.Policy{"message_body": schemas.Mask})
 	for _, data := range []string{`[{"body":"SECRET"}]`, `"{\"body\":\"SECRET\"}"`, `["SECRET"]`} {
 		r := flattenBy(t, table, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":` + data + `}`)}})
 		if got := r.rows[0]["extra_json"]; got != `{"data":"[redacted]"}` {
-			t.Errorf("of %s there is left %v", data, got)
+			t.Errorf("extra_json for %s is %v", data, got)
 		}
 	}
 	for _, data := range []string{`{}`, `null`} {
 		r := flattenBy(t, table, map[string][]string{"1": {page(`{"type":"T",` + at + `,"data":` + data + `}`)}})
 		if got := r.rows[0]["extra_json"]; got != `{"data":`+data+`}` {
-			t.Errorf("of %s there is left %v", data, got)
+			t.Errorf("extra_json for %s is %v", data, got)
 		}
 	}
 }
 
-// A policy holds for a path in whatever case its keys are written. Only the exact
-// path gives its column a value.
+// A policy applies to a path regardless of the case of its keys. A column takes values only
+// from the exact path.
 func TestPoliciesMatchRegardlessOfCase(t *testing.T) {
 	table := protecting(t, secret, everyPolicy)
 	nested, err := schemas.KnockEvents().Core().Declare(
@@ -354,21 +354,21 @@ func TestPoliciesMatchRegardlessOfCase(t *testing.T) {
 				t.Fatalf("no row: %+v", r.rejected)
 			}
 			if got := r.rows[0]["extra_json"]; got != test.extra {
-				t.Errorf("extra_json is %v, not %s", got, test.extra)
+				t.Errorf("extra_json is %v, want %s", got, test.extra)
 			}
 			if got := r.rows[0]["message_body"]; got != test.body {
-				t.Errorf("message_body is %v, not %v", got, test.body)
+				t.Errorf("message_body is %v, want %v", got, test.body)
 			}
 			r = flattenBy(t, test.table, map[string][]string{"1": {page(`{` + test.event + `}`)}})
 			if len(r.rejected) != 1 || strings.Contains(string(r.rejected[0].Raw), "SECRET") || r.rejected[0].Raw == nil {
-				t.Errorf("in quarantine there is %+v", r.rejected)
+				t.Errorf("the rejected events are %+v", r.rejected)
 			}
 		})
 	}
 }
 
-// What the survey has of fields in another case does not depend on policies, apart
-// from the kinds of protected values.
+// Policies do not change the survey of fields in another case, except for the kinds of
+// protected values.
 func TestSurveyOfOtherSpellings(t *testing.T) {
 	node := `{"type":"T",` + at + `,"Data":{"Body":"a","x":{"y":1},"z":{}},"DATA":{"deep":[]},"data":{"Body":"b"},"SOURCE":{"title":"x"}}`
 	plain, protected := surveyOf(t, schemas.KnockEvents(), node), surveyOf(t, protecting(t, secret, everyPolicy), node)
@@ -379,11 +379,11 @@ func TestSurveyOfOtherSpellings(t *testing.T) {
 	dropping.UnknownField = schemas.Discard
 	r := flattenBy(t, dropping, map[string][]string{"1": {page(node)}})
 	if extra := r.rows[0]["extra_json"]; extra != nil {
-		t.Errorf("although fields are dropped, there is left %v", extra)
+		t.Errorf("fields are dropped, but extra_json is %v", extra)
 	}
 }
 
-// Published values in another case are protected, and removed, like all others.
+// Published values under keys in another case are protected and removed like all others.
 func TestConformPoliciesRegardlessOfCase(t *testing.T) {
 	policy := func(p schemas.Policy) schemas.Table {
 		return protecting(t, secret, map[string]schemas.Policy{"message_from": p})
@@ -403,7 +403,7 @@ func TestConformPoliciesRegardlessOfCase(t *testing.T) {
 			from, to := policy(test.from), policy(test.to)
 			r := flattenBy(t, from, map[string][]string{"1": {page(`{"type":"T",` + at + `,"DATA":{"From":"Jane","x":1},"data":{"FROM":"Joe"}}`)}})
 			if got := r.conform(t, from, to)[0]["extra_json"]; got != test.want {
-				t.Errorf("extra_json is %v, not %v", got, test.want)
+				t.Errorf("extra_json is %v, want %v", got, test.want)
 			}
 		})
 	}

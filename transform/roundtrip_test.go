@@ -27,8 +27,8 @@ import (
 	"prospector/transform"
 )
 
-// everyType is a table with a column of every type, and some with several paths,
-// below one another, or for some events alone.
+// everyType returns a table with a column of every type. Some columns have several paths,
+// paths below another column's path, or only some types of events.
 func everyType(t testing.TB) schemas.Table {
 	t.Helper()
 	table, err := schemas.KnockEvents().Declare(
@@ -52,9 +52,9 @@ func everyType(t testing.TB) schemas.Table {
 	return table
 }
 
-// rebuild makes the event of a row, by what the table's documentation says and
-// by encoding/json alone: the columns at their first paths, or at those that
-// extra_json's "$from" names, and extra_json over them.
+// rebuild rebuilds the event of a row as the documentation of the table describes, using
+// only encoding/json. It places each column at its first path, or at the path in "$from" of
+// extra_json. Then extra_json overwrites these values.
 func rebuild(table schemas.Table, row map[string]any) (map[string]any, error) {
 	extra := make(map[string]any)
 	if text, ok := row["extra_json"].(string); ok {
@@ -100,8 +100,8 @@ func rebuild(table schemas.Table, row map[string]any) (map[string]any, error) {
 	return event, nil
 }
 
-// unescape replaces the objects of extra_json that stand for broken strings, and
-// takes a $ from those that only look like that.
+// unescape replaces the objects in extra_json that represent broken strings, and removes a $
+// from the key of objects that only look like them.
 func unescape(value any) any {
 	switch value := value.(type) {
 	case []any:
@@ -127,8 +127,8 @@ func unescape(value any) any {
 
 var dollarsBytes = regexp.MustCompile(`^[$]+bytes$`)
 
-// brokenText is what the tests have for a string that is not Unicode: encoding/json
-// would make U+FFFD of all.
+// brokenText represents a string that is not Unicode in the tests, because encoding/json
+// would decode all of them to U+FFFD.
 func brokenText(content []byte) string { return fmt.Sprintf("\x00broken %x", content) }
 
 var (
@@ -157,7 +157,7 @@ func decodeExactly(text []byte, into any) error {
 	return decode(text, into)
 }
 
-// written is a time as its column says that the source writes it.
+// written returns a time in the format that its column declares.
 func written(form string, t time.Time) any {
 	units := map[string]int64{"unix_s": 1e6, "unix_ms": 1e3, "unix_us": 1}
 	switch unit := units[form]; {
@@ -202,9 +202,8 @@ func decode(text []byte, into any) error {
 
 var inUTC = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|[+-]00:?(?:00)?)$`)
 
-// sameInstants makes times of UTC that are written differently equal, where a
-// timestamp column of the table takes them: "Z" and "+00:00" say the same, and so
-// do ".5" and ".500000".
+// sameInstants gives UTC times in timestamp columns a uniform format, because "Z" and
+// "+00:00" are equal, and so are ".5" and ".500000".
 func sameInstants(table schemas.Table, event map[string]any) map[string]any {
 	event = copyOf(event)
 	for _, c := range table.All() {
@@ -237,29 +236,29 @@ func copyOf(object map[string]any) map[string]any {
 	return out
 }
 
-// checkRoundTrip holds a row, or a rejected event, against its event.
+// checkRoundTrip compares a row, or a rejected event, with its event.
 func checkRoundTrip(t *testing.T, table schemas.Table, node string) {
 	t.Helper()
 	r := flattenBy(t, table, map[string][]string{"1": {page(node)}})
 	if len(r.rejected)+len(r.rows) != 1 {
-		t.Fatalf("%d rows and %d rejected events of one", len(r.rows), len(r.rejected))
+		t.Fatalf("%d rows and %d rejected events for one event", len(r.rows), len(r.rejected))
 	}
 	if len(r.rejected) == 1 {
 		if raw := string(r.rejected[0].Raw); strings.TrimSpace(raw) != strings.TrimSpace(node) {
-			t.Fatalf("rejected with the bytes %q instead of %q", raw, node)
+			t.Fatalf("the raw bytes are %q, want %q", raw, node)
 		}
 		return
 	}
 	var want, told map[string]any
 	if err := decodeExactly([]byte(node), &want); err != nil {
-		t.Fatalf("a row was made of what is no object: %v", err)
+		t.Fatalf("a value that is not an object became a row: %v", err)
 	}
 	got, err := rebuild(table, r.rows[0])
 	if err != nil {
-		t.Fatalf("the row has what is not JSON: %v", err)
+		t.Fatalf("the row has invalid JSON: %v", err)
 	}
 	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, got)); diff != "" {
-		t.Fatalf("the row does not tell the event (-event +row):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
+		t.Fatalf("the rebuilt event differs (-event +row):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
 	}
 	text, err := transform.Event(table.RowColumns(), r.batches[0], 0)
 	if err != nil {
@@ -269,15 +268,15 @@ func checkRoundTrip(t *testing.T, table schemas.Table, node string) {
 		t.Fatalf("the event of a row is not JSON: %v", err)
 	}
 	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, told)); diff != "" {
-		t.Fatalf("the row's event is another one (-event +row's):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
+		t.Fatalf("the result of Event differs (-event +Event):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
 	}
 	conformed := r.conform(t, table, table)
 	if diff := cmp.Diff(r.rows, conformed); diff != "" {
-		t.Fatalf("the same table makes another row (-row +conformed):\n%s\nevent: %s", diff, node)
+		t.Fatalf("Conform to the same table changes the row (-row +conformed):\n%s\nevent: %s", diff, node)
 	}
 }
 
-// conform brings the result's rows from one table into another.
+// conform converts the rows of the result from one table to another.
 func (r *result) conform(t testing.TB, from, to schemas.Table) (rows []map[string]any) {
 	t.Helper()
 	batches := func(yield func(arrow.Record, error) bool) {
@@ -296,8 +295,7 @@ func (r *result) conform(t testing.TB, from, to schemas.Table) (rows []map[strin
 	return rows
 }
 
-// Any event is in a row from which it can be rebuilt, field for field and number
-// for number, or it is rejected.
+// Every event is rejected, or becomes a row from which it can be rebuilt without loss.
 func FuzzRoundTrip(f *testing.F) {
 	sample, err := os.ReadFile("testdata/documented.json")
 	if err != nil {
@@ -325,7 +323,7 @@ func FuzzRoundTrip(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, node []byte) {
-		if !json.Valid(node) || depth(node) > 250 { // extract lets neither pass
+		if !json.Valid(node) || depth(node) > 250 { // package extract refuses such pages
 			return
 		}
 		for _, table := range []schemas.Table{schemas.KnockEvents(), everyType(t)} {
@@ -334,7 +332,7 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// The same of events made to be odd where the tables look.
+// Like FuzzRoundTrip, with events that have unusual values at the paths of the tables.
 func TestRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	tables := []schemas.Table{schemas.KnockEvents(), everyType(t)}
@@ -346,9 +344,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// What a flattener remembers of the events that came before changes nothing: an
-// event among others, some of which are no JSON, becomes what it becomes alone.
-func TestWhatCameBefore(t *testing.T) {
+// The state that a Flattener keeps from earlier events has no effect: an event has the same
+// result alone and among others, some of which are not JSON.
+func TestEarlierEventsHaveNoEffect(t *testing.T) {
 	discarding := everyType(t)
 	discarding.UnknownField = schemas.Discard
 	for name, table := range map[string]schemas.Table{
@@ -359,7 +357,7 @@ func TestWhatCameBefore(t *testing.T) {
 			rng := rand.New(rand.NewPCG(5, 6))
 			prospects := make(map[string][]string)
 			var want result
-			kinds := make([]string, 50) // whose keys come again, with other values
+			kinds := make([]string, 50) // whose keys recur with other values
 			for i := range kinds {
 				kinds[i] = oddEvent(rng, oddTimes)
 			}
@@ -389,23 +387,22 @@ func TestWhatCameBefore(t *testing.T) {
 			}
 			got := flattenBy(t, table, prospects)
 			if len(want.rows) < 500 || len(want.rejected) < 500 {
-				t.Fatalf("there are %d rows and %d rejected events: the test does not test", len(want.rows), len(want.rejected))
+				t.Fatalf("there are %d rows and %d rejected events, want more", len(want.rows), len(want.rejected))
 			}
 			if diff := cmp.Diff(want.rows, got.rows); diff != "" {
-				t.Errorf("other rows (-alone +among others):\n%s", diff)
+				t.Errorf("the rows differ (-alone +among others):\n%s", diff)
 			}
 			if diff := cmp.Diff(want.rejected, got.rejected); diff != "" {
-				t.Errorf("others are rejected (-alone +among others):\n%s", diff)
+				t.Errorf("the rejected events differ (-alone +among others):\n%s", diff)
 			}
 			if got.books != want.books {
-				t.Errorf("the books are %+v, not %+v", got.books, want.books)
+				t.Errorf("the books are %+v, want %+v", got.books, want.books)
 			}
 		})
 	}
 }
 
-// Bringing rows into another table makes what that table would have made of the
-// events.
+// Conform returns the rows that the other table would have for the events.
 func TestConform(t *testing.T) {
 	partitioned := func(table schemas.Table, keys ...string) schemas.Table {
 		table, err := table.PartitionedBy(keys...)
@@ -422,7 +419,7 @@ func TestConform(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		from, to schemas.Table
-		like     schemas.Table // what is made is as if by this one
+		like     schemas.Table // the table whose rows are expected
 	}{
 		{"new columns", builtin, everyType(t), everyType(t)},
 		{"columns that are gone", everyType(t), builtin, builtin},
@@ -438,7 +435,7 @@ func TestConform(t *testing.T) {
 				r := flattenBy(t, test.from, events)
 				want := flattenBy(t, test.like, events)
 				if diff := cmp.Diff(want.rows, r.conform(t, test.from, test.to)); diff != "" {
-					t.Fatalf("another row (-flattened +conformed):\n%s\nevent: %s", diff, events["1"])
+					t.Fatalf("the row differs (-flattened +conformed):\n%s\nevent: %s", diff, events["1"])
 				}
 			}
 		})
@@ -457,7 +454,7 @@ func TestConform(t *testing.T) {
 			t.Errorf("the errors are %v", errs)
 		}
 	})
-	t.Run("a row of somebody else's is told of", func(t *testing.T) {
+	t.Run("a row that another program wrote is an error", func(t *testing.T) {
 		r := one(t, `{"type":"T",`+at+`,"zeta":1}`)
 		columns := r.batches[0].Columns()
 		extra := slices.IndexFunc(builtin.RowColumns(), func(c schemas.Column) bool { return c.Value == schemas.Extra })
@@ -475,8 +472,8 @@ func TestConform(t *testing.T) {
 	})
 }
 
-// oddTimes and timesOfUTC are texts at places of times. Of the latter each is
-// written as Event writes it, or is no time in any table.
+// oddTimes and timesOfUTC are JSON values at the places of times. Each of timesOfUTC has the
+// format of Event, or is not a time in any table.
 var (
 	timesOfUTC = []string{
 		`"2022-01-13T19:27:37.866831+00:00"`, `"2022-01-13T19:27:37+00:00"`, `"0001-01-01T00:00:00+00:00"`, `"9999-12-31T23:59:59.999999+00:00"`,
@@ -502,7 +499,7 @@ var (
 	}
 )
 
-// oddEvent makes an event with a type and usually a time.
+// oddEvent returns a random event with a type and usually a time.
 func oddEvent(rng *rand.Rand, times []string) string {
 	pick := func(from []string) string { return from[rng.IntN(len(from))] }
 	fields := []string{`"type":` + pick([]string{`"SMS_MESSAGE"`, `"APPOINTMENT_CREATED"`, `"T"`, `"SMS_\ud83d"`})}

@@ -15,8 +15,8 @@ import (
 	"prospector/transform"
 )
 
-// simulated gives the pages of the simulator's events, by prospect, of 100 events
-// at most.
+// simulated returns the pages of the simulator's events, by prospect, with at most 100
+// events each.
 func simulated(t testing.TB, prospects, events int) map[string][]string {
 	t.Helper()
 	s, err := knocksim.New(knocksim.Options{Prospects: prospects, Events: events})
@@ -36,7 +36,7 @@ func simulated(t testing.TB, prospects, events int) map[string][]string {
 	return pages
 }
 
-// An event of each of the simulator's kinds becomes the row that is beside it.
+// An event of each of the simulator's kinds becomes the row in its golden file.
 func TestKinds(t *testing.T) {
 	for _, kind := range []string{"APPOINTMENT_CREATED", "EMAIL_MESSAGE", "FACEBOOK_MESSAGE", "KNOCKBOT_MESSAGE", "SMS_MESSAGE", "WEB_MESSAGE"} {
 		t.Run(kind, func(t *testing.T) {
@@ -46,24 +46,24 @@ func TestKinds(t *testing.T) {
 			}
 			r := one(t, string(event))
 			if len(r.rows) != 1 || r.rows[0]["event_type"] != kind {
-				t.Fatalf("it is not one row of that type: %v, %+v", r.rows, r.rejected)
+				t.Fatalf("want one row of this type, got %v, %+v", r.rows, r.rejected)
 			}
 			checkGolden(t, kind+".row.json", r.rows[0])
 		})
 	}
 }
 
-// Rows of the simulator's events are what they were, brought into the same table
-// or into another one and back.
+// The rows of the simulator's events do not change when they are converted to the same table,
+// or to another table and back.
 func TestConformSimulated(t *testing.T) {
 	pages := simulated(t, 100, 5000)
 	builtin, every := schemas.KnockEvents(), everyType(t)
 	r := flattenBy(t, builtin, pages)
 	if len(r.rows) < 4000 {
-		t.Fatalf("there are %d rows: the test does not test", len(r.rows))
+		t.Fatalf("there are %d rows, want more", len(r.rows))
 	}
 	if diff := cmp.Diff(r.rows, r.conform(t, builtin, builtin)); diff != "" {
-		t.Errorf("the same table makes other rows (-row +conformed):\n%s", diff)
+		t.Errorf("conversion to the same table changes rows (-row +conformed):\n%s", diff)
 	}
 	batches := func(yield func(arrow.Record, error) bool) {
 		for _, b := range r.batches {
@@ -80,16 +80,16 @@ func TestConformSimulated(t *testing.T) {
 		back = append(back, rowsOf(builtin.RowColumns(), batch)...)
 	}
 	if diff := cmp.Diff(r.rows, back); diff != "" {
-		t.Errorf("there and back the rows are others (-row +back):\n%s", diff)
+		t.Errorf("conversion to another table and back changes rows (-row +back):\n%s", diff)
 	}
 }
 
-// BenchmarkFlatten flattens the simulator's pages on one goroutine, as a worker
-// of an apply does with the one flattener that it has: parsing, identity, batches,
-// books and survey. Its budget is 600,000 events/s on a core.
+// BenchmarkFlatten flattens the simulator's pages with one Flattener on one goroutine, as
+// each worker of an apply does. It includes parsing, IDs, batches, books and survey. The
+// budget is 600,000 events/s on a core.
 func BenchmarkFlatten(b *testing.B) { benchmarkFlatten(b, schemas.KnockEvents()) }
 
-// BenchmarkFlattenProtected does the same with policies for some columns.
+// BenchmarkFlattenProtected is like BenchmarkFlatten, with policies for some columns.
 func BenchmarkFlattenProtected(b *testing.B) {
 	benchmarkFlatten(b, protecting(b, secret, everyPolicy))
 }

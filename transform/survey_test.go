@@ -12,7 +12,7 @@ import (
 	"prospector/transform"
 )
 
-// surveyOf is the survey of events of one prospect.
+// surveyOf returns the survey of events of one prospect.
 func surveyOf(t testing.TB, table schemas.Table, nodes ...string) schemas.Survey {
 	t.Helper()
 	f := transform.NewFlattener(table, relay, func(arrow.Record) error { return nil }, func(transform.Rejected) error { return nil })
@@ -25,7 +25,7 @@ func surveyOf(t testing.TB, table schemas.Table, nodes ...string) schemas.Survey
 	return f.Survey()
 }
 
-// listed is a survey's fields, "path kind" for each event type and count.
+// listed returns the fields of a survey as sorted texts.
 func listed(fields map[schemas.Field]int64) (all []string) {
 	for _, c := range schemas.Counts(fields) {
 		all = append(all, fmt.Sprintf("%s %s %s %d", c.EventType, c.Path, c.Kind, c.Events))
@@ -74,7 +74,7 @@ func TestSurvey(t *testing.T) {
 				t.Errorf("mismatched (-want +got):\n%s", diff)
 			}
 			if s.Further != test.further {
-				t.Errorf("further are %d, not %d", s.Further, test.further)
+				t.Errorf("Further is %d, want %d", s.Further, test.further)
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestSurvey(t *testing.T) {
 		}
 		s := surveyOf(t, counting(t), event(1, fields.String()))
 		if len(s.Unmapped) != 500 || s.Further != 2500 {
-			t.Errorf("%d fields are told of, and %d further", len(s.Unmapped), s.Further)
+			t.Errorf("%d fields are listed, and Further is %d", len(s.Unmapped), s.Further)
 		}
 	})
 	t.Run("many types", func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestSurvey(t *testing.T) {
 		}
 		s := surveyOf(t, counting(t), nodes...)
 		if len(s.EventTypes) != 1000 || s.Further != 500 {
-			t.Errorf("%d types are told of, and %d further", len(s.EventTypes), s.Further)
+			t.Errorf("%d types are listed, and Further is %d", len(s.EventTypes), s.Further)
 		}
 	})
 }

@@ -64,7 +64,7 @@ func TestParseTime(t *testing.T) {
 
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// The hand-made parser agrees with the standard library.
+// The parser agrees with the standard library.
 func FuzzParseTime(f *testing.F) {
 	f.Add("2022-01-13T19:27:37.866831+00:00")
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -76,19 +76,19 @@ func FuzzParseTime(f *testing.F) {
 		micros, exact, _, ok := parseTime([]byte(text))
 		want, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil || !rfc3339.MatchString(text) {
-			return // each takes forms that the other does not
+			return // each accepts formats that the other refuses
 		}
 		if !ok {
 			if s := want.Unix(); s < minSeconds || s > maxSeconds || want.Year() < 1 {
 				return
 			}
-			t.Fatalf("%q is a time", text)
+			t.Fatalf("%q is accepted as a time", text)
 		}
 		if got := time.UnixMicro(micros); !got.Equal(want.Truncate(time.Microsecond)) {
-			t.Errorf("%q is %s, not %s", text, got.UTC(), want.UTC())
+			t.Errorf("%q is %s, want %s", text, got.UTC(), want.UTC())
 		}
 		if exact && (!time.UnixMicro(micros).Equal(want) || want.Format("-07:00") != "+00:00") {
-			t.Errorf("%q is not told by %d microseconds", text, micros)
+			t.Errorf("%q is not exactly %d microseconds", text, micros)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func FuzzParseTime(f *testing.F) {
 func TestDayOf(t *testing.T) {
 	for micros, want := range map[int64]int32{0: 0, -1: -1, microsPerDay - 1: 0, microsPerDay: 1, -microsPerDay: -1, -microsPerDay - 1: -2} {
 		if got := dayOf(micros); got != want {
-			t.Errorf("day of %d is %d, not %d", micros, got, want)
+			t.Errorf("the day of %d is %d, want %d", micros, got, want)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func TestDaysSince1970(t *testing.T) {
 	for at := time.Unix(minSeconds, 0).UTC(); at.Unix() <= maxSeconds; at = at.Add(24 * time.Hour) {
 		year, month, day := at.Date()
 		if got, want := daysSince1970(year, int(month), day), int(dayOf(at.UnixMicro())); got != want {
-			t.Fatalf("%s is day %d, not %d", at, got, want)
+			t.Fatalf("%s is day %d, want %d", at, got, want)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"prospector/transform"
 )
 
-// counting is the built-in table with a column of counts.
+// counting returns the built-in table with a column of counts.
 func counting(t testing.TB) schemas.Table {
 	t.Helper()
 	table, err := schemas.KnockEvents().Declare(schemas.Column{
@@ -23,8 +23,8 @@ func counting(t testing.TB) schemas.Table {
 	return table
 }
 
-// What a table does not expect becomes a row, is rejected or ends the run, as
-// the table wants it.
+// An event that differs from its table becomes a row, is rejected or fails the run, as the
+// table specifies.
 func TestUnexpected(t *testing.T) {
 	event := func(fields string) string { return `{"type":"SMS_MESSAGE",` + at + fields + `}` }
 	unknownType := func(h schemas.Handling) func(*schemas.Table) {
@@ -41,7 +41,7 @@ func TestUnexpected(t *testing.T) {
 		set    func(*schemas.Table)
 		event  string
 		extra  string
-		reason string // why it is rejected, or the run ends
+		reason string // why the event is rejected, or the run fails
 		fails  bool
 	}{
 		{"a mismatch is kept", mismatch(schemas.Keep), event(`,"data":{"segments":"two"}`), `{"data":{"segments":"two"}}`, "", false},
@@ -106,7 +106,7 @@ func TestUnexpected(t *testing.T) {
 				return
 			}
 			if got, _ := rows[0]["extra_json"].(string); got != test.extra {
-				t.Errorf("extra_json is %s, not %s", got, test.extra)
+				t.Errorf("extra_json is %s, want %s", got, test.extra)
 			}
 		})
 	}
