@@ -13,7 +13,7 @@ import (
 	"prospector/sink/stage"
 )
 
-// sorted gives the rows of a stage of one partition.
+// sorted returns the sorted rows of a table with one partition, and their size in bytes.
 func sorted(b *testing.B) (schemas.Table, []arrow.Record, int64) {
 	table, err := schemas.KnockEvents().PartitionedBy("event_year")
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"prospector/schemas/records"
 )
 
-// columnChunk writes a column of a row group. It does what pqarrow does, without
-// arrays of every value. It also has its own table of the dictionary's values,
-// because the library's table allocates memory on each lookup.
+// columnChunk writes a column of a row group. It does what pqarrow does, but
+// does not copy all values to arrays first. It also has its own table of the dictionary's
+// values, because the library's table allocates memory on each lookup.
 type columnChunk struct {
 	file.ColumnChunkWriter
 	pages *pages           // receives the pages from the library
@@ -30,7 +30,7 @@ func newColumnChunk(to file.ColumnChunkWriter, pages *pages, dictionary bool) *c
 	return c
 }
 
-// scratch is memory that is reused for one column after the other.
+// scratch is memory that all columns reuse, one after the other.
 type scratch struct {
 	levels  []int16 // definition levels: 0 is NULL
 	texts   []parquet.ByteArray
@@ -110,8 +110,8 @@ func pick[T any](into []T, levels []int16, value func(i int) T) []T {
 	return into
 }
 
-// waiting returns bounds for the size of the values and the dictionary that are in
-// no page yet. Repeated codes take almost no space.
+// waiting returns bounds for the size, in bytes, of the values and the dictionary that
+// are not in a page yet. Repeated codes take almost no space.
 func (c *columnChunk) waiting() (least, most int64) {
 	encoder := c.CurrentEncoder()
 	values := encoder.EstimatedDataEncodedSize()
@@ -122,8 +122,8 @@ func (c *columnChunk) waiting() (least, most int64) {
 	return values, values
 }
 
-// maxDictionaryText is the length from which on a text ends the dictionary. The
-// library gives up a dictionary of that size too, but copies the text twice first.
+// maxDictionaryText is the minimum length of a text that ends the dictionary. The library
+// abandons a dictionary of that size too, but copies the text twice first.
 const maxDictionaryText = int(parquet.DefaultDictionaryPageSizeLimit)
 
 // known looks up the codes of texts, and reports whether all texts are in the

@@ -13,15 +13,15 @@ import (
 	"prospector/sink/stage"
 )
 
-// Rows that are as large as a row group come back in order from a spill, which has
-// only their keys in the runs. Each is the last of its row group and the only huge
-// one of the batch that it is read in, and is in no dictionary.
+// A stage returns rows with the size of a row group in order, although the runs of its
+// spill have only their keys. Such a row is the last one of its row group and of the
+// batch in which it is read, and its text is not in a dictionary.
 func TestHugeRows(t *testing.T) {
 	table := rowtest.EveryType()
 	text := strings.Repeat("hello, is it still free? ", rowGroupEncoded/25+1)
 	huge := func(of rowtest.Row) bool { s, _ := of["message_body"].(string); return len(s) > 256<<10 }
 	var rows []rowtest.Row
-	for i := range 60 { // of one time, so that the keys order them
+	for i := range 60 { // with the same time, so that entity and ID determine the order
 		r := rowtest.Row{"event_id": fmt.Sprintf("%020x", i*7919%60), "prospect_id": fmt.Sprint(i % 7), "event_time": int64(1), "event_date": int32(0), "event_type": "T"}
 		if r["message_body"] = "hi"; i%15 == 3 {
 			r["message_body"] = text + fmt.Sprint(i)
@@ -51,7 +51,7 @@ func TestHugeRows(t *testing.T) {
 			got := rowtest.RowsOf(batch)
 			for i, r := range got {
 				if huge(r) && i < len(got)-1 {
-					t.Errorf("row %d of %d of a batch is huge", i, len(got))
+					t.Errorf("row %d of a batch of %d is huge, but not the last", i, len(got))
 				}
 			}
 			staged = append(staged, got...)
@@ -59,7 +59,7 @@ func TestHugeRows(t *testing.T) {
 		checkHugeGroups(t, table, data, 4)
 	}
 	if !cmp.Equal(want, staged) {
-		t.Error("there are other rows, or they are in another order")
+		t.Error("the rows or their order differ")
 	}
 }
 

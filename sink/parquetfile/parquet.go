@@ -136,10 +136,10 @@ func (w *parquetWriter) finish(entries [][2]string) error {
 	return err
 }
 
-// correct fixes what the library gets wrong in a footer.
+// correct fixes errors of the library in a footer.
 func correct(footer *metadata.FileMetaData) {
-	// The root is not a field, so it has no repetition. Some readers take a repeated
-	// root for a list.
+	// The root is not a field, so it has no repetition. Some readers interpret a repeated
+	// root as a list.
 	footer.FileMetaData.Schema[0].RepetitionType = nil
 	for _, group := range footer.RowGroups {
 		group.TotalByteSize = 0 // the size before compression; the library sums compressed sizes
@@ -241,7 +241,7 @@ func (p *pages) add(kind pageKind, page file.Page, uncompressed int, data []byte
 	return written, nil
 }
 
-// Close puts the pages into the file.
+// Close writes the pages to the file.
 func (p *pages) Close(hasDictionary, fellBack bool) error {
 	p.info.DataPageOffset += p.writer.out.size
 	if p.dictionaries != nil {
@@ -269,10 +269,10 @@ const (
 )
 
 // pageHeader encodes a PageHeader in Thrift's compact protocol. The library does not
-// export its own.
+// export its own encoder.
 func pageHeader(kind pageKind, uncompressed, compressed, values, encoding int) []byte {
 	const (
-		next   = 1 << 4 // the number of a field is relative to the field before
+		next   = 1 << 4 // the number of a field is relative to that of the previous field
 		i32    = 5
 		object = 12
 		stop   = 0

@@ -28,7 +28,7 @@ type part struct {
 	rows, bytes int64
 
 	summary sink.Summary
-	timed   bool // summary has a time
+	timed   bool // whether summary has times
 	// The range of identity days.
 	first, last int32
 }
@@ -56,9 +56,8 @@ func (p *part) room(batch arrow.Record) int64 {
 	return int64(n)
 }
 
-// hugeRow reports whether a row is as large as a row group should be. Such a row
-// ends its row group, so that neither the writer nor a reader has two of them in
-// memory.
+// hugeRow reports whether a single row has the size of a row group. Such a row ends its
+// row group, so that neither the writer nor a reader has two of them in memory.
 func hugeRow(batch arrow.Record, row int) bool {
 	return records.ValueBytes(batch, row, row+1) >= rowGroupEncoded
 }
@@ -108,7 +107,7 @@ func (p *part) finish(job string) (sink.File, error) {
 
 // abort removes the file.
 func (p *part) abort() error {
-	_ = p.file.Close() // it may be closed already, and its content does not matter
+	_ = p.file.Close() // it may already be closed, and its content does not matter
 	return os.Remove(p.file.Name())
 }
 

@@ -21,7 +21,7 @@ import (
 // ErrSchema is the error for a file that does not have the table's columns.
 var ErrSchema = errors.New("the file does not have the columns of the table")
 
-// ErrDamaged is the error for a file whose rows are not those that were written.
+// ErrDamaged is the error for a file whose rows differ from those that were written.
 var ErrDamaged = errors.New("the file is damaged: its rows are not those that were written")
 
 // Read returns the rows of a file from Write, in the order of the file. The file must
@@ -34,7 +34,8 @@ var ErrDamaged = errors.New("the file is damaged: its rows are not those that we
 // allocate any amount of memory.
 func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
-		// Version 15 can panic on a malformed file. Panics of the consumer propagate.
+		// Version 15 of the library can panic on a malformed file. A panic of the
+		// consumer propagates.
 		consuming := false
 		defer func() {
 			if consuming {
@@ -67,9 +68,9 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, table schemas.Table) r
 	}
 }
 
-// reader reads a file's columns side by side. pqarrow.RecordReader does it too,
-// but takes damaged pages for the end of the file, and opens the columns in
-// goroutines, where a panic ends the process.
+// reader reads a batch of rows from all columns of a file at a time. It replaces
+// pqarrow.RecordReader, which treats damaged pages as the end of the file, and opens the
+// columns in goroutines, where a panic ends the process.
 type reader struct {
 	table   schemas.Table
 	schema  *arrow.Schema
@@ -152,7 +153,7 @@ func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 		return nil, nil
 	}
 	if len(f.groups) == 0 {
-		return nil, fmt.Errorf("%w: the row groups have %d rows fewer than the file", ErrDamaged, f.left)
+		return nil, fmt.Errorf("%w: the row groups have %d fewer rows than the file", ErrDamaged, f.left)
 	}
 	group := &f.groups[0]
 	rows := min(f.batch, f.left, group.rows, group.most)

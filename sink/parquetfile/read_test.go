@@ -20,14 +20,14 @@ func TestReadOtherColumns(t *testing.T) {
 	table := rowtest.EveryType()
 	rows := rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 10)
 	for _, r := range rows {
-		delete(r, "description") // which below is of another type
+		delete(r, "description") // a test case changes its type
 	}
 	for _, test := range []struct {
 		name   string
 		change func(columns []schemas.Column) []schemas.Column
 	}{
-		{"one less", func(c []schemas.Column) []schemas.Column { return c[:len(c)-1] }},
-		{"one more", func(c []schemas.Column) []schemas.Column {
+		{"one column fewer", func(c []schemas.Column) []schemas.Column { return c[:len(c)-1] }},
+		{"one column more", func(c []schemas.Column) []schemas.Column {
 			return append(c, schemas.Column{Name: "x", Type: schemas.String, Value: schemas.Extra})
 		}},
 		{"another name", func(c []schemas.Column) []schemas.Column { c[4].Name = "text"; return c }},
@@ -40,7 +40,7 @@ func TestReadOtherColumns(t *testing.T) {
 			_, data := written(t, other, "snappy", rowtest.Stream(nil, rowtest.Batch(other.Columns, rows)))
 			got, err := rowtest.Collect(read(data, table))
 			if !errors.Is(err, ErrSchema) || len(got) > 0 {
-				t.Errorf("%d rows are read, and the error is %v", len(got), err)
+				t.Errorf("%d rows are read, with the error %v; want ErrSchema", len(got), err)
 			}
 		})
 	}
@@ -58,10 +58,10 @@ func TestReadStopsEarly(t *testing.T) {
 		break
 	}
 	if n != 1 {
-		t.Errorf("%d batches", n)
+		t.Errorf("%d batches are read", n)
 	}
 	if got := rowtest.MustCollect(t, read(data, table)); len(got) != 100_000 {
-		t.Errorf("%d rows are read thereafter", len(got))
+		t.Errorf("%d rows are read afterwards", len(got))
 	}
 }
 
@@ -84,23 +84,23 @@ func TestReadIsCancelled(t *testing.T) {
 	}
 }
 
-// The library's panics are errors; those of the consumer are its own.
+// A panic of the library becomes an error. A panic of the consumer propagates.
 func TestReadPassesPanics(t *testing.T) {
 	table := rowtest.EveryType()
 	_, data := written(t, table, "snappy", many(table, 10, 10, nil))
 	defer func() {
-		if p := recover(); p != "mine" {
+		if p := recover(); p != "consumer" {
 			t.Errorf("recovered %v", p)
 		}
 	}()
 	for range read(data, table) {
-		panic("mine")
+		panic("consumer")
 	}
 }
 
-// checkDamaged reads what may be damaged: there is an error, or nothing is
-// missing and nothing else is there.
-func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, want []rowtest.Row) (noticed bool) {
+// checkDamaged reads a file that may be damaged, and checks that there is an error or the
+// rows are those in want. It returns whether there is an error.
+func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, want []rowtest.Row) (detected bool) {
 	t.Helper()
 	got, err := rowtest.Collect(read(data, table))
 	if err == nil && !slices.EqualFunc(want, got, maps.Equal[rowtest.Row, rowtest.Row]) {
@@ -109,7 +109,7 @@ func checkDamaged(t *testing.T, what string, data []byte, table schemas.Table, w
 	return err != nil
 }
 
-// aFile is small, with several pages and both kinds of encoding.
+// aFile returns a small file with several pages and both encodings.
 func aFile(t testing.TB, codec string) (schemas.Table, []rowtest.Row, []byte) {
 	table := rowtest.EveryType()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -124,15 +124,15 @@ func TestReadDamaged(t *testing.T) {
 		t.Run(codec, func(t *testing.T) {
 			table, rows, data := aFile(t, codec)
 			if checkDamaged(t, "intact", data, table, rows) {
-				t.Fatal("the intact file is not read")
+				t.Fatal("the intact file cannot be read")
 			}
 			for size := 0; size < len(data); size += 1 + len(data)/100 {
-				if !checkDamaged(t, fmt.Sprintf("cut to %d bytes", size), data[:size], table, rows) {
-					t.Errorf("cut to %d bytes, it is read", size)
+				if !checkDamaged(t, fmt.Sprintf("truncated to %d bytes", size), data[:size], table, rows) {
+					t.Errorf("truncated to %d bytes, the file is read without an error", size)
 				}
 			}
 			rng := rand.New(rand.NewPCG(1, 2))
-			noticed, flips := 0, 0
+			detected, flips := 0, 0
 			isIndex := indices(t, data)
 			for at := 0; at < len(data); at += 1 + rng.IntN(len(data)/500) {
 				if isIndex[at] {
@@ -142,13 +142,13 @@ func TestReadDamaged(t *testing.T) {
 				damaged := bytes.Clone(data)
 				damaged[at] ^= byte(1 + rng.IntN(255))
 				if checkDamaged(t, fmt.Sprintf("byte %d of %d flipped", at, len(data)), damaged, table, rows) {
-					noticed++
+					detected++
 				}
 			}
-			if noticed < flips/4 {
-				t.Errorf("only %d of %d damages are noticed", noticed, flips)
+			if detected < flips/4 {
+				t.Errorf("only %d of %d flipped bytes are detected", detected, flips)
 			}
-			for range 200 { // a run of zeros, as a file system leaves them
+			for range 200 { // a run of zeros, as a file system may leave after a crash
 				damaged := bytes.Clone(data)
 				from := rng.IntN(len(damaged))
 				clear(damaged[from:min(from+1+rng.IntN(500), len(damaged))])
@@ -158,9 +158,9 @@ func TestReadDamaged(t *testing.T) {
 	}
 }
 
-// indices marks the bytes of pages of indices into a dictionary: a damaged index
-// makes the library allocate as much as it says, which no recover survives. That
-// is why Read asks for files whose checksum was compared.
+// indices marks the bytes of pages with indices into a dictionary. A damaged index can
+// make the library allocate so much memory that the process dies. This is why the caller
+// of Read must have checked the file's checksum.
 func indices(t testing.TB, data []byte) []bool {
 	is := make([]bool, len(data))
 	group := footer(t, data).MetaData().RowGroup(0)

@@ -27,7 +27,7 @@ import (
 	"prospector/sink/internal/rowtest"
 )
 
-// summaryOf computes what Write must say of rows, from the values one by one.
+// summaryOf computes the summary that Write must return for rows, from single values.
 func summaryOf(table schemas.Table, rows []rowtest.Row) sink.Summary {
 	s := sink.Summary{Rows: int64(len(rows)), Content: rowtest.Digest(table.Columns, rows)}
 	for _, c := range table.Columns {
@@ -52,7 +52,7 @@ func summaryOf(table schemas.Table, rows []rowtest.Row) sink.Summary {
 	return s
 }
 
-// written writes rows to a new file, and gives its bytes too.
+// written writes rows to a new file, and returns its description and its bytes.
 func written(t testing.TB, table schemas.Table, codec string, rows records.Rows) (sink.File, []byte) {
 	t.Helper()
 	files, all := writtenIn(t, table, Options{Job: "prospect_events", Compression: codec, CreatedBy: "prospector version 1.2.3 (build abc)"}, rows)
@@ -62,7 +62,7 @@ func written(t testing.TB, table schemas.Table, codec string, rows records.Rows)
 	return files[0], all[0]
 }
 
-// writtenIn writes rows to new files, and gives their bytes too.
+// writtenIn writes rows to new files, and returns their descriptions and their bytes.
 func writtenIn(t testing.TB, table schemas.Table, o Options, rows records.Rows) (files []sink.File, all [][]byte) {
 	t.Helper()
 	stem := filepath.Join(t.TempDir(), "part")
@@ -76,7 +76,7 @@ func writtenIn(t testing.TB, table schemas.Table, o Options, rows records.Rows) 
 			t.Fatal(err)
 		}
 		if f.Path != fmt.Sprintf("%s-%05d.parquet", stem, i) || f.Size != int64(len(data)) || f.CRC32C != crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) {
-			t.Errorf("file %d, of %d bytes, is said to be %+v", i, len(data), f)
+			t.Errorf("file %d has %d bytes, but Write describes it as %+v", i, len(data), f)
 		}
 		all = append(all, data)
 	}
@@ -108,10 +108,10 @@ func TestWriteAndRead(t *testing.T) {
 					rowtest.Sort(rows)
 					f, data := written(t, table, codec, rowtest.Stream(nil, rowtest.Cut(rng, table.Columns, rows)...))
 					if diff := cmp.Diff(summaryOf(table, rows), f.Summary); diff != "" {
-						t.Errorf("the summary is another one (-want +got):\n%s", diff)
+						t.Errorf("the summary differs (-want +got):\n%s", diff)
 					}
 					if diff := cmp.Diff(rows, rowtest.MustCollect(t, read(data, table)), cmpopts.EquateEmpty()); diff != "" {
-						t.Errorf("other rows are read (-written +read):\n%s", diff)
+						t.Errorf("the rows differ (-written +read):\n%s", diff)
 					}
 
 					metadata := footer(t, data).MetaData()
@@ -135,7 +135,7 @@ func TestWriteAndRead(t *testing.T) {
 	}
 }
 
-// A column that is NULL throughout, and one that never is.
+// A column can have only NULLs, or none.
 func TestWriteNulls(t *testing.T) {
 	table := rowtest.EveryType()
 	rows := []rowtest.Row{
@@ -144,14 +144,15 @@ func TestWriteNulls(t *testing.T) {
 	}
 	f, data := written(t, table, "snappy", rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)))
 	if got := rowtest.MustCollect(t, read(data, table)); !cmp.Equal(rows, got) {
-		t.Errorf("other rows are read: %v", got)
+		t.Errorf("the rows read are %v, want %v", got, rows)
 	}
 	if f.Summary.MinTime != 0 || f.Summary.MaxTime != 0 {
-		t.Errorf("without an event_time, the times are %d to %d", f.Summary.MinTime, f.Summary.MaxTime)
+		t.Errorf("if every time is NULL, the summary has the times %d to %d", f.Summary.MinTime, f.Summary.MaxTime)
 	}
 }
 
-// many gives n rows in batches of b, all NULL but for what must not be.
+// many returns n rows in batches of b. Only ID, entity, time and the columns in more are
+// not NULL.
 func many(table schemas.Table, n, b int, more rowtest.Row) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for from := 0; from < n; from += b {
@@ -218,19 +219,19 @@ func TestRowGroups(t *testing.T) {
 	}{
 		{"few rows", many(table, 1000, 100, nil), 1000, 1, rowGroupRows, rowGroupBytes},
 		{"exactly full", wide(rowGroupRows, 1<<14), rowGroupRows, 1, rowGroupRows, rowGroupBytes},
-		{"one row more", wide(rowGroupRows+1, 1<<14), rowGroupRows + 1, 2, rowGroupRows, rowGroupBytes},
+		{"one row more than that", wide(rowGroupRows+1, 1<<14), rowGroupRows + 1, 2, rowGroupRows, rowGroupBytes},
 		{"batches that do not fit evenly", wide(300_000, 10_007), 300_000, 3, rowGroupRows, rowGroupBytes},
 		{"batches larger than a group", wide(300_000, 300_000), 300_000, 3, rowGroupRows, rowGroupBytes},
 		{"long texts", long, 150, 3, 70, rowGroupBytes + 3<<20},
-		{"rows that take little", alike(300_000, "12345678901234567890"), 300_000, 1, maxRowGroupRows, rowGroupEncoded},
-		{"rows that take little, and more of them", alike(800_000, "12345678901234567890"), 800_000, 2, maxRowGroupRows, rowGroupEncoded + 1<<20},
-		{"rows that take next to nothing", alike(maxRowGroupRows+1, ""), maxRowGroupRows + 1, 2, maxRowGroupRows, rowGroupEncoded},
+		{"tiny rows", alike(300_000, "12345678901234567890"), 300_000, 1, maxRowGroupRows, rowGroupEncoded},
+		{"more tiny rows", alike(800_000, "12345678901234567890"), 800_000, 2, maxRowGroupRows, rowGroupEncoded + 1<<20},
+		{"almost empty rows", alike(maxRowGroupRows+1, ""), maxRowGroupRows + 1, 2, maxRowGroupRows, rowGroupEncoded},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, data := written(t, table, "none", test.rows)
 			metadata := footer(t, data).MetaData()
 			if int64(len(metadata.RowGroups)) != test.groups || metadata.NumRows != test.n || f.Summary.Rows != test.n {
-				t.Errorf("%d rows are %d in %d row groups", test.n, metadata.NumRows, len(metadata.RowGroups))
+				t.Errorf("want %d rows, but the file has %d in %d row groups", test.n, metadata.NumRows, len(metadata.RowGroups))
 			}
 			for i := range len(metadata.RowGroups) {
 				g := metadata.RowGroup(i)
@@ -252,14 +253,14 @@ func TestRowGroups(t *testing.T) {
 				}
 			}
 			if n != test.n || content != f.Summary.Content {
-				t.Errorf("%d rows with the content %s are read, %d with %s were written", n, content, test.n, f.Summary.Content)
+				t.Errorf("%d rows with the digest %s are read, but %d with %s were written", n, content, test.n, f.Summary.Content)
 			}
 		})
 	}
 }
 
-// Files end where they are large enough, and the rows go on from each to the
-// next. Each says of itself what it has.
+// A file ends when it reaches the target size, and the rows continue in the next one.
+// Each file has its own summary.
 func TestTargetSize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	table := rowtest.EveryType()
@@ -272,10 +273,10 @@ func TestTargetSize(t *testing.T) {
 		rows   []rowtest.Row
 		files  int // at least
 	}{
-		{"a file a row", 1, rows[:20], 20},
+		{"one file per row", 1, rows[:20], 20},
 		{"many files", 16 << 10, rows, 10},
 		{"a few files", single.Size / 3, rows, 3},
-		{"more than it is", single.Size * 2, rows, 1},
+		{"a target larger than the file", single.Size * 2, rows, 1},
 		{"no limit", 0, rows, 1},
 		{"no rows", 1, nil, 1},
 	} {
@@ -287,7 +288,7 @@ func TestTargetSize(t *testing.T) {
 			for i, f := range files {
 				these := rowtest.MustCollect(t, read(all[i], table))
 				if diff := cmp.Diff(summaryOf(table, these), f.Summary); diff != "" {
-					t.Errorf("file %d has another summary (-want +got):\n%s", i, diff)
+					t.Errorf("the summary of file %d differs (-want +got):\n%s", i, diff)
 				}
 				if i < len(files)-1 && f.Size < test.target {
 					t.Errorf("file %d of %d has only %d bytes of %d", i, len(files), f.Size, test.target)
@@ -296,7 +297,7 @@ func TestTargetSize(t *testing.T) {
 					t.Errorf("file %d has no rows", i)
 				}
 				metadata := footer(t, all[i]).MetaData()
-				before := int64(0) // the row group that filled it
+				before := int64(0) // the size before the last row group
 				for g := range len(metadata.RowGroups) - 1 {
 					before += metadata.RowGroup(g).TotalCompressedSize()
 				}
@@ -306,10 +307,10 @@ func TestTargetSize(t *testing.T) {
 				got, content = append(got, these...), content.Add(f.Summary.Content)
 			}
 			if diff := cmp.Diff(test.rows, got, cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("other rows are read (-written +read):\n%s", diff)
+				t.Errorf("the rows differ (-written +read):\n%s", diff)
 			}
 			if want := rowtest.Digest(table.Columns, test.rows); content != want {
-				t.Errorf("the digests of the files make %s, not %s", content, want)
+				t.Errorf("the sum of the files' digests is %s, want %s", content, want)
 			}
 			if len(files) < test.files || test.files == 1 && len(files) > 1 {
 				t.Errorf("there are %d files, not %d", len(files), test.files)
@@ -318,7 +319,7 @@ func TestTargetSize(t *testing.T) {
 	}
 }
 
-// What docs/lake-contract.md asks of every file.
+// Every file follows docs/lake-contract.md.
 func TestFileSettings(t *testing.T) {
 	codecs := map[string]compress.Compression{
 		"snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd, "gzip": compress.Codecs.Gzip, "none": compress.Codecs.Uncompressed,
@@ -335,10 +336,10 @@ func TestFileSettings(t *testing.T) {
 					}
 				}
 				r["description"] = "the same"
-				if i%3 == 0 { // a dictionary that does not hold it all
+				if i%3 == 0 { // too large for a dictionary
 					r["description"] = fmt.Sprint(i, strings.Repeat("long ", 400))
 				}
-				r["source_title"] = fmt.Sprint("title ", i) // which never repeats
+				r["source_title"] = fmt.Sprint("title ", i) // never repeats
 			}
 			_, data := written(t, table, codec, rowtest.Stream(nil, rowtest.Batch(table.Columns, rows)))
 			r := footer(t, data)
@@ -406,8 +407,8 @@ func TestFileSettings(t *testing.T) {
 					t.Errorf("%s has statistics: %t (%v)", c.Name, has, err)
 				}
 
-				// Readers skip a row group by its dictionary alone when the metadata
-				// knows of no other pages.
+				// If the metadata lists only dictionary pages, readers skip a row
+				// group by its dictionary.
 				listed, found := make(map[parquet.Encoding]bool), make(map[parquet.Encoding]bool)
 				for _, s := range chunk.EncodingStats() {
 					if s.PageType == 0 { // of data
@@ -432,21 +433,21 @@ func TestFileSettings(t *testing.T) {
 					t.Error(err)
 				}
 				if diff := cmp.Diff(found, listed); diff != "" {
-					t.Errorf("the metadata of %s tells of other encodings (-pages +metadata):\n%s", c.Name, diff)
+					t.Errorf("the metadata of %s lists other encodings (-pages +metadata):\n%s", c.Name, diff)
 				}
 			}
 			if !fellBack {
-				t.Error("no dictionary was given up for being too large: the test does not test that")
+				t.Error("no dictionary became too large: the test is ineffective")
 			}
 			size := int(data[len(data)-8]) | int(data[len(data)-7])<<8 | int(data[len(data)-6])<<16
 			if foot := data[len(data)-8-size:]; bytes.Contains(foot, []byte("Lovelace")) || bytes.Contains(foot, []byte("long long")) != true {
-				t.Error("the footer has the personal text, or not the statistics of the rest")
+				t.Error("the footer has personal text, or lacks the statistics of other columns")
 			}
 		})
 	}
 }
 
-// The same rows make the same bytes, also where a dictionary is given up.
+// Files with the same rows have the same bytes, even if a dictionary becomes too large.
 func TestWriteIsRepeatable(t *testing.T) {
 	table := rowtest.EveryType()
 	rows := rowtest.SomeRows(rand.New(rand.NewPCG(1, 2)), 1000)
@@ -514,16 +515,16 @@ func TestWriteErrors(t *testing.T) {
 				t.Errorf("the error is %v, want %v with %q and the path", err, test.want, test.text)
 			}
 			if files != nil {
-				t.Errorf("with an error come the files %+v", files)
+				t.Errorf("the error comes with the files %+v", files)
 			}
 			if after := rowtest.FilesIn(t, filepath.Dir(path)); !slices.Equal(before, after) {
-				t.Errorf("the directory had %q, and has %q", before, after)
+				t.Errorf("the directory had the files %q, and now has %q", before, after)
 			}
 		})
 	}
 }
 
-// The disk is full: at the first flush, in the midst, or only at the last.
+// The disk is full at the only flush, or at the first of many.
 func TestWriteToFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no /dev/full")
