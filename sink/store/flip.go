@@ -15,18 +15,18 @@ type FlippedByte struct {
 
 // FlippedBytes lists every change of one byte that turns the CRC32C was into the
 // CRC32C is, for an object of size bytes. If one byte of the object has changed, that
-// change is in the list. Any other is in it by chance, about one for 16 MiB, so
-// callers must check the content that they get by undoing a change.
+// change is in the list. Other changes are in the list by chance, about one per 16 MiB,
+// so callers must check the content that they get by undoing a change.
 //
-// It reads nothing: a CRC is linear, so was XOR is depends only on what has changed.
+// It does not read the object. A CRC is linear, so was XOR is depends only on the change.
 func FlippedBytes(size int64, was, is uint32) iter.Seq[FlippedByte] {
 	return func(yield func(FlippedByte) bool) {
 		register := was ^ is
 		if register == 0 {
 			return
 		}
-		// Step back through the bytes, from the last one. Before the changed byte,
-		// nothing differs but the byte itself.
+		// Step back through the bytes, from the last one. At the changed byte, only the
+		// byte itself differs.
 		for at := size - 1; at >= 0; at-- {
 			entry := topBytes[register>>24]
 			register = (register^castagnoli[entry])<<8 | uint32(entry)
@@ -37,7 +37,8 @@ func FlippedBytes(size int64, was, is uint32) iter.Seq[FlippedByte] {
 	}
 }
 
-// topBytes finds the entry of a CRC table by its top byte, which no two share.
+// topBytes maps the top byte of each entry of the CRC table to the index of the entry. No
+// two entries have the same top byte.
 var topBytes = func() (entries [256]byte) {
 	for i, entry := range crc32.MakeTable(crc32.Castagnoli) {
 		entries[entry>>24] = byte(i)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The change of one byte is found wherever it is, and undone.
+// FlippedBytes finds a changed byte at any position, and Undo restores it.
 func TestFlippedBytes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int{1, 2, 5, 4096, 70_000} {
@@ -46,7 +46,7 @@ func (s stepping) ReadAt(p []byte, offset int64) (int, error) {
 	return s.r.ReadAt(p[:min(len(p), s.n)], offset)
 }
 
-// Every change in the list explains the checksums, and equal checksums need none.
+// Every change in the list explains the checksums. For equal checksums, the list is empty.
 func TestFlippedBytesOfOtherDamage(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	const size = 4 << 20
@@ -63,7 +63,7 @@ func TestFlippedBytesOfOtherDamage(t *testing.T) {
 			zeros[f.Offset] = 0
 		}
 	}
-	if total == 0 || total > 30 { // five are to be expected
+	if total == 0 || total > 30 { // about five are expected
 		t.Errorf("%d changes of one byte explain 20 random checksums", total)
 	}
 	for f := range FlippedBytes(size, was, was) {

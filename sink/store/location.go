@@ -56,8 +56,8 @@ type Kind struct {
 	// the first one is required. Errors about a place point at the first one.
 	New func() attribute.Settings
 
-	// Example is the required attributes in the language of the configuration, one
-	// on each line.
+	// Example has the required attributes in the language of the configuration, one per
+	// line.
 	Example string
 
 	// Directory returns the absolute path of the root, for a kind that keeps its
@@ -77,19 +77,19 @@ type Kind struct {
 	// exist and cannot be created, or if it cannot be read.
 	Open func(ctx context.Context, s attribute.Settings, access Access) (Store, error)
 
-	// Dialects holds, by SQL dialect, how its engine reads places of this kind. An
+	// Dialects describes, by SQL dialect, how an engine reads places of this kind. An
 	// engine whose dialect is missing cannot read them.
 	Dialects map[string]Dialect
 }
 
-// Dialect says how the query engine of one SQL dialect reads places of a kind.
+// Dialect describes how the query engine of one SQL dialect reads places of a kind.
 type Dialect struct {
 	// Preferred marks the kind to read from when a table is in several places.
 	Preferred bool
-	// Setup is what the engine needs in order to read places of this kind, in
-	// lines for people. It may be empty.
+	// Setup explains what the engine needs in order to read places of this kind, as
+	// lines of text. It may be empty.
 	Setup []string
-	// Root returns how the engine names the place, or what it holds under key.
+	// Root returns the engine's name of the place, or of the directory key in it.
 	// Nil means URI.
 	Root func(s attribute.Settings, key string) string
 }

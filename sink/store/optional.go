@@ -9,16 +9,15 @@ import (
 // reader that Open returns may be a File. Callers must work without them. A driver's
 // test states to package storetest which of them the driver lacks.
 
-// CaseFolder is a Store that may take two keys that differ only in the case of
-// letters for the same key, as the file systems of macOS and Windows do. Other stores
-// distinguish them.
+// CaseFolder is a Store that may treat two keys as the same key if they differ only in
+// case, like the file systems of macOS and Windows. Other stores distinguish them.
 type CaseFolder interface {
-	// FoldsCase reports whether the store takes such keys for the same key.
+	// FoldsCase reports whether the store treats such keys as the same key.
 	FoldsCase() (bool, error)
 }
 
-// FoldsCase reports whether a store takes two keys that differ only in the case of
-// letters for the same key.
+// FoldsCase reports whether a store treats two keys as the same key if they differ only
+// in case.
 func FoldsCase(s Store) (bool, error) {
 	if folder, ok := s.(CaseFolder); ok {
 		return folder.FoldsCase()

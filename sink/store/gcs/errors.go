@@ -69,8 +69,8 @@ func status(err error) int {
 	return 0
 }
 
-// saysBucket reports whether a 404 is about the bucket and not about the object. The
-// service uses the same status for both.
+// saysBucket reports whether a 404 means that the bucket, rather than the object, does
+// not exist. The service uses the same status for both.
 func saysBucket(err error) bool {
 	e, ok := errors.AsType[*googleapi.Error](err)
 	return ok && e.Code == http.StatusNotFound && strings.Contains(e.Message+e.Body, "bucket does not exist")

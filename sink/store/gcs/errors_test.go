@@ -12,7 +12,8 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-func TestFailureTellsWhyAndNoMore(t *testing.T) {
+// Errors name the reason, and do not contain text of the response.
+func TestFailure(t *testing.T) {
 	const personal = "someone@example.com"
 	slow, cancel := context.WithCancelCause(t.Context())
 	cancel(errSlow)
@@ -36,10 +37,10 @@ func TestFailureTellsWhyAndNoMore(t *testing.T) {
 				t.Errorf("the error is %q, want one with %q", err, test.want)
 			}
 			if strings.Contains(err.Error(), personal) {
-				t.Errorf("the error %q repeats what was answered", err)
+				t.Errorf("the error %q contains text of the response", err)
 			}
 			if (test.ctx == slow) != errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("is %q a deadline's error?", err)
+				t.Errorf("whether %q is context.DeadlineExceeded is wrong", err)
 			}
 		})
 	}

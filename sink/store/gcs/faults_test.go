@@ -160,17 +160,17 @@ func TestPutIsRepeated(t *testing.T) {
 			requests int
 		}{
 			{"undisturbed", nil, nil, 1},
-			{"not carried out", unavailable, nil, 2},
-			{"carried out, answer lost", lost, nil, 2},
-			{"not performed, and another writer is faster", also(write("theirs"), unavailable), store.ErrCondition, 3},
-			{"performed, and another writer replaces it", after(write("theirs")), store.ErrCondition, 3},
-			{"another writer is faster with the same content", also(write("ours"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
+			{"not performed", unavailable, nil, 2},
+			{"performed, but the response is lost", lost, nil, 2},
+			{"not performed, and another writer finishes first", also(write("other"), unavailable), store.ErrCondition, 3},
+			{"performed, and another writer replaces it", after(write("other")), store.ErrCondition, 3},
+			{"another writer finishes first with the same content", also(write("own"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
 		} {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
 				put(t, other, "a", "old")
 				cond := condition()
 				f.disturb(uploads, test.fault)
-				o, err := s.Put(t.Context(), "a", store.ContentOf([]byte("ours"), ""), cond)
+				o, err := s.Put(t.Context(), "a", store.ContentOf([]byte("own"), ""), cond)
 				if cond == (store.Condition{}) {
 					// It starts over instead.
 					if test.want != nil {
@@ -187,8 +187,8 @@ func TestPutIsRepeated(t *testing.T) {
 					return
 				}
 				now, err := other.Stat(t.Context(), "a")
-				if err != nil || now != o || now.CRC32C != store.Checksum([]byte("ours")) {
-					t.Errorf("the object is %+v, %v; Put gave %+v", now, err, o)
+				if err != nil || now != o || now.CRC32C != store.Checksum([]byte("own")) {
+					t.Errorf("the object is %+v, %v; Put returned %+v", now, err, o)
 				}
 			})
 		}
@@ -199,8 +199,8 @@ func TestPutCannotStartOver(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "")
 	pass := func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }
-	f.disturb(uploads, also(func() { put(t, s, "a", "theirs") }, pass))
-	content := store.ContentOf([]byte("ours"), "")
+	f.disturb(uploads, also(func() { put(t, s, "a", "other") }, pass))
+	content := store.ContentOf([]byte("own"), "")
 	content.Reader = io.MultiReader(content.Reader)
 	_, err := s.Put(t.Context(), "a", content, store.Condition{})
 	if err == nil || errors.Is(err, store.ErrCondition) || !strings.Contains(err.Error(), "cannot be sent again") {
@@ -211,7 +211,7 @@ func TestPutCannotStartOver(t *testing.T) {
 func TestDeleteIsRepeated(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
-	for name, fault := range map[string]fault{"not carried out": unavailable, "carried out, answer lost": lost} {
+	for name, fault := range map[string]fault{"not performed": unavailable, "performed, but the response is lost": lost} {
 		t.Run(name, func(t *testing.T) {
 			o := put(t, s, "a", "one")
 			f.disturb(deletes, fault)
@@ -264,18 +264,18 @@ func TestLargeObjects(t *testing.T) {
 	}
 }
 
-func TestCorruptedOnTheWay(t *testing.T) {
+func TestCorruptedInTransit(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
 	f.disturb(uploads, func(w http.ResponseWriter, r *http.Request, service http.Handler) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || !bytes.Contains(body, []byte("meant")) {
+		if err != nil || !bytes.Contains(body, []byte("original")) {
 			t.Errorf("the request's body is %q, %v", body, err)
 		}
-		r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte("meant"), []byte("heard"), 1)))
+		r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte("original"), []byte("modified"), 1)))
 		service.ServeHTTP(w, r)
 	})
-	if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("meant"), ""), store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
+	if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("original"), ""), store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("Put returns %v, want ErrCorrupt", err)
 	}
 	if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {

@@ -1,19 +1,19 @@
 // Package gcs stores objects in a Google Cloud Storage bucket, below a prefix.
 //
 // Every write and every delete has a generation precondition. If the caller has no
-// condition, the package first asks for the current generation. With a precondition the
-// operation is idempotent, so the client library can retry it, and nothing can happen
-// unnoticed between reading and writing. Every write announces its CRC32C, which the
+// condition, the package first requests the current generation. A precondition makes the
+// operation idempotent, so the client library can retry it, and the package detects every
+// other write between its read and its write. Every write announces its CRC32C, which the
 // service checks. The library retries without limit until the context ends, so every
 // call has a deadline.
 //
-// A refused precondition does not always mean that another writer was faster. The
-// library may retry a write whose first attempt had succeeded although its answer was
-// lost. The retry is then refused because of the object that this process has written.
-// So if a write is refused after a retry, the package compares the size and CRC32C of the
-// object with its own; if they are equal, the write has succeeded. If a write is refused
-// without a retry, another writer was faster, whatever it has written. In the same way, a
-// repeated delete that finds no object has succeeded.
+// A refused precondition does not always mean that another writer finished first. The
+// library may retry a write whose first attempt succeeded, but whose response was lost.
+// The retry is then refused because of the object that this process has written. So if a
+// write is refused after a retry, the package compares the size and CRC32C of the object
+// with those of its content. If they are equal, the write has succeeded. If a write is
+// refused without a retry, another writer finished first, whatever it has written. In the
+// same way, a repeated delete that finds no object has succeeded.
 //
 // The package uses application-default credentials. With STORAGE_EMULATOR_HOST in the
 // environment, it sends requests to that address without credentials.
@@ -42,8 +42,8 @@ type Options struct {
 	// Timeout limits the duration of a call including its retries. For List and
 	// readers, it limits each wait. 0 means a minute.
 	Timeout time.Duration
-	// MinRate, in bytes a second, adds to the time limit of a Put: the time that its
-	// content takes at this rate. 0 means 256 KiB a second.
+	// MinRate, in bytes per second, extends the time limit of a Put by the time that
+	// its content takes at this rate. 0 means 256 KiB per second.
 	MinRate int64
 	// Client contains options for the client library.
 	Client []option.ClientOption
@@ -68,7 +68,7 @@ var (
 // may be empty.
 func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, error) {
 	if bucket == "" || strings.ContainsAny(bucket, "/:") {
-		return nil, fmt.Errorf("opening a Cloud Storage bucket: %q is not a bucket's name; use the name without gs:// and path", bucket)
+		return nil, fmt.Errorf("opening a Cloud Storage bucket: %q is not the name of a bucket; use the name without gs:// and path", bucket)
 	}
 	prefix = strings.Trim(prefix, "/")
 	if prefix != "" {

@@ -59,7 +59,7 @@ func (s *Settings) Attributes() []attribute.Attribute {
 	}
 }
 
-// problem describes an error that completes a sentence about a shown value.
+// problem returns a problem about a shown value. err completes its sentence.
 func problem(name, summary, shown string, err error) *attribute.Problem {
 	if err == nil {
 		return nil
@@ -67,8 +67,8 @@ func problem(name, summary, shown string, err error) *attribute.Problem {
 	return attribute.NewProblem(name, summary, "The %s %s %v.", name, shown, err)
 }
 
-// At returns the location of the objects in a bucket whose names begin with a
-// prefix and a slash. With an empty prefix it is the whole bucket.
+// At returns the location of the objects in a bucket whose names begin with a prefix and
+// a slash. An empty prefix means all objects of the bucket.
 func At(bucket, prefix string) store.Location {
 	return store.Location{Kind: Kind, Settings: &Settings{bucket, strings.Trim(prefix, "/")}}
 }
@@ -103,7 +103,7 @@ func checkBucket(name string) error {
 	case ipv4.MatchString(name):
 		return errors.New("looks like an IP address")
 	case strings.HasPrefix(name, "goog") || strings.Contains(name, "google"):
-		return errors.New("looks like one of Google's own")
+		return errors.New("begins with goog or contains google, which Google reserves")
 	}
 	return nil
 }

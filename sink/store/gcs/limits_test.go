@@ -33,17 +33,17 @@ func TestEveryCallHasADeadline(t *testing.T) {
 		t.Run("silent/"+name, func(t *testing.T) {
 			f.disturb(everything, silent)
 			if err := call(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("it returns %v, want a deadline's error", err)
+				t.Errorf("it returns %v, want context.DeadlineExceeded", err)
 			}
 		})
 	}
 	t.Run("unavailable", func(t *testing.T) {
 		f.disturb(everything, slices.Repeat([]fault{unavailable}, 100)...)
 		if err := callsOf(s)["Stat"](t.Context()); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("it returns %v, want a deadline's error", err)
+			t.Errorf("it returns %v, want context.DeadlineExceeded", err)
 		}
 	})
-	t.Run("of each wait, not of the reader", func(t *testing.T) {
+	t.Run("limits each wait, not the life of a reader", func(t *testing.T) {
 		f.disturb(nil)
 		r, err := s.Open(t.Context(), "a")
 		if err != nil {
@@ -52,7 +52,7 @@ func TestEveryCallHasADeadline(t *testing.T) {
 		defer r.Close()
 		time.Sleep(300 * time.Millisecond) // a slow caller
 		if got, err := io.ReadAll(r); string(got) != data {
-			t.Errorf("read are %d bytes, %v", len(got), err)
+			t.Errorf("%d bytes were read, error %v", len(got), err)
 		}
 	})
 }
@@ -116,10 +116,10 @@ func TestErrors(t *testing.T) {
 					t.Errorf("the error is %v, want one with %q", err, want)
 				}
 				if err != nil && strings.Contains(err.Error(), personal) {
-					t.Errorf("the error repeats what the service says: %v", err)
+					t.Errorf("the error contains text of the response: %v", err)
 				}
 				if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCondition) {
-					t.Errorf("the error %v looks like an answer", err)
+					t.Errorf("the error %v claims that the object does not exist or has changed", err)
 				}
 			})
 		}
@@ -129,8 +129,8 @@ func TestErrors(t *testing.T) {
 func TestOpen(t *testing.T) {
 	newFront(t)
 	for name, test := range map[string]struct{ bucket, prefix, want string }{
-		"no bucket":         {"", "", "not a bucket's name"},
-		"a URI for bucket":  {"gs://prospector", "", "not a bucket's name"},
+		"no bucket":         {"", "", "not the name of a bucket"},
+		"a URI for bucket":  {"gs://prospector", "", "not the name of a bucket"},
 		"a missing bucket":  {"missing", "", "the bucket missing does not exist; create it"},
 		"a broken prefix":   {bucket, "a//b", "a//b"},
 		"a relative prefix": {bucket, "../b", "../b"},
@@ -146,7 +146,7 @@ func TestOpen(t *testing.T) {
 		t.Setenv(emulator, "127.0.0.1:1")
 		_, err := gcs.Open(t.Context(), bucket, "", gcs.Options{Timeout: 50 * time.Millisecond})
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Open returns %v, want a deadline's error", err)
+			t.Errorf("Open returns %v, want context.DeadlineExceeded", err)
 		}
 	})
 	t.Run("no credentials", func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestPrefix(t *testing.T) {
 		keys = append(keys, e.Key)
 	}
 	if strings.Join(keys, " ") != "a" {
-		t.Errorf("the lake holds %q", keys)
+		t.Errorf("List returns %q", keys)
 	}
 	if got := lake.URI("") + " " + lake.URI("a") + " " + root.URI(""); got != "gs://prospector/lake gs://prospector/lake/a gs://prospector" {
 		t.Errorf("the URIs are %s", got)

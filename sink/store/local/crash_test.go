@@ -107,13 +107,13 @@ func TestKilledWriters(t *testing.T) {
 			}
 		}
 		if round == 14 && n == 0 {
-			t.Error("no object is there to look at")
+			t.Error("no object is left to check: the test is ineffective")
 		}
 	}
 }
 
-// killWriter starts this test's program as a writer and kills it a while after it has
-// begun to write.
+// killWriter starts this test's program as a writer, and kills it some time after it
+// began to write.
 func killWriter(t *testing.T, root string, after time.Duration) {
 	t.Helper()
 	program, err := os.Executable()
@@ -139,6 +139,6 @@ func killWriter(t *testing.T, root string, after time.Duration) {
 	child.Process.Kill()
 	child.Wait()
 	if err != nil || line != "writing\n" || stderr.Len() > 0 {
-		t.Fatalf("the writer said %q and %q: %v", line, stderr.String(), err)
+		t.Fatalf("the writer printed %q and %q: %v", line, stderr.String(), err)
 	}
 }

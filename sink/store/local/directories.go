@@ -13,7 +13,7 @@ import (
 // directories creates and removes the directories of a store, below its root.
 type directories struct {
 	root    *nolink.Dir
-	private bool // every directory, and not only those below ours
+	private bool // whether every directory is private, and not only those in ownDir
 
 	mu sync.Mutex // guards the fields below
 	// durable holds the directories that are known to survive a power cut, by their
@@ -26,12 +26,12 @@ type directories struct {
 // isPrivate reports whether only the current user may read the object, or use the
 // directory, at a path below the root.
 func (d *directories) isPrivate(path string) bool {
-	return d.private || path == ours || strings.HasPrefix(path, ours+"/")
+	return d.private || path == ownDir || strings.HasPrefix(path, ownDir+"/")
 }
 
-// open creates the directory and its parents, and opens it. It makes each of them
-// durable once, even if it existed: the process that created it may have died before
-// it did so.
+// open creates the directory and its parents, and opens it. It makes each of them durable
+// once, even if it existed before, because the process that created it may have died
+// before making it durable.
 func (d *directories) open(rel string) (*nolink.Dir, error) {
 	d.mu.Lock()
 	durable, removals := d.durable[rel], d.removals

@@ -25,7 +25,7 @@ func TestURI(t *testing.T) {
 	}
 }
 
-// How engines name a table whose path has characters that a URI encodes.
+// Statements for DuckDB and Spark have the unencoded path, even if a URI encodes it.
 func TestDialects(t *testing.T) {
 	s := local.At(`/it's a lake/50% [new]?\`).Settings
 	for dialect, want := range map[string]string{
@@ -33,10 +33,10 @@ func TestDialects(t *testing.T) {
 		"spark":  `file:///it's a lake/50% [new]?\/events`,
 	} {
 		if got := local.Kind.Dialects[dialect].Root(s, "events"); got != want {
-			t.Errorf("%s names it %s, want %s", dialect, got, want)
+			t.Errorf("the root for %s is %s, want %s", dialect, got, want)
 		}
 	}
 	if _, ok := local.Kind.Dialects["bigquery"]; ok {
-		t.Error("BigQuery reads no files of this machine")
+		t.Error("BigQuery cannot read files of this machine")
 	}
 }

@@ -47,7 +47,7 @@ type walk struct {
 func (w *walk) below(ctx context.Context, root *nolink.Dir, key string) error {
 	dir, err := root.Open(strings.TrimSuffix(key, "/"))
 	if err != nil {
-		return w.passed(err)
+		return w.skip(err)
 	}
 	defer dir.Close()
 	return w.in(ctx, dir, key)
@@ -97,7 +97,7 @@ func (w *walk) in(ctx context.Context, from *nolink.Dir, dir string) error {
 func (w *walk) directory(ctx context.Context, from *nolink.Dir, name, key string) error {
 	dir, err := from.Open(name)
 	if err != nil {
-		return w.passed(err)
+		return w.skip(err)
 	}
 	defer dir.Close()
 	return w.in(ctx, dir, key)
@@ -109,7 +109,7 @@ func (w *walk) file(from *nolink.Dir, name, key string) error {
 	}
 	info, err := from.Regular(name)
 	if err != nil {
-		return w.passed(err)
+		return w.skip(err)
 	}
 	if !w.yield(entryOf(key, info), nil) {
 		return errStopped
@@ -117,9 +117,9 @@ func (w *walk) file(from *nolink.Dir, name, key string) error {
 	return nil
 }
 
-// passed records a link. It ignores entries that were deleted in the meantime or are
-// not files.
-func (w *walk) passed(err error) error {
+// skip records a link. It ignores entries that were deleted in the meantime or are not
+// files, and returns every other error.
+func (w *walk) skip(err error) error {
 	link, ok := errors.AsType[*nolink.LinkError](err)
 	switch {
 	case ok && w.link == nil:

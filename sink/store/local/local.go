@@ -33,9 +33,9 @@
 // sets a modification time that no other Put of this process has set. Equal generations
 // therefore mean equal content, unless something changes a file in place and then sets
 // its modification time back. Generations do not change when the whole tree is moved or
-// permissions change. A copy of a file is a new generation. The inode's change time
-// would reveal even a modification time that was set back, but chmod and new hard links,
-// which backup tools create, would then look like writes.
+// permissions change. A copy of a file has a new generation. The inode's change time
+// would reveal even a modification time that was set back, but then chmod, and hard links
+// that backup tools create, would look like writes.
 //
 // IfAbsent holds against every writer, since it is one system call. IfGeneration is
 // checked under the lock of the Store, right before the file is moved. Another process
@@ -65,14 +65,14 @@ import (
 )
 
 const (
-	// ours is the directory below the root for objects that belong to no table.
-	ours = ".prospector"
+	// ownDir is the directory below the root for objects that belong to no table.
+	ownDir = ".prospector"
 
 	// temporaries is the directory for files before they are moved to their names.
 	// It is below the root, since a move is atomic only within one file system. It
 	// is apart from the objects, since a single stray file below a table's prefix
 	// makes every query of the table fail.
-	temporaries = ours + "/tmp"
+	temporaries = ownDir + "/tmp"
 
 	// abandoned is the age after which a temporary file must belong to a dead
 	// process. If a living process was suspended for longer, its Put fails, and
@@ -264,7 +264,7 @@ func split(ctx context.Context, key string) (dir, name string, err error) {
 	return path.Dir(key), path.Base(key), ctx.Err()
 }
 
-// Stat implements store.Store. It reads the whole file.
+// Stat implements store.Store. It reads the complete file.
 func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 	o, err := s.stat(ctx, key)
 	if err != nil {

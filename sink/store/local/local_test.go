@@ -60,7 +60,7 @@ func write(t testing.TB, path, data string) {
 }
 
 func TestOpen(t *testing.T) {
-	t.Run("makes the root", func(t *testing.T) {
+	t.Run("creates the root", func(t *testing.T) {
 		root := filepath.Join(t.TempDir(), "a", "b")
 		s := open(t, root)
 		put(t, s, "c/d", "one")
@@ -71,7 +71,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("URI is %q, want %q", got, want)
 		}
 	})
-	t.Run("a file is no root", func(t *testing.T) {
+	t.Run("a file cannot be the root", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		write(t, file, "")
 		for _, root := range []string{file, filepath.Join(file, "below")} {
@@ -229,7 +229,7 @@ func TestLinks(t *testing.T) {
 			}
 		})
 	}
-	t.Run("List counts them", func(t *testing.T) {
+	t.Run("List counts links", func(t *testing.T) {
 		root := t.TempDir()
 		s := open(t, root)
 		put(t, s, "t/a", "one")
@@ -262,7 +262,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the root may be one", func(t *testing.T) {
+	t.Run("the root may be a link", func(t *testing.T) {
 		root := filepath.Join(t.TempDir(), "lake")
 		if err := os.Symlink(t.TempDir(), root); err != nil {
 			t.Fatal(err)
@@ -282,7 +282,7 @@ func TestSwappedForLink(t *testing.T) {
 	put(t, s, "t/p=1/a", "one")
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { // more often than in reality
+	wg.Go(func() { // replaces the directory by a link, again and again
 		at, aside := filepath.Join(root, "t", "p=1"), filepath.Join(root, "aside")
 		for {
 			select {
@@ -318,7 +318,7 @@ func TestSwappedForLink(t *testing.T) {
 	wg.Wait()
 	entries, err := os.ReadDir(outside)
 	if data, _ := os.ReadFile(filepath.Join(outside, "a")); err != nil || len(entries) != 1 || string(data) != "precious" {
-		t.Errorf("outside are %v with %q, %v", entries, data, err)
+		t.Errorf("the directory outside has %v, with the content %q: %v", entries, data, err)
 	}
 }
 
@@ -367,7 +367,7 @@ func TestDeleteRemovesEmptyDirectories(t *testing.T) {
 // Two processes have a Store each, and their objects share directories. No Put may fail
 // because a Delete has just removed the directory, and no directory may remain when all
 // objects are deleted.
-func TestPutsBesideDeletes(t *testing.T) {
+func TestPutsDuringDeletes(t *testing.T) {
 	root := t.TempDir()
 	var wg sync.WaitGroup
 	for process := range 2 {
@@ -394,7 +394,7 @@ func TestPutsBesideDeletes(t *testing.T) {
 	}
 	wg.Wait()
 	if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 || entries[0].Name() != ".prospector" {
-		t.Errorf("left are %v, %v", entries, err)
+		t.Errorf("%v are left: %v", entries, err)
 	}
 }
 
@@ -438,7 +438,8 @@ func TestGeneration(t *testing.T) {
 			t.Errorf("%s keeps the generation %s", name, before)
 		}
 	}
-	// Writes are so fast that inodes are reused within one tick of the kernel's clock.
+	// These writes are so fast that inodes are reused within one tick of the kernel's
+	// clock.
 	seen := map[string]bool{}
 	for i := range 200 {
 		o := put(t, s, "b", fmt.Sprintf("%03d", i))

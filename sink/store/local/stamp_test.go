@@ -10,7 +10,7 @@ import (
 
 // Two writes have different generations even if they happen within one tick of the
 // clock, or the clock was set back, and the file system uses the same inode for both.
-func TestEveryWriteHasItsTime(t *testing.T) {
+func TestEveryWriteHasAnotherTime(t *testing.T) {
 	s, err := Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -165,10 +165,10 @@ func check(lookUp func() (nolink.Info, error), cond store.Condition) error {
 }
 
 // Delete implements store.Store. It also removes directories that become empty, up to
-// the root, since people and query engines would take them for partitions. It does so
-// even if the object does not exist: the process that deleted it may have been killed
-// before it removed the directories. If another Put has just created one of them, that
-// Put creates it again.
+// the root, because people and query engines would mistake them for partitions. It does
+// so even if the object does not exist, because the process that deleted it may have been
+// killed before it removed the directories. If a concurrent Put has just created one of
+// them, that Put creates it again.
 func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) error {
 	rel, name, err := split(ctx, key)
 	if err == nil {

@@ -22,8 +22,8 @@ var faultTests = []test{
 			"another checksum": {Reader: bytes.NewReader(data), Size: good.Size, CRC32C: good.CRC32C + 1},
 			"too short":        {Reader: bytes.NewReader(data[:len(data)-1]), Size: good.Size, CRC32C: good.CRC32C},
 			"too long":         {Reader: bytes.NewReader(append(data, 'x')), Size: good.Size, CRC32C: good.CRC32C},
-			"nothing":          {Reader: bytes.NewReader(nil), Size: good.Size, CRC32C: good.CRC32C},
-			"not nothing":      {Reader: bytes.NewReader(data), Size: 0, CRC32C: 0},
+			"no bytes":         {Reader: bytes.NewReader(nil), Size: good.Size, CRC32C: good.CRC32C},
+			"an empty size":    {Reader: bytes.NewReader(data), Size: 0, CRC32C: 0},
 		} {
 			t.Run(name, func(t *testing.T) { wantUnchanged(t, s, content, store.ErrCorrupt) })
 		}
@@ -57,7 +57,7 @@ var faultTests = []test{
 		wantNothing(t, s, "new")
 		wantKeys(t, s, "", "old")
 	}},
-	{"a context that is cancelled already", func(t *testing.T, s store.Store) {
+	{"a context that is already cancelled", func(t *testing.T, s store.Store) {
 		put(t, s, "old", []byte("old"))
 		ctx := cancelled(t)
 		_, err := s.Put(ctx, "new", store.ContentOf([]byte("new"), ""), store.Condition{})
@@ -75,7 +75,7 @@ var faultTests = []test{
 			wantCancelled(t, "List", err)
 		}
 		if n == 0 {
-			t.Error("a cancelled List looks like one of an empty store")
+			t.Error("a cancelled List looks like that of an empty store")
 		}
 		wantKeys(t, s, "", "old")
 	}},
@@ -130,19 +130,19 @@ func wantUnchanged(t *testing.T, s store.Store, content store.Content, want erro
 }
 
 var concurrencyTests = []test{
-	{"of many puts with IfAbsent one wins", func(t *testing.T, s store.Store) {
+	{"one of many puts with IfAbsent succeeds", func(t *testing.T, s store.Store) {
 		for range rounds {
 			wantOneWinner(t, s, store.IfAbsent())
 			del(t, s, "t/a")
 		}
 	}},
-	{"of many puts with IfGeneration one wins", func(t *testing.T, s store.Store) {
+	{"one of many puts with IfGeneration succeeds", func(t *testing.T, s store.Store) {
 		for range rounds {
 			o := put(t, s, "t/a", []byte("old"))
 			wantOneWinner(t, s, store.IfGeneration(o.Generation))
 		}
 	}},
-	{"of many unconditional puts one remains", func(t *testing.T, s store.Store) {
+	{"one object remains after many puts without a condition", func(t *testing.T, s store.Store) {
 		var contents [8][]byte
 		for i := range contents {
 			contents[i] = noise(uint64(i), 100_000+i)
@@ -186,7 +186,8 @@ var concurrencyTests = []test{
 	}},
 }
 
-// rounds is the number of repetitions of a race, which a wrong driver may win once.
+// rounds is the number of repetitions of a race. A wrong driver may pass a single one by
+// chance.
 const rounds = 10
 
 // wantOneWinner puts several contents at the key t/a concurrently. Exactly one must
@@ -211,7 +212,7 @@ func wantOneWinner(t *testing.T, s store.Store, cond store.Condition) {
 		}
 	}
 	if winner < 0 {
-		t.Fatal("no Put has won")
+		t.Fatal("no Put has succeeded")
 	}
 	wantObject(t, s, "t/a", []byte{byte(winner)})
 }

@@ -47,7 +47,7 @@ func checkKind(t *testing.T, k *store.Kind) {
 	attributes := k.New().Attributes()
 	names := attribute.Names(attributes)
 	if k.Name == "" || len(names) == 0 || attributes[0].Required == "" {
-		t.Errorf("the kind %q has the attributes %q, of which the first one must be required", k.Name, names)
+		t.Errorf("the kind %q has the attributes %q; it must have a name, and its first attribute must be required", k.Name, names)
 	}
 	for i, a := range attributes {
 		if slices.Contains([]string{"", "id", "type", "name", "uri"}, a.Name) || slices.Index(names, a.Name) != i {

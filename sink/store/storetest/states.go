@@ -100,8 +100,8 @@ var conditionTests = []test{
 		first := put(t, s, "a", []byte("one"))
 		second := put(t, s, "a", []byte("two"))
 		for name, cond := range map[string]store.Condition{
-			"the generation before": store.IfGeneration(first.Generation),
-			"no generation at all":  store.IfGeneration("no such generation"),
+			"an earlier generation": store.IfGeneration(first.Generation),
+			"an unknown generation": store.IfGeneration("no such generation"),
 			"absent":                store.IfAbsent(),
 		} {
 			if err := s.Delete(ctx, "a", cond); !errors.Is(err, store.ErrCondition) {

@@ -44,7 +44,7 @@ type test struct {
 }
 
 var objectTests = []test{
-	{"an object is what was put", func(t *testing.T, s store.Store) {
+	{"an object has the content that was put", func(t *testing.T, s store.Store) {
 		o := put(t, s, "t/a.parquet", []byte("one"))
 		if o.Key != "t/a.parquet" || o.Size != 3 || o.CRC32C != store.Checksum([]byte("one")) || o.Generation == "" {
 			t.Errorf("Put described %+v", o)
@@ -69,7 +69,7 @@ var objectTests = []test{
 	{"content that arrives in single bytes", func(t *testing.T, s store.Store) {
 		data := []byte("slowly")
 		content := store.ContentOf(data, "text/plain")
-		content.Reader = oneByteReader{bytes.NewReader(data)} // and that cannot be rewound
+		content.Reader = oneByteReader{bytes.NewReader(data)} // cannot seek
 		if _, err := s.Put(t.Context(), "a", content, store.Condition{}); err != nil {
 			t.Fatal(err)
 		}
@@ -282,11 +282,11 @@ func wantKeys(t *testing.T, s store.Store, prefix string, want ...string) {
 		got = append(got, e.Key)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("List(%q) gives\n%q, want\n%q", prefix, got, want)
+		t.Errorf("List(%q) returns\n%q, want\n%q", prefix, got, want)
 	}
 }
 
-// noise returns n random bytes. Each seed has other bytes.
+// noise returns n random bytes, which depend on the seed.
 func noise(seed uint64, n int) []byte {
 	var key [32]byte
 	key[0] = byte(seed)
