@@ -76,7 +76,7 @@ func TestEventShapes(t *testing.T) {
 			}
 			tally("late logging", happened != created)
 			tally("late by a day", happened.YearDay() != created.YearDay())
-			tally("whole second", !bytes.Contains(event.CreatedAt, []byte(".")))
+			tally("full second", !bytes.Contains(event.CreatedAt, []byte(".")))
 			tally("no agent", event.Agent == nil)
 			if event.Agent != nil && !uuids.Match(event.Agent.Username) {
 				t.Fatalf("agent %s is not a UUID", event.Agent.Username)
@@ -129,7 +129,7 @@ func TestEventShapes(t *testing.T) {
 			t.Errorf("%d of 10000 events are %s, want about %d %%", n, kind, percent)
 		}
 	}
-	for _, what := range []string{"late logging", "late by a day", "whole second", "no agent", "inbound", "outbound", "line feed", "quote", "emoji",
+	for _, what := range []string{"late logging", "late by a day", "full second", "no agent", "inbound", "outbound", "line feed", "quote", "emoji",
 		"joined emoji", "han", "arabic", "tab", "escaped accent", "escaped emoji", "escaped slash", "raw accent"} {
 		if n := seen[what]; n == 0 || n > 7500 {
 			t.Errorf("%d of 10000 events have: %s", n, what)

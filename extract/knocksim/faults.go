@@ -30,7 +30,7 @@ type Faults struct {
 	// so that a client with one more attempt always succeeds: 2 by default, -1 for no
 	// limit. With a low limit, high shares are not reached.
 	MaxInARow int
-	// Slow is the share of requests, failing or not, that are answered after Delay.
+	// Slow is the share of requests, failing or not, that get their response after Delay.
 	Slow  float64
 	Delay time.Duration
 }

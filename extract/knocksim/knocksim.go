@@ -19,8 +19,8 @@
 //
 // With Options.VendorChanges, the vendor changes the API in the course of the month, as
 // vendors do. The creation time of an event determines its shape: an event from before a
-// change keeps its shape. The changes are fictional. They come on these days of January
-// 2022, at midnight UTC:
+// change keeps its shape. The changes are fictional. They take effect on these days of
+// January 2022, at midnight UTC:
 //
 //	05  SMS and e-mail messages have data.sentiment: "positive", "neutral" or "negative"
 //	11  appointments have data.reminders: an integer from 0 to 3
@@ -55,8 +55,8 @@ const (
 	MaxEvents    = 1_000_000_000
 )
 
-// Window is the time in which Options.Events happen. As many happen in every following
-// Window. The first one is January.
+// Window is the period for Options.Events: this number of events happens in each Window. By
+// default, the first Window is January 2022.
 const Window = 31 * 24 * time.Hour
 
 var defaultSince = time.Date(2022, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -142,8 +142,7 @@ type Simulator struct {
 	events  int
 	faults  faultPlan
 	stats   counters
-	// served is, for each prospect, the lowest offset at which no page was served yet,
-	// if pages are requested in order.
+	// served has, for each prospect, the offset after the last page that was served.
 	served []atomic.Int64
 	pages  sync.Pool // of *[]byte
 }

@@ -65,8 +65,8 @@ func timeVar(fs *flag.FlagSet, t *time.Time, name, usage string) {
 var ErrNotLoopback = errors.New("not a loopback address")
 
 // Serve serves h on addr (host:port; port 0 selects a free port) until ctx ends. The
-// address must be on the loopback interface. Serve calls started, if it is not nil, when
-// it listens. The end of ctx is not an error.
+// address must be on the loopback interface. If started is not nil, Serve calls it when the
+// server listens. The end of ctx is not an error.
 func Serve(ctx context.Context, addr string, h http.Handler, started func(url string)) error {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {

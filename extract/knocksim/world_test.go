@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 var february = time.Date(2022, time.February, 1, 0, 0, 0, 0, time.UTC)
 
@@ -170,7 +170,7 @@ func testLaterAsOfOnlyAdds(t *testing.T, o Options) {
 			}
 		}
 		if count(now) <= count(before) || changed == 0 {
-			t.Errorf("day %d: %d events after %d, %d of which changed", day, count(now), count(before), changed)
+			t.Errorf("day %d: %d events, previously %d, and %d changed", day, count(now), count(before), changed)
 		}
 		before = now
 	}
