@@ -41,13 +41,13 @@ var (
 	ErrClosed = errors.New("the journal is closed")
 )
 
-// Page is one response of the source, unchanged.
+// Page is one page of a prospect's events, as the source returned it.
 type Page struct {
 	Prospect string
 	// Number counts the pages of the prospect, from 1. Page 1 begins a new reading, and
 	// replaces everything that the journal has about the prospect.
 	Number int
-	// Cursor is the cursor of the request. From page 2 on, it is the Next of the
+	// Cursor is the cursor of the request. For page 2 and later, it is the Next of the
 	// previous page. Next is "" if there is no next page.
 	Cursor, Next string
 	// Events is the number of events on the page.
@@ -175,8 +175,8 @@ func (j *Journal) Append(p Page) error {
 	return j.append(record{kind: pageKind, prospect: p.Prospect, page: p})
 }
 
-// Finish records that the prospect needs no more requests. Outcome says why, in the
-// caller's words, such as "complete".
+// Finish records that the prospect needs no further requests. outcome is the caller's reason,
+// such as "complete".
 func (j *Journal) Finish(prospect, outcome string) error {
 	return j.append(record{kind: finishKind, prospect: prospect, outcome: outcome})
 }
