@@ -227,7 +227,7 @@ func TestRate(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// Without the last seconds, in which workers run out of prospects.
+				// Exclude the last seconds, when workers run out of prospects.
 				n := len(sent) * 9 / 10
 				took := sent[n].Sub(sent[0])
 				if share := float64(n) / took.Seconds() / c.rate; share < c.minimum || share > c.max {

@@ -29,9 +29,8 @@ type Page struct {
 // takes it before its buffer grows beyond that size.
 func (p Page) HasTurn() bool { return p.turn != nil && p.turn.taken }
 
-// Position is where the reading of a prospect begins. The zero value is the start. A
-// page can be read again at its own Number and Cursor, and reading continues after it
-// at After.
+// Position is where the reading of a prospect begins. The zero value is the start. To read a
+// page again, use its own Number and Cursor. To continue after a page, use Page.After.
 type Position struct {
 	Number int    // of the page to read
 	Cursor string // of its request; "" only for the first page
@@ -50,8 +49,8 @@ func (p Page) After() Position { return Position{p.Number + 1, p.Next} }
 //
 // Pages follows an empty page that says that there are more. The next page cannot be
 // requested if its cursor is missing or was requested before, or if there are too many
-// pages. Then the current page comes together with an ErrLoop: its events are valid,
-// but it is not the last page. With any other error, the Page is zero.
+// pages. In these cases the sequence yields the current page together with an ErrLoop: its
+// events are valid, but it is not the last page. With any other error, the Page is zero.
 //
 // A Client holds one page over 4 MiB at a time. The next one waits until the loop over
 // the sequence asks for another page, or ends. Until then, the loop must not wait for

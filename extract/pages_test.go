@@ -44,8 +44,8 @@ func newClient(t testing.TB, o Options, h http.HandlerFunc) (*Client, *bytes.Buf
 	return c, &log
 }
 
-// answers returns a handler that serves pages by cursor, and 400 for any other cursor.
-func answers(pages map[string]string) http.HandlerFunc {
+// responses returns a handler that serves pages by cursor, and 400 for any other cursor.
+func responses(pages map[string]string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if body, ok := pages[r.URL.Query().Get("after")]; ok {
 			io.WriteString(w, body)
@@ -107,35 +107,35 @@ func TestRequest(t *testing.T) {
 func TestPages(t *testing.T) {
 	last := page(1, `"endCursor":"Z","hasNextPage":false`)
 	for _, c := range []struct {
-		name    string
-		answers map[string]string
-		from    Position
-		events  []int // by page
-		kind    error
-		why     string // in the error's text
+		name      string
+		responses map[string]string
+		from      Position
+		events    []int // by page
+		kind      error
+		why       string // in the error's text
 	}{
-		{name: "one page", answers: map[string]string{"": last}, events: []int{1}},
-		{name: "documented, then the rest", answers: map[string]string{"": documented, "MQ==": page(3, `"endCursor":"Mg==","hasNextPage":true`), "Mg==": last}, events: []int{1, 3, 1}},
-		{name: "no events", answers: map[string]string{"": page(0, `"endCursor":null,"hasNextPage":false`)}, events: []int{0}},
-		{name: "edges null", answers: map[string]string{"": `{"edges":null,"pageInfo":{"hasNextPage":false}}`}, events: []int{0}},
-		{name: "an empty page between", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"B","hasNextPage":true`), "B": last}, events: []int{2, 0, 1}},
-		{name: "an empty page at the end", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"A","hasNextPage":false`)}, events: []int{2, 0}},
-		{name: "no hasNextPage", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(1, `"endCursor":"B"`), "B": page(0, `"endCursor":"B"`)}, events: []int{2, 1, 0}},
-		{name: "cursors are numbers", answers: map[string]string{"": page(2, `"endCursor":2,"hasNextPage":true`), "2": last}, events: []int{2, 1}},
-		{name: "resumed", answers: map[string]string{"": "no", "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": last}, from: Position{7, "A"}, events: []int{2, 1}},
+		{name: "one page", responses: map[string]string{"": last}, events: []int{1}},
+		{name: "documented, then the rest", responses: map[string]string{"": documented, "MQ==": page(3, `"endCursor":"Mg==","hasNextPage":true`), "Mg==": last}, events: []int{1, 3, 1}},
+		{name: "no events", responses: map[string]string{"": page(0, `"endCursor":null,"hasNextPage":false`)}, events: []int{0}},
+		{name: "edges null", responses: map[string]string{"": `{"edges":null,"pageInfo":{"hasNextPage":false}}`}, events: []int{0}},
+		{name: "an empty page between", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"B","hasNextPage":true`), "B": last}, events: []int{2, 0, 1}},
+		{name: "an empty page at the end", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(0, `"endCursor":"A","hasNextPage":false`)}, events: []int{2, 0}},
+		{name: "no hasNextPage", responses: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(1, `"endCursor":"B"`), "B": page(0, `"endCursor":"B"`)}, events: []int{2, 1, 0}},
+		{name: "cursors are numbers", responses: map[string]string{"": page(2, `"endCursor":2,"hasNextPage":true`), "2": last}, events: []int{2, 1}},
+		{name: "resumed", responses: map[string]string{"": "no", "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": last}, from: Position{7, "A"}, events: []int{2, 1}},
 
-		{name: "cursor repeats at once", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "requested before"},
-		{name: "cursor repeats later", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2, 2}, kind: ErrLoop, why: "requested before"},
-		{name: "cursor repeats the resumed one", answers: map[string]string{"A": page(2, `"endCursor":"A","hasNextPage":true`)}, from: Position{7, "A"}, events: []int{2}, kind: ErrLoop, why: "page 8"},
-		{name: "no hasNextPage, cursor repeats", answers: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
-		{name: "more, no cursor", answers: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "no endCursor"},
-		{name: "empty, more, no cursor", answers: map[string]string{"": page(0, `"hasNextPage":true`)}, events: []int{0}, kind: ErrLoop, why: "no endCursor"},
-		{name: "not a page", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no edges, but message"},
-		{name: "no pageInfo", answers: map[string]string{"": `{"edges":[]}`}, kind: ErrBadPage, why: "no pageInfo"},
-		{name: "a refused cursor", answers: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2}, kind: ErrRefused, why: "400 Bad Request"},
+		{name: "cursor repeats at once", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2}, kind: ErrLoop, why: "requested before"},
+		{name: "cursor repeats later", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": page(2, `"endCursor":"B","hasNextPage":true`), "B": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2, 2, 2}, kind: ErrLoop, why: "requested before"},
+		{name: "cursor repeats the resumed one", responses: map[string]string{"A": page(2, `"endCursor":"A","hasNextPage":true`)}, from: Position{7, "A"}, events: []int{2}, kind: ErrLoop, why: "page 8"},
+		{name: "no hasNextPage, cursor repeats", responses: map[string]string{"": page(2, `"endCursor":"A"`), "A": page(2, `"endCursor":"A"`)}, events: []int{2, 2}, kind: ErrLoop},
+		{name: "more, no cursor", responses: map[string]string{"": page(2, `"endCursor":null,"hasNextPage":true`)}, events: []int{2}, kind: ErrLoop, why: "no endCursor"},
+		{name: "empty, more, no cursor", responses: map[string]string{"": page(0, `"hasNextPage":true`)}, events: []int{0}, kind: ErrLoop, why: "no endCursor"},
+		{name: "not a page", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`), "A": `{"message":"secret"}`}, events: []int{2}, kind: ErrBadPage, why: "no edges, but message"},
+		{name: "no pageInfo", responses: map[string]string{"": `{"edges":[]}`}, kind: ErrBadPage, why: "no pageInfo"},
+		{name: "a refused cursor", responses: map[string]string{"": page(2, `"endCursor":"A","hasNextPage":true`)}, events: []int{2}, kind: ErrRefused, why: "400 Bad Request"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client, _ := newClient(t, Options{}, answers(c.answers))
+			client, _ := newClient(t, Options{}, responses(c.responses))
 			got, err := read(t.Context(), client, "47", c.from)
 			checkError(t, err, c.kind, c.why)
 			if len(got) != len(c.events) {
@@ -143,7 +143,7 @@ func TestPages(t *testing.T) {
 			}
 			cursor := c.from.Cursor
 			for i, p := range got {
-				if p.Number != c.from.Number+i || p.Cursor != cursor || p.Events != c.events[i] || string(p.Body) != c.answers[cursor] {
+				if p.Number != c.from.Number+i || p.Cursor != cursor || p.Events != c.events[i] || string(p.Body) != c.responses[cursor] {
 					t.Errorf("page %d after %q is %+v", c.from.Number+i, cursor, p)
 				}
 				cursor = p.Next
@@ -248,10 +248,10 @@ func TestBreak(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	more, last := `"endCursor":"B","hasNextPage":true`, `"hasNextPage":false`
 	for _, c := range []struct {
-		name   string
-		answer func(w http.ResponseWriter, interrupt func())
-		pages  int
-		err    error
+		name    string
+		respond func(w http.ResponseWriter, interrupt func())
+		pages   int
+		err     error
 	}{
 		{"before the response", func(w http.ResponseWriter, interrupt func()) {
 			interrupt()
@@ -281,7 +281,7 @@ func TestInterrupt(t *testing.T) {
 					io.WriteString(w, page(2, `"endCursor":"A","hasNextPage":true`))
 					return
 				}
-				c.answer(w, interrupt)
+				c.respond(w, interrupt)
 			})
 			got, err := read(ctx, client, "47", Position{})
 			var e *Error

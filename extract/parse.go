@@ -49,8 +49,7 @@ type pageInfo struct {
 //   - endCursor may be a number. It is sent back exactly as it was written. null, "" and
 //     a missing endCursor are no cursor. Another type is an error, unless this is the
 //     last page.
-//   - None of the four keys may occur twice, because readers differ in which value they
-//     take.
+//   - None of the four keys may occur twice, because readers disagree on the value.
 func parsePage(body []byte) (pageInfo, error) {
 	e, end, ok := openEnvelope(body)
 	page := pageInfo{events: e.events}

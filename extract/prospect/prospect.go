@@ -59,7 +59,7 @@ type Options struct {
 //   - .csv, .tsv, or any other text for which Options has a delimiter or a header:
 //     records with columns. The column need not be specified if only one has a name.
 //   - .jsonl, .ndjson: an ID on every line, or an object whose member called
-//     Column is the ID. IDs are strings or whole numbers.
+//     Column is the ID. IDs are strings or integers.
 //   - .json: an array of such values, or one such value after another.
 //   - .parquet: a top-level column of type STRING, INT64 or INT32, which need not
 //     be specified if it is the only one.
