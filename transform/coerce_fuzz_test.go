@@ -40,25 +40,25 @@ func judge(to schemas.Type, value any) (want outcome, holds int64, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
-	told := ""
+	canonical := ""
 	if to == schemas.Int64 {
 		if !exactly.IsInt() || !exactly.Num().IsInt64() {
 			return mismatch, 0, true
 		}
 		holds = exactly.Num().Int64()
-		told = strconv.FormatInt(holds, 10)
+		canonical = strconv.FormatInt(holds, 10)
 	} else {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return mismatch, 0, true
 		}
 		form, _ := json.Marshal(f)
-		told, holds = string(form), int64(math.Float64bits(f))
-		if shortest, ok := new(big.Rat).SetString(told); !ok || shortest.Cmp(exactly) != 0 {
+		canonical, holds = string(form), int64(math.Float64bits(f))
+		if shortest, ok := new(big.Rat).SetString(canonical); !ok || shortest.Cmp(exactly) != 0 {
 			return mismatch, 0, true
 		}
 	}
-	if isText || told != text {
+	if isText || canonical != text {
 		return kept, holds, true
 	}
 	return exact, holds, true
@@ -85,9 +85,9 @@ func FuzzCoerce(f *testing.F) {
 		case err != nil:
 			t.Fatalf("%s: %v", text, err)
 		}
-		whole := exact
+		complete := exact
 		if !jsontext.IsUnicode(text) {
-			whole = repaired
+			complete = repaired
 		}
 		for _, to := range schemas.Types() {
 			var c cell
@@ -109,14 +109,14 @@ func FuzzCoerce(f *testing.F) {
 					t.Errorf("%s to %s: %d, %d; want %d, %d", text, to, got, c.int, want, holds)
 				}
 			case to == schemas.String && isText:
-				if got != whole || !equalJSON(string(c.str), s) {
+				if got != complete || !equalJSON(string(c.str), s) {
 					t.Errorf("%s to %s: %d, %q", text, to, got, c.str)
 				}
 			case to == schemas.JSON:
-				var told any
+				var decoded any
 				d := json.NewDecoder(strings.NewReader(string(c.str)))
 				d.UseNumber()
-				if err := d.Decode(&told); err != nil || got != whole || !equalJSON(told, value) {
+				if err := d.Decode(&decoded); err != nil || got != complete || !equalJSON(decoded, value) {
 					t.Errorf("%s to %s: %d, %s", text, to, got, c.str)
 				}
 			}

@@ -6,9 +6,9 @@ import (
 	"prospector/internal/jsontext"
 )
 
-// fromKey is the key in extra_json for the path from which a column's value came, if it
-// is not the first path of the column: {"$from":{"message_body":"data.text"}}. Without
-// it, an event could not be rebuilt from its row.
+// fromKey is the key in extra_json for the paths of values that are not from the first path
+// of their column: {"$from":{"message_body":"data.text"}}. Without them, an event could not
+// be rebuilt from its row.
 const fromKey = "$from"
 
 // appendExtra appends everything that the columns do not represent as one JSON object. It

@@ -192,7 +192,7 @@ func TestExtra(t *testing.T) {
 	}{
 		{"unknown field", `{"type":"T",` + at + `,"zeta":1.0,"alpha":[1e400,{"b":null,"a":true}]}`, nil,
 			`{"alpha":[1e400,{"a":true,"b":null}],"zeta":1.0}`},
-		{"unknown field beside known ones", `{"type":"T",` + at + `,"data":{"body":"hi","mood":"good"}}`,
+		{"unknown field next to known ones", `{"type":"T",` + at + `,"data":{"body":"hi","mood":"good"}}`,
 			map[string]any{"message_body": "hi"}, `{"data":{"mood":"good"}}`},
 		{"null is not absent", `{"type":"T",` + at + `,"agent":null,"description":null,"source":{"title":null}}`, nil,
 			`{"agent":null,"description":null,"source":{"title":null}}`},

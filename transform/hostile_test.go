@@ -38,7 +38,7 @@ func TestHostilePages(t *testing.T) {
 		{"edges that are numbers", `{"edges":[0` + strings.Repeat(",0", 5*mega) + `]}`, false, 0, 5*mega + 1, "exactly one node"},
 		{"an array of numbers", event(`"a":[0` + strings.Repeat(",0", 5*mega) + `]`), false, 0, 1, "more than 250000 values"},
 		{"an array of arrays", event(`"a":[[]` + strings.Repeat(",[]", 3*mega) + `]`), false, 0, 1, "more than 250000 values"},
-		{"many values beside events", `{"a":[0` + strings.Repeat(",0", 5*mega) + `],` + page(`{"type":"T",` + at + `}`)[1:], false, 1, 0, ""},
+		{"many values next to events", `{"a":[0` + strings.Repeat(",0", 5*mega) + `],` + page(`{"type":"T",` + at + `}`)[1:], false, 1, 0, ""},
 		{"values just within the bound", event(`"a":[0` + strings.Repeat(",0", 249_000) + `]`), false, 1, 0, ""},
 		{"a long text", event(`"description":"` + strings.Repeat("a, ", 5*mega/3) + `"`), false, 1, 0, ""},
 		{"a long text to be escaped", event(`"a":"` + strings.Repeat(`\u0000,[{`, mega/2) + `"`), false, 1, 0, ""},
@@ -46,7 +46,7 @@ func TestHostilePages(t *testing.T) {
 		{"a long number for a column", event(`"data":{"segments":1` + strings.Repeat("0", 5*mega) + `e-5242880}`), false, 1, 0, ""},
 		{"many keys", event(manyKeys(100_000, "1")), false, 1, 0, ""},
 		{"many keys in objects of the table", event(`"data":{` + manyKeys(100_000, `{"a":1}`) + `}`), false, 1, 0, ""},
-		{"a key that stands often", event(strings.Repeat(`"a":1,`, 100_000) + `"b":1`), false, 0, 1, "same key twice"},
+		{"a key that occurs often", event(strings.Repeat(`"a":1,`, 100_000) + `"b":1`), false, 0, 1, "same key twice"},
 		{"many events", page(strings.Split(strings.Repeat(`{"type":"T"}`+"\n", 200_000)+`{}`, "\n")...), false, 0, 200_001, "without a type"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,8 +92,8 @@ func TestEdgeByEdge(t *testing.T) {
 		`{"type":"A",` + at + `}`, `7`, `{"type":"B"}`, ` {"type" : "C", ` + at + `, "data":{"body":"]}\",\\"}} `, `null`, `{"type":"D",` + at + `,"a":1,"a":2}`,
 	}
 	plain := page(nodes...)
-	odd := strings.Replace(page(append(nodes, "{\"type\":\"\xff\"}")...), `"node"`, `"n\u006fde"`, 1)
-	want, got := one(t, nodes...), flatten(t, map[string][]string{"47569637": {odd}})
+	separated := strings.Replace(page(append(nodes, "{\"type\":\"\xff\"}")...), `"node"`, `"n\u006fde"`, 1)
+	want, got := one(t, nodes...), flatten(t, map[string][]string{"47569637": {separated}})
 	if want.books.Rows != 2 || got.books.Rows != 2 || fmt.Sprint(want.rows) != fmt.Sprint(got.rows) {
 		t.Errorf("the rows are\n%v, want\n%v", got.rows, want.rows)
 	}

@@ -18,8 +18,9 @@ const (
 
 var errNotOneNode = errors.New("an edge without exactly one node")
 
-// Envelope says where the events are in a page, which is a JSON object: its member
-// Events is an array of objects, each of which has an event as its member Event.
+// Envelope has the names of two members that locate the events of a page. A page is a JSON
+// object. Its member Events is an array of objects, and the member Event of each is an
+// event.
 type Envelope struct{ Events, Event string }
 
 // Page flattens the events of the prospect's next page, which was requested with cursor.

@@ -249,7 +249,7 @@ func checkRoundTrip(t *testing.T, table schemas.Table, node string) {
 		}
 		return
 	}
-	var want, told map[string]any
+	var want, event map[string]any
 	if err := decodeExactly([]byte(node), &want); err != nil {
 		t.Fatalf("a value that is not an object became a row: %v", err)
 	}
@@ -264,10 +264,10 @@ func checkRoundTrip(t *testing.T, table schemas.Table, node string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := decodeExactly(text, &told); err != nil {
+	if err := decodeExactly(text, &event); err != nil {
 		t.Fatalf("the event of a row is not JSON: %v", err)
 	}
-	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, told)); diff != "" {
+	if diff := cmp.Diff(sameInstants(table, want), sameInstants(table, event)); diff != "" {
 		t.Fatalf("the result of Event differs (-event +Event):\n%s\nevent: %s\nrow: %v", diff, node, r.rows[0])
 	}
 	conformed := r.conform(t, table, table)

@@ -63,7 +63,7 @@ func TestSurvey(t *testing.T) {
 			[]string{"T data object 1", "T x object 1"}, nil, 1},
 		{"deep objects", counting(t), []string{event(1, `,"b":`+deep(6)), event(2, `,"b":`+deep(7)), event(3, `,"b":`+deep(8))},
 			[]string{"T b.a.a.a.a.a.a integer 1", "T b.a.a.a.a.a.a.a integer 1", "T b.a.a.a.a.a.a.a object 1"}, nil, 0},
-		{"a protected value is told of as a text", protecting(t, secret, everyPolicy), []string{event(1, `,"code":{"a":1}`)}, []string{"T code string 1"}, nil, 0},
+		{"a protected value is listed as a text", protecting(t, secret, everyPolicy), []string{event(1, `,"code":{"a":1}`)}, []string{"T code string 1"}, nil, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := surveyOf(t, test.table, test.events...)

@@ -6,7 +6,7 @@ import (
 	"prospector/schemas"
 )
 
-// The ways in which an event can differ from its schema, in the words of the schema
+// The kinds of differences between an event and its schema, named as in the schema
 // language.
 const (
 	UnknownType  = "unknown_type"
