@@ -1,5 +1,5 @@
-// Package jsontext scans, separates and quotes JSON texts without building values. A page
-// has a limited number of bytes, but its values could need fifty times as much memory.
+// Package jsontext scans, separates and quotes JSON texts without building values, because
+// the values of a text can need fifty times the memory of the text.
 //
 // A Scanner checks the grammar strictly. Members and Elements separate an
 // object or an array, one level deep, even if a value in it is not valid JSON.
@@ -14,16 +14,16 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep values may be nested for a Scanner. The outermost value counts as
-// 1. Many readers of JSON have a similar limit.
+// MaxDepth is the maximum nesting of values for a Scanner. The outermost value counts as 1.
+// Many readers of JSON have a similar limit.
 const MaxDepth = 300
 
 // Scanner checks that a JSON text follows the grammar (RFC 8259) strictly, except that
 // strings may contain invalid UTF-8.
 //
-// Its methods expect what they are named after at an index of the text, and return the
-// index after it. If it is not there, they return the index of the first invalid byte,
-// and false. A Scanner has no index of its own, which would slow it down.
+// Its methods expect the element of the grammar in their name at an index of the text, and
+// return the index after it. If the element is not there, they return the index of the first
+// invalid byte, and false. A Scanner does not store an index, because that would be slower.
 type Scanner []byte
 
 // peek returns the byte at an index, or 0 at the end. No JSON begins with 0.
@@ -178,7 +178,7 @@ func (s Scanner) restOfString(i int, form Form) (_ int, _ Form, ok bool) {
 			if i, form = i+n, form|Escaped; !isASCII {
 				form |= NotASCII
 			}
-		default: // also at the end of the text
+		default: // a control character, or the end of the text
 			return i, form, false
 		}
 	}

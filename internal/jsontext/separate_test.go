@@ -120,7 +120,7 @@ func TestSeparateHostile(t *testing.T) {
 	}{
 		{"opened and not closed", strings.Repeat("[", 64*mega), -1},
 		{"opened and closed", strings.Repeat("[", 8*mega) + strings.Repeat("]", 8*mega), 1},
-		{"opened and closed in turn", "[" + strings.Repeat(`{"a":[`, mega) + strings.Repeat(`]}`, mega) + "]", 1},
+		{"alternating brackets", "[" + strings.Repeat(`{"a":[`, mega) + strings.Repeat(`]}`, mega) + "]", 1},
 		{"many elements", "[" + strings.Repeat("[],", 4*mega) + "]", 4 * mega},
 		{"many commas", "[" + strings.Repeat(",", 8*mega) + "]", 8 * mega},
 		{"many quotes", "[" + strings.Repeat(`""`, 8*mega) + "]", 1},
