@@ -3,8 +3,8 @@
 //
 // For example, a kind of source declares its settings as a struct, with one
 // Attribute for each field. The configuration decodes a block into the fields,
-// and the digest of the configuration reads them. So only the package of a kind
-// describes its attributes.
+// and the digest of the configuration reads them. So the attributes of a kind
+// are described only in its own package.
 package attribute
 
 import (
@@ -36,8 +36,8 @@ type Attribute struct {
 	Expected string
 	Valid    func(float64) bool
 	// Check returns the problem of a decoded string, or nil. It may normalize
-	// the variable. Messages must quote the value as shown, which hides a
-	// sensitive value.
+	// the variable. Messages must quote the parameter shown instead of the
+	// value, because it hides a sensitive value.
 	Check func(shown string) *Problem
 }
 
