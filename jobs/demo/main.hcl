@@ -9,7 +9,7 @@
 # Where events come from. The simulator is an HTTP server on this machine that runs
 # as long as the command and behaves as the Knock API is documented. It has 500
 # prospects and 20,000 events. The same seed always gives the same events. With a
-# later as_of it is the next night: there are new events, and some have changed.
+# later as_of, it plays a later night: there are new events, and some have changed.
 source "simulator" "demo" {
   seed      = 1
   prospects = 500

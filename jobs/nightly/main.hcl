@@ -67,8 +67,8 @@ job "prospect_events" {
   partition_by = ["event_type", "event_date"]
   compression  = "snappy"
 
-  # No plan deletes the table, not even after this job is removed from the
-  # configuration. Only a removed block can say otherwise.
+  # No plan deletes the table, even after this job is removed from the
+  # configuration, unless a removed block has lifecycle { destroy = true }.
   lifecycle {
     prevent_destroy = !var.dry_run
   }

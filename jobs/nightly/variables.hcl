@@ -1,6 +1,6 @@
-# What differs between installations. A later source of a value wins: the default
-# here, the environment (PROSPECTOR_VAR_bucket, …), prospector.hclvars,
-# *.auto.hclvars, -var-file=FILE, -var 'bucket=…'.
+# The settings that differ between installations. Values come from these places, and a
+# later one takes precedence: the default here, the environment (PROSPECTOR_VAR_bucket,
+# …), prospector.hclvars, *.auto.hclvars, -var-file=FILE, -var 'bucket=…'.
 
 variable "knock_api_key" {
   description = "The API key from Knock. Staging accepts syndication-prospect-TEST-KEY."
