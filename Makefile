@@ -1,7 +1,7 @@
 # The steps that a change must pass. .ci/run calls them all, in this order.
 #
-#   make test             needs Go alone
-#   make -j1 all          needs Python 3 and the package registries as well
+#   make test             needs only Go
+#   make -j1 all          also needs Python 3 and the package registries
 #   make fuzz FUZZ=2s     fuzzes each target for 2 seconds
 
 SHELL := bash
@@ -10,7 +10,7 @@ SHELL := bash
 
 # Where acceptance keeps its lakes and its Python environment, which bench uses.
 WORK ?= $(or $(TMPDIR),/tmp)/prospector-acceptance
-# How long each fuzz target runs; empty is as long as .ci/fuzz says.
+# How long each fuzz target runs. If it is empty, .ci/fuzz decides.
 FUZZ ?=
 
 .PHONY: all build lint test race fuzz acceptance bench clean
@@ -31,9 +31,9 @@ test:
 	go test ./...
 
 # Packages with several goroutines. The Cloud Storage client refills an upload's
-# buffer while net/http may still read it. That race is the client's own, and the
-# checksum of the upload shows whether it did harm. Tests that measure memory are
-# left out, since they would measure the detector's.
+# buffer while net/http may still read it. That race is in the client, and the checksum
+# of the upload would detect any harm. Tests that measure memory are left out, because
+# they would measure the memory of the race detector.
 race:
 	go test -race -timeout 40m -skip 'TestLargeObjects|TestHugeTextsTakeLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config ./jobs/publish ./jobs/read ./jobs/reconcile ./jobs/quarantine
 

@@ -1,4 +1,5 @@
--- Figures of a lake to compare, one text each. DuckDB and Spark run this query.
+-- The figures of a lake, as one text each, for comparison. DuckDB and Spark run this
+-- query.
 SELECT concat('rows ', event_type, ' ', CAST(event_date AS STRING), ' ', CAST(count(*) AS STRING))
 FROM prospect_events GROUP BY event_type, event_date
 UNION ALL
