@@ -127,8 +127,8 @@ func TestDeclareRefuses(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Two columns may share a path if no event type matches both. A path may also begin
-// like another one.
+// Two columns may share a path if no event type matches both. A path may also begin with
+// the text of another path.
 func TestDeclareAccepts(t *testing.T) {
 	for _, test := range []struct {
 		name    string

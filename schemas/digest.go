@@ -42,8 +42,8 @@ func (d Digest) Seal() Digest {
 	return Digest{Hi: b, Lo: mix(a ^ bits.RotateLeft64(b, 29))}
 }
 
-// mix is the 64-bit finaliser of MurmurHash3: a bijection in which every input
-// bit changes every output bit with probability one half.
+// mix is the 64-bit finaliser of MurmurHash3. It is a bijection, and every input bit
+// changes every output bit with probability one half.
 func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

@@ -15,7 +15,7 @@ type Roles struct {
 	Type    string `json:"type,omitempty"`    // the kind of the row; "" if rows have no kinds
 	Day     string `json:"day"`               // the UTC day of Time, or of Created if that is NULL
 	Time    string `json:"time"`              // when it happened
-	Created string `json:"created,omitempty"` // when the source recorded it; "" if the source does not say
+	Created string `json:"created,omitempty"` // when the source recorded it; "" if the source does not report that
 }
 
 // Roles returns the names of the table's columns with a role.

@@ -14,8 +14,8 @@ import (
 )
 
 // A stage returns rows with the size of a row group in order, although the runs of its
-// spill have only their keys. Such a row is the last one of its row group and of the
-// batch in which it is read, and its text is not in a dictionary.
+// spill have only their keys. In the file, such a row is the last one of its row group and
+// of its batch, and its text is not in a dictionary.
 func TestHugeRows(t *testing.T) {
 	table := rowtest.EveryType()
 	text := strings.Repeat("hello, is it still free? ", rowGroupEncoded/25+1)

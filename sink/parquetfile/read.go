@@ -140,8 +140,8 @@ type groupLeft struct {
 
 // next reads a batch, or returns nil at the end. Batches grow up to records.MaxRows
 // as long as they stay below records.MaxBytes. The sizes in the metadata are only a
-// bound, because a dictionary can make large values small. A batch is part of one
-// row group, in which a huge row is always the last row.
+// bound, because a dictionary can make large values small. A batch is part of one row
+// group. A huge row is always the last row of its row group.
 func (f *reader) next(ctx context.Context) (arrow.Record, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err

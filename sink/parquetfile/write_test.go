@@ -186,7 +186,7 @@ func TestRowGroups(t *testing.T) {
 			}
 		}
 	}
-	// wide gives n rows in batches of b; rowGroupRows of them take 17 MiB.
+	// wide returns n rows in batches of b. rowGroupRows of them take 17 MiB.
 	wide := func(n, b int) records.Rows {
 		return func(yield func(arrow.Record, error) bool) {
 			for from := 0; from < n; from += b {

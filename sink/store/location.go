@@ -34,14 +34,14 @@ func (l Location) Directory() (path string, ok bool) {
 	return l.Kind.Directory(l.Settings), true
 }
 
-// Access says who may read the objects that a Store writes. It matters only to
+// Access determines who may read the objects that a Store writes. It matters only to
 // kinds of store that set permissions object by object.
 type Access int
 
 const (
-	// Shared gives new objects the permissions that are usual at the place.
+	// Shared means that new objects have the default permissions of the place.
 	Shared Access = iota
-	// Private lets only the current user read new objects.
+	// Private means that only the current user may read new objects.
 	Private
 )
 

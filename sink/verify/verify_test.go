@@ -273,7 +273,7 @@ func TestFindings(t *testing.T) {
 		table schemas.Table // everyType, unless set
 		// change changes the rows that are written, but not the writer's summary.
 		change func(schemas.Table, []row) []row
-		// summarized makes the summary that of the changed rows.
+		// summarized means that the writer's summary is that of the changed rows.
 		summarized bool
 		how        written
 		metadata   func(map[string]string)

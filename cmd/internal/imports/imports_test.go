@@ -173,9 +173,9 @@ func TestImports(t *testing.T) {
 }
 
 func check(t *testing.T, path, dir, imported string) {
-	if of, ours := strings.CutPrefix(imported, "prospector/"); ours {
+	if pkg, internal := strings.CutPrefix(imported, "prospector/"); internal {
 		may := allowed[dir]
-		if !slices.Contains(may, of) && (!slices.Contains(may, "*") || strings.HasPrefix(of, "cmd/")) {
+		if !slices.Contains(may, pkg) && (!slices.Contains(may, "*") || strings.HasPrefix(pkg, "cmd/")) {
 			t.Errorf("%s imports %s, which %s may not", path, imported, dir)
 		}
 	}

@@ -32,7 +32,7 @@
 // file, which List learns without reading the file. Every Put creates a new file and
 // sets a modification time that no other Put of this process has set. Equal generations
 // therefore mean equal content, unless something changes a file in place and then sets
-// its modification time back. Generations do not change when the whole tree is moved or
+// its modification time back. Generations do not change when the complete tree is moved or
 // permissions change. A copy of a file has a new generation. The inode's change time
 // would reveal even a modification time that was set back, but then chmod, and hard links
 // that backup tools create, would look like writes.

@@ -113,7 +113,7 @@ func (s *Store) install(ctx context.Context, tmp *nolink.Dir, file, rel, name st
 	return err
 }
 
-// move is the one step in which an object appears.
+// move makes the object appear or change in a single step.
 func (s *Store) move(tmp *nolink.Dir, file string, dir *nolink.Dir, name string, cond store.Condition) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Store) move(tmp *nolink.Dir, file string, dir *nolink.Dir, name string,
 	return tmp.Rename(file, dir, name)
 }
 
-// link gives a file a second name. Unlike a rename it never replaces a file.
+// link adds a second name to a file. Unlike a rename, it never replaces a file.
 func link(tmp *nolink.Dir, file string, dir *nolink.Dir, name string) error {
 	err := tmp.Link(file, dir, name)
 	switch {

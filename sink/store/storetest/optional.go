@@ -33,15 +33,15 @@ var optionalTests = []struct {
 	{Sweeper, testSweeper},
 }
 
-// runOptional tests the optional interfaces that the driver implements. Those are
-// all except the ones that it says it lacks.
+// runOptional tests the optional interfaces that the driver implements, which are all
+// that are not in lacks.
 func runOptional(t *testing.T, open func(t *testing.T) store.Store, lacks []Optional) {
 	for _, test := range optionalTests {
 		t.Run(string(test.name), func(t *testing.T) {
 			s := open(t)
 			defer s.Close()
 			if has := test.run(t, s); has == slices.Contains(lacks, test.name) {
-				t.Errorf("the driver implements it: %t; its test says that it lacks %v", has, lacks)
+				t.Errorf("implemented = %t, but the driver's test passes lacks = %v", has, lacks)
 			}
 		})
 	}

@@ -15,7 +15,7 @@ var listTests = []test{
 		wantKeys(t, s, "t/")
 	}},
 	{"keys are in order of their bytes", func(t *testing.T, s store.Store) {
-		// A walk through directories would give a/x before a-b/x and a.txt.
+		// A walk through directories would return a/x before a-b/x and a.txt.
 		want := []string{"B/x", "a-b/x", "a.txt", "a/a-b", "a/a/x", "a/x", "a/x0", "a0/x", "b", "é"}
 		for _, key := range slices.Backward(want) {
 			put(t, s, key, []byte(key))

@@ -21,8 +21,8 @@ import (
 )
 
 // Run tests a driver. open returns a new, empty store and may register a cleanup.
-// Run closes the store. The driver implements every optional interface except those
-// that it lacks.
+// Run closes the store. The driver must implement every optional interface that is not
+// in lacks, and none that is.
 func Run(t *testing.T, open func(t *testing.T) store.Store, lacks ...Optional) {
 	t.Run("optional", func(t *testing.T) { runOptional(t, open, lacks) })
 	for _, test := range slices.Concat(objectTests, listTests, conditionTests, faultTests, concurrencyTests) {
