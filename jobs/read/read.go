@@ -115,14 +115,15 @@ type reader struct {
 
 	mu       sync.Mutex
 	failures int // prospects in a row for which the endpoint failed
-	result   Result
+	// result does not keep the reader in memory, with its workers.
+	result *Result
 }
 
 // Run reads all prospects. The result includes prospects that could not be read. An
 // error concerns the job as a whole; it is a diagnostic if the user can fix it. The
 // journal then keeps the pages for the next run.
 func Run(ctx context.Context, in Input) (*Result, error) {
-	r := &reader{Input: in, started: in.Now(), result: Result{Survey: schemas.NewSurvey(), Complete: make(map[string]Content)}}
+	r := &reader{Input: in, started: in.Now(), result: &Result{Survey: schemas.NewSurvey(), Complete: make(map[string]Content)}}
 	r.result.Prospects, r.result.Rate = int64(len(in.Prospects)), in.Job.Source.RequestsPerSecond
 	r.Observer.JobStarted(in.Job.Address, len(in.Prospects))
 	if old := in.Journal.Recovered(); old.Pages > 0 {
@@ -143,7 +144,7 @@ func Run(ctx context.Context, in Input) (*Result, error) {
 	if c := r.result.Coverage; c.Prospects > 0 && c.Complete+c.Partial == 0 {
 		return nil, noneRead(in.Job, r.result.Reading)
 	}
-	return &r.result, nil
+	return r.result, nil
 }
 
 func all(ids []string) iter.Seq2[string, error] {
