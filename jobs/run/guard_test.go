@@ -368,7 +368,7 @@ func TestEmptyProspects(t *testing.T) {
 			if got := strings.Join(h.bodies(), " "); got != test.want {
 				t.Errorf("the lake has %q, not %q", got, test.want)
 			}
-			if n := len(h.lists()); n > 1 || test.want == "a a2 c" && test.name != "another is empty as well" && n > 0 {
+			if n := len(h.lists()); n > 1 || test.want == "a a2 c" && test.name != "another prospect is empty as well" && n > 0 {
 				t.Errorf("the lists are %q", h.lists())
 			}
 		})
