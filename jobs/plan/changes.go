@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"prospector/jobs/state"
 	"prospector/schemas"
@@ -127,12 +128,15 @@ type Link struct{ From, To string }
 // higher step than the partitions that they move to, so that every row is in
 // some partition whenever an apply ends. Partitions without a link have step 0.
 // If rows move in a cycle, no such order exists, and some partition of the
-// cycle comes first.
+// cycle comes first: the same one for the same links.
 func Steps(links map[Link]bool) map[string]int {
 	steps := make(map[string]int)
-	for range len(links) { // no path is longer
+	ordered := slices.SortedFunc(maps.Keys(links), func(a, b Link) int {
+		return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
+	})
+	for range ordered { // no path is longer
 		changed := false
-		for l := range links {
+		for _, l := range ordered {
 			if steps[l.From] <= steps[l.To] {
 				steps[l.From] = steps[l.To] + 1
 				changed = true
