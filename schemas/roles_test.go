@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	_ "embed"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -9,36 +10,9 @@ import (
 )
 
 // prospectsHCL declares a table that shares only extra_json with the table of events.
-const prospectsHCL = `schema "prospects" {
-  column "id" {
-    type  = string
-    value = "prospect"
-    role  = "id"
-  }
-  column "stage" {
-    type = string
-    role = "type"
-    from = ["stage"]
-  }
-  column "update_date" {
-    type  = date
-    value = "date"
-  }
-  column "updated_at" {
-    type = timestamp
-    role = "time"
-    from = ["updatedAt"]
-  }
-  column "property" {
-    type = string
-    from = ["property.name"]
-  }
-  column "extra_json" {
-    type  = string
-    value = "extra"
-  }
-}
-`
+//
+//go:embed testdata/prospects.hcl
+var prospectsHCL string
 
 func prospects(t testing.TB) Table {
 	t.Helper()

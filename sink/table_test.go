@@ -19,42 +19,13 @@ import (
 	"prospector/sink/verify"
 )
 
-// prospects declares a table that shares only extra_json with the table of events. Its
-// rows have no time of creation, and each row is its own entity.
-const prospects = `schema "prospects" {
-  column "id" {
-    type  = string
-    value = "prospect"
-    role  = "id"
-  }
-  column "stage" {
-    type = string
-    role = "type"
-    from = ["stage"]
-  }
-  column "update_date" {
-    type  = date
-    value = "date"
-  }
-  column "updated_at" {
-    type = timestamp
-    role = "time"
-    from = ["updatedAt"]
-  }
-  column "property" {
-    type = string
-    from = ["property.name"]
-  }
-  column "extra_json" {
-    type  = string
-    value = "extra"
-  }
-}
-`
-
 func prospectsBy(t *testing.T, keys ...string) schemas.Table {
 	t.Helper()
-	table, err := schemas.Parse("prospects.hcl", []byte(prospects))
+	src, err := os.ReadFile(filepath.Join("..", "schemas", "testdata", "prospects.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := schemas.Parse("prospects.hcl", src)
 	if err == nil {
 		table, err = table.PartitionedBy(keys...)
 	}

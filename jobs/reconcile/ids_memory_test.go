@@ -4,48 +4,16 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"testing"
-	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	arrowmemory "github.com/apache/arrow/go/v15/arrow/memory"
 
+	"prospector/internal/heaptest"
 	"prospector/schemas"
 	"prospector/schemas/records"
 )
-
-// peakHeap returns the peak number of bytes that f has in use, as reported by the
-// garbage collector, in addition to those in use before.
-func peakHeap(f func()) int64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(10)) // so that it runs often
-	live := func() int64 {
-		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(sample)
-		return int64(sample[0].Value.Uint64())
-	}
-	runtime.GC()
-	before, peak := live(), int64(0)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			peak = max(peak, live())
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(done)
-	<-ended
-	return peak - before
-}
 
 // manyRows returns batches of rows with the IDs from first to before end.
 func manyRows(table schemas.Table, first, end int) records.Rows {
@@ -84,7 +52,7 @@ func TestComparisonTakesLittleMemory(t *testing.T) {
 	defer missing.rows.Close()
 	c := comparison{table: table, ids: ids, missing: func(ids []id, leaves []bool) error { return missing.add(0, ids, leaves) }}
 	var found diff
-	peak := peakHeap(func() {
+	peak := heaptest.Peak(10, func() {
 		var err error
 		if found, err = c.run(t.Context(), rows, manyRows(table, 0, rows), manyRows(table, rows/2, rows+rows/2)); err != nil {
 			t.Fatal(err)
@@ -113,7 +81,7 @@ func TestMovedEventsTakeLittleMemory(t *testing.T) {
 	}
 	places, found := ids.newLimitedMap(memory.placeIDs()), ids.newLimitedMap(memory.placeIDs())
 	defer f.close()
-	peak := peakHeap(func() {
+	peak := heaptest.Peak(10, func() {
 		for range moves {
 			i := id{Hi: random.Uint64(), Lo: random.Uint64()}
 			from := random.IntN(9)

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -11,45 +13,16 @@ import (
 	"prospector/schemas/records"
 )
 
-// prospects is a table that shares only extra_json with the table of events. Its rows
-// have no creation time, and each row is its own entity.
-const prospects = `schema "prospects" {
-  column "id" {
-    type  = string
-    value = "prospect"
-    role  = "id"
-  }
-  column "stage" {
-    type = string
-    role = "type"
-    from = ["stage"]
-  }
-  column "update_date" {
-    type  = date
-    value = "date"
-  }
-  column "updated_at" {
-    type = timestamp
-    role = "time"
-    from = ["updatedAt"]
-  }
-  column "property" {
-    type = string
-    from = ["property.name"]
-  }
-  column "extra_json" {
-    type  = string
-    value = "extra"
-  }
-}
-`
-
 // Columns are found by role: rows of a second table are compared by their own ID.
 func TestCompareSecondTable(t *testing.T) {
+	src, err := os.ReadFile(filepath.Join("..", "..", "schemas", "testdata", "prospects.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, keys := range [][]string{{"stage", "update_date"}, {"update_month"}, {"update_year", "stage"}} {
 		for name, limit := range limits {
 			t.Run(keys[0]+" "+name, func(t *testing.T) {
-				table, err := schemas.Parse("prospects.hcl", []byte(prospects))
+				table, err := schemas.Parse("prospects.hcl", src)
 				if err == nil {
 					table, err = table.PartitionedBy(keys...)
 				}

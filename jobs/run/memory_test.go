@@ -7,13 +7,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"prospector/internal/heaptest"
 )
 
 // hugeRow is the approximate size in bytes of a row of the test.
@@ -48,35 +46,6 @@ func hugeEvents(fields []string, days bool, night *atomic.Int64) http.HandlerFun
 	}
 }
 
-// peakHeap returns the peak number of bytes that f has in use, as reported by the
-// garbage collector, in addition to those in use before.
-func peakHeap(f func()) int64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(5)) // so that it runs often
-	live := func() int64 {
-		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(sample)
-		return int64(sample[0].Value.Uint64())
-	}
-	runtime.GC()
-	before, peak := live(), int64(0)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			peak = max(peak, live())
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(done)
-	<-ended
-	return peak - before
-}
-
 // Only a few copies of one huge text are in memory at a time, however many there are.
 func TestHugeTextsTakeLittleMemory(t *testing.T) {
 	if testing.Short() {
@@ -104,7 +73,7 @@ func TestHugeTextsTakeLittleMemory(t *testing.T) {
 			}
 			h.ask(server.URL, ids...)
 			for _, want := range []string{"added", "unchanged", "changed"} {
-				peak := peakHeap(func() {
+				peak := heaptest.Peak(5, func() {
 					books := h.apply().Jobs[0].Source.Books
 					if got := map[string]int64{"added": books.Added, "unchanged": books.Unchanged, "changed": books.Changed}; got[want] != prospects {
 						t.Errorf("the books are %+v, but all rows must be %s", books, want)

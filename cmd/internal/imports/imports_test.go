@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/bug":       {},
 	"internal/jsontext":  {},
 	"internal/nolink":    {},
+	"internal/heaptest":  {}, // for tests
 	"internal/parallel":  {},
 	"internal/spill":     {},
 	"internal/terminal":  {},
