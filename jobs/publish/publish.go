@@ -47,7 +47,8 @@ type Publisher struct {
 	// unless it is already open.
 	Open        func(ctx context.Context, address string) (store.Store, error)
 	Lists       Lists
-	Parallelism int // how many partitions are written at a time
+	Parallelism int    // how many partitions are written at a time
+	TempDir     string // an existing directory on this machine
 	Observer    Observer
 	Logger      *slog.Logger
 	Now         func() time.Time

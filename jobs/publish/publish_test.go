@@ -112,7 +112,7 @@ func (observer) ApplyDone(string, plan.Change, time.Duration) {}
 func (w *world) publisher() *publish.Publisher {
 	s := w.saved.Clone()
 	return &publish.Publisher{
-		State: s, Parallelism: 1, Observer: observer{}, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Lists: &w.lists,
+		State: s, Parallelism: 1, TempDir: w.T.TempDir(), Observer: observer{}, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Lists: &w.lists,
 		Save:   func(context.Context) error { w.saved = s.Clone(); return nil },
 		Rescue: func(_ context.Context, why error) error { return why },
 		Open: func(_ context.Context, address string) (store.Store, error) {

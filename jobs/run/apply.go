@@ -42,9 +42,13 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 	if err := s.keepTombstones(ctx, p, saver.Save); err != nil {
 		return err
 	}
+	dir, err := s.workspace.makeStageDir("")
+	if err != nil {
+		return err
+	}
 	publisher := publish.Publisher{
 		State: s.state, Save: saver.Save, Rescue: s.rescueState, Open: s.sinks.openAddress, Lists: s.lists(),
-		Parallelism: s.options.Parallelism, Observer: s.options.Observer, Logger: s.options.Logger, Now: s.options.Now,
+		Parallelism: s.options.Parallelism, TempDir: dir, Observer: s.options.Observer, Logger: s.options.Logger, Now: s.options.Now,
 	}
 	s.published, err = publisher.Publish(ctx, p)
 	return err

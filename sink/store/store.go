@@ -54,13 +54,28 @@ type Object struct {
 }
 
 // Content is what Put writes. Size and CRC32C are known before the first byte is sent.
-// ContentOf makes a Content from bytes in memory.
+// Put can read any part of it at any time, so that it can repeat an attempt. ContentOf
+// makes a Content from bytes in memory.
 type Content struct {
-	Reader io.Reader
+	Reader io.ReaderAt
 	Size   int64
 	CRC32C uint32
 	// Type is a media type. Drivers that cannot store it ignore it.
 	Type string
+}
+
+// Stream returns a reader of the content from its first byte. It returns one byte more
+// than the announced size if there is one, so that Check detects it.
+func (c Content) Stream() io.Reader { return io.NewSectionReader(c.Reader, 0, c.Size+1) }
+
+// Check returns ErrCorrupt unless the bytes that were read from Stream have the announced
+// size and checksum.
+func (c Content) Check(size int64, crc uint32) error {
+	if size == c.Size && crc == c.CRC32C {
+		return nil
+	}
+	return fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
+		ErrCorrupt, c.Size, c.CRC32C, size, crc)
 }
 
 // Condition is what must be true of a key for a write or a delete to happen. The zero

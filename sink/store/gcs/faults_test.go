@@ -195,19 +195,6 @@ func TestPutIsRepeated(t *testing.T) {
 	}
 }
 
-func TestPutCannotStartOver(t *testing.T) {
-	f := newFront(t)
-	s := open(t, bucket, "")
-	pass := func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }
-	f.disturb(uploads, also(func() { put(t, s, "a", "other") }, pass))
-	content := store.ContentOf([]byte("own"), "")
-	content.Reader = io.MultiReader(content.Reader)
-	_, err := s.Put(t.Context(), "a", content, store.Condition{})
-	if err == nil || errors.Is(err, store.ErrCondition) || !strings.Contains(err.Error(), "cannot be sent again") {
-		t.Errorf("Put returns %v", err)
-	}
-}
-
 func TestDeleteIsRepeated(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")

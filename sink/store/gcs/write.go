@@ -15,15 +15,13 @@ import (
 )
 
 // Put implements store.Store. If another writer writes the same key in the meantime, a
-// Put without a condition starts again. That requires that content.Reader is an
-// io.Seeker.
+// Put without a condition starts again.
 func (s *Store) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Object{}, s.failure(ctx, writing, key, err)
 	}
 	ctx, cancel := s.deadline(ctx, content.Size)
 	defer cancel()
-	rewind := rewinder(content.Reader)
 	for {
 		current, err := s.expect(ctx, key, cond)
 		if err != nil {
@@ -36,25 +34,6 @@ func (s *Store) Put(ctx context.Context, key string, content store.Content, cond
 		if status(err) != http.StatusPreconditionFailed || cond != (store.Condition{}) {
 			return store.Object{}, s.failure(ctx, writing, key, err)
 		}
-		if err := rewind(); err != nil {
-			return store.Object{}, s.failure(ctx, writing, key,
-				fmt.Errorf("another writer writes it at the same time, and the content cannot be sent again: %w", err))
-		}
-	}
-}
-
-// rewinder returns a function that moves r back to its current position.
-func rewinder(r io.Reader) func() error {
-	seeker, ok := r.(io.Seeker)
-	if !ok {
-		return func() error { return errors.New("its reader cannot seek") }
-	}
-	start, err := seeker.Seek(0, io.SeekCurrent)
-	return func() error {
-		if err == nil {
-			_, err = seeker.Seek(start, io.SeekStart)
-		}
-		return err
 	}
 }
 
@@ -98,18 +77,18 @@ func (s *Store) write(ctx context.Context, key string, content store.Content, cu
 	w.ChunkSize = chunkSize(content.Size)
 	w.ChunkRetryDeadline = s.putTimeout(content.Size) // the deadline of the context
 
-	source := &source{r: io.LimitReader(content.Reader, content.Size+1)}
+	source := &source{r: content.Stream()}
 	size, crc, err := store.ChecksumReader(io.TeeReader(source, w))
 	switch {
 	case source.err != nil:
 		return store.Object{}, fmt.Errorf("reading the content: %w", source.err)
 	case err != nil:
 		return s.resolveRefusal(ctx, key, content, repeated.Load(), err)
-	case size != content.Size || crc != content.CRC32C:
-		return store.Object{}, fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
-			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
 	case ctx.Err() != nil:
 		return store.Object{}, ctx.Err()
+	}
+	if err := content.Check(size, crc); err != nil {
+		return store.Object{}, err
 	}
 	if err := w.Close(); err != nil {
 		return s.resolveRefusal(ctx, key, content, repeated.Load(), err)

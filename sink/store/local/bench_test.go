@@ -20,7 +20,7 @@ func BenchmarkPut(b *testing.B) {
 	for name, data := range map[string][]byte{"50kB": small, "256MiB": large} {
 		content := store.ContentOf(data, "")
 		put := func(b *testing.B, s store.Store, i int64) {
-			if _, err := s.Put(b.Context(), key(i), store.Content{Reader: store.ContentOf(data, "").Reader, Size: content.Size, CRC32C: content.CRC32C}, store.Condition{}); err != nil {
+			if _, err := s.Put(b.Context(), key(i), content, store.Condition{}); err != nil {
 				b.Fatal(err)
 			}
 		}

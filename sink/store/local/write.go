@@ -55,13 +55,12 @@ func (s *Store) put(ctx context.Context, key string, content store.Content, cond
 // fill writes content to f, a file in dir, makes it durable, and returns a description
 // that stays true when the file is moved.
 func (s *Store) fill(ctx context.Context, dir *nolink.Dir, f *os.File, content store.Content) (info nolink.Info, err error) {
-	size, crc, err := transfer(ctx, f, io.LimitReader(content.Reader, content.Size+1))
+	size, crc, err := transfer(ctx, f, content.Stream())
 	if err != nil {
 		return info, err
 	}
-	if size != content.Size || crc != content.CRC32C {
-		return info, fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
-			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
+	if err := content.Check(size, crc); err != nil {
+		return info, err
 	}
 	// The kernel's own timestamps change only every few milliseconds, and inodes are
 	// reused. Without this, two writes could have the same generation.

@@ -110,16 +110,15 @@ func (s *Store) put(ctx context.Context, key string, content store.Content, cond
 		return store.Object{}, err
 	}
 	var b bytes.Buffer
-	size, crc, err := store.ChecksumReader(io.TeeReader(io.LimitReader(content.Reader, content.Size+1), &b))
+	size, crc, err := store.ChecksumReader(io.TeeReader(content.Stream(), &b))
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = content.Check(size, crc)
+	}
 	if err != nil {
 		return store.Object{}, err
-	}
-	if size != content.Size || crc != content.CRC32C {
-		return store.Object{}, fmt.Errorf("%w: %d bytes with CRC32C %08x were announced, %d with %08x were read",
-			store.ErrCorrupt, content.Size, content.CRC32C, size, crc)
 	}
 
 	s.mu.Lock()
