@@ -38,3 +38,22 @@ type Dated interface {
 	// Written returns when the object was written, or ErrNotExist.
 	Written(ctx context.Context, key string) (time.Time, error)
 }
+
+// Concurrent is a Store that limits how many requests it serves well at a time.
+type Concurrent interface {
+	// Concurrency returns that limit, which is at least 1.
+	Concurrency() int
+}
+
+// defaultConcurrency is the Concurrency of stores that are not Concurrent. On a local
+// disk, several writes share the wait for a sync.
+const defaultConcurrency = 16
+
+// Concurrency returns how many requests a caller sends to a store at a time, so that
+// their latencies overlap.
+func Concurrency(s Store) int {
+	if concurrent, ok := s.(Concurrent); ok {
+		return concurrent.Concurrency()
+	}
+	return defaultConcurrency
+}
