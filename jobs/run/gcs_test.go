@@ -9,7 +9,6 @@ import (
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/api/option"
 
 	"prospector/extract/knocksim"
 	"prospector/jobs"
@@ -30,7 +29,7 @@ func TestGCS(t *testing.T) {
 
 	h := newHouse(t)
 	h.stores["gcs"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
-		return gcs.Open(ctx, s.Settings.(*gcs.Settings).Bucket, s.Settings.(*gcs.Settings).Prefix, gcs.Options{Client: []option.ClientOption{option.WithHTTPClient(server.HTTPClient())}})
+		return gcs.Open(ctx, s.Settings.(*gcs.Settings).Bucket, s.Settings.(*gcs.Settings).Prefix, gcs.Options{})
 	}
 	bucket := jobs.Sink{Block: jobs.Block{Address: "sink.gcs.lake"}, Location: gcs.At("acme-lake", "knock")}
 	h.job().Sinks = []jobs.Sink{bucket, h.job().Sinks[0]} // published rows are read from the first sink

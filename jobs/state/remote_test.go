@@ -12,7 +12,6 @@ import (
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/api/option"
 
 	"prospector/jobs/state"
 	"prospector/sink/store"
@@ -116,8 +115,7 @@ func TestRemote(t *testing.T) {
 	kinds["gcs"] = func(t *testing.T) (here, there store.Store) {
 		buckets++
 		open := func() store.Store {
-			s, err := gcs.Open(t.Context(), "acme", fmt.Sprint("states/", buckets),
-				gcs.Options{Client: []option.ClientOption{option.WithHTTPClient(server.HTTPClient())}})
+			s, err := gcs.Open(t.Context(), "acme", fmt.Sprint("states/", buckets), gcs.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,8 +15,9 @@
 // refused without a retry, another writer finished first, whatever it has written. In the
 // same way, a repeated delete that finds no object has succeeded.
 //
-// The package uses application-default credentials. With STORAGE_EMULATOR_HOST in the
-// environment, it sends requests to that address without credentials.
+// The package uses the credentials of its options, or else the application-default ones.
+// With STORAGE_EMULATOR_HOST in the environment, it sends all requests to that address
+// without credentials.
 //
 // It does not create buckets. It ignores objects whose names end with a slash, which
 // consoles create to show folders.
@@ -27,6 +28,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -34,33 +37,57 @@ import (
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
+	"prospector/internal/attribute"
 	"prospector/sink/store"
 )
 
-// Options are the limits of one Store. The zero value means the defaults.
+// Options determine how a Store reaches the service and how it writes objects. They do
+// not determine which objects it has. The zero value means the defaults.
 type Options struct {
+	// Credentials are a key in JSON, or the path of a file with one. If they are empty,
+	// the application-default credentials are used.
+	Credentials attribute.Secret
+	// ImpersonateServiceAccount is the e-mail address of a service account. If it is not
+	// empty, the credentials are used only to get tokens of that account.
+	ImpersonateServiceAccount string
+	// UserProject is the project that pays for the requests, and whose quota they use.
+	UserProject string
+	// Endpoint is the root URL of the service, or "" for https://storage.googleapis.com.
+	Endpoint string
+
+	// KMSKeyName is the Cloud KMS key that encrypts new objects, StorageClass is their
+	// storage class, and Metadata is their custom metadata. If a value is empty, new
+	// objects have the default of the bucket.
+	KMSKeyName   string
+	StorageClass string
+	Metadata     map[string]string
+
 	// Timeout limits the duration of a call including its retries. For List and
 	// readers, it limits each wait. 0 means a minute.
 	Timeout time.Duration
 	// MinRate, in bytes per second, extends the time limit of a Put by the time that
 	// its content takes at this rate. 0 means 256 KiB per second.
 	MinRate int64
-	// Client contains options for the client library.
-	Client []option.ClientOption
+	// Parallelism is how many requests the callers should send at a time. 0 means 16.
+	Parallelism int
 }
 
 // Store is a store.Store. Open makes one.
 type Store struct {
 	client  *storage.Client
+	http    *http.Client // authenticates; client uses it
+	base    *url.URL     // of the JSON API, for http
 	bucket  string
 	prefix  string // "" or ends with a slash
+	options Options
 	timeout time.Duration
 	minRate int64
 }
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Dated = (*Store)(nil)
+	_ store.Store      = (*Store)(nil)
+	_ store.Dated      = (*Store)(nil)
+	_ store.Concurrent = (*Store)(nil)
 )
 
 // Open connects to the bucket and lists it once, so that a missing bucket or missing
@@ -78,20 +105,23 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 		prefix += "/"
 	}
 	s := &Store{
-		bucket: bucket, prefix: prefix,
+		bucket: bucket, prefix: prefix, options: opts,
 		timeout: cmp.Or(opts.Timeout, time.Minute),
 		minRate: cmp.Or(opts.MinRate, 256<<10),
 	}
-	// The client outlives ctx: it fetches tokens whenever it needs one.
-	client, err := storage.NewClient(context.WithoutCancel(ctx),
-		append([]option.ClientOption{storage.WithJSONReads()}, opts.Client...)...)
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: no usable Google credentials; run gcloud auth application-default login, "+
-			"or set GOOGLE_APPLICATION_CREDENTIALS to a key file: %w", s.URI(""), sanitize(err))
+	// The clients outlive ctx: they fetch tokens whenever they need one.
+	life := context.WithoutCancel(ctx)
+	var err error
+	if s.http, s.base, err = opts.connect(life); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.URI(""), err)
 	}
-	s.client = client
+	s.client, err = storage.NewClient(life, storage.WithJSONReads(), option.WithoutAuthentication(), // s.http authenticates
+		option.WithHTTPClient(s.http), option.WithEndpoint(s.base.String()))
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.URI(""), sanitize(err))
+	}
 	if err := s.probe(ctx); err != nil {
-		client.Close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -101,7 +131,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 func (s *Store) probe(ctx context.Context) error {
 	ctx, cancel := s.deadline(ctx, 0)
 	defer cancel()
-	objects := s.client.Bucket(s.bucket).Objects(ctx, s.query(""))
+	objects := s.container().Objects(ctx, s.query(""))
 	objects.PageInfo().MaxSize = 1
 	if _, err := objects.Next(); err != nil && !errors.Is(err, iterator.Done) {
 		return s.failure(ctx, listing, "", err)
@@ -117,8 +147,20 @@ func (s *Store) URI(key string) string {
 // Close implements store.Store.
 func (s *Store) Close() error { return s.client.Close() }
 
+// Concurrency implements store.Concurrent.
+func (s *Store) Concurrency() int { return cmp.Or(s.options.Parallelism, 16) }
+
+// container returns the bucket. The requests through it are paid by the user project.
+func (s *Store) container() *storage.BucketHandle {
+	b := s.client.Bucket(s.bucket)
+	if s.options.UserProject != "" {
+		b = b.UserProject(s.options.UserProject)
+	}
+	return b
+}
+
 func (s *Store) object(key string) *storage.ObjectHandle {
-	return s.client.Bucket(s.bucket).Object(s.prefix + key)
+	return s.container().Object(s.prefix + key)
 }
 
 // query returns a query for the fields of an Entry, for objects whose keys begin with

@@ -20,7 +20,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, 
 	return func(yield func(store.Entry, error) bool) {
 		ctx, patience := s.patience(ctx)
 		defer patience.end()
-		objects := s.client.Bucket(s.bucket).Objects(ctx, s.query(prefix))
+		objects := s.container().Objects(ctx, s.query(prefix))
 		for {
 			patience.wait()
 			attrs, err := objects.Next()

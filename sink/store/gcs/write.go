@@ -72,6 +72,7 @@ func (s *Store) write(ctx context.Context, key string, content store.Content, cu
 	if w.ContentType == "" {
 		w.ContentType = "application/octet-stream" // otherwise the library would guess
 	}
+	w.KMSKeyName, w.StorageClass, w.Metadata = s.options.KMSKeyName, s.options.StorageClass, s.options.Metadata
 	w.CRC32C = content.CRC32C
 	w.SendCRC32C = true
 	w.ChunkSize = chunkSize(content.Size)

@@ -17,6 +17,7 @@ type Optional string
 // The optional interfaces.
 const (
 	CaseFolder Optional = "CaseFolder"
+	Concurrent Optional = "Concurrent"
 	Dated      Optional = "Dated"
 	Files      Optional = "File" // which Open returns
 	Sweeper    Optional = "Sweeper"
@@ -28,6 +29,7 @@ var optionalTests = []struct {
 	run  func(t *testing.T, s store.Store) bool
 }{
 	{CaseFolder, testCaseFolder},
+	{Concurrent, testConcurrent},
 	{Dated, testDated},
 	{Files, testFile},
 	{Sweeper, testSweeper},
@@ -45,6 +47,14 @@ func runOptional(t *testing.T, open func(t *testing.T) store.Store, lacks []Opti
 			}
 		})
 	}
+}
+
+func testConcurrent(t *testing.T, s store.Store) bool {
+	if n := store.Concurrency(s); n < 1 {
+		t.Errorf("the concurrency is %d, want at least 1", n)
+	}
+	_, ok := s.(store.Concurrent)
+	return ok
 }
 
 func testCaseFolder(t *testing.T, s store.Store) bool {
