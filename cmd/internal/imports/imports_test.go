@@ -79,6 +79,7 @@ var allowed = map[string][]string{
 
 	// The programs. No other package imports them.
 	"cmd/bench":            {"*", "cmd/internal/cli"},
+	"cmd/gcsfaults":        {"*", "cmd/internal/cli"},
 	"cmd/knocksim":         {"extract/knocksim"},
 	"cmd/prospector":       {"*", "cmd/internal/cli"},
 	"cmd/internal/cli":     {"*", "cmd/internal/view"},
@@ -97,7 +98,7 @@ var only = map[string][]string{
 	"github.com/apache/arrow/go/v15/parquet":     {"sink/parquetfile", "cmd/bench"},
 	"cloud.google.com/go/storage":                {"sink/store/gcs"},
 	"github.com/hashicorp/cli":                   {"cmd/internal/cli"},
-	"github.com/fsouza/fake-gcs-server":          {},
+	"github.com/fsouza/fake-gcs-server":          {"cmd/gcsfaults"},
 	"github.com/rogpeppe/go-internal/testscript": {},
 }
 

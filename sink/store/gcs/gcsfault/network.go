@@ -2,6 +2,7 @@ package gcsfault
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -13,6 +14,13 @@ import (
 // buffers of the size that they have on a wide-area network. The defaults of the loopback
 // interface would hide a slow uplink: the kernel accepts megabytes at once.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err == nil && !net.ParseIP(host).IsLoopback() {
+		err = fmt.Errorf("%q is not a loopback address", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		controlErr := c.Control(func(fd uintptr) {
