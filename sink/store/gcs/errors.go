@@ -2,13 +2,11 @@ package gcs
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
@@ -18,47 +16,93 @@ import (
 
 // attempt describes a call for its error.
 type attempt struct {
-	verb       string
-	permission string
+	verb string
+	// permission and role are what the credentials need.
+	permission, role string
 }
 
-var (
-	listing    = attempt{"listing", "storage.objects.list"}
-	describing = attempt{"describing", "storage.objects.get"}
-	reading    = attempt{"reading", "storage.objects.get"}
-	writing    = attempt{"writing", "storage.objects.create, .delete and .get"}
-	deleting   = attempt{"deleting", "storage.objects.delete and .get"}
+const (
+	viewer = "roles/storage.objectViewer"
+	user   = "roles/storage.objectUser"
 )
 
+var (
+	listing    = attempt{"listing", "storage.objects.list", viewer}
+	describing = attempt{"describing", "storage.objects.get", viewer}
+	reading    = attempt{"reading", "storage.objects.get", viewer}
+	writing    = attempt{"writing", "storage.objects.create, .delete and .get", user}
+	deleting   = attempt{"deleting", "storage.objects.delete and .get", user}
+)
+
+// exhausted is the cause of a context that ended because a call made no progress.
+type exhausted struct{ after time.Duration }
+
+func (e *exhausted) Error() string { return fmt.Sprintf("no progress in %v", e.after) }
+
+func (e *exhausted) Unwrap() error { return context.DeadlineExceeded }
+
 // failure returns the error of a call, given an error of the client library or of this
-// package.
+// package. It has what failed, where, why and what to do. It has no free text of a
+// response.
 func (s *Store) failure(ctx context.Context, a attempt, key string, err error) error {
-	uri := s.URI(key)
-	switch status := status(err); {
-	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrNotExist), errors.Is(err, store.ErrCondition):
-		return fmt.Errorf("%s %s: %w", a.verb, uri, err)
-	case errors.Is(context.Cause(ctx), errSlow) && status != 0:
-		return fmt.Errorf("%s %s: %w; the last error: %w; try again later", a.verb, uri, errSlow, sanitize(err))
-	case errors.Is(context.Cause(ctx), errSlow):
-		return fmt.Errorf("%s %s: %w; check the network, or allow more time", a.verb, uri, errSlow)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s %s: %w", a.verb, uri, ctx.Err())
-	case errors.Is(err, storage.ErrBucketNotExist), saysBucket(err):
-		return fmt.Errorf("%s %s: the bucket %s does not exist; create it, or use another one", a.verb, uri, s.bucket)
-	case errors.Is(err, storage.ErrObjectNotExist):
-		return fmt.Errorf("%s %s: %w", a.verb, uri, store.ErrNotExist)
-	case status == http.StatusPreconditionFailed:
-		return fmt.Errorf("%s %s: %w", a.verb, uri, store.ErrCondition)
-	case status == http.StatusForbidden:
-		return fmt.Errorf("%s %s: %w; the credentials need %s on the bucket, for example through the role roles/storage.objectUser",
-			a.verb, uri, sanitize(err), a.permission)
-	case status == http.StatusUnauthorized:
-		return fmt.Errorf("%s %s: %w; the credentials are invalid or have expired: run gcloud auth application-default login, "+
-			"or check GOOGLE_APPLICATION_CREDENTIALS", a.verb, uri, sanitize(err))
-	case status == http.StatusBadRequest && a == writing && strings.Contains(strings.ToLower(err.Error()), "crc32c"):
-		return fmt.Errorf("%s %s: %w on the way to the service", a.verb, uri, store.ErrCorrupt)
+	return fmt.Errorf("%s %s: %w", a.verb, s.URI(key), s.reasonFor(ctx, a, key, err))
+}
+
+func (s *Store) reasonFor(ctx context.Context, a attempt, key string, err error) error {
+	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCondition) {
+		return err
 	}
-	return fmt.Errorf("%s %s: %w", a.verb, uri, sanitize(err))
+	why, do := s.explain(a, key, err)
+	switch ended, isExhausted := errors.AsType[*exhausted](context.Cause(ctx)); {
+	case isExhausted && do != "":
+		return fmt.Errorf("%w; the last attempt: %w; %s", ended, why, do)
+	case isExhausted:
+		return fmt.Errorf("%w; the last attempt: %w; run the command again later", ended, why)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case do != "":
+		return fmt.Errorf("%w; %s", why, do)
+	}
+	return why
+}
+
+// explain returns what an error means in words that may be printed, and what to do about
+// it. The second result may be empty.
+func (s *Store) explain(a attempt, key string, err error) (why error, do string) {
+	e, isResponse := errors.AsType[*googleapi.Error](err)
+	switch {
+	case errors.Is(err, storage.ErrBucketNotExist):
+		return s.advised(a, key, &refusal{status: http.StatusNotFound, reason: "notFound", advice: find("NoSuchBucket")})
+	case errors.Is(err, storage.ErrObjectNotExist) && !saysBucket(err):
+		return store.ErrNotExist, ""
+	case refusesCondition(err):
+		return store.ErrCondition, ""
+	case isResponse && e.Code == http.StatusBadRequest && a == writing && strings.Contains(strings.ToLower(e.Message+e.Body), "crc32c"):
+		return fmt.Errorf("%w on the way to the service", store.ErrCorrupt), ""
+	case isResponse:
+		return s.advised(a, key, refusalOf(e))
+	}
+	if f := faultOf(err); f != nil {
+		return f, f.do
+	}
+	return err, ""
+}
+
+// sanitize returns an error without text of a response.
+func sanitize(err error) error {
+	if f := faultOf(err); f != nil {
+		return f
+	}
+	return err
+}
+
+// advised returns a refusal and its advice for a call.
+func (s *Store) advised(a attempt, key string, r *refusal) (why error, do string) {
+	if r.advice == nil {
+		return r, ""
+	}
+	words := strings.NewReplacer("BUCKET", s.bucket, "OBJECT", s.URI(key), "PERMISSION", a.permission, "ROLE", a.role)
+	return fmt.Errorf("the service returned %w: %s", r, words.Replace(r.advice.means)), words.Replace(r.advice.do)
 }
 
 // status returns the HTTP status in err, or 0.
@@ -69,27 +113,16 @@ func status(err error) int {
 	return 0
 }
 
+// refusesCondition reports whether the service refused a request because of its
+// generation precondition. A policy of the organization causes the same status.
+func refusesCondition(err error) bool {
+	e, ok := errors.AsType[*googleapi.Error](err)
+	return ok && e.Code == http.StatusPreconditionFailed && refusalOf(e).advice == nil
+}
+
 // saysBucket reports whether a 404 means that the bucket, rather than the object, does
 // not exist. The service uses the same status for both.
 func saysBucket(err error) bool {
 	e, ok := errors.AsType[*googleapi.Error](err)
-	return ok && e.Code == http.StatusNotFound && strings.Contains(e.Message+e.Body, "bucket does not exist")
-}
-
-// sanitize reduces an error to what may be printed. The library's errors contain
-// responses, e-mail addresses of accounts, and URLs that authorize an upload.
-func sanitize(err error) error {
-	if e, ok := errors.AsType[*googleapi.Error](err); ok {
-		return fmt.Errorf("the service returned %d %s", e.Code, http.StatusText(e.Code))
-	}
-	if _, ok := errors.AsType[*url.Error](err); !ok {
-		return err
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		return fmt.Errorf("the connection failed: %w", e)
-	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the connection failed: %w", e)
-	}
-	return errors.New("the request got no answer; check the network and the credentials")
+	return ok && e.Code == http.StatusNotFound && refusalOf(e).is("NoSuchBucket")
 }

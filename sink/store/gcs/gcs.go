@@ -173,13 +173,10 @@ func (s *Store) query(prefix string) *storage.Query {
 	return q
 }
 
-// errSlow is the cause of a context that ended because the service did not answer in
-// time.
-var errSlow = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
-
 // deadline limits one call that transfers size bytes.
 func (s *Store) deadline(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.putTimeout(size), errSlow)
+	limit := s.putTimeout(size)
+	return context.WithTimeoutCause(ctx, limit, &exhausted{limit})
 }
 
 func (s *Store) putTimeout(size int64) time.Duration {
@@ -199,7 +196,7 @@ type patience struct {
 func (s *Store) patience(ctx context.Context) (context.Context, *patience) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &patience{limit: s.timeout, cancel: cancel}
-	p.timer = time.AfterFunc(p.limit, func() { cancel(errSlow) })
+	p.timer = time.AfterFunc(p.limit, func() { cancel(&exhausted{p.limit}) })
 	return ctx, p
 }
 

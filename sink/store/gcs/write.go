@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"sync/atomic"
 
@@ -31,7 +30,7 @@ func (s *Store) Put(ctx context.Context, key string, content store.Content, cond
 		if err == nil {
 			return o, nil
 		}
-		if status(err) != http.StatusPreconditionFailed || cond != (store.Condition{}) {
+		if !refusesCondition(err) || cond != (store.Condition{}) {
 			return store.Object{}, s.failure(ctx, writing, key, err)
 		}
 	}
@@ -105,7 +104,7 @@ func (s *Store) write(ctx context.Context, key string, content store.Content, cu
 // resolveRefusal returns success if a retry was refused because of the object that an
 // earlier attempt of the same write has created. Otherwise it returns err.
 func (s *Store) resolveRefusal(ctx context.Context, key string, content store.Content, repeated bool, err error) (store.Object, error) {
-	if status(err) != http.StatusPreconditionFailed || !repeated {
+	if !refusesCondition(err) || !repeated {
 		return store.Object{}, err
 	}
 	attrs, attrsErr := s.object(key).Attrs(ctx)
@@ -166,7 +165,7 @@ func (s *Store) Delete(ctx context.Context, key string, cond store.Condition) er
 		if err == nil {
 			return nil
 		}
-		if status(err) != http.StatusPreconditionFailed || cond != (store.Condition{}) {
+		if !refusesCondition(err) || cond != (store.Condition{}) {
 			return s.failure(ctx, deleting, key, err)
 		}
 	}
