@@ -52,7 +52,7 @@ var allowed = map[string][]string{
 	// Places that hold objects.
 	"sink/store":           {"internal/attribute"},
 	"sink/store/local":     {"internal/attribute", "internal/nolink", "sink/store"},
-	"sink/store/gcs":       {"internal/attribute", "sink/store"},
+	"sink/store/gcs":       {"internal/attribute", "internal/nolink", "internal/sealed", "sink/store"},
 	"sink/store/memory":    {"sink/store"},
 	"sink/store/storetest": {"internal/attribute", "sink/store"},
 

@@ -32,9 +32,6 @@ var scopes = []string{storage.ScopeReadWrite, "https://www.googleapis.com/auth/c
 
 // connect returns a client that authenticates its requests, and the URL of the JSON API,
 // such as https://storage.googleapis.com/storage/v1/. Uploads are sent to the same host.
-//
-// The client keeps up to 100 idle connections over plain HTTP. The service speaks
-// HTTP/2, where one connection carries 100 requests at a time.
 func (o Options) connect(ctx context.Context) (*http.Client, *url.URL, error) {
 	options := []option.ClientOption{
 		internaloption.WithDefaultEndpointTemplate("https://storage.UNIVERSE_DOMAIN" + apiPath),
@@ -56,12 +53,18 @@ func (o Options) connect(ctx context.Context) (*http.Client, *url.URL, error) {
 		}
 		options = append(options, option.WithAuthCredentials(identity))
 	}
-	client, endpoint, err := transport.NewClient(ctx, options...)
+	base := newTransport()
+	authenticating, err := transport.NewTransport(ctx, base, options...)
 	if err != nil {
 		return nil, nil, err
 	}
-	base, err := url.Parse(endpoint)
-	return client, base, err
+	client := &http.Client{Transport: &bounded{authenticating, o.Timeout, base.CloseIdleConnections}}
+	_, endpoint, err := transport.NewClient(ctx, append(options, option.WithHTTPClient(client))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := url.Parse(endpoint)
+	return client, api, err
 }
 
 // root returns the URL of the host that the environment or the options name, or nil for

@@ -44,7 +44,7 @@ func faultOf(err error) *fault {
 	if f := networkFault(err); f != nil {
 		return f
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, errStalled) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return faultf("check the network, or raise timeout", "the service did not answer")
 	}
 	e, ok := errors.AsType[*url.Error](err)

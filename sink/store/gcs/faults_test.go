@@ -13,6 +13,7 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"prospector/sink/store"
+	"prospector/sink/store/gcs/gcsfault"
 )
 
 // front is a proxy between the driver and an emulator that injects faults.
@@ -73,7 +74,7 @@ func newFront(t *testing.T) *front {
 		t.Fatal(err)
 	}
 	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
-	f := &front{service: server.HTTPHandler()}
+	f := &front{service: &gcsfault.Faithful{Service: server.HTTPHandler()}}
 	listener := httptest.NewServer(f)
 	t.Cleanup(listener.Close)
 	t.Setenv(emulator, listener.URL)
@@ -235,12 +236,12 @@ func TestLargeObjects(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
 	data := bytes.Repeat([]byte("0123456789abcdef"), 33<<20/16)
-	f.disturb(uploads, nil, nil, unavailable)
+	f.disturb(uploads, nil, unavailable)
 	o, err := s.Put(t.Context(), "a", store.ContentOf(data, ""), store.IfAbsent())
 	if err != nil || o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data) {
 		t.Fatalf("Put returns %+v, %v", o, err)
 	}
-	f.wantSeen(t, 5) // a session, three chunks, one of them twice
+	f.wantSeen(t, 4) // a session, its content, how much it has, its content again
 	wrong := store.ContentOf(data, "")
 	wrong.CRC32C++
 	if _, err := s.Put(t.Context(), "b", wrong, store.Condition{}); !errors.Is(err, store.ErrCorrupt) {

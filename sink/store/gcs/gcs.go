@@ -2,18 +2,20 @@
 //
 // Every write and every delete has a generation precondition. If the caller has no
 // condition, the package first requests the current generation. A precondition makes the
-// operation idempotent, so the client library can retry it, and the package detects every
-// other write between its read and its write. Every write announces its CRC32C, which the
-// service checks. The library retries without limit until the context ends, so every
-// call has a deadline.
+// operation idempotent, so it can be repeated, and the package detects every other write
+// between its read and its write. Every write announces its CRC32C, which the service
+// checks.
 //
-// A refused precondition does not always mean that another writer finished first. The
-// library may retry a write whose first attempt succeeded, but whose response was lost.
-// The retry is then refused because of the object that this process has written. So if a
-// write is refused after a retry, the package compares the size and CRC32C of the object
-// with those of its content. If they are equal, the write has succeeded. If a write is
-// refused without a retry, another writer finished first, whatever it has written. In the
-// same way, a repeated delete that finds no object has succeeded.
+// Each attempt ends when it moves no data for a timeout, and never while it moves data. A
+// call repeats what another attempt may correct, until it has made no progress for ten
+// times as long. An upload keeps what the service has acknowledged.
+//
+// A refused precondition does not always mean that another writer finished first: the
+// answer to an earlier attempt may be lost, and the next attempt is then refused because
+// of the object that this process has written. So each write has an identifier in the
+// custom metadata of its object. If a write is refused, and the object has the
+// identifier, the write has succeeded. In the same way, a delete that has seen its object
+// succeeds if the object is gone.
 //
 // The package uses the credentials of its options, or else the application-default ones.
 // With STORAGE_EMULATOR_HOST in the environment, it sends all requests to that address
@@ -62,26 +64,24 @@ type Options struct {
 	StorageClass string
 	Metadata     map[string]string
 
-	// Timeout limits the duration of a call including its retries. For List and
-	// readers, it limits each wait. 0 means a minute.
+	// Timeout is how long an attempt may move no data, or almost none. A call makes more
+	// attempts until it has made no progress for ten times as long. 0 means 30 seconds.
 	Timeout time.Duration
-	// MinRate, in bytes per second, extends the time limit of a Put by the time that
-	// its content takes at this rate. 0 means 256 KiB per second.
-	MinRate int64
+	// Uploads is a private directory for unfinished uploads, or "" to forget them.
+	Uploads string
 	// Parallelism is how many requests the callers should send at a time. 0 means 16.
 	Parallelism int
 }
 
 // Store is a store.Store. Open makes one.
 type Store struct {
-	client  *storage.Client
-	http    *http.Client // authenticates; client uses it
-	base    *url.URL     // of the JSON API, for http
-	bucket  string
-	prefix  string // "" or ends with a slash
-	options Options
-	timeout time.Duration
-	minRate int64
+	client   *storage.Client
+	http     *http.Client // authenticates; client uses it
+	base     *url.URL     // of the JSON API, for http
+	bucket   string
+	prefix   string // "" or ends with a slash
+	options  Options
+	sessions *sessions
 }
 
 var (
@@ -104,11 +104,8 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 		}
 		prefix += "/"
 	}
-	s := &Store{
-		bucket: bucket, prefix: prefix, options: opts,
-		timeout: cmp.Or(opts.Timeout, time.Minute),
-		minRate: cmp.Or(opts.MinRate, 256<<10),
-	}
+	opts.Timeout = cmp.Or(opts.Timeout, defaultTimeout)
+	s := &Store{bucket: bucket, prefix: prefix, options: opts, sessions: openSessions(opts.Uploads)}
 	// The clients outlive ctx: they fetch tokens whenever they need one.
 	life := context.WithoutCancel(ctx)
 	var err error
@@ -120,6 +117,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.URI(""), sanitize(err))
 	}
+	s.client.SetRetry(storage.WithErrorFunc(retryable), storage.WithBackoff(backoff(opts.Timeout)))
 	if err := s.probe(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -129,8 +127,8 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 
 // probe lists one object.
 func (s *Store) probe(ctx context.Context) error {
-	ctx, cancel := s.deadline(ctx, 0)
-	defer cancel()
+	ctx, watch := s.patient(ctx)
+	defer watch.stop()
 	objects := s.container().Objects(ctx, s.query(""))
 	objects.PageInfo().MaxSize = 1
 	if _, err := objects.Next(); err != nil && !errors.Is(err, iterator.Done) {
@@ -172,34 +170,3 @@ func (s *Store) query(prefix string) *storage.Query {
 	}
 	return q
 }
-
-// deadline limits one call that transfers size bytes.
-func (s *Store) deadline(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	limit := s.putTimeout(size)
-	return context.WithTimeoutCause(ctx, limit, &exhausted{limit})
-}
-
-func (s *Store) putTimeout(size int64) time.Duration {
-	return s.timeout + time.Duration(float64(size)/float64(s.minRate)*float64(time.Second))
-}
-
-// patience limits each wait within a call, but not the time that the caller takes
-// between the waits.
-type patience struct {
-	timer  *time.Timer
-	limit  time.Duration
-	cancel context.CancelCauseFunc
-}
-
-// patience returns a context that ends if a wait takes too long. The first wait begins
-// at once.
-func (s *Store) patience(ctx context.Context) (context.Context, *patience) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	p := &patience{limit: s.timeout, cancel: cancel}
-	p.timer = time.AfterFunc(p.limit, func() { cancel(&exhausted{p.limit}) })
-	return ctx, p
-}
-
-func (p *patience) wait()  { p.timer.Reset(p.limit) }
-func (p *patience) relax() { p.timer.Stop() }
-func (p *patience) end()   { p.timer.Stop(); p.cancel(context.Canceled) }

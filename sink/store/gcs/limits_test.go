@@ -20,18 +20,22 @@ func TestEveryCallHasADeadline(t *testing.T) {
 	f := newFront(t)
 	data := strings.Repeat("more than buffers hold ", 1_000_000)
 	put(t, open(t, bucket, "lake"), "a", data)
-	s, err := gcs.Open(t.Context(), bucket, "lake", gcs.Options{Timeout: 200 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	limited := func(t *testing.T, timeout time.Duration) *gcs.Store {
+		s, err := gcs.Open(t.Context(), bucket, "lake", gcs.Options{Timeout: timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
 	}
-	defer s.Close()
+	s := limited(t, 40*time.Millisecond)
 	silent := func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		io.Copy(io.Discard, r.Body) // otherwise the server would not notice that the client disconnects
 		<-r.Context().Done()
 	}
 	for name, call := range callsOf(s) {
 		t.Run("silent/"+name, func(t *testing.T) {
-			f.disturb(everything, silent)
+			f.disturb(everything, slices.Repeat([]fault{silent}, 100)...)
 			if err := call(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("it returns %v, want context.DeadlineExceeded", err)
 			}
@@ -45,6 +49,7 @@ func TestEveryCallHasADeadline(t *testing.T) {
 	})
 	t.Run("limits each wait, not the life of a reader", func(t *testing.T) {
 		f.disturb(nil)
+		s := limited(t, 200*time.Millisecond)
 		r, err := s.Open(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)

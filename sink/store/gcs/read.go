@@ -18,13 +18,14 @@ import (
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
 	return func(yield func(store.Entry, error) bool) {
-		ctx, patience := s.patience(ctx)
-		defer patience.end()
+		ctx, watch := s.patient(ctx)
+		defer watch.stop()
 		objects := s.container().Objects(ctx, s.query(prefix))
 		for {
-			patience.wait()
+			watch.resume()
 			attrs, err := objects.Next()
-			patience.relax()
+			watch.renew()
+			watch.pause()
 			if errors.Is(err, iterator.Done) {
 				return
 			}
@@ -47,8 +48,8 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 	if err := store.CheckKey(key); err != nil {
 		return store.Object{}, s.failure(ctx, describing, key, err)
 	}
-	ctx, cancel := s.deadline(ctx, 0)
-	defer cancel()
+	ctx, watch := s.patient(ctx)
+	defer watch.stop()
 	attrs, err := s.object(key).Attrs(ctx)
 	if err != nil {
 		return store.Object{}, s.failure(ctx, describing, key, err)
@@ -58,8 +59,8 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Object, error) {
 
 // Written implements store.Dated.
 func (s *Store) Written(ctx context.Context, key string) (time.Time, error) {
-	ctx, cancel := s.deadline(ctx, 0)
-	defer cancel()
+	ctx, watch := s.patient(ctx)
+	defer watch.stop()
 	attrs, err := s.object(key).Attrs(ctx)
 	if err != nil {
 		return time.Time{}, s.failure(ctx, describing, key, err)
@@ -84,34 +85,36 @@ func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := store.CheckKey(key); err != nil {
 		return nil, s.failure(ctx, reading, key, err)
 	}
-	ctx, patience := s.patience(ctx)
+	ctx, watch := s.patient(ctx)
 	r, err := s.object(key).NewReader(ctx)
-	patience.relax()
+	watch.renew()
+	watch.pause()
 	if err == nil && r.Attrs.Generation <= 0 {
 		r.Close()
 		err = errors.New("the service did not return the generation, so a retry could read another object")
 	}
 	if err != nil {
-		defer patience.end()
+		defer watch.stop()
 		return nil, s.failure(ctx, reading, key, err)
 	}
 	return &reader{
-		object:   r,
-		patience: patience,
-		failure:  func(err error) error { return s.failure(ctx, reading, key, err) },
+		object:  r,
+		watch:   watch,
+		failure: func(err error) error { return s.failure(ctx, reading, key, err) },
 	}, nil
 }
 
 type reader struct {
-	object   *storage.Reader
-	patience *patience
-	failure  func(error) error
+	object  *storage.Reader
+	watch   *watch
+	failure func(error) error
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	r.patience.wait()
+	r.watch.resume()
 	n, err := r.object.Read(p)
-	r.patience.relax()
+	r.watch.move(n)
+	r.watch.pause()
 	if err != nil && err != io.EOF {
 		err = r.failure(err)
 	}
@@ -119,6 +122,6 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) Close() error {
-	defer r.patience.end()
+	defer r.watch.stop()
 	return r.object.Close()
 }
