@@ -2,10 +2,14 @@ package run
 
 import (
 	"context"
+	"maps"
+	"slices"
 
+	"prospector/jobs"
 	"prospector/jobs/erase"
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 // planErase plans to erase a prospect from every job in the state.
@@ -22,6 +26,16 @@ func (p *planner) planErase(ctx context.Context, into *plan.Plan) error {
 	}.Plan(ctx)
 	into.Jobs = append(into.Jobs, planned...)
 	return err
+}
+
+// warnRetained warns of places that may keep what an erase deletes.
+func (s *Session) warnRetained(ctx context.Context) jobs.Diagnostics {
+	stateStore, _ := s.options.Backend.Store()
+	places := []store.Store{stateStore}
+	for _, address := range slices.Sorted(maps.Keys(s.sinks.stores)) {
+		places = append(places, s.sinks.stores[address])
+	}
+	return erase.WarnRetained(store.Advise(ctx, places...))
 }
 
 // ProveErased removes a prospect from everything else that prospector keeps, after a

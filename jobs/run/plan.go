@@ -87,7 +87,11 @@ func (s *Session) Plan(ctx context.Context, o PlanOptions) (_ *plan.Plan, err er
 	planner := s.planner(o, relocated.State)
 	if o.Mode == plan.Erase {
 		p.Prospect = o.Prospect
-		return p, planner.planErase(ctx, p)
+		if err := planner.planErase(ctx, p); err != nil {
+			return p, err
+		}
+		p.Warnings = append(p.Warnings, s.warnRetained(ctx)...)
+		return p, nil
 	}
 	if err := planner.planAll(ctx, p, relocated.Renamed); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -56,4 +57,40 @@ func Concurrency(s Store) int {
 		return concurrent.Concurrency()
 	}
 	return defaultConcurrency
+}
+
+// Advisor is a Store whose place has settings that prospector or its users should know
+// about.
+type Advisor interface {
+	// Advise describes these settings. If it cannot read them, the advice says so.
+	Advise(ctx context.Context) []Advice
+}
+
+// Advice describes one setting of a place.
+type Advice struct {
+	// Retains is true if replaced or deleted objects may still exist because of the
+	// setting, or if that is not known. Then erased rows may still exist.
+	Retains bool
+	// Note is true if the user need not change anything.
+	Note bool
+	// Summary is one line without a period. Detail is sentences, with commands.
+	Summary, Detail string
+}
+
+// Advise returns the advice of those stores that are an Advisor. Advice with the same
+// summary, such as about a bucket that two of them share, is returned once.
+func Advise(ctx context.Context, stores ...Store) (all []Advice) {
+	for _, s := range stores {
+		advisor, ok := s.(Advisor)
+		if !ok {
+			continue
+		}
+		for _, a := range advisor.Advise(ctx) {
+			known := slices.ContainsFunc(all, func(b Advice) bool { return b.Summary == a.Summary })
+			if !known {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
 }

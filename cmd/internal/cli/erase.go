@@ -27,8 +27,9 @@ sink. While a list of prospects contains an erased prospect, plans warn and skip
 it, unless the job has on_erased = "export".
 
 Erase neither reads nor changes the source. It does not find plans that plan -out
-has saved, copies of the lake, or older versions and soft-deleted objects of a
-bucket: delete those yourself.`,
+has saved, or copies of the lake: delete those yourself. It cannot delete older
+versions and soft-deleted objects of a bucket. If a bucket keeps them, erase
+warns before it asks, and shows the commands that delete them.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&p.Prospect, "prospect", "", "Erase the prospect with this `ID`. Required.")
 			fs.BoolVar(&p.approved, "auto-approve", false, "Do not ask before deleting.")

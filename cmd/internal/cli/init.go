@@ -16,8 +16,12 @@ func initCommand(e *env) *command {
 	return &command{
 		synopsis: "Prepare the directory and lock the schemas of its tables",
 		about: `Checks the configuration, prepares the directory for prospector's own files, and
-checks that it can read the state and open every sink. It may be repeated at any
-time.
+reads the state. It may be repeated at any time.
+
+It proves that prospector can create, read, replace, list and delete objects next
+to the state and in every sink, with a small object that it deletes again. Other
+commands do not, so run init with the account of the nightly run. It also warns
+about settings of a bucket that keep deleted data or prevent changes.
 
 It also writes the schema lock, .prospector.lock.hcl. The lock contains the
 accepted tables; commit it with the configuration. Init adds new jobs and new
@@ -66,22 +70,58 @@ func prepare(ctx context.Context, e *env, c *jobs.Configuration) (*state.State, 
 		return nil, err
 	}
 	e.view.Printf("State: %s\n", backend.Path())
+	return s, checkPlaces(ctx, e, c, backend)
+}
+
+// checkPlaces proves that a run can create, read, replace, list and delete objects in
+// every sink and next to the state. It prints what users should know about the settings
+// of these places.
+func checkPlaces(ctx context.Context, e *env, c *jobs.Configuration, backend run.Backend) error {
 	var errs jobs.Diagnostics
+	stateStore, prefix := backend.Store()
+	places := []store.Store{stateStore}
+	if err := store.Probe(ctx, stateStore, prefix); err != nil {
+		errs = append(errs, c.Backend.Unusable("The state cannot be kept there", err))
+	}
+	for _, sink := range usedSinks(c) {
+		opened, err := sink.Open(ctx, store.Shared)
+		if err != nil {
+			errs = append(errs, sink.Unusable("Sink cannot be opened", err))
+			continue
+		}
+		places = append(places, opened)
+		if err := store.Probe(ctx, opened, sinkPrefix); err != nil {
+			errs = append(errs, sink.Unusable("Sink cannot be used", err))
+			continue
+		}
+		e.view.Printf("%s: %s\n", sink.Address, opened.URI(""))
+	}
+	for _, a := range store.Advise(ctx, places...) {
+		if a.Note {
+			e.view.Note(a.Summary, a.Detail)
+			continue
+		}
+		e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: a.Summary, Detail: a.Detail}})
+	}
+	for _, opened := range places[1:] {
+		errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
+	}
+	return errs.Err()
+}
+
+// sinkPrefix begins the keys of the objects in a sink that belong to no table.
+const sinkPrefix = ".prospector/"
+
+// usedSinks returns the sinks that jobs write to.
+func usedSinks(c *jobs.Configuration) (used []jobs.Sink) {
 	seen := make(map[string]bool)
 	for _, job := range c.Jobs {
 		for _, sink := range job.Sinks {
-			if seen[sink.Address] {
-				continue
+			if !seen[sink.Address] {
+				seen[sink.Address] = true
+				used = append(used, sink)
 			}
-			seen[sink.Address] = true
-			opened, err := sink.Open(ctx, store.Shared)
-			if err != nil {
-				errs = append(errs, sink.Unusable("Sink cannot be opened", err))
-				continue
-			}
-			e.view.Printf("%s: %s\n", sink.Address, opened.URI(""))
-			errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
 		}
 	}
-	return s, errs.Err()
+	return used
 }

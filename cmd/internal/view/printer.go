@@ -122,6 +122,11 @@ func (v *printer) diagnostic(d jobs.Diagnostic) Text {
 	return v.paint("╷", color) + "\n" + prefixed(text, v.paint("│", color)+" ") + v.paint("╵", color) + "\n"
 }
 
+// Note prints a remark that needs no action.
+func (v *printer) Note(summary, detail string) {
+	v.Printf("\n%s%s\n\n%s", v.paint("Note: ", bold), summary, prefixed(paragraphs(detail, v.Width-4), "  "))
+}
+
 func (v *printer) highlight(o *jobs.Origin) Text {
 	from, to := o.HighlightStart, o.HighlightEnd
 	if from < 0 || to > len(o.Code) || from >= to {

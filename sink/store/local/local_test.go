@@ -20,7 +20,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) }, storetest.Concurrent)
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) }, storetest.Advisor, storetest.Concurrent)
 }
 
 func open(t testing.TB, root string) *local.Store {

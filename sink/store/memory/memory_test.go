@@ -10,5 +10,5 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New() },
-		storetest.CaseFolder, storetest.Concurrent, storetest.Dated, storetest.Files, storetest.Sweeper)
+		storetest.Advisor, storetest.CaseFolder, storetest.Concurrent, storetest.Dated, storetest.Files, storetest.Sweeper)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ type Optional string
 
 // The optional interfaces.
 const (
+	Advisor    Optional = "Advisor"
 	CaseFolder Optional = "CaseFolder"
 	Concurrent Optional = "Concurrent"
 	Dated      Optional = "Dated"
@@ -28,6 +30,7 @@ var optionalTests = []struct {
 	name Optional
 	run  func(t *testing.T, s store.Store) bool
 }{
+	{Advisor, testAdvisor},
 	{CaseFolder, testCaseFolder},
 	{Concurrent, testConcurrent},
 	{Dated, testDated},
@@ -54,6 +57,19 @@ func testConcurrent(t *testing.T, s store.Store) bool {
 		t.Errorf("the concurrency is %d, want at least 1", n)
 	}
 	_, ok := s.(store.Concurrent)
+	return ok
+}
+
+func testAdvisor(t *testing.T, s store.Store) bool {
+	for _, a := range store.Advise(t.Context(), s) {
+		if a.Summary == "" || strings.HasSuffix(a.Summary, ".") || strings.Contains(a.Summary, "\n") {
+			t.Errorf("the summary %q is not one line without a period", a.Summary)
+		}
+		if a.Detail == "" {
+			t.Errorf("the advice %q has no detail", a.Summary)
+		}
+	}
+	_, ok := s.(store.Advisor)
 	return ok
 }
 
