@@ -13,11 +13,11 @@ import (
 // Advise implements store.Advisor. The settings are described at
 // https://cloud.google.com/storage/docs/control-data-lifecycles.
 func (s *Store) Advise(ctx context.Context) []store.Advice {
-	ctx, cancel := s.deadline(ctx, 0)
-	defer cancel()
+	ctx, watch := s.patient(ctx)
+	defer watch.stop()
 	attrs, err := s.container().Attrs(ctx)
 	if err != nil {
-		return []store.Advice{s.unchecked(ctx, err)}
+		return []store.Advice{unchecked(ctx, s, err)}
 	}
 	return advise(attrs, uri(s.bucket, "", ""))
 }
@@ -26,7 +26,7 @@ func (s *Store) Advise(ctx context.Context) []store.Advice {
 var readingSettings = attempt{"reading the settings of", "storage.buckets.get", "roles/storage.legacyBucketReader"}
 
 // unchecked says that the settings of the bucket cannot be read.
-func (s *Store) unchecked(ctx context.Context, err error) store.Advice {
+func unchecked(ctx context.Context, s *Store, err error) store.Advice {
 	bucket := uri(s.bucket, "", "")
 	return store.Advice{
 		Retains: true, Note: true,

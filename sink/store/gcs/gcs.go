@@ -118,7 +118,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 		return nil, fmt.Errorf("opening %s: %w", s.URI(""), sanitize(err))
 	}
 	s.client.SetRetry(storage.WithErrorFunc(retryable), storage.WithBackoff(backoff(opts.Timeout)))
-	if err := s.probe(ctx); err != nil {
+	if err := probe(ctx, s); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 }
 
 // probe lists one object.
-func (s *Store) probe(ctx context.Context) error {
+func probe(ctx context.Context, s *Store) error {
 	ctx, watch := s.patient(ctx)
 	defer watch.stop()
 	objects := s.container().Objects(ctx, s.query(""))
