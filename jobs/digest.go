@@ -26,9 +26,9 @@ import (
 // The digest does not depend on file names, the order of blocks, or comments.
 // It does not depend on API keys, hash keys (only on their IDs) or sensitive
 // outputs, because a digest would help to guess them. It does not depend on the
-// backend, the accepted schemas or the memory limit. Paths in the working
-// directory are relative, so that a copy of the directory has the same digest.
-// Other paths are absolute.
+// backend, the accepted schemas or the memory limit, nor on auxiliary attributes
+// of sinks, such as a timeout. Paths in the working directory are relative, so
+// that a copy of the directory has the same digest. Other paths are absolute.
 func (c *Configuration) Digest() string {
 	d := digester{Hash: sha256.New(), dir: c.Dir}
 	for _, j := range c.Jobs {
@@ -106,15 +106,18 @@ func (d digester) source(s Source) {
 	}
 }
 
-// settings returns the values of the attributes that are not secret. first has
-// the values of the named attributes, in that order, with "" for missing ones.
-// rest has the others. The named ones come first because saved plans have
-// digests in that order.
+// settings returns the values of the attributes that are neither secret nor
+// auxiliary. first has the values of the named attributes, in that order, with ""
+// for missing ones. rest has the others. The named ones come first because saved
+// plans have digests in that order.
 func (d digester) settings(s attribute.Settings, names ...string) (first, rest []any) {
 	for range names {
 		first = append(first, "")
 	}
 	for _, a := range s.Attributes() {
+		if a.Auxiliary {
+			continue
+		}
 		var value any
 		switch v := a.Value.(type) {
 		case *attribute.Secret:

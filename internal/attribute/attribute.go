@@ -24,20 +24,31 @@ type Attribute struct {
 	Name string
 	// Value points to the variable for the value. The variable has the default
 	// until the attribute is decoded. The type is *string, *Path, *Secret,
-	// *int, *uint64, *float64, *bool, *time.Duration or *time.Time.
+	// *int, *uint64, *float64, *bool, *time.Duration, *time.Time or
+	// *map[string]string.
 	Value any
 	// Required describes what to write, such as `a directory such as "lake"`.
 	// It is "" for an optional attribute.
 	Required string
+	// Auxiliary means that the attribute determines how the program reaches what
+	// the block names, but not what it names. The digest of the configuration
+	// omits such an attribute, and expressions cannot refer to it.
+	Auxiliary bool
+	// Choices are the values that a *string may have besides "", or nil.
+	Choices []string
+	// File means that a *Secret is the content of a file or, if it does not begin
+	// with a brace, the path of one. The configuration resolves a relative path.
+	File bool
 	// Min and Max are the limits of an *int.
 	Min, Max int
 	// Valid reports whether a *float64 is valid, and Expected describes the
 	// valid values.
 	Expected string
 	Valid    func(float64) bool
-	// Check returns the problem of a decoded string, or nil. It may normalize
-	// the variable. Messages must quote the parameter shown instead of the
-	// value, because it hides a sensitive value.
+	// Check returns the problem of a decoded string, duration or map, or nil. It
+	// may normalize the variable. Messages must quote the parameter shown instead
+	// of the value, because it hides a sensitive value. For a map, it lists the
+	// keys.
 	Check func(shown string) *Problem
 }
 

@@ -118,7 +118,7 @@ func (b *block) quote(name, text string) string {
 func (b *block) hidden(name string) bool { return isSecret(name) || len(b.marks[name]) > 0 }
 
 // secretNames are the names of attributes whose values are never shown.
-var secretNames = []string{"api_key", "hash_key"}
+var secretNames = []string{"api_key", "credentials", "hash_key"}
 
 func isSecret(name string) bool { return slices.Contains(secretNames, name) }
 
@@ -200,6 +200,26 @@ func (b *block) texts(name, expected string, into *[]string) bool {
 	return true
 }
 
+// textMap reads a map of strings, and reports whether there is one.
+func (b *block) textMap(name string, into *map[string]string) bool {
+	const expected = `a map of strings, such as { team = "leasing" }`
+	v, ok := b.converted(name, cty.Map(cty.String), expected)
+	if !ok {
+		return false
+	}
+	all := map[string]string{}
+	for it := v.ElementIterator(); it.Next(); {
+		key, e := it.Element()
+		if e.IsNull() {
+			b.wrong(name, expected, " It contains a null.")
+			return false
+		}
+		all[key.AsString()] = e.AsString()
+	}
+	*into = all
+	return true
+}
+
 func (b *block) bool(name string, into *bool) {
 	if v, ok := b.converted(name, cty.Bool, "true or false"); ok {
 		*into = v.True()
@@ -247,10 +267,11 @@ func (b *block) number(name, expected string, valid func(float64) bool, into *fl
 	*into = n
 }
 
-func (b *block) duration(name string, into *time.Duration) {
+// duration reads a duration, and reports whether there is one.
+func (b *block) duration(name string, into *time.Duration) bool {
 	var text string
 	if !b.text(name, &text) {
-		return
+		return false
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < time.Millisecond || d > time.Hour {
@@ -259,9 +280,10 @@ func (b *block) duration(name string, into *time.Duration) {
 			suggestion = b.hint(name, text+"s")
 		}
 		b.wrong(name, `a duration with its unit, from "1ms" to "1h"`, suggestion)
-		return
+		return false
 	}
 	*into = d
+	return true
 }
 
 // units of sizes, in bytes.

@@ -29,6 +29,9 @@ func (l *loader) sink(hb *hcl.Block, address string) cty.Value {
 		v[name] = cty.NullVal(cty.String)
 	}
 	for _, a := range attributes {
+		if a.Auxiliary {
+			continue
+		}
 		v[a.Name] = textOf(a)
 		if len(b.marks[a.Name]) > 0 {
 			b.fail(a.Name, "Sensitive location", fmt.Sprintf(
@@ -53,11 +56,15 @@ func textOf(a attribute.Attribute) cty.Value {
 	return cty.NullVal(cty.String)
 }
 
-// locationAttributes returns the names of the attributes of all kinds of store,
-// some of them possibly twice.
+// locationAttributes returns the names of the attributes that name places of all
+// kinds, some of them possibly twice.
 func locationAttributes(kinds store.Kinds) (names []string) {
 	for _, kind := range kinds {
-		names = append(names, attribute.Names(kind.New().Attributes())...)
+		for _, a := range kind.New().Attributes() {
+			if !a.Auxiliary {
+				names = append(names, a.Name)
+			}
+		}
 	}
 	return names
 }

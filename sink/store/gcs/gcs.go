@@ -33,45 +33,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
-	"prospector/internal/attribute"
 	"prospector/sink/store"
 )
-
-// Options determine how a Store reaches the service and how it writes objects. They do
-// not determine which objects it has. The zero value means the defaults.
-type Options struct {
-	// Credentials are a key in JSON, or the path of a file with one. If they are empty,
-	// the application-default credentials are used.
-	Credentials attribute.Secret
-	// ImpersonateServiceAccount is the e-mail address of a service account. If it is not
-	// empty, the credentials are used only to get tokens of that account.
-	ImpersonateServiceAccount string
-	// UserProject is the project that pays for the requests, and whose quota they use.
-	UserProject string
-	// Endpoint is the root URL of the service, or "" for https://storage.googleapis.com.
-	Endpoint string
-
-	// KMSKeyName is the Cloud KMS key that encrypts new objects, StorageClass is their
-	// storage class, and Metadata is their custom metadata. If a value is empty, new
-	// objects have the default of the bucket.
-	KMSKeyName   string
-	StorageClass string
-	Metadata     map[string]string
-
-	// Timeout is how long an attempt may move no data, or almost none. A call makes more
-	// attempts until it has made no progress for ten times as long. 0 means 30 seconds.
-	Timeout time.Duration
-	// Uploads is a private directory for unfinished uploads, or "" to forget them.
-	Uploads string
-	// Parallelism is how many requests the callers should send at a time. 0 means 16.
-	Parallelism int
-}
 
 // Store is a store.Store. Open makes one.
 type Store struct {

@@ -24,7 +24,7 @@ var Kind = &store.Kind{
 	},
 	Open: func(ctx context.Context, s attribute.Settings, _ store.Access) (store.Store, error) {
 		at := s.(*Settings)
-		return Open(ctx, at.Bucket, at.Prefix, Options{})
+		return Open(ctx, at.Bucket, at.Prefix, at.Options)
 	},
 	Dialects: map[string]store.Dialect{
 		"bigquery": {Preferred: true},
@@ -43,11 +43,12 @@ var Kind = &store.Kind{
 type Settings struct {
 	Bucket string
 	Prefix string // without slashes at its ends; may be empty
+	Options
 }
 
 // Attributes implements attribute.Settings.
 func (s *Settings) Attributes() []attribute.Attribute {
-	return []attribute.Attribute{
+	location := []attribute.Attribute{
 		{Name: "bucket", Value: &s.Bucket, Required: `the name of a bucket, such as "acme-lake"`, Check: func(shown string) *attribute.Problem {
 			return problem("bucket", "Invalid bucket name", shown, checkBucket(s.Bucket))
 		}},
@@ -57,6 +58,7 @@ func (s *Settings) Attributes() []attribute.Attribute {
 			return problem("prefix", "Invalid prefix", shown, err)
 		}},
 	}
+	return append(location, s.Options.attributes()...)
 }
 
 // problem returns a problem about a shown value. err completes its sentence.
@@ -70,7 +72,7 @@ func problem(name, summary, shown string, err error) *attribute.Problem {
 // At returns the location of the objects in a bucket whose names begin with a prefix and
 // a slash. An empty prefix means all objects of the bucket.
 func At(bucket, prefix string) store.Location {
-	return store.Location{Kind: Kind, Settings: &Settings{bucket, strings.Trim(prefix, "/")}}
+	return store.Location{Kind: Kind, Settings: &Settings{Bucket: bucket, Prefix: strings.Trim(prefix, "/")}}
 }
 
 // uri returns gs://bucket/prefix/key, without a slash at its end.
