@@ -15,6 +15,8 @@ type hold struct {
 	info LockInfo
 	// gone is closed when the lock is lost.
 	gone chan struct{}
+	// cancel ends the context of the run, with a cause.
+	cancel context.CancelCauseFunc
 	// end stops the heartbeat and waits until it has stopped.
 	end func()
 
@@ -28,6 +30,8 @@ type hold struct {
 	// state is the generation of the state that this run has seen or written under
 	// the lock, or "" if there is no state.
 	state string
+	// written is the serial of the state that this run wrote last, or 0.
+	written int64
 	// unfenced is true if the previous holder of the lock may still write.
 	unfenced bool
 }
@@ -36,6 +40,13 @@ func (h *hold) holder() LockInfo {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.info
+}
+
+// isAt reports whether the lock had that generation when this run wrote it last.
+func (h *hold) isAt(generation string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.generation == generation
 }
 
 // expired reports whether the lease may have ended. It uses the monotonic clock and
@@ -55,106 +66,137 @@ func (h *hold) check(now time.Time) error {
 	return h.lost
 }
 
+// lose records why the lock is lost, and ends the context of the run.
+func (h *hold) lose(why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost == nil {
+		h.lost = why
+		h.cancel(why)
+		close(h.gone)
+	}
+}
+
+// extend records a renewal, unless the former lease may have ended before its answer
+// arrived. The run may have stopped then.
+func (h *hold) extend(renewed *hold, now time.Time) error {
+	if err := h.check(now); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.info.Expires, h.generation, h.until = renewed.info.Expires, renewed.generation, renewed.until
+	return nil
+}
+
 // startHeartbeat renews the lease in the background until h.end, or until the lock
 // is lost. It returns a context that ends with ctx or when the lock is lost. The
 // heartbeat continues after ctx has ended, because an interrupted run still saves the
 // state.
 func (r *Remote) startHeartbeat(ctx context.Context, h *hold) context.Context {
-	heldCtx, cancel := context.WithCancelCause(ctx)
+	var heldCtx context.Context
+	heldCtx, h.cancel = context.WithCancelCause(ctx)
 	beatCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := r.heartbeat(beatCtx, h); err != nil {
-			h.mu.Lock()
-			h.lost = err
-			h.mu.Unlock()
-			cancel(err)
-			close(h.gone)
+			h.lose(err)
 		}
 	}()
 	h.end = func() {
 		stop()
 		<-done
-		cancel(context.Canceled)
+		h.cancel(context.Canceled)
 	}
 	return heldCtx
 }
 
-// heartbeat renews the lease after each third of its duration, and more often after
-// a failure. It returns nil when ctx ends, or an error when the lock is lost.
+// heartbeat renews the lease when a third of it has passed. The rest is enough for four
+// attempts that get no answer. After an attempt that fails early, the next one follows
+// after a twelfth of the lease. It returns nil when ctx ends, or an error when the lock
+// is lost.
 func (r *Remote) heartbeat(ctx context.Context, h *hold) error {
 	var failed error
-	wait := r.lease / 3
+	next := h.until.Add(-2 * r.lease / 3)
 	for {
 		select {
-		case <-r.after(wait):
+		case <-r.after(max(next.Sub(r.now()), 0)):
+		case <-h.gone:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}
-		if err := h.check(r.now()); err != nil {
+		began := r.now()
+		if err := h.check(began); err != nil {
 			if failed != nil {
 				err = fmt.Errorf("%w; the last attempt: %w", err, failed)
 			}
 			return err
 		}
-		failed = r.renewInTime(ctx, h)
+		failed = r.attemptRenewal(ctx, h)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(failed, ErrLockLost):
 			return failed
-		case failed != nil:
-			wait = min(r.lease/12, max(h.until.Sub(r.now()), 0))
+		case failed == nil:
+			next = h.until.Add(-2 * r.lease / 3)
 		default:
-			wait = r.lease / 3
+			next = earlier(began.Add(r.lease/12), h.until)
 		}
 	}
 }
 
-// renewInTime renews the lease, and gives up when the lease ends.
-func (r *Remote) renewInTime(ctx context.Context, h *hold) error {
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// attemptRenewal makes one attempt to renew the lease. It gives up after a sixth of the
+// lease, or when the lease ends. If the attempt still succeeds later, the next one
+// finds that out.
+func (r *Remote) attemptRenewal(ctx context.Context, h *hold) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends := r.after(h.until.Sub(r.now()))
-	renewed := make(chan error, 1)
-	go func() { renewed <- r.renew(ctx, h) }()
+	limit := min(r.lease/6, h.until.Sub(r.now()))
+	tooLate := r.after(limit)
+	renewed := make(chan *hold, 1)
+	failed := make(chan error, 1)
+	info, generation := h.holder(), h.generation // only the heartbeat changes it
+	go func() {
+		if next, err := r.renew(ctx, info, generation); err != nil {
+			failed <- err
+		} else {
+			renewed <- next
+		}
+	}()
 	select {
-	case err := <-renewed:
+	case next := <-renewed:
+		return h.extend(next, r.now())
+	case err := <-failed:
 		return err
-	case <-ends:
-		return fmt.Errorf("%w: its lease ended before it was renewed", ErrLockLost)
+	case <-tooLate:
+		return fmt.Errorf("renewing it got no answer within %s", limit)
 	case <-ctx.Done():
 		return nil
 	}
 }
 
-// renew rewrites the lock if this run still holds it.
-func (r *Remote) renew(ctx context.Context, h *hold) error {
-	generation := h.generation // only the heartbeat changes it
-	for range 2 {
-		next, err := r.putLock(ctx, h.info, store.IfGeneration(generation))
-		if err == nil {
-			h.mu.Lock()
-			h.info.Expires, h.generation, h.until = next.info.Expires, next.generation, next.until
-			h.mu.Unlock()
-			return nil
+// renew rewrites the lock if this run still holds it. The lock may have another
+// generation than this run has seen, because an earlier renewal that ended without a
+// response can take effect at any time.
+func (r *Remote) renew(ctx context.Context, info LockInfo, generation string) (*hold, error) {
+	for range maxAttempts {
+		next, err := r.putLock(ctx, info, store.IfGeneration(generation))
+		if !isRefused(err) {
+			return next, err
 		}
-		if !errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-		// An earlier renewal that ended without a response may have taken effect.
-		// Then this run holds the lock, with a generation that it has not seen.
-		var holder LockInfo
-		holder, generation, err = r.holder(ctx)
-		switch {
-		case errors.Is(err, store.ErrNotExist):
-			return fmt.Errorf("%w: it was removed", ErrLockLost)
-		case err != nil:
-			return err
-		case holder.ID != h.info.ID:
-			return fmt.Errorf("%w to %s", ErrLockLost, holder)
+		if _, generation, err = r.own(ctx, info.ID); err != nil {
+			return nil, err
 		}
 	}
-	return fmt.Errorf("%w: another program writes it", ErrLockLost)
+	return nil, errors.New("another program keeps writing it")
 }

@@ -182,7 +182,11 @@ func TestHeartbeatOnABadNetwork(t *testing.T) {
 				if test.deaf {
 					time.Sleep(2 * time.Hour)
 				}
-				unlock(t, r)
+				if test.lost {
+					unlockLost(t, r, 1)
+				} else {
+					unlock(t, r)
+				}
 				if test.lost && !test.deaf {
 					return // the loss could not be reported
 				}
@@ -217,7 +221,7 @@ func TestHeartbeatAfterReplacement(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "it was removed"},
-		{"by an object that is not a lock", func(t *testing.T, files store.Store, id string) { put(t, files, lockKey, "{") }, "lost to another run"},
+		{"by an object that is not a lock", func(t *testing.T, files store.Store, id string) { put(t, files, lockKey, "{") }, "replaced by an object that prospector has not written"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -246,7 +250,9 @@ func TestHeartbeatAfterReplacement(t *testing.T) {
 				if err := context.Cause(ctx); !errors.Is(err, state.ErrLockLost) || !strings.Contains(err.Error(), test.contains) {
 					t.Errorf("the context ends with %v, which does not contain %q", err, test.contains)
 				}
-				unlock(t, r)
+				if unlocked := unlockLost(t, r, 0); !unlocked.Unknown {
+					t.Error("the write of the state has no response, but its outcome is called known")
+				}
 			})
 		})
 	}

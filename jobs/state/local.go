@@ -98,6 +98,14 @@ func (l *Local) holder(dir *nolink.Dir) (info LockInfo) {
 	return info
 }
 
+// CheckLock returns ErrNotLocked without a lock. A local lock is never lost.
+func (l *Local) CheckLock() error {
+	if l.lock == nil {
+		return ErrNotLocked
+	}
+	return nil
+}
+
 // Unlock releases the lock. The lock file remains, because two runs could otherwise
 // hold locks on different files with the same name.
 func (l *Local) Unlock() error {

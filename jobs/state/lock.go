@@ -76,6 +76,31 @@ func (e *LockedError) Error() string {
 
 func (e *LockedError) Unwrap() error { return ErrLocked }
 
+// UnlockError reports that a run has lost its lock, or cannot release it, and what the
+// run has written. In the first case it wraps ErrLockLost. In the second case the lock
+// expires on its own.
+type UnlockError struct {
+	Path string // of the state
+	ID   string // of the lock
+	Why  error
+	// Serial is the serial of the state that the run wrote last under the lock, or 0 if
+	// it has not written the state.
+	Serial int64
+	// Unknown reports whether a later write of the state ended without a response. It
+	// may have succeeded.
+	Unknown bool
+}
+
+func (e *UnlockError) Error() string {
+	s := fmt.Sprintf("unlocking the state %s: %s", e.Path, e.Why)
+	if !errors.Is(e.Why, ErrLockLost) {
+		s += "; the lock expires on its own"
+	}
+	return s
+}
+
+func (e *UnlockError) Unwrap() error { return e.Why }
+
 // WithoutInterrupt returns a context for work that an interrupt must not leave
 // half-done. It does not end when ctx ends, unless ctx ends because the lock is
 // lost.

@@ -3,7 +3,6 @@ package state
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -23,8 +22,8 @@ const (
 	skewAllowance = 10 * time.Minute
 
 	// unlockTimeout limits the release of a lock, which does not end with the
-	// context of the run.
-	unlockTimeout = 30 * time.Second
+	// context of the run. A store can repeat several requests that stall.
+	unlockTimeout = 2 * time.Minute
 
 	// maxAttempts limits how often an operation is tried while another program
 	// keeps writing the object first.
@@ -80,8 +79,6 @@ func NewRemote(files store.Store, key string, o RemoteOptions) *Remote {
 	return r
 }
 
-func (r *Remote) lockKey() string { return r.key + ".lock" }
-
 // Lock takes the lock for one run, or returns ErrLocked. The returned context
 // ends with ctx, or when the lock is lost, with a cause that wraps ErrLockLost.
 // The lock itself remains until Unlock.
@@ -103,108 +100,23 @@ func (r *Remote) Lock(ctx context.Context, info LockInfo) (context.Context, erro
 		if lost := h.check(r.now()); lost != nil {
 			err = lost
 		}
-		return nil, errors.Join(fmt.Errorf("locking the state %s: %w", r.path, err), r.Unlock())
+		err = fmt.Errorf("locking the state %s: %w", r.path, err)
+		if unlocked := r.Unlock(); !errors.Is(unlocked, ErrLockLost) {
+			err = errors.Join(err, unlocked)
+		}
+		return nil, err
 	}
 	return heldCtx, nil
 }
 
-// acquire creates the lock, or takes over the lock of a dead run.
-func (r *Remote) acquire(ctx context.Context, info LockInfo) (_ *hold, takenOver bool, err error) {
-	var holder LockInfo
-	for range maxAttempts {
-		h, err := r.putLock(ctx, info, store.IfAbsent())
-		if err == nil {
-			return h, false, nil
-		}
-		if !errors.Is(err, store.ErrCondition) {
-			// The lock may have been created. Nothing has happened under it
-			// yet, so it can be deleted.
-			_ = r.deleteLock(ctx, info.ID)
-			return nil, false, err
-		}
-		asked := r.now()
-		var generation string
-		holder, generation, err = r.holder(ctx)
-		switch {
-		case errors.Is(err, store.ErrNotExist):
-			continue // it was released in the meantime
-		case err != nil:
-			return nil, false, err
-		case !r.isDead(holder, generation, asked, r.now()):
-			return nil, false, &LockedError{holder}
-		}
-		h, err = r.putLock(ctx, info, store.IfGeneration(generation))
-		switch {
-		case err == nil:
-			return h, true, nil
-		case !errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrNotExist):
-			_ = r.expireLock(ctx, info.ID) // the takeover may have succeeded
-			return nil, false, err
-		}
+// CheckLock returns ErrLockLost if the lock is lost or its lease may have ended, and
+// ErrNotLocked without a lock. It makes no request. Goroutines may call it
+// concurrently, but not during Lock or Unlock.
+func (r *Remote) CheckLock() error {
+	if r.held == nil {
+		return ErrNotLocked
 	}
-	return nil, false, &LockedError{holder}
-}
-
-// putLock writes the lock. The lease starts before the request is sent, and so
-// no later than the store receives it.
-func (r *Remote) putLock(ctx context.Context, info LockInfo, cond store.Condition) (*hold, error) {
-	until := r.now().Add(r.lease)
-	info.Expires = until.UTC().Round(0)
-	b, err := json.MarshalIndent(info, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	o, err := r.files.Put(ctx, r.lockKey(), store.ContentOf(b, mediaType), cond)
-	if err != nil {
-		return nil, err
-	}
-	return &hold{info: info, generation: o.Generation, until: until, gone: make(chan struct{})}, nil
-}
-
-// holder reads the lock. It returns the holder and the generation of the lock.
-// If prospector has not written the lock, the holder is the zero value. If the
-// lock is renewed between the two requests, the holder is newer than the
-// generation, and a write conditional on that generation is refused.
-func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, err error) {
-	o, err := r.files.Stat(ctx, r.lockKey())
-	if err != nil {
-		return info, "", err
-	}
-	b, err := fetch(ctx, r.files, r.lockKey())
-	if err != nil {
-		return info, "", err
-	}
-	if json.Unmarshal(b, &info) != nil {
-		info = LockInfo{}
-	}
-	return info, o.Generation, nil
-}
-
-// isDead reports whether the holder of the lock is dead or has stopped. The
-// lock was requested at the time asked and received at the time answered, both
-// by this machine's clock.
-//
-// A holder renews its lease when two thirds of it are left, and stops when none is
-// left by its own clock. So it is dead or has stopped in two cases:
-//
-//   - Its lease ended more than skewAllowance ago by the clock of this machine.
-//     So the run of the next night does not wait. Clocks that NTP sets differ
-//     by milliseconds. Clocks that differ by minutes break other things first:
-//     Kerberos allows five minutes, signed requests fifteen.
-//   - This backend has watched the lock for the duration of a lease, and the
-//     lock was not renewed. This depends only on the speed of the clocks.
-//
-// The description was true at some moment between the request and the response.
-// So the watched time runs from the first response to the last request.
-func (r *Remote) isDead(holder LockInfo, generation string, asked, answered time.Time) bool {
-	if !holder.Expires.IsZero() && asked.Sub(holder.Expires) > skewAllowance {
-		return true
-	}
-	if r.watched.generation != generation {
-		r.watched.generation, r.watched.since = generation, answered
-		return false
-	}
-	return asked.Sub(r.watched.since) >= max(holder.Lease, r.lease)
+	return r.held.check(r.now())
 }
 
 // establish connects a new lock with the state. The order matters: first it fences off
@@ -225,16 +137,8 @@ func (r *Remote) establish(ctx context.Context, h *hold, takenOver bool) error {
 	case !errors.Is(err, store.ErrNotExist):
 		return err
 	}
-	holder, _, err := r.holder(ctx)
-	switch {
-	case errors.Is(err, store.ErrNotExist):
-		return fmt.Errorf("%w: it was removed", ErrLockLost)
-	case err != nil:
-		return err
-	case holder.ID != h.info.ID:
-		return fmt.Errorf("%w to %s", ErrLockLost, holder)
-	}
-	return nil
+	_, _, err := r.own(ctx, h.info.ID)
+	return err
 }
 
 // fence rewrites the state unchanged, so that it has a new generation. The store then
@@ -255,7 +159,7 @@ func (o *storage) fence(ctx context.Context) error {
 			}
 		}
 		_, err = o.files.Put(ctx, o.key, store.ContentOf(b, mediaType), cond)
-		if !errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrNotExist) {
+		if !isRefused(err) {
 			return err
 		}
 	}
@@ -295,7 +199,7 @@ func (r *Remote) checkUnchanged(generation string) error {
 // another program has replaced the state in the meantime, ErrLockLost if the
 // lock is lost or its lease may have ended, and ErrNotLocked without a lock.
 func (r *Remote) Write(ctx context.Context, s *State) error {
-	return r.whileLocked(ctx, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
+	return r.whileLocked(ctx, s, func(ctx context.Context) error { return r.storage.Write(ctx, s) })
 }
 
 // Push replaces the state with s, which keeps its lineage and serial. It
@@ -304,7 +208,7 @@ func (r *Remote) Write(ctx context.Context, s *State) error {
 // that the intact backup remains. Push adds the tombstones of the replaced
 // state to s.
 func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
-	return r.whileLocked(ctx, func(ctx context.Context) error {
+	return r.whileLocked(ctx, s, func(ctx context.Context) error {
 		b, generation, err := r.load(ctx)
 		if err == nil {
 			err = r.checkUnchanged(generation)
@@ -316,9 +220,9 @@ func (r *Remote) Push(ctx context.Context, s *State, force bool) error {
 	})
 }
 
-// whileLocked calls write under the lock. The context of write ends when the lock is
-// lost.
-func (r *Remote) whileLocked(ctx context.Context, write func(context.Context) error) error {
+// whileLocked calls write, which writes s, under the lock. The context of write ends
+// when the lock is lost.
+func (r *Remote) whileLocked(ctx context.Context, s *State, write func(context.Context) error) error {
 	h := r.held
 	if h == nil {
 		return fmt.Errorf("writing the state %s: %w by this run", r.path, ErrNotLocked)
@@ -337,7 +241,12 @@ func (r *Remote) whileLocked(ctx context.Context, write func(context.Context) er
 	}()
 	err := write(ctx)
 	if err == nil {
-		h.state = r.seen
+		h.state, h.written = r.seen, s.Serial
+	}
+	if err == nil || errors.Is(err, store.ErrCondition) {
+		r.confirm(ctx, h)
+	}
+	if err == nil {
 		return nil
 	}
 	if lost := h.check(r.now()); lost != nil {
@@ -346,8 +255,22 @@ func (r *Remote) whileLocked(ctx context.Context, write func(context.Context) er
 	return err
 }
 
-// Unlock releases the lock. It does not return an error if the lock was lost
-// before, because the context that Lock returned has reported that.
+// confirm reports the loss of the lock at once if it finds another lock, or none. It
+// follows each write of the state, for two reasons. If the write was refused, it was
+// probably because of the run that has the lock now. If the write has succeeded, the
+// store may have repeated it and found the same state, but with the generation of a
+// run that has fenced this one off. Accepting it would defeat the fence.
+func (r *Remote) confirm(ctx context.Context, h *hold) {
+	if o, err := r.files.Stat(ctx, r.lockKey()); err == nil && h.isAt(o.Generation) {
+		return
+	}
+	if _, _, err := r.own(ctx, h.info.ID); errors.Is(err, ErrLockLost) {
+		h.lose(err)
+	}
+}
+
+// Unlock releases the lock. It returns an *UnlockError if the lock was lost, or cannot
+// be released.
 func (r *Remote) Unlock() error {
 	h := r.held
 	if h == nil {
@@ -355,103 +278,17 @@ func (r *Remote) Unlock() error {
 	}
 	r.held = nil
 	h.end()
-	ctx := context.Background()
-	if lost := h.check(r.now()); lost != nil || h.unfenced || r.writeOutcomeUnknown {
-		if err := r.expireLock(ctx, h.info.ID); err != nil && lost == nil {
-			return fmt.Errorf("unlocking the state %s: %w; the lock expires on its own", r.path, err)
-		}
+	end := r.deleteLock
+	lost := h.check(r.now())
+	if lost != nil || h.unfenced || r.writeOutcomeUnknown {
+		end = r.expireLock
+	}
+	err := end(context.Background(), h.info.ID)
+	if lost != nil {
+		err = lost
+	}
+	if err == nil {
 		return nil
 	}
-	switch err := r.deleteLock(ctx, h.info.ID); {
-	case errors.Is(err, store.ErrNotExist):
-		return fmt.Errorf("unlocking the state %s: %w: it was removed", r.path, ErrLockLost)
-	case errors.Is(err, ErrLockLost):
-		return fmt.Errorf("unlocking the state %s: %w", r.path, err)
-	case err != nil:
-		return fmt.Errorf("unlocking the state %s: %w; the lock expires on its own", r.path, err)
-	}
-	return nil
-}
-
-// deleteLock deletes the lock with the ID. It returns store.ErrNotExist if there is no
-// lock, and ErrLockLost if there is another.
-func (r *Remote) deleteLock(ctx context.Context, id string) error {
-	return r.endLock(ctx, id, func(ctx context.Context, _ LockInfo, generation string) error {
-		return r.files.Delete(ctx, r.lockKey(), store.IfGeneration(generation))
-	})
-}
-
-// expireLock rewrites the lock with the ID so that its lease has ended long
-// ago. The next run takes it over at once, and fences off writes of this run or
-// of the previous holder that may still take effect. After a normal release,
-// the next run would not fence them off. expireLock returns the errors of
-// deleteLock.
-func (r *Remote) expireLock(ctx context.Context, id string) error {
-	return r.endLock(ctx, id, func(ctx context.Context, info LockInfo, generation string) error {
-		info.Expires = time.Unix(0, 0).UTC()
-		b, err := json.MarshalIndent(info, "", "  ")
-		if err == nil {
-			_, err = r.files.Put(ctx, r.lockKey(), store.ContentOf(b, mediaType), store.IfGeneration(generation))
-		}
-		return err
-	})
-}
-
-// endLock calls end with the lock that has the ID. It first reads the lock,
-// because a renewal that ended without a response may have changed its
-// generation. It tries again if another such renewal takes effect in between.
-func (r *Remote) endLock(ctx context.Context, id string, end func(context.Context, LockInfo, string) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-	defer cancel()
-	for attempt := 1; ; attempt++ {
-		holder, generation, err := r.holder(ctx)
-		if err != nil {
-			return err
-		}
-		if holder.ID != id {
-			return fmt.Errorf("%w to %s", ErrLockLost, holder)
-		}
-		if err = end(ctx, holder, generation); !errors.Is(err, store.ErrCondition) || attempt == maxAttempts {
-			return err
-		}
-	}
-}
-
-// ForceUnlock takes over the lock with the ID, and releases it. If the holder is still
-// alive, it can no longer write the state.
-func (r *Remote) ForceUnlock(ctx context.Context, id string) error {
-	if err := r.forceUnlock(ctx, id); err != nil {
-		return fmt.Errorf("unlocking the state %s: %w", r.path, err)
-	}
-	return nil
-}
-
-func (r *Remote) forceUnlock(ctx context.Context, id string) error {
-	for range maxAttempts {
-		holder, generation, err := r.holder(ctx)
-		switch {
-		case errors.Is(err, store.ErrNotExist):
-			return ErrNotLocked
-		case err != nil:
-			return err
-		case holder.ID == "":
-			return fmt.Errorf("%s is not a lock that prospector has written; if no run is in progress, delete it by hand", r.files.URI(r.lockKey()))
-		case holder.ID != id:
-			return fmt.Errorf("%w by %s, not with the lock ID %q", ErrLocked, holder, id)
-		}
-		info := NewLockInfo("force-unlock", r.now())
-		info.Path, info.Lease = r.path, r.lease
-		_, err = r.putLock(ctx, info, store.IfGeneration(generation))
-		switch {
-		case errors.Is(err, store.ErrCondition), errors.Is(err, store.ErrNotExist):
-			continue // the holder has renewed or released it
-		case err != nil:
-			return err
-		}
-		if err := r.fence(ctx); err != nil {
-			return errors.Join(fmt.Errorf("fencing off the holder: %w", err), r.expireLock(ctx, info.ID))
-		}
-		return r.deleteLock(ctx, info.ID)
-	}
-	return fmt.Errorf("%w by a run that keeps renewing it", ErrLocked)
+	return &UnlockError{Path: r.path, ID: h.info.ID, Why: err, Serial: h.written, Unknown: r.writeOutcomeUnknown}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,18 @@ func unlock(t testing.TB, r interface{ Unlock() error }) {
 	if err := r.Unlock(); err != nil {
 		t.Error(err)
 	}
+}
+
+// unlockLost calls Unlock for a run that has lost its lock. The error has the serial of
+// the state that the run has written last.
+func unlockLost(t testing.TB, r *state.Remote, serial int64) *state.UnlockError {
+	t.Helper()
+	err := r.Unlock()
+	unlocked, ok := errors.AsType[*state.UnlockError](err)
+	if !ok || !errors.Is(err, state.ErrLockLost) || unlocked.Path != r.Path() || unlocked.ID == "" || unlocked.Serial != serial {
+		t.Fatalf("Unlock returned %+v, want the loss of the lock and serial %d", err, serial)
+	}
+	return unlocked
 }
 
 func mustLock(t testing.TB, l state.Locker, operation string) state.LockInfo {
@@ -248,7 +261,7 @@ var remoteTests = []struct {
 		if !errors.Is(err, state.ErrLockLost) || s.Serial != 1 || stored(t, there, remoteKey) != before {
 			t.Errorf("Write returned %v and serial %d", err, s.Serial)
 		}
-		unlock(t, r)
+		unlockLost(t, r, 1)
 		// The run is known to be dead, so no other run waits.
 		mustLock(t, remote(there, clockAt(noon)), "apply")
 	}},
@@ -377,11 +390,19 @@ var remoteTests = []struct {
 				if _, err := zombie.Read(t.Context()); !errors.Is(err, store.ErrCondition) {
 					t.Errorf("%s, %s: the zombie's Read returned %v", test.name, how, err)
 				}
-				if err := zombie.Push(t.Context(), owning("b", 9, 1), true); !errors.Is(err, store.ErrCondition) {
-					t.Errorf("%s, %s: the zombie's Push returned %v", test.name, how, err)
+				writes := []func() error{
+					func() error { return zombie.Push(t.Context(), owning("b", 9, 1), true) },
+					func() error { return zombie.Write(t.Context(), s) },
 				}
-				if err := zombie.Write(t.Context(), s); !errors.Is(err, store.ErrCondition) || s.Serial != serial {
-					t.Errorf("%s, %s: the zombie's Write returned %v", test.name, how, err)
+				if test.exists {
+					slices.Reverse(writes)
+				}
+				// The store refuses the first one. Then the zombie looks at its lock.
+				if err := writes[0](); !errors.Is(err, store.ErrCondition) || !errors.Is(err, state.ErrLockLost) {
+					t.Errorf("%s, %s: the zombie's first write returned %v", test.name, how, err)
+				}
+				if err := writes[1](); !errors.Is(err, state.ErrLockLost) || s.Serial != serial {
+					t.Errorf("%s, %s: the zombie's second write returned %v", test.name, how, err)
 				}
 				if got := stored(t, there, remoteKey); got != fenced {
 					t.Errorf("%s, %s: the zombie has written\n%s", test.name, how, got)
@@ -394,7 +415,7 @@ var remoteTests = []struct {
 						t.Errorf("%s: the successor has written serial %d", test.name, now.Serial)
 					}
 				}
-				if err := zombie.Unlock(); err != nil && !errors.Is(err, state.ErrLockLost) {
+				if err := zombie.Unlock(); !errors.Is(err, state.ErrLockLost) {
 					t.Errorf("%s, %s: the zombie's Unlock returned %v", test.name, how, err)
 				}
 			}

@@ -167,9 +167,12 @@ func (w *world) step() {
 				r.held = false
 			}
 		case 1:
-			if w.owner != nil && r.ForceUnlock(ctx, w.owner.info.ID) == nil {
+			id := w.owner.info.ID
+			if r.ForceUnlock(ctx, id) == nil {
 				w.forced++
-				w.owner = noRun
+				if w.owner.info.ID == id { // no run has taken over the lock of force-unlock
+					w.owner = noRun
+				}
 			}
 		}
 	}

@@ -210,7 +210,8 @@ func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 		o.writeOutcomeUnknown = o.writeOutcomeUnknown || !errors.Is(err, store.ErrCondition)
 		return fmt.Errorf("writing the state: %w", err)
 	}
-	o.seen = written.Generation
+	// An earlier write with the same condition can no longer take effect.
+	o.seen, o.writeOutcomeUnknown = written.Generation, false
 	return nil
 }
 

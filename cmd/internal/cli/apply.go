@@ -248,8 +248,12 @@ func planAndApply(ctx context.Context, e *env, s *run.Session, p *planning, v vi
 		return made, err
 	}
 	if recorded := s.Record(ctx, p.operation, made, err); recorded != nil {
-		v.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: "The run could not be recorded",
-			Detail: recorded.Error() + ".\n\nThe lake and the state are correct. Only the list of runs, prospector show -runs, lacks this run."}})
+		d := jobs.Diagnostic{Severity: jobs.Warning, Summary: "The run could not be recorded",
+			Detail: recorded.Error() + ".\n\nThe list of runs, prospector show -runs, lacks this run."}
+		if err == nil {
+			d.Detail += " The lake and the state are correct."
+		}
+		v.Diagnostics(jobs.Diagnostics{d})
 	}
 	return made, err
 }

@@ -178,8 +178,7 @@ func (e *env) failed(err error) int {
 	_, isLink := errors.AsType[*nolink.LinkError](err)
 	switch {
 	case errors.Is(err, state.ErrLockLost):
-		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "The lock on the state was lost",
-			Detail: err.Error() + ".\n\nAnother run may hold the lock now, so this run stopped without writing the state. The next run finds what this one published."}}
+		ds = jobs.Diagnostics{lostDiagnostic(err)}
 	case isLink && !isDiagnostic:
 		ds = jobs.Diagnostics{{Severity: jobs.Error, Summary: "A symbolic link is in the way", Detail: err.Error() + "."}}
 	case errors.Is(err, context.Canceled):

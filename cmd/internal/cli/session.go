@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -63,7 +62,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	}
 	dataRoot, dataDir := e.dataDir()
 	ctx, s, err := run.Open(ctx, run.Options{
-		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: sinkOpener(dataDir), WorkDir: workDir,
+		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: openSink, WorkDir: workDir,
 		Observer: v, Logger: e.logger(), Stdin: e.Stdin, Now: time.Now,
 		UserAgent:   "prospector/" + jobs.Version,
 		LockTimeout: o.timeout, Parallelism: o.parallelism, Concurrency: o.parallelism,
@@ -76,7 +75,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	if declined { // the view has printed it
 		code, err = 1, nil
 	}
-	if err = errors.Join(err, s.Close()); err != nil {
+	if err = unlocked(e.diagnoser, err, s.Close()); err != nil {
 		return e.failed(err)
 	}
 	return code
@@ -93,17 +92,14 @@ func boundMemory(limit int64) {
 	}
 }
 
-// sinkOpener returns a function that opens a sink for runs with a data directory.
-func sinkOpener(dataDir string) func(context.Context, jobs.Sink) (store.Store, error) {
-	return func(ctx context.Context, sink jobs.Sink) (store.Store, error) {
-		return sink.Open(ctx, store.Access{Uploads: filepath.Join(dataDir, run.UploadsDir)})
-	}
+func openSink(ctx context.Context, sink jobs.Sink) (store.Store, error) {
+	return sink.Open(ctx, store.Shared)
 }
 
 // openBackend opens the place of the state. On this machine the operating system
 // locks the state's file. Elsewhere the lock is an object with a lease.
 func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
-	files, err := b.Open(ctx, store.Access{Private: true})
+	files, err := b.Open(ctx, store.Private)
 	if err != nil {
 		return nil, b.Unusable("The state cannot be kept there", err)
 	}
@@ -111,20 +107,6 @@ func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
 		return state.NewLocal(files, filepath.Join(dir, b.Key)), nil
 	}
 	return state.NewRemote(files, b.Key, state.RemoteOptions{}), nil
-}
-
-func lockedDiagnostic(err error) error {
-	locked, ok := errors.AsType[*state.LockedError](err)
-	if !ok {
-		return err
-	}
-	detail := err.Error() + ".\n\nOnly one run at a time can change the lake. Wait until that run ends; with -lock-timeout=10m, this command waits."
-	if locked.Holder.Lease > 0 {
-		detail += fmt.Sprintf(" If you are sure that the run is dead, release its lock:\n\n    prospector force-unlock %s", locked.Holder.ID)
-	} else {
-		detail += " If the run dies, its lock ends with it."
-	}
-	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is locked by another run", Detail: detail}
 }
 
 // withBackend runs f on the backend, for commands that need no other part of the
@@ -169,7 +151,7 @@ func (e *env) editing(v *variables, l locking, operation string, f func(context.
 			return lockedDiagnostic(err)
 		}
 		ignoreClosedPipe()
-		return errors.Join(f(ctx, backend), backend.Unlock())
+		return unlocked(e.diagnoser, f(ctx, backend), backend.Unlock())
 	})
 }
 
