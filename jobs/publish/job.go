@@ -187,6 +187,9 @@ func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, medi
 		return state.Object{}, err
 	}
 	defer f.Close()
+	if err := j.CheckLock(); err != nil {
+		return state.Object{}, err
+	}
 	to := j.stores[w.Sink]
 	o, err := to.Put(ctx, w.Key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: mediaType}, ifUnchanged(w.Generation))
 	if err == nil && (o.Size != staged.Size || o.CRC32C != staged.CRC32C) {
@@ -201,6 +204,9 @@ func (j *job) write(ctx context.Context, w plan.Write, staged *plan.Staged, medi
 // remove deletes the object that the plan recorded at a key. It is not an error
 // if the object is already gone.
 func (j *job) remove(ctx context.Context, sink, key, generation string) error {
+	if err := j.CheckLock(); err != nil {
+		return err
+	}
 	err := j.stores[sink].Delete(ctx, key, ifUnchanged(generation))
 	if errors.Is(err, store.ErrNotExist) {
 		return nil

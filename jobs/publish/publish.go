@@ -40,6 +40,10 @@ type Publisher struct {
 	State *state.State
 	// Save stores the state if it has changed.
 	Save func(context.Context) error
+	// CheckLock returns an error if the run may have lost the lock. It is called before
+	// each change of an object, because a process that was stopped for a while
+	// continues before its context ends. It may be called concurrently.
+	CheckLock func() error
 	// Rescue is called when Save fails after objects in the sinks may have
 	// changed. It stores the state elsewhere, and returns the error to report.
 	Rescue func(ctx context.Context, why error) error

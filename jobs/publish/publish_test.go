@@ -113,8 +113,9 @@ func (w *world) publisher() *publish.Publisher {
 	s := w.saved.Clone()
 	return &publish.Publisher{
 		State: s, Parallelism: 1, TempDir: w.T.TempDir(), Observer: observer{}, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Lists: &w.lists,
-		Save:   func(context.Context) error { w.saved = s.Clone(); return nil },
-		Rescue: func(_ context.Context, why error) error { return why },
+		Save:      func(context.Context) error { w.saved = s.Clone(); return nil },
+		CheckLock: func() error { return nil },
+		Rescue:    func(_ context.Context, why error) error { return why },
 		Open: func(_ context.Context, address string) (store.Store, error) {
 			if address != lake {
 				w.Errorf("the unknown sink %s is opened", address)
@@ -397,6 +398,34 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("the saved state has the rows %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// A run that was stopped for longer than its lease continues before its context ends.
+// It changes no further object.
+func TestLockIsCheckedBeforeEachChange(t *testing.T) {
+	for checks := 0; ; checks++ {
+		w := newWorld(t)
+		w.mustPublish("!", first)
+		w.lake.log = nil
+		p := w.publisher()
+		left := checks
+		p.CheckLock = func() error {
+			if left--; left < 0 {
+				return state.ErrLockLost
+			}
+			return nil
+		}
+		_, err := p.Publish(t.Context(), w.plan("?", second))
+		if err == nil {
+			if checks < 7 || len(w.lake.log) != checks {
+				t.Errorf("an apply with %d changes checks the lock %d times", len(w.lake.log), checks)
+			}
+			break
+		}
+		if !errors.Is(err, state.ErrLockLost) || len(w.lake.log) != checks {
+			t.Fatalf("after %d checks, the apply has made the changes %q: %v", checks, w.lake.log, err)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *Session) apply(ctx context.Context, p *plan.Plan) (err error) {
 		return err
 	}
 	publisher := publish.Publisher{
-		State: s.state, Save: saver.Save, Rescue: s.rescueState, Open: s.sinks.openAddress, Lists: s.lists(),
+		State: s.state, Save: saver.Save, CheckLock: s.options.Backend.CheckLock, Rescue: s.rescueState, Open: s.sinks.openAddress, Lists: s.lists(),
 		Parallelism: s.options.Parallelism, TempDir: dir, Observer: s.options.Observer, Logger: s.options.Logger, Now: s.options.Now,
 	}
 	s.published, err = publisher.Publish(ctx, p)

@@ -36,6 +36,11 @@ type Backend interface {
 	// context that it returns ends when the lock is lost, with a cause that wraps
 	// state.ErrLockLost.
 	Lock(context.Context, state.LockInfo) (context.Context, error)
+	// CheckLock returns an error if the lock is lost, or may be lost. It makes no request,
+	// and may be called concurrently.
+	CheckLock() error
+	// Unlock releases the lock. It returns a *state.UnlockError if the lock was lost or
+	// cannot be released.
 	Unlock() error
 	Read(context.Context) (*state.State, error)
 	// Write replaces the state that was last read or written, and raises its serial.

@@ -22,11 +22,9 @@ var Kind = &store.Kind{
 		at := s.(*Settings)
 		return uri(at.Bucket, at.Prefix, key)
 	},
-	Open: func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
+	Open: func(ctx context.Context, s attribute.Settings, _ store.Access) (store.Store, error) {
 		at := s.(*Settings)
-		opts := at.Options
-		opts.Uploads = access.Uploads
-		return Open(ctx, at.Bucket, at.Prefix, opts)
+		return Open(ctx, at.Bucket, at.Prefix, at.Options)
 	},
 	Dialects: map[string]store.Dialect{
 		"bigquery": {Preferred: true},
