@@ -86,7 +86,7 @@ func (h *house) countedKind() *store.Kind {
 	kind := *local.Kind
 	kind.Open = func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
 		opened, err := local.Kind.Open(ctx, s, access)
-		if err != nil || access == store.Private { // the state
+		if err != nil || access.Private { // the state
 			return opened, err
 		}
 		h.lake = &counted{Store: opened, writing: h.publishing}

@@ -25,6 +25,10 @@ const (
 	rejectedDir = "rejected" // files that the second reader has rejected
 )
 
+// UploadsDir is the directory in the data directory for unfinished uploads:
+// store.Access.Uploads.
+const UploadsDir = "uploads"
+
 // workspace manages the files of one run in the data directory: staged files until the
 // run ends, and journals of pages until their pages are published.
 type workspace struct {

@@ -34,16 +34,17 @@ func (l Location) Directory() (path string, ok bool) {
 	return l.Kind.Directory(l.Settings), true
 }
 
-// Access determines who may read the objects that a Store writes. It matters only to
-// kinds of store that set permissions object by object.
-type Access int
-
-const (
-	// Shared means that new objects have the default permissions of the place.
-	Shared Access = iota
-	// Private means that only the current user may read new objects.
-	Private
-)
+// Access is what a Store needs to know about its use. The zero value suits every use.
+type Access struct {
+	// Private means that only the current user may read new objects. Otherwise they have
+	// the default permissions of the place. It matters only to kinds of store that set
+	// permissions object by object.
+	Private bool
+	// Uploads is a directory of this machine in which a driver may keep what continues
+	// unfinished uploads, as private files. The driver creates it if needed. If it is
+	// empty, the next run starts such an upload again.
+	Uploads string
+}
 
 // Kind describes one kind of store. A driver exports one, and the program lists
 // those that users can choose. Everything else that depends on the kind of a place

@@ -84,7 +84,7 @@ func checkPlaces(ctx context.Context, e *env, c *jobs.Configuration, backend run
 		errs = append(errs, c.Backend.Unusable("The state cannot be kept there", err))
 	}
 	for _, sink := range usedSinks(c) {
-		opened, err := sink.Open(ctx, store.Shared)
+		opened, err := sink.Open(ctx, store.Access{})
 		if err != nil {
 			errs = append(errs, sink.Unusable("Sink cannot be opened", err))
 			continue

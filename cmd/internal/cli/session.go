@@ -62,7 +62,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	}
 	dataRoot, dataDir := e.dataDir()
 	ctx, s, err := run.Open(ctx, run.Options{
-		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: openSink, WorkDir: workDir,
+		Config: c, DataDir: dataDir, DataRoot: dataRoot, Backend: backend, Sources: e.Sources, OpenSink: sinkOpener(dataDir), WorkDir: workDir,
 		Observer: v, Logger: e.logger(), Stdin: e.Stdin, Now: time.Now,
 		UserAgent:   "prospector/" + jobs.Version,
 		LockTimeout: o.timeout, Parallelism: o.parallelism, Concurrency: o.parallelism,
@@ -92,14 +92,17 @@ func boundMemory(limit int64) {
 	}
 }
 
-func openSink(ctx context.Context, sink jobs.Sink) (store.Store, error) {
-	return sink.Open(ctx, store.Shared)
+// sinkOpener returns a function that opens a sink for runs with a data directory.
+func sinkOpener(dataDir string) func(context.Context, jobs.Sink) (store.Store, error) {
+	return func(ctx context.Context, sink jobs.Sink) (store.Store, error) {
+		return sink.Open(ctx, store.Access{Uploads: filepath.Join(dataDir, run.UploadsDir)})
+	}
 }
 
 // openBackend opens the place of the state. On this machine the operating system
 // locks the state's file. Elsewhere the lock is an object with a lease.
 func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
-	files, err := b.Open(ctx, store.Private)
+	files, err := b.Open(ctx, store.Access{Private: true})
 	if err != nil {
 		return nil, b.Unusable("The state cannot be kept there", err)
 	}

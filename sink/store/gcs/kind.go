@@ -22,9 +22,11 @@ var Kind = &store.Kind{
 		at := s.(*Settings)
 		return uri(at.Bucket, at.Prefix, key)
 	},
-	Open: func(ctx context.Context, s attribute.Settings, _ store.Access) (store.Store, error) {
+	Open: func(ctx context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
 		at := s.(*Settings)
-		return Open(ctx, at.Bucket, at.Prefix, at.Options)
+		opts := at.Options
+		opts.Uploads = access.Uploads
+		return Open(ctx, at.Bucket, at.Prefix, opts)
 	},
 	Dialects: map[string]store.Dialect{
 		"bigquery": {Preferred: true},

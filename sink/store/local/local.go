@@ -102,10 +102,10 @@ var (
 
 // Open opens the directory root, and creates it if it does not exist. It removes
 // temporary files that a killed process left there more than a day ago.
-func Open(root string) (*Store, error) { return open(root, store.Shared) }
+func Open(root string) (*Store, error) { return open(root, store.Access{}) }
 
 // OpenPrivate is Open for a store all of whose objects are private.
-func OpenPrivate(root string) (*Store, error) { return open(root, store.Private) }
+func OpenPrivate(root string) (*Store, error) { return open(root, store.Access{Private: true}) }
 
 func open(root string, access store.Access) (*Store, error) {
 	root, err := filepath.Abs(root)
@@ -113,7 +113,7 @@ func open(root string, access store.Access) (*Store, error) {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
 	s := &Store{path: root}
-	if err := s.prepare(access == store.Private); err != nil {
+	if err := s.prepare(access.Private); err != nil {
 		return nil, fmt.Errorf("opening the directory %s as a store: %w", root, err)
 	}
 	return s, nil

@@ -27,7 +27,7 @@ func RunKind(t *testing.T, at store.Location) {
 			t.Errorf("the directory is %q", dir)
 		}
 	})
-	for name, access := range map[string]store.Access{"shared": store.Shared, "private": store.Private} {
+	for name, access := range map[string]store.Access{"shared": {Uploads: filepath.Join(t.TempDir(), "uploads")}, "private": {Private: true}} {
 		t.Run("URIs before and after opening, "+name, func(t *testing.T) {
 			s, err := at.Open(t.Context(), access)
 			if err != nil {
