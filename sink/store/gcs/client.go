@@ -1,7 +1,7 @@
 package gcs
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,10 +12,8 @@ import (
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
 	"cloud.google.com/go/auth/credentials/impersonate"
+	"cloud.google.com/go/auth/httptransport"
 	"cloud.google.com/go/storage"
-	"google.golang.org/api/option"
-	"google.golang.org/api/option/internaloption"
-	transport "google.golang.org/api/transport/http"
 )
 
 // emulator is the environment variable with the address of an emulator. It has priority
@@ -32,50 +30,35 @@ var scopes = []string{storage.ScopeReadWrite, "https://www.googleapis.com/auth/c
 
 // connect returns a client that authenticates its requests, and the URL of the JSON API,
 // such as https://storage.googleapis.com/storage/v1/. Uploads are sent to the same host.
-func (o Options) connect(ctx context.Context) (*http.Client, *url.URL, error) {
-	options := []option.ClientOption{
-		internaloption.WithDefaultEndpointTemplate("https://storage.UNIVERSE_DOMAIN" + apiPath),
-		internaloption.WithDefaultMTLSEndpoint("https://storage.mtls.googleapis.com" + apiPath),
-	}
+func (o Options) connect() (*http.Client, *url.URL, error) {
 	root, err := o.root()
 	if err != nil {
 		return nil, nil, err
 	}
-	if root != nil {
-		options = append(options, option.WithEndpoint(root.JoinPath(apiPath).String()))
-	}
-	if o.anonymous(root) {
-		options = append(options, option.WithoutAuthentication())
-	} else {
+	base := newTransport()
+	base.MaxIdleConnsPerHost = max(base.MaxIdleConnsPerHost, o.Parallelism)
+	var network http.RoundTripper = base
+	if !o.anonymous(root) {
 		identity, err := o.identity()
 		if err != nil {
 			return nil, nil, err
 		}
-		options = append(options, option.WithAuthCredentials(identity))
+		authenticating, err := httptransport.NewClient(&httptransport.Options{
+			Credentials: identity, BaseRoundTripper: base, UniverseDomain: universe(),
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("the credentials cannot be used: %w", sanitize(err))
+		}
+		network = authenticating.Transport
 	}
-	base := newTransport()
-	authenticating, err := transport.NewTransport(ctx, base, options...)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := &http.Client{Transport: &bounded{authenticating, o.Timeout, base.CloseIdleConnections}}
-	_, endpoint, err := transport.NewClient(ctx, append(options, option.WithHTTPClient(client))...)
-	if err != nil {
-		return nil, nil, err
-	}
-	api, err := url.Parse(endpoint)
-	return client, api, err
+	return &http.Client{Transport: &bounded{network, o.Timeout, base.CloseIdleConnections}}, root.JoinPath(apiPath), nil
 }
 
-// root returns the URL of the host that the environment or the options name, or nil for
-// the service itself.
+// root returns the URL of the host to which requests are sent.
 func (o Options) root() (*url.URL, error) {
 	host := os.Getenv(emulator)
 	if host == "" {
-		if o.Endpoint == "" {
-			return nil, nil
-		}
-		return url.Parse(strings.TrimSuffix(o.Endpoint, strings.TrimSuffix(apiPath, "/")))
+		return url.Parse(cmp.Or(o.Endpoint, "https://storage."+universe()))
 	}
 	if !strings.Contains(host, "://") {
 		host = "http://" + host
@@ -88,13 +71,16 @@ func (o Options) root() (*url.URL, error) {
 	return root, nil
 }
 
+// universe returns the domain of the cloud, which differs in clouds of Google's partners.
+func universe() string { return cmp.Or(os.Getenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN"), "googleapis.com") }
+
 // anonymous reports whether requests have no credentials: those to an emulator. An
 // endpoint on this machine is an emulator unless the options name an identity.
 func (o Options) anonymous(root *url.URL) bool {
 	if os.Getenv(emulator) != "" {
 		return true
 	}
-	return root != nil && root.Scheme == "http" && o.Credentials == "" && o.ImpersonateServiceAccount == ""
+	return root.Scheme == "http" && o.Credentials == "" && o.ImpersonateServiceAccount == ""
 }
 
 // identity returns the credentials of the options, or the application-default ones.

@@ -77,7 +77,7 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 	// The clients outlive ctx: they fetch tokens whenever they need one.
 	life := context.WithoutCancel(ctx)
 	var err error
-	if s.http, s.base, err = opts.connect(life); err != nil {
+	if s.http, s.base, err = opts.connect(); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.URI(""), err)
 	}
 	s.client, err = storage.NewClient(life, storage.WithJSONReads(), option.WithoutAuthentication(), // s.http authenticates

@@ -1,6 +1,7 @@
 package gcs
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -31,7 +32,7 @@ var keyFields = map[credentials.CredType][]string{
 }
 
 // errUnusableKey means that the client library refused a key.
-var errUnusableKey = errors.New("the credentials are not a usable key: create and download a new one")
+var errUnusableKey = errors.New("the credentials are not a usable key: create and download them again")
 
 // maxKey is the maximum length of a file of credentials, in bytes.
 const maxKey = 1 << 20
@@ -98,16 +99,34 @@ func parseKey(content []byte) (key, error) {
 		return key{}, fmt.Errorf("the credentials have a type that is not supported; use a key of the type %s", keyTypes())
 	}
 	for _, name := range needed {
-		if len(fields[name]) == 0 || stringOf(fields[name]) == "" && fields[name][0] == '"' || string(fields[name]) == "null" {
-			return key{}, fmt.Errorf("the credentials, of the type %s, lack the field %s: create and download a new key", kind, name)
+		switch string(fields[name]) {
+		case "", "null", `""`:
+			return key{}, fmt.Errorf("the credentials, of the type %s, lack the field %s: create and download them again", kind, name)
 		}
 	}
 	if kind == credentials.ServiceAccount {
-		if block, _ := pem.Decode([]byte(stringOf(fields["private_key"]))); block == nil {
-			return key{}, errors.New("the private_key of the credentials is not in PEM format: check that the line breaks in it are still there, or download a new key")
+		if err := checkPrivateKey(stringOf(fields["private_key"])); err != nil {
+			return key{}, err
 		}
 	}
 	return key{kind, content}, nil
+}
+
+// checkPrivateKey checks what the client library would report only with the first token,
+// and together with other errors.
+func checkPrivateKey(text string) error {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return errors.New("the private_key of the credentials is not in PEM format: check that the line breaks in it are still there, or download a new key")
+	}
+	_, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		_, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	}
+	if err != nil {
+		return errors.New("the private_key of the credentials is damaged: download a new key")
+	}
+	return nil
 }
 
 // stringOf returns the text of a JSON string, or "".

@@ -176,9 +176,9 @@ func checkEndpoint(text string) error {
 	return nil
 }
 
-// maxMetadata is the limit of the service, in bytes; see
-// https://cloud.google.com/storage/quotas#objects.
-const maxMetadata = 8 << 10
+// maxMetadata is the limit in bytes. The service allows 8 KiB, including the identifier
+// of a write: https://cloud.google.com/storage/quotas#objects.
+const maxMetadata = 8<<10 - 64
 
 // metadataKey matches keys that can be part of the HTTP header x-goog-meta-KEY.
 var metadataKey = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
@@ -194,6 +194,8 @@ func checkMetadata(metadata map[string]string, keys string) error {
 		switch {
 		case !metadataKey.MatchString(key):
 			return fmt.Errorf("the keys of metadata must have only letters, digits, hyphens, underscores and dots; they are %s", keys)
+		case strings.HasPrefix(folded, "prospector-"):
+			return fmt.Errorf("keys of metadata that begin with prospector- are reserved; the keys are %s", keys)
 		case seen[folded]:
 			return fmt.Errorf("two keys of metadata differ only in case, which HTTP headers do not distinguish; they are %s", keys)
 		case strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e }) || strings.TrimSpace(value) != value:
@@ -202,7 +204,7 @@ func checkMetadata(metadata map[string]string, keys string) error {
 		seen[folded] = true
 	}
 	if size > maxMetadata {
-		return fmt.Errorf("the metadata has %d bytes; the service allows %d", size, maxMetadata)
+		return fmt.Errorf("the metadata has %d bytes in total; the limit is %d", size, maxMetadata)
 	}
 	return nil
 }
