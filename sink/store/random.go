@@ -14,11 +14,28 @@ type File interface {
 	io.Closer
 }
 
+// maxDownloads is how often OpenFile copies an object whose bytes arrive with another
+// checksum.
+const maxDownloads = 3
+
 // OpenFile opens an object for random access. If the store's reader has no ReadAt,
 // OpenFile copies the object into a temporary file in dir, checks its size and
-// checksum, and removes the file. It returns ErrCorrupt if they differ from those
-// of object.
+// checksum, and removes the file. If they differ from those of object, OpenFile returns
+// ErrCorrupt. If the store says that they are equal, the bytes have changed on the way,
+// and OpenFile first copies the object again.
 func OpenFile(ctx context.Context, from Store, object Object, dir string) (File, error) {
+	for attempt := 1; ; attempt++ {
+		f, err := openFile(ctx, from, object, dir)
+		if !errors.Is(err, ErrCorrupt) || attempt == maxDownloads {
+			return f, err
+		}
+		if now, statErr := from.Stat(ctx, object.Key); statErr != nil || now.Size != object.Size || now.CRC32C != object.CRC32C {
+			return nil, err
+		}
+	}
+}
+
+func openFile(ctx context.Context, from Store, object Object, dir string) (File, error) {
 	r, err := from.Open(ctx, object.Key)
 	if err != nil {
 		return nil, err

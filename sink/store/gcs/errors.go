@@ -77,7 +77,7 @@ func (s *Store) explain(a attempt, key string, err error) (why error, do string)
 		return store.ErrNotExist, ""
 	case refusesCondition(err):
 		return store.ErrCondition, ""
-	case isResponse && e.Code == http.StatusBadRequest && a == writing && strings.Contains(strings.ToLower(e.Message+e.Body), "crc32c"):
+	case a == writing && refusesChecksum(err):
 		return fmt.Errorf("%w on the way to the service", store.ErrCorrupt), ""
 	case isResponse:
 		return s.advised(a, key, refusalOf(e))
@@ -118,6 +118,13 @@ func status(err error) int {
 func refusesCondition(err error) bool {
 	e, ok := errors.AsType[*googleapi.Error](err)
 	return ok && e.Code == http.StatusPreconditionFailed && refusalOf(e).advice == nil
+}
+
+// refusesChecksum reports whether the service refused a write because its content does
+// not have the announced checksum.
+func refusesChecksum(err error) bool {
+	e, ok := errors.AsType[*googleapi.Error](err)
+	return ok && e.Code == http.StatusBadRequest && strings.Contains(strings.ToLower(e.Message+e.Body), "crc32c")
 }
 
 // saysBucket reports whether a 404 means that the bucket, rather than the object, does

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,17 +256,20 @@ func TestLargeObjects(t *testing.T) {
 func TestCorruptedInTransit(t *testing.T) {
 	f := newFront(t)
 	s := open(t, bucket, "lake")
-	f.disturb(uploads, func(w http.ResponseWriter, r *http.Request, service http.Handler) {
+	modify := func(w http.ResponseWriter, r *http.Request, service http.Handler) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || !bytes.Contains(body, []byte("original")) {
 			t.Errorf("the request's body is %q, %v", body, err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte("original"), []byte("modified"), 1)))
 		service.ServeHTTP(w, r)
-	})
+	}
+	f.disturb(uploads, slices.Repeat([]fault{modify}, 5)...)
 	if _, err := s.Put(t.Context(), "a", store.ContentOf([]byte("original"), ""), store.Condition{}); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("Put returns %v, want ErrCorrupt", err)
 	}
+	f.wantSeen(t, 5)
+	f.disturb(nil)
 	if _, err := s.Stat(t.Context(), "a"); !errors.Is(err, store.ErrNotExist) {
 		t.Errorf("after a corrupt Put Stat returns %v", err)
 	}

@@ -1,8 +1,10 @@
 package gcs
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/iterator"
 
 	"prospector/sink/store"
@@ -79,31 +82,65 @@ func (s *Store) describe(attrs *storage.ObjectAttrs) store.Object {
 	}
 }
 
+// maxBuffered is the size of the largest object that Open reads at once. Larger ones
+// are read as the caller reads.
+const maxBuffered = 1 << 20
+
 // Open implements store.Store. The library compares the CRC32C at the end of the object.
-// After a fault it continues with the generation that it began to read.
+// After a fault it continues with the generation that it began to read. If the checksum of
+// a small object is wrong, Open reads it again. That of a larger one is known only after
+// the caller has the bytes: then Read returns store.ErrCorrupt.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	if err := store.CheckKey(key); err != nil {
-		return nil, s.failure(ctx, reading, key, err)
-	}
 	ctx, watch := s.patient(ctx)
-	r, err := s.object(key).NewReader(ctx)
-	watch.renew()
-	watch.pause()
-	if err == nil && r.Attrs.Generation <= 0 {
-		r.Close()
-		err = errors.New("the service did not return the generation, so a retry could read another object")
-	}
+	r, err := s.open(ctx, key, watch)
 	if err != nil {
 		defer watch.stop()
 		return nil, s.failure(ctx, reading, key, err)
 	}
-	return &reader{
-		object:  r,
-		watch:   watch,
-		failure: func(err error) error { return s.failure(ctx, reading, key, err) },
-	}, nil
+	return r, nil
 }
 
+func (s *Store) open(ctx context.Context, key string, watch *watch) (io.ReadCloser, error) {
+	if err := store.CheckKey(key); err != nil {
+		return nil, err
+	}
+	pause := backoff(s.options.Timeout)
+	for attempt := 1; ; attempt++ {
+		r, err := s.object(key).NewReader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if r.Attrs.Generation <= 0 {
+			r.Close()
+			return nil, errors.New("the service did not return the generation, so a retry could read another object")
+		}
+		watch.renew()
+		if r.Attrs.Size < 0 || r.Attrs.Size > maxBuffered {
+			watch.pause()
+			return &reader{r, watch, func(err error) error { return s.failure(ctx, reading, key, err) }}, nil
+		}
+		data, err := io.ReadAll(r)
+		r.Close()
+		if err == nil {
+			watch.stop()
+			return io.NopCloser(bytes.NewBuffer(data)), nil
+		}
+		if err = checksumError(err); !errors.Is(err, store.ErrCorrupt) || attempt == minTries || gax.Sleep(ctx, pause.Pause()) != nil {
+			return nil, err
+		}
+	}
+}
+
+// checksumError returns store.ErrCorrupt for the library's error about a wrong checksum,
+// which has no type, and other errors as they are.
+func checksumError(err error) error {
+	if strings.Contains(err.Error(), "storage: bad CRC on read") {
+		return fmt.Errorf("%w on the way from the service", store.ErrCorrupt)
+	}
+	return err
+}
+
+// reader reads a larger object.
 type reader struct {
 	object  *storage.Reader
 	watch   *watch
@@ -116,7 +153,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	r.watch.move(n)
 	r.watch.pause()
 	if err != nil && err != io.EOF {
-		err = r.failure(err)
+		err = r.failure(checksumError(err))
 	}
 	return n, err
 }

@@ -34,7 +34,7 @@ func newTransport() *http.Transport {
 // several megabytes, which take minutes over a slow uplink that many uploads share. The
 // end of the request's body would seem to be sent long before it is, and the wait for the
 // response would look like a stall.
-const maxUnsent = 128 << 10
+const maxUnsent = 64 << 10
 
 // bounded ends each attempt that stalls with errStalled. It must wrap the transport that
 // authenticates, so that it also ends the wait for a token.

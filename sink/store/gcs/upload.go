@@ -55,6 +55,7 @@ type upload struct {
 	unknown      bool   // the session may have another number of bytes
 	received     int64  // bytes that the session has
 	acknowledged int64  // the most bytes that a session of this upload had
+	damaged      int    // attempts that arrived with another checksum
 }
 
 // outcome is what one request has achieved.
@@ -99,8 +100,10 @@ func (u *upload) run(ctx context.Context, tries *tries) (store.Object, error) {
 		case err == nil:
 			u.received = out.received
 		case u.lostSession(err):
-			u.store.sessions.drop(u.identity())
-			u.session, u.received = "", 0
+			u.forget()
+		case refusesChecksum(err) && u.damaged < minTries-1:
+			u.damaged++ // on the way, since the content had its checksum before
+			u.forget()
 		case !retryable(err):
 			return store.Object{}, err
 		default:
@@ -123,6 +126,12 @@ func (u *upload) lostSession(err error) bool {
 	}
 	code := status(err)
 	return code == http.StatusNotFound || code == http.StatusGone || code == http.StatusBadRequest && u.unknown
+}
+
+// forget lets the next attempt start a session again.
+func (u *upload) forget() {
+	u.store.sessions.drop(u.identity())
+	u.session, u.received, u.unknown = "", 0, false
 }
 
 // step sends the next request.
