@@ -1,0 +1,195 @@
+package gcs_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
+	"prospector/sink/store/gcs/gcsfault"
+)
+
+// newProxy starts an emulator behind a proxy that disturbs requests, and returns the
+// options of a store that uses it.
+func newProxy(t *testing.T, faults gcsfault.Options) (*gcsfault.Proxy, gcs.Options) {
+	t.Helper()
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
+	proxy := gcsfault.New(&gcsfault.Faithful{Service: server.HTTPHandler()}, faults)
+	listener := httptest.NewServer(proxy)
+	t.Cleanup(func() {
+		proxy.Close()
+		listener.Close()
+	})
+	return proxy, gcs.Options{Endpoint: listener.URL, Timeout: 300 * time.Millisecond}
+}
+
+func openWith(t *testing.T, opts gcs.Options) *gcs.Store {
+	t.Helper()
+	s, err := gcs.Open(t.Context(), bucket, "lake", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// sized returns n bytes that differ from their neighbours.
+func sized(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(i * 7 >> (i % 5))
+	}
+	return data
+}
+
+// operation is a call of the store for one key, and the kind of request that a fault
+// disturbs.
+type operation struct {
+	kind gcsfault.Kind
+	// before are faults that lead to such a request.
+	before map[gcsfault.Kind]gcsfault.Fault
+	// data is the object, and existing whether it exists before the call.
+	data     []byte
+	existing bool
+	call     func(ctx context.Context, s *gcs.Store, key string, data []byte) error
+}
+
+var operations = map[string]operation{
+	"list": {kind: gcsfault.List, data: sized(10), existing: true, call: func(ctx context.Context, s *gcs.Store, key string, _ []byte) error {
+		n := 0
+		for e, err := range s.List(ctx, key) {
+			if err != nil {
+				return err
+			}
+			if n++; e.Key != key {
+				return fmt.Errorf("List returns %s", e.Key)
+			}
+		}
+		if n != 1 {
+			return fmt.Errorf("List returns %d objects", n)
+		}
+		return nil
+	}},
+	"stat": {kind: gcsfault.Stat, data: sized(10), existing: true, call: func(ctx context.Context, s *gcs.Store, key string, data []byte) error {
+		o, err := s.Stat(ctx, key)
+		if err == nil && (o.Size != int64(len(data)) || o.CRC32C != store.Checksum(data)) {
+			err = fmt.Errorf("Stat returns %+v", o)
+		}
+		return err
+	}},
+	"small download":   {kind: gcsfault.Download, data: sized(1000), existing: true, call: download},
+	"large download":   {kind: gcsfault.Download, data: sized(3 << 20), existing: true, call: download},
+	"upload":           {kind: gcsfault.Upload, data: sized(1000), call: upload},
+	"start of session": {kind: gcsfault.Start, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(600_000), call: upload},
+	"session":          {kind: gcsfault.Send, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(600_000), call: upload},
+	"query of session": {kind: gcsfault.Query, before: map[gcsfault.Kind]gcsfault.Fault{
+		gcsfault.Upload: gcsfault.Unavailable, gcsfault.Send: gcsfault.ResetDuring,
+	}, data: sized(600_000), call: upload},
+	"delete": {kind: gcsfault.Delete, data: sized(10), existing: true, call: func(ctx context.Context, s *gcs.Store, key string, _ []byte) error {
+		if err := s.Delete(ctx, key, store.Condition{}); err != nil {
+			return err
+		}
+		if _, err := s.Stat(ctx, key); err == nil {
+			return fmt.Errorf("after Delete, the object exists")
+		}
+		return nil
+	}},
+}
+
+func upload(ctx context.Context, s *gcs.Store, key string, data []byte) error {
+	put, err := s.Put(ctx, key, store.ContentOf(data, "text/plain"), store.IfAbsent())
+	if err != nil {
+		return err
+	}
+	now, err := s.Stat(ctx, key)
+	if err == nil && (now != put || now.Size != int64(len(data)) || now.CRC32C != store.Checksum(data)) {
+		err = fmt.Errorf("the object is %+v, but Put returned %+v", now, put)
+	}
+	return err
+}
+
+func download(ctx context.Context, s *gcs.Store, key string, data []byte) error {
+	r, err := s.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if err == nil && !bytes.Equal(got, data) {
+		err = fmt.Errorf("%d other bytes were read", len(got))
+	}
+	return err
+}
+
+// disturbances returns the faults that can happen to a request of a kind, each as often as
+// it happens in a row.
+func disturbances(kind gcsfault.Kind) map[string][]gcsfault.Fault {
+	sends := []gcsfault.Kind{gcsfault.Upload, gcsfault.Start, gcsfault.Send}
+	only := map[string][]gcsfault.Kind{
+		gcsfault.SessionNotFound.String(): {gcsfault.Send, gcsfault.Query},
+		gcsfault.SessionGone.String():     {gcsfault.Send, gcsfault.Query},
+		gcsfault.ResetDuring.String():     sends,
+		gcsfault.StallBody.String():       sends,
+		gcsfault.StallDownload.String():   {gcsfault.Download, gcsfault.List},
+		gcsfault.DamagedBody.String():     {gcsfault.Upload, gcsfault.Send},
+	}
+	all := make(map[string][]gcsfault.Fault)
+	add := func(times int, faults ...gcsfault.Fault) {
+		for _, f := range faults {
+			if kinds := only[f.String()]; kinds == nil || slices.Contains(kinds, kind) {
+				all[f.String()] = slices.Repeat([]gcsfault.Fault{f}, times)
+			}
+		}
+	}
+	add(3, gcsfault.Transient...)
+	add(1, gcsfault.Stalls...)
+	add(1, gcsfault.DamagedBody)
+	return all
+}
+
+// Every call succeeds although a request fails three times in a row, or stalls.
+func TestRecovery(t *testing.T) {
+	proxy, opts := newProxy(t, gcsfault.Options{Stall: 2 * time.Second})
+	s := openWith(t, opts)
+	var all sync.WaitGroup
+	for name, op := range operations {
+		for disturbance, faults := range disturbances(op.kind) {
+			key := strings.ReplaceAll(name+"/"+disturbance, " ", "-")
+			if op.existing {
+				if _, err := s.Put(t.Context(), key, store.ContentOf(op.data, ""), store.Condition{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			of := func(kind gcsfault.Kind) func(gcsfault.Request) bool {
+				return func(r gcsfault.Request) bool { return r.Kind == kind && r.Object == "lake/"+key }
+			}
+			for kind, fault := range op.before {
+				proxy.Next(of(kind), fault)
+			}
+			proxy.Next(of(op.kind), faults...)
+			all.Go(func() {
+				if err := op.call(t.Context(), s, key, op.data); err != nil {
+					t.Errorf("%s, %s: %v", name, disturbance, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if n := proxy.Counts().Total(); n < 300 {
+		t.Errorf("only %d requests were disturbed", n)
+	}
+}
