@@ -16,8 +16,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"prospector/internal/parallel"
 	"prospector/internal/sealed"
 	"prospector/sink/store"
 )
@@ -223,42 +225,51 @@ func Erase(ctx context.Context, files store.Store, prefix, prospect string) (era
 	if err != nil {
 		return 0, fmt.Errorf("listing the records of runs: %w", err)
 	}
-	for _, key := range all {
-		r, err := read(ctx, files, key)
-		if errors.Is(err, store.ErrNotExist) {
-			continue
+	var count atomic.Int64
+	err = parallel.Each(ctx, store.Concurrency(files), all, func(ctx context.Context, key string) error {
+		changed, err := eraseIn(ctx, files, key, prospect)
+		if changed {
+			count.Add(1)
 		}
-		if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
-			if err := files.Delete(ctx, key, store.Condition{}); err != nil && !errors.Is(err, store.ErrNotExist) {
-				return erased, fmt.Errorf("deleting %s, which cannot be read: %w", files.URI(key), err)
-			}
-			erased++
-			continue
-		}
-		if err != nil {
-			return erased, err
-		}
-		found := false
-		for _, j := range r.Jobs {
-			for i := range j.Exceptions {
-				if j.Exceptions[i].ID == prospect {
-					j.Exceptions[i].ID, found = Erased, true
-				}
-			}
-		}
-		if !found {
-			continue
-		}
-		b, err := encode(r)
-		if err == nil {
-			_, err = files.Put(ctx, key, store.ContentOf(b, "application/json"), store.Condition{})
-		}
-		if err != nil {
-			return erased, fmt.Errorf("rewriting %s: %w", files.URI(key), err)
-		}
-		erased++
+		return err
+	})
+	return int(count.Load()), err
+}
+
+// eraseIn replaces the ID of a prospect in one record, or deletes a record that cannot be
+// read. It reports whether it has done either.
+func eraseIn(ctx context.Context, files store.Store, key, prospect string) (changed bool, err error) {
+	r, err := read(ctx, files, key)
+	if errors.Is(err, store.ErrNotExist) {
+		return false, nil
 	}
-	return erased, nil
+	if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
+		if err := files.Delete(ctx, key, store.Condition{}); err != nil && !errors.Is(err, store.ErrNotExist) {
+			return false, fmt.Errorf("deleting %s, which cannot be read: %w", files.URI(key), err)
+		}
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, j := range r.Jobs {
+		for i := range j.Exceptions {
+			if j.Exceptions[i].ID == prospect {
+				j.Exceptions[i].ID, changed = Erased, true
+			}
+		}
+	}
+	if !changed {
+		return false, nil
+	}
+	b, err := encode(r)
+	if err == nil {
+		_, err = files.Put(ctx, key, store.ContentOf(b, "application/json"), store.Condition{})
+	}
+	if err != nil {
+		return false, fmt.Errorf("rewriting %s: %w", files.URI(key), err)
+	}
+	return true, nil
 }
 
 // Erased replaces the ID of a prospect that was erased.
@@ -290,19 +301,18 @@ func List(ctx context.Context, files store.Store, prefix string, limit int) ([]R
 	}
 	var records []Record
 	var skipped []error
-	for _, key := range slices.Backward(all) {
-		if limit > 0 && len(records) == limit {
-			break
+	slices.Reverse(all)
+	for len(all) > 0 && (limit == 0 || len(records) < limit) {
+		next := all[:min(len(all), store.Concurrency(files))]
+		if limit > 0 {
+			next = next[:min(len(next), limit-len(records))]
 		}
-		r, err := read(ctx, files, key)
-		switch {
-		case err == nil:
-			records = append(records, r)
-		case ctx.Err() != nil:
+		all = all[len(next):]
+		found, failed, err := readAll(ctx, files, next)
+		if err != nil {
 			return nil, err
-		case !errors.Is(err, store.ErrNotExist): // not deleted by another run in the meantime
-			skipped = append(skipped, err)
 		}
+		records, skipped = append(records, found...), append(skipped, failed...)
 	}
 	// The keys have the start only to the second.
 	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
@@ -310,6 +320,28 @@ func List(ctx context.Context, files store.Store, prefix string, limit int) ([]R
 		return records, &SkippedError{skipped}
 	}
 	return records, nil
+}
+
+// readAll reads the records with these keys at the same time. It returns an error for each
+// record that cannot be read, and ignores those that another run has deleted.
+func readAll(ctx context.Context, files store.Store, keys []string) (records []Record, skipped []error, err error) {
+	all, errs := make([]Record, len(keys)), make([]error, len(keys))
+	err = parallel.Range(ctx, len(keys), len(keys), func(ctx context.Context, i int) error {
+		all[i], errs[i] = read(ctx, files, keys[i])
+		return context.Cause(ctx)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			records = append(records, all[i])
+		case !errors.Is(err, store.ErrNotExist):
+			skipped = append(skipped, err)
+		}
+	}
+	return records, skipped, nil
 }
 
 func read(ctx context.Context, files store.Store, key string) (Record, error) {

@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 	"jobs/config/functions": {},
 	"jobs/state":            {"internal/nolink", "internal/sealed", "jobs", "jobs/tombstone", "schemas", "sink/store"},
 	"jobs/erase":            {"internal/bug", "internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/lists", "jobs/plan", "jobs/quarantine", "jobs/reconcile", "jobs/refresh", "jobs/state", "jobs/tombstone", "schemas", "sink", "sink/parquetfile", "sink/store", "sink/verify"},
-	"jobs/ledger":           {"internal/sealed", "jobs", "sink/store"},
+	"jobs/ledger":           {"internal/parallel", "internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":             {"internal/bug", "internal/terminal", "jobs", "jobs/state", "schemas"},
 	"jobs/publish":          {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/reconcile":        {"internal/bug", "internal/nolink", "internal/parallel", "internal/spill", "jobs", "jobs/plan", "jobs/state", "schemas", "schemas/records", "sink", "sink/parquetfile", "sink/stage", "sink/store", "sink/verify", "transform"},
