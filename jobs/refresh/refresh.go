@@ -80,6 +80,7 @@ func setHeld(drift []plan.Drift, owned *state.Job) {
 func Job(ctx context.Context, open OpenSink, prior *state.State, address, table string, sinks []jobs.Sink) (found map[string]*plan.Refreshed, abandoned map[string]string, err error) {
 	found, abandoned = make(map[string]*plan.Refreshed), make(map[string]string)
 	owned := prior.Clone().Job(address)
+	var places []place
 	for _, sink := range sinks {
 		opened, err := open(ctx, sink)
 		if err != nil {
@@ -92,17 +93,36 @@ func Job(ctx context.Context, open OpenSink, prior *state.State, address, table 
 			}
 			before = &state.Sink{URI: uri}
 		}
-		seen, err := List(ctx, opened, table)
-		if err != nil {
-			return nil, nil, Unusable(sink, "Sink cannot be listed", err)
-		}
-		sums, err := checksums(ctx, opened, plan.NeedChecksum(before, seen))
-		if err != nil {
-			return nil, nil, Unusable(sink, "Sink cannot be read", err)
-		}
-		found[sink.Address] = plan.Refresh(sink.Address, table, before, seen, sums)
+		places = append(places, place{sink, opened, before})
 	}
-	return found, abandoned, nil
+	var mu sync.Mutex
+	err = parallel.Each(ctx, max(1, len(places)), places, func(ctx context.Context, p place) error {
+		refreshed, err := p.refresh(ctx, table)
+		mu.Lock()
+		defer mu.Unlock()
+		found[p.sink.Address] = refreshed
+		return err
+	})
+	return found, abandoned, err
+}
+
+// place is a sink of a job.
+type place struct {
+	sink   jobs.Sink
+	opened store.Store
+	before *state.Sink // according to the state
+}
+
+func (p place) refresh(ctx context.Context, table string) (*plan.Refreshed, error) {
+	seen, err := List(ctx, p.opened, table)
+	if err != nil {
+		return nil, Unusable(p.sink, "Sink cannot be listed", err)
+	}
+	sums, err := checksums(ctx, p.opened, plan.NeedChecksum(p.before, seen))
+	if err != nil {
+		return nil, Unusable(p.sink, "Sink cannot be read", err)
+	}
+	return plan.Refresh(p.sink.Address, table, p.before, seen, sums), nil
 }
 
 // Unusable returns an error about a sink. A symbolic link has its own summary.
@@ -114,27 +134,27 @@ func Unusable(sink jobs.Sink, summary string, err error) error {
 }
 
 // List lists the objects under a table's prefix, and its quarantine.
-func List(ctx context.Context, from store.Store, table string) (seen []plan.Seen, err error) {
-	for _, prefix := range []string{plan.TablePrefix(table), plan.QuarantineKey(table)} {
-		for entry, err := range from.List(ctx, prefix) {
+func List(ctx context.Context, from store.Store, table string) ([]plan.Seen, error) {
+	prefixes := []string{plan.TablePrefix(table), plan.QuarantineKey(table)}
+	seen := make([][]plan.Seen, len(prefixes))
+	err := parallel.Range(ctx, len(prefixes), len(prefixes), func(ctx context.Context, i int) error {
+		for entry, err := range from.List(ctx, prefixes[i]) {
 			if err != nil {
-				return nil, err
+				return err
 			}
-			seen = append(seen, plan.Seen(entry))
+			seen[i] = append(seen[i], plan.Seen(entry))
 		}
-	}
-	return seen, nil
+		return nil
+	})
+	return slices.Concat(seen...), err
 }
-
-// parallelism is how many objects are read at once, to hide a store's latency.
-const parallelism = 16
 
 // checksums reads the checksums of objects. It leaves out objects that no longer
 // exist, which then count as deleted.
 func checksums(ctx context.Context, from store.Store, keys []string) (map[string]plan.Sum, error) {
 	var mu sync.Mutex
 	sums := make(map[string]plan.Sum)
-	err := parallel.Each(ctx, parallelism, keys, func(ctx context.Context, key string) error {
+	err := parallel.Each(ctx, store.Concurrency(from), keys, func(ctx context.Context, key string) error {
 		object, err := from.Stat(ctx, key)
 		if errors.Is(err, store.ErrNotExist) {
 			return nil
