@@ -7,23 +7,16 @@ package audit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 
-	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/plan"
-	"prospector/jobs/quarantine"
 	"prospector/jobs/refresh"
 	"prospector/jobs/state"
 	"prospector/schemas"
-	"prospector/sink"
 	"prospector/sink/store"
-	"prospector/sink/verify"
 )
 
 // Result is what an audit read and found.
@@ -52,8 +45,9 @@ type Audit struct {
 	Dir string
 	// Memory is how many bytes of a damaged quarantine are in memory.
 	Memory int64
-	// Limit is how many files are read at a time.
-	Limit int
+	// Downloads is how many files are downloaded at a time, and Width how many are
+	// read.
+	Downloads, Width int
 }
 
 // Run reads all files. It calls progress after each of them.
@@ -75,23 +69,8 @@ func (a Audit) Run(ctx context.Context, progress func(done, of int)) (Result, er
 			}
 		}
 	}
-	done := 0
 	progress(0, len(r.files))
-	err := parallel.Each(ctx, a.Limit, r.files, func(ctx context.Context, f published) error {
-		problem, err := r.check(ctx, f)
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.result.Files, r.result.Rows, r.result.Bytes = r.result.Files+1, r.result.Rows+f.tableRows(), r.result.Bytes+f.Size
-		if problem != "" {
-			r.add(f.job, f.sink, f.Key, problem)
-		}
-		done++
-		progress(done, len(r.files))
-		return nil
-	})
+	err := r.checkFiles(ctx, progress)
 	slices.SortFunc(r.result.Findings, func(a, b Finding) int {
 		return slices.Compare([]string{a.Job, a.Sink, a.URI}, []string{b.Job, b.Sink, b.URI})
 	})
@@ -106,6 +85,9 @@ type running struct {
 
 	mu     sync.Mutex
 	result Result
+
+	// quarantine is held while a damaged quarantine is in memory.
+	quarantine sync.Mutex
 }
 
 // published is a file of a partition, or a quarantine. A quarantine has no path,
@@ -115,6 +97,7 @@ type published struct {
 	table     schemas.Table
 	path      string
 	state.File
+	listed *plan.Seen // nil if the sink does not have it
 }
 
 // tableRows is the number of table rows in the file, which is 0 for a quarantine.
@@ -137,9 +120,16 @@ func (r *running) collect(ctx context.Context, job string, owned *state.Job) err
 			return err
 		}
 		r.stores[address] = opened
-		of := owned.Sinks[address]
-		known := r.collectKnown(job, address, owned)
-		if of.Pending != nil {
+		listed, err := refresh.List(ctx, opened, owned.TableName)
+		if err != nil {
+			return err
+		}
+		seen := make(map[string]*plan.Seen, len(listed))
+		for i := range listed {
+			seen[listed[i].Key] = &listed[i]
+		}
+		known := r.collectKnown(job, address, owned, seen)
+		if owned.Sinks[address].Pending != nil {
 			problem := "An apply was interrupted. The next one completes it."
 			if r.State.Erasing {
 				problem = "An erase was interrupted. Erase the same prospect again."
@@ -147,11 +137,7 @@ func (r *running) collect(ctx context.Context, job string, owned *state.Job) err
 			r.add(job, address, plan.TablePrefix(owned.TableName), problem)
 			continue
 		}
-		seen, err := refresh.List(ctx, opened, owned.TableName)
-		if err != nil {
-			return err
-		}
-		for _, o := range seen {
+		for _, o := range listed {
 			if !known[o.Key] {
 				r.add(job, address, o.Key, "This object is not in the state. Readers treat it as part of the table.")
 			}
@@ -161,13 +147,13 @@ func (r *running) collect(ctx context.Context, job string, owned *state.Job) err
 }
 
 // collectKnown lists the files that the state has in a sink, and returns the keys
-// of all its objects there.
-func (r *running) collectKnown(job, address string, owned *state.Job) map[string]bool {
+// of all its objects there. seen are the objects that the sink has, by key.
+func (r *running) collectKnown(job, address string, owned *state.Job, seen map[string]*plan.Seen) map[string]bool {
 	of := owned.Sinks[address]
 	known := make(map[string]bool)
 	add := func(path, schema string, f state.File) {
 		known[f.Key] = true
-		r.files = append(r.files, published{job, address, owned.Schemas[schema], path, f})
+		r.files = append(r.files, published{job, address, owned.Schemas[schema], path, f, seen[f.Key]})
 	}
 	for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
 		p := of.Partitions[path]
@@ -186,63 +172,4 @@ func (r *running) collectKnown(job, address string, owned *state.Job) map[string
 		r.add(job, address, key, "An interrupted apply left this file. Its rows are also in other files. The next apply deletes it.")
 	}
 	return known
-}
-
-// check reads a file and returns the problem that it finds, or "".
-func (r *running) check(ctx context.Context, f published) (problem string, err error) {
-	from := r.stores[f.sink]
-	object, err := from.Stat(ctx, f.Key)
-	switch {
-	case errors.Is(err, store.ErrNotExist) && f.path == "":
-		return fmt.Sprintf("It was deleted. It had %s.", jobs.Count(f.Rows, "quarantined event")), nil
-	case errors.Is(err, store.ErrNotExist):
-		return "It was deleted.", nil
-	case err != nil:
-		return "", err
-	case object.Size != f.Size || object.CRC32C != f.CRC32C:
-		problem = fmt.Sprintf("It was changed: it has %d bytes with CRC32C %08x, but the state has %d bytes with %08x.",
-			object.Size, object.CRC32C, f.Size, f.CRC32C)
-		if f.path == "" {
-			var left int64
-			left, err = r.countReadable(ctx, from, f.Key)
-			problem += fmt.Sprintf(" %d of its %s can still be read.", min(left, f.Rows), jobs.Count(f.Rows, "event"))
-		}
-		return problem, err
-	case f.path == "": // a quarantine, which is not Parquet
-		return "", nil
-	}
-	return r.checkRows(ctx, from, f)
-}
-
-// countReadable counts the events of a damaged quarantine that can be read.
-func (r *running) countReadable(ctx context.Context, from store.Store, key string) (int64, error) {
-	dir, err := os.MkdirTemp(r.Dir, "quarantine-")
-	if err != nil {
-		return 0, err
-	}
-	return quarantine.CountReadable(ctx, from, key, dir, r.Memory)
-}
-
-// checkRows reads the rows of an object whose size and checksum match the state.
-func (r *running) checkRows(ctx context.Context, from store.Store, f published) (problem string, err error) {
-	if len(f.table.Columns) == 0 {
-		return "It is unchanged, but its rows were not read: the state does not have its schema.", nil
-	}
-	partition, err := sink.ParsePartition(f.table, f.path)
-	if err != nil {
-		return "Its partition does not match the schema of the table: " + err.Error() + ".", nil
-	}
-	file, err := store.OpenFile(ctx, from, f.Stored(), r.Dir)
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", from.URI(f.Key), err)
-	}
-	defer file.Close()
-	err = verify.Published(ctx, file, f.Size, f.table, partition, f.Rows, f.Content)
-	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
-	}
-	if err != nil {
-		return "The second reader finds: " + err.Error(), nil
-	}
-	return "", nil
 }

@@ -50,7 +50,7 @@ func TestFindings(t *testing.T) {
 
 	calls := 0
 	a := Audit{
-		State: s, Dir: t.TempDir(), Limit: 2,
+		State: s, Dir: t.TempDir(), Downloads: 2, Width: 2,
 		Open: func(context.Context, string) (store.Store, error) { return files, nil },
 	}
 	result, err := a.Run(t.Context(), func(done, of int) {
@@ -96,7 +96,7 @@ func TestInterruptedAndLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := state.New()
-	a := Audit{State: s, Limit: 1, Open: func(context.Context, string) (store.Store, error) { return files, nil },
+	a := Audit{State: s, Downloads: 1, Width: 1, Open: func(context.Context, string) (store.Store, error) { return files, nil },
 		Jobs: []jobs.Job{{Block: jobs.Block{Address: address}, TableName: "events", Sinks: []jobs.Sink{{Block: jobs.Block{Address: lake}}}}}}
 	check := func(want string) {
 		t.Helper()

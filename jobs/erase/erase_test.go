@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { data.Close() })
 	w := &world{T: t, stateStore: memory.New(), lake: memory.New(), workDir: memory.New()}
 	w.proof = Proof{
-		Prospect: id, State: state.New(), Discard: []string{"journal"}, Limit: 1,
+		Prospect: id, State: state.New(), Discard: []string{"journal"}, Memory: 64 << 20,
 		Places: Places{
 			StateStore: w.stateStore, Prefix: prefix, WorkDir: named{w.workDir, "work"}, Stores: map[string]store.Store{"sink.local.lake": named{w.lake, "lake"}},
 			Data: data, DataDir: filepath.Join(dir, "data"), StageDir: filepath.Join(dir, "data", "stage", "own"),

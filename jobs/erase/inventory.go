@@ -64,7 +64,9 @@ const (
 // object is an object that prospector keeps.
 type object struct {
 	uri    string
+	size   int64 // in bytes
 	role   role
+	in     store.Store // nil for a file in the data directory
 	open   func(context.Context) (io.ReadCloser, error)
 	remove func(context.Context) error
 }
@@ -121,7 +123,7 @@ func collect(ctx context.Context, into map[string]object, files store.Store, pre
 			continue
 		}
 		into[files.URI(key)] = object{
-			uri: files.URI(key), role: roleOf(key),
+			uri: files.URI(key), size: entry.Size, role: roleOf(key), in: files,
 			open:   func(ctx context.Context) (io.ReadCloser, error) { return files.Open(ctx, key) },
 			remove: func(ctx context.Context) error { return files.Delete(ctx, key, store.Condition{}) },
 		}
@@ -158,7 +160,11 @@ func (p Places) collectData(into map[string]object) error {
 					return err
 				}
 			case entry.Type().IsRegular() && !known:
-				into[uri] = p.dataFile(uri, path)
+				info, err := dir.Lstat(entry.Name())
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+				into[uri] = p.dataFile(uri, path, info.Size)
 			}
 		}
 		return nil
@@ -166,7 +172,7 @@ func (p Places) collectData(into map[string]object) error {
 	return walk("")
 }
 
-func (p Places) dataFile(uri, rel string) object {
+func (p Places) dataFile(uri, rel string, size int64) object {
 	in := func(use func(dir *nolink.Dir, name string) error) error {
 		dir, err := p.Data.Open(path.Dir(rel))
 		if err != nil {
@@ -176,7 +182,7 @@ func (p Places) dataFile(uri, rel string) object {
 		return use(dir, path.Base(rel))
 	}
 	return object{
-		uri: uri,
+		uri: uri, size: size,
 		open: func(context.Context) (r io.ReadCloser, err error) {
 			err = in(func(dir *nolink.Dir, name string) (err error) {
 				r, err = dir.OpenFile(name, os.O_RDONLY, 0)

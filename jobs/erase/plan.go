@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"prospector/internal/bug"
@@ -126,65 +127,94 @@ func unknownRows(p *plan.Job) string {
 
 // rewrite rebuilds the partitions that have rows of the prospect, without these rows.
 func (w *planning) rewrite(ctx context.Context) error {
-	paths := plan.Partitions(w.plan.Found.Prior)
-	outcomes := make([]plan.Outcome, len(paths))
-	numbers := make(map[string]int, len(paths))
-	for i, path := range paths {
-		numbers[path] = i
-	}
-	err := parallel.Each(ctx, w.Memory.Width(), paths, func(ctx context.Context, path string) (err error) {
-		if outcomes[numbers[path]], err = w.rewritePartition(ctx, path, numbers[path]); err != nil {
-			err = fmt.Errorf("%s, partition %s: %w", w.plan.Address, path, err)
+	var mu sync.Mutex
+	rows := make(map[string]int64) // of the prospect, by partition
+	err := w.eachPartition(ctx, plan.Partitions(w.plan.Found.Prior), func(ctx context.Context, p partition) error {
+		n, err := w.count(ctx, p)
+		mu.Lock()
+		defer mu.Unlock()
+		if n > 0 {
+			rows[p.path] = n
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	outcomes = slices.DeleteFunc(outcomes, func(o plan.Outcome) bool { return o.Rows.Removed == 0 })
+	outcomes := make([]plan.Outcome, len(rows))
+	err = w.eachPartition(ctx, slices.Sorted(maps.Keys(rows)), func(ctx context.Context, p partition) (err error) {
+		outcomes[p.number], err = w.rewritePartition(ctx, p, rows[p.path])
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	w.plan.Output.Changes = plan.Changes(w.plan.TableName, w.plan.Sinks, w.plan.Found.Prior, outcomes)
 	w.plan.Output.Obsolete = w.plan.DeleteObsolete()
 	return nil
 }
 
-// rewritePartition rebuilds a partition without the prospect's rows. If it has none,
-// the outcome removes no rows.
-func (w *planning) rewritePartition(ctx context.Context, path string, number int) (o plan.Outcome, err error) {
-	from := reconcile.Published{Sinks: w.plan.Sinks, Prior: w.plan.Found.Prior, Stores: w.Stores, Dir: w.dir}
-	in, published, _ := from.Find(path)
-	table, err := reconcile.PublishedSchema(w.block, w.owned, published.SchemaFingerprint)
-	if err != nil {
-		return o, err
+// partition is a published partition.
+type partition struct {
+	number int // among those that are processed together
+	path   string
+	from   reconcile.Published
+	sink   string // where to read it
+	table  schemas.Table
+	state.Partition
+}
+
+// eachPartition calls f for several partitions at a time. Meanwhile the files of the next
+// ones are opened.
+func (w *planning) eachPartition(ctx context.Context, paths []string, f func(context.Context, partition) error) error {
+	from, ahead := reconcile.Published{
+		Sinks: w.plan.Sinks, Prior: w.plan.Found.Prior, Stores: w.Stores, Dir: w.dir, Downloads: w.Memory.Downloads(),
+	}.Ahead(ctx, paths)
+	defer ahead.Close()
+	partitions := make([]partition, len(paths))
+	for i, path := range paths {
+		partitions[i] = partition{number: i, path: path, from: from}
 	}
-	if _, err := sink.ParsePartition(table, path); err != nil {
-		return o, w.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply to complete it, and then erase the prospect.")
-	}
-	rows, err := w.count(ctx, in, published, table)
-	if err != nil || rows == 0 {
-		return o, err
-	}
-	o = plan.Outcome{Partition: path, SchemaFingerprint: published.SchemaFingerprint,
-		Rows: plan.Rows{Before: published.Rows, After: published.Rows - rows, Removed: rows, Unchanged: published.Rows - rows}}
+	return parallel.Each(ctx, w.Memory.Width(), partitions, func(ctx context.Context, p partition) (err error) {
+		p.sink, p.Partition, _ = from.Find(p.path)
+		p.table, err = reconcile.PublishedSchema(w.block, w.owned, p.SchemaFingerprint)
+		if err == nil {
+			err = f(ctx, p)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s, partition %s: %w", w.plan.Address, p.path, err)
+		}
+		return err
+	})
+}
+
+// rewritePartition rebuilds a partition without that many rows of the prospect.
+func (w *planning) rewritePartition(ctx context.Context, p partition, rows int64) (plan.Outcome, error) {
+	o := plan.Outcome{Partition: p.path, SchemaFingerprint: p.SchemaFingerprint,
+		Rows: plan.Rows{Before: p.Rows, After: p.Rows - rows, Removed: rows, Unchanged: p.Rows - rows}}
 	if o.Rows.After == 0 {
 		return o, nil
 	}
-	kept := reconcile.WithoutProspect(table, from.Rows(ctx, in, published.Files, table), w.Prospect)
-	built, err := w.Files.Build(ctx, filepath.Join(w.dir, fmt.Sprintf("%05d", number)), path, table, w.options, kept)
+	kept := reconcile.WithoutProspect(p.table, p.from.Rows(ctx, p.sink, p.Files, p.table), w.Prospect)
+	built, err := w.Files.Build(ctx, filepath.Join(w.dir, fmt.Sprintf("%05d", p.number)), p.path, p.table, w.options, kept)
 	var r *reconcile.Rejection
 	if errors.As(err, &r) {
-		return o, r.Diagnose(w.plan.Address, path, "Nothing was erased. Erase the same prospect again.")
+		return o, r.Diagnose(w.plan.Address, p.path, "Nothing was erased. Erase the same prospect again.")
 	}
 	if err == nil && built.Rows != o.Rows.After {
 		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published: %w", o.Rows.After, built.Rows, bug.ErrInternal)
 	}
-	o.Content, o.Staged = built.Content, built.Staged(published.SchemaFingerprint)
+	o.Content, o.Staged = built.Content, built.Staged(p.SchemaFingerprint)
 	return o, err
 }
 
-// count counts the prospect's rows in a published partition with the second reader.
-func (w *planning) count(ctx context.Context, in string, published state.Partition, table schemas.Table) (rows int64, err error) {
-	for _, f := range published.Files {
-		n, err := w.countInFile(ctx, w.Stores[in], f, table)
+// count counts the prospect's rows in a partition with the second reader.
+func (w *planning) count(ctx context.Context, p partition) (rows int64, err error) {
+	if _, err := sink.ParsePartition(p.table, p.path); err != nil {
+		return 0, w.block.Diagnose("partition_by", "A rewrite was interrupted", "Run prospector apply to complete it, and then erase the prospect.")
+	}
+	for _, f := range p.Files {
+		n, err := w.countInFile(ctx, p, f)
 		if err != nil {
 			return 0, err
 		}
@@ -193,13 +223,13 @@ func (w *planning) count(ctx context.Context, in string, published state.Partiti
 	return rows, nil
 }
 
-func (w *planning) countInFile(ctx context.Context, from store.Store, f state.File, table schemas.Table) (int64, error) {
-	file, err := store.OpenFile(ctx, from, f.Stored(), w.dir)
+func (w *planning) countInFile(ctx context.Context, p partition, f state.File) (int64, error) {
+	file, err := p.from.OpenFile(ctx, p.sink, f)
 	if err != nil {
-		return 0, fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
+		return 0, err
 	}
 	defer file.Close()
-	return verify.Count(ctx, file, f.Size, table, table.Roles().Entity, w.Prospect)
+	return verify.Count(ctx, file, f.Size, p.table, p.table.Roles().Entity, w.Prospect)
 }
 
 // changeQuarantine removes the prospect's events from the quarantine.

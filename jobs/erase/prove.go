@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"prospector/internal/parallel"
 	"prospector/internal/terminal"
 	"prospector/jobs"
@@ -48,8 +50,8 @@ type Proof struct {
 	Places   Places
 	// Discard are directories in the data directory that are removed without a search.
 	Discard []string
-	// Limit is how many partitions are searched at a time.
-	Limit int
+	// Memory limits how many files are searched at a time.
+	Memory reconcile.Memory
 }
 
 // Run removes the prospect from everything in the inventory, after a plan to erase it
@@ -113,25 +115,49 @@ func (r *proving) removeTraces(ctx context.Context) error {
 	if err := r.Places.sweepTemporaries(); err != nil {
 		return err
 	}
-	all, err := r.Places.inventory(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range all {
+	return r.eachObject(ctx, func(ctx context.Context, o object) error {
 		if o.role != disposable {
-			continue
+			return nil
 		}
 		text, count, err := r.search(ctx, o)
-		if err != nil {
+		if err != nil || text && count == 0 {
 			return err
-		}
-		if text && count == 0 {
-			continue
 		}
 		if err := o.remove(ctx); err != nil && !isGone(err) {
 			return fmt.Errorf("removing %s, which may name the prospect: %w", o.uri, err)
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.result.Removed++
+		return nil
+	})
+}
+
+// eachObject calls f for the objects in the inventory: for as many at a time as their
+// store serves well and the memory allows.
+func (r *proving) eachObject(ctx context.Context, f func(context.Context, object) error) error {
+	all, err := r.Places.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	in := make(map[store.Store][]object)
+	for _, o := range all {
+		in[o.in] = append(in[o.in], o)
+	}
+	limit := max(1, int64(r.Memory)/8)
+	room := semaphore.NewWeighted(limit)
+	for files, objects := range in {
+		err := parallel.Each(ctx, store.Concurrency(files), objects, func(ctx context.Context, o object) error {
+			takes := min(limit, o.size)
+			if room.Acquire(ctx, takes) != nil {
+				return context.Cause(ctx)
+			}
+			defer room.Release(takes)
+			return f(ctx, o)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -176,16 +202,11 @@ func (r *proving) search(ctx context.Context, o object) (text bool, count int64,
 
 // searchObjects searches everything that is left, except for published files.
 func (r *proving) searchObjects(ctx context.Context) error {
-	all, err := r.Places.inventory(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range all {
+	return r.eachObject(ctx, func(ctx context.Context, o object) error {
 		text, count, err := r.search(ctx, o)
 		if err != nil {
 			return err
 		}
-		r.result.Objects++
 		switch {
 		case o.role == disposable && (!text || count > 0):
 			r.addLeft(o.uri, "an object that names the prospect or cannot be searched")
@@ -194,51 +215,60 @@ func (r *proving) searchObjects(ctx context.Context) error {
 		default:
 			r.addMention(o.uri, "a text that equals the ID", count)
 		}
-	}
-	return nil
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.result.Objects++
+		return nil
+	})
+}
+
+// publishedFile is a file of a table.
+type publishedFile struct {
+	job, schema string
+	store.Located
 }
 
 // searchFiles searches every published file and quarantine for the prospect.
 func (r *proving) searchFiles(ctx context.Context) error {
+	var files []publishedFile
+	var objects []store.Located
 	for _, address := range r.State.Addresses() {
 		owned := r.State.Jobs[address]
 		for _, in := range slices.Sorted(maps.Keys(owned.Sinks)) {
-			partitions := owned.Sinks[in].Partitions
-			err := parallel.Each(ctx, r.Limit, slices.Sorted(maps.Keys(partitions)), func(ctx context.Context, path string) error {
-				for _, f := range partitions[path].Files {
-					if err := r.searchFile(ctx, address, in, partitions[path].SchemaFingerprint, f); err != nil {
-						return err
-					}
+			of := owned.Sinks[in]
+			for _, path := range slices.Sorted(maps.Keys(of.Partitions)) {
+				for _, f := range of.Partitions[path].Files {
+					o := store.Located{From: r.Places.Stores[in], Object: f.Stored()}
+					files, objects = append(files, publishedFile{address, of.Partitions[path].SchemaFingerprint, o}), append(objects, o)
 				}
-				return nil
-			})
-			if err == nil {
-				err = r.searchQuarantine(ctx, in, owned.Sinks[in].Quarantine)
 			}
-			if err != nil {
+			if err := r.searchQuarantine(ctx, in, of.Quarantine); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	ahead := store.OpenAhead(ctx, r.Places.StageDir, r.Memory.Downloads(), objects)
+	defer ahead.Close()
+	return parallel.Each(ctx, r.Memory.Width(), files, func(ctx context.Context, f publishedFile) error {
+		uri := f.From.URI(f.Key)
+		file, err := ahead.Open(ctx, f.Located)
+		if err != nil {
+			return fmt.Errorf("reading the published file %s: %w", uri, err)
+		}
+		defer file.Close()
+		return r.searchFile(ctx, f, uri, file)
+	})
 }
 
 // rawIDs is the length in bytes from which an ID is also searched for in the undecoded
 // bytes of Parquet files. Shorter IDs occur in compressed bytes by chance.
 const rawIDs = 8
 
-func (r *proving) searchFile(ctx context.Context, job, in, schema string, f state.File) error {
-	from := r.Places.Stores[in]
-	uri := from.URI(f.Key)
-	table, err := reconcile.PublishedSchema(jobs.Block{Address: job}, r.State.Jobs[job], schema)
+func (r *proving) searchFile(ctx context.Context, f publishedFile, uri string, file store.File) error {
+	table, err := reconcile.PublishedSchema(jobs.Block{Address: f.job}, r.State.Jobs[f.job], f.schema)
 	if err != nil {
 		return err
 	}
-	file, err := store.OpenFile(ctx, from, f.Stored(), r.Places.StageDir)
-	if err != nil {
-		return fmt.Errorf("reading the published file %s: %w", uri, err)
-	}
-	defer file.Close()
 	own, err := verify.Count(ctx, file, f.Size, table, table.Roles().Entity, r.Prospect)
 	if err != nil {
 		return fmt.Errorf("reading the published file %s: %w", uri, err)

@@ -82,7 +82,12 @@ func mayHoldDay(r *state.Days, days []int32) bool {
 }
 
 func (r *reconciler) compareEach(ctx context.Context, partitions []*partitionDiff) error {
-	return eachPartition(ctx, r.Memory.Width(), partitions, r.compare)
+	return r.eachPartition(ctx, partitions, (*partitionDiff).mayDiffer, r.compare)
+}
+
+// mayDiffer reports whether the rows of a partition must be compared one by one.
+func (p *partitionDiff) mayDiffer() bool {
+	return p.sink != "" && (p.staged.Content != p.prior.Content || p.staged.Rows != p.prior.Rows)
 }
 
 func (r *reconciler) compare(ctx context.Context, p *partitionDiff) error {
@@ -90,7 +95,7 @@ func (r *reconciler) compare(ctx context.Context, p *partitionDiff) error {
 	case p.sink == "":
 		p.diff.added = p.staged.Rows
 		return nil
-	case p.staged.Content == p.prior.Content && p.staged.Rows == p.prior.Rows:
+	case !p.mayDiffer():
 		p.diff.unchanged = p.staged.Rows
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"prospector/schemas/records"
 	"prospector/sink"
 	"prospector/sink/stage"
+	"prospector/sink/store"
 	"prospector/transform"
 )
 
@@ -101,6 +102,7 @@ func (r *formerReader) listPaths() []string {
 }
 
 func (r *formerReader) readAll(ctx context.Context, paths []string) error {
+	defer r.openAhead(ctx, paths)()
 	if !r.interrupted {
 		return parallel.Each(ctx, r.Memory.Width(), paths, func(ctx context.Context, path string) error { return r.read(ctx, path, nil) })
 	}
@@ -108,12 +110,21 @@ func (r *formerReader) readAll(ctx context.Context, paths []string) error {
 	if err != nil {
 		return err
 	}
+	defer r.openAhead(ctx, paths)() // they are read again
 	for number, path := range paths {
 		if err := r.read(ctx, path, duplicates[number]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// openAhead starts to open the files of partitions. The caller calls done when it has
+// read them.
+func (r *formerReader) openAhead(ctx context.Context, paths []string) (done func()) {
+	var ahead *store.Ahead
+	r.Published, ahead = r.Published.Ahead(ctx, paths)
+	return ahead.Close
 }
 
 // findDuplicates returns, for each partition, the numbers of the rows that an earlier

@@ -9,6 +9,7 @@ import (
 
 	"prospector/internal/parallel"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 // Memory is a run's memory_limit in bytes. Its parts are:
@@ -21,6 +22,7 @@ import (
 //	1/8  IDs of the partitions that are compared or merged at a time. After the
 //	     comparison, this part is used to find out which missing rows have moved.
 //	1/16 IDs of missing rows, and 1/128 for a filter of them
+//	1/32 buffers of files that are being downloaded (see Downloads)
 //	rest pages, batches, files that are being built (see Width), and memory that the
 //	     garbage collector has not freed yet
 type Memory int64
@@ -65,6 +67,14 @@ func (m Memory) Width() int {
 	return max(1, min(runtime.GOMAXPROCS(0), int(int64(m)/each)))
 }
 
+// Downloads is how many published files are downloaded at a time from each sink, if the
+// sink allows as many: see store.Concurrency. A download waits for the network, and takes
+// little memory, so there are more of them than partitions that are processed.
+func (m Memory) Downloads() int {
+	const each = 128 << 10 // buffers of the connection and of the copy
+	return max(1, int(int64(m)/32/each))
+}
+
 // largeRow is the size in bytes from which a row is large. A partition with a large
 // row is processed alone, because the row is in memory several times: as a row, a
 // page and a compressed page.
@@ -77,9 +87,12 @@ func (p *partitionDiff) hasLargeRows() bool {
 		slices.ContainsFunc(p.prior.Files, func(f state.File) bool { return f.Size >= largeRow && f.Size/max(1, f.Rows) >= largeRow/16 })
 }
 
-// eachPartition calls f for up to width partitions at a time. No other call runs while
-// f processes a partition with large rows.
-func eachPartition(ctx context.Context, width int, partitions []*partitionDiff, f func(context.Context, *partitionDiff) error) error {
+// eachPartition calls f for several partitions at a time: see Memory.Width. No other call
+// runs while f processes a partition with large rows. Meanwhile the published files of
+// the next partitions are opened, if f reads them.
+func (r *reconciler) eachPartition(ctx context.Context, partitions []*partitionDiff, reads func(*partitionDiff) bool, f func(context.Context, *partitionDiff) error) error {
+	defer r.openAhead(ctx, partitions, reads)()
+	width := r.Memory.Width()
 	room := semaphore.NewWeighted(int64(width))
 	return parallel.Each(ctx, width, partitions, func(ctx context.Context, p *partitionDiff) error {
 		takes := int64(1)
@@ -92,4 +105,22 @@ func eachPartition(ctx context.Context, width int, partitions []*partitionDiff, 
 		defer room.Release(takes)
 		return f(ctx, p)
 	})
+}
+
+// openAhead starts to open the published files of the partitions that will be read, in
+// their order. The caller calls done when it has read them.
+func (r *reconciler) openAhead(ctx context.Context, partitions []*partitionDiff, reads func(*partitionDiff) bool) (done func()) {
+	var paths []string
+	for _, p := range partitions {
+		if p.sink != "" && p.from == nil && reads(p) {
+			paths = append(paths, p.path)
+		}
+	}
+	before := r.Published
+	var ahead *store.Ahead
+	r.Published, ahead = r.Published.Ahead(ctx, paths)
+	return func() {
+		ahead.Close()
+		r.Published = before
+	}
 }

@@ -32,7 +32,9 @@ func TestLargeRowsAreBuiltAlone(t *testing.T) {
 		partitions = append(partitions, p, &partitionDiff{}, &partitionDiff{}, &partitionDiff{})
 	}
 	var running, together atomic.Int64
-	err := eachPartition(t.Context(), Memory(width*96<<20).Width(), partitions, func(_ context.Context, p *partitionDiff) error {
+	r := &reconciler{Input: Input{Memory: width * 96 << 20}}
+	reads := func(*partitionDiff) bool { return false }
+	err := r.eachPartition(t.Context(), partitions, reads, func(_ context.Context, p *partitionDiff) error {
 		n := running.Add(1)
 		defer running.Add(-1)
 		if n > 1 && p.hasLargeRows() {

@@ -22,15 +22,15 @@ func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionD
 	numbers := make(map[*partitionDiff]int, len(partitions))
 	for i, p := range partitions {
 		numbers[p] = i
-	}
-	r.result.Outcomes = outcomes
-	return eachPartition(ctx, r.Memory.Width(), partitions, func(ctx context.Context, p *partitionDiff) (err error) {
-		o := &outcomes[numbers[p]]
-		*o = plan.Outcome{
+		outcomes[i] = plan.Outcome{
 			Partition: p.path, Rows: p.rows(), Content: p.prior.Content, SchemaFingerprint: r.fingerprint,
 			Replace: r.Replace.Has(p.path), Step: steps[p.path], SourceSubset: p.sourceSubset(p.prior.Content),
 		}
-		err = r.buildFiles(ctx, p, o, numbers[p])
+	}
+	r.result.Outcomes = outcomes
+	reads := func(p *partitionDiff) bool { return !p.allKept && r.needsFiles(outcomes[numbers[p]]) }
+	return r.eachPartition(ctx, partitions, reads, func(ctx context.Context, p *partitionDiff) error {
+		err := r.buildFiles(ctx, p, &outcomes[numbers[p]], numbers[p])
 		switch {
 		case !errors.As(err, &p.rejection):
 			return err
@@ -41,11 +41,17 @@ func (r *reconciler) buildOutcomes(ctx context.Context, partitions []*partitionD
 	})
 }
 
+// needsFiles reports whether the files of a partition must be built.
+func (r *reconciler) needsFiles(o plan.Outcome) bool {
+	return o.Rows.After > 0 && (changesRows(o) || o.Replace || r.anySinkNeeds(o))
+}
+
+func changesRows(o plan.Outcome) bool { return o.Rows.Added+o.Rows.Changed+o.Rows.Removed > 0 }
+
 // buildFiles builds the files of a partition if any sink needs them, and adds them
 // to its outcome.
 func (r *reconciler) buildFiles(ctx context.Context, p *partitionDiff, o *plan.Outcome, number int) error {
-	unchanged := o.Rows.Added+o.Rows.Changed+o.Rows.Removed == 0
-	if o.Rows.After == 0 || unchanged && !o.Replace && !r.anySinkNeeds(*o) {
+	if !r.needsFiles(*o) {
 		return nil
 	}
 	rows, release, err := r.mergedRows(ctx, p)
@@ -55,7 +61,7 @@ func (r *reconciler) buildFiles(ctx context.Context, p *partitionDiff, o *plan.O
 	defer release()
 	stem := filepath.Join(r.Dir, fmt.Sprintf("%05d", number))
 	built, err := r.Files.Build(ctx, stem, p.path, r.Table.Schema, r.Table.Files, rows)
-	if err == nil && (built.Rows != o.Rows.After || unchanged && built.Content != p.prior.Content) {
+	if err == nil && (built.Rows != o.Rows.After || !changesRows(*o) && built.Content != p.prior.Content) {
 		err = fmt.Errorf("%d rows were expected, but %d were written; nothing was published: %w", o.Rows.After, built.Rows, bug.ErrInternal)
 	}
 	if err != nil {

@@ -24,6 +24,39 @@ type Published struct {
 	Stores map[string]store.Store
 	// Dir is where copies of remote files go while they are read.
 	Dir string
+	// Downloads is how many files of each sink are downloaded at a time.
+	Downloads int
+
+	ahead *store.Ahead // nil opens nothing in advance
+}
+
+// Ahead returns a Published that opens files before their rows are needed. It opens the
+// files of partitions in the order of their paths; Find knows where. The caller closes
+// the Ahead when it has read the rows.
+func (p Published) Ahead(ctx context.Context, paths []string) (Published, *store.Ahead) {
+	var files []store.Located
+	for _, path := range paths {
+		in, found, _ := p.Find(path)
+		for _, f := range found.Files {
+			files = append(files, store.Located{From: p.Stores[in], Object: f.Stored()})
+		}
+	}
+	p.ahead = store.OpenAhead(ctx, p.Dir, p.Downloads, files)
+	return p, p.ahead
+}
+
+// OpenFile opens a file in a sink for random access.
+func (p Published) OpenFile(ctx context.Context, sink string, f state.File) (file store.File, err error) {
+	from := p.Stores[sink]
+	if p.ahead == nil {
+		file, err = store.OpenFile(ctx, from, f.Stored(), p.Dir)
+	} else {
+		file, err = p.ahead.Open(ctx, store.Located{From: from, Object: f.Stored()})
+	}
+	if err != nil {
+		err = fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
+	}
+	return file, err
 }
 
 // Find returns the published partition with a path, and the sink to read it from: see
@@ -37,7 +70,7 @@ func (p Published) Find(path string) (sink string, found state.Partition, ok boo
 func (p Published) Rows(ctx context.Context, sink string, files []state.File, table schemas.Table) records.Rows {
 	return func(yield func(arrow.Record, error) bool) {
 		for _, f := range files {
-			if !p.readFile(ctx, p.Stores[sink], f, table, yield) {
+			if !p.readFile(ctx, sink, f, table, yield) {
 				return
 			}
 		}
@@ -46,16 +79,16 @@ func (p Published) Rows(ctx context.Context, sink string, files []state.File, ta
 
 // readFile passes the rows of a file to yield. It returns false if yield or an error
 // ended the stream.
-func (p Published) readFile(ctx context.Context, from store.Store, f state.File, table schemas.Table, yield func(arrow.Record, error) bool) bool {
-	r, err := store.OpenFile(ctx, from, f.Stored(), p.Dir)
+func (p Published) readFile(ctx context.Context, sink string, f state.File, table schemas.Table, yield func(arrow.Record, error) bool) bool {
+	r, err := p.OpenFile(ctx, sink, f)
 	if err != nil {
-		yield(nil, fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err))
+		yield(nil, err)
 		return false
 	}
 	defer r.Close()
 	for batch, err := range parquetfile.Read(ctx, r, f.Size, table) {
 		if err != nil {
-			err = fmt.Errorf("reading the published file %s: %w", from.URI(f.Key), err)
+			err = fmt.Errorf("reading the published file %s: %w", p.Stores[sink].URI(f.Key), err)
 		}
 		if !yield(batch, err) || err != nil {
 			return false

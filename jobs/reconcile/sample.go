@@ -42,15 +42,21 @@ func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sam
 		reconciler: r, sampled: types, prospects: make(map[string]map[string]bool),
 		moments: make(map[moment]bool), vanished: make(map[string][]plan.Trace),
 	}
+	hasVanished := func(p *partitionDiff) bool {
+		return !p.otherKeys && p.absent > 0 && (!r.counts.keyed || types[p.eventType])
+	}
+	defer r.openAhead(ctx, r.partitions, hasVanished)()
 	for _, p := range r.partitions {
-		if p.absent > 0 && (!r.counts.keyed || types[p.eventType]) {
+		if hasVanished(p) {
 			if err := s.eachRow(ctx, p, r.publishedRows(ctx, p), idsOf(r.Table.Schema, r.newRows(p), p.staged.Rows), s.addVanished); err != nil {
 				return nil, err
 			}
 		}
 	}
+	isFresh := func(p *partitionDiff) bool { return !p.otherKeys && p.diff.added > 0 }
+	defer r.openAhead(ctx, r.partitions, isFresh)()
 	for _, p := range r.partitions {
-		if p.diff.added > 0 {
+		if isFresh(p) {
 			if err := s.eachRow(ctx, p, r.newRows(p), idsOf(r.Table.Schema, r.publishedRows(ctx, p), p.prior.Rows), s.addFresh); err != nil {
 				return nil, err
 			}
@@ -62,9 +68,6 @@ func takeSample(ctx context.Context, r *reconciler, types map[string]bool) (*sam
 // eachRow visits the rows of a partition that are in one set of rows but not in
 // another, and that have not moved.
 func (s *sample) eachRow(ctx context.Context, p *partitionDiff, in records.Rows, notIn idSource, visit func(plan.Trace)) error {
-	if p.otherKeys {
-		return nil
-	}
 	drop := s.moved.movedIDs(p)
 	if p.sink != "" {
 		drop = append(drop, notIn)

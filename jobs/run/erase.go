@@ -48,7 +48,7 @@ func (s *Session) ProveErased(ctx context.Context, prospect string) (erase.Resul
 	backend := s.options.Backend
 	stateStore, prefix := backend.Store()
 	result, err := erase.Proof{
-		Prospect: prospect, State: s.state, Discard: []string{journalsDir, rejectedDir, UploadsDir}, Limit: s.memory().Width(),
+		Prospect: prospect, State: s.state, Discard: []string{journalsDir, rejectedDir, UploadsDir}, Memory: s.memory(),
 		Places: erase.Places{
 			StateStore: stateStore, Prefix: prefix, WorkDir: s.options.WorkDir, Stores: s.sinks.stores,
 			Data: s.workspace.dir, DataDir: s.workspace.path, StageDir: dir,

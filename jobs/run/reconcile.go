@@ -30,7 +30,7 @@ func (s *stager) table() reconcile.Table {
 
 // published gives access to the published files of the job.
 func (s *stager) published() reconcile.Published {
-	return reconcile.Published{Sinks: s.plan.Sinks, Prior: s.plan.Found.Prior, Stores: s.sinks.stores, Dir: s.dir}
+	return reconcile.Published{Sinks: s.plan.Sinks, Prior: s.plan.Found.Prior, Stores: s.sinks.stores, Dir: s.dir, Downloads: s.memory.Downloads()}
 }
 
 // openStages creates the stages of the job. It fills those that replace published

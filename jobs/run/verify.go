@@ -14,7 +14,7 @@ func (s *Session) Verify(ctx context.Context, progress func(done, of int)) (audi
 		return audit.Result{}, err
 	}
 	return audit.Audit{
-		State: s.state, Jobs: s.options.Config.Jobs, Dir: dir, Limit: s.memory().Width(), Memory: s.memory().Quarantine(false),
-		Open: s.sinks.openAddress,
+		State: s.state, Jobs: s.options.Config.Jobs, Dir: dir, Open: s.sinks.openAddress,
+		Downloads: s.memory().Downloads(), Width: s.memory().Width(), Memory: s.memory().Quarantine(false),
 	}.Run(ctx, progress)
 }

@@ -1,0 +1,166 @@
+package run
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"prospector/extract/knocksim"
+	"prospector/jobs"
+	"prospector/jobs/plan"
+	"prospector/schemas"
+	"prospector/sink/store"
+	"prospector/sink/store/memory"
+)
+
+// remote is a sink whose files must be downloaded. After gather, requests wait for one
+// another until width of them are in progress.
+type remote struct {
+	*memory.Store
+	width int
+
+	mu       sync.Mutex
+	arrived  int
+	together chan struct{} // closed when width requests are in progress, or nil
+	opened   map[string]int
+	asked    int // calls of Stat
+}
+
+func (*remote) Close() error       { return nil }
+func (r *remote) Concurrency() int { return r.width }
+
+// gather makes the next requests wait for one another.
+func (r *remote) gather() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.arrived, r.together, r.opened, r.asked = 0, make(chan struct{}), make(map[string]int), 0
+}
+
+// gathered reports whether width requests were in progress at a time.
+func (r *remote) gathered() bool {
+	select {
+	case <-r.together:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *remote) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	r.mu.Lock()
+	together := r.together
+	if together != nil && strings.HasSuffix(key, ".parquet") {
+		r.opened[key]++
+		if r.arrived++; r.arrived == r.width {
+			close(together)
+		}
+		r.mu.Unlock()
+		select {
+		case <-together:
+		case <-time.After(10 * time.Second): // the test fails
+		}
+	} else {
+		r.mu.Unlock()
+	}
+	return r.Store.Open(ctx, key)
+}
+
+func (r *remote) Stat(ctx context.Context, key string) (store.Object, error) {
+	r.mu.Lock()
+	r.asked++
+	r.mu.Unlock()
+	return r.Store.Stat(ctx, key)
+}
+
+// Files are downloaded as many at a time as the sink serves well, however few the
+// machine can process, and each is requested as rarely as possible.
+func TestDownloadsOverlap(t *testing.T) {
+	const width = 24
+	lake := &remote{Store: memory.New(), width: width}
+	h := newHouse(t)
+	h.stores["local"] = func(context.Context, jobs.Sink) (store.Store, error) { return lake, nil }
+	world := knocksim.Options{Seed: 4, Prospects: 30, Events: 600, AsOf: nightOf(20)}
+	sim := h.simulate(world)
+	h.apply()
+	var files int
+	for range lake.List(t.Context(), "prospect_events/") {
+		files++
+	}
+	if files < 3*width {
+		t.Fatalf("there are only %d files", files)
+	}
+
+	// overlaps checks that f downloads at least that many files, most of them once.
+	overlaps := func(name string, least int, f func(context.Context, *Session) error) {
+		t.Helper()
+		ctx, s, err := h.open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lake.gather()
+		if err := f(ctx, s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		twice := 0
+		for _, n := range lake.opened {
+			twice += n - 1
+		}
+		t.Logf("%s: %d of %d files, %d more requests, %d descriptions", name, len(lake.opened), files, twice, lake.asked)
+		if !lake.gathered() || len(lake.opened) < least {
+			t.Errorf("%s: %d files were downloaded, never %d at a time", name, len(lake.opened), width)
+		}
+	}
+	overlaps("verify", files, func(ctx context.Context, s *Session) error {
+		result, err := s.Verify(ctx, func(int, int) {})
+		if len(result.Findings) > 0 || result.Files < int64(files) {
+			t.Errorf("the result is %+v", result)
+		}
+		return err
+	})
+	if lake.asked > 1 { // the quarantine
+		t.Errorf("verify describes %d objects, although the listing does", lake.asked)
+	}
+
+	// In most partitions, some rows are missing.
+	ids := slices.Collect(sim.ProspectIDs())
+	h.ask(h.api().Endpoint, ids[10:]...)
+	overlaps("compare", width, func(ctx context.Context, s *Session) error {
+		p, err := s.Plan(ctx, PlanOptions{})
+		if err == nil && p.Jobs[0].Source.Books.Events == 0 {
+			t.Error("the plan has read nothing")
+		}
+		return err
+	})
+	h.ask(h.api().Endpoint, ids...)
+
+	overlaps("erase", files, func(ctx context.Context, s *Session) error {
+		p, err := s.Plan(ctx, PlanOptions{Mode: plan.Erase, Prospect: ids[0]})
+		if err == nil {
+			err = s.Apply(ctx, p)
+		}
+		return err
+	})
+	overlaps("prove", files, func(ctx context.Context, s *Session) error {
+		_, err := s.ProveErased(ctx, ids[0])
+		return err
+	})
+
+	var err error
+	if h.job().Schema, err = schemas.KnockEvents().PartitionedBy("event_month"); err != nil {
+		t.Fatal(err)
+	}
+	overlaps("rewrite", files, func(ctx context.Context, s *Session) error {
+		p, err := s.Plan(ctx, PlanOptions{})
+		if err == nil && p.Jobs[0].Output.Rewrite == nil {
+			t.Error("the plan rewrites nothing")
+		}
+		return err
+	})
+}
