@@ -42,13 +42,6 @@ func (h *hold) holder() LockInfo {
 	return h.info
 }
 
-// isAt reports whether the lock had that generation when this run wrote it last.
-func (h *hold) isAt(generation string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.generation == generation
-}
-
 // expired reports whether the lease may have ended. It uses the monotonic clock and
 // the wall clock, because the monotonic clock stops while a machine sleeps, and the
 // wall clock can be set back.

@@ -41,6 +41,16 @@ func (f *faulty) Put(ctx context.Context, key string, c store.Content, cond stor
 	return o, err
 }
 
+// keyed returns a function for a faulty that calls fault for one key.
+func keyed(key string, fault func() error) func(context.Context, string) error {
+	return func(_ context.Context, of string) error {
+		if of != key {
+			return nil
+		}
+		return fault()
+	}
+}
+
 // held locks r, and returns the context of the lock.
 func held(t *testing.T, r *state.Remote) context.Context {
 	t.Helper()

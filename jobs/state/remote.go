@@ -242,31 +242,17 @@ func (r *Remote) whileLocked(ctx context.Context, s *State, write func(context.C
 	err := write(ctx)
 	if err == nil {
 		h.state, h.written = r.seen, s.Serial
-	}
-	if err == nil || errors.Is(err, store.ErrCondition) {
-		r.confirm(ctx, h)
-	}
-	if err == nil {
 		return nil
+	}
+	if errors.Is(err, store.ErrCondition) { // probably because of the run that has the lock now
+		if _, _, err := r.own(ctx, h.info.ID); errors.Is(err, ErrLockLost) {
+			h.lose(err)
+		}
 	}
 	if lost := h.check(r.now()); lost != nil {
 		return fmt.Errorf("%w: %w", lost, err)
 	}
 	return err
-}
-
-// confirm reports the loss of the lock at once if it finds another lock, or none. It
-// follows each write of the state, for two reasons. If the write was refused, it was
-// probably because of the run that has the lock now. If the write has succeeded, the
-// store may have repeated it and found the same state, but with the generation of a
-// run that has fenced this one off. Accepting it would defeat the fence.
-func (r *Remote) confirm(ctx context.Context, h *hold) {
-	if o, err := r.files.Stat(ctx, r.lockKey()); err == nil && h.isAt(o.Generation) {
-		return
-	}
-	if _, _, err := r.own(ctx, h.info.ID); errors.Is(err, ErrLockLost) {
-		h.lose(err)
-	}
 }
 
 // Unlock releases the lock. It returns an *UnlockError if the lock was lost, or cannot
