@@ -178,16 +178,24 @@ type Source struct {
 	Settings attribute.Settings
 }
 
-// Prospects is a list of prospect IDs in a file.
+// Prospects is a list of prospect IDs in a file or an object.
 type Prospects struct {
 	Block
-	File   string // absolute path, or "-" for standard input
+	File string // absolute path, URI of Object, or "-" for standard input
+	// Object has the list if File is a URI. Otherwise it is nil.
+	Object *Object
 	Column string // the name of the column with the IDs, or ""
 	// Delimiter, Header and Encoding describe the file. Zero values are
 	// detected.
 	Delimiter string // one character
 	Header    *bool
 	Encoding  string // one of Encodings, or ""
+}
+
+// Object is one object in a store.
+type Object struct {
+	store.Location
+	Key string
 }
 
 // Encodings returns the supported encodings of a list of prospects.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -201,8 +200,8 @@ func (l *lineFeeds) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isParquet reports whether a file is Parquet, regardless of its name.
-func isParquet(f *os.File) bool {
+// isParquet reports whether content is Parquet, regardless of its name.
+func isParquet(f io.ReaderAt) bool {
 	var magic [4]byte
 	_, err := f.ReadAt(magic[:], 0)
 	return err == nil && string(magic[:]) == "PAR1"

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -19,18 +18,14 @@ const batch = 64 << 10
 
 // parquet reads one column. The reader panics on some damaged files, and silently ends
 // the column early on others.
-func (c *collector) parquet(f *os.File, column string) (err error) {
+func (c *collector) parquet(f io.ReaderAt, size int64, column string) (err error) {
 	c.unit = "row"
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%s: %w: it is damaged, or not Parquet", c.name, ErrFormat)
 		}
 	}()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
-	}
-	r, err := reader.NewParquetColumnReader(newParquetFile(f, info.Size()), 1)
+	r, err := reader.NewParquetColumnReader(newParquetFile(f, size), 1)
 	if err != nil {
 		return fmt.Errorf("%s: %w: it is damaged, or not Parquet", c.name, ErrFormat)
 	}
@@ -38,7 +33,7 @@ func (c *collector) parquet(f *os.File, column string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
-	if !fits(r.Footer.RowGroups, info.Size()) {
+	if !fits(r.Footer.RowGroups, size) {
 		return fmt.Errorf("%s: %w: it is damaged", c.name, ErrFormat)
 	}
 	row, rows := 0, int(r.GetNumRows())

@@ -1,4 +1,5 @@
-// Package prospect reads lists of prospect IDs, from files or from standard input.
+// Package prospect reads lists of prospect IDs, from files, from standard input or from
+// content that the caller has opened.
 //
 // Its duties: it understands the usual forms of such a list. It returns every ID once,
 // as text ("007" is not "7"). It refuses a list that it cannot read with certainty, and a
@@ -94,7 +95,18 @@ type Options struct {
 // could collide.
 func Load(file string, o Options, stdin io.Reader) (List, error) {
 	c := newCollector(file)
-	err := c.load(file, o, stdin)
+	return c.finish(c.load(file, o, stdin))
+}
+
+// LoadFrom reads a list like Load, from content. The name, such as
+// "gs://bucket/prospects.csv", identifies the list in errors, and has its extension.
+func LoadFrom(name string, content *io.SectionReader, o Options) (List, error) {
+	c := newCollector(name)
+	return c.finish(c.content(name, content, content.Size(), o))
+}
+
+// finish returns the list, given the error of reading it.
+func (c *collector) finish(err error) (List, error) {
 	if err == nil && len(c.list.IDs) == 0 {
 		err = fmt.Errorf("%s: %w; list at least one", c.name, ErrEmpty)
 	}
@@ -117,14 +129,19 @@ func (c *collector) load(file string, o Options, stdin io.Reader) error {
 		return c.read(sniff(text, o), text, o)
 	}
 
-	f, err := c.open(file)
+	f, size, err := c.open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	name := strings.ToLower(filepath.Base(file))
+	return c.content(file, f, size, o)
+}
+
+// content reads a list from a file or an object with that path or URI.
+func (c *collector) content(path string, f randomAccess, size int64, o Options) error {
+	name := strings.ToLower(filepath.Base(path))
 	if filepath.Ext(name) == ".parquet" || isParquet(f) {
-		return c.parquet(f, o.Column)
+		return c.parquet(f, size, o.Column)
 	}
 	text, err := c.text(f, o)
 	if err != nil {
@@ -136,24 +153,31 @@ func (c *collector) load(file string, o Options, stdin io.Reader) error {
 	return c.read(filepath.Ext(name), text, o)
 }
 
-// open opens a regular file. Opening another kind of file could block forever.
-func (c *collector) open(file string) (*os.File, error) {
+// randomAccess is content that can be read from its beginning, or at any offset.
+type randomAccess interface {
+	io.Reader
+	io.ReaderAt
+}
+
+// open opens a regular file, and returns its size. Opening another kind of file could
+// block forever.
+func (c *collector) open(file string) (_ *os.File, size int64, err error) {
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: %w; check the path", file, fs.ErrNotExist)
+		return nil, 0, fmt.Errorf("%s: %w; check the path", file, fs.ErrNotExist)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, 0, fmt.Errorf("%s: %w", file, err)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s: %w: it is a directory; name a file in it", file, ErrFormat)
+		return nil, 0, fmt.Errorf("%s: %w: it is a directory; name a file in it", file, ErrFormat)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf(`%s: %w: it is a pipe or a device; use file = "-" and redirect it to standard input`, file, ErrFormat)
+		return nil, 0, fmt.Errorf(`%s: %w: it is a pipe or a device; use file = "-" and redirect it to standard input`, file, ErrFormat)
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, 0, fmt.Errorf("%s: %w", file, err)
 	}
-	return f, nil
+	return f, info.Size(), nil
 }
 
 // collector collects the IDs of one file.

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -251,5 +253,28 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			b.ReportMetric(float64(ids)*float64(b.N)/b.Elapsed().Seconds(), "ids/s")
 		})
+	}
+}
+
+// Content that the caller has opened is read like a file with its name.
+func TestLoadFrom(t *testing.T) {
+	from := func(name, content string) (List, error) {
+		const before = "not part of it\n"
+		return LoadFrom(name, io.NewSectionReader(strings.NewReader(before+content+"nor is this"), int64(len(before)), int64(len(content))), Options{Column: "id"})
+	}
+	for name, content := range map[string]string{
+		"gs://acme/ids.CSV":     "name,id\na,7\nb,007\n",
+		"gs://acme/x/ids.jsonl": "{\"id\": 7}\n{\"id\": \"007\"}\n",
+		"ids.parquet":           string(parquetBytes(t, `[{"id": "7"}, {"id": "007"}]`, 1, column("id", arrow.BinaryTypes.String))),
+		"parquet":               string(parquetBytes(t, `[{"id": "7"}, {"id": "007"}]`, 1, column("id", arrow.BinaryTypes.String))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := from(name, content); err != nil || !slices.Equal(got.IDs, []string{"7", "007"}) {
+				t.Errorf("LoadFrom returns %q, %v", got.IDs, err)
+			}
+		})
+	}
+	if _, err := from("gs://acme/ids.csv", "id\n1\n1,2\n"); !errors.Is(err, ErrFormat) || !strings.HasPrefix(err.Error(), "reading prospect IDs from gs://acme/ids.csv, line 3: ") {
+		t.Errorf("LoadFrom returns %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"prospector/extract/knock"
 	"prospector/extract/simulator"
+	"prospector/internal/attribute"
 	"prospector/jobs"
 	"prospector/schemas"
 	"prospector/sink/store"
@@ -395,5 +396,39 @@ func TestTooMuch(t *testing.T) {
 		if c != nil || len(diags) != 1 || diags[0].Summary != name {
 			t.Errorf("%s: %v\n%s", name, c, render(diags))
 		}
+	}
+}
+
+// A list of prospects can be an object, with the attributes of its kind of store that
+// determine how to reach it.
+func TestListInABucket(t *testing.T) {
+	dir := write(t, map[string]string{"main.hcl": `
+source "simulator" "demo" {}
+prospects "crm" {
+  file         = "gs://acme/lists/tonight's ids.csv"
+  column       = "id"
+  credentials  = "key.json"
+  user_project = "acme-billing"
+  timeout      = "10s"
+}
+sink "gcs" "lake" { bucket = "acme" }
+job "events" {
+  source    = source.simulator.demo
+  prospects = prospects.crm
+  sinks     = [sink.gcs.lake]
+}
+output "list" { value = prospects.crm.file }`})
+	c := load(t, dir, Options{})
+	want := &jobs.Prospects{
+		File: "gs://acme/lists/tonight's ids.csv", Column: "id",
+		Object: &jobs.Object{Key: "lists/tonight's ids.csv", Location: store.Location{Kind: gcs.Kind, Settings: &gcs.Settings{Bucket: "acme", Options: gcs.Options{
+			Credentials: attribute.Secret(filepath.Join(dir, "key.json")), UserProject: "acme-billing", Timeout: 10 * time.Second,
+		}}}},
+	}
+	if d := cmp.Diff(want, c.Jobs[0].Prospects, sameValues); d != "" {
+		t.Error(d)
+	}
+	if c.Outputs[0].Value != want.File {
+		t.Errorf("the output is %v", c.Outputs[0].Value)
 	}
 }

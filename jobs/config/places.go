@@ -43,9 +43,12 @@ func (l *loader) checkTable(j job, t table, backend jobs.Backend) {
 		if within(l.dir, t.dir, string(filepath.Separator)) {
 			foreign("the configuration", "sink")
 		}
-		if p := j.Prospects; p != nil && p.File != "-" && within(p.File, t.dir, string(filepath.Separator)) {
+		if p := j.Prospects; p != nil && p.Object == nil && p.File != "-" && within(p.File, t.dir, string(filepath.Separator)) {
 			foreign("the list of prospects", "sink")
 		}
+	}
+	if p := j.Prospects; p != nil && p.Object != nil && within(p.File, t.uri, "/") {
+		foreign("the list of prospects", "sink")
 	}
 	if backend.Kind != nil && within(backend.URI(backend.Key), t.uri, "/") {
 		foreign("the state", "sink or of the backend")

@@ -1,6 +1,7 @@
 package erase
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,7 +198,7 @@ func TestRequested(t *testing.T) {
 func TestWarnStillListed(t *testing.T) {
 	list := &jobs.Prospects{File: "prospects.csv"}
 	declared := []jobs.Job{{Prospects: list}, {}, {Prospects: &jobs.Prospects{File: "-"}}, {Prospects: list, ExportErased: true}}
-	warnings, err := WarnStillListed(declared, id, func(from jobs.Prospects) ([]string, int, error) {
+	warnings, err := WarnStillListed(t.Context(), declared, id, func(_ context.Context, from jobs.Prospects) ([]string, int, error) {
 		if from.File == "-" {
 			t.Error("standard input was read")
 		}

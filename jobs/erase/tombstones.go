@@ -96,12 +96,12 @@ func WarnInterrupted(s *state.State) (warnings jobs.Diagnostics) {
 
 // WarnStillListed returns warnings about lists that still name the prospect. load
 // reads a list.
-func WarnStillListed(declared []jobs.Job, prospect string, load func(jobs.Prospects) ([]string, int, error)) (warnings jobs.Diagnostics, err error) {
+func WarnStillListed(ctx context.Context, declared []jobs.Job, prospect string, load func(context.Context, jobs.Prospects) ([]string, int, error)) (warnings jobs.Diagnostics, err error) {
 	for _, job := range declared {
 		if job.Prospects == nil || job.Prospects.File == "-" {
 			continue
 		}
-		ids, _, err := load(*job.Prospects)
+		ids, _, err := load(ctx, *job.Prospects)
 		if err != nil {
 			return nil, err
 		}

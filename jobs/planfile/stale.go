@@ -23,7 +23,7 @@ type Current struct {
 	ReadTombstones func(context.Context) error
 	// ListDigest returns the digest of a job's list of prospects. It is not called for
 	// standard input, which can be read only once.
-	ListDigest func(jobs.Job) (string, error)
+	ListDigest func(context.Context, jobs.Job) (string, error)
 	OpenSink   refresh.OpenSink
 	URI        refresh.URI
 }
@@ -50,7 +50,7 @@ func (c Current) check(ctx context.Context, p *plan.Plan) error {
 		return err
 	}
 	for _, j := range p.Jobs {
-		if err := c.checkProspects(j); err != nil {
+		if err := c.checkProspects(ctx, j); err != nil {
 			return err
 		}
 		if err := c.checkSinks(ctx, relocated.State, j); err != nil {
@@ -95,12 +95,12 @@ func (c Current) checkConfiguration(p *plan.Plan) error {
 	return nil
 }
 
-func (c Current) checkProspects(j plan.Job) error {
+func (c Current) checkProspects(ctx context.Context, j plan.Job) error {
 	declared, ok := c.Config.Job(j.Address)
 	if !ok || j.Source.Reading.List == nil || declared.Prospects == nil || declared.Prospects.File == "-" {
 		return nil
 	}
-	digest, err := c.ListDigest(declared)
+	digest, err := c.ListDigest(ctx, declared)
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
 	"prospector/extract"
-	"prospector/extract/prospect"
 	"prospector/internal/attribute"
 	"prospector/jobs"
 )
@@ -44,28 +42,4 @@ func Binding(job string, source extract.Source) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %s", job, source.Binding())
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// LoadProspects reads a list of prospects, and counts the repeated IDs in it. The
-// list may be standard input.
-func LoadProspects(from jobs.Prospects, stdin io.Reader) (ids []string, repeated int, err error) {
-	options := prospect.Options{Column: from.Column, Header: from.Header, Encoding: from.Encoding}
-	for _, r := range from.Delimiter { // at most one
-		options.Delimiter = r
-	}
-	list, err := prospect.Load(from.File, options, stdin)
-	if err == nil {
-		return list.IDs, list.Duplicates, nil
-	}
-	attribute, summary := "file", "Prospects cannot be read"
-	switch {
-	case errors.Is(err, prospect.ErrColumn):
-		attribute = "column"
-	case errors.Is(err, prospect.ErrHeader):
-		attribute = "header"
-	}
-	if errors.Is(err, prospect.ErrEmpty) {
-		summary = "No prospects"
-	}
-	return nil, 0, from.Diagnose(attribute, summary, err.Error()+".")
 }

@@ -14,7 +14,7 @@ import (
 
 // planErase plans to erase a prospect from every job in the state.
 func (p *planner) planErase(ctx context.Context, into *plan.Plan) error {
-	listed, err := erase.WarnStillListed(p.config.Jobs, p.options.Prospect, p.sources.loadProspects)
+	listed, err := erase.WarnStillListed(ctx, p.config.Jobs, p.options.Prospect, p.sources.lists.Load)
 	if err != nil {
 		return err
 	}

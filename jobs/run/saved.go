@@ -34,8 +34,8 @@ func (s *Session) current() planfile.Current {
 }
 
 // listDigest reads a job's list of prospects, and returns its digest as in a plan.
-func (s *Session) listDigest(job jobs.Job) (string, error) {
-	ids, _, err := s.sources().loadProspects(*job.Prospects)
+func (s *Session) listDigest(ctx context.Context, job jobs.Job) (string, error) {
+	ids, _, err := s.prospects().Load(ctx, *job.Prospects)
 	if err != nil {
 		return "", err
 	}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"io"
 	"log/slog"
 
 	"prospector/extract"
@@ -15,7 +14,7 @@ import (
 // sources opens the sources of jobs.
 type sources struct {
 	kinds       extract.Kinds
-	stdin       io.Reader
+	lists       read.Lists
 	userAgent   string
 	logger      *slog.Logger
 	tombstones  tombstone.Set
@@ -25,9 +24,14 @@ type sources struct {
 // sources returns the opener of sources for this session.
 func (s *Session) sources() sources {
 	return sources{
-		kinds: s.options.Sources, stdin: s.options.Stdin, userAgent: s.options.UserAgent,
+		kinds: s.options.Sources, lists: s.prospects(), userAgent: s.options.UserAgent,
 		logger: s.options.Logger, tombstones: s.tombstones, concurrency: s.options.Concurrency,
 	}
+}
+
+// prospects returns the reader of lists of prospects.
+func (s *Session) prospects() read.Lists {
+	return read.Lists{Stdin: s.options.Stdin, TempDir: func() (string, error) { return s.workspace.makeStageDir("") }}
 }
 
 // source is the open source of a job, with the prospects to read from it.
@@ -48,7 +52,7 @@ func (s sources) open(ctx context.Context, job jobs.Job) (_ *source, err error) 
 		out.concurrency = min(out.concurrency, s.concurrency)
 	}
 	if job.Prospects != nil {
-		if out.prospects, out.repeated, err = s.loadProspects(*job.Prospects); err != nil {
+		if out.prospects, out.repeated, err = s.lists.Load(ctx, *job.Prospects); err != nil {
 			return nil, err
 		}
 	}
@@ -60,9 +64,4 @@ func (s sources) open(ctx context.Context, job jobs.Job) (_ *source, err error) 
 	}
 	out.prospects, out.erased = erase.Requested(job, out.prospects, s.tombstones)
 	return out, nil
-}
-
-// loadProspects reads a list of prospects, and counts the repeated IDs in it.
-func (s sources) loadProspects(from jobs.Prospects) (ids []string, repeated int, err error) {
-	return read.LoadProspects(from, s.stdin)
 }

@@ -44,6 +44,9 @@ type Access struct {
 	// unfinished uploads, as private files. The driver creates it if needed. If it is
 	// empty, the next run starts such an upload again.
 	Uploads string
+	// KnownKeys means that the caller only reads objects whose keys it knows. It needs
+	// no permission to list the place, so Open does not check that the place exists.
+	KnownKeys bool
 }
 
 // Kind describes one kind of store. A driver exports one, and the program lists
@@ -75,8 +78,12 @@ type Kind struct {
 	URI func(s attribute.Settings, key string) string
 
 	// Open implements Location.Open. It returns an error if the place does not
-	// exist and cannot be created, or if it cannot be read.
+	// exist and cannot be created, or if it cannot be read. See also
+	// Access.KnownKeys.
 	Open func(ctx context.Context, s attribute.Settings, access Access) (Store, error)
+
+	// Objects is not nil if a URI can name a single object of a place of this kind.
+	Objects *Objects
 
 	// Dialects describes, by SQL dialect, how an engine reads places of this kind. An
 	// engine whose dialect is missing cannot read them.
@@ -95,7 +102,19 @@ type Dialect struct {
 	Root func(s attribute.Settings, key string) string
 }
 
-// Kinds lists kinds of store. No two have the same name.
+// Objects describes URIs that name single objects.
+type Objects struct {
+	// Scheme is the scheme of the URIs, such as "gs".
+	Scheme string
+	// Attributes are the names of the attributes that determine how to reach an object,
+	// but do not name it. A block that has the URI can have them as well.
+	Attributes []string
+	// Locate sets the attributes of s that name the place of an object, and returns the
+	// key of the object in it. Its errors complete a sentence about the URI, and do not quote it.
+	Locate func(s attribute.Settings, uri string) (key string, err error)
+}
+
+// Kinds lists kinds of store. No two have the same name or the same scheme of objects.
 type Kinds []*Kind
 
 // Find returns the kind with that name, or nil.
@@ -114,4 +133,13 @@ func (ks Kinds) Names() []string {
 		names[i] = k.Name
 	}
 	return names
+}
+
+// FindScheme returns the kind whose objects have URIs with a scheme, or nil.
+func (ks Kinds) FindScheme(scheme string) *Kind {
+	i := slices.IndexFunc(ks, func(k *Kind) bool { return k.Objects != nil && k.Objects.Scheme == scheme })
+	if i < 0 {
+		return nil
+	}
+	return ks[i]
 }

@@ -71,7 +71,7 @@ var allowed = map[string][]string{
 	"jobs/refresh":          {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":            {"internal/parallel", "jobs", "jobs/plan", "jobs/quarantine", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/lists":            {"jobs/plan", "jobs/state", "sink/store"},
-	"jobs/read":             {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "transform"},
+	"jobs/read":             {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "sink/store", "transform"},
 	"jobs/planfile":         {"internal/nolink", "internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
 	"jobs/quarantine":       {"internal/jsontext", "internal/spill", "internal/terminal", "jobs/plan", "jobs/state", "schemas", "sink/store"},
 	"jobs/tombstone":        {"internal/sealed", "sink/store"},

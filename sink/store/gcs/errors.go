@@ -81,6 +81,9 @@ func (s *Store) explain(a attempt, key string, err error) (why error, do string)
 		return fmt.Errorf("%w on the way to the service", store.ErrCorrupt), ""
 	case isResponse:
 		return s.advised(a, key, refusalOf(e))
+	case errors.Is(err, errStalled):
+		return fmt.Errorf("%w: in %v, which is the setting timeout, no data moved, or almost none", errStalled, s.options.Timeout),
+			"check the network; on a slow connection, raise timeout or lower parallelism"
 	}
 	if f := faultOf(err); f != nil {
 		return f, f.do
@@ -99,7 +102,7 @@ func sanitize(err error) error {
 // advised returns a refusal and its advice for a call.
 func (s *Store) advised(a attempt, key string, r *refusal) (why error, do string) {
 	if r.advice == nil {
-		return r, ""
+		return fmt.Errorf("the service returned %w", r), ""
 	}
 	words := strings.NewReplacer("BUCKET", s.bucket, "OBJECT", s.URI(key), "PERMISSION", a.permission, "ROLE", a.role)
 	return fmt.Errorf("the service returned %w: %s", r, words.Replace(r.advice.means)), words.Replace(r.advice.do)

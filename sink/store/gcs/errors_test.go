@@ -45,12 +45,14 @@ func TestFailure(t *testing.T) {
 		"a message":   {t.Context(), &googleapi.Error{Code: 400, Message: personal}, []string{"400 Bad Request"}},
 		"a body":      {t.Context(), &googleapi.Error{Code: 502, Body: personal}, []string{"502 Bad Gateway", "status.cloud.google.com"}},
 		"a reason":    {t.Context(), &googleapi.Error{Code: 403, Errors: []googleapi.ErrorItem{{Reason: "somethingNew", Message: personal}}}, []string{"403 somethingNew", "storage.objects.get"}},
-		"no reason":   {t.Context(), &googleapi.Error{Code: 418, Errors: []googleapi.ErrorItem{{Reason: personal}}}, []string{"418 I'm a teapot"}},
+		"no reason":   {t.Context(), &googleapi.Error{Code: 418, Errors: []googleapi.ErrorItem{{Reason: personal}}}, []string{"the service returned 418 I'm a teapot"}},
 		"interrupted": {canceled, request(context.Canceled), []string{"context canceled"}},
 
 		"no answer in time":      {slow, request(context.Canceled), []string{"no progress in 5m0s; the last attempt: the service did not answer", "raise timeout"}},
 		"only refusals in time":  {slow, &googleapi.Error{Code: 503}, []string{"no progress in 5m0s; the last attempt: the service returned 503 Service Unavailable", "run the command again later"}},
 		"only limits in time":    {slow, &googleapi.Error{Code: 429, Errors: []googleapi.ErrorItem{{Reason: "rateLimitExceeded"}}}, []string{"no progress in 5m0s; the last attempt: the service returned 429 rateLimitExceeded", "lower parallelism", "storage/quotas"}},
+		"a stall":                {t.Context(), request(errStalled), []string{"the request stalled: in 30s, which is the setting timeout, no data moved", "raise timeout or lower parallelism"}},
+		"only stalls in time":    {slow, request(errStalled), []string{"no progress in 5m0s; the last attempt: the request stalled", "raise timeout"}},
 		"no connection in time":  {slow, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), []string{"no progress in 5m0s; the last attempt: the connection to 192.0.2.1:443 was refused"}},
 		"something else in time": {slow, errors.New("something else"), []string{"no progress in 5m0s; the last attempt: something else; run the command again later"}},
 
@@ -87,7 +89,7 @@ func TestFailure(t *testing.T) {
 		"a broken metadata server": {t.Context(), request(&metadata.Error{Code: 500, Message: personal}), []string{"metadata server of this machine returned 500"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := (&Store{bucket: "bucket", prefix: "lake/"}).failure(test.ctx, reading, "a", test.err)
+			err := (&Store{bucket: "bucket", prefix: "lake/", options: Options{Timeout: defaultTimeout}}).failure(test.ctx, reading, "a", test.err)
 			if !strings.HasPrefix(err.Error(), "reading gs://bucket/lake/a: ") {
 				t.Errorf("the error is %q", err)
 			}

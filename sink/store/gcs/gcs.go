@@ -62,6 +62,19 @@ var (
 // permissions cause an error before any work is done. Keys are relative to prefix, which
 // may be empty.
 func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, error) {
+	s, err := newStore(ctx, bucket, prefix, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := probe(ctx, s); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newStore is Open without a request.
+func newStore(ctx context.Context, bucket, prefix string, opts Options) (*Store, error) {
 	if bucket == "" || strings.ContainsAny(bucket, "/:") {
 		return nil, fmt.Errorf("opening a Cloud Storage bucket: %q is not the name of a bucket; use the name without gs:// and path", bucket)
 	}
@@ -86,10 +99,6 @@ func Open(ctx context.Context, bucket, prefix string, opts Options) (*Store, err
 		return nil, fmt.Errorf("opening %s: %w", s.URI(""), sanitize(err))
 	}
 	s.client.SetRetry(storage.WithErrorFunc(retryable), storage.WithBackoff(backoff(opts.Timeout)))
-	if err := probe(ctx, s); err != nil {
-		s.Close()
-		return nil, err
-	}
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package gcs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,19 @@ var Kind = &store.Kind{
 		at := s.(*Settings)
 		opts := at.Options
 		opts.Uploads = access.Uploads
+		if access.KnownKeys {
+			return newStore(ctx, at.Bucket, at.Prefix, opts)
+		}
 		return Open(ctx, at.Bucket, at.Prefix, opts)
+	},
+	Objects: &store.Objects{
+		Scheme:     "gs",
+		Attributes: []string{"credentials", "impersonate_service_account", "user_project", "endpoint", "timeout"},
+		Locate: func(s attribute.Settings, uri string) (key string, err error) {
+			at := s.(*Settings)
+			at.Bucket, key, err = locate(uri)
+			return key, err
+		},
 	},
 	Dialects: map[string]store.Dialect{
 		"bigquery": {Preferred: true},
@@ -83,6 +96,27 @@ func uri(bucket, prefix, key string) string {
 		prefix = strings.TrimSuffix(prefix, "/") + "/"
 	}
 	return strings.TrimSuffix("gs://"+bucket+"/"+prefix+key, "/")
+}
+
+// locate returns the bucket and the name of the object with a URI. The error completes a
+// sentence about the URI, and does not quote it.
+func locate(uri string) (bucket, name string, err error) {
+	bucket, name, _ = strings.Cut(strings.TrimPrefix(uri, "gs://"), "/")
+	if err := checkBucket(bucket); err != nil {
+		return "", "", fmt.Errorf("is not valid, because the name of its bucket %w", err)
+	}
+	switch {
+	case name == "":
+		return "", "", errors.New("names a bucket, but no object: add the name of an object, as in gs://bucket/prospects.csv")
+	case strings.HasSuffix(name, "/"):
+		return "", "", errors.New("ends with a slash, so it names a folder: add the name of an object in it")
+	case strings.Contains(name, "*"):
+		return "", "", errors.New("has the wildcard *, which is not supported: name one object")
+	}
+	if store.CheckKey(name) != nil { // whose error quotes the name, which may be sensitive
+		return "", "", errors.New(`names an object that prospector cannot read: between its slashes, a name must have 1 to 255 bytes, and must not be "." or ".." or have control characters or backslashes`)
+	}
+	return bucket, name, nil
 }
 
 // The rules are those of https://cloud.google.com/storage/docs/buckets#naming.

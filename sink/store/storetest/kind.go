@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"prospector/internal/attribute"
@@ -20,6 +21,11 @@ func RunKind(t *testing.T, at store.Location) {
 					t.Errorf("%s: %s", p.Summary, p.Detail)
 				}
 			}
+		}
+	})
+	t.Run("URIs of objects", func(t *testing.T) {
+		if at.Kind.Objects != nil {
+			checkObjects(t, at)
 		}
 	})
 	t.Run("the directory is an absolute path", func(t *testing.T) {
@@ -64,6 +70,30 @@ func checkKind(t *testing.T, k *store.Kind) {
 		}
 		if _, is := attributes[i].Value.(*attribute.Path); !is {
 			t.Errorf("the attribute %s has the type %T, not *attribute.Path", k.StatePath, attributes[i].Value)
+		}
+	}
+}
+
+// checkObjects checks that a URI names the same object as the location and the key from
+// which it comes.
+func checkObjects(t *testing.T, at store.Location) {
+	objects := at.Kind.Objects
+	for _, name := range objects.Attributes {
+		if !slices.ContainsFunc(at.Settings.Attributes(), func(a attribute.Attribute) bool { return a.Name == name && a.Auxiliary }) {
+			t.Errorf("there is no auxiliary attribute %q", name)
+		}
+	}
+	for _, key := range []string{"ids", "lists/ids.csv", "a#1", "a b?c=d&e", "100%25", "ünïcode"} {
+		uri := at.URI(key)
+		found := store.Location{Kind: at.Kind, Settings: at.Kind.New()}
+		foundKey, err := objects.Locate(found.Settings, uri)
+		if err != nil || found.URI(foundKey) != uri || !strings.HasPrefix(uri, objects.Scheme+"://") {
+			t.Errorf("the URI %s names the object %s, %v", uri, found.URI(foundKey), err)
+		}
+	}
+	for _, uri := range []string{at.URI(""), at.URI("lists") + "/", at.URI("a") + "//b", at.URI("..")} {
+		if key, err := objects.Locate(at.Kind.New(), uri); err == nil && (key == "" || store.CheckKey(key) != nil) {
+			t.Errorf("the URI %s names the object %q", uri, key)
 		}
 	}
 }
