@@ -13,7 +13,7 @@ import (
 )
 
 // Version is the version of the file format that this program writes. The program
-// reads this version and all earlier ones.
+// reads this version and all earlier ones. The next version is 7: see movedVersion.
 const Version = 5
 
 // MaxSize is the maximum size in bytes of a state that is read. A partition
@@ -237,11 +237,12 @@ func Decode(b []byte) (*State, error) {
 // error intact is nil if the checksum matches or the format has none. Otherwise
 // it describes the problem with the checksum.
 func DecodeEdited(b []byte) (s *State, intact, err error) {
-	var sniff struct {
-		Version int `json:"version"`
-	}
+	var sniff fileMoved
 	if err := json.Unmarshal(b, &sniff); err != nil {
 		return nil, nil, fmt.Errorf("the state is not JSON: %w", err)
+	}
+	if sniff.Version == movedVersion && sniff.Moved != nil {
+		return nil, nil, &MovedError{Moved: *sniff.Moved}
 	}
 	f, err := decodeVersion(sniff.Version, b)
 	if err != nil {

@@ -71,7 +71,11 @@ func (o *storage) decode(ctx context.Context, b []byte, generation string) (*Sta
 		return New(), nil
 	}
 	s, err := Decode(b)
+	var moved *MovedError
 	switch {
+	case errors.As(err, &moved):
+		moved.Path = o.path
+		return nil, moved
 	case errors.Is(err, ErrNewer):
 		return nil, fmt.Errorf("reading the state %s: %w", o.path, err)
 	case err != nil:
@@ -108,12 +112,13 @@ func (e *DamagedError) As(target any) bool {
 	return true
 }
 
-func (o *storage) backupKey() string { return o.key + ".backup" }
+// BackupKey returns the key of the backup in the store of the state.
+func (o *storage) BackupKey() string { return o.key + ".backup" }
 
 // describeBackup describes whether the backup of a damaged state can replace it.
 func (o *storage) describeBackup(ctx context.Context) string {
 	path := o.path + ".backup"
-	b, err := fetch(ctx, o.files, o.backupKey())
+	b, err := fetch(ctx, o.files, o.BackupKey())
 	if errors.Is(err, store.ErrNotExist) {
 		return fmt.Sprintf("There is no backup at %s.", path)
 	}
@@ -125,7 +130,7 @@ func (o *storage) describeBackup(ctx context.Context) string {
 		return fmt.Sprintf("Its backup %s cannot be used either: %v.", path, err)
 	}
 	written := ""
-	if at, ok := o.written(ctx, o.backupKey()); ok {
+	if at, ok := o.written(ctx, o.BackupKey()); ok {
 		written = ", written at " + at.UTC().Format(time.RFC3339)
 	}
 	return fmt.Sprintf("Its backup %s is intact: it has serial %d%s. To restore it, push the backup, or a local copy of it:\n\n    prospector state push -force FILE", path, s.Serial, written)
@@ -196,6 +201,11 @@ func (o *storage) replace(ctx context.Context, s *State, backup bool) error {
 	if err != nil {
 		return err
 	}
+	return o.put(ctx, b, backup)
+}
+
+// put writes b in place of the object that was seen last.
+func (o *storage) put(ctx context.Context, b []byte, backup bool) error {
 	cond := store.IfAbsent()
 	if o.seen != "" {
 		cond = store.IfGeneration(o.seen)
@@ -230,7 +240,7 @@ func (o *storage) backUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.files.Put(ctx, o.backupKey(), store.ContentOf(b, mediaType), store.Condition{})
+	_, err = o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), store.Condition{})
 	return err
 }
 
