@@ -6,6 +6,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,4 +137,138 @@ func TestUncheckedBucket(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, bucketConfig)
 	wants(t, dir, 0, []string{"init"}, "Note: The settings of gs://acme were not checked", "roles/storage.legacyBucketReader", "Prospector has been initialized.")
+}
+
+const migrateConfig = `
+source "simulator" "s" {
+  prospects = 5
+  events    = 60
+}
+sink "local" "lake" { path = "lake" }
+job "events" {
+  source = source.simulator.s
+  sinks  = [sink.local.lake]
+}
+`
+
+// withState returns a configuration whose state is in a bucket, below a prefix.
+func withState(prefix string) string {
+	return migrateConfig + "prospector {\n  backend \"gcs\" {\n    bucket = \"acme\"\n    prefix = \"" + prefix + "\"\n  }\n}\n"
+}
+
+// The state moves from this machine to a bucket, to another prefix, and back. Until it is
+// moved, no command uses the configured backend.
+func TestMigrateState(t *testing.T) {
+	server := newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "prospector.state.json")
+	write(t, dir, migrateConfig)
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	for _, step := range []struct{ config, from, to string }{
+		{withState("a"), file, "gs://acme/a/prospector.state.json"},
+		{withState("b"), "gs://acme/a/prospector.state.json", "gs://acme/b/prospector.state.json"},
+		{migrateConfig, "gs://acme/b/prospector.state.json", file},
+	} {
+		before, err := os.ReadFile(filepath.Join(dir, "main.hcl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, step.config)
+		for _, command := range []string{"plan", "apply", "init", "show", "verify"} {
+			wants(t, dir, 1, []string{command}, "Error: Backend configuration changed", step.from, step.to, "prospector init -migrate-state", "prospector init -reconfigure")
+		}
+		wants(t, dir, 1, []string{"init", "-migrate-state"}, "Do you want to move the state?", "Init cancelled. The state stays in "+step.from)
+		wants(t, dir, 1, []string{"state", "list"}, "Backend configuration changed")
+		wants(t, dir, 0, []string{"init", "-migrate-state", "-auto-approve"},
+			"2 objects next to it", "from "+step.from, "to "+step.to, "The state has been moved to "+step.to)
+		wants(t, dir, 0, []string{"init"}, "State: "+step.to)
+		wants(t, dir, 0, []string{"plan"}, "No changes.")
+		wants(t, dir, 0, []string{"show", "-runs"}, "apply")
+
+		// Another machine that still has the former configuration does not begin again.
+		write(t, dir, string(before))
+		if err := os.RemoveAll(filepath.Join(dir, ".prospector")); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, dir, 1, []string{"plan"}, "Error: The state was moved", step.to)
+		write(t, dir, step.config)
+		wants(t, dir, 0, []string{"init"}, "State: "+step.to)
+	}
+	objects, _, err := server.ListObjects("acme", "", "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, o := range objects {
+		left = append(left, o.Name)
+	}
+	want := []string{"a/prospector.state.json", "a/prospector.state.json.backup", "b/prospector.state.json", "b/prospector.state.json.backup"}
+	if !slices.Equal(left, want) {
+		t.Errorf("the bucket has %q, want %q", left, want)
+	}
+}
+
+// A second machine accepts a state that was moved, without flags.
+func TestMigratedElsewhere(t *testing.T) {
+	newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	first, second := t.TempDir(), t.TempDir()
+	for _, dir := range []string{first, second} {
+		write(t, dir, strings.Replace(withState("a"), `path = "lake"`, `path = "`+filepath.Join(first, "lake")+`"`, 1))
+	}
+	wants(t, first, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	wants(t, second, 0, []string{"plan"}, "No changes.")
+	for _, dir := range []string{first, second} {
+		write(t, dir, strings.Replace(withState("b"), `path = "lake"`, `path = "`+filepath.Join(first, "lake")+`"`, 1))
+	}
+	wants(t, first, 0, []string{"init", "-migrate-state", "-auto-approve"}, "The state has been moved")
+	wants(t, second, 1, []string{"plan"}, "Backend configuration changed", "If another machine has already moved it: prospector init")
+	wants(t, second, 0, []string{"init"}, "The state was moved before", "State: gs://acme/b/prospector.state.json")
+	wants(t, second, 0, []string{"plan"}, "No changes.")
+}
+
+// A directory without a record, such as a new container, works as before, except if it has
+// a state and the configured backend has none.
+func TestWithoutRecord(t *testing.T) {
+	newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	dir := t.TempDir()
+	forget := func() {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(dir, ".prospector")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, dir, migrateConfig)
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	forget()
+	write(t, dir, withState("a"))
+	for _, command := range []string{"plan", "init", "show"} {
+		wants(t, dir, 1, []string{command}, "Error: The configured backend has no state", "A run would create everything again.", "prospector init -migrate-state")
+	}
+	wants(t, dir, 0, []string{"init", "-reconfigure"}, "State: gs://acme/a/prospector.state.json")
+	wants(t, dir, 1, []string{"plan"}, "not in the state") // the files in the lake, which the user has decided to leave
+	forget()
+	wants(t, dir, 0, []string{"init", "-migrate-state", "-auto-approve"}, "The state has been moved to gs://acme/a/prospector.state.json")
+	wants(t, dir, 0, []string{"plan"}, "No changes.")
+	forget()
+	wants(t, dir, 0, []string{"plan"}, "No changes.")
+	wants(t, dir, 1, []string{"init", "-migrate-state", "-reconfigure"}, "cannot be combined")
+}
+
+// A directory with its record can be moved.
+func TestMovedDirectory(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "one")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, migrateConfig)
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	moved := filepath.Join(parent, "two")
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	code, printed := run(t, moved, "state", "list")
+	if code != 0 {
+		t.Error(printed)
+	}
 }

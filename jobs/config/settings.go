@@ -21,7 +21,7 @@ const stateName = "prospector.state.json"
 
 // settings reads the prospector block, which may be missing.
 func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
-	into.Backend = l.defaultBackend()
+	into.Backend = DefaultBackend(l.dir, l.storeKinds)
 	into.MemoryLimit = jobs.DefaultMemoryLimit
 	if len(blocks) == 0 {
 		return
@@ -43,16 +43,16 @@ func (l *loader) settings(blocks []*hcl.Block, into *jobs.Configuration) {
 	}
 }
 
-// defaultBackend is a file in the working directory.
-func (l *loader) defaultBackend() jobs.Backend {
-	i := slices.IndexFunc(l.storeKinds, func(k *store.Kind) bool { return k.StatePath != "" })
+// DefaultBackend returns the backend of a configuration without a backend block: a file in
+// its directory, whose path is absolute.
+func DefaultBackend(dir string, kinds store.Kinds) jobs.Backend {
+	i := slices.IndexFunc(kinds, func(k *store.Kind) bool { return k.StatePath != "" })
 	if i < 0 {
 		return jobs.Backend{}
 	}
-	kind := l.storeKinds[i]
-	b := jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}}
-	b.Address = "backend." + kind.Name
-	placeState(&b, l.absolute(stateName))
+	b := jobs.Backend{Location: store.Location{Kind: kinds[i], Settings: kinds[i].New()}}
+	b.Address = "backend." + kinds[i].Name
+	placeState(&b, filepath.Join(dir, stateName))
 	return b
 }
 

@@ -71,5 +71,6 @@ func (o *storage) MarkMoved(ctx context.Context, m Moved) error {
 
 // MarkMoved is storage.MarkMoved under the lock. It returns the errors of Write.
 func (r *Remote) MarkMoved(ctx context.Context, m Moved) error {
-	return r.whileLocked(ctx, func(ctx context.Context) error { return r.storage.MarkMoved(ctx, m) })
+	moved := &State{Serial: m.Serial}
+	return r.whileLocked(ctx, moved, func(ctx context.Context) error { return r.storage.MarkMoved(ctx, m) })
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 
 	"prospector/jobs"
@@ -12,6 +13,7 @@ import (
 
 func initCommand(e *env) *command {
 	var v variables
+	var m moving
 	var upgrade bool
 	return &command{
 		synopsis: "Prepare the directory and lock the schemas of its tables",
@@ -26,25 +28,40 @@ about settings of a bucket that keep deleted data or prevent changes.
 It also writes the schema lock, .prospector.lock.hcl. The lock contains the
 accepted tables; commit it with the configuration. Init adds new jobs and new
 columns to it. Replacing or removing a column would break queries, so it requires
--upgrade. To see the differences, run: prospector schema diff`,
+-upgrade. To see the differences, run: prospector schema diff
+
+If the backend block has changed, init does not continue until you decide what
+happens to the state. With -migrate-state, it moves the state, its backup, the lists
+of prospects and the records of runs to the configured backend, in any direction. It
+locks both backends, and replaces the state there only by a newer one of the same
+lineage. A move that was interrupted is completed by running it again. The former
+backend keeps the state as a backup, and a note that makes other runs refuse to use
+it. With -reconfigure, init leaves the former backend as it is.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&upgrade, "upgrade", false, "Accept every table as it is declared now, including replaced columns.")
+			m.register(fs)
 			v.register(fs)
 		},
-		run: func(*command, []string) int {
+		run: func(c *command, _ []string) int {
+			if err := m.check(); err != nil {
+				return c.usage("%v", err)
+			}
 			o := e.configOptions(&v)
 			o.ReplaceLock = upgrade
-			c, ok := e.loadWith(o)
+			config, ok := e.loadWith(o)
 			if !ok {
 				return 1
 			}
 			ctx, cancel := e.interruptible()
 			defer cancel()
-			s, err := prepare(ctx, e, c)
+			s, err := prepare(ctx, e, config, &m)
 			if err == nil {
-				err = lockSchemas(ctx, e, c, s, upgrade)
+				err = lockSchemas(ctx, e, config, s, upgrade)
 			}
-			if err != nil {
+			switch {
+			case errors.Is(err, errDeclined): // move has printed it
+				return 1
+			case err != nil:
 				return e.failed(err)
 			}
 			e.view.Printf("\nProspector has been initialized.\n")
@@ -54,23 +71,30 @@ columns to it. Replacing or removing a column would break queries, so it require
 	}
 }
 
-// prepare creates and checks what a run needs, and returns the state.
-func prepare(ctx context.Context, e *env, c *jobs.Configuration) (*state.State, error) {
+// prepare creates and checks what a run needs, moves the state if the flags say so, and
+// returns the state.
+func prepare(ctx context.Context, e *env, c *jobs.Configuration, m *moving) (*state.State, error) {
 	data, err := run.MakeDataDir(e.dataDir())
 	if err != nil {
 		return nil, err
 	}
 	data.Close()
-	backend, err := openBackend(ctx, c.Backend)
+	opened, err := openBackend(ctx, c.Backend)
+	if err == nil {
+		err = m.settle(ctx, e, c.Backend, opened)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s, err := backend.Read(ctx)
+	s, err := opened.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e.view.Printf("State: %s\n", backend.Path())
-	return s, checkPlaces(ctx, e, c, backend)
+	if err := backendsOf(e).record(c.Backend); err != nil {
+		return nil, err
+	}
+	e.view.Printf("State: %s\n", opened.Path())
+	return s, checkPlaces(ctx, e, c, opened)
 }
 
 // checkPlaces proves that a run can create, read, replace, list and delete objects in

@@ -176,7 +176,7 @@ func surveys(e *env, c *jobs.Configuration, plans []string) (map[string]*schemas
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	s, err := readState(ctx, c)
+	s, err := readState(ctx, e, c)
 	if err != nil {
 		return nil, err
 	}
@@ -186,8 +186,8 @@ func surveys(e *env, c *jobs.Configuration, plans []string) (map[string]*schemas
 	return all, nil
 }
 
-func readState(ctx context.Context, c *jobs.Configuration) (*state.State, error) {
-	backend, err := openBackend(ctx, c.Backend)
+func readState(ctx context.Context, e *env, c *jobs.Configuration) (*state.State, error) {
+	backend, err := backendsOf(e).open(ctx, c.Backend)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	boundMemory(c.MemoryLimit)
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := openBackend(ctx, c.Backend)
+	backend, err := backendsOf(e).open(ctx, c.Backend)
 	if err != nil {
 		return e.failed(err)
 	}
@@ -70,7 +70,10 @@ func (e *env) session(o sessionOptions, v observed, f func(context.Context, *job
 	if err != nil {
 		return e.failed(lockedDiagnostic(err))
 	}
-	code, err := f(ctx, c, s)
+	code := 1
+	if err = backendsOf(e).record(c.Backend); err == nil {
+		code, err = f(ctx, c, s)
+	}
 	declined := errors.Is(err, errDeclined)
 	if declined { // the view has printed it
 		code, err = 1, nil
@@ -99,19 +102,6 @@ func sinkOpener(dataDir string) func(context.Context, jobs.Sink) (store.Store, e
 	}
 }
 
-// openBackend opens the place of the state. On this machine the operating system
-// locks the state's file. Elsewhere the lock is an object with a lease.
-func openBackend(ctx context.Context, b jobs.Backend) (run.Backend, error) {
-	files, err := b.Open(ctx, store.Access{Private: true})
-	if err != nil {
-		return nil, b.Unusable("The state cannot be kept there", err)
-	}
-	if dir, ok := b.Directory(); ok {
-		return state.NewLocal(files, filepath.Join(dir, b.Key)), nil
-	}
-	return state.NewRemote(files, b.Key, state.RemoteOptions{}), nil
-}
-
 // withBackend runs f on the backend, for commands that need no other part of the
 // configuration.
 func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) error) int {
@@ -122,7 +112,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := openBackend(ctx, *b)
+	backend, err := backendsOf(e).open(ctx, *b)
 	if err == nil {
 		err = f(ctx, backend)
 	}
