@@ -1,0 +1,95 @@
+package gcs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
+	"prospector/sink/store/gcs/gcsfault"
+)
+
+// An upload over a slow uplink takes longer than a call may wait without progress, and
+// succeeds all the same.
+func TestSlowUplink(t *testing.T) {
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
+	const timeout, rate, size = 180 * time.Millisecond, 2_000_000, 4 << 20 // 2.1 seconds
+	proxy := gcsfault.New(&gcsfault.Faithful{Service: server.HTTPHandler()}, gcsfault.Options{Uplink: rate})
+	listener, err := gcsfault.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := httptest.NewUnstartedServer(proxy)
+	link.Listener.Close()
+	link.Listener = listener
+	link.Start()
+	defer link.Close()
+	s := openWith(t, gcs.Options{Endpoint: link.URL, Timeout: timeout})
+	o, err := s.Put(t.Context(), "a", store.ContentOf(sized(size), ""), store.IfAbsent())
+	if err != nil || o.Size != size {
+		t.Errorf("Put returns %+v, %v", o, err)
+	}
+	t.Log(proxy.Counts().Requests)
+}
+
+// serve answers downloads with n bytes of an object that Open does not buffer, every 20 ms.
+func serve(n int) http.HandlerFunc {
+	const size = 1<<20 + 1
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !downloads(r) {
+			io.WriteString(w, "{}")
+			return
+		}
+		w.Header().Set("X-Goog-Generation", "1")
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+		var at int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &at); err == nil {
+			w.Header().Set("Content-Length", strconv.Itoa(size-at))
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, size-1, size))
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		for ; at < size && r.Context().Err() == nil; at += n {
+			w.Write(make([]byte, min(n, size-at)))
+			w.(http.Flusher).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+func TestSlowDownload(t *testing.T) {
+	read := func(t *testing.T, n int, timeout time.Duration) (int64, error) {
+		listener := httptest.NewServer(serve(n))
+		t.Cleanup(listener.Close)
+		r, err := openWith(t, gcs.Options{Endpoint: listener.URL, Timeout: timeout}).Open(t.Context(), "a")
+		if err != nil {
+			return 0, err
+		}
+		defer r.Close()
+		return io.Copy(io.Discard, r)
+	}
+	t.Run("without progress", func(t *testing.T) {
+		// One byte at a time is not progress.
+		if n, err := read(t, 1, 30*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || n > 100 {
+			t.Errorf("%d bytes are read, error %v; want context.DeadlineExceeded", n, err)
+		}
+	})
+	t.Run("with progress", func(t *testing.T) {
+		// It takes 1.3 seconds, longer than a call may wait without progress.
+		if n, err := read(t, 16<<10, 100*time.Millisecond); n != 1<<20+1 || err != nil {
+			t.Errorf("%d bytes are read, error %v", n, err)
+		}
+	})
+}
