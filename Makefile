@@ -30,12 +30,10 @@ lint:
 test:
 	go test ./...
 
-# Packages with several goroutines. The Cloud Storage client refills an upload's
-# buffer while net/http may still read it. That race is in the client, and the checksum
-# of the upload would detect any harm. Tests that measure memory are left out, because
-# they would measure the memory of the race detector.
+# Packages with several goroutines. Tests that measure memory are left out, because they
+# would measure the memory of the race detector.
 race:
-	go test -race -timeout 40m -skip 'TestLargeObjects|TakeLittleMemory|TakesLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config ./jobs/publish ./jobs/read ./jobs/reconcile ./jobs/quarantine
+	go test -race -timeout 40m -skip 'TakeLittleMemory|TakesLittleMemory' ./extract ./extract/spool ./sink ./sink/stage ./sink/parquetfile ./sink/store/... ./jobs/run ./jobs/state ./jobs/config ./jobs/publish ./jobs/read ./jobs/reconcile ./jobs/quarantine
 
 fuzz:
 	bash .ci/fuzz $(FUZZ)
