@@ -3,6 +3,7 @@ package gcs_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -192,4 +193,53 @@ func TestRecovery(t *testing.T) {
 	if n := proxy.Counts().Total(); n < 300 {
 		t.Errorf("only %d requests were disturbed", n)
 	}
+}
+
+// A call that fails again and again ends. Its error has the reason and no secret.
+func TestGivingUp(t *testing.T) {
+	proxy, opts := newProxy(t, gcsfault.Options{Stall: 2 * time.Second})
+	opts.Timeout = 50 * time.Millisecond
+	s := openWith(t, opts)
+	var all sync.WaitGroup
+	for name, op := range operations {
+		for fault, want := range map[*gcsfault.Fault]string{
+			&gcsfault.Unavailable: "503 backendError", &gcsfault.RateLimit: "429 rateLimitExceeded",
+			&gcsfault.ResetBefore: "connection", &gcsfault.StallRequest: "stalled",
+		} {
+			key := strings.ReplaceAll(name+"/"+fault.String(), " ", "-")
+			if op.existing {
+				if _, err := s.Put(t.Context(), key, store.ContentOf(op.data, ""), store.Condition{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			of := func(kind gcsfault.Kind) func(gcsfault.Request) bool {
+				return func(r gcsfault.Request) bool { return r.Kind == kind && r.Object == "lake/"+key }
+			}
+			for kind, first := range op.before {
+				proxy.Next(of(kind), first)
+			}
+			proxy.Always(of(op.kind), *fault)
+			all.Go(func() {
+				err := op.call(t.Context(), s, key, op.data)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s, %s: the error is %v, want context.DeadlineExceeded", name, fault, err)
+					return
+				}
+				if strings.Contains(err.Error(), "did not answer") {
+					want = "" // the end of the call has interrupted an attempt
+				}
+				for _, text := range []string{want, s.URI(key), "no progress in 500ms"} {
+					if !strings.Contains(err.Error(), text) {
+						t.Errorf("%s, %s: the error %q does not contain %q", name, fault, err, text)
+					}
+				}
+				for _, secret := range []string{"upload_id", "example.com"} {
+					if strings.Contains(err.Error(), secret) {
+						t.Errorf("%s, %s: the error %q contains %s", name, fault, err, secret)
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
 }

@@ -64,6 +64,9 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// CloseIdleConnections lets http.Client.CloseIdleConnections reach the transport.
+func (b *bounded) CloseIdleConnections() { b.closeIdle() }
+
 // cause returns errStalled if that is why the attempt failed, and otherwise err.
 func (b *bounded) cause(ctx context.Context, err error) error {
 	if context.Cause(ctx) != errStalled {

@@ -53,6 +53,7 @@ type upload struct {
 	whole        bool   // the next attempt is one request
 	session      string // the URI, which authorizes the upload, or ""
 	unknown      bool   // the session may have another number of bytes
+	inherited    bool   // the session is of an earlier run, and nothing is known of it
 	received     int64  // bytes that the session has
 	acknowledged int64  // the most bytes that a session of this upload had
 	damaged      int    // attempts that arrived with another checksum
@@ -68,10 +69,10 @@ type outcome struct {
 func (s *Store) upload(ctx context.Context, key string, content store.Content, generation int64, tries *tries) (store.Object, error) {
 	u := &upload{store: s, key: key, content: content, generation: generation, id: rand.Text(), whole: content.Size <= maxWhole}
 	if kept := s.sessions.find(u.identity()); kept != nil {
-		u.session, u.id, u.unknown, u.whole = kept.URI, kept.Write, true, false
+		u.session, u.id, u.unknown, u.inherited, u.whole = kept.URI, kept.Write, true, true, false
 	}
 	o, err := u.run(ctx, tries)
-	if err == nil || status(err) != 0 && !retryable(err) {
+	if u.session != "" && (err == nil || status(err) != 0 && !retryable(err)) {
 		s.sessions.drop(u.identity())
 	}
 	if refusesCondition(err) {
@@ -131,7 +132,22 @@ func (u *upload) lostSession(err error) bool {
 // forget lets the next attempt start a session again.
 func (u *upload) forget() {
 	u.store.sessions.drop(u.identity())
-	u.session, u.received, u.unknown = "", 0, false
+	u.session, u.received, u.unknown, u.inherited = "", 0, false, false
+}
+
+// adopt decides on the object of a session that an earlier run has finished. The object
+// may have been replaced or deleted since. Then the upload starts again.
+func (u *upload) adopt(ctx context.Context, out outcome) (outcome, error) {
+	attrs, err := u.store.object(u.key).Attrs(ctx)
+	switch {
+	case err != nil && !errors.Is(err, storage.ErrObjectNotExist):
+		return outcome{}, err
+	case err == nil && u.store.describe(attrs).Generation == out.object.Generation:
+		return out, nil
+	}
+	u.forget()
+	u.id = rand.Text()
+	return outcome{}, nil
 }
 
 // step sends the next request.
@@ -144,7 +160,11 @@ func (u *upload) step(ctx context.Context) (outcome, error) {
 		return u.start(ctx)
 	case u.unknown:
 		out, err := u.send(ctx, u.content.Size, 0)
+		if err == nil && out.object != nil && u.inherited {
+			return u.adopt(ctx, out)
+		}
 		u.unknown = err != nil
+		u.inherited = u.inherited && u.unknown
 		return out, err
 	}
 	out, err := u.send(ctx, u.received, u.content.Size-u.received)

@@ -203,6 +203,40 @@ func TestUploadContinues(t *testing.T) {
 			}
 		})
 	}
+	finished := func(t *testing.T, dir string) {
+		s := openWith(t, gcs.Options{Uploads: dir})
+		ctx, cancel := context.WithCancel(t.Context())
+		f.disturb(uploads, nil, after(cancel))
+		if _, err := s.Put(ctx, "a", content, store.IfAbsent()); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the first Put returns %v", err)
+		}
+		f.disturb(nil)
+	}
+	for name, test := range map[string]struct {
+		change func(t *testing.T, s store.Store)
+		want   error
+	}{
+		"finished":               {func(*testing.T, store.Store) {}, nil},
+		"finished, and deleted":  {func(t *testing.T, s store.Store) { s.Delete(t.Context(), "a", store.Condition{}) }, nil},
+		"finished, and replaced": {func(t *testing.T, s store.Store) { put(t, s, "a", "other") }, store.ErrCondition},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "uploads")
+			finished(t, dir)
+			s := openWith(t, gcs.Options{Uploads: dir})
+			test.change(t, s)
+			o, err := s.Put(t.Context(), "a", content, store.IfAbsent())
+			if !errors.Is(err, test.want) {
+				t.Errorf("the second Put returns %v, want %v", err, test.want)
+			}
+			if now, statErr := s.Stat(t.Context(), "a"); err == nil && (statErr != nil || now != o) {
+				t.Errorf("the object is %+v, %v; the second Put returned %+v", now, statErr, o)
+			}
+			if err := s.Delete(t.Context(), "a", store.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 	t.Run("in one call", func(t *testing.T) {
 		s := openWith(t, gcs.Options{Uploads: filepath.Join(t.TempDir(), "uploads")})
 		f.disturb(uploads, nil, half(func() {}))

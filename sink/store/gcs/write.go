@@ -14,27 +14,31 @@ import (
 // Put implements store.Store. If another writer writes the same key in the meantime, a
 // Put without a condition starts again.
 func (s *Store) Put(ctx context.Context, key string, content store.Content, cond store.Condition) (store.Object, error) {
+	if err := checkInput(key, content); err != nil {
+		return store.Object{}, s.failure(ctx, writing, key, err)
+	}
 	ctx, watch := s.patient(ctx)
 	defer watch.stop()
-	o, err := s.put(ctx, key, content, cond, watch)
+	o, err := s.put(ctx, key, content, cond, newTries(watch))
 	if err != nil {
 		return store.Object{}, s.failure(ctx, writing, key, err)
 	}
 	return o, nil
 }
 
-func (s *Store) put(ctx context.Context, key string, content store.Content, cond store.Condition, watch *watch) (store.Object, error) {
+// checkInput checks the key and the content before anything is sent.
+func checkInput(key string, content store.Content) error {
 	if err := store.CheckKey(key); err != nil {
-		return store.Object{}, err
+		return err
 	}
 	size, crc, err := store.ChecksumReader(content.Stream())
 	if err != nil {
-		return store.Object{}, fmt.Errorf("reading the content: %w", err)
+		return fmt.Errorf("reading the content: %w", err)
 	}
-	if err := content.Check(size, crc); err != nil {
-		return store.Object{}, err
-	}
-	tries := newTries(watch)
+	return content.Check(size, crc)
+}
+
+func (s *Store) put(ctx context.Context, key string, content store.Content, cond store.Condition, tries *tries) (store.Object, error) {
 	for {
 		generation, err := s.expect(ctx, key, cond)
 		if err != nil {
