@@ -24,49 +24,49 @@ var advices = []advice{
 	{
 		reasons: []string{"forbidden", "insufficientPermissions", "AccessDenied", "PERMISSION_DENIED", "IAM_PERMISSION_DENIED"},
 		means:   "the credentials lack the permission",
-		do: "they need PERMISSION, for example through ROLE: " +
-			"gcloud storage buckets add-iam-policy-binding gs://BUCKET --member=MEMBER --role=ROLE",
+		do: "they need PERMISSION, for example through ROLE " +
+			"(gcloud storage buckets add-iam-policy-binding gs://BUCKET --member=MEMBER --role=ROLE)",
 		general: true,
 	},
 	{
 		reasons: []string{"authError", "UNAUTHENTICATED", "CREDENTIALS_MISSING", "ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED",
 			"AuthenticationRequired", "AuthenticationRequiredRequesterPays", "ExpiredToken", "InvalidSecurity"},
 		means: "the credentials are invalid or have expired",
-		do: "run gcloud auth application-default login, or check the setting credentials, " +
+		do: "log in again (gcloud auth application-default login), or check the setting credentials, " +
 			"the variable GOOGLE_APPLICATION_CREDENTIALS and the clock of this machine",
 	},
 	{
 		reasons: []string{"ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
 		means:   "the access token does not have the scope of Cloud Storage",
-		do: "on a virtual machine, stop it and run gcloud compute instances set-service-account VM --scopes=cloud-platform; " +
-			"elsewhere, run gcloud auth application-default login again",
+		do: "on a virtual machine, stop it and set the scope (gcloud compute instances set-service-account VM --scopes=cloud-platform); " +
+			"elsewhere, log in again (gcloud auth application-default login)",
 	},
 	{
 		reasons: []string{"NoSuchBucket", "BucketNotFound"},
 		means:   "the bucket BUCKET does not exist",
-		do:      "create it, for example with gcloud storage buckets create gs://BUCKET --location=LOCATION, or use another one",
+		do:      "create it (gcloud storage buckets create gs://BUCKET --location=LOCATION), or use another one",
 	},
 	{
 		reasons: []string{"retentionPolicyNotMet"},
 		means:   "the object is under retention, so it cannot be replaced or deleted yet",
-		do: "wait until its retention ends, or remove a retention policy that is not locked: " +
-			"gcloud storage buckets update gs://BUCKET --clear-retention-period; a lake and a state need a bucket without retention",
+		do: "wait until its retention ends, or remove a retention policy that is not locked " +
+			"(gcloud storage buckets update gs://BUCKET --clear-retention-period); a lake and a state need a bucket without retention",
 	},
 	{
 		reasons: []string{"objectUnderActiveHold"},
 		means:   "the object has a hold, so it cannot be replaced or deleted",
-		do:      "release the hold: gcloud storage objects update OBJECT --no-temporary-hold --no-event-based-hold",
+		do:      "release the hold (gcloud storage objects update OBJECT --no-temporary-hold --no-event-based-hold)",
 	},
 	{
 		reasons: []string{"accountDisabled", "AccountProblem", "BILLING_DISABLED", "billingNotEnabled", "CONSUMER_SUSPENDED"},
 		means:   "the project that owns the bucket is disabled, usually because its billing is",
-		do:      "check its billing account: gcloud billing projects describe PROJECT_ID",
+		do:      "check its billing account (gcloud billing projects describe PROJECT_ID)",
 	},
 	{
 		reasons: []string{"UserProjectAccountProblem"},
 		means:   "the project to which the request is billed has a problem, usually with its billing account",
-		do: "check it with gcloud billing projects describe PROJECT_ID, or use another project: " +
-			"set user_project, or run gcloud auth application-default set-quota-project PROJECT_ID",
+		do: "check the account (gcloud billing projects describe PROJECT_ID), or let another project pay: set user_project, " +
+			"or the quota project of the credentials (gcloud auth application-default set-quota-project PROJECT_ID)",
 	},
 	{
 		reasons: []string{"userProjectMissing"},
@@ -76,55 +76,55 @@ var advices = []advice{
 	{
 		reasons: []string{"userProjectInvalid", "userProjectInconsistent", "CONSUMER_INVALID"},
 		means:   "the project to which the request is billed does not exist, or is not that of an earlier, related request",
-		do:      "set user_project to a project ID from gcloud projects list",
+		do:      "set user_project to the ID of an existing project (gcloud projects list)",
 	},
 	{
 		reasons: []string{"UserProjectAccessDenied", "USER_PROJECT_DENIED"},
 		means:   "the credentials may not bill requests to the project",
-		do: "grant them serviceusage.services.use: gcloud projects add-iam-policy-binding PROJECT_ID " +
-			"--member=MEMBER --role=roles/serviceusage.serviceUsageConsumer",
+		do: "grant them serviceusage.services.use (gcloud projects add-iam-policy-binding PROJECT_ID " +
+			"--member=MEMBER --role=roles/serviceusage.serviceUsageConsumer)",
 	},
 	{
 		reasons: []string{"accessNotConfigured", "usageLimits.accessNotConfigured", "SERVICE_DISABLED"},
 		means:   "the Cloud Storage API is not enabled in the project to which the request is billed",
-		do:      "run gcloud services enable storage.googleapis.com --project=PROJECT_ID",
+		do:      "enable it (gcloud services enable storage.googleapis.com --project=PROJECT_ID)",
 	},
 	{
 		reasons: []string{"kmsPermissionDenied"},
 		means:   "Cloud Storage may not use the Cloud KMS key",
-		do: "authorize its service agent, and try again after some minutes: " +
-			"gcloud storage service-agent --project=PROJECT_ID --authorize-cmek=KEY",
+		do: "authorize its service agent (gcloud storage service-agent --project=PROJECT_ID --authorize-cmek=KEY), " +
+			"and run the command again after some minutes",
 	},
 	{
 		reasons: []string{"cloudKmsDisabledKey"},
 		means:   "the Cloud KMS key is disabled, destroyed or scheduled to be destroyed",
-		do: "enable or restore its version: gcloud kms keys versions enable VERSION --key=KEY --keyring=RING --location=LOCATION " +
-			"(restore instead of enable for a scheduled destruction); objects of a destroyed key are lost",
+		do: "enable its version (gcloud kms keys versions enable VERSION --key=KEY --keyring=RING --location=LOCATION), " +
+			"after a restore if its destruction is scheduled; objects that a destroyed key has encrypted are lost",
 	},
 	{
 		reasons: []string{"cloudKmsBadKey", "cloudKmsEncryptionKeyNotFound", "cloudKmsDecryptionKeyNotFound", "cloudKmsCannotChangeKeyName"},
 		means:   "the Cloud KMS key does not exist or cannot encrypt objects",
-		do: "check kms_key_name and the bucket's default key: " +
-			`gcloud storage buckets describe gs://BUCKET --format="default(default_kms_key)"`,
+		do: "check kms_key_name, and the bucket's default key " +
+			`(gcloud storage buckets describe gs://BUCKET --format="default(default_kms_key)")`,
 	},
 	{
 		reasons: []string{"cloudKmsKeyLocationNotAllowed"},
 		means:   "the Cloud KMS key is in another location than the bucket",
-		do: "use a key in the bucket's location, which this command shows: " +
-			`gcloud storage buckets describe gs://BUCKET --format="default(location)"`,
+		do: "use a key in the bucket's location " +
+			`(gcloud storage buckets describe gs://BUCKET --format="default(location)")`,
 	},
 	{
 		reasons: []string{"resourceIsEncryptedWithCustomerEncryptionKey", "resourceNotEncryptedWithCustomerEncryptionKey",
 			"customerEncryptionKeyIsIncorrect", "customerEncryptionKeyFormatIsInvalid", "customerEncryptionKeySha256IsInvalid",
 			"customerEncryptionAlgorithmIsInvalid", "ResourceIsEncryptedWithCustomerKey"},
 		means: "the object is encrypted with a customer-supplied key, and prospector has no such key",
-		do: "encrypt it with a key of Google or Cloud KMS instead: " +
-			"gcloud storage objects update OBJECT --clear-encryption-key --decryption-keys=KEY",
+		do: "encrypt it with a key of Google instead " +
+			"(gcloud storage objects update OBJECT --clear-encryption-key --decryption-keys=KEY)",
 	},
 	{
 		reasons: []string{"orgPolicyConstraintFailed"},
 		means:   "the request violates a policy of the organization",
-		do: "ask its administrator, or see the policy with gcloud org-policies describe CONSTRAINT --project=PROJECT_ID --effective; " +
+		do: "see the policy (gcloud org-policies describe CONSTRAINT --project=PROJECT_ID --effective), or ask its administrator; " +
 			"if it requires Cloud KMS keys, set kms_key_name",
 	},
 	{
@@ -182,13 +182,13 @@ var advices = []advice{
 	{
 		reasons: []string{"invalid_grant"},
 		means:   "the credentials were revoked or have expired, or the clock of this machine is wrong",
-		do: "check the clock; then run gcloud auth application-default login, or create a new key of the service account " +
+		do: "check the clock; then log in again (gcloud auth application-default login), or create a new key of the service account " +
 			"and set credentials to it",
 	},
 	{
 		reasons: []string{"invalid_client", "unauthorized_client", "deleted_client", "invalid_target", "invalid_request", "invalid_scope", "access_denied"},
 		means:   "the service that issues access tokens does not accept the credentials",
-		do: "run gcloud auth application-default login, or create the file that credentials or GOOGLE_APPLICATION_CREDENTIALS names again; " +
+		do: "log in again (gcloud auth application-default login), or create the file that credentials or GOOGLE_APPLICATION_CREDENTIALS names again; " +
 			"for workload identity federation, check its pool and provider",
 	},
 }

@@ -167,8 +167,8 @@ func tokenRefusal(by string, status int, body []byte) *fault {
 	r := newRefusal(status, reasonsIn(body), string(body))
 	what := fmt.Sprintf("no access token: the service that issues it returned %v", r)
 	if by == "impersonate" || byCredentialsAPI(body) {
-		return &fault{what, "check impersonate_service_account, and let the credentials impersonate it: " +
-			"gcloud iam service-accounts add-iam-policy-binding SERVICE_ACCOUNT --member=MEMBER --role=roles/iam.serviceAccountTokenCreator"}
+		return &fault{what, "check impersonate_service_account, and let the credentials impersonate it (" +
+			"gcloud iam service-accounts add-iam-policy-binding SERVICE_ACCOUNT --member=MEMBER --role=roles/iam.serviceAccountTokenCreator)"}
 	}
 	if r.advice == nil || status == http.StatusForbidden || status == http.StatusNotFound {
 		return &fault{what, find("invalid_client").do}

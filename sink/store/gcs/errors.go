@@ -1,12 +1,12 @@
 package gcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
@@ -34,13 +34,6 @@ var (
 	deleting   = attempt{"deleting", "storage.objects.delete and .get", user}
 )
 
-// exhausted is the cause of a context that ended because a call made no progress.
-type exhausted struct{ after time.Duration }
-
-func (e *exhausted) Error() string { return fmt.Sprintf("no progress in %v", e.after) }
-
-func (e *exhausted) Unwrap() error { return context.DeadlineExceeded }
-
 // failure returns the error of a call, given an error of the client library or of this
 // package. It has what failed, where, why and what to do. It has no free text of a
 // response.
@@ -52,12 +45,14 @@ func (s *Store) reasonFor(ctx context.Context, a attempt, key string, err error)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCondition) {
 		return err
 	}
+	ended, isExhausted := errors.AsType[*exhausted](context.Cause(ctx))
+	if isExhausted {
+		err = cmp.Or(ended.lastError(), err)
+	}
 	why, do := s.explain(a, key, err)
-	switch ended, isExhausted := errors.AsType[*exhausted](context.Cause(ctx)); {
-	case isExhausted && do != "":
-		return fmt.Errorf("%w; the last attempt: %w; %s", ended, why, do)
+	switch {
 	case isExhausted:
-		return fmt.Errorf("%w; the last attempt: %w; run the command again later", ended, why)
+		return fmt.Errorf("%w; the last error: %w; %s", ended, why, cmp.Or(do, "run the command again later"))
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case do != "":

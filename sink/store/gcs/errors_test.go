@@ -30,7 +30,7 @@ func TestFailure(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	slow, cancelSlow := context.WithCancelCause(t.Context())
-	cancelSlow(&exhausted{5 * time.Minute})
+	cancelSlow(&exhausted{after: 5 * time.Minute})
 	request := func(err error) error { return &url.Error{Op: "Post", URL: "https://" + personal, Err: err} }
 	dial := func(err error) error {
 		return request(&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: err})
@@ -48,13 +48,13 @@ func TestFailure(t *testing.T) {
 		"no reason":   {t.Context(), &googleapi.Error{Code: 418, Errors: []googleapi.ErrorItem{{Reason: personal}}}, []string{"the service returned 418 I'm a teapot"}},
 		"interrupted": {canceled, request(context.Canceled), []string{"context canceled"}},
 
-		"no answer in time":      {slow, request(context.Canceled), []string{"no progress in 5m0s; the last attempt: the service did not answer", "raise timeout"}},
-		"only refusals in time":  {slow, &googleapi.Error{Code: 503}, []string{"no progress in 5m0s; the last attempt: the service returned 503 Service Unavailable", "run the command again later"}},
-		"only limits in time":    {slow, &googleapi.Error{Code: 429, Errors: []googleapi.ErrorItem{{Reason: "rateLimitExceeded"}}}, []string{"no progress in 5m0s; the last attempt: the service returned 429 rateLimitExceeded", "lower parallelism", "storage/quotas"}},
+		"no answer in time":      {slow, request(context.Canceled), []string{"no progress in 5m0s; the last error: the service did not answer", "raise timeout"}},
+		"only refusals in time":  {slow, &googleapi.Error{Code: 503}, []string{"no progress in 5m0s; the last error: the service returned 503 Service Unavailable", "run the command again later"}},
+		"only limits in time":    {slow, &googleapi.Error{Code: 429, Errors: []googleapi.ErrorItem{{Reason: "rateLimitExceeded"}}}, []string{"no progress in 5m0s; the last error: the service returned 429 rateLimitExceeded", "lower parallelism", "storage/quotas"}},
 		"a stall":                {t.Context(), request(errStalled), []string{"the request stalled: in 30s, which is the setting timeout, no data moved", "raise timeout or lower parallelism"}},
-		"only stalls in time":    {slow, request(errStalled), []string{"no progress in 5m0s; the last attempt: the request stalled", "raise timeout"}},
-		"no connection in time":  {slow, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), []string{"no progress in 5m0s; the last attempt: the connection to 192.0.2.1:443 was refused"}},
-		"something else in time": {slow, errors.New("something else"), []string{"no progress in 5m0s; the last attempt: something else; run the command again later"}},
+		"only stalls in time":    {slow, request(errStalled), []string{"no progress in 5m0s; the last error: the request stalled", "raise timeout"}},
+		"no connection in time":  {slow, dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), []string{"no progress in 5m0s; the last error: the connection to 192.0.2.1:443 was refused"}},
+		"something else in time": {slow, errors.New("something else"), []string{"no progress in 5m0s; the last error: something else; run the command again later"}},
 
 		"an unknown host":        {t.Context(), dial(&net.DNSError{Err: "no such host", Name: "storage.example.com", IsNotFound: true}), []string{`"storage.example.com" does not exist`, "endpoint"}},
 		"no name server":         {t.Context(), dial(&net.DNSError{Err: "timeout", Name: "storage.example.com", IsTimeout: true}), []string{`"storage.example.com" cannot be resolved`, "DNS"}},

@@ -31,8 +31,8 @@ func backoff(timeout time.Duration) gax.Backoff {
 
 // patient returns a context that ends when a call makes no progress for too long.
 func (s *Store) patient(ctx context.Context) (context.Context, *watch) {
-	limit := patience * s.options.Timeout
-	return newWatch(ctx, limit, &exhausted{limit})
+	ctx, cause := newExhausted(ctx, patience*s.options.Timeout)
+	return newWatch(ctx, cause.after, cause)
 }
 
 // retryable reports whether another attempt may succeed after an attempt failed with err.

@@ -48,7 +48,8 @@ type bounded struct {
 
 // RoundTrip implements http.RoundTripper.
 func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, w := newWatch(req.Context(), b.timeout, errStalled)
+	call := req.Context()
+	ctx, w := newWatch(call, b.timeout, errStalled)
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sending{req.Body, w}
@@ -56,11 +57,14 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := b.next.RoundTrip(req)
 	if err != nil {
 		w.stop()
-		return nil, b.cause(ctx, err)
+		err = b.cause(ctx, err)
+		noteResult(call, nil, err)
+		return nil, err
 	}
 	w.renew()
 	w.pause()
 	res.Body = &receiving{res.Body, w, func(err error) error { return b.cause(ctx, err) }}
+	noteResult(call, res, nil)
 	return res, nil
 }
 
