@@ -7,6 +7,7 @@
 package jobs
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -215,8 +216,13 @@ func (s Sink) Unusable(summary string, err error) Diagnostic {
 	return unusable(s.Block, s.Location, summary, err)
 }
 
+// unusable points at the attribute that the error is about, or else at the first one.
 func unusable(b Block, at store.Location, summary string, err error) Diagnostic {
-	return b.Diagnose(at.Settings.Attributes()[0].Name, summary, err.Error()+".")
+	name := at.Settings.Attributes()[0].Name
+	if p, ok := errors.AsType[*attribute.Problem](err); ok {
+		name = p.Attribute
+	}
+	return b.Diagnose(name, summary, err.Error()+".")
 }
 
 // Output is a named value that the configuration declares.

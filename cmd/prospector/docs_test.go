@@ -14,8 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prospector/extract/knocksim"
+	"prospector/internal/attribute"
 	"prospector/jobs/config/functions"
 	"prospector/jobs/state"
+	"prospector/sink/store/gcs"
 )
 
 const root = "../.."
@@ -309,6 +311,11 @@ func TestDocsFacts(t *testing.T) {
 	}
 	if key := knocksim.DefaultAPIKey; !strings.Contains(text("docs", "operations.md"), key) {
 		t.Errorf("docs/operations.md does not have the simulator's key, %s", key)
+	}
+	for _, name := range attribute.Names(gcs.Kind.New().Attributes()) {
+		if !strings.Contains(text("docs", "gcs.md"), "\n| `"+name+"` | ") {
+			t.Errorf("docs/gcs.md does not list the attribute %s", name)
+		}
 	}
 	_, listed, _ := strings.Cut(text("docs", "configuration.md"), "## Functions")
 	for name := range functions.All(functions.Outside{}) {

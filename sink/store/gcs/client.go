@@ -14,6 +14,8 @@ import (
 	"cloud.google.com/go/auth/credentials/impersonate"
 	"cloud.google.com/go/auth/httptransport"
 	"cloud.google.com/go/storage"
+
+	"prospector/internal/attribute"
 )
 
 // emulator is the environment variable with the address of an emulator. It has priority
@@ -105,7 +107,7 @@ func (o Options) ownIdentity() (*auth.Credentials, error) {
 	}
 	key, err := readKey(o.Credentials)
 	if err != nil {
-		return nil, err
+		return nil, attribute.NewProblem("credentials", "Invalid credentials", "%v", err)
 	}
 	own, err := credentials.NewCredentialsFromJSON(key.kind, key.content, &credentials.DetectOptions{Scopes: scopes})
 	if err != nil {

@@ -64,7 +64,7 @@ func readKeyFile(path string) ([]byte, error) {
 		content, err = io.ReadAll(io.LimitReader(f, maxKey+1))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("credentials is neither a key in JSON nor the path of a file that can be read: %w", reason(err))
+		return nil, fmt.Errorf("credentials is neither a key in JSON nor the path of a file that can be read: %w; a relative path begins in the directory of the configuration", reason(err))
 	}
 	if len(content) > maxKey {
 		return nil, errors.New("the file that credentials names is larger than 1 MiB, so it is not a key")
