@@ -62,6 +62,11 @@ func (c Change) Sinks() (sinks []string) {
 	return slices.Compact(sinks)
 }
 
+// In reports whether the change affects a sink.
+func (c Change) In(sink string) bool {
+	return slices.ContainsFunc(c.Writes, func(w Write) bool { return w.Sink == sink })
+}
+
 // Staged is a file that will be published.
 type Staged struct {
 	Path string `json:"path"` // on this machine, or in a saved plan

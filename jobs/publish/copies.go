@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"prospector/internal/parallel"
 	"prospector/jobs/plan"
 	"prospector/sink/store"
 )
@@ -14,18 +15,18 @@ import (
 // table do not see the copy. An erase deletes it. The copy passes through a local
 // file, so that the store can repeat an attempt to write it.
 
-// copyDamaged makes the copies that the plan lists.
-func (j *job) copyDamaged(ctx context.Context) error {
-	for _, c := range j.plan.Output.Copies {
-		if err := context.Cause(ctx); err != nil {
-			return err
+// copyDamaged makes the copies in the sink that the plan lists.
+func (s *inSink) copyDamaged(ctx context.Context) error {
+	return parallel.Each(ctx, s.width, s.plan.Output.Copies, func(ctx context.Context, c plan.Copy) error {
+		if c.Sink != s.address {
+			return nil
 		}
-		in := j.stores[c.Sink]
-		if err := copyObject(ctx, in, c, j.TempDir); err != nil {
-			return fmt.Errorf("%s: copying the damaged file %s to %s before it is replaced: %w", j.plan.Address, in.URI(c.Key), in.URI(c.To), err)
+		err := s.request(ctx, func() error { return copyObject(ctx, s.store, c, s.TempDir) })
+		if err != nil {
+			return fmt.Errorf("%s: copying the damaged file %s to %s before it is replaced: %w", s.plan.Address, s.store.URI(c.Key), s.store.URI(c.To), err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // copyObject copies one object through a temporary file in dir, unless an interrupted

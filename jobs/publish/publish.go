@@ -49,9 +49,11 @@ type Publisher struct {
 	Rescue func(ctx context.Context, why error) error
 	// Open returns the store of the sink with an address. It opens the sink
 	// unless it is already open.
-	Open        func(ctx context.Context, address string) (store.Store, error)
-	Lists       Lists
-	Parallelism int    // how many partitions are written at a time
+	Open  func(ctx context.Context, address string) (store.Store, error)
+	Lists Lists
+	// Parallelism limits how many requests each sink gets at a time, in addition to
+	// store.Concurrency. 0 means no additional limit.
+	Parallelism int
 	TempDir     string // an existing directory on this machine
 	Observer    Observer
 	Logger      *slog.Logger
@@ -61,7 +63,7 @@ type Publisher struct {
 // Publish applies a plan. It returns how many partitions it has changed, by job
 // address, even with an error.
 //
-// When ctx ends, Publish completes the partitions that it has started, saves
+// When ctx ends, Publish completes the partitions that it has started in each sink, saves
 // the state, and returns the cause. If ctx ends because the lock is lost,
 // Publish stops immediately.
 func (p *Publisher) Publish(ctx context.Context, planned *plan.Plan) (done map[string]plan.Summary, err error) {
@@ -91,11 +93,13 @@ func (p *Publisher) publishJob(ctx context.Context, planned *plan.Job) (done pla
 	if err := planned.Source.Books.Check(); err != nil {
 		return done, err
 	}
-	j := &job{Publisher: p, plan: planned, stores: make(map[string]store.Store), owned: p.State.Job(planned.Address)}
+	j := &job{Publisher: p, plan: planned, owned: p.State.Job(planned.Address), running: make(map[string]*running)}
 	for _, address := range planned.Sinks {
-		if j.stores[address], err = p.Open(ctx, address); err != nil {
+		opened, err := p.Open(ctx, address)
+		if err != nil {
 			return done, err
 		}
+		j.sinks = append(j.sinks, j.in(address, opened))
 	}
 	before := state.Lists{Prospects: j.owned.Prospects, Empty: j.owned.Empty}
 	lists, err := p.Lists.Publish(ctx, planned)

@@ -90,15 +90,13 @@ type Options struct {
 	WorkDir store.Store
 	// LockTimeout is how long to wait for the lock; 0 does not wait.
 	LockTimeout time.Duration
-	// Parallelism is how many objects are written at once. 0 means a default that
-	// hides the latency of a remote store.
+	// Parallelism limits how many objects of each sink are written at once, in addition
+	// to the limit of the sink; 0 means no limit.
 	Parallelism int
 	// Concurrency limits how many prospects are read at once, in addition to the limit
 	// of their source; 0 means no limit.
 	Concurrency int
 }
-
-const defaultParallelism = 16
 
 // Session is one run. Its methods must not be called concurrently.
 type Session struct {
@@ -118,7 +116,6 @@ type Session struct {
 // Open locks and reads the state, and opens the sinks of every job. The context that
 // it returns is for the session. It is canceled when ctx is, or when the lock is lost.
 func Open(ctx context.Context, o Options, operation string) (_ context.Context, _ *Session, err error) {
-	o.Parallelism = cmp.Or(o.Parallelism, defaultParallelism)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

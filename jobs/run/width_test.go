@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"errors"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/schemas"
 	"prospector/sink/store"
+	"prospector/sink/store/local"
 	"prospector/sink/store/memory"
 )
 
@@ -163,4 +166,63 @@ func TestDownloadsOverlap(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// held is a sink whose writes of files wait until another sink has its own, and then
+// fail.
+type held struct {
+	store.Store
+	until <-chan struct{}
+}
+
+func (h held) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
+	<-h.until
+	return store.Object{}, errors.New("held")
+}
+
+// told is a sink that closes written after its first write.
+type told struct {
+	store.Store
+	written chan struct{}
+	once    *sync.Once
+}
+
+func (s told) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
+	o, err := s.Store.Put(ctx, key, c, cond)
+	s.once.Do(func() { close(s.written) })
+	return o, err
+}
+
+// If an apply ends when only the second sink has a new row, the row is not lost, although
+// the source does not return it again: the next apply copies it to the first sink.
+func TestSecondSinkIsAhead(t *testing.T) {
+	h := newHouse(t)
+	second := jobs.Sink{Block: jobs.Block{Address: "sink.local.second"}, Location: local.At(filepath.Join(h.dir, "second"))}
+	h.job().Sinks = append(h.job().Sinks, second)
+	h.people(map[string][]string{"1": {at(1, "a")}, "2": {at(2, "b")}}, "1", "2")
+	h.apply()
+
+	open := h.stores["local"]
+	written, once := make(chan struct{}), new(sync.Once)
+	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+		opened, err := open(ctx, s)
+		if s.Address == second.Address {
+			return told{opened, written, once}, err
+		}
+		return held{opened, written}, err
+	}
+	h.people(map[string][]string{"1": {at(1, "a")}, "2": {at(2, "b"), at(3, "c")}}, "1", "2")
+	if _, err := h.try(t.Context()); err == nil || !strings.Contains(err.Error(), "held") {
+		t.Fatalf("the error is %v", err)
+	}
+	if first, second := len(h.rowsIn(0)), len(h.rowsIn(1)); first != 2 || second != 3 {
+		t.Fatalf("the sinks have %d and %d rows, so the test is void", first, second)
+	}
+
+	h.stores["local"] = open
+	h.people(map[string][]string{"1": {at(1, "a")}}, "1")
+	h.apply()
+	if first, second := h.rowsIn(0), h.rowsIn(1); len(first) != 3 || len(second) != 3 {
+		t.Errorf("the sinks have the rows %v and %v", first, second)
+	}
 }

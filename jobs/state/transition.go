@@ -45,6 +45,11 @@ import (
 // ones exist. If rows move between partitions, the apply writes the new
 // partition before it changes the former one.
 //
+// In steps 2 and 4, no sink waits for another one, so an interrupted apply may
+// have changed a partition in some sinks only. The next run then reads the
+// partition from one of these sinks, so that new rows are not lost if the
+// source does not return them again.
+//
 // The transitions change values in memory and do no I/O. Their callers serialize
 // access to a job.
 

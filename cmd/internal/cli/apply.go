@@ -42,7 +42,7 @@ func (p *planning) register(fs *flag.FlagSet) {
 // registerCommon declares the flags that destroy has as well.
 func (p *planning) registerCommon(fs *flag.FlagSet) {
 	addressFlag(fs, "target", "Limit the plan to this job or partition, an `address`. It includes partitions between which events have moved. May be given several times.", &p.Targets)
-	fs.IntVar(&p.parallelism, "parallelism", 0, "Read at most this `number` of prospects at once, and write as many files at once. The default is the concurrency of the source, and 16 files.")
+	fs.IntVar(&p.parallelism, "parallelism", 0, "Read at most this `number` of prospects at once, and write at most as many files to each sink at once. The default is the concurrency of the source, and the parallelism of the sink.")
 	fs.BoolVar(&p.json, "json", false, "Print one JSON object on each line. See: prospector help json")
 	p.locking.register(fs)
 	p.variables.register(fs)

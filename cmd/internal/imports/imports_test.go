@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 	"jobs/erase":            {"internal/bug", "internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/ledger", "jobs/lists", "jobs/plan", "jobs/quarantine", "jobs/reconcile", "jobs/refresh", "jobs/state", "jobs/tombstone", "schemas", "sink", "sink/parquetfile", "sink/store", "sink/verify"},
 	"jobs/ledger":           {"internal/parallel", "internal/sealed", "jobs", "sink/store"},
 	"jobs/plan":             {"internal/bug", "internal/terminal", "jobs", "jobs/state", "schemas"},
-	"jobs/publish":          {"jobs/plan", "jobs/state", "sink/store"},
+	"jobs/publish":          {"internal/parallel", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/reconcile":        {"internal/bug", "internal/nolink", "internal/parallel", "internal/spill", "jobs", "jobs/plan", "jobs/state", "schemas", "schemas/records", "sink", "sink/parquetfile", "sink/stage", "sink/store", "sink/verify", "transform"},
 	"jobs/refresh":          {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":            {"internal/parallel", "jobs", "jobs/plan", "jobs/quarantine", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
