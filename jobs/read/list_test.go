@@ -135,6 +135,20 @@ func TestListInABucket(t *testing.T) {
 	}
 }
 
+// An object with the content encoding gzip, as gcloud storage cp -Z creates it, is read as
+// it is stored, because its size and checksum are those of the stored bytes.
+func TestListWithContentEncoding(t *testing.T) {
+	b := newBucket(t)
+	b.CreateObject(fakestorage.Object{
+		ObjectAttrs: fakestorage.ObjectAttrs{BucketName: "acme", Name: "ids.txt", ContentEncoding: "gzip"},
+		Content:     zipped(t, "1001\n1002\n"),
+	})
+	ids, _, err := Lists{TempDir: func() (string, error) { return t.TempDir(), nil }}.Load(t.Context(), object("acme", "ids.txt"))
+	if err != nil || !slices.Equal(ids, []string{"1001", "1002"}) {
+		t.Errorf("Load returns %q, %v", ids, err)
+	}
+}
+
 func TestListInABucketIsUnusable(t *testing.T) {
 	b := newBucket(t)
 	b.put("ids.csv", []byte("a,b\n1,2\n"))

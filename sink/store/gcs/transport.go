@@ -51,6 +51,12 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	call := req.Context()
 	ctx, w := newWatch(call, b.timeout, errStalled)
 	req = req.WithContext(ctx)
+	if req.URL.Query().Get("alt") == "media" {
+		// Otherwise the service or package net/http would decompress an object with the
+		// content encoding gzip, whose size and checksum are those of the stored bytes.
+		req.Header = req.Header.Clone()
+		req.Header.Set("Accept-Encoding", "gzip")
+	}
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sending{req.Body, w}
 	}
