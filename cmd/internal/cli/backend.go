@@ -53,8 +53,11 @@ func backendsOf(e *env) backends {
 // open opens the configured backend for a command other than init. It returns an error if
 // the state may be in another place, where the last run in this directory kept it.
 func (b backends) open(ctx context.Context, configured jobs.Backend) (backend, error) {
-	former := b.former(configured)
-	if former != nil && former.recorded {
+	former, err := b.former(configured)
+	switch {
+	case err != nil:
+		return nil, err
+	case former != nil && former.recorded:
 		return nil, former.changed(configured)
 	}
 	opened, err := openBackend(ctx, configured)
@@ -75,20 +78,21 @@ type former struct {
 // former returns the backend of the last init or run in this directory. Without a record
 // it returns the default backend if that has a state file. It returns nil if that is the
 // configured backend, or if there is none.
-func (b backends) former(configured jobs.Backend) *former {
-	f := former{recorded: true}
-	if at := b.recorded(configured); at != nil {
+func (b backends) former(configured jobs.Backend) (*former, error) {
+	at, err := b.recorded(configured)
+	if err != nil {
+		return nil, err
+	}
+	f := former{recorded: at != nil}
+	if f.recorded {
 		f.Backend = *at
-	} else {
-		f = former{Backend: config.DefaultBackend(b.dir, b.kinds)}
-		if f.Kind == nil || !f.hasFile() {
-			return nil
-		}
+	} else if f.Backend = config.DefaultBackend(b.dir, b.kinds); f.Kind == nil || !f.hasFile() {
+		return nil, nil
 	}
 	if f.URI(f.Key) == configured.URI(configured.Key) {
-		return nil
+		return nil, nil
 	}
-	return &f
+	return &f, nil
 }
 
 // hasFile reports whether a backend on this machine has a file with the name of the

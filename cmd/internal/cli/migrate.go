@@ -45,8 +45,10 @@ func (m *moving) check() error {
 // the configured backend, which is open as opened. Without a flag, it returns an error if
 // the former backend has a state that was not moved.
 func (m *moving) settle(ctx context.Context, e *env, configured jobs.Backend, opened backend) error {
-	former := backendsOf(e).former(configured)
+	former, err := backendsOf(e).former(configured)
 	switch {
+	case err != nil:
+		return err
 	case former == nil && m.migrate:
 		e.view.Printf("The former backend is not known, or is the configured one, so there is no state to move.\n")
 		return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,8 +53,9 @@ func (b backends) record(used jobs.Backend) (err error) {
 		return err
 	}
 	defer data.Close()
-	if before, err := readFileIn(data, recordName); err == nil && string(before) == string(text) {
-		return nil
+	before, err := readFileIn(data, recordName)
+	if isLink(err) || err == nil && string(before) == string(text) {
+		return err
 	}
 	const temporary = recordName + ".new"
 	if err = data.WriteFile(temporary, text); err == nil {
@@ -65,22 +67,23 @@ func (b backends) record(used jobs.Backend) (err error) {
 	return nil
 }
 
+// isLink reports whether an error is about a symbolic link, which no command follows or
+// ignores.
+func isLink(err error) bool {
+	_, ok := errors.AsType[*nolink.LinkError](err)
+	return ok
+}
+
 // recorded returns the recorded backend, or nil if there is no usable record. It has the
 // secrets of the configured backend if both are of the same kind.
-func (b backends) recorded(configured jobs.Backend) *jobs.Backend {
-	data, err := nolink.Open(b.dataDir)
-	if err != nil {
-		return nil
-	}
-	defer data.Close()
-	text, err := readFileIn(data, recordName)
-	var r backendRecord
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Version != 1 {
-		return nil
+func (b backends) recorded(configured jobs.Backend) (*jobs.Backend, error) {
+	r, err := b.readRecord()
+	if r == nil {
+		return nil, err
 	}
 	kind := b.kinds.Find(r.Type)
 	if kind == nil {
-		return nil
+		return nil, nil
 	}
 	used := jobs.Backend{Location: store.Location{Kind: kind, Settings: kind.New()}, Key: r.Key}
 	used.Address = "backend." + kind.Name
@@ -98,13 +101,32 @@ func (b backends) recorded(configured jobs.Backend) *jobs.Backend {
 			continue
 		}
 		if raw, ok := r.Settings[a.Name]; ok && json.Unmarshal(raw, a.Value) != nil {
-			return nil
+			return nil, nil
 		}
 		if path, ok := a.Value.(*attribute.Path); ok && !filepath.IsAbs(string(*path)) {
 			*path = attribute.Path(filepath.Join(b.dir, string(*path)))
 		}
 	}
-	return &used
+	return &used, nil
+}
+
+// readRecord returns the record, or nil if there is none that this program can read. A
+// symbolic link is an error.
+func (b backends) readRecord() (*backendRecord, error) {
+	data, err := nolink.Open(b.dataDir)
+	if err != nil {
+		return nil, nil // there is no data directory yet
+	}
+	defer data.Close()
+	text, err := readFileIn(data, recordName)
+	if isLink(err) {
+		return nil, err
+	}
+	var r backendRecord
+	if err != nil || json.Unmarshal(text, &r) != nil || r.Version != 1 {
+		return nil, nil
+	}
+	return &r, nil
 }
 
 // maxRecord is the most bytes of a record that is read.

@@ -36,8 +36,8 @@ func TestRecordOfBackend(t *testing.T) {
 	if err != nil || strings.Contains(string(text), "hunter2") || !strings.Contains(string(text), "acme") {
 		t.Fatalf("the record is %s, %v", text, err)
 	}
-	got := b.recorded(used)
-	if got == nil || got.URI(got.Key) != "gs://acme/state/own.json" {
+	got, err := b.recorded(used)
+	if err != nil || got == nil || got.URI(got.Key) != "gs://acme/state/own.json" {
 		t.Fatalf("the recorded backend is %+v", got)
 	}
 	read := got.Settings.(*gcs.Settings)
@@ -45,8 +45,8 @@ func TestRecordOfBackend(t *testing.T) {
 		t.Errorf("the settings are %+v", read)
 	}
 	elsewhere := jobs.Backend{Location: local.At(t.TempDir()), Key: "own.json"}
-	if read := b.recorded(elsewhere).Settings.(*gcs.Settings); read.Credentials != "" {
-		t.Error("the record has a secret")
+	if got, err := b.recorded(elsewhere); err != nil || got.Settings.(*gcs.Settings).Credentials != "" {
+		t.Errorf("the record has a secret: %v", err)
 	}
 }
 
@@ -54,21 +54,21 @@ func TestRecordOfBackend(t *testing.T) {
 func TestUnusableRecord(t *testing.T) {
 	b := recordIn(t)
 	configured := jobs.Backend{Location: local.At(b.dir), Key: "own.json"}
-	if got := b.recorded(configured); got != nil {
-		t.Errorf("without a file: %+v", got)
+	if got, err := b.recorded(configured); got != nil || err != nil {
+		t.Errorf("without a file: %+v, %v", got, err)
 	}
 	if err := b.record(configured); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.recorded(configured); got == nil || got.URI(got.Key) != configured.URI(configured.Key) {
+	if got, err := b.recorded(configured); err != nil || got == nil || got.URI(got.Key) != configured.URI(configured.Key) {
 		t.Errorf("the recorded backend is %+v", got)
 	}
 	for _, text := range []string{"", "{", `{"version": 2, "type": "local", "key": "a", "settings": {}}`, `{"version": 1, "type": "ftp", "key": "a"}`, `{"version": 1, "type": "local", "settings": {"path": 7}}`} {
 		if err := os.WriteFile(filepath.Join(b.dataDir, recordName), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.recorded(configured); got != nil {
-			t.Errorf("%s: %+v", text, got)
+		if got, err := b.recorded(configured); got != nil || err != nil {
+			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
 }
