@@ -116,6 +116,12 @@ func (o Options) ownIdentity() (*auth.Credentials, error) {
 	return own, nil
 }
 
+// isSecure reports whether what is sent to a URL is encrypted, or stays on this machine.
+func isSecure(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+}
+
 // isLoopback reports whether a host is this machine.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)

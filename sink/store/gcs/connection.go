@@ -138,12 +138,8 @@ func proxyStatus(err error) int {
 
 // tokenFault describes an error of the service that issues access tokens.
 func tokenFault(err error) *fault {
-	if e, ok := errors.AsType[*auth.Error](err); ok {
-		status := 0
-		if e.Response != nil {
-			status = e.Response.StatusCode
-		}
-		return tokenRefusal("", status, e.Body)
+	if by, status, body := issuerResponse(err); status != 0 {
+		return tokenRefusal(by, status, body)
 	}
 	if e, ok := errors.AsType[*metadata.Error](err); ok {
 		return metadataFault(e.Code)
@@ -151,11 +147,30 @@ func tokenFault(err error) *fault {
 	if _, ok := errors.AsType[metadata.NotDefinedError](err); ok {
 		return metadataFault(http.StatusNotFound)
 	}
-	if m := exchange.FindStringSubmatch(err.Error()); m != nil {
-		status, _ := strconv.Atoi(m[2])
-		return tokenRefusal(m[1], status, []byte(m[3]))
-	}
 	return nil
+}
+
+// issuerResponse returns the response of the service that issues access tokens, and the
+// part of the client library that got it. The status is 0 if err has no such response.
+func issuerResponse(err error) (by string, status int, body []byte) {
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		if e.Response != nil {
+			status = e.Response.StatusCode
+		}
+		return "", status, e.Body
+	}
+	if m := exchange.FindStringSubmatch(err.Error()); m != nil {
+		status, _ = strconv.Atoi(m[2])
+		return m[1], status, []byte(m[3])
+	}
+	return "", 0, nil
+}
+
+// issuerIsBusy reports whether the service that issues access tokens may issue one to
+// another attempt. The client library makes only one.
+func issuerIsBusy(err error) bool {
+	_, status, _ := issuerResponse(err)
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
 // exchange matches the errors with which cloud.google.com/go/auth/credentials reports a

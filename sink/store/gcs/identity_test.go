@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"prospector/internal/attribute"
 	"prospector/sink/store/gcs"
@@ -33,6 +34,7 @@ type cloud struct {
 
 	mu   sync.Mutex
 	seen map[string]int // requests to Cloud Storage by their token
+	busy []int          // statuses of the next requests for a token
 }
 
 // newCloud starts a cloud on this machine. Every connection to port 443 of another host
@@ -65,8 +67,12 @@ func newCloud(t *testing.T) *cloud {
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	switch email, isImpersonation := strings.CutSuffix(r.URL.Path, ":generateAccessToken"); {
-	case r.URL.Path == "/token":
+	email, isImpersonation := strings.CutSuffix(r.URL.Path, ":generateAccessToken")
+	isToken := r.URL.Path == "/token"
+	switch status := c.isBusy(isToken, isImpersonation); {
+	case status != 0:
+		w.WriteHeader(status)
+	case isToken:
 		c.issue(w, r)
 	case isImpersonation:
 		email = strings.TrimPrefix(email, "/v1/projects/-/serviceAccounts/")
@@ -77,6 +83,16 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 		c.storage.ServeHTTP(w, r)
 	}
+}
+
+// isBusy returns the status with which a request for a token is refused, or 0.
+func (c *cloud) isBusy(isToken, isImpersonation bool) (status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.busy) > 0 && (isToken || isImpersonation) {
+		status, c.busy = c.busy[0], c.busy[1:]
+	}
+	return status
 }
 
 // issue issues a token for what the request proves.
@@ -205,6 +221,27 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// A service that issues tokens may be busy for a moment, as the storage itself.
+func TestBusyIssuer(t *testing.T) {
+	c := newCloud(t)
+	for kind, key := range c.keys(t) {
+		for _, status := range []int{408, 429, 500, 502, 503, 504} {
+			t.Run(fmt.Sprint(kind, " ", status), func(t *testing.T) {
+				c.busy = []int{status, status}
+				options := gcs.Options{Endpoint: c.url, Credentials: attribute.Secret(key), Timeout: 100 * time.Millisecond}
+				if kind != "impersonated_service_account" {
+					options.ImpersonateServiceAccount = "lake@acme.iam.gserviceaccount.com"
+				}
+				s, err := gcs.Open(t.Context(), bucket, "", options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+			})
+		}
+	}
+}
+
 // An emulator gets no credentials, and nothing else is reached.
 func TestNoIdentity(t *testing.T) {
 	c := newCloud(t)
@@ -272,6 +309,7 @@ func TestUnusableCredentials(t *testing.T) {
 		{"the client of an application", write("client", `{"web": {"client_secret": "hunter2"}}`), "OAuth client of an application"},
 		{"a missing field", write("field", `{"type": "authorized_user", "client_id": "hunter2", "client_secret": "hunter2"}`), "lack the field refresh_token"},
 		{"an empty field", write("emptyfield", `{"type": "authorized_user", "client_id": "hunter2", "client_secret": "hunter2", "refresh_token": ""}`), "lack the field refresh_token"},
+		{"a token from an unencrypted address", write("plain", strings.Replace(keys["external_account"], "https://sts", "http://sts", 1)), "the field token_url of the credentials is a URL that is neither https nor on this machine"},
 		{"a large file", write("large", strings.Repeat("hunter2", 200_000)), "larger than 1 MiB"},
 		{"no PEM", write("pem", `{"type": "service_account", "client_email": "hunter2", "private_key": "hunter2"}`), "not in PEM format"},
 		{"a private key that is damaged", write("damaged", damaged), "private_key of the credentials is damaged"},

@@ -104,6 +104,11 @@ func parseKey(content []byte) (key, error) {
 			return key{}, fmt.Errorf("the credentials, of the type %s, lack the field %s: create and download them again", kind, name)
 		}
 	}
+	for _, name := range []string{"token_uri", "token_url", "service_account_impersonation_url"} {
+		if text := stringOf(fields[name]); text != "" && !isSecure(text) {
+			return key{}, fmt.Errorf("the field %s of the credentials is a URL that is neither https nor on this machine, so secrets would be sent unencrypted: create and download them again", name)
+		}
+	}
 	if kind == credentials.ServiceAccount {
 		if err := checkPrivateKey(stringOf(fields["private_key"])); err != nil {
 			return key{}, err

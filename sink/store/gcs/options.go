@@ -170,7 +170,7 @@ func checkEndpoint(text string) error {
 		return errors.New("has a query or a fragment, which is not supported")
 	case strings.Trim(u.Path, "/") != "" && strings.Trim(u.Path, "/") != strings.Trim(apiPath, "/"):
 		return errors.New("has a path: end it after the host")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case !isSecure(text):
 		return errors.New("is neither https nor on this machine, so credentials and rows would be sent unencrypted: use https")
 	}
 	return nil
