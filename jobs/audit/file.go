@@ -139,7 +139,9 @@ func (r *running) checkRows(ctx context.Context, ahead *store.Ahead, f published
 	file, err := ahead.Open(ctx, r.locate(f))
 	if err == nil {
 		defer file.Close()
-		err = checkSum(file, f)
+		if err = checkSum(file, f); err != nil {
+			err = fmt.Errorf("reading %s: %w", r.stores[f.sink].URI(f.Key), err)
+		}
 	}
 	if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCorrupt) {
 		// It has changed, unless the store has returned other bytes than it has.
@@ -148,7 +150,7 @@ func (r *running) checkRows(ctx context.Context, ahead *store.Ahead, f published
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", r.stores[f.sink].URI(f.Key), err)
+		return "", err
 	}
 	partition, err := sink.ParsePartition(f.table, f.path)
 	if err == nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -50,7 +51,7 @@ func openFile(ctx context.Context, from Store, object Object, dir string) (File,
 	}
 	size, crc, err := ChecksumReader(io.TeeReader(r, temp))
 	if err == nil && (size != object.Size || crc != object.CRC32C) {
-		err = ErrCorrupt
+		err = fmt.Errorf("reading %s: %w", from.URI(object.Key), ErrCorrupt)
 	}
 	if err = errors.Join(err, os.Remove(temp.Name())); err != nil {
 		return nil, errors.Join(err, temp.Close())
