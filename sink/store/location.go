@@ -11,8 +11,8 @@ import (
 // it, and its Settings must not be changed once it is in use.
 type Location struct {
 	Kind *Kind
-	// Settings hold the values of the attributes that name the place. They come
-	// from Kind.New.
+	// Settings hold the values of the attributes that name the place, and of
+	// auxiliary ones. They come from Kind.New.
 	Settings attribute.Settings
 }
 

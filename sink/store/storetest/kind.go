@@ -52,8 +52,8 @@ func RunKind(t *testing.T, at store.Location) {
 func checkKind(t *testing.T, k *store.Kind) {
 	attributes := k.New().Attributes()
 	names := attribute.Names(attributes)
-	if k.Name == "" || len(names) == 0 || attributes[0].Required == "" {
-		t.Errorf("the kind %q has the attributes %q; it must have a name, and its first attribute must be required", k.Name, names)
+	if k.Name == "" || len(names) == 0 || attributes[0].Required == "" || attributes[0].Auxiliary {
+		t.Errorf("the kind %q has the attributes %q; it must have a name, and its first attribute must be required and name the place", k.Name, names)
 	}
 	for i, a := range attributes {
 		if slices.Contains([]string{"", "id", "type", "name", "uri"}, a.Name) || slices.Index(names, a.Name) != i {
