@@ -351,7 +351,7 @@ func TestLockFails(t *testing.T) {
 			}
 			// Just late enough to take over the lock of a dead run. If this attempt
 			// left the lock of a live run, the next one would have to wait.
-			clock := clockAt(noon.Add(12 * time.Minute))
+			clock := clockAt(noon.Add(22 * time.Minute))
 			r := remote(test.network(files), clock)
 			if err := lock(t, r, state.NewLockInfo("apply", noon)); !errors.Is(err, errNetwork) {
 				t.Fatalf("Lock returned %v", err)

@@ -19,7 +19,7 @@ const (
 
 	// skewAllowance is how far the clocks of two machines may differ. See
 	// Remote.isDead.
-	skewAllowance = 10 * time.Minute
+	skewAllowance = 20 * time.Minute
 
 	// unlockTimeout limits the release of a lock, which does not end with the
 	// context of the run. A store can repeat several requests that stall.

@@ -274,8 +274,8 @@ var remoteTests = []struct {
 			{-3 * time.Hour, false}, // the other clock is slow
 			{0, false},
 			{time.Minute, false},
-			{11 * time.Minute, false}, // the lease has ended, unless this clock is wrong
-			{11*time.Minute + 1, true},
+			{21 * time.Minute, false}, // the lease has ended, unless this clock is wrong
+			{21*time.Minute + 1, true},
 		} {
 			err := lock(t, remote(there, clockAt(noon.Add(test.later))), state.NewLockInfo("apply", noon))
 			if test.free != (err == nil) || err != nil && !errors.Is(err, state.ErrLocked) {
@@ -284,7 +284,7 @@ var remoteTests = []struct {
 		}
 	}},
 	{"a lock that is not renewed while it is watched belongs to a dead run", func(t *testing.T, here, there store.Store) {
-		for _, skew := range []time.Duration{0, -5 * time.Hour, 9 * time.Minute} {
+		for _, skew := range []time.Duration{0, -5 * time.Hour, 19 * time.Minute} {
 			holder := remote(here, clockAt(noon))
 			mustLock(t, holder, "apply")
 			clock := clockAt(noon.Add(skew))
