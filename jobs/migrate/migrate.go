@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"prospector/internal/parallel"
 	"prospector/jobs"
 	"prospector/jobs/state"
 	"prospector/sink/store"
@@ -58,9 +59,9 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	why := "the state there is not older"
+	why := "the state in the new backend is not older"
 	if e.From.Lineage != e.To.Lineage {
-		why = "the state there belongs to another lake"
+		why = "the state in the new backend belongs to another lake"
 	}
 	describe := func(path string, s *state.State) string {
 		return fmt.Sprintf("  %s\n  lineage %s, serial %d, %s", path, s.Lineage, s.Serial, jobs.Count(int64(len(s.Jobs)), "job"))
@@ -173,10 +174,12 @@ func (m Move) copyObjects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		if err := copyObject(ctx, from, key, to, toPrefix+strings.TrimPrefix(key, fromPrefix)); err != nil {
-			return err
-		}
+	atOnce := min(store.Concurrency(from), store.Concurrency(to))
+	err = parallel.Each(ctx, atOnce, keys, func(ctx context.Context, key string) error {
+		return copyObject(ctx, from, key, to, toPrefix+strings.TrimPrefix(key, fromPrefix))
+	})
+	if err != nil {
+		return err
 	}
 	err = copyObject(ctx, from, m.From.BackupKey(), to, m.To.BackupKey())
 	if errors.Is(err, store.ErrNotExist) { // a first state has no backup
@@ -216,12 +219,13 @@ func (m Move) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		if err := files.Delete(ctx, key, store.Condition{}); err != nil && !errors.Is(err, store.ErrNotExist) {
-			return err
+	return parallel.Each(ctx, store.Concurrency(files), keys, func(ctx context.Context, key string) error {
+		err := files.Delete(ctx, key, store.Condition{})
+		if errors.Is(err, store.ErrNotExist) {
+			return nil
 		}
-	}
-	return nil
+		return err
+	})
 }
 
 func list(ctx context.Context, files store.Store, prefix string) (keys []string, err error) {

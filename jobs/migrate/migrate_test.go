@@ -308,6 +308,9 @@ type dying struct {
 	late  bool
 }
 
+// Concurrency implements store.Concurrent, so that the operations have an order.
+func (d *dying) Concurrency() int { return 1 }
+
 func (d *dying) live() (effective bool, err error) {
 	*d.lives--
 	switch {

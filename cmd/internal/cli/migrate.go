@@ -106,9 +106,9 @@ func (m *moving) move(ctx context.Context, e *env, from, to backend) (err error)
 		e.view.Printf("There is no state to move: %s has none.\n", from.Path())
 		return nil
 	case isConflict:
-		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state was not moved", Detail: conflict.Error() +
+		return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state was not moved", Detail: "A move replaces only an older version of the same state, but " + conflict.Error() +
 			"\n\nNothing was changed. If the configured backend has the right state, use it:\n\n    prospector init -reconfigure\n\n" +
-			"Otherwise move the other state away, or configure another place."}
+			"Otherwise configure another place, or first move the state that is there to another one."}
 	case err != nil:
 		return err
 	case p.State == nil && p.Objects == 0:

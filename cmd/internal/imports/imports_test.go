@@ -70,7 +70,7 @@ var allowed = map[string][]string{
 	"jobs/reconcile":        {"internal/bug", "internal/nolink", "internal/parallel", "internal/spill", "jobs", "jobs/plan", "jobs/state", "schemas", "schemas/records", "sink", "sink/parquetfile", "sink/stage", "sink/store", "sink/verify", "transform"},
 	"jobs/refresh":          {"internal/nolink", "internal/parallel", "internal/terminal", "jobs", "jobs/plan", "jobs/state", "sink/store"},
 	"jobs/audit":            {"internal/parallel", "jobs", "jobs/plan", "jobs/quarantine", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
-	"jobs/migrate":          {"jobs", "jobs/state", "sink/store"},
+	"jobs/migrate":          {"internal/parallel", "jobs", "jobs/state", "sink/store"},
 	"jobs/lists":            {"jobs/plan", "jobs/state", "sink/store"},
 	"jobs/read":             {"extract", "extract/prospect", "extract/spool", "internal/attribute", "internal/bug", "internal/terminal", "jobs", "jobs/plan", "schemas", "sink/store", "transform"},
 	"jobs/planfile":         {"internal/nolink", "internal/parallel", "jobs", "jobs/plan", "jobs/refresh", "jobs/state", "schemas", "sink", "sink/store", "sink/verify"},
