@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"prospector/extract/prospect"
+	"prospector/internal/attribute"
 	"prospector/jobs"
 	"prospector/sink/store"
 )
@@ -34,19 +35,23 @@ func (l Lists) Load(ctx context.Context, from jobs.Prospects) (ids []string, rep
 	if err == nil {
 		return list.IDs, list.Duplicates, nil
 	}
-	attribute, summary := "file", "Prospects cannot be read"
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return nil, 0, err
+	}
+	name, summary := "file", "Prospects cannot be read"
+	if p, ok := errors.AsType[*attribute.Problem](err); ok {
+		name = p.Attribute
+	}
+	switch {
 	case errors.Is(err, prospect.ErrColumn):
-		attribute = "column"
+		name = "column"
 	case errors.Is(err, prospect.ErrHeader):
-		attribute = "header"
+		name = "header"
 	}
 	if errors.Is(err, prospect.ErrEmpty) {
 		summary = "No prospects"
 	}
-	return nil, 0, from.Diagnose(attribute, summary, err.Error()+".")
+	return nil, 0, from.Diagnose(name, summary, err.Error()+".")
 }
 
 // loadObject reads a list through a copy on this machine, because Parquet needs random

@@ -240,15 +240,17 @@ func TestListIsInterrupted(t *testing.T) {
 
 // The settings of the list reach the store.
 func TestListIsOpenedByItsKind(t *testing.T) {
-	broken := errors.New("broken")
+	broken := attribute.NewProblem("credentials", "Invalid credentials", "they are broken")
 	from := object("acme", "ids.txt")
+	from.Attributes["credentials"] = jobs.Origin{Filename: "main.hcl", Line: 7}
 	from.Object.Kind = &store.Kind{Name: "other", URI: gcs.Kind.URI, Open: func(_ context.Context, s attribute.Settings, access store.Access) (store.Store, error) {
 		if s != from.Object.Settings || !access.KnownKeys {
 			t.Errorf("it is opened with %v, %v", s, access)
 		}
 		return nil, broken
 	}}
-	if _, _, err := (Lists{}).Load(t.Context(), from); err == nil || !strings.Contains(err.Error(), "broken") {
+	_, _, err := (Lists{}).Load(t.Context(), from)
+	if d, ok := errors.AsType[jobs.Diagnostic](err); !ok || d.Origin.Line != 7 || !strings.Contains(d.Detail, "they are broken") {
 		t.Errorf("Load returns %v", err)
 	}
 }

@@ -27,7 +27,7 @@ const (
 )
 
 var (
-	listing    = attempt{"listing", "storage.objects.list", viewer}
+	listing    = attempt{"listing", "storage.objects.list", user} // writing comes next
 	describing = attempt{"describing", "storage.objects.get", viewer}
 	reading    = attempt{"reading", "storage.objects.get", viewer}
 	writing    = attempt{"writing", "storage.objects.create, .delete and .get", user}
