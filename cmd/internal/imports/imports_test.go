@@ -97,7 +97,7 @@ var only = map[string][]string{
 	// The second reader shares no code with the writer.
 	"github.com/xitongsys/parquet-go":            {"sink/verify", "extract/prospect"},
 	"github.com/apache/arrow/go/v15/parquet":     {"sink/parquetfile", "cmd/bench"},
-	"cloud.google.com/go/storage":                {"sink/store/gcs"},
+	"cloud.google.com/go/storage":                {"sink/store/gcs", "cmd/gcsfaults"},
 	"github.com/hashicorp/cli":                   {"cmd/internal/cli"},
 	"github.com/fsouza/fake-gcs-server":          {"cmd/gcsfaults"},
 	"github.com/rogpeppe/go-internal/testscript": {},
