@@ -52,7 +52,7 @@ func (u *upload) identity() string {
 // openSessions removes the entries that are too old.
 func openSessions(dir string) *sessions {
 	s := &sessions{dir}
-	s.in(func(d *nolink.Dir) {
+	s.in(nolink.Open, func(d *nolink.Dir) {
 		entries, err := d.Names()
 		if err != nil {
 			return
@@ -66,12 +66,12 @@ func openSessions(dir string) *sessions {
 	return s
 }
 
-// in calls f with the directory if there is one.
-func (s *sessions) in(f func(*nolink.Dir)) {
+// in calls f with the directory that open opens.
+func (s *sessions) in(open func(path string) (*nolink.Dir, error), f func(*nolink.Dir)) {
 	if s.dir == "" {
 		return
 	}
-	d, err := nolink.MakePrivate(filepath.Dir(s.dir), filepath.Base(s.dir))
+	d, err := open(s.dir)
 	if err != nil {
 		return
 	}
@@ -81,7 +81,7 @@ func (s *sessions) in(f func(*nolink.Dir)) {
 
 // find returns the entry with a name, or nil.
 func (s *sessions) find(name string) (found *session) {
-	s.in(func(d *nolink.Dir) {
+	s.in(nolink.Open, func(d *nolink.Dir) {
 		f, err := d.OpenFile(name, os.O_RDONLY, 0)
 		if err != nil {
 			return
@@ -107,10 +107,13 @@ func (s *sessions) keep(name string, e session) {
 	if err != nil {
 		return
 	}
-	s.in(func(d *nolink.Dir) { _ = d.WriteFile(name, text) })
+	create := func(path string) (*nolink.Dir, error) {
+		return nolink.MakePrivate(filepath.Dir(path), filepath.Base(path))
+	}
+	s.in(create, func(d *nolink.Dir) { _ = d.WriteFile(name, text) })
 }
 
 // drop removes an entry.
 func (s *sessions) drop(name string) {
-	s.in(func(d *nolink.Dir) { _ = d.Remove(name) })
+	s.in(nolink.Open, func(d *nolink.Dir) { _ = d.Remove(name) })
 }

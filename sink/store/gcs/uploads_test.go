@@ -23,6 +23,7 @@ import (
 	"prospector/internal/heaptest"
 	"prospector/sink/store"
 	"prospector/sink/store/gcs"
+	"prospector/sink/store/gcs/gcsfault"
 )
 
 // refused performs the request, and then answers that its precondition does not hold, as
@@ -249,6 +250,20 @@ func TestUploadContinues(t *testing.T) {
 			t.Errorf("Put sends %d bytes, want %d", n, all)
 		}
 	})
+}
+
+// Without the repairs of package gcsfault, the emulator refuses to say how much a session
+// has. The upload then starts again.
+func TestSessionWithoutStatus(t *testing.T) {
+	f := newFront(t)
+	f.service = f.service.(*gcsfault.Faithful).Service
+	s := open(t, bucket, "lake")
+	content := store.ContentOf(sized(9<<20), "")
+	f.disturb(uploads, nil, unavailable)
+	if o, err := s.Put(t.Context(), "a", content, store.IfAbsent()); err != nil || o.CRC32C != content.CRC32C {
+		t.Errorf("Put returns %+v, %v", o, err)
+	}
+	f.wantSeen(t, 5) // start, content, status, start, content
 }
 
 // drain is a service that accepts sessions, and keeps nothing but checksums.
