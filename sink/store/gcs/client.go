@@ -53,7 +53,19 @@ func (o Options) connect() (*http.Client, *url.URL, error) {
 		}
 		network = authenticating.Transport
 	}
-	return &http.Client{Transport: &bounded{network, o.Timeout, base.CloseIdleConnections}}, root.JoinPath(apiPath), nil
+	client := &http.Client{Transport: &bounded{network, o.Timeout, base.CloseIdleConnections}, CheckRedirect: checkRedirect}
+	return client, root.JoinPath(apiPath), nil
+}
+
+// checkRedirect refuses to send a token to an address where it could be read on the way.
+func checkRedirect(to *http.Request, from []*http.Request) error {
+	switch {
+	case !isSecure(to.URL.String()):
+		return faultf("check endpoint and the proxy", "the service redirected the request to an address that is not https")
+	case len(from) >= 10:
+		return faultf("check endpoint and the proxy", "the service redirected the request %d times", len(from))
+	}
+	return nil
 }
 
 // root returns the URL of the host to which requests are sent.

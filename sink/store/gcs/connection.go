@@ -35,6 +35,9 @@ func faultf(do, format string, args ...any) *fault { return &fault{fmt.Sprintf(f
 // faultOf returns what went wrong before the service could respond, or nil if err is an
 // error of another origin.
 func faultOf(err error) *fault {
+	if f, ok := errors.AsType[*fault](err); ok {
+		return f
+	}
 	if f := tokenFault(err); f != nil {
 		return f
 	}

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -239,6 +240,36 @@ func TestBusyIssuer(t *testing.T) {
 				s.Close()
 			})
 		}
+	}
+}
+
+// A token is not sent to an address where it could be read on the way.
+func TestRedirect(t *testing.T) {
+	c := newCloud(t)
+	s, err := gcs.Open(t.Context(), bucket, "", gcs.Options{Endpoint: c.url, Credentials: attribute.Secret(c.keys(t)["authorized_user"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put(t, s, "a", "one")
+	redirect := func(to string) fault {
+		return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			http.Redirect(w, r, to+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		}
+	}
+	for to, want := range map[string]string{
+		c.url:                        "",
+		"http://storage.example.com": "the service redirected the request to an address that is not https; check endpoint and the proxy",
+	} {
+		c.storage.disturb(everything, redirect(to))
+		_, err := s.Stat(t.Context(), "a")
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("after a redirect to %s, Stat returns %v, want %q", to, err, want)
+		}
+	}
+	c.storage.disturb(everything, slices.Repeat([]fault{redirect(c.url)}, 20)...)
+	if _, err := s.Stat(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "redirected the request 10 times") {
+		t.Errorf("after 10 redirects, Stat returns %v", err)
 	}
 }
 
