@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"prospector/jobs/state"
+	"prospector/sink/store/local"
 )
 
 const bucketConfig = `
@@ -224,6 +227,57 @@ func TestMigratedElsewhere(t *testing.T) {
 	wants(t, second, 1, []string{"plan"}, "Backend configuration changed", "If another machine has already moved it: prospector init")
 	wants(t, second, 0, []string{"init"}, "The state was moved before", "State: gs://acme/b/prospector.state.json")
 	wants(t, second, 0, []string{"plan"}, "No changes.")
+}
+
+// If the state is lost after it was moved, its backup in the former place can be restored.
+func TestRestoreMoved(t *testing.T) {
+	server := newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	dir := t.TempDir()
+	write(t, dir, withState("a"))
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	write(t, dir, withState("b"))
+	wants(t, dir, 0, []string{"init", "-migrate-state", "-auto-approve"}, "The state has been moved")
+	backup, err := server.GetObject("acme", "a/prospector.state.json.backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "copy"), backup.Content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, withState("a"))
+	wants(t, dir, 1, []string{"init", "-reconfigure"}, "Error: The state was moved", "prospector state push -force FILE")
+	wants(t, dir, 1, []string{"state", "push", "copy"}, "was moved to gs://acme/b")
+	wants(t, dir, 0, []string{"state", "push", "-force", "copy"}, "Pushed the state")
+	wants(t, dir, 0, []string{"plan"}, "No changes.")
+}
+
+// A state that an apply could not write is pushed before the state moves.
+func TestMigrateErrored(t *testing.T) {
+	newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	dir := t.TempDir()
+	write(t, dir, migrateConfig)
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	text, err := os.ReadFile(filepath.Join(dir, "prospector.state.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := state.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := local.OpenPrivate(dir)
+	if err == nil {
+		err = state.WriteErrored(t.Context(), files, s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, withState("a"))
+	wants(t, dir, 1, []string{"init", "-migrate-state", "-auto-approve"}, "A newer state was not pushed", "prospector state push "+state.ErroredName)
+	write(t, dir, migrateConfig)
+	wants(t, dir, 0, []string{"state", "push", state.ErroredName}, "Pushed the state")
+	write(t, dir, withState("a"))
+	wants(t, dir, 0, []string{"init", "-migrate-state", "-auto-approve"}, "The state has been moved")
 }
 
 // A directory without a record, such as a new container, works as before, except if it has

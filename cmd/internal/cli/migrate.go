@@ -52,7 +52,9 @@ func (m *moving) settle(ctx context.Context, e *env, configured jobs.Backend, op
 	case former == nil && m.migrate:
 		e.view.Printf("The former backend is not known, or is the configured one, so there is no state to move.\n")
 		return nil
-	case former == nil || m.reconfigure:
+	case m.reconfigure: // recorded before the state is read, so that a push can repair it
+		return backendsOf(e).record(configured)
+	case former == nil:
 		return nil
 	case !former.recorded && !m.migrate:
 		return former.unused(ctx, configured, opened)
@@ -79,8 +81,7 @@ func (m *moving) accept(ctx context.Context, e *env, f *former, configured jobs.
 	moved, isMoved := errors.AsType[*state.MovedError](err)
 	switch {
 	case isMoved && moved.Moved.To == to.Path(): // a move may have left objects behind
-		finish := moving{locking: m.locking, approved: true}
-		return finish.move(ctx, e, from, to)
+		return m.move(ctx, e, from, to)
 	case err == nil && s.Serial == 0:
 		return nil
 	}
@@ -115,17 +116,8 @@ func (m *moving) move(ctx context.Context, e *env, from, to backend) (err error)
 		e.view.Printf("The state was moved before, from %s.\n", from.Path())
 		return nil
 	}
-	if p.State != nil {
-		if err := checkErrored(ctx, e, p.State); err != nil {
-			return err
-		}
-		e.view.Printf("\n%s", describeMove(from, to, p))
-	}
-	if !m.approved {
-		if err := e.ask(ctx, "Do you want to move the state?\n  Only 'yes' will be accepted to approve."); err != nil {
-			if errors.Is(err, errDeclined) {
-				e.view.Printf("\nInit cancelled. The state stays in %s.\n", from.Path())
-			}
+	if p.State != nil { // otherwise the move was approved before
+		if err := m.approve(ctx, e, from, to, p); err != nil {
 			return err
 		}
 	}
@@ -136,6 +128,22 @@ func (m *moving) move(ctx context.Context, e *env, from, to backend) (err error)
 	e.view.Printf("\nThe state has been moved to %s.\n", to.Path())
 	e.view.Hint("\nRuns that still use the former backend refuse to start. Their configuration must\nname the new one.\n")
 	return nil
+}
+
+// approve shows what a move does, and asks for approval unless the user has given it.
+func (m *moving) approve(ctx context.Context, e *env, from, to backend, p migrate.Preview) error {
+	if err := checkErrored(ctx, e, p.State); err != nil {
+		return err
+	}
+	e.view.Printf("\n%s", describeMove(from, to, p))
+	if m.approved {
+		return nil
+	}
+	err := e.ask(ctx, "Do you want to move the state?\n  Only 'yes' will be accepted to approve.")
+	if errors.Is(err, errDeclined) {
+		e.view.Printf("\nInit cancelled. The state stays in %s.\n", from.Path())
+	}
+	return err
 }
 
 // describeMove describes what a move does.

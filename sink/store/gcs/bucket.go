@@ -10,11 +10,15 @@ import (
 	"prospector/sink/store"
 )
 
+// adviceTimeout is shorter than the patience of other calls, because a run does not depend
+// on the advice.
+const adviceTimeout = time.Minute
+
 // Advise implements store.Advisor. The settings are described at
 // https://cloud.google.com/storage/docs/control-data-lifecycles.
 func (s *Store) Advise(ctx context.Context) []store.Advice {
-	ctx, watch := s.patient(ctx)
-	defer watch.stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, adviceTimeout, &exhausted{after: adviceTimeout})
+	defer cancel()
 	attrs, err := s.container().Attrs(ctx)
 	if err != nil {
 		return []store.Advice{unchecked(ctx, s, err)}
