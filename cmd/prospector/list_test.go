@@ -47,6 +47,8 @@ func TestListInABucket(t *testing.T) {
 	wants(t, dir, 1, []string{"apply", "night.plan"},
 		"Saved plan is stale", "the list of prospects gs://acme/lists/ids.csv has changed since job.events was read")
 	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "2 prospects: 1 new", "Apply complete!")
+	wants(t, dir, 1, []string{"erase", "-prospect=60822465"},
+		"The prospect is still listed", "gs://acme/lists/ids.csv names the prospect", "Erase cancelled.")
 
 	const unreadable = "Prospects cannot be read"
 	put("60822465", "")

@@ -47,8 +47,11 @@ func faultOf(err error) *fault {
 	if f := networkFault(err); f != nil {
 		return f
 	}
-	if errors.Is(err, errStalled) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return faultf("check the network, or raise timeout", "the service did not answer")
+	}
+	if isMalformed(err) { // err quotes the response
+		return faultf("check endpoint and the proxy", "the response is not one of Cloud Storage, or is incomplete")
 	}
 	e, ok := errors.AsType[*url.Error](err)
 	if !ok {

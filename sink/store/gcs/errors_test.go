@@ -3,12 +3,14 @@ package gcs
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,6 +72,8 @@ func TestFailure(t *testing.T) {
 		"an unknown authority":   {t.Context(), request(x509.UnknownAuthorityError{}), []string{"not trusted", "SSL_CERT_FILE"}},
 		"an expired certificate": {t.Context(), request(x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}), []string{"not valid", "clock"}},
 		"another certificate":    {t.Context(), request(x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"proxy.test"}}, Host: "storage.example.com"}), []string{"another host", "proxy.test"}},
+		"another response":       {t.Context(), &json.SyntaxError{}, []string{"the response is not one of Cloud Storage", "endpoint and the proxy"}},
+		"a part of a response":   {t.Context(), &json.UnmarshalTypeError{Value: personal, Type: reflect.TypeFor[int]()}, []string{"the response is not one of Cloud Storage"}},
 		"no TLS":                 {t.Context(), request(errors.New("http: server gave HTTP response to HTTPS client")), []string{"does not use TLS", "endpoint"}},
 
 		"a revoked login or key": {t.Context(), request(&auth.Error{Response: response(400), Body: []byte(`{"error": "invalid_grant", "error_description": "` + personal + `"}`)}),
