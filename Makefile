@@ -12,9 +12,14 @@ SHELL := bash
 WORK ?= $(or $(TMPDIR),/tmp)/prospector-acceptance
 # How long each fuzz target runs. If it is empty, .ci/fuzz decides.
 FUZZ ?=
+# The trials with a disturbed emulator of Cloud Storage. All of them, which take about
+# half an hour: make faults FAULTS=2000 SPEEDUP=1
+FAULTS ?= 200
+SPEEDUP ?= 16
+SEED ?= 1
 
-.PHONY: all build lint test race fuzz acceptance bench clean
-all: lint build test race fuzz acceptance bench
+.PHONY: all build lint test race fuzz faults acceptance bench clean
+all: lint build test race fuzz faults acceptance bench
 
 # The tag leaves out gRPC's DirectPath, which prospector does not use: docs/performance.md.
 build:
@@ -37,6 +42,9 @@ race:
 
 fuzz:
 	bash .ci/fuzz $(FUZZ)
+
+faults:
+	go run ./cmd/gcsfaults trials -faults $(FAULTS) -speedup $(SPEEDUP) -seed $(SEED)
 
 acceptance: build
 	rm -rf "$(WORK)"

@@ -42,6 +42,6 @@ func startEmulator(ctx context.Context, addr string, faithful *gcsfault.Faithful
 // close ends all requests.
 func (e *emulator) close() {
 	e.proxy.Close()
-	e.server.Close() //nolint:errcheck // nothing depends on it
+	e.server.Close()
 	e.storage.Stop()
 }

@@ -22,6 +22,9 @@ func TestArguments(t *testing.T) {
 		"unknown command": {"nonsense", 2, `no command "nonsense"`},
 		"unknown flag":    {"serve -nonsense", 2, "-nonsense"},
 		"argument":        {"serve now", 2, `"now"`},
+		"help of trials":  {"trials -help", 0, "nights"},
+		"unknown trial":   {"trials -only nonsense", 1, "no such trials"},
+		"no number":       {"trials -only nights/x", 1, "no such trials"},
 		"other address":   {"serve -addr 0.0.0.0:0", 1, "not a loopback address"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,3 +32,20 @@ func byCount[K cmp.Ordered](counts map[K]int) []K {
 		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
 	})
 }
+
+func newCounts() gcsfault.Counts {
+	return gcsfault.Counts{Requests: make(map[gcsfault.Kind]int), Faults: make(map[string]int), Disturbed: make(map[gcsfault.Kind]int)}
+}
+
+// add adds counts to a total.
+func add(total, counts gcsfault.Counts) {
+	merge(total.Requests, counts.Requests)
+	merge(total.Faults, counts.Faults)
+	merge(total.Disturbed, counts.Disturbed)
+}
+
+func merge[K comparable](total, counts map[K]int) {
+	for k, n := range counts {
+		total[k] += n
+	}
+}

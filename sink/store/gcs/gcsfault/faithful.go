@@ -3,6 +3,7 @@ package gcsfault
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -125,5 +126,5 @@ func (f *Faithful) ask(r *http.Request, method string, at *url.URL, body []byte,
 func refuse(w http.ResponseWriter, status int, reason string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)
-	w.Write([]byte(jsonBody(status, reason)))
+	_, _ = io.WriteString(w, jsonBody(status, reason)) // the client may have left
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,11 @@ type Fault struct {
 	name   string
 	kinds  []Kind // that it can disturb; nil means all
 	inject func(*exchange)
+}
+
+// stalls reports whether the client has to wait until it gives up.
+func (f Fault) stalls() bool {
+	return slices.ContainsFunc(Stalls, func(s Fault) bool { return s.name == f.name })
 }
 
 // String returns the name of the fault.
@@ -97,7 +103,8 @@ var Transient = []Fault{
 	SessionNotFound, SessionGone,
 }
 
-// Stalls are the faults that a client recognizes only by the time that passes.
+// Stalls are the faults that a client recognizes only by the time that passes. The seed
+// lets at most one attempt of a request stall.
 var Stalls = []Fault{StallRequest, StallAnswer, StallBody, StallDownload}
 
 // Damages are the faults that claim success.
@@ -151,13 +158,15 @@ func (x *exchange) reset() {
 		hangUp() // not HTTP/1
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
+		_ = tcp.SetLinger(0) // otherwise the connection ends with a FIN
 	}
 	conn.Close()
 }
 
 // discard reads the request's body, like a service that answers afterwards.
-func (x *exchange) discard() { io.Copy(io.Discard, x.r.Body) }
+func (x *exchange) discard() {
+	_, _ = io.Copy(io.Discard, x.r.Body) // the client may have left
+}
 
 // perform lets the service perform the request, and returns its answer.
 func (x *exchange) perform() *recorded {
@@ -192,7 +201,7 @@ func (then end) Read([]byte) (int, error) {
 func (x *exchange) answer(status int, contentType, body string) {
 	x.w.Header().Set("Content-Type", contentType)
 	x.w.WriteHeader(status)
-	io.WriteString(x.w, body)
+	_, _ = io.WriteString(x.w, body) // the client may have left
 }
 
 // alter sends the answer of the service with a change.

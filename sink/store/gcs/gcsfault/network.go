@@ -51,7 +51,7 @@ func (l *limiter) reader(ctx context.Context, body io.ReadCloser) io.ReadCloser 
 	if l.perSecond <= 0 {
 		return body
 	}
-	return &limited{body, ctx, l}
+	return &limited{body, func(n int) error { return l.take(ctx, n) }}
 }
 
 // take waits until n bytes have passed the link. Each reader has at most one piece
@@ -77,14 +77,13 @@ func (l *limiter) take(ctx context.Context, n int) error {
 
 type limited struct {
 	io.ReadCloser
-	ctx  context.Context
-	link *limiter
+	take func(n int) error
 }
 
 func (r *limited) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p[:min(len(p), 4<<10)])
 	if n > 0 {
-		if waitErr := r.link.take(r.ctx, n); waitErr != nil {
+		if waitErr := r.take(n); waitErr != nil {
 			return 0, waitErr
 		}
 	}

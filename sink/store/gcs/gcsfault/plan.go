@@ -89,5 +89,8 @@ func (p *Proxy) draw(r Request, round int) []Fault {
 			faults[i] = faults[0]
 		}
 	}
+	if i := slices.IndexFunc(faults, Fault.stalls); i >= 0 {
+		return slices.Concat(faults[:i+1], slices.DeleteFunc(faults[i+1:], Fault.stalls))
+	}
 	return faults
 }

@@ -188,5 +188,3 @@ func limitPage(r *http.Request, n int) {
 		r.URL.RawQuery = q.Encode()
 	}
 }
-
-func copyOf[K comparable](counts map[K]int) map[K]int { return maps.Clone(counts) }
