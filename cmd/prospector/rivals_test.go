@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +21,8 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"prospector/extract/knocksim"
+	"prospector/sink/store"
+	"prospector/sink/store/gcs"
 )
 
 // rivalConfig reads from an API of the test, and keeps its state in a backend of the
@@ -221,6 +225,74 @@ func TestLockOfTheDead(t *testing.T) {
 			next := start(t, dir, "apply", "-auto-approve")
 			if err := next.Wait(); err != nil || !strings.Contains(next.out.String(), "Apply complete!") {
 				t.Errorf("the next run: %v\n%s", err, &next.out)
+			}
+		})
+	}
+}
+
+// A run whose lock is deleted or replaced by hand says that it has written the state. A
+// run whose lock was released by force stops, and says that it has not.
+func TestLockRemovedDuringARun(t *testing.T) {
+	const lock = "prospector.state.json.lock"
+	for name, test := range map[string]struct {
+		remove   func(t *testing.T, files store.Store, dir string)
+		exit     int
+		contains []string
+	}{
+		"deleted": {func(t *testing.T, files store.Store, _ string) {
+			if err := files.Delete(t.Context(), lock, store.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, []string{"Warning: The lock on the state was lost before this run ended", "it was removed", "This run is complete. It wrote the state last with serial 2", "Apply complete!"}},
+		"replaced": {func(t *testing.T, files store.Store, _ string) {
+			if _, err := files.Put(t.Context(), lock, store.ContentOf([]byte("mine"), ""), store.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, []string{"replaced by an object that prospector has not written", "It wrote the state last with serial 2", "Apply complete!"}},
+		"released by force": {func(t *testing.T, files store.Store, dir string) {
+			r, err := files.Open(t.Context(), lock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			var holder struct{ ID string }
+			if err := json.NewDecoder(r).Decode(&holder); err != nil {
+				t.Fatal(err)
+			}
+			release := start(t, dir, "force-unlock", "-force", holder.ID)
+			if err := release.Wait(); err != nil {
+				t.Fatalf("force-unlock: %v\n%s", err, &release.out)
+			}
+		}, 1, []string{"Error: The lock on the state was lost", "It did not write the state."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			backend := backends(t)["gcs"]
+			g := newGate(t)
+			dir := g.directory(t, backend)
+			p := start(t, dir, "apply", "-auto-approve")
+			<-g.asked
+			files, err := gcs.Open(t.Context(), "acme", "state", gcs.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer files.Close()
+			test.remove(t, files, dir)
+			close(g.open)
+			_ = p.Wait()
+			out := strings.Join(strings.Fields(strings.ReplaceAll(p.out.String(), "│", "")), " ")
+			if code := p.ProcessState.ExitCode(); code != test.exit {
+				t.Errorf("it exits with %d", code)
+			}
+			for _, contains := range test.contains {
+				if !strings.Contains(out, contains) {
+					t.Errorf("the output does not contain %q", contains)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "errored.prospector.state.json")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a state is in the working directory: %v", err)
+			}
+			if t.Failed() || testing.Verbose() {
+				t.Logf("%s", &p.out)
 			}
 		})
 	}

@@ -53,7 +53,10 @@ func NewLockInfo(operation string, now time.Time) LockInfo {
 
 // String describes the holder for error messages.
 func (i LockInfo) String() string {
-	if i.ID == "" {
+	switch {
+	case i.ID == "" && i.Lease > 0:
+		return fmt.Sprintf("an object that prospector has not written (%s.lock)", i.Path)
+	case i.ID == "":
 		return "another run that is just starting or ending"
 	}
 	s := fmt.Sprintf("%s (%s since %s, lock %s", i.Who, i.Operation, i.Created.Format(time.RFC3339), i.ID)
@@ -69,7 +72,7 @@ type LockedError struct{ Holder LockInfo }
 func (e *LockedError) Error() string {
 	s := fmt.Sprintf("%s by %s", ErrLocked, e.Holder)
 	if lease := e.Holder.Lease; lease > 0 {
-		s += fmt.Sprintf("; if that run is dead, -lock-timeout=%s waits long enough to take over its lock", 2*lease)
+		s += fmt.Sprintf("; if no run renews it, -lock-timeout=%s waits long enough to take it over", 2*lease)
 	}
 	return s
 }

@@ -75,7 +75,7 @@ func (r *Remote) putLock(ctx context.Context, info LockInfo, cond store.Conditio
 }
 
 // holder reads the lock. It returns the holder and the generation of the lock.
-// If prospector has not written the lock, the holder is the zero value. If the
+// If prospector has not written the lock, the holder has no ID. If the
 // lock is renewed between the two requests, the holder is newer than the
 // generation, and a write conditional on that generation is refused.
 func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, err error) {
@@ -87,8 +87,8 @@ func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, 
 	if err != nil {
 		return info, "", err
 	}
-	if json.Unmarshal(b, &info) != nil {
-		info = LockInfo{}
+	if json.Unmarshal(b, &info) != nil || info.ID == "" {
+		info = LockInfo{Path: r.path, Lease: r.lease}
 	}
 	return info, o.Generation, nil
 }

@@ -9,15 +9,19 @@ import (
 	"prospector/jobs/state"
 )
 
+// lockedDiagnostic describes the holder of the lock, if the error reports one.
 func lockedDiagnostic(err error) error {
 	locked, ok := errors.AsType[*state.LockedError](err)
 	if !ok {
 		return err
 	}
 	detail := err.Error() + ".\n\nOnly one run at a time can change the lake. Wait until that run ends; with -lock-timeout=10m, this command waits."
-	if locked.Holder.Lease > 0 {
+	switch {
+	case locked.Holder.Lease > 0 && locked.Holder.ID == "":
+		detail += " If you are sure that no run is in progress, delete the object by hand."
+	case locked.Holder.Lease > 0:
 		detail += fmt.Sprintf(" If you are sure that the run is dead, release its lock:\n\n    prospector force-unlock %s", locked.Holder.ID)
-	} else {
+	default:
 		detail += " If the run dies, its lock ends with it."
 	}
 	return jobs.Diagnostic{Severity: jobs.Error, Summary: "The state is locked by another run", Detail: detail}
