@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -114,7 +115,12 @@ func (f *former) open(ctx context.Context) (backend, error) {
 			return nil, nil
 		}
 	}
-	return openBackend(ctx, f.Backend)
+	opened, err := openBackend(ctx, f.Backend)
+	if d, ok := errors.AsType[jobs.Diagnostic](err); ok {
+		d.Summary = "The former backend cannot be opened"
+		return nil, d
+	}
+	return opened, err
 }
 
 // shown returns the place of the state for messages.
