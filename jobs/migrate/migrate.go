@@ -112,6 +112,9 @@ func (m Move) Run(ctx context.Context) error {
 		if err := m.copyState(ctx, s); err != nil {
 			return err
 		}
+		if err := m.copyBackup(ctx); err != nil {
+			return err
+		}
 		moved := state.Moved{To: m.To.Path(), At: m.Now().UTC(), By: m.By, Lineage: s.Lineage, Serial: s.Serial}
 		if err := m.From.MarkMoved(ctx, moved); err != nil {
 			return fmt.Errorf("the state is now at %s, but the former state %s could not be marked as moved: %w", m.To.Path(), m.From.Path(), err)
@@ -166,7 +169,7 @@ func (m Move) replaced(ctx context.Context, s *state.State) (there *state.State,
 	return there, false, nil
 }
 
-// copyObjects copies the backup and the objects next to the state.
+// copyObjects copies the objects next to the state.
 func (m Move) copyObjects(ctx context.Context) error {
 	from, fromPrefix := m.From.Store()
 	to, toPrefix := m.To.Store()
@@ -175,13 +178,17 @@ func (m Move) copyObjects(ctx context.Context) error {
 		return err
 	}
 	atOnce := min(store.Concurrency(from), store.Concurrency(to))
-	err = parallel.Each(ctx, atOnce, keys, func(ctx context.Context, key string) error {
+	return parallel.Each(ctx, atOnce, keys, func(ctx context.Context, key string) error {
 		return copyObject(ctx, from, key, to, toPrefix+strings.TrimPrefix(key, fromPrefix))
 	})
-	if err != nil {
-		return err
-	}
-	err = copyObject(ctx, from, m.From.BackupKey(), to, m.To.BackupKey())
+}
+
+// copyBackup copies the backup of the state. It comes after the state, because Push has
+// backed up the state that it replaced.
+func (m Move) copyBackup(ctx context.Context) error {
+	from, _ := m.From.Store()
+	to, _ := m.To.Store()
+	err := copyObject(ctx, from, m.From.BackupKey(), to, m.To.BackupKey())
 	if errors.Is(err, store.ErrNotExist) { // a first state has no backup
 		return nil
 	}

@@ -369,6 +369,10 @@ func TestKilled(t *testing.T) {
 		for lives := 1; ; lives++ {
 			under := []store.Store{memory.New(), memory.New()}
 			s := fill(t, remote(under[0], "a.json", 1))
+			backup, err := readText(t.Context(), under[0], "a.json.backup")
+			if err != nil {
+				t.Fatal(err)
+			}
 			left := lives
 			killed := move(t.Context(),
 				remote(&dying{under[0], &left, late}, "a.json", 2), remote(&dying{under[1], &left, late}, "b.json", 2))
@@ -386,6 +390,14 @@ func TestKilled(t *testing.T) {
 				t.Errorf("killed at operation %d (late: %t), after the next move: %v", lives, late, err)
 			}
 			checkLeft(t, a, b, s)
+			// The former place already has this state as its backup when the note replaces it.
+			got, err := readText(t.Context(), under[1], b.BackupKey())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if moved, err := state.Decode([]byte(got)); err != nil || got != backup && moved.Serial != s.Serial {
+				t.Errorf("killed at operation %d (late: %t), the backup is %+v, %v", lives, late, moved, err)
+			}
 			if left > 0 { // it was not killed
 				if killed != nil {
 					t.Fatal(killed)

@@ -151,7 +151,7 @@ func describeMove(from, to backend, p migrate.Preview) view.Text {
 	text := view.Format("Prospector will move the state, and %s next to it:\n\n  from %s\n    serial %d, lineage %s, %s\n\n  to   %s\n",
 		jobs.Count(int64(p.Objects), "object"), from.Path(), p.State.Serial, p.State.Lineage, jobs.Count(int64(len(p.State.Jobs)), "job"), to.Path())
 	if p.Replaces != nil {
-		text += view.Format("    replaces serial %d, lineage %s, which becomes the backup\n", p.Replaces.Serial, p.Replaces.Lineage)
+		text += view.Format("    replaces serial %d, lineage %s\n", p.Replaces.Serial, p.Replaces.Lineage)
 	}
 	return text + view.Format("\nThe former state is kept in %s.backup.\n", from.Path())
 }
