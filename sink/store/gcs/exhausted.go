@@ -15,9 +15,9 @@ import (
 
 // exhausted is the cause of a context that ended because a call made no progress.
 //
-// It remembers the error of the last attempt that had a result. The attempt that is in
-// progress when the context ends has none, so a service that always responds slowly with
-// 503 would look like one that does not respond.
+// It remembers the error of the last attempt that had a result, if another attempt may
+// succeed. The attempt that is in progress when the context ends has no result, so a
+// service that always responds slowly with 503 would look like one that does not respond.
 type exhausted struct {
 	after time.Duration
 
@@ -60,6 +60,11 @@ func noteResult(ctx context.Context, res *http.Response, err error) {
 		err = googleapi.CheckResponseWithBody(res, head)
 	} else if err != nil {
 		err = &url.Error{Op: "request", Err: err} // as from an http.Client
+	}
+	if !retryable(err) {
+		// A refusal such as 412 is a result, and says nothing about the attempt after it.
+		// It would claim that nothing was written.
+		err = nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

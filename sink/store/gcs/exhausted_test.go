@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"prospector/sink/store"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -33,8 +35,10 @@ func TestLastError(t *testing.T) {
 		"two refusals":           {[]result{{429, "", nil}, {503, busy, nil}}, "503 backendError"},
 		"a long response":        {[]result{{502, strings.Repeat("x", 2*maxNoted), nil}}, "502 Bad Gateway"},
 		"a success":              {[]result{{503, busy, nil}, {200, "", nil}}, "the service did not answer"},
+		"a refused condition":    {[]result{{503, busy, nil}, {412, "", nil}}, "the service did not answer"},
+		"a missing object":       {[]result{{503, busy, nil}, {404, "", nil}}, "the service did not answer"},
 		"nothing":                {nil, "the service did not answer"},
-		"free text of a proxy":   {[]result{{0, "", errors.New(personal)}}, "the request got no answer"},
+		"free text of a proxy":   {[]result{{0, "", errors.New(personal)}}, "the service did not answer"},
 		"a connection that ends": {[]result{{0, "", io.EOF}}, "closed without a complete response"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +76,8 @@ func TestLastError(t *testing.T) {
 			request()
 			err := s.failure(ctx, reading, "a", &url.Error{Op: "Get", URL: "https://" + personal, Err: context.Canceled})
 			if text := err.Error(); !strings.Contains(text, "no progress in 10m0s; the last error: ") || !strings.Contains(text, test.want) ||
-				strings.Contains(text, personal) || !errors.Is(err, context.DeadlineExceeded) {
+				strings.Contains(text, personal) || !errors.Is(err, context.DeadlineExceeded) ||
+				errors.Is(err, store.ErrCondition) || errors.Is(err, store.ErrNotExist) {
 				t.Errorf("the error is %q, want one with %q", err, test.want)
 			}
 		})
