@@ -108,10 +108,10 @@ var operations = map[string]operation{
 		return err
 	}},
 	"small download":   {kind: gcsfault.Download, data: sized(1000), existing: true, call: download},
-	"large download":   {kind: gcsfault.Download, data: sized(3 << 20), existing: true, call: download},
+	"large download":   {kind: gcsfault.Download, data: sized(1_200_000), existing: true, call: download},
 	"upload":           {kind: gcsfault.Upload, data: sized(1000), call: upload},
-	"start of session": {kind: gcsfault.Start, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(600_000), call: upload},
-	"session":          {kind: gcsfault.Send, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(600_000), call: upload},
+	"start of session": {kind: gcsfault.Start, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(300_000), call: upload},
+	"session":          {kind: gcsfault.Send, before: map[gcsfault.Kind]gcsfault.Fault{gcsfault.Upload: gcsfault.Unavailable}, data: sized(300_000), call: upload},
 	"query of session": {kind: gcsfault.Query, before: map[gcsfault.Kind]gcsfault.Fault{
 		gcsfault.Upload: gcsfault.Unavailable, gcsfault.Send: gcsfault.ResetDuring,
 	}, data: sized(600_000), call: upload},
@@ -177,11 +177,28 @@ func disturbances(kind gcsfault.Kind) map[string][]gcsfault.Fault {
 	return all
 }
 
+// group runs functions concurrently, but not so many that they stall for want of the
+// processor.
+type group struct {
+	sync.WaitGroup
+	free chan struct{}
+}
+
+func newGroup() *group { return &group{free: make(chan struct{}, 24)} }
+
+func (g *group) run(f func()) {
+	g.free <- struct{}{}
+	g.Go(func() {
+		f()
+		<-g.free
+	})
+}
+
 // Every call succeeds although a request fails three times in a row, or stalls.
 func TestRecovery(t *testing.T) {
 	proxy, opts := newProxy(t, gcsfault.Options{Stall: 2 * time.Second, PageSize: 1})
 	s := openWith(t, opts)
-	var all sync.WaitGroup
+	all := newGroup()
 	for name, op := range operations {
 		for disturbance, faults := range disturbances(op.kind) {
 			key := strings.ReplaceAll(name+"/"+disturbance, " ", "-")
@@ -195,7 +212,7 @@ func TestRecovery(t *testing.T) {
 				proxy.Next(of(kind), fault)
 			}
 			proxy.Next(of(op.kind), faults...)
-			all.Go(func() {
+			all.run(func() {
 				if err := op.call(t.Context(), s, key, op.data); err != nil {
 					t.Errorf("%s, %s: %v", name, disturbance, err)
 				}
@@ -211,9 +228,10 @@ func TestRecovery(t *testing.T) {
 // A call that fails again and again ends. Its error has the reason and no secret.
 func TestGivingUp(t *testing.T) {
 	proxy, opts := newProxy(t, gcsfault.Options{Stall: 2 * time.Second, PageSize: 1})
+	other := openWith(t, opts)
 	opts.Timeout = 100 * time.Millisecond
 	s := openWith(t, opts)
-	var all sync.WaitGroup
+	all := newGroup()
 	var calls, reasons atomic.Int64
 	for name, op := range operations {
 		for fault, want := range map[*gcsfault.Fault]string{
@@ -222,7 +240,7 @@ func TestGivingUp(t *testing.T) {
 		} {
 			key := strings.ReplaceAll(name+"/"+fault.String(), " ", "-")
 			if op.existing {
-				op.create(t, s, key)
+				op.create(t, other, key)
 			}
 			of := func(kind gcsfault.Kind) func(gcsfault.Request) bool {
 				return func(r gcsfault.Request) bool { return r.Kind == kind && r.Object == "lake/"+key }
@@ -231,7 +249,7 @@ func TestGivingUp(t *testing.T) {
 				proxy.Next(of(kind), first)
 			}
 			proxy.Always(of(op.kind), *fault)
-			all.Go(func() {
+			all.run(func() {
 				err := op.call(t.Context(), s, key, op.data)
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s, %s: the error is %v, want context.DeadlineExceeded", name, fault, err)
