@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
@@ -249,6 +251,30 @@ func TestRestoreMoved(t *testing.T) {
 	wants(t, dir, 1, []string{"state", "push", "copy"}, "was moved to gs://acme/b")
 	wants(t, dir, 0, []string{"state", "push", "-force", "copy"}, "Pushed the state")
 	wants(t, dir, 0, []string{"plan"}, "No changes.")
+}
+
+// A killed move leaves locks in both backends, which force-unlock releases.
+func TestMigrateLocked(t *testing.T) {
+	server := newBucket(t, fakestorage.CreateBucketOpts{}, nil)
+	dir := t.TempDir()
+	write(t, dir, withState("a"))
+	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	write(t, dir, withState("b"))
+	for _, prefix := range []string{"a", "b"} {
+		info := state.NewLockInfo("init", time.Now())
+		info.Lease, info.Expires = time.Minute, time.Now().Add(time.Minute)
+		text, err := json.Marshal(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.CreateObject(fakestorage.Object{
+			ObjectAttrs: fakestorage.ObjectAttrs{BucketName: "acme", Name: prefix + "/prospector.state.json.lock"}, Content: text,
+		})
+		wants(t, dir, 1, []string{"init", "-migrate-state", "-auto-approve"}, "The state is locked by another run", "prospector force-unlock "+info.ID)
+		wants(t, dir, 0, []string{"force-unlock", "-force", info.ID}, "The state has been unlocked.")
+	}
+	wants(t, dir, 0, []string{"init", "-migrate-state", "-auto-approve"}, "The state has been moved to gs://acme/b/prospector.state.json")
+	wants(t, dir, 1, []string{"force-unlock", "-force", "another"}, "the state is not locked")
 }
 
 // A state that an apply could not write is pushed before the state moves.

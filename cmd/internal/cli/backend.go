@@ -68,6 +68,39 @@ func (b backends) open(ctx context.Context, configured jobs.Backend) (backend, e
 	return opened, former.unused(ctx, configured, opened)
 }
 
+// opener opens the configured backend.
+type opener func(context.Context, jobs.Backend) (backend, error)
+
+// openLocked opens the configured backend for force-unlock. A killed init can leave a lock
+// there and in the former backend, so ForceUnlock releases the lock in either of them.
+func (b backends) openLocked(ctx context.Context, configured jobs.Backend) (backend, error) {
+	opened, err := openBackend(ctx, configured)
+	if err != nil {
+		return nil, err
+	}
+	former, err := b.former(configured)
+	return lockedPlaces{opened, former}, err
+}
+
+type lockedPlaces struct {
+	backend
+	former *former // or nil
+}
+
+// ForceUnlock releases the lock with the ID.
+func (l lockedPlaces) ForceUnlock(ctx context.Context, id string) error {
+	err := l.backend.ForceUnlock(ctx, id)
+	elsewhere := errors.Is(err, state.ErrNotLocked) || errors.Is(err, state.ErrLocked)
+	if !elsewhere || l.former == nil {
+		return err
+	}
+	from, openErr := l.former.open(ctx)
+	if openErr == nil && from != nil && from.ForceUnlock(ctx, id) == nil {
+		return nil
+	}
+	return err
+}
+
 // former is a backend that is not the configured one, and may have the state.
 type former struct {
 	jobs.Backend

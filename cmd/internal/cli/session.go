@@ -102,9 +102,9 @@ func sinkOpener(dataDir string) func(context.Context, jobs.Sink) (store.Store, e
 	}
 }
 
-// withBackend runs f on the backend, for commands that need no other part of the
-// configuration.
-func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) error) int {
+// withBackend runs f on the backend that open opens, for commands that need no other part
+// of the configuration.
+func (e *env) withBackend(v *variables, open opener, f func(context.Context, run.Backend) error) int {
 	b, ds := config.LoadBackend(e.dir, e.configOptions(v))
 	e.diagnoser.Diagnostics(ds)
 	if ds.HasErrors() {
@@ -112,7 +112,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 	}
 	ctx, cancel := e.interruptible()
 	defer cancel()
-	backend, err := backendsOf(e).open(ctx, *b)
+	backend, err := open(ctx, *b)
 	if err == nil {
 		err = f(ctx, backend)
 	}
@@ -127,7 +127,7 @@ func (e *env) withBackend(v *variables, f func(context.Context, run.Backend) err
 
 // reading runs f on the current state without locking it.
 func (e *env) reading(v *variables, f func(context.Context, *state.State) error) int {
-	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
+	return e.withBackend(v, backendsOf(e).open, func(ctx context.Context, backend run.Backend) error {
 		s, err := backend.Read(ctx)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func (e *env) reading(v *variables, f func(context.Context, *state.State) error)
 
 // editing runs f on the backend while holding its lock.
 func (e *env) editing(v *variables, l locking, operation string, f func(context.Context, run.Backend) error) int {
-	return e.withBackend(v, func(ctx context.Context, backend run.Backend) error {
+	return e.withBackend(v, backendsOf(e).open, func(ctx context.Context, backend run.Backend) error {
 		ctx, err := state.LockWithin(ctx, backend, state.NewLockInfo(operation, time.Now()), l.timeout, e.view.Waiting)
 		if err != nil {
 			return lockedDiagnostic(err)

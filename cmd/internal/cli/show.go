@@ -37,7 +37,7 @@ partitions. With PLAN, a file that plan -out has saved, it shows that plan. With
 			case len(args) == 1:
 				return showPlan(e, e.resolve(args[0]), asJSON)
 			case runs:
-				return e.withBackend(&v, func(ctx context.Context, b run.Backend) error {
+				return e.withBackend(&v, backendsOf(e).open, func(ctx context.Context, b run.Backend) error {
 					files, prefix := b.Store()
 					records, err := ledger.List(ctx, files, prefix, runsShown)
 					if skipped, ok := errors.AsType[*ledger.SkippedError](err); ok {

@@ -263,7 +263,7 @@ is nothing to release. The lock of a remote state expires by itself.`,
 			if len(args) != 1 {
 				return c.usage("needs the ID of the lock")
 			}
-			return e.withBackend(&v, func(ctx context.Context, backend run.Backend) error {
+			return e.withBackend(&v, backendsOf(e).openLocked, func(ctx context.Context, backend run.Backend) error {
 				if !force {
 					err := e.ask(ctx, "Do you really want to force-unlock?\n  Only do so if the run that holds the lock is dead.\n  Only 'yes' will be accepted to confirm.")
 					if errors.Is(err, errDeclined) {
