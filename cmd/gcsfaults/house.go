@@ -36,11 +36,12 @@ type shape struct {
 	targetSize  string
 }
 
-// configure writes the configuration.
+// configure writes the configuration. The memory limit is for the process, which also
+// has the emulators with their objects.
 func (h *house) configure(api string, w *world, s shape) error {
 	text := fmt.Sprintf(`
 prospector {
-  memory_limit = "96MiB"
+  memory_limit = "1GiB"
   %s
 }
 

@@ -24,6 +24,7 @@ func printCounts(out io.Writer, c gcsfault.Counts) {
 		fmt.Fprintf(table, "\t%d\t  %s\n", c.Faults[name], name)
 	}
 	fmt.Fprintf(table, "\t%d\t  total\n", c.Total())
+	fmt.Fprintf(table, "\n%d\t\t  answers 412 of the service\n", c.Refused)
 }
 
 // byCount returns the keys, the most frequent ones first.
@@ -38,7 +39,8 @@ func newCounts() gcsfault.Counts {
 }
 
 // add adds counts to a total.
-func add(total, counts gcsfault.Counts) {
+func add(total *gcsfault.Counts, counts gcsfault.Counts) {
+	total.Refused += counts.Refused
 	merge(total.Requests, counts.Requests)
 	merge(total.Faults, counts.Faults)
 	merge(total.Disturbed, counts.Disturbed)

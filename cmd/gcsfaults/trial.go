@@ -118,7 +118,7 @@ func (t *trial) close() gcsfault.Counts {
 	total := newCounts()
 	for _, l := range t.labs {
 		l.close()
-		add(total, l.proxy.Counts())
+		add(&total, l.proxy.Counts())
 	}
 	os.RemoveAll(t.dir) // the runner removes what remains, and reports errors
 	return total

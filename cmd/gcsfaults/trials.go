@@ -173,7 +173,7 @@ func (r *runner) try(ctx context.Context, kind string, number int) {
 	counts := t.close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	add(r.counts, counts)
+	add(&r.counts, counts)
 	if kinds[kind].few == 0 {
 		r.open += counts.Total()
 	}

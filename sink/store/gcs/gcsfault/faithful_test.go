@@ -222,6 +222,22 @@ func TestSessionFails(t *testing.T) {
 	})
 }
 
+// After a lost answer, the service refuses to repeat a conditional write.
+func TestOwnWriteIsRefused(t *testing.T) {
+	f := new(gcsfault.Faithful)
+	newEmulator(t, f)
+	p := gcsfault.New(f, gcsfault.Options{})
+	url, client := serve(t, p)
+	p.Next(gcsfault.Of(gcsfault.Upload), gcsfault.Lost)
+	at := url + upload + "&ifGenerationMatch=0"
+	if got := send(client, http.MethodPost, at, "own"); got.err == nil {
+		t.Errorf("the client sees %+v", got)
+	}
+	if got := send(client, http.MethodPost, at, "own"); got.status != http.StatusPreconditionFailed || p.Counts().Refused != 1 {
+		t.Errorf("the client sees %+v; the counts are %+v", got, p.Counts())
+	}
+}
+
 func TestWriteInterval(t *testing.T) {
 	e := newEmulator(t, &gcsfault.Faithful{WriteInterval: time.Hour})
 	e.put(t, "first")

@@ -74,6 +74,9 @@ type Counts struct {
 	// Faults counts the faults by name, Disturbed by the kind of the request.
 	Faults    map[string]int
 	Disturbed map[Kind]int
+	// Refused counts the answers 412 of the service. After a lost answer, the client
+	// gets one for its own write.
+	Refused int
 }
 
 // Total returns the number of faults.
@@ -94,7 +97,7 @@ func New(service http.Handler, opts Options) *Proxy {
 	return &Proxy{
 		service: service, opts: opts, uplink: newLimiter(opts.Uplink), closed: make(chan struct{}),
 		plans:  make(map[string]*plan),
-		counts: Counts{make(map[Kind]int), make(map[string]int), make(map[Kind]int)},
+		counts: Counts{Requests: make(map[Kind]int), Faults: make(map[string]int), Disturbed: make(map[Kind]int)},
 	}
 }
 
@@ -136,7 +139,9 @@ func (p *Proxy) Disturb() {
 func (p *Proxy) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Counts{maps.Clone(p.counts.Requests), maps.Clone(p.counts.Faults), maps.Clone(p.counts.Disturbed)}
+	c := p.counts
+	c.Requests, c.Faults, c.Disturbed = maps.Clone(c.Requests), maps.Clone(c.Faults), maps.Clone(c.Disturbed)
+	return c
 }
 
 // Of returns a function that reports whether a request is of one of the kinds.
@@ -163,10 +168,25 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		limitPage(r, p.opts.PageSize)
 	}
 	if fault.inject == nil {
-		p.service.ServeHTTP(w, r)
+		p.service.ServeHTTP(&watched{w, p}, r)
 		return
 	}
 	fault.inject(&exchange{w: w, r: r, service: p.service, stall: func() { p.wait(r, p.opts.Stall) }})
+}
+
+// watched is an http.ResponseWriter that counts answers 412.
+type watched struct {
+	http.ResponseWriter
+	proxy *Proxy
+}
+
+func (w *watched) WriteHeader(status int) {
+	if status == http.StatusPreconditionFailed {
+		w.proxy.mu.Lock()
+		w.proxy.counts.Refused++
+		w.proxy.mu.Unlock()
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // wait waits for a duration, until the client leaves, or until Close.
