@@ -72,7 +72,7 @@ var stalls = []stall{
 const oneOfEach = 9
 
 // slack is what an attempt may take, including the wait before it.
-const slack = 2 * time.Second
+const slack = 3 * time.Second
 
 // oneStall stalls one request. The apply must succeed, and must take at most the timeout
 // and one attempt longer than an undisturbed one, which runs at the same time. Because
