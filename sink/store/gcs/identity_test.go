@@ -228,7 +228,9 @@ func TestBusyIssuer(t *testing.T) {
 	for kind, key := range c.keys(t) {
 		for _, status := range []int{408, 429, 500, 502, 503, 504} {
 			t.Run(fmt.Sprint(kind, " ", status), func(t *testing.T) {
+				c.mu.Lock()
 				c.busy = []int{status, status}
+				c.mu.Unlock()
 				options := gcs.Options{Endpoint: c.url, Credentials: attribute.Secret(key), Timeout: 100 * time.Millisecond}
 				if kind != "impersonated_service_account" {
 					options.ImpersonateServiceAccount = "lake@acme.iam.gserviceaccount.com"
