@@ -64,7 +64,11 @@ func (l Lists) put(ctx context.Context, folder, job, digest string, staged *plan
 		return nil, err
 	}
 	defer f.Close()
-	_, err = l.files.Put(ctx, key, store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: "application/jsonl"}, store.Condition{})
+	content := store.Content{Reader: f, Size: staged.Size, CRC32C: staged.CRC32C, Type: "application/jsonl"}
+	_, err = l.files.Put(ctx, key, content, store.IfAbsent())
+	if errors.Is(err, store.ErrCondition) { // it is from an earlier run, and may be damaged
+		_, err = l.files.Put(ctx, key, content, store.Condition{})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing a list of prospects next to the state: %w", err)
 	}

@@ -22,6 +22,14 @@ type storage struct {
 	// seen is the generation that was read or written last, or "" if there was no
 	// object.
 	seen string
+	// kept is the content of one generation, so that backUp need not read it again. A
+	// large state is not kept.
+	kept struct {
+		generation string
+		content    []byte
+	}
+	// backedUp is the generation of the backup that was written last, or "".
+	backedUp string
 	// writeOutcomeUnknown is true if a write of the state ended without a
 	// response and may still take effect.
 	writeOutcomeUnknown bool
@@ -63,6 +71,7 @@ func (o *storage) load(ctx context.Context) (b []byte, generation string, err er
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the state: %w", err)
 	}
+	o.keep(entry.Generation, b)
 	return b, entry.Generation, nil
 }
 
@@ -222,25 +231,54 @@ func (o *storage) put(ctx context.Context, b []byte, backup bool) error {
 	}
 	// An earlier write with the same condition can no longer take effect.
 	o.seen, o.writeOutcomeUnknown = written.Generation, false
+	o.keep(o.seen, b)
 	return nil
+}
+
+// maxKept is the size in bytes of the largest state that is kept in memory for the backup.
+const maxKept = 4 << 20
+
+// keep remembers the content of a generation.
+func (o *storage) keep(generation string, content []byte) {
+	o.kept.generation, o.kept.content = generation, content
+	if len(content) > maxKept {
+		o.kept.generation, o.kept.content = "", nil
+	}
 }
 
 // backUp copies the state that was seen last to the backup. If another program
 // has replaced the state, perhaps with a damaged one, backUp returns
 // store.ErrCondition and the intact backup remains.
 func (o *storage) backUp(ctx context.Context) error {
+	b := o.kept.content
 	now, err := o.files.Stat(ctx, o.key)
+	if err == nil && now.Generation == o.seen && o.kept.generation != o.seen {
+		b, err = fetch(ctx, o.files, o.key)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotExist) || err == nil && now.Generation != o.seen:
 		return store.ErrCondition
 	case err != nil:
 		return err
 	}
-	b, err := fetch(ctx, o.files, o.key)
-	if err != nil {
-		return err
+	return o.putBackup(ctx, b)
+}
+
+// putBackup writes the backup. If this run has written it before, the condition saves the
+// driver a request.
+func (o *storage) putBackup(ctx context.Context, b []byte) error {
+	var cond store.Condition
+	if o.backedUp != "" {
+		cond = store.IfGeneration(o.backedUp)
 	}
-	_, err = o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), store.Condition{})
+	o.backedUp = ""
+	written, err := o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), cond)
+	if cond != (store.Condition{}) && (errors.Is(err, store.ErrCondition) || errors.Is(err, store.ErrNotExist)) {
+		written, err = o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), store.Condition{})
+	}
+	if err == nil {
+		o.backedUp = written.Generation
+	}
 	return err
 }
 
