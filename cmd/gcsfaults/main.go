@@ -35,7 +35,7 @@ type command struct {
 	flags func(*flag.FlagSet) func(ctx context.Context, out io.Writer) error
 }
 
-var commands = []command{serveCommand, trialsCommand, speedCommand}
+var commands = []command{serveCommand, trialsCommand, speedCommand, memoryCommand}
 
 // run runs a command and returns its exit code: 0 on success, 1 on an error, and 2 for
 // invalid arguments.
