@@ -23,7 +23,8 @@ var memoryCommand = command{
 	synopsis: "Measure the peak memory of an apply of large files",
 	about: `Builds prospector, and applies large files to a local directory and to an emulator.
 Prints the peak memory of each process, and its difference from the memory limit.
-Run it in the repository.
+One prospect is read at a time, since each needs memory for a batch of rows. Run it
+in the repository.
 `,
 	flags: func(fs *flag.FlagSet) func(context.Context, io.Writer) error {
 		var t memoryTrial
