@@ -19,7 +19,7 @@ var hint = regexp.MustCompile(`prospector ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?`)
 // inSentence reports whether a word after the name of the program is part of a
 // sentence, as in "prospector writes". No command is such a word.
 func inSentence(word string) bool {
-	return strings.HasSuffix(word, "s") || slices.Contains(strings.Fields("against and block can cannot could did had hash inside never no will with wrote"), word)
+	return strings.HasSuffix(word, "s") || slices.Contains(strings.Fields("against and block can cannot could did had hash inside never no sent will with wrote"), word)
 }
 
 // TestCommandsInMessages checks that every command in a message or a help page exists, so
