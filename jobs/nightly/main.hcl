@@ -25,8 +25,8 @@ prospector {
   required_version = ">= 0.1.0"
 
   # The state records which files in the lake are prospector's. Keep it. If several
-  # machines run this job, keep the state in a bucket, outside the lake's prefix. To move it there
-  # later, change this block and run prospector init -migrate-state:
+  # machines run this job, keep the state in a bucket, outside the lake's prefix. To
+  # move it there later, change this block and run: prospector init -migrate-state
   #   backend "gcs" {
   #     bucket = "acme-state"
   #     prefix = "knock"
