@@ -23,8 +23,7 @@ var memoryCommand = command{
 	synopsis: "Measure the peak memory of an apply of large files",
 	about: `Builds prospector, and applies large files to a local directory and to an emulator.
 Prints the peak memory of each process, and its difference from the memory limit.
-One prospect is read at a time, since each needs memory for a batch of rows. Run it
-in the repository.
+Run it in the repository.
 `,
 	flags: func(fs *flag.FlagSet) func(context.Context, io.Writer) error {
 		var t memoryTrial
@@ -83,7 +82,6 @@ prospector { memory_limit = "%dMiB" }
 source "knock" "large" {
   endpoint            = %q
   api_key             = "secret"
-  concurrency         = 1
   requests_per_second = 0
 }
 
@@ -98,8 +96,8 @@ job "events" {
 }
 `, t.limit, source, sink, kind)
 	var ids strings.Builder
-	for i := range t.files {
-		fmt.Fprintln(&ids, i+1)
+	for prospect := range t.files * t.prospects() {
+		fmt.Fprintln(&ids, prospect)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -123,25 +121,29 @@ func (t *memoryTrial) apply(ctx context.Context, program, dir string) (int64, er
 	return usage.Maxrss << 10, nil
 }
 
-// serveEvents serves pages of the events of one day, whose texts do not compress well.
-// The number of the prospect is the day.
+// events is the number of events of a prospect.
+const events = 100
+
+// prospects returns how many prospects have their events on one day.
+func (t *memoryTrial) prospects() int { return max(1, t.size<<10/t.text/events) }
+
+// serveEvents serves the events of a prospect, which are all on one day. Their texts do
+// not compress well.
 func (t *memoryTrial) serveEvents(w http.ResponseWriter, r *http.Request) {
-	const events = 100 // on a page
-	var day, page int
-	fmt.Sscanf(strings.Split(r.URL.Path, "/")[2], "%d", &day)
-	fmt.Sscanf(r.URL.Query().Get("after"), "%d", &page)
-	pages := max(1, t.size<<10/t.text/events)
-	random := rand.NewChaCha8([32]byte{byte(day), byte(page), byte(page >> 8)})
+	var prospect int
+	fmt.Sscanf(strings.Split(r.URL.Path, "/")[2], "%d", &prospect)
+	random := rand.New(rand.NewPCG(uint64(prospect), 0))
 	raw := make([]byte, t.text<<10/4*3)
 	io.WriteString(w, `{"edges":[`) //nolint:errcheck // the client sees it
 	for i := range events {
-		random.Read(raw) //nolint:errcheck // it never fails
+		for j := range raw {
+			raw[j] = byte(random.Uint32())
+		}
 		if i > 0 {
 			io.WriteString(w, ",") //nolint:errcheck // the client sees it
 		}
-		number := page*events + i
-		fmt.Fprintf(w, `{"node":{"type":"SMS_MESSAGE","createdAt":"2022-01-%02dT%02d:%02d:%02dZ","data":{"body":%q}}}`,
-			day, number/3600, number/60%60, number%60, base64.StdEncoding.EncodeToString(raw))
+		fmt.Fprintf(w, `{"node":{"type":"SMS_MESSAGE","createdAt":"2022-01-%02dT10:%02d:%02dZ","data":{"body":%q}}}`,
+			1+prospect%t.files, i/60, i%60, base64.StdEncoding.EncodeToString(raw))
 	}
-	fmt.Fprintf(w, `],"pageInfo":{"hasNextPage":%t,"endCursor":"%d"}}`, page+1 < pages, page+1)
+	io.WriteString(w, `],"pageInfo":{"hasNextPage":false,"endCursor":null}}`) //nolint:errcheck // the client sees it
 }

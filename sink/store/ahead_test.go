@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"prospector/internal/heaptest"
 	"prospector/sink/store"
 	"prospector/sink/store/memory"
 )
@@ -155,5 +156,45 @@ func TestAheadEnds(t *testing.T) {
 		if w.running != 0 {
 			t.Errorf("%d requests are in progress", w.running)
 		}
+	}
+}
+
+// zeros is a store whose objects have large contents that are not in memory.
+type zeros struct{ *memory.Store }
+
+func (zeros) Concurrency() int { return 24 }
+
+func (zeros) Open(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(io.LimitReader(zero{}, zerosSize)), nil
+}
+
+const zerosSize = 4 << 20
+
+type zero struct{}
+
+func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Objects that are open in advance are on disk, and downloads take little memory.
+func TestAheadTakesLittleMemory(t *testing.T) {
+	from := zeros{memory.New()}
+	var objects []store.Located
+	for i := range 24 {
+		objects = append(objects, store.Located{From: from, Object: store.Object{
+			Entry: store.Entry{Key: fmt.Sprint(i), Size: zerosSize}, CRC32C: store.Checksum(make([]byte, zerosSize)),
+		}})
+	}
+	peak := heaptest.Peak(10, func() {
+		a := store.OpenAhead(t.Context(), t.TempDir(), 100, objects)
+		defer a.Close()
+		for _, o := range objects {
+			f, err := a.Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+		}
+	})
+	if peak > 24*128<<10 {
+		t.Errorf("%d KiB are in use, but 128 KiB are planned for each of 24 downloads", peak>>10)
 	}
 }
