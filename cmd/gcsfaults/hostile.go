@@ -27,6 +27,7 @@ var refusals = []refusal{
 	{400, "userProjectMissing", gcsfault.Kinds},
 	{429, "rateLimitExceeded", writes},
 	{503, "backendError", writes},
+	{503, "backendError", []gcsfault.Kind{gcsfault.Upload, gcsfault.Send, gcsfault.Query}}, // sessions remain
 	{503, "backendError", []gcsfault.Kind{gcsfault.List}},
 	{503, "backendError", []gcsfault.Kind{gcsfault.Download}},
 	{500, "internalError", []gcsfault.Kind{gcsfault.Delete}},
@@ -38,7 +39,7 @@ func hostile(ctx context.Context, t *trial) error {
 	refused := refusals[t.random.IntN(len(refusals))]
 	scope, match := drawScope(t.random, refused.kinds)
 	started := t.random.IntN(2) == 0 || scope == lakeObjects
-	l, err := t.startedLab(ctx, started, 0.1)
+	l, err := t.startedLab(ctx, started)
 	if err != nil {
 		return err
 	}
@@ -70,47 +71,11 @@ func hostile(ctx context.Context, t *trial) error {
 	return l.repair()
 }
 
-// damage plays a night in which content and checksums are damaged on the way. Whatever
-// apply does, it must not accept damaged content. The next run without faults must repair
-// the lake.
-func damage(ctx context.Context, t *trial) error {
-	l, err := t.startedLab(ctx, t.random.IntN(2) == 0, 0.1, gcsfault.Damages...)
-	if err != nil {
-		return err
-	}
-	l.proxy.Disturb()
-	code, printed := l.cloud.run("apply", "-auto-approve")
-	t.what = fmt.Sprintf("apply exited with code %d; %s", code, t.what)
-	if code == 0 {
-		if err := l.reference(); err != nil {
-			return err
-		}
-		if err := l.compare(); err != nil {
-			return err
-		}
-	} else if l.proxy.Counts().Total() == 0 {
-		return fmt.Errorf("without a fault, apply exited with code %d:\n%s", code, indent(printed))
-	}
-	// A lock whose content was damaged on the way remains until its lease ends.
-	l.proxy.Calm()
-	if _, printed := l.cloud.run("apply", "-auto-approve"); strings.Contains(printed, "force-unlock") {
-		_, id, _ := strings.Cut(unwrapped(printed), "prospector force-unlock ")
-		id, _, _ = strings.Cut(id, " ")
-		if err := l.run(l.cloud, "force-unlock", "-force", id); err != nil {
-			return err
-		}
-	}
-	return l.repair()
-}
-
 // startedLab starts a lab without faults. If started is true, it plays the first night.
 // The faults begin with Disturb.
-func (t *trial) startedLab(ctx context.Context, started bool, rate float64, faults ...gcsfault.Fault) (*lab, error) {
+func (t *trial) startedLab(ctx context.Context, started bool) (*lab, error) {
 	o := t.draw()
-	o.faults.Rate = rate
-	if faults != nil {
-		o.faults.Faults = faults
-	}
+	o.faults.Rate = 0.1
 	l, err := t.lab(ctx, o)
 	if err != nil {
 		return nil, err

@@ -150,6 +150,20 @@ func (l *lab) compareObject(name string, files map[string]file) error {
 	return nil
 }
 
+// tidy returns an error if the bucket has a lock, or an object that is neither a file of
+// the lake nor part of the state.
+func (l *lab) tidy() error {
+	page, err := l.storage.ListObjectsWithOptionsPaginated(bucket, fakestorage.ListOptions{})
+	for i := range page.Objects {
+		name := page.Objects[i].Name
+		known := strings.HasPrefix(name, lakeObjects) || strings.HasPrefix(name, stateObject)
+		if !known || name == lockObject {
+			err = errors.Join(err, fmt.Errorf("the bucket still has %s", name))
+		}
+	}
+	return err
+}
+
 // empty returns an error if a lake has files.
 func (l *lab) empty() error {
 	objects, err := l.objects()

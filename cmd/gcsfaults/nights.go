@@ -43,5 +43,8 @@ func (l *lab) night() error {
 	if err := l.run(l.cloud, "verify"); err != nil {
 		return err
 	}
-	return l.run(l.cloud, "plan", "-detailed-exitcode") // 2 if there are changes
+	if err := l.run(l.cloud, "plan", "-detailed-exitcode"); err != nil { // 2 if there are changes
+		return err
+	}
+	return l.tidy()
 }

@@ -79,7 +79,7 @@ const slack = 3 * time.Second
 // the machine may be busy, it may also take half as long again.
 func oneStall(ctx context.Context, t *trial) error {
 	s := stalls[t.number%len(stalls)]
-	t.what = fmt.Sprintf("%s of %s %s", s.fault, s.kind, s.object)
+	t.what = fmt.Sprintf("%s %s: %s", s.kind, s.object, s.fault)
 	seed := t.random.Uint64()
 	type result struct {
 		took time.Duration
@@ -99,7 +99,7 @@ func oneStall(ctx context.Context, t *trial) error {
 		return fmt.Errorf("the apply took %v, more than %v: %v undisturbed, %v until the timeout, %v for an attempt",
 			slow, most, quick.took, timeout, slack)
 	}
-	t.what += fmt.Sprintf(": %.1f s instead of %.1f s", slow.Seconds(), quick.took.Seconds())
+	t.what += fmt.Sprintf(", %.1f s instead of %.1f s", slow.Seconds(), quick.took.Seconds())
 	return nil
 }
 

@@ -77,10 +77,13 @@ func (t *trial) draw() *labOptions {
 	t.what = of.name
 	o := of.options(t.random.Uint64())
 	o.faults.Seed = t.random.Uint64()
-	o.faults.Faults = selectFaults(false, false)
-	if t.random.IntN(3) == 0 {
-		o.faults.Faults = selectFaults(true, false)
-		t.what += ", with stalls"
+	stalls, damage := t.random.IntN(3) == 0, t.random.IntN(3) == 0
+	o.faults.Faults = selectFaults(stalls, damage)
+	if stalls {
+		t.what += ", stalls"
+	}
+	if damage {
+		t.what += ", damage"
 	}
 	if o.faithful.CheckStart = t.random.IntN(2) == 0; o.faithful.CheckStart {
 		t.what += ", early preconditions"

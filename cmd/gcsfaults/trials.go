@@ -30,14 +30,13 @@ the command prints how to repeat it, and exits with 1.
   nights    every request can succeed within four attempts: every command succeeds
   hostile   some requests never succeed: apply fails with the service's reason, and the
             next run without faults repairs the lake
-  damage    content and checksums are damaged on the way: no command accepts them
 
   gcsfaults trials -faults 2000 -seed 7
   gcsfaults trials -seed 7 -only nights/12
 `,
 	flags: func(fs *flag.FlagSet) func(context.Context, io.Writer) error {
 		r := &runner{counts: newCounts()}
-		fs.IntVar(&r.faults, "faults", 200, "Run nights and hostile until they have had this `number` of faults")
+		fs.IntVar(&r.faults, "faults", 200, "Run nights and hostile until nights have had this `number` of faults")
 		fs.Uint64Var(&r.seed, "seed", 1, "Derive everything from this `number`")
 		fs.IntVar(&r.speedup, "speedup", 1, "Run the trial of a slow uplink faster by this `factor`")
 		fs.IntVar(&r.parallel, "parallel", 4, "Run this `number` of trials at a time")
@@ -60,7 +59,6 @@ var kinds = map[string]struct {
 	"stall":   {oneStall, oneOfEach, len(stalls)},
 	"nights":  {nights, 0, 0},
 	"hostile": {hostile, 0, 0},
-	"damage":  {damage, 2, 20},
 }
 
 // runner runs trials and keeps their results.
@@ -78,7 +76,7 @@ type runner struct {
 
 	mu     sync.Mutex
 	counts gcsfault.Counts
-	open   int // faults in trials without a fixed number
+	nights int // faults in nights
 	ran    int
 	failed []string // names of trials
 }
@@ -139,7 +137,7 @@ func (r *runner) runAll(ctx context.Context, kind string) {
 // names yields trials until enough faults were injected, or until a trial has failed.
 func (r *runner) names(only string) iter.Seq2[string, int] {
 	return func(yield func(kind string, number int) bool) {
-		for _, name := range []string{"uplink", "leases", "stall", "damage"} {
+		for _, name := range []string{"uplink", "leases", "stall"} {
 			count := kinds[name].few
 			if r.faults >= 2000 {
 				count = kinds[name].many
@@ -150,7 +148,7 @@ func (r *runner) names(only string) iter.Seq2[string, int] {
 				}
 			}
 		}
-		for i := 0; !r.enough() && (only == "" || kinds[only].few == 0); i++ {
+		for i := 0; !r.enough(only) && (only == "" || kinds[only].few == 0); i++ {
 			if only != "" && !yield(only, i) || only == "" && !(yield("nights", i) && (i%3 > 0 || yield("hostile", i/3))) {
 				return
 			}
@@ -158,10 +156,10 @@ func (r *runner) names(only string) iter.Seq2[string, int] {
 	}
 }
 
-func (r *runner) enough() bool {
+func (r *runner) enough(only string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.failed) > 0 || r.open >= r.faults
+	return len(r.failed) > 0 || r.nights >= r.faults || only == "hostile" && r.counts.Total() >= r.faults
 }
 
 // try runs one trial and prints its result.
@@ -174,8 +172,8 @@ func (r *runner) try(ctx context.Context, kind string, number int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	add(&r.counts, counts)
-	if kinds[kind].few == 0 {
-		r.open += counts.Total()
+	if kind == "nights" {
+		r.nights += counts.Total()
 	}
 	r.ran++
 	verdict := "ok"
