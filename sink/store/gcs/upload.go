@@ -3,15 +3,10 @@ package gcs
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -91,7 +86,7 @@ func (u *upload) run(ctx context.Context, tries *tries) (store.Object, error) {
 	tries.watch.pause()
 	defer tries.watch.resume()
 	for {
-		out, err := u.step(ctx)
+		out, err := u.step(ctx, tries.watch)
 		switch {
 		case err == nil && out.object != nil:
 			return *out.object, nil
@@ -137,7 +132,10 @@ func (u *upload) forget() {
 
 // adopt decides on the object of a session that an earlier run has finished. The object
 // may have been replaced or deleted since. Then the upload starts again.
-func (u *upload) adopt(ctx context.Context, out outcome) (outcome, error) {
+func (u *upload) adopt(ctx context.Context, out outcome, watch *watch) (outcome, error) {
+	watch.renew()
+	watch.resume()
+	defer watch.pause()
 	attrs, err := u.store.object(u.key).Attrs(ctx)
 	switch {
 	case err != nil && !errors.Is(err, storage.ErrObjectNotExist):
@@ -151,7 +149,7 @@ func (u *upload) adopt(ctx context.Context, out outcome) (outcome, error) {
 }
 
 // step sends the next request.
-func (u *upload) step(ctx context.Context) (outcome, error) {
+func (u *upload) step(ctx context.Context, watch *watch) (outcome, error) {
 	switch {
 	case u.whole:
 		u.whole = u.content.Size <= unit
@@ -161,7 +159,7 @@ func (u *upload) step(ctx context.Context) (outcome, error) {
 	case u.unknown:
 		out, err := u.send(ctx, u.content.Size, 0)
 		if err == nil && out.object != nil && u.inherited {
-			return u.adopt(ctx, out)
+			return u.adopt(ctx, out, watch)
 		}
 		u.unknown = err != nil
 		u.inherited = u.inherited && u.unknown
@@ -279,51 +277,6 @@ func incomplete(held string) (outcome, error) {
 	return outcome{received: last + 1}, nil
 }
 
-// url returns the URL that takes a new object.
-func (u *upload) url(uploadType string) string {
-	q := url.Values{
-		"uploadType":        {uploadType},
-		"name":              {u.store.prefix + u.key},
-		"ifGenerationMatch": {strconv.FormatInt(u.generation, 10)},
-		"prettyPrint":       {"false"},
-	}
-	if project := u.store.options.UserProject; project != "" {
-		q.Set("userProject", project)
-	}
-	if key := u.store.options.KMSKeyName; key != "" {
-		q.Set("kmsKeyName", key)
-	}
-	at := *u.store.base
-	at.Path, at.RawQuery = "/upload"+apiPath+"b/"+u.store.bucket+"/o", q.Encode()
-	return at.String()
-}
-
-// metadata returns the object's metadata as JSON.
-func (u *upload) metadata() string {
-	custom := maps.Clone(u.store.options.Metadata)
-	if custom == nil {
-		custom = make(map[string]string, 1)
-	}
-	custom[writeID] = u.id
-	text, err := json.Marshal(struct {
-		ContentType  string            `json:"contentType"`
-		CRC32C       string            `json:"crc32c"`
-		StorageClass string            `json:"storageClass,omitempty"`
-		Metadata     map[string]string `json:"metadata"`
-	}{u.contentType(), encodeCRC(u.content.CRC32C), u.store.options.StorageClass, custom})
-	if err != nil {
-		panic(err) // texts alone
-	}
-	return string(text)
-}
-
-func (u *upload) contentType() string {
-	if u.content.Type == "" {
-		return "application/octet-stream" // otherwise the service would have none
-	}
-	return u.content.Type
-}
-
 // resolveRefusal returns success if an attempt was refused because of the object that an
 // earlier attempt of the same write has created. Otherwise it returns err.
 func (u *upload) resolveRefusal(ctx context.Context, err error) (store.Object, error) {
@@ -363,37 +316,4 @@ func (s *section) Read(p []byte) (int, error) {
 		s.err.Store(&err)
 	}
 	return n, err
-}
-
-// errIncomplete means that a response is not the description of an object, for example
-// because it was cut off.
-var errIncomplete = fmt.Errorf("the response is incomplete: %w", io.ErrUnexpectedEOF)
-
-// decodeObject decodes the service's description of an object.
-func decodeObject(r io.Reader) (o store.Object, err error) {
-	var described struct {
-		Size       int64  `json:"size,string"`
-		Generation string `json:"generation"`
-		CRC32C     string `json:"crc32c"`
-	}
-	if err := json.NewDecoder(r).Decode(&described); err != nil {
-		return o, errIncomplete
-	}
-	crc, err := base64.StdEncoding.DecodeString(described.CRC32C)
-	if err != nil || len(crc) != 4 || described.Generation == "" {
-		return o, errIncomplete
-	}
-	o.Size, o.Generation, o.CRC32C = described.Size, described.Generation, binary.BigEndian.Uint32(crc)
-	return o, nil
-}
-
-// encodeCRC returns a CRC32C as the service writes it.
-func encodeCRC(crc uint32) string {
-	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
-}
-
-// discard reads what is left of a response, so that its connection can be reused.
-func discard(body io.ReadCloser) {
-	io.Copy(io.Discard, io.LimitReader(body, 64<<10))
-	body.Close()
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -238,6 +239,20 @@ func TestUploadContinues(t *testing.T) {
 			}
 		})
 	}
+	t.Run("finished, and the service does not say what became of the object", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "uploads")
+		finished(t, dir)
+		s := openWith(t, gcs.Options{Uploads: dir, Timeout: 50 * time.Millisecond})
+		f.disturb(func(r *http.Request) bool { return r.Method == http.MethodGet }, slices.Repeat([]fault{unavailable}, 1000)...)
+		defer f.disturb(nil)
+		if _, err := s.Put(t.Context(), "a", content, store.IfAbsent()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the second Put returns %v, want context.DeadlineExceeded", err)
+		}
+		f.disturb(nil)
+		if err := s.Delete(t.Context(), "a", store.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("in one call", func(t *testing.T) {
 		s := openWith(t, gcs.Options{Uploads: filepath.Join(t.TempDir(), "uploads")})
 		f.disturb(uploads, nil, half(func() {}))
