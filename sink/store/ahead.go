@@ -11,11 +11,12 @@ import (
 // order, and as many at a time as each store serves well. So their latencies overlap
 // with each other, and with the work on objects that are open already.
 type Ahead struct {
-	dir    string
-	disk   *semaphore.Weighted
-	ended  <-chan struct{}
-	cancel context.CancelFunc
-	opener sync.WaitGroup
+	dir      string
+	disk     *semaphore.Weighted
+	requests map[Store]*semaphore.Weighted
+	ended    <-chan struct{}
+	cancel   context.CancelFunc
+	opener   sync.WaitGroup
 
 	mu sync.Mutex
 	// pending are the objects that Open has not returned yet. The value is nil until
@@ -44,8 +45,8 @@ const aheadBytes = 1 << 30
 func OpenAhead(ctx context.Context, dir string, limit int, objects []Located) *Ahead {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &Ahead{
-		dir: dir, disk: semaphore.NewWeighted(aheadBytes), ended: ctx.Done(), cancel: cancel,
-		pending: make(map[Located]chan opened, len(objects)),
+		dir: dir, disk: semaphore.NewWeighted(aheadBytes), requests: make(map[Store]*semaphore.Weighted),
+		ended: ctx.Done(), cancel: cancel, pending: make(map[Located]chan opened, len(objects)),
 	}
 	queues := make(map[Store][]Located)
 	for _, o := range objects {
@@ -54,20 +55,24 @@ func OpenAhead(ctx context.Context, dir string, limit int, objects []Located) *A
 			queues[o.From] = append(queues[o.From], o)
 		}
 	}
+	width := func(from Store) int { return max(1, min(limit, Concurrency(from))) }
+	for from := range queues {
+		a.requests[from] = semaphore.NewWeighted(int64(width(from)))
+	}
 	for from, queue := range queues {
-		a.openAll(ctx, max(1, min(limit, Concurrency(from))), queue)
+		a.openAll(ctx, 2*width(from), queue)
 	}
 	return a
 }
 
-// openAll starts to open the objects of one store, in their order.
-func (a *Ahead) openAll(ctx context.Context, width int, queue []Located) {
-	requests := semaphore.NewWeighted(int64(width))
+// openAll starts to open the objects of one store, in their order. At most limit of them
+// are being opened, or are open and not needed yet.
+func (a *Ahead) openAll(ctx context.Context, limit int, queue []Located) {
 	next := make(chan Located)
-	for range min(2*width, len(queue)) {
+	for range min(limit, len(queue)) {
 		a.opener.Go(func() {
 			for o := range next {
-				a.open(ctx, requests, o)
+				a.open(ctx, o)
 			}
 		})
 	}
@@ -84,22 +89,20 @@ func (a *Ahead) openAll(ctx context.Context, width int, queue []Located) {
 }
 
 // open opens an object, and keeps it until it is needed.
-func (a *Ahead) open(ctx context.Context, requests *semaphore.Weighted, o Located) {
+func (a *Ahead) open(ctx context.Context, o Located) {
 	size := min(o.Size, aheadBytes)
 	if a.disk.Acquire(ctx, size) != nil {
 		return
 	}
 	defer a.disk.Release(size)
-	if requests.Acquire(ctx, 1) != nil {
-		return
-	}
-	done := a.start(o)
+	var done chan opened
+	file, err := a.request(ctx, o, func() bool {
+		done = a.start(o)
+		return done != nil
+	})
 	if done == nil {
-		requests.Release(1)
 		return
 	}
-	file, err := OpenFile(ctx, o.From, o.Object, a.dir)
-	requests.Release(1)
 	select {
 	case done <- opened{file, err}:
 	case <-ctx.Done():
@@ -107,6 +110,21 @@ func (a *Ahead) open(ctx context.Context, requests *semaphore.Weighted, o Locate
 			file.Close()
 		}
 	}
+}
+
+// request calls OpenFile when the store serves few enough other requests, unless the
+// object is no longer needed then.
+func (a *Ahead) request(ctx context.Context, o Located, needed func() bool) (File, error) {
+	if requests := a.requests[o.From]; requests != nil {
+		if requests.Acquire(ctx, 1) != nil {
+			return nil, context.Cause(ctx)
+		}
+		defer requests.Release(1)
+	}
+	if !needed() {
+		return nil, nil
+	}
+	return OpenFile(ctx, o.From, o.Object, a.dir)
 }
 
 // start returns the channel on which Open waits for an object, or nil if Open has
@@ -122,8 +140,9 @@ func (a *Ahead) start(o Located) (done chan opened) {
 }
 
 // Open opens an object for random access. If the object is already open or being
-// opened, Open returns that file, once. Otherwise it calls OpenFile. So objects may be
-// opened in any order, and several times, but the advantage is lost.
+// opened, Open returns that file, once. Otherwise it calls OpenFile, like one of the
+// requests in advance. So objects may be opened in any order, and several times, but the
+// advantage is lost.
 func (a *Ahead) Open(ctx context.Context, o Located) (File, error) {
 	a.mu.Lock()
 	done := a.pending[o]
@@ -138,7 +157,7 @@ func (a *Ahead) Open(ctx context.Context, o Located) (File, error) {
 		case <-a.ended:
 		}
 	}
-	return OpenFile(ctx, o.From, o.Object, a.dir)
+	return a.request(ctx, o, func() bool { return true })
 }
 
 // Close stops opening objects, and closes those that Open has not returned.

@@ -107,13 +107,16 @@ func TestAheadInAnyOrder(t *testing.T) {
 	w, objects := newWaiting(t, 1, 12)
 	w.letPass(100)
 	a := store.OpenAhead(t.Context(), t.TempDir(), 100, objects[:10])
-	defer a.Close()
 	for _, i := range []int{11, 9, 9, 5, 0, 1, 10, 7, 1} {
 		f, err := a.Open(t.Context(), objects[i])
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantContent(t, f, objects[i])
+	}
+	a.Close()
+	if w.most != 1 {
+		t.Errorf("there were up to %d requests at a time", w.most)
 	}
 }
 
