@@ -238,8 +238,8 @@ func (c *machineClock) resume() {
 	})
 }
 
-// gate is the network of a machine. When it is shut, it holds every request, before or
-// after the service performs it.
+// gate is the network of a machine. When it is shut, it holds every request before the
+// service performs it, or the first one after that.
 type gate struct {
 	service http.Handler
 
@@ -248,9 +248,12 @@ type gate struct {
 	shutAt   int // the request that shuts the gate, or 0
 	late     bool
 	isShut   bool
+	// performing counts the requests that the service performs.
+	performing int
+	reported   bool
 	// left are the changes of objects that the gate holds before they are performed.
 	left   map[string]bool
-	shut   chan struct{} // closed when the gate shuts
+	shut   chan struct{} // closed when the gate has shut
 	opened chan struct{} // closed when it opens again
 }
 
@@ -268,18 +271,26 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.requests++
 	if g.requests == g.shutAt {
 		g.isShut = true
-		close(g.shut)
 	}
-	holds, late := g.isShut, g.late
+	first := g.requests == g.shutAt
+	holds, late := g.isShut, first && g.late // later requests are held before they are performed
 	if holds && !late && (r.Method == http.MethodDelete || r.Method == http.MethodPost) {
 		g.left[cmp.Or(r.URL.Query().Get("name"), strings.TrimPrefix(r.URL.Path, "/storage/v1/b/acme/o/"))] = true
 	}
-	g.mu.Unlock()
 	if holds && !late {
+		g.report()
+		g.mu.Unlock()
 		<-g.opened
+		g.mu.Lock()
 	}
+	g.performing++
+	g.mu.Unlock()
 	answer := httptest.NewRecorder()
 	g.service.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+	g.mu.Lock()
+	g.performing--
+	g.report()
+	g.mu.Unlock()
 	if holds && late {
 		<-g.opened
 	}
@@ -290,8 +301,16 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// shutAfter shuts the gate after n more requests. Late means that it holds answers, not
-// requests.
+// report closes shut once the gate is shut and the service performs no request.
+func (g *gate) report() {
+	if g.isShut && g.performing == 0 && !g.reported {
+		g.reported = true
+		close(g.shut)
+	}
+}
+
+// shutAfter shuts the gate at the nth request from now. Late means that it holds the
+// answer to this request, not the request.
 func (g *gate) shutAfter(n int, late bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -124,3 +124,32 @@ func TestLockTakesLongerThanTheLease(t *testing.T) {
 		unlock(t, r)
 	}
 }
+
+// A run that was paused before it writes the backup does not replace the backup of the
+// run that has taken over.
+func TestBackupOfALosingRun(t *testing.T) {
+	files := memory.New()
+	paused := &faulty{Store: files}
+	r, next := remote(paused, clockAt(noon)), remote(files, clockAt(noon.Add(time.Hour)))
+	mustLock(t, r, "apply")
+	s := read(t, r)
+	write(t, r, s)
+	write(t, r, s)
+	backup := ""
+	paused.before = keyed(remoteKey+".backup", func() error {
+		mustLock(t, next, "apply")
+		now := read(t, next)
+		write(t, next, now)
+		write(t, next, now)
+		backup = stored(t, files, remoteKey+".backup")
+		return nil
+	})
+	if err := r.Write(t.Context(), s); !errors.Is(err, state.ErrLockLost) || !errors.Is(err, store.ErrCondition) {
+		t.Errorf("Write returned %v", err)
+	}
+	if got := stored(t, files, remoteKey+".backup"); got != backup || backup == "" {
+		t.Errorf("the backup is\n%s, want\n%s", got, backup)
+	}
+	unlockLost(t, r, 2)
+	unlock(t, next)
+}

@@ -34,12 +34,13 @@ func (a *asked) Put(ctx context.Context, key string, c store.Content, cond store
 }
 
 // A save does not read the state again, and looks at the backup only once. The backup is
-// the state before the save, even if another program has written the backup.
+// the state before the save, even if another program has written the backup: then the
+// save looks at the state once more.
 func TestRequestsOfSaves(t *testing.T) {
 	files := &asked{Store: memory.New()}
 	o := storage{files: files, key: "state"}
 	s := New()
-	for save, want := range []asked{{put: 1}, {stat: 2, put: 2}, {stat: 1, put: 2}, {stat: 1, put: 2}, {stat: 2, put: 3}} {
+	for save, want := range []asked{{put: 1}, {stat: 2, put: 2}, {stat: 1, put: 2}, {stat: 1, put: 2}, {stat: 3, put: 3}} {
 		if save == 4 {
 			if _, err := files.Store.Put(t.Context(), o.BackupKey(), store.ContentOf([]byte("other"), ""), store.Condition{}); err != nil {
 				t.Fatal(err)

@@ -247,9 +247,29 @@ func (o *storage) keep(generation string, content []byte) {
 }
 
 // backUp copies the state that was seen last to the backup. If another program
-// has replaced the state, perhaps with a damaged one, backUp returns
-// store.ErrCondition and the intact backup remains.
+// has replaced the state, perhaps with a damaged one, or has replaced the backup
+// and is about to replace the state, backUp returns store.ErrCondition and the
+// other backup remains.
 func (o *storage) backUp(ctx context.Context) error {
+	if o.backedUp != "" { // the generation of the backup is known, which saves a request
+		if err := o.putBackup(ctx, store.IfGeneration(o.backedUp)); !isRefused(err) {
+			return err
+		}
+	}
+	cond := store.IfAbsent()
+	switch former, err := o.files.Stat(ctx, o.BackupKey()); {
+	case err == nil:
+		cond = store.IfGeneration(former.Generation)
+	case !errors.Is(err, store.ErrNotExist):
+		return err
+	}
+	return o.putBackup(ctx, cond)
+}
+
+// putBackup writes the backup if the state is still the one that was seen last. The
+// condition is that the backup has not changed since before that check.
+func (o *storage) putBackup(ctx context.Context, cond store.Condition) error {
+	o.backedUp = ""
 	b := o.kept.content
 	now, err := o.files.Stat(ctx, o.key)
 	if err == nil && now.Generation == o.seen && o.kept.generation != o.seen {
@@ -261,21 +281,7 @@ func (o *storage) backUp(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return o.putBackup(ctx, b)
-}
-
-// putBackup writes the backup. If this run has written it before, the condition saves the
-// driver a request.
-func (o *storage) putBackup(ctx context.Context, b []byte) error {
-	var cond store.Condition
-	if o.backedUp != "" {
-		cond = store.IfGeneration(o.backedUp)
-	}
-	o.backedUp = ""
 	written, err := o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), cond)
-	if cond != (store.Condition{}) && (errors.Is(err, store.ErrCondition) || errors.Is(err, store.ErrNotExist)) {
-		written, err = o.files.Put(ctx, o.BackupKey(), store.ContentOf(b, mediaType), store.Condition{})
-	}
 	if err == nil {
 		o.backedUp = written.Generation
 	}
