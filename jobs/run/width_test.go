@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -224,5 +226,59 @@ func TestSecondSinkIsAhead(t *testing.T) {
 	h.apply()
 	if first, second := h.rowsIn(0), h.rowsIn(1); len(first) != 3 || len(second) != 3 {
 		t.Errorf("the sinks have the rows %v and %v", first, second)
+	}
+}
+
+// hidden is a store whose files must be downloaded.
+type hidden struct{ store.Store }
+
+func (h hidden) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, err := h.Store.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ io.ReadCloser }{r}, nil
+}
+
+// verify finds files that were deleted, cut short or changed, even if the listing shows
+// no difference.
+func TestVerifyFindsEveryDifference(t *testing.T) {
+	for _, download := range []bool{false, true} {
+		h := newHouse(t)
+		h.people(map[string][]string{"1": {on(1, "a"), on(2, "b"), on(3, "c"), on(4, "d"), on(5, "e")}})
+		h.apply()
+		if open := h.stores["local"]; download {
+			h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
+				opened, err := open(ctx, s)
+				return hidden{opened}, err
+			}
+		}
+		files := slices.Sorted(maps.Keys(snapshot(t, filepath.Join(h.root(), "prospect_events"))))
+		change := func(path string, change func(b []byte) []byte) {
+			info, err := os.Stat(path)
+			h.must(err)
+			b, err := os.ReadFile(path)
+			h.must(err)
+			h.must(os.WriteFile(path, change(b), 0o600))
+			h.must(os.Chtimes(path, info.ModTime(), info.ModTime()))
+		}
+		h.must(os.Remove(files[0]))
+		change(files[1], func(b []byte) []byte { return b[:len(b)-1] })
+		change(files[2], func(b []byte) []byte { b[len(b)/2] ^= 1; return b }) // as a disk does: the generation stays
+		h.must(os.WriteFile(files[3]+".other", nil, 0o600))
+
+		ctx, s, err := h.open(t.Context())
+		h.must(err)
+		result, err := s.Verify(ctx, func(int, int) {})
+		h.must(errors.Join(err, s.Close()))
+		var got []string
+		for _, f := range result.Findings {
+			problem, _, _ := strings.Cut(f.Problem, ": it has ")
+			got = append(got, problem)
+		}
+		want := []string{"It was deleted.", "It was changed", "It was changed", "This object is not in the state. Readers treat it as part of the table."}
+		if !slices.Equal(got, want) || result.Files != 5 {
+			t.Errorf("download %t: of %d files, the findings are %q, want %q", download, result.Files, got, want)
+		}
 	}
 }
