@@ -12,8 +12,8 @@ SHELL := bash
 WORK ?= $(or $(TMPDIR),/tmp)/prospector-acceptance
 # How long each fuzz target runs. If it is empty, .ci/fuzz decides.
 FUZZ ?=
-# The trials with a disturbed emulator of Cloud Storage. All of them, which take about
-# half an hour: make faults FAULTS=2000 SPEEDUP=1
+# The trials with a disturbed emulator of Cloud Storage. All of them, which take about ten
+# minutes: make faults FAULTS=2000 SPEEDUP=1
 FAULTS ?= 200
 SPEEDUP ?= 16
 SEED ?= 1

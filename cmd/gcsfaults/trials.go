@@ -54,7 +54,7 @@ var kinds = map[string]struct {
 	// few and many are the numbers of trials for less than 2,000 faults and for more.
 	few, many int
 }{
-	"uplink":  {uplink, 1, 1},
+	"uplink":  {uplink, 1, 2},
 	"leases":  {leases, 1, 3},
 	"stall":   {oneStall, oneOfEach, len(stalls)},
 	"nights":  {nights, 0, 0},

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"prospector/sink/store/gcs/gcsfault"
 )
 
 // uplink publishes six files of 5 to 33 MB over an uplink of 300 kB/s, in one apply. A
 // runner can speed it up by a factor: with smaller files, a faster uplink, and a shorter
-// timeout.
+// timeout. In all trials but the first one, connections also break and stall, and the
+// uploads must continue where they were.
 func uplink(ctx context.Context, t *trial) error {
 	smaller := min(t.speedup, 2)
 	faster := t.speedup / smaller
@@ -23,6 +26,11 @@ func uplink(ctx context.Context, t *trial) error {
 	lake := layout{"six files", world{prospects: 10, events: 105, text: text / smaller, types: six}, shape{`["event_type"]`, "256MiB"}}
 	o := lake.options(t.random.Uint64())
 	o.faults.Uplink = perSecond * faster
+	if t.number > 0 {
+		o.faults.Seed, o.faults.Rate, o.faults.InARow = t.random.Uint64(), 0.8, 1
+		o.faults.Faults = []gcsfault.Fault{gcsfault.ResetDuring, gcsfault.ResetAfter, gcsfault.StallBody, gcsfault.StallAnswer}
+		t.what += ", broken connections"
+	}
 	o.timeout = max(30*time.Second/time.Duration(t.speedup), time.Second)
 	l, err := t.lab(ctx, o)
 	if err != nil {

@@ -101,7 +101,7 @@ func New(service http.Handler, opts Options) *Proxy {
 	}
 }
 
-// Close ends all stalled requests. Later ones do not stall.
+// Close ends all stalls and delays, and those of later requests.
 func (p *Proxy) Close() { p.closing.Do(func() { close(p.closed) }) }
 
 // Next disturbs the next requests that match: the first with the first fault, and so
