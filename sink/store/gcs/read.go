@@ -106,18 +106,20 @@ func (s *Store) open(ctx context.Context, key string, watch *watch) (io.ReadClos
 	}
 	pause := backoff(s.options.Timeout)
 	for attempt := 1; ; attempt++ {
-		r, err := s.object(key).NewReader(ctx)
+		watch.resume()
+		object, err := s.object(key).NewReader(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if r.Attrs.Generation <= 0 {
+		r := received{object, watch}
+		if object.Attrs.Generation <= 0 {
 			r.Close()
 			return nil, errors.New("the service did not return the generation, so a retry could read another object")
 		}
 		watch.renew()
-		if r.Attrs.Size < 0 || r.Attrs.Size > maxBuffered {
-			watch.pause()
-			return &reader{r, watch, func(err error) error { return s.failure(ctx, reading, key, err) }}, nil
+		watch.pause()
+		if object.Attrs.Size < 0 || object.Attrs.Size > maxBuffered {
+			return &reader{r, func(err error) error { return s.failure(ctx, reading, key, err) }}, nil
 		}
 		data, err := io.ReadAll(r)
 		r.Close()
@@ -125,7 +127,7 @@ func (s *Store) open(ctx context.Context, key string, watch *watch) (io.ReadClos
 			watch.stop()
 			return io.NopCloser(bytes.NewBuffer(data)), nil
 		}
-		if err = checksumError(err); !errors.Is(err, store.ErrCorrupt) || attempt == minTries || gax.Sleep(ctx, pause.Pause()) != nil {
+		if !errors.Is(err, store.ErrCorrupt) || attempt == minTries || gax.Sleep(ctx, pause.Pause()) != nil {
 			return nil, err
 		}
 	}
@@ -140,25 +142,40 @@ func checksumError(err error) error {
 	return err
 }
 
-// reader reads a larger object.
-type reader struct {
-	object  *storage.Reader
-	watch   *watch
-	failure func(error) error
+// received is an object whose bytes are progress of the call.
+type received struct {
+	object *storage.Reader
+	watch  *watch
 }
 
-func (r *reader) Read(p []byte) (int, error) {
+func (r received) Read(p []byte) (int, error) {
 	r.watch.resume()
 	n, err := r.object.Read(p)
 	r.watch.move(n)
 	r.watch.pause()
 	if err != nil && err != io.EOF {
-		err = r.failure(checksumError(err))
+		err = checksumError(err)
+	}
+	return n, err
+}
+
+func (r received) Close() error { return r.object.Close() }
+
+// reader reads a larger object.
+type reader struct {
+	received
+	failure func(error) error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.received.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.failure(err)
 	}
 	return n, err
 }
 
 func (r *reader) Close() error {
 	defer r.watch.stop()
-	return r.object.Close()
+	return r.received.Close()
 }

@@ -53,9 +53,8 @@ func TestSlowUplink(t *testing.T) {
 	})
 }
 
-// serve answers downloads with n bytes of an object that Open does not buffer, every 20 ms.
-func serve(n int) http.HandlerFunc {
-	const size = 1<<20 + 1
+// serve answers downloads of an object with n of its bytes every 20 ms.
+func serve(size, n int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !downloads(r) {
 			io.WriteString(w, "{}")
@@ -78,10 +77,11 @@ func serve(n int) http.HandlerFunc {
 }
 
 func TestSlowDownload(t *testing.T) {
-	read := func(t *testing.T, n int, timeout time.Duration) (int64, error) {
+	const small, large = 1 << 20, 1<<20 + 1 // Open buffers the small object
+	read := func(t *testing.T, size, n int, timeout time.Duration) (int64, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		listener := httptest.NewServer(serve(n))
+		listener := httptest.NewServer(serve(size, n))
 		t.Cleanup(listener.Close)
 		r, err := openWith(t, gcs.Options{Endpoint: listener.URL, Timeout: timeout}).Open(ctx, "a")
 		if err != nil {
@@ -92,14 +92,17 @@ func TestSlowDownload(t *testing.T) {
 	}
 	t.Run("without progress", func(t *testing.T) {
 		// One byte at a time is not progress.
-		if n, err := read(t, 1, 30*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || n > 100 {
+		if n, err := read(t, large, 1, 30*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || n > 100 {
 			t.Errorf("%d bytes are read, error %v; want context.DeadlineExceeded", n, err)
 		}
 	})
-	t.Run("with progress", func(t *testing.T) {
-		// It takes 1.3 seconds, longer than a call may wait without progress.
-		if n, err := read(t, 16<<10, 100*time.Millisecond); n != 1<<20+1 || err != nil {
-			t.Errorf("%d bytes are read, error %v", n, err)
-		}
-	})
+	for _, size := range []int{small, large} {
+		t.Run(fmt.Sprintf("%d bytes with progress", size), func(t *testing.T) {
+			t.Parallel()
+			// It takes 1.3 seconds, longer than a call may wait without progress.
+			if n, err := read(t, size, 16<<10, 100*time.Millisecond); n != int64(size) || err != nil {
+				t.Errorf("%d bytes are read, error %v", n, err)
+			}
+		})
+	}
 }
