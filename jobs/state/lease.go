@@ -150,17 +150,18 @@ func earlier(a, b time.Time) time.Time {
 
 // attemptRenewal makes one attempt to renew the lease. It gives up after a sixth of the
 // lease, or when the lease ends. If the attempt still succeeds later, the next one
-// finds that out.
+// finds that out. Its context ends a little earlier, so that the store can report what
+// it was waiting for.
 func (r *Remote) attemptRenewal(ctx context.Context, h *hold) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	limit := min(r.lease/6, h.until.Sub(r.now()))
+	attemptCtx, cancel := context.WithTimeout(ctx, limit-limit/10)
+	defer cancel()
 	tooLate := r.after(limit)
 	renewed := make(chan *hold, 1)
 	failed := make(chan error, 1)
 	info, generation := h.holder(), h.generation // only the heartbeat changes it
 	go func() {
-		if next, err := r.renew(ctx, info, generation); err != nil {
+		if next, err := r.renew(attemptCtx, info, generation); err != nil {
 			failed <- err
 		} else {
 			renewed <- next
@@ -170,9 +171,12 @@ func (r *Remote) attemptRenewal(ctx context.Context, h *hold) error {
 	case next := <-renewed:
 		return h.extend(next, r.now())
 	case err := <-failed:
+		if attemptCtx.Err() != nil {
+			err = fmt.Errorf("renewing it took longer than %s: %w", limit.Round(time.Millisecond), err)
+		}
 		return err
 	case <-tooLate:
-		return fmt.Errorf("renewing it got no answer within %s", limit)
+		return fmt.Errorf("renewing it got no answer within %s", limit.Round(time.Millisecond))
 	case <-ctx.Done():
 		return nil
 	}

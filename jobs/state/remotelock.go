@@ -162,11 +162,16 @@ func (r *Remote) expireLock(ctx context.Context, id string) error {
 // endLock calls end with the lock that has the ID. It first reads the lock,
 // because a renewal that ended without a response may have changed its
 // generation. It tries again if another such renewal takes effect in between.
+// If the lock is gone then, it has ended: either end took effect without a
+// response, or another program ended the lock first.
 func (r *Remote) endLock(ctx context.Context, id string, end func(context.Context, LockInfo, string) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		holder, generation, err := r.own(ctx, id)
+		if attempt > 1 && errors.Is(err, ErrLockLost) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -81,6 +82,34 @@ func TestRemovedLock(t *testing.T) {
 			}
 		}
 	}
+}
+
+// released calls then when a lock has been deleted, and returns the error of a driver that
+// repeats the delete because its answer is lost.
+type released struct {
+	store.Store
+	then func()
+}
+
+func (s *released) Delete(ctx context.Context, key string, cond store.Condition) error {
+	if err := s.Store.Delete(ctx, key, cond); err != nil || key != lockKey {
+		return err
+	}
+	s.then()
+	return store.ErrCondition
+}
+
+// A run whose lock is released without an answer, and taken by the next run, has not
+// lost it.
+func TestReleasedWithoutAnswer(t *testing.T) {
+	files := memory.New()
+	next := remote(files, clockAt(noon))
+	r := remote(&released{files, func() { mustLock(t, next, "destroy") }}, clockAt(noon))
+	mustLock(t, r, "apply")
+	write(t, r, read(t, r))
+	unlock(t, r)
+	write(t, next, read(t, next))
+	unlock(t, next)
 }
 
 // If the state was replaced by hand, the lock remains with its run.

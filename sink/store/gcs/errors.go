@@ -45,20 +45,26 @@ func (s *Store) reasonFor(ctx context.Context, a attempt, key string, err error)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrCondition) {
 		return err
 	}
-	ended, isExhausted := errors.AsType[*exhausted](context.Cause(ctx))
-	if isExhausted {
-		err = cmp.Or(ended.lastError(), err)
-	}
-	why, do := s.explain(a, key, err)
-	switch {
-	case isExhausted:
-		return fmt.Errorf("%w; the last error: %w; %s", ended, why, cmp.Or(do, "run the command again later"))
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case do != "":
+	if ctx.Err() == nil {
+		why, do := s.explain(a, key, err)
+		if do == "" {
+			return why
+		}
 		return fmt.Errorf("%w; %s", why, do)
 	}
-	return why
+	ended := ctx.Err()
+	if cause, ok := errors.AsType[*exhausted](context.Cause(ctx)); ok {
+		ended, err = cause, cmp.Or(cause.lastError(), err)
+	} else if errors.Is(ended, context.DeadlineExceeded) {
+		err = lastError(ctx) // otherwise a busy service would look like one that does not respond
+	} else {
+		return ended
+	}
+	if err == nil {
+		return ended
+	}
+	why, do := s.explain(a, key, err)
+	return fmt.Errorf("%w; the last error: %w; %s", ended, why, cmp.Or(do, "run the command again later"))
 }
 
 // explain returns what an error means in words that may be printed, and what to do about

@@ -44,6 +44,14 @@ func (e *exhausted) lastError() error {
 	return e.last
 }
 
+// lastError returns the lastError of the call with that context.
+func lastError(ctx context.Context) error {
+	if e, ok := ctx.Value(callKey{}).(*exhausted); ok {
+		return e.lastError()
+	}
+	return nil
+}
+
 // maxNoted is how many bytes of a response with an error are read for its reason.
 const maxNoted = 64 << 10
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"prospector/sink/store"
@@ -80,6 +81,47 @@ func TestLastError(t *testing.T) {
 				errors.Is(err, store.ErrCondition) || errors.Is(err, store.ErrNotExist) {
 				t.Errorf("the error is %q, want one with %q", err, test.want)
 			}
+		})
+	}
+}
+
+// If the caller limits the time of a call, the error has what the call was waiting for.
+// An interrupt is reported alone.
+func TestLastErrorWithDeadline(t *testing.T) {
+	busy := &http.Response{StatusCode: http.StatusServiceUnavailable}
+	s := &Store{bucket: "acme", options: Options{Timeout: time.Minute}}
+	for name, test := range map[string]struct {
+		cause   error
+		results []*http.Response
+		want    string
+	}{
+		"a deadline":               {context.DeadlineExceeded, nil, "context deadline exceeded"},
+		"a deadline after a 503":   {context.DeadlineExceeded, []*http.Response{busy}, "context deadline exceeded; the last error: the service returned 503 Service Unavailable: "},
+		"an interrupt after a 503": {context.Canceled, []*http.Response{busy}, "context canceled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limited, cancel := context.WithCancel(t.Context())
+				if test.cause == context.DeadlineExceeded {
+					limited, cancel = context.WithTimeout(t.Context(), time.Second)
+				}
+				defer cancel()
+				ctx, watch := s.patient(limited)
+				defer watch.stop()
+				for _, res := range test.results {
+					res.Body = http.NoBody
+					noteResult(ctx, res, nil)
+				}
+				if test.cause == context.Canceled {
+					cancel()
+				}
+				<-ctx.Done()
+				err := s.failure(ctx, reading, "a", &url.Error{Op: "Get", URL: "https://" + personal, Err: ctx.Err()})
+				if text := err.Error(); !errors.Is(err, test.cause) || !strings.HasPrefix(text, "reading gs://acme/a: "+test.want) ||
+					strings.Contains(text, "503") != strings.Contains(test.want, "503") {
+					t.Errorf("the error is %q, want one with %q", err, test.want)
+				}
+			})
 		})
 	}
 }
