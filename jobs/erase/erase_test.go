@@ -134,7 +134,7 @@ func TestProofFails(t *testing.T) {
 	}
 	entries := `{"prospect_id":"bob","event":"ask ` + id + `."}` + "\n" + strings.Repeat(`{"prospect_id":"`+id+`"}`+"\n", 2)
 	put(t, w.lake, ".prospector/quarantine/t.jsonl", entries)
-	w.proof.State.Job("job.t").Sink("sink.local.lake").Quarantine = &state.Quarantine{Object: state.Object{Key: plan.QuarantineKey("t"), Size: int64(len(entries))}}
+	w.proof.State.Job("job.t").Sink("sink.local.lake").Quarantine = &state.Quarantine{Object: state.Object{Key: plan.QuarantineKey("t"), Size: int64(len(entries)), CRC32C: store.Checksum([]byte(entries))}}
 	result, err := w.proof.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lake:.prospector/quarantine/t.jsonl: 2 events of the prospect") {
 		t.Errorf("the error of the proof is %v", err)

@@ -307,7 +307,7 @@ func (r *proving) searchQuarantine(ctx context.Context, in string, published *st
 		return nil
 	}
 	from := r.Places.Stores[in]
-	count, err := quarantine.Count(ctx, from, published, r.Prospect)
+	count, err := quarantine.Count(ctx, from, published, r.Prospect, r.Places.StageDir)
 	if err == nil && count > 0 {
 		r.addLeft(from.URI(published.Object.Key), fmt.Sprintf("%d events of the prospect", count))
 	}

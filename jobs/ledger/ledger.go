@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -345,12 +344,10 @@ func readAll(ctx context.Context, files store.Store, keys []string) (records []R
 }
 
 func read(ctx context.Context, files store.Store, key string) (Record, error) {
-	f, err := files.Open(ctx, key)
-	if err != nil {
-		return Record{}, err
+	b, err := store.Fetch(ctx, files, key, maxRecord)
+	if errors.Is(err, store.ErrTooLarge) {
+		return Record{}, &unreadableError{files.URI(key), fmt.Errorf("it is larger than %d MiB", maxRecord>>20)}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
 	if err != nil {
 		return Record{}, err
 	}
@@ -371,9 +368,6 @@ func (e *unreadableError) Error() string { return fmt.Sprintf("reading %s: %v", 
 func (e *unreadableError) Unwrap() error { return e.why }
 
 func decode(b []byte) (r Record, err error) {
-	if len(b) > maxRecord {
-		return r, fmt.Errorf("it is larger than %d MiB", maxRecord>>20)
-	}
 	var sniff struct {
 		FormatVersion string `json:"format_version"`
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -169,12 +168,7 @@ func (l Lists) ReadWaiting(ctx context.Context, named state.ProspectList, now ti
 const maxLine = 4 << 10
 
 func (l Lists) waitingSince(ctx context.Context, named state.ProspectList) (map[string]time.Time, error) {
-	r, err := l.files.Open(ctx, named.Key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, maxWaiting*maxLine))
+	text, err := store.Fetch(ctx, l.files, named.Key, maxWaiting*maxLine)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
+	"prospector/sink/store"
 )
 
 // Compare compares the prospects that a job reads now with the list of the last apply,
@@ -85,8 +86,21 @@ func ProspectsDigest(ids []string) string {
 // maxID is the most bytes in a line of the list. IDs are far shorter.
 const maxID = 64 << 10
 
+// maxReads is how often Prospects reads a list whose bytes change on the way.
+const maxReads = 3
+
 // Prospects reads a list of prospects that the state names.
 func (l Lists) Prospects(ctx context.Context, named state.ProspectList) (ids []string, err error) {
+	for range maxReads {
+		ids, err = l.prospects(ctx, named)
+		if err == nil || errors.Is(err, store.ErrNotExist) || ctx.Err() != nil {
+			break
+		}
+	}
+	return ids, err
+}
+
+func (l Lists) prospects(ctx context.Context, named state.ProspectList) (ids []string, err error) {
 	r, err := l.files.Open(ctx, named.Key)
 	if err != nil {
 		return nil, err

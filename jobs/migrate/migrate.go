@@ -247,14 +247,14 @@ func list(ctx context.Context, files store.Store, prefix string) (keys []string,
 
 // copyObject copies one object and reads the copy back.
 func copyObject(ctx context.Context, from store.Store, key string, to store.Store, toKey string) error {
-	b, err := read(ctx, from, key)
+	b, err := store.Fetch(ctx, from, key, state.MaxSize)
 	if err != nil {
 		return err
 	}
 	if _, err := to.Put(ctx, toKey, store.ContentOf(b, mediaType(key)), store.Condition{}); err != nil {
 		return err
 	}
-	written, err := read(ctx, to, toKey)
+	written, err := store.Fetch(ctx, to, toKey, state.MaxSize)
 	if err == nil && !bytes.Equal(b, written) {
 		err = fmt.Errorf("reading back %s: it does not have the bytes that were written: %w", to.URI(toKey), store.ErrCorrupt)
 	}
@@ -267,13 +267,4 @@ func mediaType(key string) string {
 		return "application/jsonl"
 	}
 	return "application/json"
-}
-
-func read(ctx context.Context, files store.Store, key string) ([]byte, error) {
-	r, err := files.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return store.ReadAll(r, state.MaxSize)
 }

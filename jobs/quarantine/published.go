@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"path/filepath"
 
 	"prospector/internal/spill"
@@ -24,16 +25,16 @@ func Open(ctx context.Context, stores map[string]store.Store, p *plan.Job, dir s
 	q := New(dir, limit)
 	for _, address := range p.Sinks {
 		if published := p.Found.Prior[address].Quarantine; published != nil {
-			return q, q.read(ctx, stores[address], published)
+			return q, q.read(ctx, stores[address], published, dir)
 		}
 	}
 	return q, q.recover(ctx, stores, p, dir, limit/4)
 }
 
 // read adds the events of a published quarantine.
-func (q *Quarantine) read(ctx context.Context, from store.Store, published *state.Quarantine) error {
+func (q *Quarantine) read(ctx context.Context, from store.Store, published *state.Quarantine, dir string) error {
 	number := 0
-	for e, err := range entries(ctx, from, published) {
+	for e, err := range entries(ctx, from, published, dir) {
 		if err == nil {
 			err = q.keep(numberKey(0, number), e)
 		}
@@ -45,9 +46,10 @@ func (q *Quarantine) read(ctx context.Context, from store.Store, published *stat
 	return nil
 }
 
-// Count counts the events of a prospect in a published quarantine.
-func Count(ctx context.Context, from store.Store, published *state.Quarantine, prospect string) (events int, err error) {
-	for e, err := range entries(ctx, from, published) {
+// Count counts the events of a prospect in a published quarantine. A copy of a remote
+// quarantine is temporarily in dir.
+func Count(ctx context.Context, from store.Store, published *state.Quarantine, prospect, dir string) (events int, err error) {
+	for e, err := range entries(ctx, from, published, dir) {
 		if err != nil {
 			return 0, err
 		}
@@ -59,16 +61,20 @@ func Count(ctx context.Context, from store.Store, published *state.Quarantine, p
 }
 
 // entries returns the events of a published quarantine.
-func entries(ctx context.Context, from store.Store, published *state.Quarantine) iter.Seq2[entry, error] {
+func entries(ctx context.Context, from store.Store, published *state.Quarantine, dir string) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		r, err := from.Open(ctx, published.Object.Key)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			yield(entry{}, err)
+			return
+		}
+		f, err := store.OpenFile(ctx, from, published.Object.Stored(), dir)
 		if err != nil {
 			yield(entry{}, fmt.Errorf("reading the quarantine: %w", err))
 			return
 		}
-		defer r.Close()
+		defer f.Close()
 		// No line is longer than the object.
-		for d := json.NewDecoder(bufio.NewReader(io.LimitReader(r, published.Object.Size))); ; {
+		for d := json.NewDecoder(bufio.NewReader(io.NewSectionReader(f, 0, published.Object.Size))); ; {
 			var e entry
 			err := d.Decode(&e)
 			if errors.Is(err, io.EOF) {

@@ -134,7 +134,7 @@ func publish(t *testing.T, s store.Store, text []byte, content schemas.Digest, e
 	if _, err := s.Put(t.Context(), key, store.ContentOf(text, ""), store.Condition{}); err != nil {
 		t.Fatal(err)
 	}
-	return &state.Quarantine{Events: events, Content: content, Object: state.Object{Key: key, Size: int64(len(text)), Generation: "1"}}
+	return &state.Quarantine{Events: events, Content: content, Object: state.Object{Key: key, Size: int64(len(text)), CRC32C: store.Checksum(text), Generation: "1"}}
 }
 
 func parse(t *testing.T, text []byte) (all []entry) {

@@ -74,7 +74,7 @@ func WriteErrored(ctx context.Context, dir store.Store, s *State) error {
 // ReadErrored returns the state that WriteErrored wrote to dir, or
 // store.ErrNotExist.
 func ReadErrored(ctx context.Context, dir store.Store) (*State, error) {
-	b, err := fetch(ctx, dir, ErroredName)
+	b, err := store.Fetch(ctx, dir, ErroredName, MaxSize)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (r *Remote) holder(ctx context.Context) (info LockInfo, generation string, 
 	if err != nil {
 		return info, "", err
 	}
-	b, err := fetch(ctx, r.files, r.lockKey())
+	b, err := store.Fetch(ctx, r.files, r.lockKey(), MaxSize)
 	if err != nil {
 		return info, "", err
 	}

@@ -56,7 +56,7 @@ func TestRequestsOfSaves(t *testing.T) {
 		if save == 0 {
 			continue
 		}
-		b, err := fetch(t.Context(), files, o.BackupKey())
+		b, err := store.Fetch(t.Context(), files, o.BackupKey(), MaxSize)
 		if err != nil {
 			t.Fatal(err)
 		}

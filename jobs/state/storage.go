@@ -66,7 +66,7 @@ func (o *storage) load(ctx context.Context) (b []byte, generation string, err er
 		return nil, "", nil
 	}
 	if err == nil {
-		b, err = fetch(ctx, o.files, o.key)
+		b, err = store.Fetch(ctx, o.files, o.key, MaxSize)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the state: %w", err)
@@ -127,7 +127,7 @@ func (o *storage) BackupKey() string { return o.key + ".backup" }
 // describeBackup describes whether the backup of a damaged state can replace it.
 func (o *storage) describeBackup(ctx context.Context) string {
 	path := o.path + ".backup"
-	b, err := fetch(ctx, o.files, o.BackupKey())
+	b, err := store.Fetch(ctx, o.files, o.BackupKey(), MaxSize)
 	if errors.Is(err, store.ErrNotExist) {
 		return fmt.Sprintf("There is no backup at %s.", path)
 	}
@@ -273,7 +273,7 @@ func (o *storage) putBackup(ctx context.Context, cond store.Condition) error {
 	b := o.kept.content
 	now, err := o.files.Stat(ctx, o.key)
 	if err == nil && now.Generation == o.seen && o.kept.generation != o.seen {
-		b, err = fetch(ctx, o.files, o.key)
+		b, err = store.Fetch(ctx, o.files, o.key, MaxSize)
 	}
 	switch {
 	case errors.Is(err, store.ErrNotExist) || err == nil && now.Generation != o.seen:
@@ -286,17 +286,4 @@ func (o *storage) putBackup(ctx context.Context, cond store.Condition) error {
 		o.backedUp = written.Generation
 	}
 	return err
-}
-
-func fetch(ctx context.Context, files store.Store, key string) ([]byte, error) {
-	r, err := files.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	b, err := store.ReadAll(r, MaxSize)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", files.URI(key), err)
-	}
-	return b, nil
 }

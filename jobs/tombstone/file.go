@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"prospector/internal/sealed"
@@ -110,13 +109,11 @@ func read(ctx context.Context, files store.Store) (s Set, generation string, err
 	if generation == "" {
 		return nil, "", nil
 	}
-	r, err := files.Open(ctx, Key)
-	if err != nil {
-		return nil, "", fmt.Errorf("reading the tombstones: %w", err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
-	if err != nil {
+	b, err := store.Fetch(ctx, files, Key, maxSize)
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		return nil, generation, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
 		return nil, "", fmt.Errorf("reading the tombstones: %w", err)
 	}
 	if s, err = decode(b); err != nil {

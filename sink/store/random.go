@@ -15,10 +15,6 @@ type File interface {
 	io.Closer
 }
 
-// maxDownloads is how often OpenFile copies an object whose bytes arrive with another
-// checksum.
-const maxDownloads = 3
-
 // OpenFile opens an object for random access. If the store's reader has no ReadAt,
 // OpenFile copies the object into a temporary file in dir, checks its size and
 // checksum, and removes the file. If they differ from those of object, OpenFile returns
@@ -27,7 +23,7 @@ const maxDownloads = 3
 func OpenFile(ctx context.Context, from Store, object Object, dir string) (File, error) {
 	for attempt := 1; ; attempt++ {
 		f, err := openFile(ctx, from, object, dir)
-		if !errors.Is(err, ErrCorrupt) || attempt == maxDownloads {
+		if !errors.Is(err, ErrCorrupt) || attempt == maxReads {
 			return f, err
 		}
 		if now, statErr := from.Stat(ctx, object.Key); statErr != nil || now.Size != object.Size || now.CRC32C != object.CRC32C {
@@ -45,7 +41,7 @@ func openFile(ctx context.Context, from Store, object Object, dir string) (File,
 		return f, nil
 	}
 	defer r.Close()
-	temp, err := os.CreateTemp(dir, "published-*.parquet")
+	temp, err := os.CreateTemp(dir, "published-*")
 	if err != nil {
 		return nil, err
 	}

@@ -163,6 +163,33 @@ func ReadAll(r io.Reader, limit int64) ([]byte, error) {
 	return b, err
 }
 
+// maxReads is how often Fetch and OpenFile read an object whose bytes change on the way.
+const maxReads = 3
+
+// Fetch reads an object into memory, or returns ErrTooLarge if it has more than limit
+// bytes. If the bytes change on the way, Fetch reads them again.
+func Fetch(ctx context.Context, from Store, key string, limit int64) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		b, err := fetch(ctx, from, key, limit)
+		if !errors.Is(err, ErrCorrupt) || attempt == maxReads {
+			return b, err
+		}
+	}
+}
+
+func fetch(ctx context.Context, from Store, key string, limit int64) ([]byte, error) {
+	r, err := from.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := ReadAll(r, limit)
+	if errors.Is(err, ErrTooLarge) {
+		err = fmt.Errorf("reading %s: %w", from.URI(key), err)
+	}
+	return b, err
+}
+
 // CheckKey rejects keys that a store may be unable to hold, or may hold under another
 // name: keys that are empty or absolute, that have empty, "." or ".." segments,
 // backslashes or control characters, that have more than 1024 bytes, or that have a
