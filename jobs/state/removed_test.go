@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,28 @@ func TestRemovedLock(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A write of the state can succeed without an answer, before another run takes over the
+// lock and fences off this one. Then the run does not claim that it has written nothing.
+func TestWrittenBeforeTheFence(t *testing.T) {
+	files := memory.New()
+	network := &faulty{Store: files}
+	r, next := remote(network, clockAt(noon)), remote(files, clockAt(noon.Add(time.Hour)))
+	mustLock(t, r, "apply")
+	network.after = keyed(remoteKey, func() error {
+		mustLock(t, next, "destroy")
+		return fmt.Errorf("%w; %w", store.ErrCondition, store.ErrOutcomeUnknown)
+	})
+	if err := r.Write(t.Context(), read(t, r)); !errors.Is(err, state.ErrLockLost) {
+		t.Errorf("Write returned %v", err)
+	}
+	if s := read(t, next); s.Serial != 1 {
+		t.Errorf("the state has serial %d", s.Serial)
+	}
+	if unlocked := unlockLost(t, r, 0); !unlocked.Unknown {
+		t.Errorf("Unlock returned %+v", unlocked)
 	}
 }
 

@@ -226,7 +226,8 @@ func (o *storage) put(ctx context.Context, b []byte, backup bool) error {
 	}
 	written, err := o.files.Put(ctx, o.key, store.ContentOf(b, mediaType), cond)
 	if err != nil {
-		o.writeOutcomeUnknown = o.writeOutcomeUnknown || !errors.Is(err, store.ErrCondition)
+		refused := errors.Is(err, store.ErrCondition) && !errors.Is(err, store.ErrOutcomeUnknown)
+		o.writeOutcomeUnknown = o.writeOutcomeUnknown || !refused
 		return fmt.Errorf("writing the state: %w", err)
 	}
 	// An earlier write with the same condition can no longer take effect.

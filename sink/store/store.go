@@ -27,8 +27,11 @@ var (
 	// ErrNotExist means that no object has that key.
 	ErrNotExist = errors.New("object does not exist")
 	// ErrCondition means that the caller's Condition does not hold. Nothing was
-	// written or deleted.
+	// written or deleted, unless the error is also ErrOutcomeUnknown.
 	ErrCondition = errors.New("object has changed since it was last seen")
+	// ErrOutcomeUnknown means that an earlier attempt of a Put got no answer. It may
+	// have written the object before another writer replaced it.
+	ErrOutcomeUnknown = errors.New("an earlier attempt to write it got no answer, and may have succeeded")
 	// ErrCorrupt means that the bytes read are not the bytes that were announced.
 	// Nothing was written.
 	ErrCorrupt = errors.New("content does not match its checksum")
@@ -122,7 +125,8 @@ type Store interface {
 	// not have the announced size and checksum. In both cases the key does not
 	// change. After another error the Put has happened completely or not at all. If
 	// the driver repeats an attempt that had succeeded without an answer, that is a
-	// success, not ErrCondition.
+	// success, not ErrCondition. If another writer has replaced the object since an
+	// attempt without an answer, the error is ErrCondition and ErrOutcomeUnknown.
 	Put(ctx context.Context, key string, content Content, cond Condition) (Object, error)
 
 	// Delete removes one object. It returns ErrNotExist if the object does not exist,

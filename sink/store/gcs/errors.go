@@ -76,6 +76,8 @@ func (s *Store) explain(a attempt, key string, err error) (why error, do string)
 		return s.advised(a, key, &refusal{status: http.StatusNotFound, reason: "notFound", advice: find("NoSuchBucket")})
 	case errors.Is(err, storage.ErrObjectNotExist) && !saysBucket(err):
 		return store.ErrNotExist, ""
+	case refusesCondition(err) && errors.Is(err, store.ErrOutcomeUnknown):
+		return fmt.Errorf("%w; %w", store.ErrCondition, store.ErrOutcomeUnknown), ""
 	case refusesCondition(err):
 		return store.ErrCondition, ""
 	case a == writing && refusesChecksum(err):

@@ -159,14 +159,15 @@ func TestPutIsRepeated(t *testing.T) {
 			name     string
 			fault    fault
 			want     error // of a Put that has a condition
+			unknown  bool  // whether such a Put may have written something
 			requests int
 		}{
-			{"undisturbed", nil, nil, 1},
-			{"not performed", unavailable, nil, 2},
-			{"performed, but the response is lost", lost, nil, 2},
-			{"not performed, and another writer finishes first", also(write("other"), unavailable), store.ErrCondition, 3},
-			{"performed, and another writer replaces it", after(write("other")), store.ErrCondition, 3},
-			{"another writer finishes first with the same content", also(write("own"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, 2},
+			{"undisturbed", nil, nil, false, 1},
+			{"not performed", unavailable, nil, false, 2},
+			{"performed, but the response is lost", lost, nil, false, 2},
+			{"not performed, and another writer finishes first", also(write("other"), unavailable), store.ErrCondition, true, 3},
+			{"performed, and another writer replaces it", after(write("other")), store.ErrCondition, true, 3},
+			{"another writer finishes first with the same content", also(write("own"), func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(w, r) }), store.ErrCondition, false, 2},
 		} {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
 				put(t, other, "a", "old")
@@ -186,6 +187,9 @@ func TestPutIsRepeated(t *testing.T) {
 					t.Fatalf("Put returns %v, want %v", err, test.want)
 				}
 				if err != nil {
+					if errors.Is(err, store.ErrOutcomeUnknown) != test.unknown {
+						t.Errorf("Put returns %v; the outcome is unknown: %t", err, test.unknown)
+					}
 					return
 				}
 				now, err := other.Stat(t.Context(), "a")

@@ -52,6 +52,7 @@ type upload struct {
 	received     int64  // bytes that the session has
 	acknowledged int64  // the most bytes that a session of this upload had
 	damaged      int    // attempts that arrived with another checksum
+	unanswered   bool   // an attempt may have succeeded without an answer
 }
 
 // outcome is what one request has achieved.
@@ -239,7 +240,12 @@ func (u *upload) send(ctx context.Context, offset, size int64) (outcome, error) 
 }
 
 // do sends a request with content, and returns what the service has of it.
-func (u *upload) do(req *http.Request, content *section) (outcome, error) {
+func (u *upload) do(req *http.Request, content *section) (_ outcome, err error) {
+	defer func() {
+		if retryable(err) && status(err) != http.StatusTooManyRequests {
+			u.unanswered = true
+		}
+	}()
 	res, err := u.store.http.Do(req)
 	if err == nil {
 		defer discard(res.Body)
@@ -278,8 +284,12 @@ func incomplete(held string) (outcome, error) {
 }
 
 // resolveRefusal returns success if an attempt was refused because of the object that an
-// earlier attempt of the same write has created. Otherwise it returns err.
+// earlier attempt of the same write has created. Otherwise it returns err, and
+// store.ErrOutcomeUnknown if another writer may have replaced that object.
 func (u *upload) resolveRefusal(ctx context.Context, err error) (store.Object, error) {
+	if u.unanswered {
+		err = fmt.Errorf("%w; %w", err, store.ErrOutcomeUnknown)
+	}
 	attrs, attrsErr := u.store.object(u.key).Attrs(ctx)
 	switch {
 	case errors.Is(attrsErr, storage.ErrObjectNotExist):
