@@ -51,6 +51,19 @@ func (s *lakeStore) operation(what, key string) error {
 	return nil
 }
 
+// kill lets all operations fail after that many.
+func (s *lakeStore) kill(lives int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lives = lives
+}
+
+func (s *lakeStore) isKilled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lives < 0
+}
+
 func (s *lakeStore) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
 	if err := s.operation("put", key); err != nil {
 		return store.Object{}, err
@@ -293,53 +306,66 @@ func TestPublish(t *testing.T) {
 
 // A process is killed after each of its writes, before or after it can save the
 // state. No row is ever missing, no refresh reports the result as drift, and
-// the next run completes the change.
+// the next run completes the change. The writes are made one by one, and as many at a
+// time as the sink serves.
 func TestKilled(t *testing.T) {
-	for _, saves := range []bool{true, false} {
-		for lives := 0; ; lives++ {
-			w := newWorld(t)
-			w.mustPublish("!", first)
-			w.lake.lives = lives
-			p := w.publisher()
-			if saving := p.Save; !saves {
-				p.Save = func(ctx context.Context) error {
-					if w.lake.lives < 0 {
-						return errKilled
-					}
-					return saving(ctx)
-				}
+	for _, test := range []struct {
+		parallelism, rounds int
+		saves               bool
+	}{{1, 1, true}, {1, 1, false}, {0, 20, true}, {0, 20, false}} {
+		for lives, complete := 0, false; !complete; lives++ {
+			for range test.rounds { // the order of parallel writes varies
+				complete = killed(t, lives, test.parallelism, test.saves)
 			}
-			_, err := p.Publish(t.Context(), w.plan("?", second))
-			if err == nil {
-				if lives < 6 {
-					t.Errorf("the apply made only %d writes", lives)
-				}
-				break
-			}
-			if !errors.Is(err, errKilled) {
-				t.Fatal(err)
-			}
-			w.lake.lives = 1 << 30
-			rows := w.rows()
-			for path, kept := range map[string]string{"p=1": "ab", "p=2": "cd"} {
-				for _, row := range kept {
-					if !strings.ContainsRune(rows[path], row) {
-						t.Errorf("killed after %d writes, %s has lost a row: %q", lives, path, rows[path])
-					}
-				}
-			}
-			next := w.plan("?", second)
-			if drift := next.Jobs[0].Found.Drift; len(drift) > 0 {
-				t.Errorf("killed after %d writes, a refresh finds drift: %+v", lives, drift)
-			}
-			if _, err := w.publish(t.Context(), next); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(map[string]string{"p=1": "abc", "p=2": "cdx", "p=4": "ijkl"}, w.rows()); diff != "" {
-				t.Errorf("killed after %d writes: after the next run, the rows differ (-want +got):\n%s", lives, diff)
+			if complete && lives < 6 {
+				t.Errorf("the apply made only %d writes", lives)
 			}
 		}
 	}
+}
+
+// killed kills an apply after some writes, and reports whether it was complete then.
+func killed(t *testing.T, lives, parallelism int, saves bool) (complete bool) {
+	w := newWorld(t)
+	w.mustPublish("!", first)
+	w.lake.kill(lives)
+	p := w.publisher()
+	p.Parallelism = parallelism
+	if saving := p.Save; !saves {
+		p.Save = func(ctx context.Context) error {
+			if w.lake.isKilled() {
+				return errKilled
+			}
+			return saving(ctx)
+		}
+	}
+	_, err := p.Publish(t.Context(), w.plan("?", second))
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	w.lake.kill(1 << 30)
+	rows := w.rows()
+	for path, kept := range map[string]string{"p=1": "ab", "p=2": "cd"} {
+		for _, row := range kept {
+			if !strings.ContainsRune(rows[path], row) {
+				t.Errorf("killed after %d writes, %s has lost a row: %q", lives, path, rows[path])
+			}
+		}
+	}
+	next := w.plan("?", second)
+	if drift := next.Jobs[0].Found.Drift; len(drift) > 0 {
+		t.Errorf("killed after %d writes, a refresh finds drift: %+v", lives, drift)
+	}
+	if _, err := w.publish(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"p=1": "abc", "p=2": "cdx", "p=4": "ijkl"}, w.rows()); diff != "" {
+		t.Errorf("killed after %d writes: after the next run, the rows differ (-want +got):\n%s", lives, diff)
+	}
+	return false
 }
 
 // An object that has changed since the plan is neither replaced nor deleted.
