@@ -80,7 +80,8 @@ type Preview struct {
 }
 
 // Preview returns what Run will do, or why it cannot: ErrNothing, a *ConflictError, or a
-// *state.MovedError if the state was moved to another place than To. It changes nothing.
+// *state.MovedError if the state was moved to another place than To. If it was moved to
+// To, but is not there, Preview returns another error. It changes nothing.
 func (m Move) Preview(ctx context.Context) (Preview, error) {
 	s, err := m.source(ctx)
 	if err != nil {
@@ -128,7 +129,7 @@ func (m Move) Run(ctx context.Context) error {
 func (m Move) source(ctx context.Context) (*state.State, error) {
 	s, err := m.From.Read(ctx)
 	if moved, ok := errors.AsType[*state.MovedError](err); ok && moved.Moved.To == m.To.Path() {
-		return nil, nil
+		return nil, m.checkArrived(ctx, moved.Moved)
 	}
 	if err != nil {
 		return nil, err
@@ -149,6 +150,17 @@ func (m Move) source(ctx context.Context) (*state.State, error) {
 		}
 	}
 	return s, nil
+}
+
+// checkArrived returns an error unless the new backend has the state that was moved there.
+// A directory of another machine can have the same path.
+func (m Move) checkArrived(ctx context.Context, moved state.Moved) error {
+	there, err := m.To.Read(ctx)
+	if err == nil && there.Lineage != moved.Lineage {
+		err = fmt.Errorf("the state was moved to %s at %s by %s, but it is not there; if that is a place on another machine, configure a backend that both machines can use",
+			moved.To, moved.At.Format(time.RFC3339), moved.By)
+	}
+	return err
 }
 
 // replaced returns the state in the new backend that s replaces, or nil. It adds the

@@ -282,6 +282,28 @@ func TestMovedElsewhere(t *testing.T) {
 	}
 }
 
+// A state that was moved to a directory of another machine is not in the directory with
+// the same path on this one. Then nothing is deleted.
+func TestMovedToAnotherMachine(t *testing.T) {
+	files := memory.New()
+	a, b := remote(files, "a.json", 1), remote(memory.New(), "b.json", 1)
+	s := fill(t, a)
+	mustMove(t, a, b)
+	if _, err := files.Put(t.Context(), "a.json.d/left", store.ContentOf([]byte("left"), ""), store.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	same := remote(memory.New(), "b.json", 1)
+	if err := move(t.Context(), a, same); err == nil || !strings.Contains(err.Error(), "another machine") {
+		t.Errorf("the error is %v", err)
+	}
+	if text, err := readText(t.Context(), files, "a.json.d/left"); err != nil || text != "left" {
+		t.Errorf("the object next to the former state is %q, %v", text, err)
+	}
+	if err := check(t.Context(), b, s); err != nil {
+		t.Error(err)
+	}
+}
+
 func contents(t *testing.T, files store.Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
