@@ -307,7 +307,7 @@ func TestMigrateErrored(t *testing.T) {
 }
 
 // A directory without a record, such as a new container, works as before, except if it has
-// a state and the configured backend has none.
+// a state and the configured backend has none, or an empty one.
 func TestWithoutRecord(t *testing.T) {
 	newBucket(t, fakestorage.CreateBucketOpts{}, nil)
 	dir := t.TempDir()
@@ -324,6 +324,13 @@ func TestWithoutRecord(t *testing.T) {
 	for _, command := range []string{"plan", "init", "show"} {
 		wants(t, dir, 1, []string{command}, "Error: The configured backend has no state", "A run would create everything again.", "prospector init -migrate-state")
 	}
+	emptied := t.TempDir()
+	write(t, emptied, withState("b"))
+	wants(t, emptied, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
+	wants(t, emptied, 0, []string{"destroy", "-auto-approve"}, "Destroy complete!")
+	write(t, dir, withState("b"))
+	wants(t, dir, 1, []string{"plan"}, "Error: The configured backend has an empty state", "A run would create everything again.", "prospector init -migrate-state")
+	write(t, dir, withState("a"))
 	wants(t, dir, 0, []string{"init", "-reconfigure"}, "State: gs://acme/a/prospector.state.json")
 	wants(t, dir, 1, []string{"plan"}, "not in the state") // the files in the lake, which the user has decided to leave
 	forget()

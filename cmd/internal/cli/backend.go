@@ -175,7 +175,8 @@ func (f *former) changed(configured jobs.Backend) error {
 }
 
 // unused returns an error if a directory without a record has a state in the default
-// backend, and the configured one has none. With it, a plan would create everything again.
+// backend, and the configured one has none, or one that owns nothing, as a killed move
+// leaves. With it, a plan would create everything again.
 func (f *former) unused(ctx context.Context, configured jobs.Backend, opened run.Backend) error {
 	from, err := f.open(ctx)
 	if err != nil || from == nil {
@@ -184,10 +185,15 @@ func (f *former) unused(ctx context.Context, configured jobs.Backend, opened run
 	if s, err := from.Read(ctx); err != nil || s.Empty() {
 		return nil // there is nothing that could be lost
 	}
-	if s, err := opened.Read(ctx); err != nil || s.Serial > 0 {
+	s, err := opened.Read(ctx)
+	if err != nil || !s.Empty() {
 		return nil // the command reports the error
 	}
-	return configured.Diagnose("", "The configured backend has no state", fmt.Sprintf(
-		"There is a state in\n\n    %s\n\nbut the configuration names\n\n    %s\n\nwhich has none. A run would create everything again.\n\n%s",
-		shown(f.Backend), shown(configured), movingAdvice))
+	summary, which := "The configured backend has no state", "has none"
+	if s.Serial > 0 {
+		summary, which = "The configured backend has an empty state", "has an empty one"
+	}
+	return configured.Diagnose("", summary, fmt.Sprintf(
+		"There is a state in\n\n    %s\n\nbut the configuration names\n\n    %s\n\nwhich %s. A run would create everything again.\n\n%s",
+		shown(f.Backend), shown(configured), which, movingAdvice))
 }
