@@ -10,6 +10,7 @@ package attribute
 import (
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Settings are the attributes of one block, with their values.
@@ -41,11 +42,13 @@ type Attribute struct {
 	File bool
 	// Min and Max are the limits of an *int.
 	Min, Max int
+	// MinDuration is the shortest valid *time.Duration. The longest is an hour.
+	MinDuration time.Duration
 	// Valid reports whether a *float64 is valid, and Expected describes the
 	// valid values.
 	Expected string
 	Valid    func(float64) bool
-	// Check returns the problem of a decoded string, duration or map, or nil. It
+	// Check returns the problem of a decoded string or map, or nil. It
 	// may normalize the variable. Messages must quote the parameter shown instead
 	// of the value, because it hides a sensitive value. For a map, it lists the
 	// keys.

@@ -267,23 +267,22 @@ func (b *block) number(name, expected string, valid func(float64) bool, into *fl
 	*into = n
 }
 
-// duration reads a duration, and reports whether there is one.
-func (b *block) duration(name string, into *time.Duration) bool {
+// duration reads a duration from least to an hour.
+func (b *block) duration(name string, least time.Duration, into *time.Duration) {
 	var text string
 	if !b.text(name, &text) {
-		return false
+		return
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < time.Millisecond || d > time.Hour {
+	if err != nil || d < least || d > time.Hour {
 		suggestion := ""
 		if _, err := strconv.ParseFloat(text, 64); err == nil {
 			suggestion = b.hint(name, text+"s")
 		}
-		b.wrong(name, `a duration with its unit, from "1ms" to "1h"`, suggestion)
-		return false
+		b.wrong(name, fmt.Sprintf("a duration with its unit, from %q to \"1h\"", least.String()), suggestion)
+		return
 	}
 	*into = d
-	return true
 }
 
 // units of sizes, in bytes.

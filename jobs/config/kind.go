@@ -65,9 +65,7 @@ func decodeOne(b *block, a attribute.Attribute) {
 	case *bool:
 		b.bool(a.Name, v)
 	case *time.Duration:
-		if b.duration(a.Name, v) {
-			check(b, a, v.String())
-		}
+		b.duration(a.Name, a.MinDuration, v)
 	case *time.Time:
 		b.time(a.Name, v)
 	case *map[string]string:

@@ -28,7 +28,7 @@ func (l *loader) source(hb *hcl.Block, address string) cty.Value {
 	b.integer("concurrency", 1, 256, &s.Concurrency)
 	b.number("requests_per_second", "a number that is 0 (no limit) or greater, up to a million",
 		func(n float64) bool { return n >= 0 && n <= 1e6 }, &s.RequestsPerSecond)
-	b.duration("timeout", &s.Timeout)
+	b.duration("timeout", time.Millisecond, &s.Timeout)
 	b.integer("max_attempts", 1, 100, &s.MaxAttempts)
 	s.Block = b.Block
 	if b.failed {

@@ -73,12 +73,7 @@ func (o *Options) attributes() []attribute.Attribute {
 		{Name: "metadata", Value: &o.Metadata, Check: func(keys string) *attribute.Problem {
 			return sentence("metadata", "Invalid metadata", checkMetadata(o.Metadata, keys))
 		}},
-		{Name: "timeout", Value: &o.Timeout, Check: func(shown string) *attribute.Problem {
-			if o.Timeout != 0 && o.Timeout < time.Second {
-				return attribute.NewProblem("timeout", "Short timeout", "The timeout %s is shorter than 1s, which slow answers can exceed. The default is 30s.", shown)
-			}
-			return nil
-		}},
+		{Name: "timeout", Value: &o.Timeout, MinDuration: time.Second},
 		{Name: "parallelism", Value: &o.Parallelism, Min: 1, Max: 256},
 	}
 	for i := range all {
