@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func (l *layout) options(seed uint64) *labOptions {
 
 // draw draws a layout, the behaviour of the service, and the seed of the faults.
 func (t *trial) draw() *labOptions {
-	layouts := [10]*layout{&largeFiles, &severalFiles, &severalFiles}
+	layouts := [10]*layout{&largeFiles, &largeFiles, &severalFiles, &severalFiles}
 	of := layouts[t.random.IntN(len(layouts))]
 	if of == nil {
 		of = &smallFiles
@@ -77,8 +78,10 @@ func (t *trial) draw() *labOptions {
 	t.what = of.name
 	o := of.options(t.random.Uint64())
 	o.faults.Seed = t.random.Uint64()
+	// Requests of sessions are rare, and so are sessions that end early.
+	o.faults.Rates = map[gcsfault.Kind]float64{gcsfault.Start: 0.7, gcsfault.Send: 0.7, gcsfault.Query: 0.5}
 	stalls, damage := t.random.IntN(3) == 0, t.random.IntN(3) == 0
-	o.faults.Faults = selectFaults(stalls, damage)
+	o.faults.Faults = append(selectFaults(stalls, damage), slices.Repeat([]gcsfault.Fault{gcsfault.SessionNotFound, gcsfault.SessionGone}, 3)...)
 	if stalls {
 		t.what += ", stalls"
 	}

@@ -43,7 +43,7 @@ func (p *Proxy) selectFault(r Request) Fault {
 	if i := slices.IndexFunc(p.always, matches); i >= 0 {
 		return p.always[i].fault
 	}
-	if p.calm || p.opts.Rate <= 0 {
+	if p.calm {
 		return None
 	}
 	mine, ok := p.plans[r.identity]
@@ -70,7 +70,11 @@ func (p *Proxy) draw(r Request, round int) []Fault {
 	h := fnv.New64a()
 	h.Write([]byte(r.identity + " " + strconv.Itoa(round)))
 	random := rand.New(rand.NewPCG(p.opts.Seed, h.Sum64()))
-	if random.Float64() >= p.opts.Rate {
+	rate, ok := p.opts.Rates[r.Kind]
+	if !ok {
+		rate = p.opts.Rate
+	}
+	if random.Float64() >= rate {
 		return nil
 	}
 	fitting := make([]Fault, 0, len(p.opts.Faults))

@@ -28,6 +28,8 @@ type Options struct {
 	Seed uint64
 	// Rate is the share of requests, from 0 to 1, whose first attempt fails.
 	Rate float64
+	// Rates are the rates of kinds of requests for which Rate is not right.
+	Rates map[Kind]float64
 	// Faults are the faults to select from. Nil means Transient.
 	Faults []Fault
 	// InARow limits how many attempts of one request fail in a row. 0 means 3, so
