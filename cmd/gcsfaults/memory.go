@@ -44,7 +44,7 @@ func (t *memoryTrial) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // temporary files
+	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "prospector")
 	if text, err := exec.CommandContext(ctx, "go", "build", "-o", program, "prospector/cmd/prospector").CombinedOutput(); err != nil {
 		return fmt.Errorf("building prospector: %w\n%s", err, text)
@@ -131,7 +131,10 @@ func (t *memoryTrial) prospects() int { return max(1, t.size<<10/t.text/events) 
 // not compress well.
 func (t *memoryTrial) serveEvents(w http.ResponseWriter, r *http.Request) {
 	var prospect int
-	fmt.Sscanf(strings.Split(r.URL.Path, "/")[2], "%d", &prospect)
+	if _, err := fmt.Sscanf(r.URL.Path, "/prospect/%d/events", &prospect); err != nil {
+		http.NotFound(w, r)
+		return
+	}
 	random := rand.New(rand.NewPCG(uint64(prospect), 0))
 	raw := make([]byte, t.text<<10/4*3)
 	io.WriteString(w, `{"edges":[`) //nolint:errcheck // the client sees it

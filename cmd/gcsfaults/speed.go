@@ -62,7 +62,7 @@ func (t *speedTrial) run(ctx context.Context, out io.Writer) (err error) {
 	if t.dir, err = os.MkdirTemp("", "gcsfaults-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(t.dir) //nolint:errcheck // temporary files
+	defer os.RemoveAll(t.dir)
 	if t.server, err = startEmulator(ctx, "127.0.0.1:0", &gcsfault.Faithful{}, gcsfault.Options{Latency: t.latency}); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func newBareLoop(ctx context.Context, endpoint string, parallelism int) (*bareLo
 	return &bareLoop{client, parallelism}, err
 }
 
-func (b *bareLoop) close() { b.client.Close() } //nolint:errcheck // nothing depends on it
+func (b *bareLoop) close() { b.client.Close() }
 
 // each returns how long f takes for all files.
 func (b *bareLoop) each(ctx context.Context, files []staged, f func(context.Context, staged, *storage.ObjectHandle) error) (time.Duration, error) {
