@@ -1,7 +1,6 @@
 package gcsfault_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,16 +18,25 @@ import (
 
 // service answers every request with its body, and counts what it has performed.
 type service struct {
-	performed []string
-	err       error // of the last body
+	mu   sync.Mutex
+	seen []string
+}
+
+// performed returns the bodies of the requests that the service has performed.
+func (s *service) performed() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var body []byte
-	if body, s.err = io.ReadAll(r.Body); s.err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
 		return
 	}
-	s.performed = append(s.performed, string(body))
+	s.mu.Lock()
+	s.seen = append(s.seen, string(body))
+	s.mu.Unlock()
 	w.Header().Set("X-Goog-Hash", "crc32c=intact")
 	w.Write(append([]byte("answer:"), body...))
 }
@@ -127,8 +136,8 @@ func TestFaults(t *testing.T) {
 			if test.performed != "" {
 				want = []string{test.performed}
 			}
-			if !slices.Equal(s.performed, want) {
-				t.Errorf("the service performed %q, want %q", s.performed, want)
+			if got := s.performed(); !slices.Equal(got, want) {
+				t.Errorf("the service performed %q, want %q", got, want)
 			}
 			if got := send(client, http.MethodPost, url+upload, "again"); !ok(got) {
 				t.Errorf("after the fault the client sees %+v", got)
@@ -273,7 +282,7 @@ func TestUplink(t *testing.T) {
 	if least := time.Duration(size) * time.Second / rate; time.Since(begin) < least {
 		t.Errorf("the upload took %v, less than %v", time.Since(begin), least)
 	}
-	if len(s.performed) != 1 || !bytes.Equal([]byte(s.performed[0]), bytes.Repeat([]byte("x"), size)) {
+	if got := s.performed(); len(got) != 1 || got[0] != strings.Repeat("x", size) {
 		t.Error("the content has changed")
 	}
 }
