@@ -306,9 +306,32 @@ func TestReadIsResumed(t *testing.T) {
 			if !strings.HasPrefix(old, string(data)) {
 				t.Error("two objects were mixed")
 			}
-			if err != nil && !strings.Contains(err.Error(), s.URI("a")) {
-				t.Errorf("the error %q does not name the object", err)
+			if err != nil && (!strings.Contains(err.Error(), s.URI("a")) || !errors.Is(err, store.ErrCorrupt)) {
+				t.Errorf("the error is %q, want ErrCorrupt with the name of the object", err)
 			}
 		})
 	}
+}
+
+// Open reads a small object again if it is replaced before its bytes have arrived.
+func TestReplacedDuringOpen(t *testing.T) {
+	f := newFront(t)
+	s := open(t, bucket, "lake")
+	old, next := strings.Repeat("old ", 1000), strings.Repeat("next ", 1000)
+	put(t, s, "a", old)
+	f.disturb(downloads, func(w http.ResponseWriter, r *http.Request, service http.Handler) {
+		halved(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			service.ServeHTTP(w, r)
+			put(t, s, "a", next)
+		}))
+	})
+	r, err := s.Open(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if data, err := io.ReadAll(r); err != nil || string(data) != next {
+		t.Errorf("%d bytes are read, error %v", len(data), err)
+	}
+	f.wantSeen(t, 3) // the last one asks for the new object
 }

@@ -88,8 +88,8 @@ const maxBuffered = 1 << 20
 
 // Open implements store.Store. The library compares the CRC32C at the end of the object.
 // After a fault it continues with the generation that it began to read. If the checksum of
-// a small object is wrong, Open reads it again. That of a larger one is known only after
-// the caller has the bytes: then Read returns store.ErrCorrupt.
+// a small object is wrong, or the object is replaced meanwhile, Open reads it again. The
+// caller has the first bytes of a larger one then, so Read returns store.ErrCorrupt.
 func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	ctx, watch := s.patient(ctx)
 	r, err := s.open(ctx, key, watch)
@@ -133,11 +133,16 @@ func (s *Store) open(ctx context.Context, key string, watch *watch) (io.ReadClos
 	}
 }
 
-// checksumError returns store.ErrCorrupt for the library's error about a wrong checksum,
-// which has no type, and other errors as they are.
-func checksumError(err error) error {
-	if strings.Contains(err.Error(), "storage: bad CRC on read") {
+// contentError returns store.ErrCorrupt if what was read is not the complete object that
+// was opened, and other errors as they are. The library's error about a wrong checksum has
+// no type. If it has to continue after a fault, the generation that it reads may no longer
+// exist, although the object does.
+func contentError(err error) error {
+	switch {
+	case strings.Contains(err.Error(), "storage: bad CRC on read"):
 		return fmt.Errorf("%w on the way from the service", store.ErrCorrupt)
+	case errors.Is(err, storage.ErrObjectNotExist) && !saysBucket(err):
+		return fmt.Errorf("it was replaced or deleted while it was read: %w", store.ErrCorrupt)
 	}
 	return err
 }
@@ -154,7 +159,7 @@ func (r received) Read(p []byte) (int, error) {
 	r.watch.move(n)
 	r.watch.pause()
 	if err != nil && err != io.EOF {
-		err = checksumError(err)
+		err = contentError(err)
 	}
 	return n, err
 }
