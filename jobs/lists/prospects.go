@@ -93,8 +93,11 @@ const maxReads = 3
 func (l Lists) Prospects(ctx context.Context, named state.ProspectList) (ids []string, err error) {
 	for range maxReads {
 		ids, err = l.prospects(ctx, named)
-		if err == nil || errors.Is(err, store.ErrNotExist) || ctx.Err() != nil {
-			break
+		switch {
+		case err == nil, errors.Is(err, store.ErrNotExist):
+			return ids, err
+		case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded): // the store has tried for long
+			return nil, err
 		}
 	}
 	return ids, err
