@@ -123,7 +123,7 @@ func status(err error) int {
 // generation precondition. A policy of the organization causes the same status.
 func refusesCondition(err error) bool {
 	e, ok := errors.AsType[*googleapi.Error](err)
-	return ok && e.Code == http.StatusPreconditionFailed && refusalOf(e).advice == nil
+	return ok && e.Code == http.StatusPreconditionFailed && !refusalOf(e).is("orgPolicyConstraintFailed")
 }
 
 // refusesChecksum reports whether the service refused a write because its content does

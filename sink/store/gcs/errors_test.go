@@ -127,8 +127,10 @@ func TestKinds(t *testing.T) {
 		"a missing bucket":         {reading, errors.Join(storage.ErrObjectNotExist, response(404, "The specified bucket does not exist.")), nil},
 		"a missing bucket, listed": {listing, storage.ErrBucketNotExist, nil},
 		"a precondition":           {writing, response(412, "At least one of the pre-conditions you specified did not hold."), store.ErrCondition},
-		"a policy":                 {writing, response(412, "Precondition failed due to constraint "+constraint+" of "+personal), nil},
-		"a checksum":               {writing, response(400, "Provided CRC32C does not match"), store.ErrCorrupt},
+		"a precondition, with the status of other APIs": {writing, &googleapi.Error{Code: 412,
+			Body: `{"error": {"code": 412, "errors": [{"reason": "conditionNotMet"}], "status": "FAILED_PRECONDITION"}}`}, store.ErrCondition},
+		"a policy":   {writing, response(412, "Precondition failed due to constraint "+constraint+" of "+personal), nil},
+		"a checksum": {writing, response(400, "Provided CRC32C does not match"), store.ErrCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := (&Store{bucket: "acme"}).failure(t.Context(), test.attempt, "a", test.err)
