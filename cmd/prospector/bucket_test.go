@@ -128,9 +128,9 @@ func TestVersionedBucket(t *testing.T) {
 	write(t, dir, bucketConfig)
 	warning := "Warning: gs://acme keeps noncurrent versions of objects"
 	wants(t, dir, 0, []string{"init"}, warning, "gcloud storage buckets update gs://acme --no-versioning", "Prospector has been initialized.")
-	objects, _, err := server.ListObjects("acme", "", "", false)
-	if err != nil || len(objects) > 0 {
-		t.Errorf("init has left %v, %v", objects, err)
+	listed, err := server.ListObjectsWithOptionsPaginated("acme", fakestorage.ListOptions{})
+	if err != nil || len(listed.Objects) > 0 {
+		t.Errorf("init has left %v, %v", listed.Objects, err)
 	}
 	wants(t, dir, 0, []string{"apply", "-auto-approve"}, "Apply complete!")
 	wants(t, dir, 1, []string{"erase", "-prospect=someone"}, warning, "Erase cancelled.")
@@ -199,12 +199,12 @@ func TestMigrateState(t *testing.T) {
 		write(t, dir, step.config)
 		wants(t, dir, 0, []string{"init"}, "State: "+step.to)
 	}
-	objects, _, err := server.ListObjects("acme", "", "", false)
+	listed, err := server.ListObjectsWithOptionsPaginated("acme", fakestorage.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var left []string
-	for _, o := range objects {
+	for _, o := range listed.Objects {
 		left = append(left, o.Name)
 	}
 	want := []string{"a/prospector.state.json", "a/prospector.state.json.backup", "b/prospector.state.json", "b/prospector.state.json.backup"}

@@ -117,11 +117,11 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("%d requests had no token", n)
 	}
 
-	objects, _, err := server.ListObjectsWithOptions("acme", fakestorage.ListOptions{})
+	listed, err := server.ListObjectsWithOptionsPaginated("acme", fakestorage.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range objects {
+	for _, o := range listed.Objects {
 		object, err := server.GetObject("acme", o.Name)
 		if err != nil {
 			t.Fatal(err)
@@ -131,8 +131,8 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%s has the storage class %s and the metadata %v", o.Name, object.StorageClass, object.Metadata)
 		}
 	}
-	if len(objects) < 10 {
-		t.Errorf("there are %d objects, so the test is void", len(objects))
+	if len(listed.Objects) < 10 {
+		t.Errorf("there are %d listed.Objects, so the test is void", len(listed.Objects))
 	}
 	noSecret(t, "the output", []byte(printed.String()))
 	noSecretIn(t, dir, "key.json")

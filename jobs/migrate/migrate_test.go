@@ -125,7 +125,7 @@ func check(ctx context.Context, b backend, want *state.State) error {
 		{prefix + "runs/20220101T000000Z-abcdefgh.json", "runs/20220101T000000Z-abcdefgh.json"},
 	} {
 		if text, err := readText(ctx, files, named.key); err != nil || named.key != prefix+named.content || text != "the content of "+named.content {
-			return fmt.Errorf("%s: %q, %v", named.key, text, err)
+			return fmt.Errorf("%s: %q, %w", named.key, text, err)
 		}
 	}
 	return nil

@@ -62,7 +62,8 @@ func (b backends) record(used jobs.Backend) (err error) {
 		err = data.Rename(temporary, data, recordName)
 	}
 	if err != nil {
-		return fmt.Errorf("recording the backend in the data directory: %w", err)
+		return fmt.Errorf("recording the backend in the data directory: %w; if %s is not a file that prospector has written, remove it",
+			err, filepath.Join(b.dataDir, recordName))
 	}
 	return nil
 }

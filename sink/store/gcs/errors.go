@@ -46,7 +46,7 @@ func (s *Store) reasonFor(ctx context.Context, a attempt, key string, err error)
 		return err
 	}
 	if ctx.Err() == nil {
-		why, do := s.explain(a, key, err)
+		do, why := s.explain(a, key, err)
 		if do == "" {
 			return why
 		}
@@ -63,35 +63,35 @@ func (s *Store) reasonFor(ctx context.Context, a attempt, key string, err error)
 	if err == nil {
 		return ended
 	}
-	why, do := s.explain(a, key, err)
+	do, why := s.explain(a, key, err)
 	return fmt.Errorf("%w; the last error: %w; %s", ended, why, cmp.Or(do, "run the command again later"))
 }
 
 // explain returns what an error means in words that may be printed, and what to do about
-// it. The second result may be empty.
-func (s *Store) explain(a attempt, key string, err error) (why error, do string) {
+// it, which may be "".
+func (s *Store) explain(a attempt, key string, err error) (do string, why error) {
 	e, isResponse := errors.AsType[*googleapi.Error](err)
 	switch {
 	case errors.Is(err, storage.ErrBucketNotExist):
 		return s.advised(a, key, &refusal{status: http.StatusNotFound, reason: "notFound", advice: find("NoSuchBucket")})
 	case errors.Is(err, storage.ErrObjectNotExist) && !saysBucket(err):
-		return store.ErrNotExist, ""
+		return "", store.ErrNotExist
 	case refusesCondition(err) && errors.Is(err, store.ErrOutcomeUnknown):
-		return fmt.Errorf("%w; %w", store.ErrCondition, store.ErrOutcomeUnknown), ""
+		return "", fmt.Errorf("%w; %w", store.ErrCondition, store.ErrOutcomeUnknown)
 	case refusesCondition(err):
-		return store.ErrCondition, ""
+		return "", store.ErrCondition
 	case a == writing && refusesChecksum(err):
-		return fmt.Errorf("%w on the way to the service", store.ErrCorrupt), ""
+		return "", fmt.Errorf("%w on the way to the service", store.ErrCorrupt)
 	case isResponse:
 		return s.advised(a, key, refusalOf(e))
 	case errors.Is(err, errStalled):
-		return fmt.Errorf("%w: in %v, which is the setting timeout, no data moved, or almost none", errStalled, s.options.Timeout),
-			"check the network; on a slow connection, raise timeout or lower parallelism"
+		return "check the network; on a slow connection, raise timeout or lower parallelism",
+			fmt.Errorf("%w: in %v, which is the setting timeout, no data moved, or almost none", errStalled, s.options.Timeout)
 	}
 	if f := faultOf(err); f != nil {
-		return f, f.do
+		return f.do, f
 	}
-	return err, ""
+	return "", err
 }
 
 // sanitize returns an error without text of a response.
@@ -103,12 +103,12 @@ func sanitize(err error) error {
 }
 
 // advised returns a refusal and its advice for a call.
-func (s *Store) advised(a attempt, key string, r *refusal) (why error, do string) {
+func (s *Store) advised(a attempt, key string, r *refusal) (do string, why error) {
 	if r.advice == nil {
-		return fmt.Errorf("the service returned %w", r), ""
+		return "", fmt.Errorf("the service returned %w", r)
 	}
 	words := strings.NewReplacer("BUCKET", s.bucket, "OBJECT", s.URI(key), "PERMISSION", a.permission, "ROLE", a.role)
-	return fmt.Errorf("the service returned %w: %s", r, words.Replace(r.advice.means)), words.Replace(r.advice.do)
+	return words.Replace(r.advice.do), fmt.Errorf("the service returned %w: %s", r, words.Replace(r.advice.means))
 }
 
 // status returns the HTTP status in err, or 0.

@@ -208,7 +208,8 @@ func (u *upload) start(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	defer discard(res.Body)
+	defer res.Body.Close()
+	defer drain(res.Body)
 	if err := googleapi.CheckResponse(res); err != nil {
 		return outcome{}, err
 	}
@@ -248,7 +249,8 @@ func (u *upload) do(req *http.Request, content *section) (_ outcome, err error) 
 	}()
 	res, err := u.store.http.Do(req)
 	if err == nil {
-		defer discard(res.Body)
+		defer res.Body.Close()
+		defer drain(res.Body)
 	}
 	if failed := content.err.Load(); failed != nil {
 		return outcome{}, fmt.Errorf("reading the content: %w", *failed)
