@@ -132,7 +132,7 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 	if len(listed.Objects) < 10 {
-		t.Errorf("there are %d listed.Objects, so the test is void", len(listed.Objects))
+		t.Errorf("there are %d objects, so the test is void", len(listed.Objects))
 	}
 	noSecret(t, "the output", []byte(printed.String()))
 	noSecretIn(t, dir, "key.json")
