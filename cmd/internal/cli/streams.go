@@ -7,8 +7,10 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"prospector/jobs"
+	"prospector/sink/store"
 )
 
 // output is standard output. It writes nothing after the first failure, so what was
@@ -57,6 +59,23 @@ func (e *env) write(text string) { _, _ = io.WriteString(e.out, text) }
 // commands do.
 func ignoreClosedPipe() { signal.Ignore(syscall.SIGPIPE) }
 
+// waitingEvery is the interval between reports that calls wait for a service.
+const waitingEvery = 30 * time.Second
+
+// seldom returns a function that calls report, but not again within waitingEvery.
+func seldom(report func(error)) func(error) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(why error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(last) >= waitingEvery {
+			last = now
+			report(why)
+		}
+	}
+}
+
 // interruptible returns a context that the first interrupt cancels. The second
 // interrupt ends the program.
 //
@@ -88,5 +107,6 @@ func (e *env) interruptible() (context.Context, context.CancelFunc) {
 		case <-done:
 		}
 	}()
-	return ctx, func() { close(done); cancel() }
+	waiting := seldom(func(why error) { go e.diagnoser.Retrying(why) }) // as above
+	return store.WithWaiting(ctx, waiting), func() { close(done); cancel() }
 }

@@ -131,6 +131,7 @@ func calls(v *JSON) map[string]func() {
 		"Diagnostics": func() {
 			v.Diagnostics(jobs.Diagnostics{fakeWarning, fakeError, {Severity: jobs.Error, Summary: "Bare"}})
 		},
+		"Retrying":     func() { v.Retrying(state.ErrNotLocked) },
 		"Interrupting": v.Interrupting,
 		"Aborted":      v.Aborted,
 		"Cancelled":    func() { v.Cancelled(plan.Destroy) },

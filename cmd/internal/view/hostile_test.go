@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -191,6 +192,7 @@ func printAll(v *Human, name string, keep ...string) {
 		Mismatched: map[schemas.Field]int64{{EventType: name, Path: name, Kind: schemas.KindNumber}: 1}, Further: 2,
 	}
 	v.Proposals(ProposalsFor(jobs.Job{Block: jobs.Block{Address: name}, TableName: name, Schema: schemas.KnockEvents()}, survey))
+	v.Retrying(errors.New(name))
 	v.Hint(Format("%s\n", name))
 	v.Errorf("%s %v\n", name, os.ErrNotExist)
 }

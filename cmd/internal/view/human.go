@@ -35,6 +35,9 @@ const (
 		"Until then, staged files stay in the data directory. The lock of a state on this machine ends with this process. The lock of a remote state expires by itself; to release it now, run: prospector force-unlock ID"
 )
 
+// Retrying implements Diagnoser.
+func (v *Human) Retrying(why error) { v.Errorf("Still trying: %v\n", why) }
+
 // Interrupting implements Diagnoser.
 func (v *Human) Interrupting() { v.Printf("\n%s\n", paragraphs(interrupting, v.Width-2)) }
 

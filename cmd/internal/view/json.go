@@ -74,6 +74,9 @@ func (v *JSON) Diagnostics(ds jobs.Diagnostics) {
 	}
 }
 
+// Retrying implements Diagnoser.
+func (v *JSON) Retrying(why error) { v.print("log", "warn", "Still trying: "+why.Error(), nil) }
+
 // Interrupting implements Diagnoser.
 func (v *JSON) Interrupting() { v.print("log", "warn", interrupting, nil) }
 

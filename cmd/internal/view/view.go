@@ -17,6 +17,8 @@ import (
 // Diagnoser reports problems.
 type Diagnoser interface {
 	Diagnostics(jobs.Diagnostics)
+	// Retrying means that a sink or backend does not work at the moment.
+	Retrying(why error)
 	// Interrupting means that the run stops as soon as its current work is done.
 	Interrupting()
 	// Aborted means that the run stopped at once.

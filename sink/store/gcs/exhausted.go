@@ -20,6 +20,8 @@ import (
 // service that always responds slowly with 503 would look like one that does not respond.
 type exhausted struct {
 	after time.Duration
+	// failed is called with the error of an attempt after which there is another one.
+	failed func(error)
 
 	mu   sync.Mutex
 	last error
@@ -30,7 +32,7 @@ type callKey struct{}
 
 // newExhausted returns a context in which noteResult records the results of attempts.
 func newExhausted(ctx context.Context, after time.Duration) (context.Context, *exhausted) {
-	e := &exhausted{after: after}
+	e := &exhausted{after: after, failed: func(error) {}}
 	return context.WithValue(ctx, callKey{}, e), e
 }
 
@@ -75,8 +77,11 @@ func noteResult(ctx context.Context, res *http.Response, err error) {
 		err = nil
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.last = err
+	e.mu.Unlock()
+	if err != nil {
+		e.failed(err)
+	}
 }
 
 // restored is a body of which a part was read and put back.

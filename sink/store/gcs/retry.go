@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -12,6 +13,8 @@ import (
 
 	"cloud.google.com/go/storage"
 	"github.com/googleapis/gax-go/v2"
+
+	"prospector/sink/store"
 )
 
 // defaultTimeout is how long an attempt may move no data.
@@ -21,6 +24,9 @@ const defaultTimeout = 30 * time.Second
 // that has arrived: received bytes of a download, bytes of an upload that the service has
 // acknowledged, and each page of a listing.
 const patience = 10
+
+// A call reports that it waits after it has made no progress for that long.
+const quietly = 10 * time.Second
 
 // backoff returns the pauses between attempts: random ones, of at most 250 ms at first,
 // and then of up to twice as much each, but not of more than 8 seconds. With a short
@@ -32,7 +38,14 @@ func backoff(timeout time.Duration) gax.Backoff {
 // patient returns a context that ends when a call makes no progress for too long.
 func (s *Store) patient(ctx context.Context) (context.Context, *watch) {
 	ctx, cause := newExhausted(ctx, patience*s.options.Timeout)
-	return newWatch(ctx, cause.after, cause)
+	ctx, w := newWatch(ctx, cause.after, cause)
+	cause.failed = func(err error) {
+		if w.idle() >= quietly {
+			_, why := s.explain(attempt{}, "", err)
+			store.Waiting(ctx, fmt.Errorf("%s: %w", s.URI(""), why))
+		}
+	}
+	return ctx, w
 }
 
 // retryable reports whether another attempt may succeed after an attempt failed with err.

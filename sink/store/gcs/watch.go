@@ -74,6 +74,17 @@ func (w *watch) resume() {
 	w.timer.Reset(w.left)
 }
 
+// idle returns the time that counts since the limit began.
+func (w *watch) idle() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	used := w.limit - w.left
+	if !w.resumed.IsZero() {
+		used += time.Since(w.resumed)
+	}
+	return used
+}
+
 // expire ends the context.
 func (w *watch) expire() { w.cancel(w.cause) }
 
