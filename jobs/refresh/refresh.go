@@ -125,8 +125,12 @@ func (p place) refresh(ctx context.Context, table string) (*plan.Refreshed, erro
 	return plan.Refresh(p.sink.Address, table, p.before, seen, sums), nil
 }
 
-// Unusable returns an error about a sink. A symbolic link has its own summary.
+// Unusable returns an error about a sink. A symbolic link has its own summary. An
+// interrupt is not an error about the sink.
 func Unusable(sink jobs.Sink, summary string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	if link, ok := errors.AsType[*nolink.LinkError](err); ok {
 		summary, err = "The sink has a symbolic link", link
 	}

@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"prospector/jobs/plan"
 	"prospector/jobs/state"
 	"prospector/sink/store"
+	"prospector/sink/store/local"
 	"prospector/sink/store/memory"
 )
 
@@ -156,5 +158,27 @@ func TestPlanCopies(t *testing.T) {
 	w.put(key, "other")
 	if err := PlanCopies(t.Context(), stores, into); err == nil || !strings.Contains(err.Error(), "run again") {
 		t.Errorf("after another change of the file, the error is %v", err)
+	}
+}
+
+// interrupted is a sink that is interrupted when it is listed.
+type interrupted struct {
+	store.Store
+	cancel func()
+}
+
+func (s interrupted) List(ctx context.Context, prefix string) iter.Seq2[store.Entry, error] {
+	s.cancel()
+	return s.Store.List(ctx, prefix)
+}
+
+// An interrupt is not an error about the sink.
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	open := func(context.Context, jobs.Sink) (store.Store, error) { return interrupted{w.store, cancel}, nil }
+	_, _, err := Job(ctx, open, w.prior, address, table, []jobs.Sink{{Block: jobs.Block{Address: lake}, Location: local.At(t.TempDir())}})
+	if _, isDiagnostic := errors.AsType[jobs.Diagnostic](err); isDiagnostic || !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -182,14 +182,14 @@ func (h held) Put(ctx context.Context, key string, c store.Content, cond store.C
 	return store.Object{}, errors.New("held")
 }
 
-// told is a sink that closes written after its first write.
-type told struct {
+// announcing is a sink that closes written after its first write.
+type announcing struct {
 	store.Store
 	written chan struct{}
 	once    *sync.Once
 }
 
-func (s told) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
+func (s announcing) Put(ctx context.Context, key string, c store.Content, cond store.Condition) (store.Object, error) {
 	o, err := s.Store.Put(ctx, key, c, cond)
 	s.once.Do(func() { close(s.written) })
 	return o, err
@@ -209,7 +209,7 @@ func TestSecondSinkIsAhead(t *testing.T) {
 	h.stores["local"] = func(ctx context.Context, s jobs.Sink) (store.Store, error) {
 		opened, err := open(ctx, s)
 		if s.Address == second.Address {
-			return told{opened, written, once}, err
+			return announcing{opened, written, once}, err
 		}
 		return held{opened, written}, err
 	}

@@ -26,6 +26,9 @@ type backend interface {
 // locks the state's file. Elsewhere the lock is an object with a lease.
 func openBackend(ctx context.Context, b jobs.Backend) (backend, error) {
 	files, err := b.Open(ctx, store.Access{Private: true})
+	if errors.Is(err, context.Canceled) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, b.Unusable("The state cannot be kept there", err)
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"io"
 	"path/filepath"
 	"testing"
@@ -63,5 +65,16 @@ func TestOpenBackend(t *testing.T) {
 	}
 	if b, err := openBackend(t.Context(), jobs.Backend{Location: gcs.At("missing", ""), Key: "prospector.state.json"}); err == nil {
 		t.Errorf("a backend in a missing bucket is opened: %+v", b)
+	}
+}
+
+// An interrupt while a backend is opened is not an error about the backend.
+func TestOpenBackendInterrupted(t *testing.T) {
+	t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := openBackend(ctx, jobs.Backend{Location: gcs.At("acme", ""), Key: "prospector.state.json"})
+	if _, isDiagnostic := errors.AsType[jobs.Diagnostic](err); isDiagnostic || !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
 	}
 }
