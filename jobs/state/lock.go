@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,7 +73,8 @@ type LockedError struct{ Holder LockInfo }
 func (e *LockedError) Error() string {
 	s := fmt.Sprintf("%s by %s", ErrLocked, e.Holder)
 	if lease := e.Holder.Lease; lease > 0 {
-		s += fmt.Sprintf("; if no run renews it, -lock-timeout=%s waits long enough to take it over", 2*lease)
+		enough := strings.Replace((2 * lease).String(), "m0s", "m", 1)
+		s += fmt.Sprintf("; if no run renews it, -lock-timeout=%s waits long enough to take it over", enough)
 	}
 	return s
 }

@@ -199,7 +199,7 @@ var remoteTests = []struct {
 			if diff := cmp.Diff(info, locked.Holder); diff != "" {
 				t.Errorf("the holder differs (-want +got):\n%s", diff)
 			}
-			for _, contains := range []string{info.Who, info.ID, "lease until 2022-01-13T12:01:00Z", "-lock-timeout=2m0s"} {
+			for _, contains := range []string{info.Who, info.ID, "lease until 2022-01-13T12:01:00Z", "-lock-timeout=2m waits"} {
 				if !strings.Contains(err.Error(), contains) {
 					t.Errorf("the error does not contain %q: %v", contains, err)
 				}

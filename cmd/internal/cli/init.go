@@ -120,12 +120,16 @@ func checkPlaces(ctx context.Context, e *env, c *jobs.Configuration, backend run
 		}
 		e.view.Printf("%s: %s\n", sink.Address, opened.URI(""))
 	}
-	for _, a := range store.Advise(ctx, places...) {
+	advice := store.Advise(ctx, places...)
+	for _, a := range advice {
 		if a.Note {
 			e.view.Note(a.Summary, a.Detail)
 			continue
 		}
 		e.diagnoser.Diagnostics(jobs.Diagnostics{{Severity: jobs.Warning, Summary: a.Summary, Detail: a.Detail}})
+	}
+	if len(advice) > 0 && errs == nil {
+		e.view.Printf("\n")
 	}
 	for _, opened := range places[1:] {
 		errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)

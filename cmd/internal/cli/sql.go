@@ -29,6 +29,9 @@ contacts neither the engine nor any sink.`,
 			v.register(fs)
 		},
 		run: func(c *command, _ []string) int {
+			if dialect == "" {
+				return c.usage("needs -dialect with one of %s", strings.Join(ddl.Dialects(), ", "))
+			}
 			if !slices.Contains(ddl.Dialects(), dialect) {
 				return c.usage("needs -dialect with one of %s, not %q", strings.Join(ddl.Dialects(), ", "), dialect)
 			}
