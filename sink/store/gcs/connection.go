@@ -44,7 +44,8 @@ func faultOf(err error) *fault {
 	if f := tlsFault(err); f != nil {
 		return f
 	}
-	if f := networkFault(err); f != nil {
+	if f := networkFault(err, "check endpoint, and the DNS settings of this machine",
+		"check that the address is correct (endpoint, STORAGE_EMULATOR_HOST), and the firewall"); f != nil {
 		return f
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -71,18 +72,20 @@ const (
 	checkProxy   = "check the variables HTTPS_PROXY and NO_PROXY, and the proxy itself"
 )
 
-func networkFault(err error) *fault {
-	const firewall = "check the network, the firewall and the variable HTTPS_PROXY"
+const firewall = "check the network, the firewall and the variable HTTPS_PROXY"
+
+// networkFault returns why there is no connection, or nil. checkName and checkAddress are
+// what to do if the name or the address of the other side may be wrong.
+func networkFault(err error, checkName, checkAddress string) *fault {
 	op, isOp := errors.AsType[*net.OpError](err)
 	if isOp && op.Op == "proxyconnect" {
 		return faultf(checkProxy, "the proxy cannot be reached: %v", op.Err)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		do := "check endpoint, and the DNS settings of this machine"
 		if e.IsNotFound {
-			return faultf(do, "the host name %q does not exist", e.Name)
+			return faultf(checkName, "the host name %q does not exist", e.Name)
 		}
-		return faultf(do, "the host name %q cannot be resolved, because the name server does not answer", e.Name)
+		return faultf(checkName, "the host name %q cannot be resolved, because the name server does not answer", e.Name)
 	}
 	if !isOp {
 		return nil
@@ -93,7 +96,7 @@ func networkFault(err error) *fault {
 	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return faultf("check that the address is correct (endpoint, STORAGE_EMULATOR_HOST), and the firewall", "the connection%s was refused", to)
+		return faultf(checkAddress, "the connection%s was refused", to)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return faultf(checkNetwork, "the connection%s was closed by the other side", to)
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
@@ -152,6 +155,14 @@ func tokenFault(err error) *fault {
 	}
 	if _, ok := errors.AsType[metadata.NotDefinedError](err); ok {
 		return metadataFault(http.StatusNotFound)
+	}
+	// The request for a token is made within another one.
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		if e, ok := errors.AsType[*url.Error](e.Err); ok {
+			if f := networkFault(e, "check the DNS settings of this machine", firewall); f != nil {
+				return faultf(f.do, "no access token: %s", f.what)
+			}
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -60,6 +61,7 @@ func TestFailure(t *testing.T) {
 
 		"an unknown host":        {t.Context(), dial(&net.DNSError{Err: "no such host", Name: "storage.example.com", IsNotFound: true}), []string{`"storage.example.com" does not exist`, "endpoint"}},
 		"no name server":         {t.Context(), dial(&net.DNSError{Err: "timeout", Name: "storage.example.com", IsTimeout: true}), []string{`"storage.example.com" cannot be resolved`, "DNS"}},
+		"no service for tokens":  {t.Context(), request(fmt.Errorf("auth: %w", dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)))), []string{"no access token: the connection to 192.0.2.1:443 was refused; check the network"}},
 		"a refused connection":   {t.Context(), dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), []string{"the connection to 192.0.2.1:443 was refused", "STORAGE_EMULATOR_HOST"}},
 		"a reset connection":     {t.Context(), dial(os.NewSyscallError("read", syscall.ECONNRESET)), []string{"was closed by the other side", "network"}},
 		"no route":               {t.Context(), dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), []string{"there is no route to 192.0.2.1:443", "firewall"}},
