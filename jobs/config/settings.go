@@ -72,6 +72,12 @@ func (l *loader) backend(hb *hcl.Block, into *jobs.Backend) {
 	}
 	b := l.open(hb, address, attribute.Names(attributes))
 	b.decode(attributes)
+	for _, a := range attributes {
+		if !a.Auxiliary && len(b.marks[a.Name]) > 0 {
+			b.fail(a.Name, "Sensitive location", fmt.Sprintf(
+				"The %s of %s has a sensitive value. The location of the state appears in messages, so it cannot be kept secret. If it is not a secret, use nonsensitive().", a.Name, address))
+		}
+	}
 	into.Block = b.Block
 	placeState(into, l.absolute(stateName))
 }
