@@ -33,10 +33,10 @@ columns to it. Replacing or removing a column would break queries, so it require
 If the backend block has changed, init does not continue until you decide what
 happens to the state. With -migrate-state, it moves the state, its backup, the lists
 of prospects and the records of runs to the configured backend, in any direction. It
-locks both backends, and replaces the state there only by a newer one of the same
-lineage. A move that was interrupted is completed by running it again. The former
-backend keeps the state as a backup, and a note that makes other runs refuse to use
-it. With -reconfigure, init leaves the former backend as it is.`,
+locks both backends. The configured one must have no state, one that owns nothing, or
+an older version of the same state. A move that was interrupted is completed by
+running it again. The former backend keeps the state as a backup, and a note that
+makes other runs refuse to use it. With -reconfigure, init leaves the former backend as it is.`,
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&upgrade, "upgrade", false, "Accept every table as it is declared now, including replaced columns.")
 			m.register(fs)
