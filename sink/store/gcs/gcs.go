@@ -17,6 +17,9 @@
 // identifier, the write has succeeded. In the same way, a delete that has seen its object
 // succeeds if the object is gone.
 //
+// One case cannot be distinguished: if another writer deletes an object before the next
+// attempt to create it, that attempt creates it again.
+//
 // The package uses the credentials of its options, or else the application-default ones.
 // With STORAGE_EMULATOR_HOST in the environment, it sends all requests to that address
 // without credentials.
