@@ -29,7 +29,10 @@ func openBackend(ctx context.Context, b jobs.Backend) (backend, error) {
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // an interrupt says nothing about the place
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, b.Unusable("The state cannot be kept there", err)
 	}
 	if dir, ok := b.Directory(); ok {

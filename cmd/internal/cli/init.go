@@ -109,6 +109,9 @@ func checkPlaces(ctx context.Context, e *env, c *jobs.Configuration, backend run
 	}
 	for _, sink := range usedSinks(c) {
 		opened, err := sink.Open(ctx, store.Access{})
+		if ctx.Err() != nil { // an interrupt says nothing about the sink
+			break
+		}
 		if err != nil {
 			errs = append(errs, sink.Unusable("Sink cannot be opened", err))
 			continue
@@ -133,6 +136,9 @@ func checkPlaces(ctx context.Context, e *env, c *jobs.Configuration, backend run
 	}
 	for _, opened := range places[1:] {
 		errs = append(errs, jobs.Diagnose(opened.Close(), "Sink cannot be closed")...)
+	}
+	if errs == nil {
+		return ctx.Err()
 	}
 	return errs.Err()
 }
