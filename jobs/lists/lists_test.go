@@ -1,6 +1,9 @@
 package lists_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -127,5 +130,32 @@ func TestWaiting(t *testing.T) {
 			t.Fatalf("%s: the list is %+v", step.name, staged)
 		}
 		apply(t, l, &named, nil, staged)
+	}
+}
+
+// unreadable is a store whose objects cannot be read.
+type unreadable struct {
+	store.Store
+	err   error
+	opens int
+}
+
+func (u *unreadable) Open(context.Context, string) (io.ReadCloser, error) {
+	u.opens++
+	return nil, u.err
+}
+
+// A damaged list is read again, since its bytes may have changed on the way. A store that
+// has given up is not asked again.
+func TestUnreadable(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want int // reads
+	}{{store.ErrCorrupt, 3}, {context.DeadlineExceeded, 1}, {store.ErrNotExist, 1}} {
+		files := &unreadable{Store: memory.New(), err: test.err}
+		_, err := lists.New(files, "state.d/").Prospects(t.Context(), state.ProspectList{Count: 1, Key: "a"})
+		if !errors.Is(err, test.err) || files.opens != test.want {
+			t.Errorf("the list is read %d times, want %d; the error is %v", files.opens, test.want, err)
+		}
 	}
 }
