@@ -26,12 +26,9 @@ type backend interface {
 // locks the state's file. Elsewhere the lock is an object with a lease.
 func openBackend(ctx context.Context, b jobs.Backend) (backend, error) {
 	files, err := b.Open(ctx, store.Access{Private: true})
-	if errors.Is(err, context.Canceled) {
-		return nil, err
-	}
 	switch {
-	case ctx.Err() != nil: // an interrupt says nothing about the place
-		return nil, ctx.Err()
+	case errors.Is(err, context.Canceled): // an interrupt says nothing about the place
+		return nil, err
 	case err != nil:
 		return nil, b.Unusable("The state cannot be kept there", err)
 	}
