@@ -225,6 +225,29 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// Objects of the sizes at which the way of sending or reading changes arrive unchanged,
+// also if the first attempt to send them fails.
+func TestSizes(t *testing.T) {
+	proxy, opts := newProxy(t, gcsfault.Options{})
+	opts.Timeout = 2 * time.Second
+	s := openWith(t, opts)
+	for _, limit := range []int{0, 256 << 10, 1 << 20, 8 << 20} {
+		for size := max(limit-1, 0); size <= limit+1; size++ {
+			for _, first := range []gcsfault.Fault{gcsfault.None, gcsfault.ResetDuring} {
+				key, data := strings.ReplaceAll(fmt.Sprint(size, first), " ", "-"), sized(size)
+				proxy.Next(gcsfault.Of(gcsfault.Upload, gcsfault.Send), first)
+				if err := upload(t.Context(), s, key, data); err != nil {
+					t.Errorf("%s: %v", key, err)
+					continue
+				}
+				if err := download(t.Context(), s, key, data); err != nil {
+					t.Errorf("%s: %v", key, err)
+				}
+			}
+		}
+	}
+}
+
 // A call that fails again and again ends. Its error has the reason and no secret.
 func TestGivingUp(t *testing.T) {
 	proxy, opts := newProxy(t, gcsfault.Options{Stall: 2 * time.Second, PageSize: 1})
