@@ -21,6 +21,7 @@ func TestWaiting(t *testing.T) {
 		fail := func(status int) {
 			noteResult(ctx, &http.Response{StatusCode: status, Body: http.NoBody}, nil)
 		}
+		watch.pause() // as during an upload
 		fail(http.StatusServiceUnavailable)
 		time.Sleep(quietly - time.Second)
 		fail(http.StatusServiceUnavailable)

@@ -21,13 +21,14 @@ type watch struct {
 	moved   int           // bytes since the limit began
 	left    time.Duration // of the limit, at the time resumed
 	resumed time.Time     // zero while the watch is paused
+	began   time.Time     // when the limit began
 }
 
 // newWatch returns a context that ends with cause when the watch does not see enough
 // progress. The watch runs at once.
 func newWatch(ctx context.Context, limit time.Duration, cause error) (context.Context, *watch) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{limit: limit, cause: cause, cancel: cancel, left: limit, resumed: time.Now()}
+	w := &watch{limit: limit, cause: cause, cancel: cancel, left: limit, resumed: time.Now(), began: time.Now()}
 	w.timer = time.AfterFunc(limit, w.expire)
 	return ctx, w
 }
@@ -50,7 +51,7 @@ func (w *watch) renew() {
 
 // begin lets the limit begin again.
 func (w *watch) begin() {
-	w.moved, w.left = 0, w.limit
+	w.moved, w.left, w.began = 0, w.limit, time.Now()
 	if !w.resumed.IsZero() {
 		w.resumed = time.Now()
 		w.timer.Reset(w.limit)
@@ -74,15 +75,11 @@ func (w *watch) resume() {
 	w.timer.Reset(w.left)
 }
 
-// idle returns the time that counts since the limit began.
+// idle returns the time since the last progress, even if the watch was paused.
 func (w *watch) idle() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	used := w.limit - w.left
-	if !w.resumed.IsZero() {
-		used += time.Since(w.resumed)
-	}
-	return used
+	return time.Since(w.began)
 }
 
 // expire ends the context.
