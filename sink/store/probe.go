@@ -96,12 +96,7 @@ func (p *probe) replace(ctx context.Context) error {
 }
 
 func (p *probe) read(ctx context.Context) error {
-	r, err := p.store.Open(ctx, p.key)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	b, err := ReadAll(r, 4<<10)
+	b, err := Fetch(ctx, p.store, p.key, 4<<10)
 	if err == nil && !bytes.Equal(b, []byte(probeCreated)) {
 		err = fmt.Errorf("reading %s: it has other bytes than were written: %w", p.store.URI(p.key), ErrCorrupt)
 	}
